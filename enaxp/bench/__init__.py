@@ -1,0 +1,1 @@
+"""Measuring: schedule, runner, records, gates, histograms, effects."""

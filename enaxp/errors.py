@@ -1,0 +1,89 @@
+"""Every error that enaxp raises on purpose: where it happened, what the service said, what to do next.
+
+The command line prints `str(error)` and leaves with `error.exit_code`; a traceback is shown only with `--debug`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class EnaxpError(Exception):
+    """Base of all errors enaxp raises on purpose.
+
+    where: what was being done, to what.  said: what the service or system answered.  todo: the next step for a person.
+    """
+
+    exit_code = 1
+
+    def __init__(self, where: str, *, said: str = "", todo: str = "") -> None:
+        super().__init__(where)
+        self.where = where
+        self.said = said
+        self.todo = todo
+
+    def __str__(self) -> str:
+        lines = [self.where]
+        if self.said:
+            lines.append(f"  said: {self.said}")
+        if self.todo:
+            lines.append(f"  next: {self.todo}")
+        return "\n".join(lines)
+
+
+class UsageError(EnaxpError):
+    """The command line asks for something that contradicts itself or the lab."""
+
+    exit_code = 2
+
+
+class ConfigError(EnaxpError):
+    """One or more values of the configuration are wrong. Carries every fault found, not only the first."""
+
+    exit_code = 2
+
+    def __init__(self, where: str, faults: Sequence[str], *, todo: str = "") -> None:
+        super().__init__(where, said="", todo=todo)
+        self.faults = tuple(faults)
+
+    def __str__(self) -> str:
+        lines = [self.where, *(f"  - {fault}" for fault in self.faults)]
+        if self.todo:
+            lines.append(f"  next: {self.todo}")
+        return "\n".join(lines)
+
+
+class AwsError(EnaxpError):
+    """AWS refused a call, or a wait for AWS ran out of time."""
+
+
+class StateError(EnaxpError):
+    """The state file cannot be used as it is."""
+
+
+class LabError(EnaxpError):
+    """The lab is not in a condition that allows what was asked."""
+
+
+class HostError(EnaxpError):
+    """A host could not be reached, or a command on it failed."""
+
+
+class BenchError(EnaxpError):
+    """The bench could not be carried out."""
+
+
+class NoValidResultError(BenchError):
+    """The bench ran, but no trial of at least one arm was valid."""
+
+    exit_code = 4
+
+
+class ConditionFailedError(EnaxpError):
+    """A condition that the caller stated does not hold."""
+
+    exit_code = 5
+
+
+class LocalTargetError(EnaxpError):
+    """This machine cannot serve as the local target as it stands."""

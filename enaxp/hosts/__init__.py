@@ -1,0 +1,1 @@
+"""Reaching the hosts: SSH connections, sockperf on them, their interfaces."""

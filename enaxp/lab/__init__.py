@@ -1,0 +1,1 @@
+"""What is built on AWS: spec, survey, plan, apply, sweep. Knows nothing of the bench."""

@@ -1,0 +1,1 @@
+"""Telling people: summary, tables, pages."""
