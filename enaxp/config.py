@@ -1,0 +1,624 @@
+"""Config: what a person wants, read from `bench.yaml` and the command line, checked in full before anything is called.
+
+    packaged defaults ─┐
+    bench.yaml ────────┼─▶ merged mapping ─▶ Reader (collects every fault) ─▶ Config (frozen)
+    overrides ─────────┘
+
+`load_config` either gives back a Config in which every value is allowed, or raises one ConfigError that lists all faults, each
+with its path (`hosts.client.ena_ip`), the value found and what is allowed. Durations are kept in seconds.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from enaxp.data import data_path
+from enaxp.errors import ConfigError
+
+LAB_NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")
+REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+ROLES: tuple[Role, ...] = ("server", "client")
+OWN_TAG_PREFIX = "enaxp:"
+MAX_USER_TAGS = 40  # AWS allows 50 on a resource; enaxp needs seven of them
+
+Role = Literal["server", "client"]
+Order = Literal["interleaved", "parallel"]
+Mode = Literal["ping-pong", "under-load", "throughput"]
+Protocol = Literal["udp", "tcp"]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsConfig:
+    region: str
+    account: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    vpc_cidr: str
+    subnet_cidr: str
+    availability_zone: str  # a zone's name, or `auto`
+    ssh_cidr: str  # a CIDR, or `auto`
+    vpc_id: str | None
+    subnet_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenKey:
+    """A key pair that exists already: its name on AWS and where its private half lies here."""
+
+    name: str
+    private_key: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostConfig:
+    name: str
+    ena_ip: str
+    ena_express_ip: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostsConfig:
+    instance_type: str
+    ami: str  # `auto`, an AMI id, or the name of an SSM parameter
+    ssh_user: str
+    ssh_port: int
+    key: GivenKey | None  # None: generated
+    instance_profile: str | None  # None: made with the lab
+    address: Literal["public", "private"]
+    server: HostConfig
+    client: HostConfig
+
+    def by_role(self) -> dict[Role, HostConfig]:
+        return {"server": self.server, "client": self.client}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackgroundConfig:
+    """Bulk flows beside a latency probe."""
+
+    protocol: Protocol
+    flows: int
+    message_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioConfig:
+    name: str
+    mode: Mode
+    protocol: Protocol
+    message_size: int
+    rate: int | Literal["max"] | None  # messages a second; a list in the file becomes one scenario a rate
+    reply_every: int | None
+    flows: int
+    background: BackgroundConfig | None
+    csv_name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchConfig:
+    scenarios: tuple[str, ...]
+    iterations: int
+    repeats: int
+    duration_s: float
+    order: Order
+    margin_pct: float
+    seed: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    lab: str
+    aws: AwsConfig
+    tags: Mapping[str, str]
+    network: NetworkConfig
+    hosts: HostsConfig
+    placement: Literal["cluster", "none"]
+    ttl_s: float
+    bench: BenchConfig
+    scenarios: Mapping[str, ScenarioConfig]
+
+
+def load_config(path: Path | None = None, *, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Config from the packaged defaults, the file at `path` over them, and `overrides` (dotted path → value) over both.
+
+    Without `path`, `config/bench.yaml` of the current folder is read if there is one. Raises ConfigError with all faults at once.
+    """
+    merged = _read_yaml(data_path("config/bench.yaml"))
+    source = path or _file_of_this_folder()
+    if source is not None:
+        merged = _merge(merged, _read_yaml(source))
+    for dotted, value in (overrides or {}).items():
+        merged = _merge(merged, _nest(dotted, value))
+    faults: list[str] = []
+    config = _read_config(Reader(merged, path="", faults=faults))
+    if config is None or faults:
+        raise ConfigError(
+            f"{source or 'the configuration'} cannot be used:",
+            faults,
+            todo="correct these values; `enaxp init` writes a commented file with every key",
+        )
+    return config
+
+
+def parse_duration(value: object) -> float:
+    """Seconds in `10s`, `30m`, `4h`, `1d`, `1h30m`, `500ms` or a plain number. Raises ValueError for anything else, and for less than 0."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf"):
+        return float(value)
+    text = str(value).strip()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{value!r} is not a duration")
+    return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
+
+
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Reader:
+    """One mapping of the file being read: typed values out, faults with their path and what is allowed into a shared list.
+
+    A reading that fails gives back its `fallback`, so that reading goes on and every fault of the file is found.
+    """
+
+    def __init__(self, mapping: Mapping[str, Any], *, path: str, faults: list[str]) -> None:
+        self._mapping = mapping
+        self._path = path
+        self._faults = faults
+        self._known: set[str] = set()
+
+    def fault(self, key: str, value: object, allowed: str) -> None:
+        where = f"{self._path}.{key}" if self._path and key else self._path or key
+        self._faults.append(f"{where}: {_show(value)} is not allowed; allowed: {allowed}")
+
+    def raw(self, key: str) -> Any:
+        self._known.add(key)
+        return self._mapping.get(key)
+
+    def has(self, key: str) -> bool:
+        return key in self._mapping
+
+    def section(self, key: str) -> Reader:
+        value = self.raw(key)
+        if not isinstance(value, Mapping):
+            self.fault(key, value, "a mapping of keys to values")
+            value = {}
+        return Reader(value, path=f"{self._path}.{key}" if self._path else key, faults=self._faults)
+
+    def names(self) -> list[str]:
+        return [str(key) for key in self._mapping]
+
+    def text(self, key: str, pattern: str | re.Pattern[str], allowed: str) -> str:
+        value = self.raw(key)
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            self.fault(key, value, allowed)
+            return ""
+        return value
+
+    def optional_text(self, key: str, pattern: str, allowed: str) -> str | None:
+        return None if self.raw(key) is None else self.text(key, pattern, f"{allowed}, or null")
+
+    def choice(self, key: str, choices: Sequence[_T], fallback: _T) -> _T:
+        value = self.raw(key)
+        if value not in choices or isinstance(value, bool):
+            self.fault(key, value, " or ".join(map(str, choices)))
+            return fallback
+        return choices[list(choices).index(value)]
+
+    def whole(self, key: str, *, low: int, high: int, default: int | None = None) -> int:
+        value = self.raw(key)
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            self.fault(key, value, f"a whole number from {low} to {high}")
+            return low
+        return value
+
+    def number(self, key: str, *, above: float, high: float) -> float:
+        value = self.raw(key)
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not above < value <= high:
+            self.fault(key, value, f"a number above {above:g}, up to {high:g}")
+            return high
+        return float(value)
+
+    def duration(self, key: str, *, low: float, high: float) -> float:
+        value = self.raw(key)
+        allowed = f"a duration from {_as_duration(low)} to {_as_duration(high)}, such as 10s, 30m, 4h or plain seconds"
+        try:
+            seconds = parse_duration(value)
+        except ValueError:
+            self.fault(key, value, allowed)
+            return low
+        if not low <= seconds <= high:
+            self.fault(key, value, allowed)
+        return seconds
+
+    def network(self, key: str, *, prefixes: tuple[int, int]) -> ipaddress.IPv4Network | None:
+        """An IPv4 network written without host bits, with a prefix length in the range given; None when it is not."""
+        value = self.raw(key)
+        low, high = prefixes
+        allowed = f"an IPv4 CIDR from /{low} to /{high}"
+        if isinstance(value, str) and ":" in value:
+            self.fault(key, value, f"{allowed} (IPv6 is not supported)")
+            return None
+        try:
+            if not isinstance(value, str) or "/" not in value:
+                raise ValueError(value)
+            network = ipaddress.IPv4Network(value, strict=False)
+        except ValueError:
+            self.fault(key, value, allowed)
+            return None
+        if str(network) != value:
+            self.fault(key, value, f"{allowed} without host bits, such as {network}")
+            return None
+        if not low <= network.prefixlen <= high:
+            self.fault(key, value, allowed)
+            return None
+        return network
+
+    def close(self) -> None:
+        """Name every key that nobody asked for."""
+        for key in self._mapping:
+            if key in self._known:
+                continue
+            todo = _NOT_IN_THIS_SCHEMA.get(str(key), f"one of {', '.join(sorted(self._known))}")
+            where = f"{self._path}.{key}" if self._path else str(key)
+            self._faults.append(f"{where}: unknown key (value {_show(self._mapping[key])}); allowed: {todo}")
+
+
+_NOT_IN_THIS_SCHEMA = {
+    "spot": "nothing: spot instances are not supported, a bench must not be interrupted",
+    "ipv6": "nothing: IPv6 is not supported",
+    "ipv6_cidr": "nothing: IPv6 is not supported",
+}
+
+
+def _read_config(root: Reader) -> Config | None:
+    lab = root.text("lab", LAB_NAME, "a small letter, then up to 23 small letters, digits or hyphens")
+    aws = root.section("aws")
+    aws_config = AwsConfig(
+        region=aws.text("region", REGION, "the name of a region, such as us-east-1"),
+        account=aws.optional_text("account", r"\d{12}", "twelve digits in quotes"),
+    )
+    aws.close()
+    network, subnet = _read_network(root.section("network"))
+    hosts = _read_hosts(root.section("hosts"), subnet)
+    scenarios = _read_scenarios(root.section("scenarios"))
+    config = Config(
+        lab=lab,
+        aws=aws_config,
+        tags=_read_tags(root.section("tags")),
+        network=network,
+        hosts=hosts,
+        placement=root.choice("placement", ("cluster", "none"), "cluster"),
+        ttl_s=root.duration("ttl", low=600, high=30 * 86400),
+        bench=_read_bench(root.section("bench"), scenarios),
+        scenarios=scenarios,
+    )
+    root.close()
+    return config
+
+
+def _read_network(section: Reader) -> tuple[NetworkConfig, ipaddress.IPv4Network | None]:
+    vpc = section.network("vpc_cidr", prefixes=(16, 28))
+    subnet = section.network("subnet_cidr", prefixes=(16, 28))
+    if vpc and subnet and not subnet.subnet_of(vpc):
+        section.fault("subnet_cidr", str(subnet), f"a network inside vpc_cidr {vpc}")
+    ssh = section.raw("ssh_cidr")
+    ssh_network = None if ssh == "auto" else section.network("ssh_cidr", prefixes=(0, 32))
+    vpc_id = section.optional_text("vpc_id", r"vpc-[0-9a-f]+", "the id of an existing VPC")
+    subnet_id = section.optional_text("subnet_id", r"subnet-[0-9a-f]+", "the id of an existing subnet")
+    if subnet_id and not vpc_id:
+        section.fault("subnet_id", subnet_id, "an existing subnet together with the vpc_id it lies in")
+    config = NetworkConfig(
+        vpc_cidr=str(vpc),
+        subnet_cidr=str(subnet),
+        availability_zone=section.text(
+            "availability_zone",
+            r"auto|[a-z]{2}(-[a-z]+)+-\d[a-z0-9-]*",
+            "auto, or the name of a zone such as us-east-1a",
+        ),
+        ssh_cidr=str(ssh_network) if ssh_network else "auto",
+        vpc_id=vpc_id,
+        subnet_id=subnet_id,
+    )
+    section.close()
+    return config, subnet
+
+
+def _read_hosts(section: Reader, subnet: ipaddress.IPv4Network | None) -> HostsConfig:
+    profile = section.text(
+        "instance_profile", r"[\w+=,.@-]{1,128}", "auto, or the name of an existing instance profile"
+    )
+    hosts = {role: _read_host(section.section(role), subnet) for role in ROLES}
+    _refuse_equal_addresses(section, hosts)
+    config = HostsConfig(
+        instance_type=section.text(
+            "instance_type", r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "an instance type, such as c6i.8xlarge"
+        ),
+        ami=section.text(
+            "ami",
+            r"auto|ami-[0-9a-f]{8,17}|/[\w./-]+",
+            "auto, an AMI id (ami-...), or the name of an SSM parameter (/aws/service/...)",
+        ),
+        ssh_user=section.text(
+            "ssh_user", r"[a-z_][a-z0-9_.-]{0,31}", "the name of a login on the AMI, such as ec2-user"
+        ),
+        ssh_port=section.whole("ssh_port", low=1, high=65535),
+        key=_read_key(section),
+        instance_profile=None if profile == "auto" else profile,
+        address=section.choice("address", ("public", "private"), "public"),
+        server=hosts["server"],
+        client=hosts["client"],
+    )
+    section.close()
+    return config
+
+
+def _read_host(section: Reader, subnet: ipaddress.IPv4Network | None) -> HostConfig:
+    config = HostConfig(
+        name=section.text(
+            "name", r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?", "a host name of letters, digits and hyphens"
+        ),
+        ena_ip=_read_address(section, "ena_ip", subnet),
+        ena_express_ip=_read_address(section, "ena_express_ip", subnet),
+    )
+    section.close()
+    return config
+
+
+def _read_address(section: Reader, key: str, subnet: ipaddress.IPv4Network | None) -> str:
+    """An address that an interface in the subnet may have: AWS keeps the first four and the last of each subnet."""
+    value = section.raw(key)
+    if subnet is None:  # its own fault is listed already
+        return str(value)
+    usable = f"an address from {subnet[4]} to {subnet[-2]}"
+    try:
+        address = ipaddress.IPv4Address(value if isinstance(value, str) else "")
+    except ValueError:
+        section.fault(key, value, usable)
+        return ""
+    if address not in subnet:
+        section.fault(key, value, f"{usable}: it must lie inside subnet_cidr {subnet}")
+    elif not subnet[4] <= address <= subnet[-2]:
+        section.fault(key, value, f"{usable}: AWS reserves the first four addresses and the last")
+    return str(address)
+
+
+def _refuse_equal_addresses(section: Reader, hosts: Mapping[Role, HostConfig]) -> None:
+    seen: dict[str, str] = {}
+    for role, host in hosts.items():
+        for key in ("ena_ip", "ena_express_ip"):
+            address: str = getattr(host, key)
+            if address and address in seen:
+                section.fault(f"{role}.{key}", address, f"four different addresses; {seen[address]} has this one")
+            seen.setdefault(address, f"hosts.{role}.{key}")
+
+
+def _read_key(section: Reader) -> GivenKey | None:
+    if section.raw("key") == "auto":
+        return None
+    if not isinstance(section.raw("key"), Mapping):
+        section.fault("key", section.raw("key"), "auto, or {name: NAME, private_key: PATH}")
+        return None
+    key = section.section("key")
+    given = GivenKey(
+        name=key.text("name", r"\S(.{0,253}\S)?", "the name of an existing key pair"),
+        private_key=Path(key.text("private_key", r".+", "the path of its private key")).expanduser(),
+    )
+    key.close()
+    return given
+
+
+def _read_tags(section: Reader) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for key in section.names():
+        value = section.raw(key)
+        if (
+            not re.fullmatch(r"[\w .:/=+@-]{1,127}", key)
+            or key.lower().startswith(("aws:", OWN_TAG_PREFIX))
+            or key == "Name"
+        ):
+            section.fault(
+                key,
+                value,
+                "tag keys of up to 127 letters, digits or .:/=+@-_ that are not Name and do not begin with aws: or enaxp:",
+            )
+        elif not isinstance(value, str) or not re.fullmatch(r"[\w .:/=+@-]{0,256}", value):
+            section.fault(key, value, "text of up to 256 letters, digits, spaces or .:/=+@-_ (put numbers in quotes)")
+        else:
+            tags[key] = value
+    if len(tags) > MAX_USER_TAGS:
+        section.fault("", f"{len(tags)} tags", f"at most {MAX_USER_TAGS} tags")
+    return tags
+
+
+def _read_bench(section: Reader, scenarios: Mapping[str, ScenarioConfig]) -> BenchConfig:
+    seed = section.raw("seed")
+    config = BenchConfig(
+        scenarios=_read_scenario_names(section, scenarios),
+        iterations=section.whole("iterations", low=1, high=10_000),
+        repeats=section.whole("repeats", low=1, high=10_000),
+        duration_s=section.duration("duration", low=1, high=3600),
+        order=section.choice("order", ("interleaved", "parallel"), "interleaved"),
+        margin_pct=section.number("margin_pct", above=0, high=100),
+        seed=None if seed is None else section.whole("seed", low=0, high=2**63 - 1),
+    )
+    section.close()
+    return config
+
+
+def _read_scenario_names(section: Reader, scenarios: Mapping[str, ScenarioConfig]) -> tuple[str, ...]:
+    names = section.raw("scenarios")
+    known = f"a list of {', '.join(scenarios) or 'scenarios'}, or [all]"
+    if not isinstance(names, list) or not names:
+        section.fault("scenarios", names, known)
+        return ()
+    if names == ["all"]:
+        return tuple(scenarios)
+    chosen: dict[str, None] = {}
+    for name in names:
+        expanded = [s for s in scenarios if s == name or s.startswith(f"{name}@")]
+        if not expanded:
+            section.fault("scenarios", name, known)
+        chosen.update(dict.fromkeys(expanded))
+    return tuple(chosen)
+
+
+def _read_scenarios(section: Reader) -> dict[str, ScenarioConfig]:
+    scenarios: dict[str, ScenarioConfig] = {}
+    for name in section.names():
+        one = section.section(name)
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,39}", name):
+            section.fault(
+                name, name, "a scenario's name: a small letter, then up to 39 small letters, digits or hyphens"
+            )
+        for scenario in _read_scenario(name, one):
+            scenarios[scenario.name] = scenario
+        one.close()
+    return scenarios
+
+
+def _read_scenario(name: str, section: Reader) -> list[ScenarioConfig]:
+    mode: Mode = section.choice("mode", ("ping-pong", "under-load", "throughput"), "ping-pong")
+    protocol: Protocol = section.choice("protocol", ("udp", "tcp"), "udp")
+    message_size = _read_message_size(section, protocol)
+    reply_every = (
+        section.whole("reply_every", low=1, high=2**30, default=1)
+        if mode == "under-load"
+        else section.raw("reply_every")
+    )
+    if mode != "under-load" and reply_every is not None:
+        section.fault("reply_every", reply_every, "null: only mode under-load replies to every Nth message")
+    flows = section.whole("flows", low=1, high=64, default=1)
+    background = _read_background(section)
+    csv_name = (
+        section.text("csv_name", r"[A-Za-z0-9_@-]{1,64}", "letters, digits and _") if section.has("csv_name") else name
+    )
+    rates = _read_rates(section, mode)
+    several = len(rates) > 1
+    return [
+        ScenarioConfig(
+            name=f"{name}@{rate}" if several else name,
+            mode=mode,
+            protocol=protocol,
+            message_size=message_size,
+            rate=rate,
+            reply_every=reply_every,
+            flows=flows,
+            background=background,
+            csv_name=f"{csv_name}@{rate}" if several else csv_name,
+        )
+        for rate in rates
+    ]
+
+
+# sockperf's own limits: -m 14..65507 for UDP, 14..1048575 for TCP
+_MESSAGE_SIZES: dict[Protocol, int] = {"udp": 65507, "tcp": 1048575}
+
+
+def _read_message_size(section: Reader, protocol: Protocol) -> int:
+    return section.whole("message_size", low=14, high=_MESSAGE_SIZES[protocol])
+
+
+def _read_background(section: Reader) -> BackgroundConfig | None:
+    if section.raw("background") is None:
+        return None
+    background = section.section("background")
+    protocol: Protocol = background.choice("protocol", ("udp", "tcp"), "tcp")
+    config = BackgroundConfig(
+        protocol=protocol,
+        flows=background.whole("flows", low=1, high=64),
+        message_size=_read_message_size(background, protocol),
+    )
+    background.close()
+    return config
+
+
+def _read_rates(section: Reader, mode: Mode) -> list[int | str | None]:
+    value = section.raw("rate")
+    rates = value if isinstance(value, list) else [value]
+    allowed = "null, max, a whole number of messages a second from 1 to 1073741824, or a list of those"
+    for rate in rates:
+        whole = isinstance(rate, int) and not isinstance(rate, bool) and 1 <= rate <= 2**30
+        if not whole and rate not in (None, "max"):
+            section.fault("rate", rate, allowed)
+    if not rates or len(set(map(str, rates))) != len(rates):
+        section.fault("rate", value, f"{allowed}, each once")
+        return [None]
+    if mode == "under-load" and None in rates:
+        section.fault("rate", value, f"for mode under-load: {allowed.removeprefix('null, ')}")
+    return rates
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
+    class NoDuplicates(yaml.SafeLoader):
+        """A key given twice is a mistake that YAML would hide: the second wins without a word."""
+
+    def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+        keys = [loader.construct_object(key) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ConfigError(f"{path} cannot be used:", [f"{key}: given twice (line {node.start_mark.line + 1})"])
+        return {
+            key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value, strict=True)
+        }  # type: ignore[no-untyped-call]
+
+    NoDuplicates.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
+    try:
+        loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=NoDuplicates)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path} is not there.", [], todo="give another --config, or write one with `enaxp init`"
+        ) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read as YAML:", [str(error)]) from None
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigError(
+            f"{path} cannot be used:", [f"it holds {_show(loaded)}; allowed: a mapping of keys to values"]
+        )
+    return loaded
+
+
+def _file_of_this_folder() -> Path | None:
+    path = Path("config/bench.yaml")
+    return path if path.exists() else None
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        # A given key replaces `auto` whole; mappings on both sides are merged key by key.
+        merged[key] = _merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _nest(dotted: str, value: Any) -> dict[str, Any]:
+    head, _, rest = dotted.partition(".")
+    return {head: _nest(rest, value) if rest else value}
+
+
+def _show(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _as_duration(seconds: float) -> str:
+    for unit in ("d", "h", "m"):
+        if seconds >= _UNIT_SECONDS[unit] and seconds % _UNIT_SECONDS[unit] == 0:
+            return f"{seconds / _UNIT_SECONDS[unit]:g}{unit}"
+    return f"{seconds:g}s"
