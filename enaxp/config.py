@@ -30,6 +30,7 @@ Role = Literal["server", "client"]
 Order = Literal["interleaved", "parallel"]
 Mode = Literal["ping-pong", "under-load", "throughput"]
 Protocol = Literal["udp", "tcp"]
+Rate = int | Literal["max"] | None
 _T = TypeVar("_T")
 
 
@@ -95,7 +96,7 @@ class ScenarioConfig:
     mode: Mode
     protocol: Protocol
     message_size: int
-    rate: int | Literal["max"] | None  # messages a second; a list in the file becomes one scenario a rate
+    rate: Rate  # messages a second; a list in the file becomes one scenario a rate
     reply_every: int | None
     flows: int
     background: BackgroundConfig | None
@@ -544,7 +545,7 @@ def _read_background(section: Reader) -> BackgroundConfig | None:
     return config
 
 
-def _read_rates(section: Reader, mode: Mode) -> list[int | str | None]:
+def _read_rates(section: Reader, mode: Mode) -> list[Rate]:
     value = section.raw("rate")
     rates = value if isinstance(value, list) else [value]
     allowed = "null, max, a whole number of messages a second from 1 to 1073741824, or a list of those"
@@ -567,13 +568,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         """A key given twice is a mistake that YAML would hide: the second wins without a word."""
 
     def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-        keys = [loader.construct_object(key) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [loader.construct_object(key) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
                 raise ConfigError(f"{path} cannot be used:", [f"{key}: given twice (line {node.start_mark.line + 1})"])
         return {
             key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value, strict=True)
-        }  # type: ignore[no-untyped-call]
+        }
 
     NoDuplicates.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
     try:

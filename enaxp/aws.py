@@ -1,0 +1,303 @@
+"""AWS: clients that wait patiently where a call may be repeated, and ask once where it may not; what an error code means; waiting.
+
+    Aws(region, …) ─▶ .ec2 .iam .ssm .sts      reads, deletes and settings: repeating them is harmless
+                   └▶ .once("ec2")              creates without a token: one attempt, the caller decides what a lost answer means
+
+Errors are told apart by their code alone (texts change); the two codes that AWS shares between causes are split by text here
+and nowhere else.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from enaxp.errors import AwsError, EnaxpError
+
+_T = TypeVar("_T")
+
+GONE = frozenset(
+    {
+        "InvalidVpcID.NotFound",
+        "InvalidSubnetID.NotFound",
+        "InvalidInternetGatewayID.NotFound",
+        "InvalidGatewayID.NotFound",
+        "Gateway.NotAttached",
+        "InvalidRouteTableID.NotFound",
+        "InvalidAssociationID.NotFound",
+        "InvalidGroup.NotFound",
+        "InvalidSecurityGroupID.NotFound",
+        "InvalidPlacementGroup.Unknown",
+        "InvalidNetworkInterfaceID.NotFound",
+        "InvalidAttachmentID.NotFound",
+        "InvalidAllocationID.NotFound",
+        "InvalidAddress.NotFound",
+        "InvalidKeyPair.NotFound",
+        "InvalidInstanceID.NotFound",
+        "InvalidPermission.NotFound",
+        "NoSuchEntity",
+    }
+)
+IN_USE = frozenset(
+    {
+        "DependencyViolation",
+        "InvalidGroup.InUse",
+        "InvalidPlacementGroup.InUse",
+        "InvalidNetworkInterface.InUse",
+        "InvalidIPAddress.InUse",
+        "DeleteConflict",
+    }
+)
+ALREADY = frozenset(
+    {
+        "Resource.AlreadyAssociated",
+        "RouteAlreadyExists",
+        "InvalidPermission.Duplicate",
+        "EntityAlreadyExists",
+        "LimitExceeded",
+    }
+)
+TAKEN_NAME = frozenset(
+    {"InvalidGroup.Duplicate", "InvalidPlacementGroup.Duplicate", "InvalidKeyPair.Duplicate", "EntityAlreadyExists"}
+)
+THROTTLED = frozenset(
+    {"RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException", "ConcurrentModification"}
+)
+# 5xx answers after which nobody knows whether the call was performed
+AMBIGUOUS = frozenset(
+    {
+        "InternalError",
+        "InternalFailure",
+        "Unavailable",
+        "ServiceUnavailable",
+        "ServiceFailure",
+        "500",
+        "502",
+        "503",
+        "504",
+    }
+)
+CAPACITY = frozenset({"InsufficientInstanceCapacity", "InsufficientAddressCapacity"})
+PROFILE_NOT_YET_KNOWN = ("iamInstanceProfile", "IAM Instance Profile", "associated IAM Roles")
+
+
+class Blocked(EnaxpError):  # noqa: N818 - a condition that passes, not a mistake
+    """Something cannot be deleted yet, because something else uses it. `by` says what, as far as AWS tells."""
+
+    def __init__(self, where: str, *, by: str) -> None:
+        super().__init__(where, said=by)
+        self.by = by
+
+
+class Aws:
+    """Clients for one account and region. Safe to share between threads.
+
+    poll_s: seconds between two looks at something that is not ready (AWS asks for no fewer than about five).
+    grace_s: how long something just made may stay invisible to reads.
+    """
+
+    def __init__(
+        self,
+        *,
+        region: str,
+        profile: str | None = None,
+        endpoint_url: str | None = None,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        poll_s: float = 5.0,
+        grace_s: float = 60.0,
+    ) -> None:
+        self.region = region
+        self.endpoint_url = endpoint_url
+        self.poll_s = poll_s
+        self.grace_s = grace_s
+        self._profile = profile
+        self._keys = {"aws_access_key_id": access_key, "aws_secret_access_key": secret_key} if access_key else {}
+        self._lock = threading.Lock()
+        self._session: Any = None
+        self._clients: dict[tuple[str, bool], Any] = {}
+
+    @property
+    def ec2(self) -> Any:
+        return self._client("ec2", patient=True)
+
+    @property
+    def iam(self) -> Any:
+        return self._client("iam", patient=True)
+
+    @property
+    def ssm(self) -> Any:
+        return self._client("ssm", patient=True)
+
+    @property
+    def sts(self) -> Any:
+        return self._client("sts", patient=True)
+
+    def once(self, service: str) -> Any:
+        """A client that never repeats a call by itself: for creates, where a blind repetition makes a second thing."""
+        return self._client(service, patient=False)
+
+    def account(self) -> str:
+        """The account id that the credentials belong to. Raises AwsError when there are none, or they are refused."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return str(self.sts.get_caller_identity()["Account"])
+        except ClientError as error:
+            raise refused(
+                "asking AWS who we are", error, todo="check the credentials: `aws sts get-caller-identity`"
+            ) from error
+        except BotoCoreError as error:
+            raise AwsError(
+                "asking AWS who we are",
+                said=str(error),
+                todo="configure credentials (a profile, SSO, or the environment) and try again",
+            ) from error
+
+    def _client(self, service: str, *, patient: bool) -> Any:
+        with self._lock:
+            client = self._clients.get((service, patient))
+            if client is None:
+                client = self._clients[service, patient] = self._new_client(service, patient=patient)
+            return client
+
+    def _new_client(self, service: str, *, patient: bool) -> Any:
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+
+        retries = (
+            {"mode": "adaptive", "total_max_attempts": 8} if patient else {"mode": "standard", "total_max_attempts": 1}
+        )
+        try:
+            if self._session is None:
+                self._session = boto3.Session(profile_name=self._profile, region_name=self.region, **self._keys)
+            return self._session.client(
+                service,
+                endpoint_url=self.endpoint_url,
+                config=Config(
+                    retries=retries,
+                    connect_timeout=10,
+                    read_timeout=60,
+                    max_pool_connections=20,
+                    # A local target is reached directly, whatever proxy the environment names.
+                    proxies={} if self.endpoint_url else None,
+                ),
+            )
+        except BotoCoreError as error:
+            raise AwsError(
+                f"preparing to call {service}",
+                said=str(error),
+                todo="check --profile, --region and the AWS configuration",
+            ) from error
+
+
+def code_of(error: Exception) -> str:
+    """The service's error code; empty for anything that is not a service error."""
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+
+
+def text_of(error: Exception) -> str:
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Message", "")) if isinstance(response, dict) else str(error)
+
+
+def is_gone(error: Exception) -> bool:
+    return code_of(error) in GONE
+
+
+def is_in_use(error: Exception) -> bool:
+    """Still used by something else. Interfaces in use share a code with plain bad values, hence the text."""
+    if code_of(error) == "InvalidParameterValue":
+        return "currently in use" in text_of(error)
+    return code_of(error) in IN_USE
+
+
+def is_ambiguous(error: Exception) -> bool:
+    """Nobody knows whether the call was performed: a 5xx answer that is neither throttling nor lack of capacity, or none at all."""
+    response = getattr(error, "response", None)
+    if not isinstance(response, dict):
+        return True
+    if code_of(error) in THROTTLED | CAPACITY:
+        return False
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return code_of(error) in AMBIGUOUS or status >= 500
+
+
+def is_not_yet_visible(error: Exception) -> bool:
+    """A thing made moments ago is not known everywhere yet (ids, a gateway's attachment, an instance profile)."""
+    code, text = code_of(error), text_of(error)
+    if code == "InvalidParameterValue":
+        return any(part in text for part in (*PROFILE_NOT_YET_KNOWN, "belong to different networks"))
+    return code in GONE or code in {"IncorrectInstanceState"} or (code == "InvalidInstanceID" and "pending" in text)
+
+
+def refused(where: str, error: Exception, *, todo: str = "") -> AwsError:
+    """The AwsError that tells a person about a service error: code, text and request id."""
+    response = getattr(error, "response", None)
+    request_id = response.get("ResponseMetadata", {}).get("RequestId", "") if isinstance(response, dict) else ""
+    said = f"{code_of(error)}: {text_of(error)}" if code_of(error) else f"{type(error).__name__}: {error}"
+    if request_id:
+        said += f" (request {request_id})"
+    return AwsError(
+        where,
+        said=said,
+        todo=todo or _ADVICE.get(code_of(error), "run the same command again: it goes on where it stopped"),
+    )
+
+
+_ADVICE = {
+    "UnauthorizedOperation": "ask for this permission, then run the same command again",
+    "AccessDenied": "ask for this permission, then run the same command again",
+    "AuthFailure": "check the credentials: `aws sts get-caller-identity`",
+    "VpcLimitExceeded": "delete a VPC that is not needed, or ask AWS for a higher quota (L-F678F1CE)",
+    "AddressLimitExceeded": "release an Elastic IP that is not needed, or ask AWS for a higher quota (L-0263D0A3)",
+    "VcpuLimitExceeded": "stop other instances, or ask AWS for a higher quota (L-1216C47A)",
+    "InsufficientInstanceCapacity": "try again later, or set network.availability_zone to another zone",
+}
+
+
+def retry_while(
+    call: Callable[[], _T],
+    *,
+    when: Callable[[Exception], bool],
+    aws: Aws,
+    where: str,
+    timeout_s: float | None = None,
+    todo: str = "",
+) -> _T:
+    """What `call` gives back, repeated while it fails with an error for which `when` holds.
+
+    timeout_s (default: aws.grace_s) is the deadline in seconds. Raises AwsError when it passes, or for any other service error.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    timeout_s = aws.grace_s if timeout_s is None else timeout_s
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return call()
+        except (ClientError, BotoCoreError) as error:
+            if not when(error):
+                raise
+            if time.monotonic() >= deadline:
+                raise refused(f"{where}: still refused after {timeout_s:.0f} s", error, todo=todo) from error
+        time.sleep(min(aws.poll_s, 2.0))
+
+
+def wait_for(look: Callable[[], _T | None], *, aws: Aws, what: str, timeout_s: float, todo: str) -> _T:
+    """The first value of `look` that is not None, looking every aws.poll_s seconds.
+
+    Raises AwsError after timeout_s seconds, saying what was waited for, how long, and what to do.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = look()
+        if value is not None:
+            return value
+        if time.monotonic() >= deadline:
+            raise AwsError(f"waited {timeout_s:.0f} s for {what}", said="it has not happened", todo=todo)
+        time.sleep(aws.poll_s)

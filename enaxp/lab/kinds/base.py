@@ -1,0 +1,98 @@
+"""What the kinds share: defaults for what most of them do not need, and the EC2 describe that all of EC2 answers alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from enaxp.aws import Aws, Blocked, is_gone, is_in_use, is_not_yet_visible, text_of
+from enaxp.lab.things import TAG_KEY, TAG_LAB_ID, Change, Difference, Found, Ids, Lab, Thing, as_tag_list, from_tag_list
+
+
+class BaseKind:
+    """A kind without a token, without settings, with nothing that is fixed: each kind says what is otherwise."""
+
+    name: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]] = ()
+    token: ClassVar[bool] = False
+    ready_s: ClassVar[float] = 120.0
+    actions: ClassVar[tuple[str, ...]] = ()
+
+    def fixed(self, thing: Thing, found: Found) -> list[Difference]:
+        return []
+
+    def settle(self, aws: Aws, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+        yield from ()
+
+    def may_repeat(self, error: Exception) -> bool:
+        """Whether a refused create may be asked again, because what it refers to is not known everywhere yet."""
+        return is_not_yet_visible(error)
+
+
+class Ec2Kind(BaseKind):
+    """A kind that EC2 describes with filters and ids: subclasses say with which call, and how to read one answer."""
+
+    resource: ClassVar[str]  # as TagSpecifications calls it
+    describe: ClassVar[str]  # the client method
+    items: ClassVar[str]  # the member of its answer that holds the list
+    ids_argument: ClassVar[str]
+
+    def read(self, item: Mapping[str, Any]) -> Found | None:
+        """Found out of one item of the answer; None for what counts as not there."""
+        raise NotImplementedError
+
+    def find(self, aws: Aws, lab: Lab) -> list[Found]:
+        return self._describe(aws, Filters=[{"Name": f"tag:{TAG_LAB_ID}", "Values": [lab.lab_id]}])
+
+    def look(self, aws: Aws, id: str) -> Found | None:
+        from botocore.exceptions import ClientError
+
+        try:
+            found = self._describe(aws, **{self.ids_argument: [id]})
+        except ClientError as error:
+            if is_gone(error):
+                return None
+            raise
+        return found[0] if found else None
+
+    def _describe(self, aws: Aws, **arguments: Any) -> list[Found]:
+        if aws.ec2.can_paginate(self.describe):
+            pages = aws.ec2.get_paginator(self.describe).paginate(**arguments)
+        else:
+            pages = [getattr(aws.ec2, self.describe)(**arguments)]
+        read = (self.read(item) for page in pages for item in self._items(page))
+        return [found for found in read if found is not None]
+
+    def _items(self, page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        return page.get(self.items) or []
+
+    def found(
+        self, id: str, tags: list[dict[str, str]] | None, *, pending: str = "", created: str = "", **facts: Any
+    ) -> Found:
+        own = from_tag_list(tags)
+        return Found(
+            key=own.get(TAG_KEY, ""), kind=self.name, id=id, tags=own, facts=facts, pending=pending, created=created
+        )
+
+    def tagged(self, thing: Thing, lab: Lab, *resources: str) -> list[dict[str, Any]]:
+        """TagSpecifications for a create call."""
+        tags = as_tag_list(lab.tags_for(thing))
+        return [{"ResourceType": resource, "Tags": tags} for resource in resources or (self.resource,)]
+
+
+def gone_or_blocked(error: Exception, *, where: str) -> None:
+    """Returns when the error says that the thing is gone already, raises Blocked when it is in use, and the error otherwise."""
+    if is_gone(error):
+        return
+    if is_in_use(error):
+        raise Blocked(where, by=text_of(error)) from error
+    raise error
+
+
+def differences(have: Mapping[str, Any], want: Mapping[str, Any], *fields: str) -> list[Difference]:
+    """Differences in the fields named, where the fact is known at all."""
+    return [
+        Difference(field=field, have=have.get(field), want=want[field])
+        for field in fields
+        if have.get(field) is not None and have.get(field) != want[field]
+    ]

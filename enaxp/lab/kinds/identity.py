@@ -1,0 +1,159 @@
+"""Who the hosts are: the role (whose name is the claim on the lab) and the instance profile that carries it.
+
+IAM is global, slow, and has no filter by tag: these kinds are found by name, and are ours only if their tags say so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from enaxp.aws import ALREADY, Aws, code_of, is_gone
+from enaxp.lab.kinds.base import BaseKind, gone_or_blocked
+from enaxp.lab.things import TAG_KEY, TAG_LAB_ID, Change, Found, Ids, Lab, Thing, as_tag_list, change, from_tag_list
+
+# What EC2 hosts may become; the same in every partition but China's, where the service has a name of its own.
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+
+
+class Role(BaseKind):
+    """want: policy_arns. Setting: the attached managed policies."""
+
+    name = "role"
+    actions = (
+        "iam:CreateRole",
+        "iam:GetRole",
+        "iam:TagRole",
+        "iam:ListAttachedRolePolicies",
+        "iam:AttachRolePolicy",
+        "iam:DetachRolePolicy",
+        "iam:DeleteRole",
+        "iam:PassRole",
+    )
+
+    def find(self, aws: Aws, lab: Lab) -> list[Found]:
+        return _ours(self.look(aws, lab.unique_name), lab)
+
+    def look(self, aws: Aws, id: str) -> Found | None:
+        try:
+            role = aws.iam.get_role(RoleName=id)["Role"]
+            pages = aws.iam.get_paginator("list_attached_role_policies").paginate(RoleName=id)
+            policies = sorted(policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"])
+        except ClientError as error:
+            if is_gone(error):
+                return None
+            raise
+        return _found(self.name, role["RoleName"], role.get("Tags"), policies=policies)
+
+    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
+        return {
+            "RoleName": thing.name,
+            "AssumeRolePolicyDocument": json.dumps(_TRUST),
+            "Description": f"Hosts of the enaxp lab {lab.name}",
+            "Tags": as_tag_list(lab.tags_for(thing)),
+        }
+
+    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
+        return str(aws.once("iam").create_role(**request)["Role"]["RoleName"])
+
+    def settle(self, aws: Aws, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+        for arn in thing.want["policy_arns"]:
+            if arn not in found.facts["policies"]:
+                yield change(
+                    "policy",
+                    have=None,
+                    want=arn,
+                    act=partial(aws.iam.attach_role_policy, RoleName=found.id, PolicyArn=arn),
+                )
+
+    def delete(self, aws: Aws, found: Found) -> None:
+        try:
+            for arn in found.facts["policies"]:
+                aws.iam.detach_role_policy(RoleName=found.id, PolicyArn=arn)
+            aws.iam.delete_role(RoleName=found.id)
+        except ClientError as error:
+            gone_or_blocked(error, where=f"deleting {found.key} {found.id}")
+
+
+class InstanceProfile(BaseKind):
+    """Setting: the one role in it. EC2 learns of a new profile some seconds after IAM does."""
+
+    name = "instance-profile"
+    needs = ("role",)
+    actions = (
+        "iam:CreateInstanceProfile",
+        "iam:GetInstanceProfile",
+        "iam:TagInstanceProfile",
+        "iam:AddRoleToInstanceProfile",
+        "iam:RemoveRoleFromInstanceProfile",
+        "iam:DeleteInstanceProfile",
+    )
+
+    def find(self, aws: Aws, lab: Lab) -> list[Found]:
+        return _ours(self.look(aws, lab.unique_name), lab)
+
+    def look(self, aws: Aws, id: str) -> Found | None:
+        try:
+            profile = aws.iam.get_instance_profile(InstanceProfileName=id)["InstanceProfile"]
+        except ClientError as error:
+            if is_gone(error):
+                return None
+            raise
+        role = next((role["RoleName"] for role in profile["Roles"]), None)
+        return _found(self.name, profile["InstanceProfileName"], profile.get("Tags"), role=role)
+
+    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
+        return {"InstanceProfileName": thing.name, "Tags": as_tag_list(lab.tags_for(thing))}
+
+    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
+        return str(aws.once("iam").create_instance_profile(**request)["InstanceProfile"]["InstanceProfileName"])
+
+    def settle(self, aws: Aws, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+        role = ids.get("role")
+        if found.facts["role"] != role:
+            yield change("role", have=found.facts["role"], want=role, act=lambda: _put_role(aws, found, str(role)))
+
+    def delete(self, aws: Aws, found: Found) -> None:
+        try:
+            _remove_role(aws, found)
+            aws.iam.delete_instance_profile(InstanceProfileName=found.id)
+        except ClientError as error:
+            gone_or_blocked(error, where=f"deleting {found.key} {found.id}")
+
+
+def _put_role(aws: Aws, profile: Found, role: str) -> None:
+    """A profile holds one role: another one has to leave first."""
+    _remove_role(aws, profile)
+    try:
+        aws.iam.add_role_to_instance_profile(InstanceProfileName=profile.id, RoleName=role)
+    except ClientError as error:
+        if code_of(error) not in ALREADY:
+            raise
+
+
+def _remove_role(aws: Aws, profile: Found) -> None:
+    if profile.facts["role"] is None:
+        return
+    try:
+        aws.iam.remove_role_from_instance_profile(InstanceProfileName=profile.id, RoleName=profile.facts["role"])
+    except ClientError as error:
+        if not is_gone(error):
+            raise
+
+
+def _found(kind: str, id: str, tags: list[dict[str, str]] | None, **facts: Any) -> Found:
+    own = from_tag_list(tags)
+    return Found(key=own.get(TAG_KEY, ""), kind=kind, id=id, tags=own, facts=facts)
+
+
+def _ours(found: Found | None, lab: Lab) -> list[Found]:
+    """Names are shared by everybody in the account: only the tags say whose it is."""
+    tags: Mapping[str, str] = found.tags if found else {}
+    return [found] if found and tags.get(TAG_LAB_ID) == lab.lab_id else []

@@ -1,0 +1,344 @@
+"""The network layer: vpc, subnet, igw, route-table, security-group, and the settings that live on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from enaxp.aws import ALREADY, Aws, code_of
+from enaxp.lab.kinds.base import Ec2Kind, differences, gone_or_blocked
+from enaxp.lab.things import Change, Difference, Found, Ids, Lab, Thing, change
+
+ANYWHERE = "0.0.0.0/0"
+
+
+class Vpc(Ec2Kind):
+    """want: cidr. Setting: dns_hostnames (off in a new VPC; one attribute a call)."""
+
+    name = "vpc"
+    resource, describe, items, ids_argument = "vpc", "describe_vpcs", "Vpcs", "VpcIds"
+    actions = (
+        "ec2:CreateVpc",
+        "ec2:DescribeVpcs",
+        "ec2:DescribeVpcAttribute",
+        "ec2:ModifyVpcAttribute",
+        "ec2:DeleteVpc",
+    )
+
+    def _describe(self, aws: Aws, **arguments: Any) -> list[Found]:
+        """DNS hostnames are not part of the describe: one more call for each VPC found."""
+        complete = []
+        for found in super()._describe(aws, **arguments):
+            answer = aws.ec2.describe_vpc_attribute(VpcId=found.id, Attribute="enableDnsHostnames")
+            facts = {**found.facts, "dns_hostnames": answer["EnableDnsHostnames"]["Value"]}
+            complete.append(replace(found, facts=facts))
+        return complete
+
+    def read(self, item: Mapping[str, Any]) -> Found:
+        return self.found(
+            item["VpcId"],
+            item.get("Tags"),
+            pending="" if item["State"] == "available" else item["State"],
+            cidr=item["CidrBlock"],
+        )
+
+    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
+        return {"CidrBlock": thing.want["cidr"], "TagSpecifications": self.tagged(thing, lab)}
+
+    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
+        return str(aws.once("ec2").create_vpc(**request)["Vpc"]["VpcId"])
+
+    def fixed(self, thing: Thing, found: Found) -> list[Difference]:
+        return differences(found.facts, thing.want, "cidr")
+
+    def settle(self, aws: Aws, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+        if not found.facts["dns_hostnames"]:
+            yield change(
+                "dns_hostnames",
+                have=False,
+                want=True,
+                act=lambda: aws.ec2.modify_vpc_attribute(VpcId=found.id, EnableDnsHostnames={"Value": True}),
+            )
+
+    def delete(self, aws: Aws, found: Found) -> None:
+        try:
+            aws.ec2.delete_vpc(VpcId=found.id)
+        except ClientError as error:
+            gone_or_blocked(error, where=f"deleting {found.key} {found.id}")
+
+
+class Subnet(Ec2Kind):
+    """want: cidr, zone."""
+
+    name = "subnet"
+    needs = ("vpc",)
+    resource, describe, items, ids_argument = "subnet", "describe_subnets", "Subnets", "SubnetIds"
+    actions = ("ec2:CreateSubnet", "ec2:DescribeSubnets", "ec2:DeleteSubnet")
+
+    def read(self, item: Mapping[str, Any]) -> Found:
+        return self.found(
+            item["SubnetId"],
+            item.get("Tags"),
+            pending="" if item["State"] == "available" else item["State"],
+            cidr=item["CidrBlock"],
+            zone=item["AvailabilityZone"],
+            vpc=item["VpcId"],
+        )
+
+    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
+        return {
+            "VpcId": ids["vpc"],
+            "CidrBlock": thing.want["cidr"],
+            "AvailabilityZone": thing.want["zone"],
+            "TagSpecifications": self.tagged(thing, lab),
+        }
+
+    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
+        return str(aws.once("ec2").create_subnet(**request)["Subnet"]["SubnetId"])
+
+    def fixed(self, thing: Thing, found: Found) -> list[Difference]:
+        return differences(found.facts, thing.want, "cidr", "zone")
+
+    def delete(self, aws: Aws, found: Found) -> None:
+        try:
+            aws.ec2.delete_subnet(SubnetId=found.id)
+        except ClientError as error:
+            gone_or_blocked(error, where=f"deleting {found.key} {found.id}")
+
+
+class Igw(Ec2Kind):
+    """Setting: attachment to the VPC. An attachment has no state worth the name but `available`."""
+
+    name = "igw"
+    needs = ("vpc",)
+    resource, describe, items, ids_argument = (
+        "internet-gateway",
+        "describe_internet_gateways",
+        "InternetGateways",
+        "InternetGatewayIds",
+    )
+    actions = (
+        "ec2:CreateInternetGateway",
+        "ec2:DescribeInternetGateways",
+        "ec2:AttachInternetGateway",
+        "ec2:DetachInternetGateway",
+        "ec2:DeleteInternetGateway",
+    )
+
+    def read(self, item: Mapping[str, Any]) -> Found:
+        attached = next(
+            (a["VpcId"] for a in item.get("Attachments", []) if a["State"] in {"available", "attached"}), None
+        )
+        return self.found(item["InternetGatewayId"], item.get("Tags"), attached=attached)
+
+    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
+        return {"TagSpecifications": self.tagged(thing, lab)}
+
+    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
+        return str(aws.once("ec2").create_internet_gateway(**request)["InternetGateway"]["InternetGatewayId"])
+
+    def settle(self, aws: Aws, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+        vpc = ids.get("vpc")
+        if found.facts["attached"] != vpc:
+            yield change(
+                "attached",
+                have=found.facts["attached"],
+                want=vpc,
+                act=lambda: aws.ec2.attach_internet_gateway(InternetGatewayId=found.id, VpcId=vpc),
+            )
+
+    def delete(self, aws: Aws, found: Found) -> None:
+        try:
+            if found.facts["attached"]:
+                aws.ec2.detach_internet_gateway(InternetGatewayId=found.id, VpcId=found.facts["attached"])
+        except ClientError as error:
+            gone_or_blocked(error, where=f"detaching {found.key} {found.id}")
+        try:
+            aws.ec2.delete_internet_gateway(InternetGatewayId=found.id)
+        except ClientError as error:
+            gone_or_blocked(error, where=f"deleting {found.key} {found.id}")
+
+
+class RouteTable(Ec2Kind):
+    """Settings: the default route to the gateway (which must be attached) and the association with the subnet."""
+
+    name = "route-table"
+    needs = ("vpc", "subnet", "igw")
+    token = True
+    resource, describe, items, ids_argument = "route-table", "describe_route_tables", "RouteTables", "RouteTableIds"
+    actions = (
+        "ec2:CreateRouteTable",
+        "ec2:DescribeRouteTables",
+        "ec2:CreateRoute",
+        "ec2:ReplaceRoute",
+        "ec2:AssociateRouteTable",
+        "ec2:DisassociateRouteTable",
+        "ec2:DeleteRouteTable",
+    )
+
+    def read(self, item: Mapping[str, Any]) -> Found:
+        default: Mapping[str, Any] = next(
+            (r for r in item.get("Routes", []) if r.get("DestinationCidrBlock") == ANYWHERE), {}
+        )
+        associations = [a for a in item.get("Associations", []) if not a.get("Main") and a.get("SubnetId")]
+        return self.found(
+            item["RouteTableId"],
+            item.get("Tags"),
+            default_route=default.get("GatewayId"),
+            route_state=default.get("State"),
+            subnet=associations[0]["SubnetId"] if associations else None,
+            associations=tuple(a["RouteTableAssociationId"] for a in associations),
+        )
+
+    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
+        return {"VpcId": ids["vpc"], "TagSpecifications": self.tagged(thing, lab)}
+
+    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
+        return str(aws.ec2.create_route_table(**request, ClientToken=token)["RouteTable"]["RouteTableId"])
+
+    def settle(self, aws: Aws, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+        igw, subnet, facts = ids.get("igw"), ids.get("subnet"), found.facts
+        if facts["default_route"] != igw or facts["route_state"] != "active":
+            put = aws.ec2.replace_route if facts["default_route"] else aws.ec2.create_route
+            yield change(
+                "default_route",
+                have=facts["default_route"],
+                want=igw,
+                act=lambda: put(RouteTableId=found.id, DestinationCidrBlock=ANYWHERE, GatewayId=igw),
+            )
+        if facts["subnet"] != subnet:
+            yield change(
+                "subnet",
+                have=facts["subnet"],
+                want=subnet,
+                act=lambda: aws.ec2.associate_route_table(RouteTableId=found.id, SubnetId=subnet),
+            )
+
+    def delete(self, aws: Aws, found: Found) -> None:
+        for association in found.facts["associations"]:
+            try:
+                aws.ec2.disassociate_route_table(AssociationId=association)
+            except ClientError as error:
+                gone_or_blocked(error, where=f"disassociating {found.key} {found.id}")
+        try:
+            aws.ec2.delete_route_table(RouteTableId=found.id)
+        except ClientError as error:
+            gone_or_blocked(error, where=f"deleting {found.key} {found.id}")
+
+
+class SecurityGroup(Ec2Kind):
+    """want: ssh_cidr, description. Settings: all traffic from itself, SSH from ssh_cidr, all egress (there from the start).
+
+    A rule that enaxp made carries its description, so that it can be told from one that somebody added.
+    """
+
+    name = "security-group"
+    needs = ("vpc",)
+    resource, describe, items, ids_argument = (
+        "security-group",
+        "describe_security_groups",
+        "SecurityGroups",
+        "GroupIds",
+    )
+    actions = (
+        "ec2:CreateSecurityGroup",
+        "ec2:DescribeSecurityGroups",
+        "ec2:AuthorizeSecurityGroupIngress",
+        "ec2:AuthorizeSecurityGroupEgress",
+        "ec2:RevokeSecurityGroupIngress",
+        "ec2:DeleteSecurityGroup",
+    )
+    ssh_rule = "enaxp: SSH"
+
+    def read(self, item: Mapping[str, Any]) -> Found:
+        ingress = item.get("IpPermissions", [])
+        return self.found(
+            item["GroupId"],
+            item.get("Tags"),
+            from_itself=any(
+                pair.get("GroupId") == item["GroupId"]
+                for rule in ingress
+                if rule["IpProtocol"] == "-1"
+                for pair in rule.get("UserIdGroupPairs", [])
+            ),
+            ssh={
+                entry["CidrIp"]: entry.get("Description", "")
+                for rule in ingress
+                if rule["IpProtocol"] == "tcp" and rule.get("FromPort") == rule.get("ToPort") == 22
+                for entry in rule.get("IpRanges", [])
+            },
+            egress=any(
+                entry["CidrIp"] == ANYWHERE
+                for rule in item.get("IpPermissionsEgress", [])
+                if rule["IpProtocol"] == "-1"
+                for entry in rule.get("IpRanges", [])
+            ),
+        )
+
+    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
+        return {
+            "GroupName": thing.name,
+            "Description": thing.want["description"],
+            "VpcId": ids["vpc"],
+            "TagSpecifications": self.tagged(thing, lab),
+        }
+
+    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
+        return str(aws.once("ec2").create_security_group(**request)["GroupId"])
+
+    def settle(self, aws: Aws, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+        group, facts, ssh_cidr = found.id, found.facts, thing.want["ssh_cidr"]
+        if not facts["from_itself"]:
+            itself = {
+                "IpProtocol": "-1",
+                "UserIdGroupPairs": [{"GroupId": group, "Description": "enaxp: hosts of the lab"}],
+            }
+            yield change("ingress from itself", have=None, want="all", act=lambda: _allow(aws, group, itself))
+        if ssh_cidr not in facts["ssh"]:
+            rule = self._ssh(ssh_cidr, self.ssh_rule)
+            yield change("ingress ssh", have=None, want=ssh_cidr, act=lambda: _allow(aws, group, rule))
+        for cidr, description in facts["ssh"].items():
+            if cidr != ssh_cidr and description == self.ssh_rule:
+                stale = self._ssh(cidr, description)
+                yield change(
+                    "ingress ssh",
+                    have=cidr,
+                    want=None,
+                    act=partial(aws.ec2.revoke_security_group_ingress, GroupId=group, IpPermissions=[stale]),
+                )
+        if not facts["egress"]:
+            everywhere = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": ANYWHERE}]}
+            yield change(
+                "egress",
+                have=None,
+                want=ANYWHERE,
+                act=lambda: aws.ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[everywhere]),
+            )
+
+    def delete(self, aws: Aws, found: Found) -> None:
+        try:
+            aws.ec2.delete_security_group(GroupId=found.id)
+        except ClientError as error:
+            gone_or_blocked(error, where=f"deleting {found.key} {found.id}")
+
+    @staticmethod
+    def _ssh(cidr: str, description: str) -> dict[str, Any]:
+        return {
+            "IpProtocol": "tcp",
+            "FromPort": 22,
+            "ToPort": 22,
+            "IpRanges": [{"CidrIp": cidr, "Description": description}],
+        }
+
+
+def _allow(aws: Aws, group: str, rule: dict[str, Any]) -> None:
+    """One rule a call: AWS refuses a whole batch for one duplicate in it."""
+    try:
+        aws.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
+    except ClientError as error:
+        if code_of(error) not in ALREADY:
+            raise
