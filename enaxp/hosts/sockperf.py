@@ -1,0 +1,286 @@
+"""sockperf: the commands that drive it, and what its words mean. Text in, text out: nothing is run here.
+
+    client_command ─▶ argv ─▶ (a host runs it) ─▶ output ─▶ parse ─▶ SockperfOutput
+
+sockperf ends with exit code 0 after almost every failure (no server, refused, bad option), so whether a run is good is read
+from its text, and only there. It writes ANSI colours even into a pipe, and the line of a signal may fall between, or into, others.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+RunMode = Literal["ping-pong", "under-load", "throughput"]
+OutputMode = Literal["ping-pong", "under-load", "throughput", "server"]
+Protocol = Literal["udp", "tcp"]
+
+# sockperf leaves out the first 0.4 s and the last 0.05 s of a timed run.
+CUT_S = 0.45
+# The share of the rest that must hold replies. A lost UDP reply stalls a ping-pong for good without one word in the output.
+VALID_SHARE = 0.98
+# What a run takes beyond its duration: clock calibration, a fixed sleep of 2 s after the dummy messages, start and end.
+OVERHEAD_S = 2.24
+MEBI = 1.048576  # sockperf's "Mbps" are 2**20 bit/s
+
+# -- output ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class SockperfOutput:
+    """What one saved output of sockperf says. What it does not say is None.
+
+    Latencies are in µs; they are half round trips where `measures` is latency, whole ones where it is rtt. `observations`, `sent`,
+    `received` and `dropped` speak of the same messages, those of the valid window; a throughput run has no such window and `sent`
+    is all of it. `bandwidth_mbps` is in 10⁶ bit/s, at the sender.
+    """
+
+    ok: bool
+    reason: str | None
+    version: str | None
+    mode: OutputMode | None
+    measures: Literal["latency", "rtt", "rate"] | None
+    mean_us: float | None
+    std_dev_us: float | None
+    min_us: float | None
+    max_us: float | None
+    percentiles_us: Mapping[str, float]
+    observations: int | None
+    sent: int | None
+    received: int | None
+    dropped: int | None
+    duplicated: int | None
+    out_of_order: int | None
+    total_runtime_s: float | None
+    valid_runtime_s: float | None
+    messages_per_s: float | None
+    bandwidth_mbps: float | None
+
+    def to_json(self, file: str) -> dict[str, Any]:
+        """The object that `enaxp parse` prints for `file`."""
+        return {"file": file, **asdict(self)}
+
+
+# Digits are bounded: the text may be anything, and int() refuses very long numbers.
+_FLOAT = r" *([0-9]{1,15}(?:\.[0-9]{1,15})?)(?![0-9.])"
+_INT = r" *([0-9]{1,18})(?![0-9.])"
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+# A receiver thread is ended by a signal of sockperf's own; its line falls anywhere in the output, and says nothing of the run.
+_OWN_SIGNAL = re.compile(r"sockperf: Test end \(interrupted by signal [0-9]{1,3}\)\n?")
+_VERSION = re.compile(r"== version #([0-9]+(?:\.[0-9]+)*)")
+_TOTAL = re.compile(
+    rf"\[Total Run\] RunTime={_FLOAT} sec; Warm up [a-z]+={_INT}[^;\n]*; SentMessages={_INT}; ReceivedMessages={_INT}"
+)
+_VALID = re.compile(rf"\[Valid Duration\] RunTime={_FLOAT} sec; SentMessages={_INT}; ReceivedMessages={_INT}")
+_MEAN = re.compile(rf"avg-(lat|latency|rtt)={_FLOAT}")
+_STD_DEV = re.compile(rf"avg-[a-z]+=[^(\n]*\(std-dev={_FLOAT}")
+_LOSS = re.compile(rf"# dropped messages ={_INT}; # duplicated messages ={_INT}; # out-of-order messages ={_INT}")
+_OBSERVATIONS = re.compile(rf"Total{_INT} observations")
+_EXTREME = re.compile(rf"---> <(MAX|MIN)> observation ={_FLOAT}")
+_PERCENTILE = re.compile(rf"---> percentile{_FLOAT} ={_FLOAT}")
+_BURST = re.compile(rf"of burst of{_INT} messages")
+_SENT_ONLY = re.compile(rf"Total of{_INT} messages sent in{_FLOAT} sec")
+_MESSAGE_RATE = re.compile(rf"Summary: Message Rate is{_FLOAT} \[msg/sec\]")
+_BANDWIDTH = re.compile(rf"Summary: BandWidth is{_FLOAT} [MG]Bps \({_FLOAT} ([MG])bps\)")
+_OPTION_FAULT = re.compile(r"\A\s*(?:sockperf: )?(\S.*)\n(?s:.*)^Usage: sockperf ", re.MULTILINE)
+_ERROR = re.compile(r"ERROR: (?:\[fd=-?[0-9]+\] )?([^\n]*(?:\n \([^\n]*)?)")
+
+
+def parse(text: str) -> SockperfOutput:
+    """What saved sockperf output says, versions 3.5 to 3.10. Never raises: text that holds no good run is not `ok`, with the reason."""
+    plain = _ANSI.sub("", text).replace("\r", "")
+    # A full log holds millions of rows after its own copy of the statistics.
+    plain = plain.partition("packet, txTime(sec)")[0]
+    has_own_signal = _OWN_SIGNAL.search(plain) is not None
+    plain = _OWN_SIGNAL.sub("", plain)
+    version = _VERSION.search(plain)
+    fields = _no_figures() | _loss_and_percentiles(plain) | _windows(plain) | _rate(plain)
+    mode = _mode(plain, has_own_signal=has_own_signal)
+    reason = _fault(plain, mode=mode, figures=fields)
+    return SockperfOutput(
+        ok=reason is None, reason=reason, version=version.group(1) if version else None, mode=mode, **fields
+    )
+
+
+def _no_figures() -> dict[str, Any]:
+    own = {"ok", "reason", "version", "mode"}
+    return {name: None for name in SockperfOutput.__dataclass_fields__ if name not in own}
+
+
+def _loss_and_percentiles(plain: str) -> dict[str, Any]:
+    figures: dict[str, Any] = {
+        "percentiles_us": {f"{float(p):g}": float(value) for p, value in _PERCENTILE.findall(plain)}
+    }
+    figures |= {f"{name.lower()}_us": float(value) for name, value in _EXTREME.findall(plain)}
+    if mean := _MEAN.search(plain):
+        figures |= {"mean_us": float(mean.group(2)), "measures": "rtt" if mean.group(1) == "rtt" else "latency"}
+    if std_dev := _STD_DEV.search(plain):
+        figures["std_dev_us"] = float(std_dev.group(1))
+    if loss := _LOSS.search(plain):
+        figures |= dict(zip(("dropped", "duplicated", "out_of_order"), map(int, loss.groups()), strict=True))
+    if observations := _OBSERVATIONS.search(plain):
+        figures["observations"] = int(observations.group(1))
+    return figures
+
+
+def _windows(plain: str) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    if total := _TOTAL.search(plain):
+        figures["total_runtime_s"] = float(total.group(1))
+    if valid := _VALID.search(plain):
+        figures |= {
+            "valid_runtime_s": float(valid.group(1)),
+            "sent": int(valid.group(2)),
+            "received": int(valid.group(3)),
+        }
+    return figures
+
+
+def _rate(plain: str) -> dict[str, Any]:
+    sent = _SENT_ONLY.search(plain)
+    if not sent:
+        return {}
+    figures: dict[str, Any] = {
+        "measures": "rate",
+        "sent": int(sent.group(1)),
+        "total_runtime_s": float(sent.group(2)),
+    }
+    if rate := _MESSAGE_RATE.search(plain):
+        figures["messages_per_s"] = float(rate.group(1))
+    if bandwidth := _BANDWIDTH.search(plain):
+        _, value, unit = bandwidth.groups()
+        # Up to 3.7, --increase_output_precision (nine decimals) writes G where M is meant.
+        in_giga = unit == "G" and len(value.partition(".")[2]) < 9
+        figures["bandwidth_mbps"] = float(value) * (1000 if in_giga else 1) * MEBI
+    return figures
+
+
+def _mode(plain: str, *, has_own_signal: bool) -> OutputMode | None:
+    """The mode, which sockperf never prints: told by its traces."""
+    if "[SERVER] listen on" in plain or "bind socket, IP to bind" in plain:
+        return "server"
+    if _SENT_ONLY.search(plain):
+        return "throughput"
+    total = _TOTAL.search(plain)
+    if not total:
+        return None
+    sent, received = int(total.group(3)), int(total.group(4))
+    burst = _BURST.search(plain)
+    in_flight = int(burst.group(1)) if burst else 1
+    # Ping-pong has one burst in flight at most, and no receiver thread to end by a signal.
+    two_threads = has_own_signal and "interrupted by user" not in plain
+    return "under-load" if two_threads or sent - received > in_flight else "ping-pong"
+
+
+def _fault(plain: str, *, mode: OutputMode | None, figures: Mapping[str, Any]) -> str | None:
+    """Why this output is not that of a good run, in words; None when it is good."""
+    return (
+        _fault_of_kind(plain, mode)
+        or _fault_told(plain)
+        or (_fault_of_rate(figures) if mode == "throughput" else _fault_of_latency(figures))
+    )
+
+
+def _fault_of_kind(plain: str, mode: OutputMode | None) -> str | None:
+    if not plain.strip():
+        return "empty: sockperf printed nothing"
+    if "test was performed using the following parameters" in plain:
+        return "a full log, not sockperf's own output"
+    if option := _OPTION_FAULT.search(plain):
+        return f"sockperf refused its options: {option.group(1).strip()}"
+    versions = len(_VERSION.findall(plain))
+    if versions > 1:
+        return f"{versions} runs of sockperf in one text; one is read at a time"
+    if error := _ERROR.search(plain):
+        return f"sockperf stopped: {' '.join(error.group(1).split())}"
+    if mode == "server":
+        return "output of a server, which measures nothing"
+    if "sockperf" not in plain and not _VALID.search(plain):
+        return "not output of sockperf"
+    return None
+
+
+def _fault_told(plain: str) -> str | None:
+    for words, reason in _FAULTS_TOLD.items():
+        if words in plain:
+            return reason
+    return None
+
+
+_FAULTS_TOLD = {
+    "Is the server down?": "no messages were received from the server: is it down?",
+    "No messages were sent": "no messages were sent: interrupted before the start",
+    "No valid observations found": "no observation fell into the valid window: too short, or too few replies",
+    "Test end before test start": "no observation fell into the valid window: too short, or too few replies",
+    "Test end (interrupted by user)": "interrupted by the user before its time was over",
+    "Test ends uncompleted": "the number of messages asked for took too long",
+}
+
+
+def _fault_of_rate(figures: Mapping[str, Any]) -> str | None:
+    if not figures["sent"] or not figures["total_runtime_s"]:
+        return "no messages were sent"
+    if not figures["messages_per_s"] or figures["bandwidth_mbps"] is None:
+        return "no message rate and bandwidth in it: cut short"
+    return None
+
+
+def _fault_of_latency(figures: Mapping[str, Any]) -> str | None:
+    total, valid = figures["total_runtime_s"], figures["valid_runtime_s"]
+    if figures["mean_us"] is None or total is None or valid is None:
+        return "no statistics in it: sockperf did not come to its end"
+    if not figures["observations"]:
+        return "no observations in it"
+    needed = VALID_SHARE * (total - CUT_S)
+    if valid < needed - 1e-9:
+        return (
+            f"replies stopped early: {valid:.3f} s of {total:.3f} s are valid, {needed:.3f} s are needed "
+            "(a lost reply or a dead server stalls the rest of a run; replies may also be too rare for its length)"
+        )
+    return None
+
+
+# -- commands --------------------------------------------------------------------------------------------------------------
+
+
+def server_command(*, ip: str, port: int, protocol: Protocol) -> list[str]:
+    """Argv of a server that answers on one address and port until it is sent SIGINT."""
+    return ["sockperf", "server", *_at(ip, port, protocol)]
+
+
+def client_command(
+    *,
+    mode: RunMode,
+    server_ip: str,
+    port: int,
+    client_ip: str,
+    client_port: int,
+    protocol: Protocol,
+    message_size: int,
+    duration_s: float,
+    rate: int | Literal["max"] | None = None,
+    reply_every: int | None = None,
+    full_log: str | None = None,
+) -> list[str]:
+    """Argv of one trial. `rate` is in messages a second, `reply_every` belongs to under-load only; None leaves sockperf's own default.
+
+    The client's port is always given together with its address: without the address 3.10 binds an IPv6 socket and stops. sockperf
+    knows whole seconds only and cuts the rest off, so durations are rounded up. A throughput run would leave its full log empty.
+    """
+    argv = ["sockperf", mode, *_at(server_ip, port, protocol), "--client_ip", client_ip]
+    argv += ["--client_port", str(client_port), "-m", str(message_size), "-t", str(math.ceil(duration_s))]
+    if rate is not None:
+        argv += ["--mps", str(rate)]
+    if reply_every is not None and mode == "under-load":
+        argv += ["--reply-every", str(reply_every)]
+    if full_log is not None and mode != "throughput":
+        argv += ["--full-log", full_log]
+    return argv
+
+
+def _at(ip: str, port: int, protocol: Protocol) -> list[str]:
+    # UDP is the default and has no option of its own: sockperf refuses --udp.
+    return ["-i", ip, "-p", str(port), *(["--tcp"] if protocol == "tcp" else [])]
