@@ -1,0 +1,171 @@
+"""Histogram: what a trial measured, exactly — how often each latency in ns was seen — and the merge of several with equal weight.
+
+    Histogram (one trial, counts) ─┬─▶ merge_equal_weight ─▶ Distribution (shares) ─▶ quantile, mean, max
+    Histogram (another trial)     ─┘
+
+Percentiles are never averaged, and trials are never pooled by count: a closed loop sends more when the wire is fast, so pooling would
+let fast trials outvote slow ones. In the merge each trial has the weight 1/n, F(x) = (1/n)·ΣF_j(x).
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Nanoseconds: TypeAlias = npt.NDArray[np.int64]
+HEADER = b"value_ns,count\n"
+# A cumulated share may miss the one it stands for by what adding floats costs, never by a whole observation.
+_ROUNDING = 1e-12
+# Samples beyond a quantile, per arm and iteration, below which it is shown greyed out.
+TAIL_SAMPLES = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """Latencies in ns, ascending, each with its share of the whole; the shares add up to 1."""
+
+    values: Nanoseconds
+    shares: npt.NDArray[np.float64]
+
+    def quantile(self, p: float) -> int:
+        """The nearest-rank quantile in ns: the smallest x with F(x) ≥ p, for 0 < p ≤ 1."""
+        _check_p(p)
+        reached = int(np.searchsorted(np.cumsum(self.shares), p - _ROUNDING))
+        return int(self.values[min(reached, len(self.values) - 1)])
+
+    @property
+    def mean(self) -> float:
+        """The mean in ns."""
+        return float(self.values @ self.shares)
+
+    @property
+    def max(self) -> int:
+        """The largest value in ns."""
+        return int(self.values[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """Latencies in ns, ascending and each once, with how often each was seen. Holds one observation at least."""
+
+    values: Nanoseconds
+    counts: Nanoseconds
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 1 or self.values.shape != self.counts.shape or not len(self.values):
+            raise ValueError("a histogram needs as many counts as values, and one at least")
+        if self.values[0] < 0 or np.any(np.diff(self.values) <= 0):
+            raise ValueError("a histogram's values must be ascending, each once, none below 0")
+        if np.any(self.counts <= 0):
+            raise ValueError("a histogram's counts must be above 0")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Histogram):
+            return NotImplemented
+        return np.array_equal(self.values, other.values) and np.array_equal(self.counts, other.counts)
+
+    __hash__ = None  # type: ignore[assignment]  # arrays are no keys
+
+    @classmethod
+    def of(cls, values: Sequence[int] | Nanoseconds, counts: Sequence[int] | Nanoseconds | None = None) -> Histogram:
+        """From values in ns in any order, repeated or not, each `counts` times (once without). Raises ValueError when empty or negative."""
+        seen = np.asarray(values, dtype=np.int64)
+        weights = np.ones_like(seen) if counts is None else np.asarray(counts, dtype=np.int64)
+        if seen.shape != weights.shape or np.any(weights <= 0):
+            raise ValueError("a histogram needs one count above 0 for each value")
+        unique, place = np.unique(seen, return_inverse=True)
+        total = np.zeros(len(unique), dtype=np.int64)
+        np.add.at(total, place, weights)
+        return cls(unique, total)
+
+    @property
+    def count(self) -> int:
+        """The number of observations."""
+        return int(self.counts.sum())
+
+    @property
+    def mean(self) -> float:
+        """The mean in ns."""
+        return int(self.values @ self.counts) / self.count
+
+    @property
+    def max(self) -> int:
+        """The largest value in ns."""
+        return int(self.values[-1])
+
+    def quantile(self, p: float) -> int:
+        """The nearest-rank quantile in ns: the smallest x with F(x) ≥ p, for 0 < p ≤ 1."""
+        _check_p(p)
+        count = self.count
+        return self._at_rank(p * count - _ROUNDING * count)
+
+    def sockperf_percentile(self, p: float) -> int | None:
+        """The value in ns that sockperf itself prints for this percentile, sorted[int(0.5 + p·n) − 1]; None where it prints none."""
+        rank = int(0.5 + p * self.count)
+        return self._at_rank(rank) if rank >= 1 else None
+
+    def distribution(self) -> Distribution:
+        return Distribution(self.values, self.counts / self.count)
+
+    def to_bytes(self) -> bytes:
+        """The histogram as a gzipped CSV file, the same bytes for the same histogram."""
+        columns = np.column_stack((self.values, self.counts)).ravel().tolist()
+        lines = "%d,%d\n" * len(self.values) % tuple(columns)
+        return gzip.compress(HEADER + lines.encode(), compresslevel=6, mtime=0)
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Histogram:
+        """The histogram in a file written by `to_bytes`. Raises ValueError for anything else, saying what is wrong."""
+        try:
+            text = gzip.decompress(content)
+        except (OSError, EOFError, ValueError) as error:
+            raise ValueError(f"not a gzip file: {error}") from None
+        if not text.startswith(HEADER):
+            raise ValueError(f"does not begin with {HEADER.decode().strip()!r}")
+        return cls.from_rows(text[len(HEADER) :], separator=b",")
+
+    @classmethod
+    def from_rows(cls, rows: bytes, *, separator: bytes) -> Histogram:
+        """From lines of a value in ns and its count, in any order. Raises ValueError for any line that is something else."""
+        if not rows.strip():
+            raise ValueError("holds no observation")
+        if rows.translate(None, b"0123456789\n" + separator):
+            raise ValueError("holds something else than whole numbers")
+        try:
+            table = np.loadtxt(io.BytesIO(rows), dtype=np.int64, delimiter=separator.decode(), comments=None, ndmin=2)
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"not two columns of whole numbers: {error}") from None
+        if table.shape[1] != 2:
+            raise ValueError("not two columns in each line")
+        return cls.of(table[:, 0], table[:, 1])
+
+    def _at_rank(self, rank: float) -> int:
+        return int(self.values[int(np.searchsorted(np.cumsum(self.counts), rank))])
+
+
+def merge_equal_weight(histograms: Sequence[Histogram]) -> Distribution:
+    """The mean of the trials' distributions, each with the same weight however many observations it holds. Needs one at least."""
+    if not histograms:
+        raise ValueError("nothing to merge")
+    values = np.concatenate([histogram.values for histogram in histograms])
+    shares = np.concatenate([histogram.counts / (histogram.count * len(histograms)) for histogram in histograms])
+    unique, place = np.unique(values, return_inverse=True)
+    merged = np.zeros(len(unique))
+    np.add.at(merged, place, shares)
+    return Distribution(unique, merged)
+
+
+def tail_is_thin(p: float, *, observations: int, iterations: int) -> bool:
+    """Whether fewer than 100 observations an iteration lie beyond the quantile p: too few to lean on, so it is shown greyed out."""
+    return observations * (1 - p) < TAIL_SAMPLES * max(iterations, 1) - 1e-6
+
+
+def _check_p(p: float) -> None:
+    if not 0 < p <= 1:
+        raise ValueError(f"a quantile needs 0 < p <= 1, not {p}")

@@ -1,0 +1,350 @@
+"""Records: what a bench leaves behind, as it goes. One folder a run, one line a trial, nothing rewritten that has been written.
+
+    runner ─▶ TrialRecord ─▶ trials.jsonl (one line, flushed) + raw/<trial>.txt + histograms/<trial>.csv.gz
+    Manifest ─▶ manifest.json ;  result, table, summary ─▶ result.json, results.csv, summary.txt (each replaced whole)
+
+A crash can leave half a last line: reading passes over it, appending cuts it off first. Everything a result needs is in the folder,
+so that it can be computed again without the lab.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from enaxp.bench.schedule import ARMS, Arm, Plan, Trial
+from enaxp.errors import BenchError
+from enaxp.hosts.sockperf import SockperfOutput
+
+if TYPE_CHECKING:
+    from enaxp.bench.histogram import Histogram
+
+SCHEMA = 1
+SrdSource = Literal["device", "stand-in"]
+Interfaces = Mapping[str, Mapping[Arm, "InterfaceDelta"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SrdDelta:
+    """What the `ena_srd_*` counters of a trial's own interfaces did during it, and where they come from.
+
+    tx, eligible: packets the client sent over SRD, and could have. rx: packets it received over SRD. peer_rx: the server likewise.
+    mode: `ena_srd_mode` of the client's interface (bit 0 SRD, bit 1 UDP); peer_mode: of the server's.
+    """
+
+    tx: int
+    eligible: int
+    rx: int | None = None
+    peer_rx: int | None = None
+    mode: int | None = None
+    peer_mode: int | None = None
+    source: SrdSource = "device"
+
+    @property
+    def share(self) -> float | None:
+        """The share of eligible packets that went over SRD, 0 to 1; None when none was eligible."""
+        return self.tx / self.eligible if self.eligible else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterfaceDelta:
+    """What one interface carried during a trial."""
+
+    rx_packets: int
+    tx_packets: int
+    rx_bytes: int
+    tx_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Second:
+    """The observations sent in one second of a trial, counted from the start of its sockperf process. Latencies in µs."""
+
+    second: int
+    count: int
+    p50_us: float
+    p99_us: float
+    max_us: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """One line of `trials.jsonl`: one trial as it was attempted, valid or not.
+
+    srd, interfaces and allowances are None where the counters are absent, which means unknown. interfaces holds, per role and arm,
+    what each interface carried; allowances, per role, how far each `*_allowance_exceeded` counter moved.
+    """
+
+    number: int
+    scenario: str
+    arm: Arm
+    iteration: int
+    repeat: int
+    attempt: int
+    discarded: bool
+    command: str
+    client_port: int
+    started_at: str
+    wall_s: float
+    valid: bool
+    reason: str | None
+    sockperf: SockperfOutput | None
+    throughput_gbps: float | None = None
+    srd: SrdDelta | None = None
+    interfaces: Interfaces | None = None
+    allowances: Mapping[str, Mapping[str, int]] | None = None
+    seconds: tuple[Second, ...] = ()
+    histogram_file: str | None = None  # relative to the run folder
+    raw_file: str | None = None
+    pair: int = 1  # of hosts
+    schema: int = SCHEMA
+
+    def to_json(self) -> dict[str, Any]:
+        fields = asdict(self)
+        if self.srd is not None:
+            fields["srd"]["share"] = self.srd.share
+        return fields
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> TrialRecord:
+        """The record in one parsed line. Raises BenchError for a line of another schema or without a field it needs."""
+        if fields.get("schema") != SCHEMA:
+            raise BenchError(
+                f"a trial was recorded in schema {fields.get('schema')!r}; this enaxp reads {SCHEMA}",
+                todo="read the run with the enaxp that wrote it",
+            )
+        known = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields}
+        try:
+            return cls(
+                **{
+                    **known,
+                    "sockperf": SockperfOutput(**fields["sockperf"]) if fields["sockperf"] else None,
+                    "srd": _srd_from_json(fields.get("srd")),
+                    "interfaces": _interfaces_from_json(fields.get("interfaces")),
+                    "seconds": tuple(Second(**second) for second in fields.get("seconds", ())),
+                }
+            )
+        except (KeyError, TypeError) as error:
+            raise BenchError("a trial's record lacks what it should hold", said=str(error)) from None
+
+
+def _srd_from_json(fields: Mapping[str, Any] | None) -> SrdDelta | None:
+    return SrdDelta(**{name: value for name, value in fields.items() if name != "share"}) if fields else None
+
+
+def _interfaces_from_json(fields: Mapping[str, Any] | None) -> Interfaces | None:
+    if fields is None:
+        return None
+    return {role: {arm: InterfaceDelta(**delta) for arm, delta in arms.items()} for role, arms in fields.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """The addresses one arm's traffic runs between."""
+
+    source_ip: str
+    destination_ip: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a run is: its plan, where and with what it was made. Times are ISO 8601 in UTC; `environment` is as the hosts gave it."""
+
+    run_id: str
+    lab: str
+    target: Literal["aws", "local"]
+    isolation: str | None
+    plan: Plan
+    connections: Mapping[Arm, Connection]
+    argv: tuple[str, ...]
+    versions: Mapping[str, str | None]
+    started_at: str
+    ended_at: str | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Manifest:
+        """The manifest in parsed JSON. Raises BenchError for another schema, or when something is missing."""
+        if fields.get("schema") != SCHEMA:
+            raise BenchError(f"a manifest of schema {fields.get('schema')!r}; this enaxp reads {SCHEMA}")
+        try:
+            return cls(
+                **{
+                    **{name: fields[name] for name in cls.__dataclass_fields__ if name in fields},
+                    "plan": Plan.from_json(fields["plan"]),
+                    "connections": {arm: Connection(**fields["connections"][arm]) for arm in ARMS},
+                    "argv": tuple(fields["argv"]),
+                }
+            )
+        except (KeyError, TypeError) as error:
+            raise BenchError("a manifest lacks what it should hold", said=str(error)) from None
+
+
+def trial_name(trial: Trial, *, attempt: int) -> str:
+    """The stem of a trial's files, unique in its run."""
+    return f"{trial.number:04d}-{trial.scenario.name}-i{trial.iteration}-r{trial.repeat}-{trial.arm}-a{attempt}"
+
+
+class RunFolder:
+    """One run's files under `results/<lab>/<run id>/`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def run_id(self) -> str:
+        return self.path.name
+
+    @classmethod
+    def create(cls, results_dir: Path, *, lab: str, now: datetime) -> RunFolder:
+        """A new folder named after `now` in UTC, `yyyymmdd-hhmmss`; a name that is taken yields to the next second."""
+        above = results_dir / lab
+        above.mkdir(parents=True, exist_ok=True)
+        moment = now.astimezone(UTC)
+        while True:
+            path = above / moment.strftime("%Y%m%d-%H%M%S")
+            try:
+                path.mkdir()
+            except FileExistsError:
+                moment += timedelta(seconds=1)
+                continue
+            (path / "raw").mkdir()
+            (path / "histograms").mkdir()
+            return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """The run at `path`. Raises BenchError when it holds no manifest."""
+        if not (path / "manifest.json").is_file():
+            raise BenchError(f"{path} is not a run: it has no manifest.json", todo="`enaxp runs` lists the runs")
+        return cls(path)
+
+    def append(self, record: TrialRecord) -> None:
+        """Write one trial's line and put it on the disk before coming back."""
+        line = json.dumps(record.to_json(), allow_nan=False) + "\n"
+        with (self.path / "trials.jsonl").open("a+b") as file:
+            _cut_half_line(file.fileno())
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def records(self) -> list[TrialRecord]:
+        """Every trial attempted so far, in the order it ended. Half a last line is passed over; any other bad line raises BenchError."""
+        path = self.path / "trials.jsonl"
+        if not path.exists():
+            return []
+        return list(_read_lines(path))
+
+    def write_raw(self, name: str, text: str) -> str:
+        """Keep the text sockperf printed in the trial called `name`; gives back the file's path in the folder."""
+        relative = f"raw/{name}.txt"
+        _replace(self.path / relative, text.encode("utf-8", "replace"))
+        return relative
+
+    def write_histogram(self, name: str, histogram: Histogram) -> str:
+        """Keep a trial's exact histogram; gives back the file's path in the folder."""
+        relative = f"histograms/{name}.csv.gz"
+        _replace(self.path / relative, histogram.to_bytes())
+        return relative
+
+    def read_histogram(self, record: TrialRecord) -> Histogram | None:
+        """A trial's histogram, or None when it has none. Raises BenchError when the file is missing or nonsense."""
+        from enaxp.bench.histogram import Histogram
+
+        if record.histogram_file is None:
+            return None
+        path = self.path / record.histogram_file
+        try:
+            return Histogram.from_bytes(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise BenchError(f"the histogram {path} cannot be read", said=str(error)) from None
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        self._write_json("manifest.json", manifest.to_json())
+
+    def read_manifest(self) -> Manifest:
+        """The run's manifest. Raises BenchError when it cannot be read."""
+        return Manifest.from_json(self._read_json("manifest.json"))
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        self._write_json("result.json", result)
+
+    def read_result(self) -> dict[str, Any]:
+        """The run's result. Raises BenchError when it cannot be read."""
+        return self._read_json("result.json")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write one of the run's text files (`results.csv`, `summary.txt`, `report.html`) whole."""
+        _replace(self.path / name, text.encode())
+
+    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        # A figure that was not measured is null. NaN would be neither JSON nor the truth.
+        _replace(self.path / name, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            content = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise BenchError(f"{path} cannot be read", said=str(error)) from None
+        if not isinstance(content, dict):
+            raise BenchError(f"{path} holds no JSON object")
+        return content
+
+
+def _read_lines(path: Path) -> Iterator[TrialRecord]:
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            fields = json.loads(line)
+        except ValueError as error:
+            if number == len(lines):  # no newline after it: the write was cut
+                return
+            raise BenchError(f"line {number} of {path} is not JSON", said=str(error)) from None
+        if not isinstance(fields, dict):
+            raise BenchError(f"line {number} of {path} is not a JSON object")
+        yield TrialRecord.from_json(fields)
+
+
+def _cut_half_line(descriptor: int) -> None:
+    """Cut off what follows the last newline: a write that a crash ended. A whole record that lacks its newline alone is given it."""
+    size = os.fstat(descriptor).st_size
+    tail = b""
+    position = size
+    while position > 0 and b"\n" not in tail:
+        step = min(position, 65536)
+        position -= step
+        tail = os.pread(descriptor, step, position) + tail
+    half = tail[tail.rfind(b"\n") + 1 :]
+    if not half:
+        return
+    try:
+        json.loads(half)
+    except ValueError:
+        os.ftruncate(descriptor, size - len(half))
+    else:
+        os.write(descriptor, b"\n")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
