@@ -87,3 +87,9 @@ class ConditionFailedError(EnaxpError):
 
 class LocalTargetError(EnaxpError):
     """This machine cannot serve as the local target as it stands."""
+
+
+class Interrupted(EnaxpError):  # noqa: N818 - somebody's wish, not a mistake
+    """Somebody pressed Ctrl-C: what was in flight is finished and saved."""
+
+    exit_code = 130

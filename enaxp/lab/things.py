@@ -79,7 +79,8 @@ class Thing:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Something that is there. `pending` says what AWS is still doing with it, `facts` what its kind read."""
+    """Something that is there. `facts` is what its kind read, `pending` what AWS is still doing with it; `gone` says that it has
+    ended for good, and why."""
 
     key: str
     kind: str
@@ -87,6 +88,7 @@ class Found:
     tags: Mapping[str, str]
     facts: Mapping[str, Any] = field(default_factory=dict)
     pending: str = ""
+    gone: str = ""
     created: str = ""  # orders duplicates: the oldest is the one to adopt
 
 
@@ -107,10 +109,10 @@ class Change:
     """A difference and the call that removes it. Only `apply` ever calls `act`."""
 
     difference: Difference
-    act: Callable[[], object]
+    act: Callable[[Aws], object]
 
 
-def change(field: str, *, have: Any, want: Any, act: Callable[[], object]) -> Change:
+def change(field: str, *, have: Any, want: Any, act: Callable[[Aws], object]) -> Change:
     return Change(difference=Difference(field=field, have=have, want=want), act=act)
 
 
@@ -152,7 +154,7 @@ class Kind(Protocol):
     def fixed(self, thing: Thing, found: Found) -> list[Difference]:
         """What differs and can only be had by making the thing anew."""
 
-    def settle(self, aws: Aws, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         """A change for each setting that is not as wanted; nothing when all is in sync. Calls nothing by itself."""
 
     def delete(self, aws: Aws, found: Found) -> None:

@@ -21,7 +21,7 @@ class BaseKind:
     def fixed(self, thing: Thing, found: Found) -> list[Difference]:
         return []
 
-    def settle(self, aws: Aws, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         yield from ()
 
     def may_repeat(self, error: Exception) -> bool:

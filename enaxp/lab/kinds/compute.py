@@ -146,14 +146,14 @@ class Eni(Ec2Kind):
     def fixed(self, thing: Thing, found: Found) -> list[Difference]:
         return differences(found.facts, thing.want, "address")
 
-    def settle(self, aws: Aws, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         groups = [ids[key] for key in ("security-group",) if key in ids]
         if found.facts["groups"] != groups:
             yield change(
                 "groups",
                 have=", ".join(found.facts["groups"]),
                 want=", ".join(groups),
-                act=lambda: aws.ec2.modify_network_interface_attribute(NetworkInterfaceId=found.id, Groups=groups),
+                act=lambda aws: aws.ec2.modify_network_interface_attribute(NetworkInterfaceId=found.id, Groups=groups),
             )
 
     def delete(self, aws: Aws, found: Found) -> None:
@@ -192,11 +192,11 @@ class Eip(Ec2Kind):
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("ec2").allocate_address(**request)["AllocationId"])
 
-    def settle(self, aws: Aws, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         eni = ids.get(thing.want["eni"])
         if found.facts["eni"] != eni:
             yield change(
-                "associated with", have=found.facts["eni"], want=eni, act=lambda: _associate(aws, found, str(eni))
+                "associated with", have=found.facts["eni"], want=eni, act=lambda aws: _associate(aws, found, str(eni))
             )
 
     def delete(self, aws: Aws, found: Found) -> None:
@@ -233,16 +233,20 @@ class Instance(Ec2Kind):
     def _items(self, page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         return [instance for reservation in page["Reservations"] for instance in reservation["Instances"]]
 
-    def read(self, item: Mapping[str, Any]) -> Found | None:
+    def find(self, aws: Aws, lab: Lab) -> list[Found]:
+        """Terminated instances are listed for about an hour: they are not there any more."""
+        return [found for found in super().find(aws, lab) if not found.gone]
+
+    def read(self, item: Mapping[str, Any]) -> Found:
         state = item["State"]["Name"]
-        if state == "terminated":
-            return None
+        reason = item.get("StateReason", {}).get("Message") or item.get("StateTransitionReason") or "no reason given"
         interfaces = {nic["NetworkInterfaceId"]: nic["Attachment"] for nic in item.get("NetworkInterfaces", [])}
         attaching = [eni for eni, attachment in interfaces.items() if attachment["Status"] != "attached"]
         return self.found(
             item["InstanceId"],
             item.get("Tags"),
             pending=state if state != "running" else f"attaching {', '.join(attaching)}" if attaching else "",
+            gone=f"it was terminated: {reason}" if state == "terminated" else "",
             created=str(item.get("LaunchTime", "")),
             state=state,
             type=item["InstanceType"],
@@ -286,7 +290,7 @@ class Instance(Ec2Kind):
     def fixed(self, thing: Thing, found: Found) -> list[Difference]:
         return differences(found.facts, thing.want, "type", "image", "zone")
 
-    def settle(self, aws: Aws, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         for key in thing.want["enis"]:
             eni, wanted = ids.get(key), key in thing.want["express"]
             have = found.facts["srd"].get(eni)
@@ -298,7 +302,7 @@ class Instance(Ec2Kind):
                     f"ENA Express on {key}",
                     have=_srd_in_words(have["srd"], have["srd_udp"]),
                     want=_srd_in_words(wanted, wanted),
-                    act=partial(set_srd, aws, eni=eni, on=wanted),
+                    act=partial(set_srd, eni=eni, on=wanted),
                 )
 
     def delete(self, aws: Aws, found: Found) -> None:

@@ -63,14 +63,14 @@ class Role(BaseKind):
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("iam").create_role(**request)["Role"]["RoleName"])
 
-    def settle(self, aws: Aws, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         for arn in thing.want["policy_arns"]:
             if arn not in found.facts["policies"]:
                 yield change(
                     "policy",
                     have=None,
                     want=arn,
-                    act=partial(aws.iam.attach_role_policy, RoleName=found.id, PolicyArn=arn),
+                    act=partial(_attach_policy, role=found.id, arn=arn),
                 )
 
     def delete(self, aws: Aws, found: Found) -> None:
@@ -115,10 +115,10 @@ class InstanceProfile(BaseKind):
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("iam").create_instance_profile(**request)["InstanceProfile"]["InstanceProfileName"])
 
-    def settle(self, aws: Aws, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         role = ids.get("role")
         if found.facts["role"] != role:
-            yield change("role", have=found.facts["role"], want=role, act=lambda: _put_role(aws, found, str(role)))
+            yield change("role", have=found.facts["role"], want=role, act=lambda aws: _put_role(aws, found, str(role)))
 
     def delete(self, aws: Aws, found: Found) -> None:
         try:
@@ -126,6 +126,10 @@ class InstanceProfile(BaseKind):
             aws.iam.delete_instance_profile(InstanceProfileName=found.id)
         except ClientError as error:
             gone_or_blocked(error, where=f"deleting {found.key} {found.id}")
+
+
+def _attach_policy(aws: Aws, *, role: str, arn: str) -> None:
+    aws.iam.attach_role_policy(RoleName=role, PolicyArn=arn)
 
 
 def _put_role(aws: Aws, profile: Found, role: str) -> None:

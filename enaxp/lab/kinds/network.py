@@ -55,13 +55,13 @@ class Vpc(Ec2Kind):
     def fixed(self, thing: Thing, found: Found) -> list[Difference]:
         return differences(found.facts, thing.want, "cidr")
 
-    def settle(self, aws: Aws, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         if not found.facts["dns_hostnames"]:
             yield change(
                 "dns_hostnames",
                 have=False,
                 want=True,
-                act=lambda: aws.ec2.modify_vpc_attribute(VpcId=found.id, EnableDnsHostnames={"Value": True}),
+                act=lambda aws: aws.ec2.modify_vpc_attribute(VpcId=found.id, EnableDnsHostnames={"Value": True}),
             )
 
     def delete(self, aws: Aws, found: Found) -> None:
@@ -141,14 +141,14 @@ class Igw(Ec2Kind):
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("ec2").create_internet_gateway(**request)["InternetGateway"]["InternetGatewayId"])
 
-    def settle(self, aws: Aws, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         vpc = ids.get("vpc")
         if found.facts["attached"] != vpc:
             yield change(
                 "attached",
                 have=found.facts["attached"],
                 want=vpc,
-                act=lambda: aws.ec2.attach_internet_gateway(InternetGatewayId=found.id, VpcId=vpc),
+                act=lambda aws: aws.ec2.attach_internet_gateway(InternetGatewayId=found.id, VpcId=vpc),
             )
 
     def delete(self, aws: Aws, found: Found) -> None:
@@ -200,22 +200,24 @@ class RouteTable(Ec2Kind):
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.ec2.create_route_table(**request, ClientToken=token)["RouteTable"]["RouteTableId"])
 
-    def settle(self, aws: Aws, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         igw, subnet, facts = ids.get("igw"), ids.get("subnet"), found.facts
         if facts["default_route"] != igw or facts["route_state"] != "active":
-            put = aws.ec2.replace_route if facts["default_route"] else aws.ec2.create_route
+            verb = "replace_route" if facts["default_route"] else "create_route"
             yield change(
                 "default_route",
                 have=facts["default_route"],
                 want=igw,
-                act=lambda: put(RouteTableId=found.id, DestinationCidrBlock=ANYWHERE, GatewayId=igw),
+                act=lambda aws: getattr(aws.ec2, verb)(
+                    RouteTableId=found.id, DestinationCidrBlock=ANYWHERE, GatewayId=igw
+                ),
             )
         if facts["subnet"] != subnet:
             yield change(
                 "subnet",
                 have=facts["subnet"],
                 want=subnet,
-                act=lambda: aws.ec2.associate_route_table(RouteTableId=found.id, SubnetId=subnet),
+                act=lambda aws: aws.ec2.associate_route_table(RouteTableId=found.id, SubnetId=subnet),
             )
 
     def delete(self, aws: Aws, found: Found) -> None:
@@ -290,17 +292,17 @@ class SecurityGroup(Ec2Kind):
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("ec2").create_security_group(**request)["GroupId"])
 
-    def settle(self, aws: Aws, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         group, facts, ssh_cidr = found.id, found.facts, thing.want["ssh_cidr"]
         if not facts["from_itself"]:
             itself = {
                 "IpProtocol": "-1",
                 "UserIdGroupPairs": [{"GroupId": group, "Description": "enaxp: hosts of the lab"}],
             }
-            yield change("ingress from itself", have=None, want="all", act=lambda: _allow(aws, group, itself))
+            yield change("ingress from itself", have=None, want="all", act=lambda aws: _allow(aws, group, itself))
         if ssh_cidr not in facts["ssh"]:
             rule = self._ssh(ssh_cidr, self.ssh_rule)
-            yield change("ingress ssh", have=None, want=ssh_cidr, act=lambda: _allow(aws, group, rule))
+            yield change("ingress ssh", have=None, want=ssh_cidr, act=lambda aws: _allow(aws, group, rule))
         for cidr, description in facts["ssh"].items():
             if cidr != ssh_cidr and description == self.ssh_rule:
                 stale = self._ssh(cidr, description)
@@ -308,7 +310,7 @@ class SecurityGroup(Ec2Kind):
                     "ingress ssh",
                     have=cidr,
                     want=None,
-                    act=partial(aws.ec2.revoke_security_group_ingress, GroupId=group, IpPermissions=[stale]),
+                    act=partial(_disallow, group=group, rule=stale),
                 )
         if not facts["egress"]:
             everywhere = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": ANYWHERE}]}
@@ -316,7 +318,7 @@ class SecurityGroup(Ec2Kind):
                 "egress",
                 have=None,
                 want=ANYWHERE,
-                act=lambda: aws.ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[everywhere]),
+                act=lambda aws: aws.ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[everywhere]),
             )
 
     def delete(self, aws: Aws, found: Found) -> None:
@@ -342,3 +344,7 @@ def _allow(aws: Aws, group: str, rule: dict[str, Any]) -> None:
     except ClientError as error:
         if code_of(error) not in ALREADY:
             raise
+
+
+def _disallow(aws: Aws, *, group: str, rule: dict[str, Any]) -> None:
+    aws.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[rule])

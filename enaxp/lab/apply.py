@@ -1,0 +1,245 @@
+"""Apply: carries out a plan on a thread pool, each step as soon as what it needs is there.
+
+    Plan ─▶ (intent saved ─▶ call ─▶ id saved) ─▶ look until ready ─▶ settle until read back as wanted
+
+Whatever moment this is killed at, the next run finds the intent or the id in the state, or the tag on AWS, and goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from graphlib import TopologicalSorter
+from typing import Any, Literal
+
+from enaxp.aws import TAKEN_NAME, Aws, code_of, is_ambiguous, is_not_yet_visible, refused, retry_while, text_of
+from enaxp.errors import AwsError, EnaxpError, Interrupted, LabError
+from enaxp.lab.kinds import KINDS
+from enaxp.lab.plan import Plan, Step
+from enaxp.lab.state import Entry, Intent, StateFile, with_intent, with_thing
+from enaxp.lab.things import TAG_LAB_ID, Difference, Found, Kind, Lab, Thing, as_text
+
+WORKERS = 12
+ATTEMPTS = 5  # at one create whose answers are lost
+REACT_S = 20.0  # a change that is not read back by then is asked for again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """What apply and sweep tell whoever watches: a step begins, says something, or ends after `seconds`."""
+
+    what: Literal["begin", "note", "end"]
+    step: Step
+    text: str = ""
+    seconds: float = 0.0
+
+
+Watcher = Callable[[Event], None]
+
+
+def apply(plan: Plan, *, things: Iterable[Thing], aws: Aws, lab: Lab, file: StateFile, watch: Watcher) -> None:
+    """Carries out every step but `replace` and `delete` (those are a sweep's).
+
+    After an error nothing new is started, what is in flight is finished and saved, and the first error is raised.
+    The first KeyboardInterrupt does the same and raises Interrupted.
+    """
+    steps = {step.key: step for step in plan.steps if step.action not in {"replace", "delete"}}
+    run = _Run(aws=aws, lab=lab, file=file, things={thing.key: thing for thing in things}, watch=watch)
+    order: TopologicalSorter[str] = TopologicalSorter(
+        {key: [need for need in step.needs if need in steps] for key, step in steps.items()}
+    )
+    order.prepare()
+    errors: list[Exception] = []
+    interrupted = False
+    with ThreadPoolExecutor(WORKERS) as pool:
+        running: dict[Future[None], str] = {}
+        while (order.is_active() and not (errors or interrupted)) or running:
+            try:
+                if not (errors or interrupted):
+                    for key in order.get_ready():
+                        running[pool.submit(run.carry_out, steps[key])] = key
+                done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+            except KeyboardInterrupt:
+                if interrupted:
+                    run.stop.set()
+                interrupted = True
+                continue
+            for future in done:
+                key = running.pop(future)
+                error = future.exception()
+                if isinstance(error, Exception):
+                    errors.append(error)
+                else:
+                    order.done(key)
+    if errors:
+        raise errors[0]
+    if interrupted:
+        raise Interrupted(
+            "interrupted: what was in flight is finished and saved", todo="run the same command again to go on"
+        )
+
+
+class _Run:
+    """What the steps of one apply share."""
+
+    def __init__(self, *, aws: Aws, lab: Lab, file: StateFile, things: dict[str, Thing], watch: Watcher) -> None:
+        self.aws = aws
+        self.lab = lab
+        self.file = file
+        self.things = things
+        self.watch = watch
+        self.stop = threading.Event()
+
+    def carry_out(self, step: Step) -> None:
+        if step.action == "keep":
+            self._record(step, str(step.id))
+            return
+        began = time.monotonic()
+        self.watch(Event(what="begin", step=step))
+        thing, kind = self.things[step.key], KINDS[step.kind]
+        id = str(step.id) if step.action in {"adopt", "settle"} else self._make(step, thing, kind)
+        self._record(step, id)
+        self._settle(step, thing, kind, id)
+        self.watch(Event(what="end", step=step, text=id, seconds=time.monotonic() - began))
+
+    def _record(self, step: Step, id: str) -> None:
+        entry = Entry(kind=step.kind, id=id, owned=self.things[step.key].owned)
+        if self.file.state.things.get(step.key) != entry or step.key in self.file.state.intents:
+            self.file.update(lambda state: with_thing(state, step.key, entry))
+
+    def _make(self, step: Step, thing: Thing, kind: Kind) -> str:
+        """The id of the thing, made once however often the answer is lost: intent → call → id."""
+        request = kind.request(thing, self.lab, self.file.state.ids())
+        previous = self.file.state.intents.get(step.key)
+        intent = _same_or_new(previous, thing, request)
+        if previous is not None and not kind.token:
+            # Begun before, and AWS cannot be asked by token: give a thing that was made after all time to show up.
+            found = self._wait_for_own(kind, thing)
+            if found is not None:
+                return found.id
+        self.file.update(lambda state: with_intent(state, step.key, intent))
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return retry_while(
+                    lambda: kind.create(self.aws, request, intent.token),
+                    when=kind.may_repeat,
+                    aws=self.aws,
+                    where=f"creating {step.key}",
+                    timeout_s=max(self.aws.grace_s, 120.0),
+                )
+            except AwsError:
+                raise
+            except Exception as error:
+                found = self._after_failed_create(kind, thing, error, last=attempt == ATTEMPTS)
+                if found is not None:
+                    return found.id
+                self.watch(
+                    Event(what="note", step=step, text=f"no clear answer ({code_of(error) or error}): asking again")
+                )
+        raise AssertionError("unreachable: the last attempt raises")
+
+    def _after_failed_create(self, kind: Kind, thing: Thing, error: Exception, *, last: bool) -> Found | None:
+        """The thing, if it is there and ours; None when the create may be tried again. Raises AwsError when it may not."""
+        where = f"creating {thing.key}"
+        if code_of(error) in TAKEN_NAME:
+            found = kind.look(self.aws, thing.name) or self._wait_for_own(kind, thing)
+            if found is not None and found.tags.get(TAG_LAB_ID) == self.lab.lab_id:
+                return found
+            raise LabError(
+                f"{where}: the name {thing.name} is taken by something that is not this lab's",
+                said=f"{code_of(error)}: {text_of(error)}",
+                todo="use another --lab name, or remove the other one if it is yours",
+            ) from error
+        if not is_ambiguous(error):
+            raise refused(where, error) from error
+        found = self._wait_for_own(kind, thing)
+        if found is None and last:
+            raise refused(f"{where}: tried {ATTEMPTS} times", error) from error
+        return found
+
+    def _wait_for_own(self, kind: Kind, thing: Thing) -> Found | None:
+        """The thing as its tags show it, looked for until things that were just made must have become visible."""
+        deadline = time.monotonic() + self.aws.grace_s
+        while True:
+            own = [found for found in kind.find(self.aws, self.lab) if found.key == thing.key and not found.gone]
+            if own:
+                return min(own, key=lambda found: (found.created, found.id))
+            if time.monotonic() >= deadline or self.stop.is_set():
+                return None
+            time.sleep(self.aws.poll_s)
+
+    def _settle(self, step: Step, thing: Thing, kind: Kind, id: str) -> None:
+        """Looks until the thing is ready and every setting reads as wanted, making the changes that are missing."""
+        began = time.monotonic()
+        asked: dict[str, float] = {}
+        seen = False
+        while True:
+            found = kind.look(self.aws, id)
+            if found is not None and found.gone:
+                raise LabError(
+                    f"{step.key} {id} came to an end",
+                    said=found.gone,
+                    todo="run `enaxp up` again; if it repeats, try another zone",
+                )
+            missing: list[Difference] = []
+            if found is not None and not found.pending:
+                missing = self._change(thing, kind, found, asked)
+                if not missing:
+                    return
+            seen = seen or found is not None
+            self._check_deadline(step, id, kind, found, missing, waited=time.monotonic() - began)
+            if found is None or found.pending or not self._fresh(asked):
+                time.sleep(self.aws.poll_s)
+
+    def _change(self, thing: Thing, kind: Kind, found: Found, asked: dict[str, float]) -> list[Difference]:
+        """Makes the changes that were not asked for lately; gives back all that is not as wanted."""
+        missing = []
+        for change in kind.settle(thing, found, self.file.state.ids()):
+            missing.append(change.difference)
+            name = f"{change.difference.field}={change.difference.want}"
+            if time.monotonic() - asked.get(name, float("-inf")) < REACT_S:
+                continue
+            where = f"{thing.key} {found.id}: {change.difference}"
+            try:
+                retry_while(partial(change.act, self.aws), when=is_not_yet_visible, aws=self.aws, where=where)
+            except EnaxpError:
+                raise
+            except Exception as error:
+                raise refused(where, error) from error
+            asked[name] = time.monotonic()
+        return missing
+
+    @staticmethod
+    def _fresh(asked: dict[str, float]) -> bool:
+        """A change was asked for just now: it is read back at once, most of them are true already."""
+        return any(time.monotonic() - at < 0.05 for at in asked.values())
+
+    def _check_deadline(
+        self, step: Step, id: str, kind: Kind, found: Found | None, missing: list[Difference], *, waited: float
+    ) -> None:
+        if self.stop.is_set():
+            raise Interrupted(f"interrupted while waiting for {step.key}", todo="run the same command again to go on")
+        if waited < kind.ready_s:
+            return
+        seen = "AWS does not show it" if found is None else found.pending or "; ".join(str(m) for m in missing)
+        raise AwsError(
+            f"waited {waited:.0f} s for {step.key} {id} to become ready",
+            said=seen,
+            todo="run the same command again: it goes on where it stopped",
+        )
+
+
+def _same_or_new(previous: Intent | None, thing: Thing, request: dict[str, Any]) -> Intent:
+    """The intent of last time when it asks for the very same (its token then finds what was made), else a new one."""
+    digest = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
+    if previous is not None and previous.request_hash == digest:
+        return previous
+    return Intent(kind=thing.kind, token=str(uuid.uuid4()), request_hash=digest, at=as_text(datetime.now(UTC)))

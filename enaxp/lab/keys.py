@@ -1,0 +1,56 @@
+"""The lab's own key pair: ed25519, private half in the state folder, readable by its owner alone."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from enaxp.errors import StateError
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyPairFile:
+    """private_pem: OpenSSH private key text.  public_key: one OpenSSH line."""
+
+    private_pem: str
+    public_key: str
+
+    def __repr__(self) -> str:  # never in a log or a traceback
+        return f"KeyPairFile(public_key={self.public_key!r})"
+
+
+def load_or_generate(path: Path) -> KeyPairFile:
+    """The key pair whose private half lies at `path`, or a new one (not yet saved). Raises StateError when the file is no such key."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key: object
+    if path.exists():
+        try:
+            key = serialization.load_ssh_private_key(path.read_bytes(), password=None)
+        except (OSError, ValueError) as error:
+            raise StateError(
+                f"{path} is not a readable private key", said=str(error), todo="remove it: `enaxp up` makes a new one"
+            ) from None
+    else:
+        key = Ed25519PrivateKey.generate()
+    if not isinstance(key, Ed25519PrivateKey):
+        raise StateError(f"{path} is not an ed25519 key", todo="remove it: `enaxp up` makes a new one")
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return KeyPairFile(private_pem=private.decode("ascii"), public_key=f"{public.decode('ascii')} enaxp")
+
+
+def save(key: KeyPairFile, path: Path) -> None:
+    """Writes the private half with mode 0600, unless it lies there already."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(f".{os.getpid()}.new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(key.private_pem)
+    fresh.replace(path)

@@ -1,0 +1,246 @@
+"""Lifecycle: the three things one does with a lab — look at it, bring it up, take it down — put together from the parts.
+
+look()  = account → state → survey → pins → spec → plan            (calls nothing that changes anything)
+up()    = look, save, sweep what must be made anew, apply
+down()  = look, sweep, and a listing by tag that must be empty
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from enaxp.aws import Aws
+from enaxp.config import Config
+from enaxp.errors import LabError, StateError, UsageError
+from enaxp.lab import keys
+from enaxp.lab.apply import Watcher, apply
+from enaxp.lab.plan import Plan, make_plan
+from enaxp.lab.preflight import check_account, partition_of, resolve_pins
+from enaxp.lab.spec import LAYER_OF_KIND, Pins, above, of_layers, wanted
+from enaxp.lab.state import State, StateFile, new_state
+from enaxp.lab.survey import Survey, discover_lab_id, survey
+from enaxp.lab.sweep import leftovers, sweep_duplicates, sweep_keys, sweep_layers
+from enaxp.lab.things import LAYERS, TAG_CREATED, TAG_EXPIRES, Found, Lab, Layer, Thing, from_text
+
+BUILT_LAYERS: tuple[Layer, ...] = ("network", "compute")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where a lab lives: `aws`, or `local` with the isolation of its hosts."""
+
+    name: str
+    isolation: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """What is wanted, what is there, and what stands between, at one moment."""
+
+    state: State
+    lab: Lab
+    pins: Pins
+    things: tuple[Thing, ...]
+    survey: Survey
+    plan: Plan
+    key: keys.KeyPairFile | None
+    notes: tuple[str, ...]
+
+
+def look(
+    config: Config, *, aws: Aws, file: StateFile, target: Target, layers: Iterable[Layer] = BUILT_LAYERS
+) -> Picture:
+    """The lab as it is and as it should be. Changes nothing anywhere, not even the state file."""
+    state, notes = open_state(config, aws=aws, file=file, target=target)
+    lab = state.as_lab(config.tags)
+    given = [thing for thing in wanted_for_survey(config) if not thing.owned]
+    seen = survey(aws, lab, state=state, things=given)
+    state = _with_dates_of_what_lives(state, seen)
+    if state.expires_at <= datetime.now(UTC):
+        state = replace(state, expires_at=_in(config.ttl_s))
+        notes = (*notes, "the lab's time had run out: it gets a new one")
+    pins = resolve_pins(config, aws=aws, pinned=state.pinned, found=seen, isolation=target.isolation)
+    key = None if config.hosts.key else keys.load_or_generate(file.private_key)
+    things = of_layers(
+        wanted(
+            config,
+            pins,
+            public_key=key.public_key if key else "",
+            partition=partition_of(config.aws.region),
+            expires_at=state.expires_at,
+        ),
+        layers,
+    )
+    pinned = {
+        "ami": pins.ami,
+        "availability_zone": pins.availability_zone,
+        "ssh_cidr": pins.ssh_cidr,
+        "isolation": pins.isolation,
+    }
+    state = replace(state, pinned=pinned)
+    return Picture(
+        state=state,
+        lab=state.as_lab(config.tags),
+        pins=pins,
+        things=things,
+        survey=seen,
+        plan=make_plan(things, seen, state),
+        key=key,
+        notes=notes,
+    )
+
+
+def up(picture: Picture, *, config: Config, aws: Aws, file: StateFile, watch: Watcher) -> None:
+    """Carries out the picture's plan. The caller holds the lab's lock.
+
+    Raises AwsError or LabError for what AWS refused, Interrupted after Ctrl-C; running it again goes on in every case.
+    """
+    if picture.plan.changing or file.load() != picture.state:
+        # The lab-id is on disk before the first call, and the key before AWS hears of it.
+        file.save(picture.state)
+    if picture.key is not None:
+        keys.save(picture.key, file.private_key)
+    plan = picture.plan
+    anew = plan.with_action("replace")
+    if anew:
+        sweep_keys([step.key for step in anew], aws=aws, lab=picture.lab, file=file, watch=watch)
+        plan = make_plan(picture.things, survey(aws, picture.lab, state=file.state, things=picture.things), file.state)
+    apply(plan, things=picture.things, aws=aws, lab=picture.lab, file=file, watch=watch)
+    sweep_duplicates(plan.with_action("delete"), aws=aws, lab=picture.lab, watch=watch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """What a `down` did: what was removed, what still carries the lab's tags, and whether anything of the lab remains at all."""
+
+    removed: tuple[Found, ...]
+    leftovers: tuple[Found, ...]
+    lab_is_gone: bool
+
+
+def down(
+    config: Config,
+    *,
+    aws: Aws,
+    file: StateFile,
+    target: Target,
+    layers: Iterable[Layer],
+    watch: Watcher,
+    note: Callable[[str], None],
+) -> Removal:
+    """Removes the layers (all of the lab: every layer). The caller holds the lab's lock.
+
+    Raises LabError when another layer stands on one of them, or when something is in the way.
+    """
+    layers = tuple(layers)
+    lab_state = existing_state(config, aws=aws, file=file, target=target)
+    if lab_state is None:
+        file.forget()
+        return Removal(removed=(), leftovers=(), lab_is_gone=True)
+    state, notes = lab_state
+    for text in notes:
+        note(text)
+    file.save(state)
+    lab = state.as_lab(config.tags)
+    refuse_if_stood_on(survey(aws, lab, state=state), layers)
+    removed = sweep_layers(layers, aws=aws, lab=lab, file=file, watch=watch)
+    rest = leftovers(aws, lab, file, LAYERS)
+    left = tuple(found for found in rest if LAYER_OF_KIND[found.kind] in layers)
+    if not rest:
+        file.forget()
+    return Removal(removed=tuple(removed), leftovers=left, lab_is_gone=not rest)
+
+
+def refuse_if_stood_on(seen: Survey, layers: Iterable[Layer]) -> None:
+    """Raises LabError when a layer that is not to be removed stands on one that is."""
+    layers = tuple(layers)
+    there = {LAYER_OF_KIND[found.kind] for found in seen.all()}
+    for layer in layers:
+        standing = [other for other in above(layer) if other in there and other not in layers]
+        if standing:
+            raise LabError(
+                f"layer {standing[0]} stands on layer {layer}",
+                said=f"{sum(LAYER_OF_KIND[found.kind] == standing[0] for found in seen.all())} things of it are there",
+                todo=f"run `enaxp down {standing[0]}` first, or `enaxp down` for everything",
+            )
+
+
+def open_state(config: Config, *, aws: Aws, file: StateFile, target: Target) -> tuple[State, tuple[str, ...]]:
+    """The state of the lab: from the file, else of the tagged lab that lives on AWS, else of a new one. Second: what to tell."""
+    existing = existing_state(config, aws=aws, file=file, target=target)
+    if existing is not None:
+        return existing
+    fresh = new_state(
+        lab=config.lab,
+        account=aws.account(),
+        region=config.aws.region,
+        target=target.name,
+        now=datetime.now(UTC),
+        ttl_s=config.ttl_s,
+    )
+    return fresh, tuple(file.notes)
+
+
+def existing_state(
+    config: Config, *, aws: Aws, file: StateFile, target: Target
+) -> tuple[State, tuple[str, ...]] | None:
+    """As `open_state`, but None when there is no such lab. Raises StateError for another account or region than the lab's."""
+    account = aws.account()
+    check_account(config, account)
+    state = file.load()
+    if state is not None:
+        _refuse_contradiction(state, config, account, target)
+        return state, tuple(file.notes)
+    lab_id = discover_lab_id(aws, lab=config.lab, region=config.aws.region)
+    if lab_id is None:
+        return None
+    adopted = new_state(
+        lab=config.lab,
+        account=account,
+        region=config.aws.region,
+        target=target.name,
+        now=datetime.now(UTC),
+        ttl_s=config.ttl_s,
+    )
+    text = f"there is no state file, but a lab {config.lab} with the id {lab_id} lives in {config.aws.region}: adopted by its tags"
+    return replace(adopted, lab_id=lab_id), (*file.notes, text)
+
+
+def wanted_for_survey(config: Config) -> tuple[Thing, ...]:
+    """The things as far as they are known before anything is pinned: enough to know which are given."""
+    unknown = Pins(ami="", availability_zone="", ssh_cidr="")
+    return wanted(config, unknown, public_key="", partition="aws", expires_at=datetime.now(UTC))
+
+
+def _with_dates_of_what_lives(state: State, seen: Survey) -> State:
+    """The dates that the things' own tags carry: requests must repeat them to the letter."""
+    tags = next(
+        (found.tags for found in seen.found.values() if TAG_CREATED in found.tags and TAG_EXPIRES in found.tags), None
+    )
+    if state.things or tags is None:
+        return state
+    return replace(state, created_at=from_text(tags[TAG_CREATED]), expires_at=from_text(tags[TAG_EXPIRES]))
+
+
+def _refuse_contradiction(state: State, config: Config, account: str, target: Target) -> None:
+    if state.target != target.name:
+        raise UsageError(
+            f"lab {state.lab} lives on target {state.target}, not {target.name}",
+            todo="leave --target out, or use another --lab",
+        )
+    if state.account != account:
+        raise StateError(
+            f"lab {state.lab} belongs to account {state.account}, these credentials to {account}",
+            todo="choose the other --profile",
+        )
+    if state.region != config.aws.region:
+        raise StateError(
+            f"lab {state.lab} lives in {state.region}, not in {config.aws.region}",
+            todo=f"use --region {state.region}, or another --lab",
+        )
+
+
+def _in(seconds: float) -> datetime:
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=round(seconds))

@@ -1,0 +1,181 @@
+"""Spec: from a Config and what is pinned to the things that the lab wants, in dependency order. Pure.
+
+    Config + Pins + the lab's public key ─▶ wanted() ─▶ (Thing, …)
+
+What must be the same for the whole life of a lab (the image, the zone, who may use SSH) is resolved once, elsewhere, and comes
+in as Pins: two runs over the same lab want the same things, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from enaxp.config import ROLES, Config, Role
+from enaxp.lab.things import BELOW, LAYERS, Layer, Thing, unique_name
+from enaxp.lab.userdata import HostBoot, render_userdata
+
+SSM_POLICY = "AmazonSSMManagedInstanceCore"
+SOCKPERF_COMMIT = "5ebd327da983225321818c0355db922515e026bd"  # version 3.10
+
+LAYER_OF_KIND: Mapping[str, Layer] = {
+    "vpc": "network",
+    "subnet": "network",
+    "igw": "network",
+    "route-table": "network",
+    "security-group": "network",
+    "placement-group": "compute",
+    "key-pair": "compute",
+    "role": "compute",
+    "instance-profile": "compute",
+    "eni": "compute",
+    "eip": "compute",
+    "instance": "compute",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pins:
+    """What is resolved once for a lab. `isolation` is that of the local target, None on AWS."""
+
+    ami: str
+    availability_zone: str
+    ssh_cidr: str
+    isolation: str | None = None
+
+
+def wanted(config: Config, pins: Pins, *, public_key: str, partition: str, expires_at: datetime) -> tuple[Thing, ...]:
+    """Every thing of the layers network and compute, each after what it needs.
+
+    partition: `aws`, `aws-cn` or `aws-us-gov`, for ARNs.  Raises LabError when the hosts' user data is longer than AWS takes.
+    """
+    network = _network(config, pins)
+    return (*network, *_compute(config, pins, public_key=public_key, partition=partition, expires_at=expires_at))
+
+
+def of_layers(things: Iterable[Thing], layers: Iterable[Layer]) -> tuple[Thing, ...]:
+    """The things of these layers and of what they stand on."""
+    chosen = with_below(layers)
+    return tuple(thing for thing in things if thing.layer in chosen)
+
+
+def with_below(layers: Iterable[Layer]) -> tuple[Layer, ...]:
+    """The layers and everything below them, lowest first."""
+    chosen = set(layers)
+    for layer in tuple(chosen):
+        chosen.update(BELOW[layer])
+    return tuple(layer for layer in LAYERS if layer in chosen)
+
+
+def above(layer: Layer) -> tuple[Layer, ...]:
+    """The layers that stand on this one."""
+    return tuple(other for other in LAYERS if layer in BELOW[other])
+
+
+def eni_key(role: Role, arm: str) -> str:
+    return f"eni/{role}-{arm}"
+
+
+def _network(config: Config, pins: Pins) -> list[Thing]:
+    network = config.network
+    if network.vpc_id and network.subnet_id:
+        given = [
+            _thing(config, "vpc", given_id=network.vpc_id),
+            _thing(config, "subnet", given_id=network.subnet_id, needs=("vpc",)),
+        ]
+    else:
+        given = [
+            _thing(config, "vpc", want={"cidr": network.vpc_cidr}),
+            _thing(
+                config, "subnet", want={"cidr": network.subnet_cidr, "zone": pins.availability_zone}, needs=("vpc",)
+            ),
+            _thing(config, "igw", needs=("vpc",)),
+            _thing(config, "route-table", needs=("vpc", "subnet", "igw")),
+        ]
+    group = {"ssh_cidr": pins.ssh_cidr, "description": f"enaxp lab {config.lab}: all traffic inside, SSH from outside"}
+    return [*given, _thing(config, "security-group", want=group, needs=("vpc",))]
+
+
+def _compute(config: Config, pins: Pins, *, public_key: str, partition: str, expires_at: datetime) -> list[Thing]:
+    things = [*_identity(config, partition), _key_pair(config, public_key)]
+    if config.placement == "cluster":
+        things.append(_thing(config, "placement-group", want={"strategy": "cluster"}))
+    for role, host in config.hosts.by_role().items():
+        for arm, address in (("ena", host.ena_ip), ("express", host.ena_express_ip)):
+            things.append(
+                _thing(config, eni_key(role, arm), want={"address": address}, needs=("subnet", "security-group"))
+            )
+    if config.hosts.address == "public":
+        way_out = ("igw",) if config.network.subnet_id is None else ()
+        for role in ROLES:
+            eni = eni_key(role, "ena")
+            # The default route belongs to the way out: user data downloads as soon as the host boots.
+            needs = (eni, *way_out, *(("route-table",) if way_out else ()))
+            things.append(_thing(config, f"eip/{role}", want={"eni": eni}, needs=needs))
+    there = [thing.key for thing in things]
+    return [*things, *(_instance(config, pins, role, there=there, expires_at=expires_at) for role in ROLES)]
+
+
+def _identity(config: Config, partition: str) -> list[Thing]:
+    if config.hosts.instance_profile:
+        return [_thing(config, "instance-profile", given_id=config.hosts.instance_profile)]
+    policies = {"policy_arns": (f"arn:{partition}:iam::aws:policy/{SSM_POLICY}",)}
+    return [_thing(config, "role", want=policies), _thing(config, "instance-profile", needs=("role",))]
+
+
+def _key_pair(config: Config, public_key: str) -> Thing:
+    if config.hosts.key:
+        return _thing(config, "key-pair", given_id=config.hosts.key.name)
+    return _thing(config, "key-pair", want={"public_key": public_key})
+
+
+def _instance(config: Config, pins: Pins, role: Role, *, there: list[str], expires_at: datetime) -> Thing:
+    host = config.hosts.by_role()[role]
+    boot = HostBoot(
+        hostname=host.name,
+        interfaces=(host.ena_ip, host.ena_express_ip),
+        subnet_cidr=config.network.subnet_cidr,
+        expires_at=expires_at,
+        sockperf_commit=SOCKPERF_COMMIT,
+    )
+    enis = (eni_key(role, "ena"), eni_key(role, "express"))
+    shared = [key for key in ("instance-profile", "key-pair", "placement-group") if key in there]
+    return _thing(
+        config,
+        f"instance/{role}",
+        name=host.name,
+        want={
+            "role": role,
+            "type": config.hosts.instance_type,
+            "image": pins.ami,
+            "zone": pins.availability_zone,
+            "user_data": render_userdata(boot),
+            "enis": enis,
+            "express": (enis[1],),
+            "in_group": config.placement == "cluster",
+        },
+        needs=(*shared, *enis, *(key for key in (f"eip/{role}",) if key in there)),
+    )
+
+
+def _thing(
+    config: Config,
+    key: str,
+    *,
+    name: str = "",
+    want: Mapping[str, object] | None = None,
+    needs: tuple[str, ...] = (),
+    given_id: str | None = None,
+) -> Thing:
+    kind, _, suffix = key.partition("/")
+    unique = unique_name(config.lab, config.aws.region)
+    return Thing(
+        key=key,
+        kind=kind,
+        layer=LAYER_OF_KIND[kind],
+        name=name or (f"{unique}-{suffix}" if suffix else unique),
+        want=want or {},
+        needs=needs,
+        given_id=given_id,
+    )

@@ -1,0 +1,100 @@
+"""Status: the lab as one document, the same for people and for programs. Pure: from a Picture to plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from enaxp.config import Config
+from enaxp.lab.lifecycle import Picture
+from enaxp.lab.plan import drift_of
+from enaxp.lab.spec import eni_key
+from enaxp.lab.things import Found, Thing, as_text
+
+
+def nothing_there(*, lab: str, target: str, endpoint_url: str | None, region: str) -> dict[str, Any]:
+    """The status of a lab of which there is nothing."""
+    return {
+        "lab": lab,
+        "lab_id": None,
+        "target": target,
+        "isolation": None,
+        "endpoint_url": endpoint_url,
+        "account": None,
+        "region": region,
+        "availability_zone": None,
+        "things": [],
+        "hosts": {},
+        "urls": {},
+        "created_at": None,
+        "expires_at": None,
+        "usd_per_hour": None,
+        "usd_so_far": None,
+    }
+
+
+def status_of(picture: Picture, *, config: Config, endpoint_url: str | None) -> dict[str, Any]:
+    """The document of `status --json`."""
+    state = picture.state
+    return {
+        "lab": state.lab,
+        "lab_id": state.lab_id,
+        "target": state.target,
+        "isolation": picture.pins.isolation,
+        "endpoint_url": endpoint_url,
+        "account": state.account,
+        "region": state.region,
+        "availability_zone": picture.pins.availability_zone,
+        "things": [_thing(thing, picture) for thing in picture.things],
+        "hosts": _hosts(picture, config),
+        "urls": {},
+        "created_at": as_text(state.created_at),
+        "expires_at": as_text(state.expires_at),
+        "usd_per_hour": None,
+        "usd_so_far": None,
+    }
+
+
+def _thing(thing: Thing, picture: Picture) -> dict[str, Any]:
+    found = picture.survey.found.get(thing.key)
+    drift = drift_of(thing, found, picture.survey.ids()) if found else ()
+    return {
+        "key": thing.key,
+        "kind": thing.kind,
+        "id": found.id if found else None,
+        "owned": thing.owned,
+        "state": "missing" if found is None else "pending" if found.pending else "present",
+        "drift": [{"field": d.field, "have": d.have, "want": d.want} for d in drift],
+    }
+
+
+def _hosts(picture: Picture, config: Config) -> dict[str, Any]:
+    found = picture.survey.found
+    hosts: dict[str, Any] = {}
+    for role, host in config.hosts.by_role().items():
+        instance = found.get(f"instance/{role}")
+        if instance is None:
+            continue
+        address = found.get(f"eip/{role}")
+        public_ip = address.facts["public_ip"] if address else instance.facts["public_ip"]
+        hosts[role] = {
+            "role": role,
+            "pair": 1,
+            "name": host.name,
+            "instance_id": instance.id,
+            "public_ip": public_ip,
+            "ssh": {
+                "host": public_ip if config.hosts.address == "public" else host.ena_ip,
+                "port": config.hosts.ssh_port,
+                "user": config.hosts.ssh_user,
+            },
+            "ena": _interface(found.get(eni_key(role, "ena"))),
+            "ena_express": _interface(found.get(eni_key(role, "express"))),
+        }
+    return hosts
+
+
+def _interface(eni: Found | None) -> dict[str, Any] | None:
+    """ENA Express as read back from the interface's attachment."""
+    if eni is None:
+        return None
+    return {"eni": eni.id, "ip": eni.facts["address"], "srd": eni.facts["srd"], "srd_udp": eni.facts["srd_udp"]}

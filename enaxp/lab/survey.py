@@ -1,0 +1,98 @@
+"""Survey: what of a lab exists now. One describe for each kind, by tag, all side by side.
+
+lab-id ─▶ Kind.find (all kinds at once) ─┐
+ids in the state that no listing shows ──┼─▶ Survey: key → Found, and duplicates
+given things ─▶ Kind.look ───────────────┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from enaxp.aws import Aws, refused
+from enaxp.lab.kinds import KINDS
+from enaxp.lab.state import State
+from enaxp.lab.things import TAG_LAB, TAG_LAB_ID, Found, Lab, Thing, unique_name
+
+WORKERS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """found: one for each key. duplicates: further things with a key that one has already (a create whose answer was lost)."""
+
+    found: Mapping[str, Found]
+    duplicates: tuple[Found, ...] = ()
+
+    def ids(self) -> dict[str, str]:
+        return {key: found.id for key, found in self.found.items()}
+
+    def all(self) -> tuple[Found, ...]:
+        return (*self.found.values(), *self.duplicates)
+
+
+def survey(
+    aws: Aws, lab: Lab, *, state: State, things: Iterable[Thing] = (), kinds: Iterable[str] = tuple(KINDS)
+) -> Survey:
+    """Everything that carries the lab-id, and the given things among `things`. Raises AwsError when AWS refuses to tell."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    key_of_id = {entry.id: key for key, entry in state.things.items() if entry.owned}
+    given = [thing for thing in things if not thing.owned]
+    kinds = tuple(kinds)
+    try:
+        with ThreadPoolExecutor(WORKERS) as pool:
+            lists = [pool.submit(KINDS[kind].find, aws, lab) for kind in kinds]
+            looks = [pool.submit(KINDS[thing.kind].look, aws, str(thing.given_id)) for thing in given]
+            listed = [found for future in lists for found in future.result()]
+            foreign = [future.result() for future in looks]
+            unlisted = _not_listed(state, kinds, {found.id for found in listed})
+            late = [f for f in pool.map(lambda at: KINDS[at[0]].look(aws, at[1]), unlisted) if f is not None]
+    except (ClientError, BotoCoreError) as error:
+        raise refused(f"looking at what exists of lab {lab.name} in {lab.region}", error) from error
+    ours = [found for found in (*listed, *late) if found.tags.get(TAG_LAB_ID) == lab.lab_id and not found.gone]
+    keyed = [found if found.key else replace(found, key=key_of_id.get(found.id, found.kind)) for found in ours]
+    one, more = _oldest_first(keyed, state)
+    for thing, seen in zip(given, foreign, strict=True):
+        if seen is not None:
+            one[thing.key] = replace(seen, key=thing.key)
+    return Survey(found=one, duplicates=tuple(more))
+
+
+def discover_lab_id(aws: Aws, *, lab: str, region: str) -> str | None:
+    """The lab-id of a lab of this name that lives in the region, from the role's tags or any tagged thing; None when there is none."""
+    role = KINDS["role"].look(aws, unique_name(lab, region))
+    if role is not None and role.tags.get(TAG_LAB) == lab and TAG_LAB_ID in role.tags:
+        return role.tags[TAG_LAB_ID]
+    named = [{"Name": "key", "Values": [TAG_LAB]}, {"Name": "value", "Values": [lab]}]
+    resources = [
+        tag["ResourceId"]
+        for page in aws.ec2.get_paginator("describe_tags").paginate(Filters=named)
+        for tag in page["Tags"]
+    ]
+    if not resources:
+        return None
+    ids = [{"Name": "key", "Values": [TAG_LAB_ID]}, {"Name": "resource-id", "Values": resources[:200]}]
+    answer = aws.ec2.describe_tags(Filters=ids)["Tags"]
+    return str(answer[0]["Value"]) if answer else None
+
+
+def _not_listed(state: State, kinds: Iterable[str], listed: set[str]) -> list[tuple[str, str]]:
+    """Listings by tag lag behind: what the state knows and no listing shows is looked at by its id."""
+    wanted = set(kinds)
+    return [(e.kind, e.id) for e in state.things.values() if e.owned and e.kind in wanted and e.id not in listed]
+
+
+def _oldest_first(found: list[Found], state: State) -> tuple[dict[str, Found], list[Found]]:
+    """One of each key: the one that the state knows, else the oldest; a dying one only if there is no other."""
+    known = set(state.ids().values())
+    one: dict[str, Found] = {}
+    more: list[Found] = []
+    for candidate in sorted(found, key=lambda f: (f.pending == "shutting-down", f.id not in known, f.created, f.id)):
+        if candidate.key in one:
+            more.append(candidate)
+        else:
+            one[candidate.key] = candidate
+    return one, more
