@@ -18,6 +18,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from enaxp.hosts.sockperf import ReducedLog
+
 Nanoseconds: TypeAlias = npt.NDArray[np.int64]
 HEADER = b"value_ns,count\n"
 # A cumulated share may miss the one it stands for by what adding floats costs, never by a whole observation.
@@ -131,6 +133,14 @@ class Histogram:
         return cls.from_rows(text[len(HEADER) :], separator=b",")
 
     @classmethod
+    def from_reduced(cls, log: ReducedLog) -> Histogram:
+        """The histogram in a full log as it was reduced on its host. Raises ValueError when observations were lost on the way."""
+        histogram = cls.from_rows(log.histogram_rows, separator=b" ")
+        if histogram.count != log.observations:
+            raise ValueError(f"the reduced log holds {histogram.count} observations of {log.observations}")
+        return histogram
+
+    @classmethod
     def from_rows(cls, rows: bytes, *, separator: bytes) -> Histogram:
         """From lines of a value in ns and its count, in any order. Raises ValueError for any line that is something else."""
         if not rows.strip():
@@ -139,8 +149,8 @@ class Histogram:
             raise ValueError("holds something else than whole numbers")
         try:
             table = np.loadtxt(io.BytesIO(rows), dtype=np.int64, delimiter=separator.decode(), comments=None, ndmin=2)
-        except (ValueError, OverflowError) as error:
-            raise ValueError(f"not two columns of whole numbers: {error}") from None
+        except (ValueError, OverflowError):
+            raise ValueError("not two columns of whole numbers in each line") from None
         if table.shape[1] != 2:
             raise ValueError("not two columns in each line")
         return cls.of(table[:, 0], table[:, 1])
@@ -156,9 +166,7 @@ def merge_equal_weight(histograms: Sequence[Histogram]) -> Distribution:
     values = np.concatenate([histogram.values for histogram in histograms])
     shares = np.concatenate([histogram.counts / (histogram.count * len(histograms)) for histogram in histograms])
     unique, place = np.unique(values, return_inverse=True)
-    merged = np.zeros(len(unique))
-    np.add.at(merged, place, shares)
-    return Distribution(unique, merged)
+    return Distribution(unique, np.bincount(place, weights=shares, minlength=len(unique)).astype(np.float64))
 
 
 def tail_is_thin(p: float, *, observations: int, iterations: int) -> bool:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from enaxp.bench.schedule import ARMS, Arm, Plan, Trial
 from enaxp.errors import BenchError
-from enaxp.hosts.sockperf import SockperfOutput
+from enaxp.hosts.sockperf import Second, SockperfOutput
 
 if TYPE_CHECKING:
     from enaxp.bench.histogram import Histogram
@@ -59,17 +59,6 @@ class InterfaceDelta:
     tx_packets: int
     rx_bytes: int
     tx_bytes: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Second:
-    """The observations sent in one second of a trial, counted from the start of its sockperf process. Latencies in µs."""
-
-    second: int
-    count: int
-    p50_us: float
-    p99_us: float
-    max_us: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """sockperf: the commands that drive it, and what its words mean. Text in, text out: nothing is run here.
 
-    client_command ─▶ argv ─▶ (a host runs it) ─▶ output ─▶ parse ─▶ SockperfOutput
+    client_command ─▶ argv ─▶ (a host runs it) ─▶ output ───▶ parse ─▶ SockperfOutput
+                                               └▶ full log ─▶ reduce_log_command (run there) ─▶ read_reduced ─▶ ReducedLog
 
 sockperf ends with exit code 0 after almost every failure (no server, refused, bad option), so whether a run is good is read
 from its text, and only there. It writes ANSI colours even into a pipe, and the line of a signal may fall between, or into, others.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -284,3 +286,102 @@ def client_command(
 def _at(ip: str, port: int, protocol: Protocol) -> list[str]:
     # UDP is the default and has no option of its own: sockperf refuses --udp.
     return ["-i", ip, "-p", str(port), *(["--tcp"] if protocol == "tcp" else [])]
+
+
+# -- full log --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Second:
+    """The observations sent in one second of a trial, counted from the start of its process. Latencies in µs, to the tenth below."""
+
+    second: int
+    count: int
+    p50_us: float
+    p99_us: float
+    max_us: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReducedLog:
+    """A full log reduced on the host that wrote it: lines of `value_ns count`, each value once, and what each second saw."""
+
+    histogram_rows: bytes
+    observations: int
+    seconds: tuple[Second, ...]
+
+
+# Three kinds of lines: `second tenth_of_µs count`, then `-1 value_ns count`, then `-2 rows whole`. Latencies are counted as the text
+# they are, so that no binary fraction comes between them and whole ns. A finished log ends with a rule of dashes.
+_COUNT = r"""
+function flush() { for (bin in bins) print second, bin, bins[bin]; split("", bins) }
+!begun { begun = ($1 == "packet,"); next }
+NF == 4 {
+  if (int($2) != second) { flush(); second = int($2) }
+  seen[$4]++; bins[int($4 * 10)]++; rows++; next
+}
+NF == 1 && /^-+$/ { rule = NR }
+END {
+  flush()
+  for (text in seen) {
+    if (text !~ /^[0-9]+[.][0-9][0-9][0-9]$/) { rule = 0; continue }
+    ns = text; sub(/[.]/, "", ns); sub(/^0+/, "", ns)
+    print -1, (ns == "" ? "0" : ns), seen[text]
+  }
+  print -2, rows + 0, (rows && rule == NR)
+}
+"""
+# Fed with those lines in order. Ranks are whole numbers: ceil(n/2) = n - floor(n/2) and ceil(99n/100) = n - floor(n/100).
+_SUM_UP = r"""
+function close_second(   i, below, half, most, p50) {
+  if (!count) return
+  half = count - int(count / 2); most = count - int(count / 100)
+  for (i = 1; below < most; i++) {
+    if (below < half && below + many[i] >= half) p50 = bin[i]
+    below += many[i]
+  }
+  print "second", second, count, p50, bin[i - 1], bin[lines]
+  count = 0; lines = 0
+}
+$1 == -2 { rows = $2; whole = $3; next }
+$1 == -1 { print $2, $3; all += $3; next }
+$1 != second { close_second(); second = $1 }
+{ lines++; bin[lines] = $2; many[lines] = $3; count += $3 }
+END {
+  close_second()
+  if (!whole || all != rows) exit 1
+  print "end", rows
+}
+"""
+
+
+def reduce_log_command(log_path: str) -> str:
+    """A shell pipeline that reduces the full log at `log_path` to text for `read_reduced`, with coreutils and any awk.
+
+    It fails (exit 1, no last line) when the log is missing, empty or not complete.
+    """
+    return (
+        f"LC_ALL=C awk {shlex.quote(_COUNT)} {shlex.quote(log_path)}"
+        f" | LC_ALL=C sort -k1,1n -k2,2n | LC_ALL=C awk {shlex.quote(_SUM_UP)}"
+    )
+
+
+def read_reduced(text: str) -> ReducedLog:
+    """What `reduce_log_command` printed. Raises ValueError when it did not come to its end or holds something else."""
+    lines = text.splitlines()
+    end = re.fullmatch(r"end ([0-9]{1,15})", lines[-1]) if lines else None
+    if end is None:
+        raise ValueError("the reduced log does not come to its end: sockperf's full log is missing, empty or cut short")
+    return ReducedLog(
+        histogram_rows="".join(f"{line}\n" for line in lines[:-1] if not line.startswith("second ")).encode(),
+        observations=int(end.group(1)),
+        seconds=tuple(_read_second(line) for line in lines if line.startswith("second ")),
+    )
+
+
+def _read_second(line: str) -> Second:
+    words = line.split()[1:]
+    if len(words) != 5 or not all(re.fullmatch(r"[0-9]{1,15}", word) for word in words):
+        raise ValueError(f"the reduced log holds {line!r}")
+    second, count, p50, p99, largest = map(int, words)
+    return Second(second=second, count=count, p50_us=p50 / 10, p99_us=p99 / 10, max_us=largest / 10)

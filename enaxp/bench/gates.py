@@ -1,0 +1,172 @@
+"""Gates: the checks a trial must pass to count. Pure; the same answer from a live trial and from its record.
+
+    SockperfOutput + counters before and after ─▶ judge ─▶ GateReport (valid or why not) ─▶ TrialRecord
+
+A gate passes, fails, or is unknown (None) where the counters it reads are absent. Unknown never makes a trial invalid, and never
+counts as a proof either. Invalid pairs are run again by the runner and stay listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from enaxp.bench.records import InterfaceDelta, Interfaces, SrdDelta
+from enaxp.bench.schedule import Arm, Scenario
+from enaxp.hosts.sockperf import Protocol, SockperfOutput
+
+# Of the eligible packets of the ENA Express arm, the share that must go over SRD; the rest is connection set-up.
+SRD_SHARE_NEEDED = 0.99
+# Packets over SRD on the ENA arm, as a share of the messages sent, from which on it is no longer plain ENA.
+SRD_SHARE_STRAY = 0.01
+# A rate asked for that is missed by more than this is another scenario than the one that was asked for.
+RATE_SHARE_NEEDED = 0.99
+# Of the bytes sent as messages, the share that the arm's own interface must have carried; headers come on top.
+CARRIED_SHARE_NEEDED = 0.9
+# On the way to the server packets may be lost, which is a result; none to speak of arriving is a fault of the lab.
+ARRIVED_SHARE_NEEDED = 0.01
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One check: passed True, False, or None for unknown; `words` say what was seen."""
+
+    name: str
+    passed: bool | None
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """All checks of one trial."""
+
+    gates: tuple[Gate, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Whether the trial counts: no gate failed."""
+        return all(gate.passed is not False for gate in self.gates)
+
+    @property
+    def reason(self) -> str | None:
+        """Why the trial does not count, in words; None when it does."""
+        return "; ".join(gate.words for gate in self.gates if gate.passed is False) or None
+
+
+def judge(
+    *,
+    scenario: Scenario,
+    arm: Arm,
+    sockperf: SockperfOutput,
+    logged: int | None,
+    srd: SrdDelta | None,
+    interfaces: Interfaces | None,
+    allowances: Mapping[str, Mapping[str, int]] | None,
+) -> GateReport:
+    """Every gate of one trial. `logged` is the number of observations in its histogram; absent counters are None, which is unknown."""
+    if not sockperf.ok:  # the other gates compare with figures that such a run does not have
+        return GateReport((Gate("sockperf", False, sockperf.reason or "sockperf failed"),))
+    return GateReport(
+        (
+            Gate("sockperf", True),
+            log_gate(scenario, sockperf, logged),
+            rate_gate(scenario, sockperf),
+            interface_gate(scenario, arm, sockperf, interfaces),
+            srd_gate(arm, srd, sent=sockperf.sent, protocol=scenario.protocol),
+            allowance_gate(scenario, allowances),
+        )
+    )
+
+
+def log_gate(scenario: Scenario, sockperf: SockperfOutput, logged: int | None) -> Gate:
+    """Whether the full log holds every observation of sockperf's summary. A throughput run has none."""
+    if scenario.mode == "throughput":
+        return Gate("log", True)
+    if logged is None:
+        return Gate("log", False, "the full log could not be read")
+    if scenario.flows == 1 and logged != sockperf.observations:
+        return Gate("log", False, f"the full log holds {logged} of {sockperf.observations} observations")
+    return Gate("log", True)
+
+
+def rate_gate(scenario: Scenario, sockperf: SockperfOutput) -> Gate:
+    """Whether the rate that was asked for was reached. sockperf only tells when it was never once ahead of it."""
+    window = sockperf.valid_runtime_s or sockperf.total_runtime_s
+    if not isinstance(scenario.rate, int):
+        return Gate("rate", True)
+    if not window or sockperf.sent is None:
+        return Gate("rate", None, "the rate reached is unknown")
+    reached = sockperf.sent / window
+    words = f"{reached:.0f} of {scenario.rate} messages a second were reached"
+    return Gate("rate", reached >= RATE_SHARE_NEEDED * scenario.rate, words)
+
+
+def interface_gate(scenario: Scenario, arm: Arm, sockperf: SockperfOutput, interfaces: Interfaces | None) -> Gate:
+    """Whether the arm's own interfaces carried the messages on both hosts. In bytes, since segments join many small messages."""
+    client, server = _own(interfaces, "client", arm), _own(interfaces, "server", arm)
+    if client is None or sockperf.sent is None:
+        return Gate("interface", None, "what each interface carried is unknown")
+    messages = sockperf.sent * scenario.message_size
+    if client.tx_bytes < CARRIED_SHARE_NEEDED * messages:
+        return Gate("interface", False, f"the client's {arm} interface did not carry this trial's messages")
+    if server is not None and server.rx_bytes < ARRIVED_SHARE_NEEDED * messages:
+        return Gate("interface", False, f"this trial's messages did not reach the server's {arm} interface")
+    return Gate("interface", True)
+
+
+def srd_gate(arm: Arm, srd: SrdDelta | None, *, sent: int | None, protocol: Protocol) -> Gate:
+    """Whether the treatment was given: SRD carried the ENA Express arm's eligible packets, and next to none of the ENA arm's."""
+    if srd is None:
+        return Gate("srd", None, "whether SRD carried the packets is unknown: no counters")
+    if arm == "ena":
+        if sent is None:
+            return Gate("srd", None, "the share of SRD packets is unknown")
+        return Gate("srd", srd.tx < SRD_SHARE_STRAY * max(sent, 1), f"{srd.tx} packets of the ENA arm went over SRD")
+    for where, mode in (("client", srd.mode), ("server", srd.peer_mode)):
+        needed = 0b11 if protocol == "udp" else 0b01
+        if mode is not None and mode & needed != needed:
+            return Gate("srd", False, f"ENA Express is off for {protocol.upper()} on the {where} (ena_srd_mode {mode})")
+    if srd.share is None:
+        return Gate("srd", False, "no packet of the ENA Express arm was eligible for SRD")
+    if srd.share < SRD_SHARE_NEEDED:
+        return Gate("srd", False, f"only {srd.share:.2%} of the ENA Express arm's eligible packets went over SRD")
+    if srd.peer_rx is not None and srd.peer_rx < ARRIVED_SHARE_NEEDED * srd.tx:
+        return Gate("srd", False, "the server received next to nothing over SRD")
+    return Gate("srd", True, f"{srd.share:.2%} of the eligible packets went over SRD")
+
+
+def allowance_gate(scenario: Scenario, allowances: Mapping[str, Mapping[str, int]] | None) -> Gate:
+    """Whether the instances stayed inside their allowances. Under load exceeding them is part of what is measured."""
+    if allowances is None:
+        return Gate("allowances", None, "the allowance counters are absent")
+    moved = [
+        f"{name} on the {role}"
+        for role, counters in allowances.items()
+        for name, by in counters.items()
+        if by and name.endswith("_exceeded")  # *_available is headroom, and moves all the time
+    ]
+    if not moved:
+        return Gate("allowances", True)
+    return Gate("allowances", not scenario.is_idle, f"moved: {', '.join(moved)}")
+
+
+def delivered_gbps(
+    *, scenario: Scenario, arm: Arm, sockperf: SockperfOutput, interfaces: Interfaces | None
+) -> float | None:
+    """What arrived at the server in 10⁹ bit/s of messages; None where that is unknown.
+
+    sockperf measures at the sender only, and prints full bandwidth for UDP that nobody receives. TCP delivers what it accepts; UDP is
+    scaled by the share of the client's packets that reached the server's interface.
+    """
+    if scenario.mode != "throughput" or not sockperf.ok or sockperf.bandwidth_mbps is None:
+        return None
+    if scenario.protocol == "tcp":
+        return sockperf.bandwidth_mbps / 1000
+    client, server = _own(interfaces, "client", arm), _own(interfaces, "server", arm)
+    if client is None or server is None or not client.tx_packets:
+        return None
+    return sockperf.bandwidth_mbps / 1000 * min(1.0, server.rx_packets / client.tx_packets)
+
+
+def _own(interfaces: Interfaces | None, role: str, arm: Arm) -> InterfaceDelta | None:
+    return interfaces.get(role, {}).get(arm) if interfaces else None

@@ -1,0 +1,242 @@
+"""Result: everything a run measured, worked out from its records alone. Pure but for reading histograms through the function it is given.
+
+    Manifest ─┐
+    records  ─┼─▶ counted trials (both of a pair valid) ─▶ figures per arm, effects over iterations, treatment, verdict ─▶ result.json
+    histograms┘
+
+Figures that were not measured are None (null), never 0. Latencies are in µs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from enaxp.bench.effect import (
+    LATENCY_METRICS,
+    LATENCY_PRIMARIES,
+    THROUGHPUT_PRIMARIES,
+    Effect,
+    Metric,
+    improvement_pct,
+    measure_effect,
+)
+from enaxp.bench.gates import srd_gate
+from enaxp.bench.histogram import Distribution, Histogram, merge_equal_weight
+from enaxp.bench.records import Manifest, TrialRecord
+from enaxp.bench.schedule import ARMS, Arm, Plan, Scenario
+from enaxp.bench.verdict import Treatment, Verdict, verdict
+
+SCHEMA = 1
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "p99_99": 0.9999}
+ReadHistogram = Callable[[TrialRecord], Histogram | None]
+Place = tuple[str, int, int, int]
+ByArm = Mapping[Arm, Sequence["CountedTrial"]]
+
+
+@dataclass(frozen=True, eq=False)
+class CountedTrial:
+    """A trial that counts, with its histogram."""
+
+    record: TrialRecord
+    histogram: Histogram | None
+
+
+def build_result(
+    manifest: Manifest, records: Sequence[TrialRecord], *, read_histogram: ReadHistogram
+) -> dict[str, Any]:
+    """The content of `result.json`. Raises what `read_histogram` raises for a trial that counts."""
+    return {
+        "schema": SCHEMA,
+        "run_id": manifest.run_id,
+        "lab": manifest.lab,
+        "target": manifest.target,
+        "isolation": manifest.isolation,
+        "plan": _plan(manifest.plan),
+        "scenarios": {
+            scenario.name: _scenario(manifest, scenario, records, read_histogram)
+            for scenario in manifest.plan.scenarios
+        },
+    }
+
+
+def has_valid_result(result: Mapping[str, Any]) -> bool:
+    """Whether any scenario of a result came to a verdict that is not invalid."""
+    return any(scenario["verdict"]["code"] != "invalid" for scenario in result["scenarios"].values())
+
+
+def counted(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The trials that count: not discarded, valid, and with a valid partner in the same attempt. Of each pair one attempt counts."""
+    attempts: dict[tuple[Place, int], dict[Arm, TrialRecord]] = defaultdict(dict)
+    for record in records:
+        if record.valid and not record.discarded:
+            place = (record.scenario, record.pair, record.iteration, record.repeat)
+            attempts[place, record.attempt][record.arm] = record
+    chosen: dict[Place, dict[Arm, TrialRecord]] = {}
+    for (place, _), both in attempts.items():
+        if len(both) == len(ARMS):
+            chosen.setdefault(place, both)
+    return [both[arm] for both in chosen.values() for arm in ARMS]
+
+
+def _plan(plan: Plan) -> dict[str, Any]:
+    return plan.to_json() | {"scenarios": [scenario.name for scenario in plan.scenarios]}
+
+
+def _scenario(
+    manifest: Manifest, scenario: Scenario, records: Sequence[TrialRecord], read_histogram: ReadHistogram
+) -> dict[str, Any]:
+    attempted = [record for record in records if record.scenario == scenario.name and not record.discarded]
+    trials = [CountedTrial(record, read_histogram(record)) for record in counted(attempted)]
+    by_arm: ByArm = {arm: [trial for trial in trials if trial.record.arm == arm] for arm in ARMS}
+    arms = {
+        arm: _arm(by_arm[arm], attempted=sum(record.arm == arm for record in attempted), scenario=scenario)
+        for arm in ARMS
+    }
+    treatment = _treatment([trial.record for trial in trials] or attempted, scenario)
+    effects = _effects(scenario, by_arm, arms, margin_pct=manifest.plan.margin_pct)
+    judged = verdict(
+        {metric: effect for metric, effect in effects.items() if effect.primary},
+        treatment=treatment,
+        local=manifest.target == "local",
+        fault=None if trials else _why_none_counts(attempted),
+    )
+    return {
+        "arms": arms,
+        "effects": {metric: effect.to_json() for metric, effect in _as_judged(effects, judged).items()},
+        "treatment": asdict(treatment),
+        "verdict": asdict(judged),
+    }
+
+
+def _arm(trials: Sequence[CountedTrial], *, attempted: int, scenario: Scenario) -> dict[str, Any]:
+    """The figures of one arm over all its counted trials."""
+    outputs = [trial.record.sockperf for trial in trials if trial.record.sockperf is not None]
+    merged, observations = _merge(trials)
+    dropped = _sum(output.dropped for output in outputs)
+    out_of_order = _sum(output.out_of_order for output in outputs)
+    wanted = None if None in (dropped, observations) else (dropped or 0) + (observations or 0) + (out_of_order or 0)
+    return {
+        "trials": attempted,
+        "valid_trials": len(trials),
+        "observations": observations,
+        "mean_us": _us(merged.mean) if merged else None,
+        **{f"{name}_us": _us(merged.quantile(p)) if merged else None for name, p in QUANTILES.items()},
+        "max_us": _us(merged.max) if merged else None,
+        "sent": _sum(output.sent for output in outputs),
+        "received": _sum(output.received for output in outputs),
+        "dropped": dropped,
+        "loss_rate": (dropped or 0) / wanted if wanted else None,
+        "throughput_gbps": _throughput(trials) if scenario.mode == "throughput" else None,
+    }
+
+
+def _effects(
+    scenario: Scenario, by_arm: ByArm, arms: Mapping[Arm, Mapping[str, Any]], *, margin_pct: float
+) -> dict[Metric, Effect]:
+    """The effect on each metric the scenario measures, over iterations: trials are merged within one, never across them."""
+    is_rate = scenario.mode == "throughput"
+    metrics = THROUGHPUT_PRIMARIES if is_rate else LATENCY_METRICS
+    primaries = THROUGHPUT_PRIMARIES if is_rate else LATENCY_PRIMARIES
+    values = {arm: _values_by_iteration(by_arm[arm], metrics) for arm in ARMS}
+    return {
+        metric: measure_effect(
+            metric,
+            [
+                (ena[metric], express[metric])
+                for iteration, ena in values["ena"].items()
+                if metric in ena and metric in (express := values["ena_express"].get(iteration, {}))
+            ],
+            margin_pct=margin_pct,
+            primary=metric in primaries,
+            improvement_pct=improvement_pct(metric, **{arm: arms[arm][_figure(metric)] for arm in ARMS}),
+        )
+        for metric in metrics
+    }
+
+
+def _values_by_iteration(
+    trials: Sequence[CountedTrial], metrics: Sequence[Metric]
+) -> dict[tuple[int, int], dict[Metric, float]]:
+    """The value of each metric in each iteration (of each pair of hosts) of one arm."""
+    blocks: dict[tuple[int, int], list[CountedTrial]] = defaultdict(list)
+    for trial in trials:
+        blocks[trial.record.pair, trial.record.iteration].append(trial)
+    return {
+        block: {metric: value for metric in metrics if (value := _value(metric, trials, merged)) is not None}
+        for block, trials in blocks.items()
+        for merged, _ in [_merge(trials)]
+    }
+
+
+def _value(metric: Metric, trials: Sequence[CountedTrial], merged: Distribution | None) -> float | None:
+    if metric == "throughput":
+        return _throughput(trials)
+    if merged is None:
+        return None
+    return merged.mean if metric == "mean" else merged.quantile(QUANTILES[metric])
+
+
+def _figure(metric: Metric) -> str:
+    return "throughput_gbps" if metric == "throughput" else f"{metric}_us"
+
+
+def _merge(trials: Sequence[CountedTrial]) -> tuple[Distribution | None, int | None]:
+    """The trials' merged distribution and their number of observations; (None, None) when there is no histogram."""
+    histograms = [trial.histogram for trial in trials if trial.histogram is not None]
+    if not histograms:
+        return None, None
+    return merge_equal_weight(histograms), sum(histogram.count for histogram in histograms)
+
+
+def _throughput(trials: Sequence[CountedTrial]) -> float | None:
+    """The mean of the trials' throughput in 10⁹ bit/s."""
+    rates = [trial.record.throughput_gbps for trial in trials if trial.record.throughput_gbps is not None]
+    return sum(rates) / len(rates) if rates else None
+
+
+def _treatment(records: Sequence[TrialRecord], scenario: Scenario) -> Treatment:
+    """Whether each of these trials was, by its own counters, what its arm says."""
+    gates = [
+        srd_gate(
+            record.arm,
+            record.srd,
+            sent=record.sockperf.sent if record.sockperf else None,
+            protocol=scenario.protocol,
+        ).passed
+        for record in records
+    ]
+    seen = [record.srd for record in records if record.srd is not None]
+    express = [record.srd for record in records if record.srd is not None and record.arm == "ena_express"]
+    eligible = sum(srd.eligible for srd in express)
+    return Treatment(
+        proven=False if False in gates else None if not gates or None in gates else True,
+        srd_share=sum(srd.tx for srd in express) / eligible if eligible else None,
+        source=seen[0].source if seen else "none",
+    )
+
+
+def _why_none_counts(attempted: Sequence[TrialRecord]) -> str:
+    reasons = Counter(record.reason for record in attempted if record.reason)
+    if not reasons:
+        return "no pair of trials was completed"
+    reason, times = reasons.most_common(1)[0]
+    return f"no pair of trials was valid; {times} of {len(attempted)} trials: {reason}"
+
+
+def _as_judged(effects: Mapping[Metric, Effect], judged: Verdict) -> Mapping[Metric, Effect]:
+    """The effects; of an invalid scenario none keeps a word of its own."""
+    if judged.code != "invalid":
+        return effects
+    return {metric: replace(effect, code="invalid") for metric, effect in effects.items()}
+
+
+def _us(ns: float) -> float:
+    return round(ns / 1000, 6)
+
+
+def _sum(figures: Iterable[int | None]) -> int | None:
+    known = [figure for figure in figures if figure is not None]
+    return sum(known) if known else None
