@@ -1,0 +1,171 @@
+"""Connection: one SSH connection to one host, kept open, over which every command of a bench goes.
+
+    Host (from the lab's status) ─▶ connect() ─▶ Connection.run("…") ─▶ Answer
+
+The host's key is learned at the first contact and pinned in the state folder: a host that changes its key later is refused.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from enaxp.errors import HostError
+
+if TYPE_CHECKING:
+    import fabric
+
+CONNECT_TIMEOUT_S = 10
+KEEPALIVE_S = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """How a host is reached, and the addresses of its two interfaces."""
+
+    role: str
+    name: str
+    address: str
+    port: int
+    user: str
+    private_key: Path
+    known_hosts: Path
+    ena_ip: str
+    ena_express_ip: str
+
+    def ip_of(self, arm: str) -> str:
+        return self.ena_express_ip if arm == "ena_express" else self.ena_ip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a command on a host left: its text and its exit code."""
+
+    stdout: str
+    stderr: str
+    exit_code: int
+
+    @property
+    def ok(self) -> bool:
+        return self.exit_code == 0
+
+
+class Connection:
+    """One SSH connection. Threads may run commands over it side by side."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._fabric = _new_fabric(host)
+
+    def open(self) -> None:
+        """Raises HostError when the host cannot be reached, refuses the key, or is not the host it was."""
+        import paramiko
+
+        where = f"connecting to the {self.host.role} ({self.host.user}@{self.host.address}, port {self.host.port})"
+        try:
+            self._fabric.open()
+        except paramiko.BadHostKeyException as error:
+            todo = f"if the host was made anew, remove {self.host.known_hosts}; if it was not, somebody is in between"
+            raise HostError(where, said=str(error), todo=todo) from error
+        except paramiko.AuthenticationException as error:
+            raise HostError(
+                where, said=f"the key was refused: {error}", todo=f"check {self.host.private_key} and hosts.ssh_user"
+            ) from error
+        except (OSError, paramiko.SSHException, EOFError) as error:
+            todo = "check that the host is up (`enaxp status`) and that network.ssh_cidr contains this machine"
+            raise HostError(where, said=f"{type(error).__name__}: {error}", todo=todo) from error
+        transport = self._fabric.transport
+        # paramiko leaves Nagle's algorithm on: it costs each command about 35 ms.
+        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        transport.set_keepalive(KEEPALIVE_S)
+
+    def run(self, command: str, *, timeout_s: float = 30.0) -> Answer:
+        """What the command printed and how it ended. Raises HostError when the connection is lost or the time runs out."""
+        import invoke
+        import paramiko
+
+        where = f"running on the {self.host.role}: {_shortened(command)}"
+        try:
+            result = self._fabric.run(command, hide=True, warn=True, in_stream=False, pty=False, timeout=timeout_s)
+        except invoke.exceptions.CommandTimedOut as error:
+            raise HostError(
+                where, said=f"no end after {timeout_s:.0f} s", todo="log in and look: `enaxp ssh`"
+            ) from error
+        except (OSError, EOFError, paramiko.SSHException, invoke.exceptions.ThreadException) as error:
+            raise HostError(
+                where,
+                said=f"the connection was lost: {error or type(error).__name__}",
+                todo="check that the host is up",
+            ) from error
+        if result.exited == -1:
+            raise HostError(
+                where, said="the connection was lost before the command ended", todo="check that the host is up"
+            )
+        return Answer(stdout=result.stdout, stderr=result.stderr, exit_code=result.exited)
+
+    def check(self, command: str, *, timeout_s: float = 30.0) -> str:
+        """The standard output of a command that must succeed. Raises HostError with what it said when it does not."""
+        answer = self.run(command, timeout_s=timeout_s)
+        if not answer.ok:
+            said = (answer.stderr or answer.stdout).strip()[-500:]
+            raise HostError(
+                f"running on the {self.host.role}: {_shortened(command)}", said=f"exit {answer.exit_code}: {said}"
+            )
+        return answer.stdout
+
+    def close(self) -> None:
+        self._fabric.close()
+
+
+def connect(host: Host, *, patience_s: float = 0.0) -> Connection:
+    """An open connection, tried again for patience_s seconds while the host does not answer (it may be booting).
+
+    A refused key is tried again too: a host that boots puts the key in place a moment after SSH answers. Raises HostError.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        connection = Connection(host)
+        try:
+            connection.open()
+        except HostError as error:
+            connection.close()
+            if time.monotonic() >= deadline or "made anew" in error.todo:
+                raise
+            time.sleep(0.5)
+            continue
+        return connection
+
+
+def _new_fabric(host: Host) -> fabric.Connection:
+    import fabric
+    import paramiko
+
+    connection = fabric.Connection(
+        host.address,
+        user=host.user,
+        port=host.port,
+        connect_timeout=CONNECT_TIMEOUT_S,
+        config=fabric.Config(overrides={"load_ssh_configs": False}, lazy=True),
+        connect_kwargs={
+            "key_filename": str(host.private_key),
+            "look_for_keys": False,
+            "allow_agent": False,
+            "banner_timeout": 15,
+        },
+    )
+    # Knows the hosts of this lab alone, and keeps what it learns in the state folder.
+    client: Any = paramiko.SSHClient()
+    host.known_hosts.parent.mkdir(parents=True, exist_ok=True)
+    host.known_hosts.touch(mode=0o600)
+    client.load_host_keys(str(host.known_hosts))
+    client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+    connection.client = client
+    return connection
+
+
+def _shortened(command: str) -> str:
+    first = command.strip().splitlines()[0] if command.strip() else ""
+    return first if len(first) <= 100 else first[:97] + "..."
