@@ -1,0 +1,65 @@
+"""Table: a run's result as `results.csv`, with exactly the columns of the guide. Pure.
+
+result.json + Plan ─▶ one row a scenario and arm ─▶ rows of one test joined ─▶ CSV
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from enaxp.bench.schedule import ARMS, Arm, Plan
+
+COLUMNS = {
+    "Avg_Latency_us": "mean_us",
+    "p50_Latency_us": "p50_us",
+    "p99_Latency_us": "p99_us",
+    "p99.9_Latency_us": "p99_9_us",
+    "Max_Latency_us": "max_us",
+    "Throughput_Gbps": "throughput_gbps",
+}
+HEADER = ("Test", "Interface", *COLUMNS)
+INTERFACES: Mapping[Arm, str] = {"ena": "ENA", "ena_express": "ENA_Express"}
+
+Row = dict[str, str]
+
+
+def render_table(result: Mapping[str, Any], plan: Plan) -> str:
+    """The text of `results.csv`. What was not measured is an empty cell.
+
+    In the guide one row holds a test's latency and its throughput. Two scenarios with the same `csv_name` share rows likewise, as long
+    as no figure would be lost by it.
+    """
+    tests: list[tuple[Row, ...]] = []
+    for scenario in plan.scenarios:
+        arms = result["scenarios"][scenario.name]["arms"]
+        rows = tuple(_row(scenario.csv_name, arm, arms[arm]) for arm in ARMS)
+        place = next((place for place, other in enumerate(tests) if _can_join(other, rows)), None)
+        if place is None:
+            tests.append(rows)
+        else:
+            tests[place] = tuple(one | _filled(other) for one, other in zip(tests[place], rows, strict=True))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, HEADER, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row for rows in tests for row in rows)
+    return text.getvalue()
+
+
+def _row(test: str, arm: Arm, figures: Mapping[str, Any]) -> Row:
+    measured = {column: figures[figure] for column, figure in COLUMNS.items()}
+    cells = {column: "" if value is None else f"{value:.3f}" for column, value in measured.items()}
+    return {"Test": test, "Interface": INTERFACES[arm], **cells}
+
+
+def _can_join(one: tuple[Row, ...], other: tuple[Row, ...]) -> bool:
+    """Whether both are the same test, and neither measured what the other did."""
+    if one[0]["Test"] != other[0]["Test"]:
+        return False
+    return not any(_filled(a).keys() & _filled(b).keys() & COLUMNS.keys() for a in one for b in other)
+
+
+def _filled(row: Row) -> Row:
+    return {column: cell for column, cell in row.items() if cell}
