@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -126,7 +127,7 @@ class Histogram:
         """The histogram in a file written by `to_bytes`. Raises ValueError for anything else, saying what is wrong."""
         try:
             text = gzip.decompress(content)
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"not a gzip file: {error}") from None
         if not text.startswith(HEADER):
             raise ValueError(f"does not begin with {HEADER.decode().strip()!r}")
