@@ -1,0 +1,44 @@
+"""The entry point: runs the command line, turns errors into one message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Runs enaxp with the process' arguments and exits with its code. A traceback is shown only with --debug (or ENAXP_DEBUG)."""
+    from enaxp.errors import EnaxpError
+
+    debug = "--debug" in sys.argv or os.environ.get("ENAXP_DEBUG", "").lower() in {"1", "true", "yes"}
+    try:
+        from enaxp.cli import app
+
+        app(prog_name="enaxp")
+    except EnaxpError as error:
+        if debug:
+            raise
+        _say(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        _say("interrupted\n  next: run the same command again to go on")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader (head, less) has gone: nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        _say(f"{type(error).__name__}: {error}\n  next: run it again with --debug and report what it prints")
+        sys.exit(1)
+
+
+def _say(text: str) -> None:
+    print(f"enaxp: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

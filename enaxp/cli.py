@@ -1,0 +1,265 @@
+"""The command line: each command parses, calls, prints. What it does lives elsewhere.
+
+Shared options (`--lab`, `--config`, …) are declared once: `command` adds them to every command's own and hands the command an
+open Session. Everything heavy is imported inside the commands, so that `enaxp --help` is quick.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from enaxp import __version__
+
+if TYPE_CHECKING:
+    from enaxp.lab.things import Layer
+    from enaxp.session import Options, Session
+
+app = typer.Typer(
+    help="Measure what ENA Express does to your traffic: build the lab on AWS, compare, report, remove everything.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+LayerName = Literal["network", "compute"]
+_SHARED = "Shared options"
+
+
+def _shared(*, option: str, env: str, help: str, hidden: bool = False) -> Any:
+    return typer.Option(option, envvar=env, help=help, rich_help_panel=_SHARED, hidden=hidden)
+
+
+class _Shared:
+    """The shared options: one parameter each, in the order of the help."""
+
+    lab: Annotated[str | None, _shared(option="--lab", env="ENAXP_LAB", help="The lab's name.  [default: dev]")] = None
+    config: Annotated[
+        Path | None, _shared(option="--config", env="ENAXP_CONFIG", help="The config file.  [default: config/bench.yaml if there]")
+    ] = None
+    target: Annotated[
+        Literal["aws", "local"] | None,
+        _shared(option="--target", env="ENAXP_TARGET", help="Where the lab lives.  [default: where it lives already, else aws]"),
+    ] = None
+    isolation: Annotated[
+        Literal["auto", "namespaces", "processes"],
+        _shared(option="--isolation", env="ENAXP_ISOLATION", help="What hosts of the local target are."),
+    ] = "auto"
+    region: Annotated[str | None, _shared(option="--region", env="ENAXP_REGION", help="The AWS region.")] = None
+    profile: Annotated[str | None, _shared(option="--profile", env="ENAXP_PROFILE", help="The AWS profile.")] = None
+    state_dir: Annotated[Path, _shared(option="--state-dir", env="ENAXP_STATE_DIR", help="Where the lab is remembered.")] = Path("state")
+    results_dir: Annotated[Path, _shared(option="--results-dir", env="ENAXP_RESULTS_DIR", help="Where run folders go.")] = Path(
+        "results"
+    )
+    as_json: Annotated[bool, _shared(option="--json", env="ENAXP_JSON", help="Exactly one JSON document on stdout.")] = False
+    debug: Annotated[bool, _shared(option="--debug", env="ENAXP_DEBUG", help="Show tracebacks and every command on the hosts.")] = False
+
+
+def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Registers a command whose first parameter is the shared Options; the command line sees its own parameters and the shared ones."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        hints = inspect.get_annotations(_Shared, eval_str=True)
+        shared = [
+            inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=getattr(_Shared, field), annotation=hint)
+            for field, hint in hints.items()
+        ]
+
+        def invoke(**arguments: Any) -> None:
+            from enaxp.session import Options
+
+            options = Options(**{field: arguments.pop(field) for field in hints})
+            function(options, **arguments)
+
+        everything = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + shared
+        invoke.__signature__ = inspect.Signature(everything)  # type: ignore[attr-defined]
+        invoke.__annotations__ = {parameter.name: parameter.annotation for parameter in everything}
+        invoke.__doc__ = function.__doc__
+        app.command(name)(invoke)
+        return function
+
+    return register
+
+
+Layers = Annotated[list[LayerName] | None, typer.Argument(help="network, compute; both when none is named.", show_default=False)]
+Yes = Annotated[bool, typer.Option("--yes", "-y", envvar="ENAXP_YES", help="Do not ask.")]
+
+
+@command("init")
+def init(options: Options, force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False) -> None:
+    """Write a commented config/bench.yaml with every default into this folder."""
+    from enaxp.config import write_default_config
+    from enaxp.console import Console
+
+    path = write_default_config(options.config or Path("config/bench.yaml"), replace=force)
+    Console(as_json=options.as_json).result(f"wrote {path}")
+
+
+@command("plan")
+def plan(
+    options: Options,
+    layers: Layers = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit 3 when something would change.")] = False,
+) -> None:
+    """Show what `up` would change, and why. Changes nothing."""
+    from enaxp.lab.lifecycle import look
+    from enaxp.session import open_session
+
+    with open_session(options) as session:
+        picture = look(session.config, aws=session.aws, file=session.file, target=session.target, layers=_layers(layers))
+    for note in picture.notes:
+        session.console.say(note)
+    if options.as_json:
+        session.console.document(picture.plan.as_json())
+    else:
+        session.console.plan(picture.plan)
+    if check and picture.plan.changing:
+        raise typer.Exit(3)
+
+
+@command("up")
+def up(
+    options: Options,
+    layers: Layers = None,
+    yes: Yes = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Return once AWS is done, before SSH and software are.")] = False,
+    ttl: Annotated[str | None, typer.Option("--ttl", envvar="ENAXP_TTL", help="How long the hosts live, e.g. 4h.")] = None,
+) -> None:
+    """Build the lab, or what is missing of it."""
+    from enaxp.commands import bring_up
+    from enaxp.session import open_session
+
+    with open_session(options, overrides={"ttl": ttl}) as session:
+        status = bring_up(session, layers=_layers(layers), sure=yes, wait=not no_wait)
+        _show_status(session, status)
+
+
+@command("status")
+def status(options: Options) -> None:
+    """Show the lab: things, hosts, addresses, and ENA Express as read back."""
+    from enaxp.commands import current_status
+    from enaxp.session import open_session
+
+    with open_session(options) as session:
+        _show_status(session, current_status(session))
+
+
+@command("bench")
+def bench(
+    options: Options,
+    iterations: Annotated[int | None, typer.Option("--iterations", "-i", envvar="ENAXP_ITERATIONS", help="Blocks.")] = None,
+    repeats: Annotated[int | None, typer.Option("--repeats", "-r", envvar="ENAXP_REPEATS", help="Pairs of trials in a block.")] = None,
+    duration: Annotated[str | None, typer.Option("--duration", "-d", envvar="ENAXP_DURATION", help="Of one trial, e.g. 10s.")] = None,
+    scenario: Annotated[list[str] | None, typer.Option("--scenario", "-s", help="What traffic; repeat it, or `all`.")] = None,
+    order: Annotated[
+        Literal["interleaved", "parallel"] | None, typer.Option("--order", envvar="ENAXP_ORDER", help="Of the two arms.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", envvar="ENAXP_SEED", help="Of the order.")] = None,
+    message_size: Annotated[int | None, typer.Option("--message-size", "-m", envvar="ENAXP_MESSAGE_SIZE", help="Bytes.")] = None,
+) -> None:
+    """Measure both interfaces, and say what the difference is."""
+    from enaxp.commands import run_bench
+    from enaxp.session import open_session
+
+    overrides = {
+        "bench.iterations": iterations,
+        "bench.repeats": repeats,
+        "bench.duration": duration,
+        "bench.scenarios": scenario,
+        "bench.order": order,
+        "bench.seed": seed,
+    }
+    with open_session(options, overrides=overrides) as session:
+        result, summary, folder = run_bench(session, message_size=message_size, argv=sys.argv[1:])
+        if options.as_json:
+            session.console.document(result)
+        session.console.result(f"{summary}\nrun folder: {folder}")
+
+
+@command("parse")
+def parse(options: Options, files: Annotated[list[str], typer.Argument(help="Saved sockperf output; - is stdin.", metavar="FILE...")]) -> None:
+    """Read saved sockperf output: figures, or why there are none. Exit 1 if any file is not a finished client run."""
+    from enaxp.commands import parse_files
+    from enaxp.console import Console
+
+    outputs = parse_files(files)
+    Console(as_json=options.as_json).document(outputs)
+    if not all(output["ok"] for output in outputs):
+        raise typer.Exit(1)
+
+
+@command("down")
+def down(
+    options: Options,
+    layers: Layers = None,
+    yes: Yes = False,
+    force: Annotated[bool, typer.Option("--force", help="Also while a bench runs.")] = False,
+) -> None:
+    """Remove the lab, or layers of it, and prove by tag that nothing is left."""
+    from enaxp.commands import take_down
+    from enaxp.session import open_session
+
+    with open_session(options) as session:
+        removal = take_down(session, layers=tuple(layers or ()), sure=yes, force=force)
+        if options.as_json:
+            session.console.document(removal)
+    if removal["leftovers"]:
+        raise typer.Exit(1)
+
+
+@command("ssh")
+def ssh(
+    options: Options,
+    role: Annotated[Literal["server", "client"], typer.Argument(help="Which host.")],
+    command: Annotated[list[str] | None, typer.Argument(help="What to run there; a login without.", metavar="[-- COMMAND...]")] = None,
+) -> None:
+    """Log in to a host, or run a command on it."""
+    from enaxp.commands import ssh_to_host
+    from enaxp.session import open_session
+
+    with open_session(options) as session:
+        code = ssh_to_host(session, role=role, command=tuple(command or ()))
+    raise typer.Exit(code)
+
+
+@command("demo")
+def demo(
+    options: Options,
+    iterations: Annotated[int, typer.Option("--iterations", help="Blocks.")] = 3,
+    repeats: Annotated[int, typer.Option("--repeats", help="Pairs of trials in a block.")] = 3,
+    duration: Annotated[str, typer.Option("--duration", help="Of one trial.")] = "1s",
+) -> None:
+    """The whole story on this machine, without an AWS account: up, bench, summary, down."""
+    from enaxp.local.demo import run_demo
+
+    run_demo(options, iterations=iterations, repeats=repeats, duration=duration)
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True)] = False,
+) -> None:
+    """Measure what ENA Express does to your traffic: build the lab on AWS, compare, report, remove everything."""
+    if version:
+        print(f"enaxp {__version__}")
+        raise typer.Exit
+
+
+def _layers(layers: list[LayerName] | None) -> tuple[Layer, ...]:
+    from enaxp.lab.lifecycle import BUILT_LAYERS
+
+    return tuple(layers) if layers else BUILT_LAYERS
+
+
+def _show_status(session: Session, status: dict[str, Any]) -> None:
+    if session.console.as_json:
+        session.console.document(status)
+    else:
+        session.console.status(status)

@@ -1,0 +1,157 @@
+"""Console: the only place that prints. Progress and talk go to stderr, results to stdout; with --json stdout is one document."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from enaxp.bench.runner import Progress
+    from enaxp.lab.apply import Event
+    from enaxp.lab.plan import Plan
+
+
+class Console:
+    """Where a command's words go. Safe to use from several threads."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self._lock = threading.Lock()
+        self._began = time.monotonic()
+        self._is_terminal = sys.stderr.isatty()
+        self._transient = False
+
+    # -- results: stdout -----------------------------------------------------------------------------------------------
+
+    def document(self, document: Mapping[str, Any] | Sequence[Any]) -> None:
+        """The one JSON document of a command."""
+        with self._lock:
+            self._clear()
+            print(json.dumps(document, indent=2, default=str), file=sys.stdout, flush=True)
+
+    def result(self, text: str) -> None:
+        """What a person asked for. With --json it goes to stderr: stdout is the document's."""
+        with self._lock:
+            self._clear()
+            print(text, file=sys.stderr if self.as_json else sys.stdout, flush=True)
+
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Columns as wide as their widest cell."""
+        cells = [list(header), *([_cell(value) for value in row] for row in rows)]
+        widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+        ]
+        self.result("\n".join(lines))
+
+    # -- talk: stderr --------------------------------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        with self._lock:
+            self._clear()
+            print(text, file=sys.stderr, flush=True)
+
+    def error(self, text: str) -> None:
+        self.say(f"enaxp: {text}")
+
+    def transient(self, text: str) -> None:
+        """A line that the next one replaces; on something that is no terminal it is left out."""
+        if not self._is_terminal:
+            return
+        with self._lock:
+            self._clear()
+            print(text[: _width()], end="\r", file=sys.stderr, flush=True)
+            self._transient = True
+
+    def ask(self, question: str) -> bool:
+        """Whether a person at the terminal says yes. Without a terminal nobody is asked: yes."""
+        if not sys.stdin.isatty():
+            return True
+        with self._lock:
+            self._clear()
+            print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    def lab_event(self, event: Event) -> None:
+        """What happens to one thing, as it happens."""
+        at = f"{time.monotonic() - self._began:6.1f} s"
+        step = event.step
+        if event.what == "begin":
+            self.say(f"{at}  {_BEGIN[step.action]:<10} {step.key}")
+        elif event.what == "note":
+            self.say(f"{at}  {'…':<10} {step.key}: {event.text}")
+        else:
+            changes = f"  ({'; '.join(map(str, step.changes))})" if step.action == "settle" and step.changes else ""
+            self.say(f"{at}  {_END[step.action]:<10} {step.key}  {event.text}{changes}")
+
+    def bench_progress(self, progress: Progress) -> None:
+        """Which trial of how many, what it gave, and how long the rest will take."""
+        if progress.note:
+            self.say(f"  ! {progress.note}")
+            return
+        trial, record = progress.trial, progress.record
+        if trial is None:
+            return
+        left = f"{_duration(progress.seconds_left)} left"
+        what = "warm-up" if trial.discarded else f"repeat {trial.repeat}"
+        where = f"iteration {trial.iteration}, {what}, {_ARM[trial.arm]}"
+        if record is None:
+            self.transient(f"  trial {progress.done + 1} of {progress.total}: {where} … {left}")
+            return
+        sockperf = record.sockperf
+        if record.valid and sockperf is not None and sockperf.percentiles_us:
+            figures = f"P50 {sockperf.percentiles_us.get('50')} µs, P99 {sockperf.percentiles_us.get('99')} µs"
+        elif record.valid:
+            figures = f"{record.throughput_gbps:.3f} Gbit/s" if record.throughput_gbps is not None else "valid"
+        else:
+            figures = f"INVALID: {record.reason}"
+        self.say(f"  trial {progress.done:>3} of {progress.total}: {where:<38} {figures}   {left}")
+
+    def plan(self, plan: Plan) -> None:
+        """What would change, and why."""
+        signs = {"keep": " ", "adopt": ">", "create": "+", "settle": "~", "replace": "±", "delete": "-"}
+        for step in plan.steps:
+            self.result(f"{signs[step.action]} {step.action:<8} {step.key:<22} {step.reason}")
+            for difference in step.changes if step.action != "keep" else ():
+                self.result(f"      {difference}")
+        counts: dict[str, int] = {}
+        for step in plan.steps:
+            counts[step.action] = counts.get(step.action, 0) + 1
+        self.result(", ".join(f"{count} to {action}" for action, count in counts.items()) or "nothing to do")
+
+    def _clear(self) -> None:
+        if self._transient:
+            print("\r\x1b[K", end="", file=sys.stderr)
+            self._transient = False
+
+
+_BEGIN = {"create": "creating", "adopt": "adopting", "settle": "settling", "replace": "replacing", "delete": "deleting"}
+_END = {"create": "created", "adopt": "adopted", "settle": "settled", "replace": "replaced", "delete": "deleted"}
+_ARM = {"ena": "ENA", "ena_express": "ENA Express"}
+
+
+def _duration(seconds: float) -> str:
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
+def _width() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns - 1

@@ -1,0 +1,20 @@
+"""The files of a finished run that people and spreadsheets read: result.json, results.csv, summary.txt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from enaxp.bench.records import RunFolder
+from enaxp.report.summary import render_summary
+from enaxp.report.table import render_table
+
+
+def write_report_files(folder: RunFolder, result: Mapping[str, Any]) -> str:
+    """Writes all of them and gives back the summary's text."""
+    manifest = folder.read_manifest()
+    summary = render_summary(result, manifest)
+    folder.write_result(result)
+    folder.write_text("results.csv", render_table(result, manifest))
+    folder.write_text("summary.txt", summary)
+    return summary

@@ -1,0 +1,117 @@
+"""Session: what every command needs, put together once — config, target, AWS, the lab's state file, the console.
+
+    options + ENAXP_… + config file + the lab's state ─▶ Session ─▶ commands
+
+The only place outside `local/` that knows that there is a local target: it starts the cloud on this machine when the target is
+local, and lets it stop again when nothing of any lab is left in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from enaxp.aws import Aws
+from enaxp.config import Config, load_config
+from enaxp.console import Console
+from enaxp.errors import UsageError
+from enaxp.hosts.connection import Host
+from enaxp.lab.lifecycle import Target
+from enaxp.lab.state import StateFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The shared options, as given (None: not given)."""
+
+    lab: str | None = None
+    config: Path | None = None
+    target: str | None = None
+    isolation: str = "auto"
+    region: str | None = None
+    profile: str | None = None
+    state_dir: Path = Path("state")
+    results_dir: Path = Path("results")
+    as_json: bool = False
+    debug: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """An open session. `endpoint_url` is None on AWS."""
+
+    options: Options
+    config: Config
+    target: Target
+    aws: Aws
+    file: StateFile
+    console: Console
+    endpoint_url: str | None = None
+
+    def hosts(self, status: Mapping[str, Any]) -> dict[str, Host]:
+        """How each host of a status document is reached. Raises UsageError when there are none."""
+        if set(status["hosts"]) != {"server", "client"}:
+            raise UsageError(f"lab {self.config.lab} has no hosts", todo="run `enaxp up` first")
+        given = self.config.hosts.key
+        return {
+            role: Host(
+                role=role,
+                name=host["name"],
+                address=host["ssh"]["host"],
+                port=host["ssh"]["port"],
+                user=host["ssh"]["user"],
+                private_key=given.private_key if given else self.file.private_key,
+                known_hosts=self.file.known_hosts,
+                ena_ip=host["ena"]["ip"],
+                ena_express_ip=host["ena_express"]["ip"],
+            )
+            for role, host in status["hosts"].items()
+        }
+
+
+@contextlib.contextmanager
+def open_session(options: Options, *, overrides: Mapping[str, Any] | None = None) -> Iterator[Session]:
+    """A session for one command. Raises ConfigError, UsageError or LocalTargetError before anything is called."""
+    console = Console(as_json=options.as_json)
+    asked = {"lab": options.lab, "aws.region": options.region, **(overrides or {})}
+    given = {path: value for path, value in asked.items() if value is not None}
+    config = load_config(options.config, overrides=given)
+    file = StateFile(options.state_dir, config.lab)
+    state = file.load()
+    for note in file.notes:
+        console.say(note)
+    name = options.target or (state.target if state else "aws")
+    if state is not None and name != state.target:
+        raise UsageError(
+            f"lab {config.lab} lives on target {state.target}, not {name}",
+            todo="leave --target out, or use another --lab",
+        )
+    if state is not None and options.region is None and state.region != config.aws.region:
+        config = load_config(options.config, overrides={**given, "aws.region": state.region})
+    if name == "aws":
+        aws = Aws(region=config.aws.region, profile=options.profile)
+        yield Session(options=options, config=config, target=Target(name="aws"), aws=aws, file=file, console=console)
+        return
+    from enaxp.local import cloud
+
+    pinned = str(state.pinned.get("isolation")) if state and options.isolation == "auto" else options.isolation
+    with cloud.running(options.state_dir, isolation=pinned, say=console.say) as local:
+        yield Session(
+            options=options,
+            config=load_config(options.config, overrides={**given, "aws.region": config.aws.region, **local.overrides}),
+            target=Target(name="local", isolation=local.isolation),
+            aws=Aws(
+                region=config.aws.region,
+                endpoint_url=local.endpoint_url,
+                access_key=local.access_key,
+                secret_key=local.secret_key,
+                poll_s=local.poll_s,
+                grace_s=local.grace_s,
+            ),
+            file=file,
+            console=console,
+            endpoint_url=local.endpoint_url,
+        )
