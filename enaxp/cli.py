@@ -9,16 +9,19 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from dataclasses import fields
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from enaxp import __version__
+from enaxp.options import Options
 
 if TYPE_CHECKING:
     from enaxp.lab.things import Layer
-    from enaxp.session import Options, Session
+    from enaxp.session import Session
 
 app = typer.Typer(
     help="Measure what ENA Express does to your traffic: build the lab on AWS, compare, report, remove everything.",
@@ -28,37 +31,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-LayerName = Literal["network", "compute"]
-_SHARED = "Shared options"
 
+class LayerName(StrEnum):
+    """The layers that can be named on the command line."""
 
-def _shared(*, option: str, env: str, help: str, hidden: bool = False) -> Any:
-    return typer.Option(option, envvar=env, help=help, rich_help_panel=_SHARED, hidden=hidden)
-
-
-class _Shared:
-    """The shared options: one parameter each, in the order of the help."""
-
-    lab: Annotated[str | None, _shared(option="--lab", env="ENAXP_LAB", help="The lab's name.  [default: dev]")] = None
-    config: Annotated[
-        Path | None, _shared(option="--config", env="ENAXP_CONFIG", help="The config file.  [default: config/bench.yaml if there]")
-    ] = None
-    target: Annotated[
-        Literal["aws", "local"] | None,
-        _shared(option="--target", env="ENAXP_TARGET", help="Where the lab lives.  [default: where it lives already, else aws]"),
-    ] = None
-    isolation: Annotated[
-        Literal["auto", "namespaces", "processes"],
-        _shared(option="--isolation", env="ENAXP_ISOLATION", help="What hosts of the local target are."),
-    ] = "auto"
-    region: Annotated[str | None, _shared(option="--region", env="ENAXP_REGION", help="The AWS region.")] = None
-    profile: Annotated[str | None, _shared(option="--profile", env="ENAXP_PROFILE", help="The AWS profile.")] = None
-    state_dir: Annotated[Path, _shared(option="--state-dir", env="ENAXP_STATE_DIR", help="Where the lab is remembered.")] = Path("state")
-    results_dir: Annotated[Path, _shared(option="--results-dir", env="ENAXP_RESULTS_DIR", help="Where run folders go.")] = Path(
-        "results"
-    )
-    as_json: Annotated[bool, _shared(option="--json", env="ENAXP_JSON", help="Exactly one JSON document on stdout.")] = False
-    debug: Annotated[bool, _shared(option="--debug", env="ENAXP_DEBUG", help="Show tracebacks and every command on the hosts.")] = False
+    network = "network"
+    compute = "compute"
 
 
 def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -66,15 +44,15 @@ def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-        hints = inspect.get_annotations(_Shared, eval_str=True)
+        hints = inspect.get_annotations(Options, eval_str=True)
         shared = [
-            inspect.Parameter(field, inspect.Parameter.KEYWORD_ONLY, default=getattr(_Shared, field), annotation=hint)
-            for field, hint in hints.items()
+            inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+            )
+            for field in fields(Options)
         ]
 
         def invoke(**arguments: Any) -> None:
-            from enaxp.session import Options
-
             options = Options(**{field: arguments.pop(field) for field in hints})
             function(options, **arguments)
 
@@ -88,12 +66,16 @@ def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return register
 
 
-Layers = Annotated[list[LayerName] | None, typer.Argument(help="network, compute; both when none is named.", show_default=False)]
+Layers = Annotated[
+    list[LayerName] | None, typer.Argument(help="network, compute; both when none is named.", show_default=False)
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", envvar="ENAXP_YES", help="Do not ask.")]
 
 
 @command("init")
-def init(options: Options, force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False) -> None:
+def init(
+    options: Options, force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False
+) -> None:
     """Write a commented config/bench.yaml with every default into this folder."""
     from enaxp.config import write_default_config
     from enaxp.console import Console
@@ -113,7 +95,9 @@ def plan(
     from enaxp.session import open_session
 
     with open_session(options) as session:
-        picture = look(session.config, aws=session.aws, file=session.file, target=session.target, layers=_layers(layers))
+        picture = look(
+            session.config, aws=session.aws, file=session.file, target=session.target, layers=_layers(layers)
+        )
     for note in picture.notes:
         session.console.say(note)
     if options.as_json:
@@ -129,8 +113,12 @@ def up(
     options: Options,
     layers: Layers = None,
     yes: Yes = False,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Return once AWS is done, before SSH and software are.")] = False,
-    ttl: Annotated[str | None, typer.Option("--ttl", envvar="ENAXP_TTL", help="How long the hosts live, e.g. 4h.")] = None,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Return once AWS is done, before SSH and software are.")
+    ] = False,
+    ttl: Annotated[
+        str | None, typer.Option("--ttl", envvar="ENAXP_TTL", help="How long the hosts live, e.g. 4h.")
+    ] = None,
 ) -> None:
     """Build the lab, or what is missing of it."""
     from enaxp.commands import bring_up
@@ -154,15 +142,26 @@ def status(options: Options) -> None:
 @command("bench")
 def bench(
     options: Options,
-    iterations: Annotated[int | None, typer.Option("--iterations", "-i", envvar="ENAXP_ITERATIONS", help="Blocks.")] = None,
-    repeats: Annotated[int | None, typer.Option("--repeats", "-r", envvar="ENAXP_REPEATS", help="Pairs of trials in a block.")] = None,
-    duration: Annotated[str | None, typer.Option("--duration", "-d", envvar="ENAXP_DURATION", help="Of one trial, e.g. 10s.")] = None,
-    scenario: Annotated[list[str] | None, typer.Option("--scenario", "-s", help="What traffic; repeat it, or `all`.")] = None,
+    iterations: Annotated[
+        int | None, typer.Option("--iterations", "-i", envvar="ENAXP_ITERATIONS", help="Blocks.")
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option("--repeats", "-r", envvar="ENAXP_REPEATS", help="Pairs of trials in a block.")
+    ] = None,
+    duration: Annotated[
+        str | None, typer.Option("--duration", "-d", envvar="ENAXP_DURATION", help="Of one trial, e.g. 10s.")
+    ] = None,
+    scenario: Annotated[
+        list[str] | None, typer.Option("--scenario", "-s", help="What traffic; repeat it, or `all`.")
+    ] = None,
     order: Annotated[
-        Literal["interleaved", "parallel"] | None, typer.Option("--order", envvar="ENAXP_ORDER", help="Of the two arms.")
+        Literal["interleaved", "parallel"] | None,
+        typer.Option("--order", envvar="ENAXP_ORDER", help="Of the two arms."),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", envvar="ENAXP_SEED", help="Of the order.")] = None,
-    message_size: Annotated[int | None, typer.Option("--message-size", "-m", envvar="ENAXP_MESSAGE_SIZE", help="Bytes.")] = None,
+    message_size: Annotated[
+        int | None, typer.Option("--message-size", "-m", envvar="ENAXP_MESSAGE_SIZE", help="Bytes.")
+    ] = None,
 ) -> None:
     """Measure both interfaces, and say what the difference is."""
     from enaxp.commands import run_bench
@@ -184,7 +183,10 @@ def bench(
 
 
 @command("parse")
-def parse(options: Options, files: Annotated[list[str], typer.Argument(help="Saved sockperf output; - is stdin.", metavar="FILE...")]) -> None:
+def parse(
+    options: Options,
+    files: Annotated[list[str], typer.Argument(help="Saved sockperf output; - is stdin.", metavar="FILE...")],
+) -> None:
     """Read saved sockperf output: figures, or why there are none. Exit 1 if any file is not a finished client run."""
     from enaxp.commands import parse_files
     from enaxp.console import Console
@@ -207,7 +209,7 @@ def down(
     from enaxp.session import open_session
 
     with open_session(options) as session:
-        removal = take_down(session, layers=tuple(layers or ()), sure=yes, force=force)
+        removal = take_down(session, layers=_named(layers), sure=yes, force=force)
         if options.as_json:
             session.console.document(removal)
     if removal["leftovers"]:
@@ -218,7 +220,9 @@ def down(
 def ssh(
     options: Options,
     role: Annotated[Literal["server", "client"], typer.Argument(help="Which host.")],
-    command: Annotated[list[str] | None, typer.Argument(help="What to run there; a login without.", metavar="[-- COMMAND...]")] = None,
+    command: Annotated[
+        list[str] | None, typer.Argument(help="What to run there; a login without.", metavar="[-- COMMAND...]")
+    ] = None,
 ) -> None:
     """Log in to a host, or run a command on it."""
     from enaxp.commands import ssh_to_host
@@ -255,7 +259,11 @@ def main(
 def _layers(layers: list[LayerName] | None) -> tuple[Layer, ...]:
     from enaxp.lab.lifecycle import BUILT_LAYERS
 
-    return tuple(layers) if layers else BUILT_LAYERS
+    return _named(layers) or BUILT_LAYERS
+
+
+def _named(layers: list[LayerName] | None) -> tuple[Layer, ...]:
+    return tuple(layer.value for layer in layers or ())
 
 
 def _show_status(session: Session, status: dict[str, Any]) -> None:

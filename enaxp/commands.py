@@ -56,7 +56,10 @@ def current_status(session: Session) -> dict[str, Any]:
     """The status document; that of nothing when there is no such lab."""
     if existing_state(session.config, aws=session.aws, file=session.file, target=session.target) is None:
         return nothing_there(
-            lab=session.config.lab, target=session.target.name, endpoint_url=session.endpoint_url, region=session.config.aws.region
+            lab=session.config.lab,
+            target=session.target.name,
+            endpoint_url=session.endpoint_url,
+            region=session.config.aws.region,
         )
     return status_of(_look(session, LAYERS), config=session.config, endpoint_url=session.endpoint_url)
 
@@ -80,8 +83,8 @@ def run_bench(session: Session, *, message_size: int | None, argv: list[str]) ->
             trials = len(schedule(plan))
             ends = datetime.now() + timedelta(seconds=seconds(plan))
             session.console.say(
-                f"{trials} trials of {plan.duration_s:g} s, discarded ones included: about {seconds(plan) / 60:.1f} min, until {ends:%H:%M:%S}; "
-                f"order {plan.order}, seed {plan.seed}"
+                f"{trials} trials of {plan.duration_s:g} s, discarded ones included: about {seconds(plan) / 60:.1f} min, "
+                f"until {ends:%H:%M:%S}; order {plan.order}, seed {plan.seed}"
             )
             interrupted = None
             try:
@@ -104,7 +107,9 @@ def run_bench(session: Session, *, message_size: int | None, argv: list[str]) ->
         raise interrupted
     if not has_valid_result(result):
         session.console.say(summary)
-        raise NoValidResultError("no trial of at least one arm was valid", said=_first_reason(folder), todo=f"look at {folder.path}/raw")
+        raise NoValidResultError(
+            "no trial of at least one arm was valid", said=_first_reason(folder), todo=f"look at {folder.path}/raw"
+        )
     return result, summary, folder.path
 
 
@@ -112,7 +117,9 @@ def take_down(session: Session, *, layers: Sequence[Layer], sure: bool, force: b
     """Removes the layers (none named: all of the lab) and gives back what was removed and what is left."""
     say = session.console.say
     if session.file.is_locked(name=BENCH_LOCK) and not force:
-        raise LabError(f"a bench of lab {session.config.lab} is running", todo="wait for it, stop it with Ctrl-C, or give --force")
+        raise LabError(
+            f"a bench of lab {session.config.lab} is running", todo="wait for it, stop it with Ctrl-C, or give --force"
+        )
     if session.target.name == "aws" and not sure:
         what = " and ".join(layers) or "everything"
         if not session.console.ask(f"Remove {what} of lab {session.config.lab} in {session.config.aws.region}?"):
@@ -130,7 +137,9 @@ def take_down(session: Session, *, layers: Sequence[Layer], sure: bool, force: b
     for found in removal.leftovers:
         say(f"left over: {found.key} {found.id}")
     if removal.lab_is_gone:
-        say(f"{len(removal.removed)} things removed; a listing by tag shows nothing of lab {session.config.lab} any more")
+        say(
+            f"{len(removal.removed)} things removed; a listing by tag shows nothing of lab {session.config.lab} any more"
+        )
     else:
         say(f"{len(removal.removed)} things removed")
     return {
@@ -157,7 +166,9 @@ def ssh_to_host(session: Session, *, role: Role, command: Sequence[str]) -> int:
     """Runs the system's ssh on a host of the lab, attached to this terminal; gives back its exit code."""
     program = shutil.which("ssh")
     if program is None:
-        raise UsageError("there is no ssh program on this machine", todo="install OpenSSH's client (apt-get install openssh-client)")
+        raise UsageError(
+            "there is no ssh program on this machine", todo="install OpenSSH's client (apt-get install openssh-client)"
+        )
     host = session.hosts(current_status(session))[role]
     options = {
         "IdentitiesOnly": "yes",
@@ -182,8 +193,9 @@ def _bench_plan(session: Session, message_size: int | None) -> Any:
     bench, scenarios = session.config.bench, []
     for name in bench.scenarios:
         asked = session.config.scenarios[name]
-        background = asked.background and Background(
-            protocol=asked.background.protocol, flows=asked.background.flows, message_size=asked.background.message_size
+        bulk = asked.background
+        background = (
+            Background(protocol=bulk.protocol, flows=bulk.flows, message_size=bulk.message_size) if bulk else None
         )
         scenarios.append(
             Scenario(

@@ -162,6 +162,18 @@ def parse_duration(value: object) -> float:
     return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
 
 
+def write_default_config(path: Path, *, replace: bool) -> Path:
+    """Writes the commented defaults to `path` and gives it back. Raises ConfigError when a file is there and is not to be replaced."""
+    if path.exists() and not replace:
+        raise ConfigError(f"{path} is there already.", [], todo="give --force to replace it, or another --config")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(data_path("config/bench.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written.", [str(error)]) from None
+    return path
+
+
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 

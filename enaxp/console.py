@@ -123,6 +123,46 @@ class Console:
             counts[step.action] = counts.get(step.action, 0) + 1
         self.result(", ".join(f"{count} to {action}" for action, count in counts.items()) or "nothing to do")
 
+    def status(self, status: Mapping[str, Any]) -> None:
+        """The lab for a person: its things, its hosts, and ENA Express as read back."""
+        if status["lab_id"] is None:
+            self.result(f"there is no lab {status['lab']} (target {status['target']}, region {status['region']})")
+            return
+        where = (
+            f"target {status['target']}, account {status['account']}, {status['availability_zone'] or status['region']}"
+        )
+        self.result(f"lab {status['lab']} ({status['lab_id']})\n{where}; expires {status['expires_at']}")
+        if status["endpoint_url"]:
+            self.result(f"AWS endpoint {status['endpoint_url']}; hosts as {status['isolation']}: local, not ENA")
+        rows = [
+            (
+                t["key"],
+                t["id"],
+                t["state"] + ("" if t["owned"] else ", given"),
+                "; ".join(_drift(d) for d in t["drift"]) or "as wanted",
+            )
+            for t in status["things"]
+        ]
+        self.result("")
+        self.table(
+            ("thing", "id", "state", "settings"),
+            [(k, i, s, d if s.startswith("present") else "") for k, i, s, d in rows],
+        )
+        self.result("")
+        hosts = [
+            (
+                f"{host['role']} ({host['name']})",
+                f"{host['ssh']['user']}@{host['ssh']['host']}:{host['ssh']['port']}",
+                *(
+                    f"{nic['ip']}, SRD {_cell(nic['srd'])}, UDP {_cell(nic['srd_udp'])}" if nic else "-"
+                    for nic in (host["ena"], host["ena_express"])
+                ),
+            )
+            for host in status["hosts"].values()
+        ]
+        if hosts:
+            self.table(("host", "ssh", "ENA", "ENA Express"), hosts)
+
     def _clear(self) -> None:
         if self._transient:
             print("\r\x1b[K", end="", file=sys.stderr)
@@ -141,6 +181,10 @@ def _duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _drift(difference: Mapping[str, Any]) -> str:
+    return f"{difference['field']}: {_cell(difference['have'])}, wanted {_cell(difference['want'])}"
 
 
 def _cell(value: object) -> str:

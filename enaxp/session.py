@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from enaxp.aws import Aws
@@ -21,22 +20,7 @@ from enaxp.errors import UsageError
 from enaxp.hosts.connection import Host
 from enaxp.lab.lifecycle import Target
 from enaxp.lab.state import StateFile
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """The shared options, as given (None: not given)."""
-
-    lab: str | None = None
-    config: Path | None = None
-    target: str | None = None
-    isolation: str = "auto"
-    region: str | None = None
-    profile: str | None = None
-    state_dir: Path = Path("state")
-    results_dir: Path = Path("results")
-    as_json: bool = False
-    debug: bool = False
+from enaxp.options import Options
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,6 @@ def write_report_files(folder: RunFolder, result: Mapping[str, Any]) -> str:
     manifest = folder.read_manifest()
     summary = render_summary(result, manifest)
     folder.write_result(result)
-    folder.write_text("results.csv", render_table(result, manifest))
+    folder.write_text("results.csv", render_table(result, manifest.plan))
     folder.write_text("summary.txt", summary)
     return summary

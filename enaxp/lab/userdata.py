@@ -1,0 +1,105 @@
+"""User data: what a host runs at its first boot, and what its done-marker says. Pure: text in, text out.
+
+HostBoot ─▶ render_userdata() ─▶ bash for RunInstances          done-marker's text ─▶ parse_done() ─▶ Boot
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from enaxp.data import data_path
+from enaxp.errors import LabError
+
+if TYPE_CHECKING:
+    import jinja2
+
+ROOT = "/var/lib/enaxp"
+DONE_PATH = f"{ROOT}/done.json"
+LIMIT_BYTES = 16 * 1024  # before encoding: what RunInstances takes
+MTU = 8900  # ENA Express carries no larger packet; larger ones silently go by plain ENA
+SOCKPERF_LEAST = "3.7"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostBoot:
+    """What one host's first boot has to know. interfaces: its addresses in device order; expires_at: UTC."""
+
+    hostname: str
+    interfaces: tuple[str, ...]
+    subnet_cidr: str
+    expires_at: datetime | None
+    sockperf_commit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boot:
+    """How a first boot went."""
+
+    ok: bool
+    failed_step: str | None
+    log_tail: str
+    in_words: str
+
+
+def render_userdata(boot: HostBoot) -> str:
+    """The script, the same for the same boot. Raises LabError when it is longer than AWS takes (16 KB)."""
+    subnet = ipaddress.IPv4Network(boot.subnet_cidr)
+    text = _template().render(
+        root=ROOT,
+        done_path=DONE_PATH,
+        hostname=boot.hostname,
+        interfaces=boot.interfaces,
+        subnet_cidr=boot.subnet_cidr,
+        gateway=str(subnet[1]),  # AWS's router has the first address of every subnet
+        mtu=MTU,
+        expires_at=boot.expires_at.strftime("%Y-%m-%d %H:%M:%S UTC") if boot.expires_at else None,
+        sockperf_commit=boot.sockperf_commit,
+        sockperf_least=SOCKPERF_LEAST,
+    )
+    if len(text.encode()) > LIMIT_BYTES:
+        raise LabError(
+            f"the user data is {len(text.encode())} bytes long, AWS takes {LIMIT_BYTES}",
+            todo="report this: it is a fault of enaxp",
+        )
+    return text
+
+
+def done_command() -> str:
+    """Prints the done-marker when there is one, else the step that is running. For `parse_done`."""
+    root = f'"${{ENAXP_ROOT:-}}{ROOT}'
+    return f'cat {root}/done.json" 2>/dev/null || {{ echo STEP; cat {root}/step" 2>/dev/null; }}; true'
+
+
+def parse_done(text: str) -> Boot | str:
+    """How the boot went, or the name of the step that is running (empty: none yet) while there is no done-marker."""
+    if text.startswith("STEP"):
+        return text.removeprefix("STEP").strip()
+    try:
+        document = json.loads(text)
+        ok, failed = bool(document["ok"]), document["failed_step"]
+    except (ValueError, KeyError, TypeError):
+        return Boot(
+            ok=False, failed_step="done-marker", log_tail=text[-500:], in_words="its done-marker cannot be read"
+        )
+    steps = ", ".join(f"{step['name']} {step['seconds']} s" for step in document.get("steps", []))
+    return Boot(
+        ok=ok,
+        failed_step=failed,
+        log_tail=document.get("log_tail", ""),
+        in_words=document.get("note") or steps or "nothing to do",
+    )
+
+
+@lru_cache(maxsize=1)
+def _template() -> jinja2.Template:
+    import jinja2
+
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=False
+    )
+    return environment.from_string(data_path("templates/userdata.sh.j2").read_text(encoding="utf-8"))

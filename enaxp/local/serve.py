@@ -1,0 +1,55 @@
+"""The cloud's own process: `python -m enaxp.local.serve FOLDER ISOLATION REASON`. Started by `cloud.py`, ended by SIGTERM.
+
+strict AWS on loopback ◀─ Machines (instances become hosts)      a tick moves what takes time, asked or not
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+from enaxp.local import hosts
+from enaxp.local.cloud import LocalCloud, publish
+from enaxp.local.strict import Timing, serve
+
+TICK_S = 0.1
+
+
+def main(folder: Path, isolation: str, reason: str) -> None:
+    """Serves until SIGTERM. The machines end with this process, however it ends."""
+    stop = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the command in the foreground
+    port = hosts.ssh_port()
+    kind = hosts.NamespaceMachines if isolation == "namespaces" else hosts.ProcessMachines
+    machines = kind(folder / "machines", ssh_port=port)
+    server = serve(timing=Timing(), machines=machines, public_addresses=hosts.public_addresses(port))
+    try:
+        publish(
+            folder,
+            LocalCloud(
+                pid=os.getpid(),
+                endpoint_url=server.endpoint_url,
+                isolation=isolation,
+                reason=reason,
+                ssh_port=port,
+                ssh_user=hosts.ssh_user(isolation),
+            ),
+        )
+        while not stop.wait(TICK_S):
+            server.tick()
+    finally:
+        server.stop()
+        machines.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
