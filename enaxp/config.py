@@ -332,6 +332,8 @@ def _read_network(section: Reader) -> tuple[NetworkConfig, ipaddress.IPv4Network
     subnet_id = section.optional_text("subnet_id", r"subnet-[0-9a-f]+", "the id of an existing subnet")
     if subnet_id and not vpc_id:
         section.fault("subnet_id", subnet_id, "an existing subnet together with the vpc_id it lies in")
+    if vpc_id and not subnet_id:
+        section.fault("vpc_id", vpc_id, "an existing VPC together with the subnet_id of a subnet in it")
     config = NetworkConfig(
         vpc_cidr=str(vpc),
         subnet_cidr=str(subnet),

@@ -1,0 +1,41 @@
+# make demo    the whole story on this machine: up, bench, summary, down (about two minutes after the installs)
+# make test    every test, the end-to-end ones included, and the linters
+# make bench   what enaxp costs: start-up, calls, wall time, as ratios
+# make acceptance   the full 10 x 10 run on the local target
+# make install what the above need: system packages (as root, on Debian and Ubuntu) and a virtual environment in .venv
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SYSTEM := sockperf openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin shellcheck
+
+.PHONY: demo test lint bench acceptance install clean
+
+demo: install
+	$(BIN)/enaxp demo
+
+test: install lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: install
+	$(BIN)/ruff format --check enaxp tests benchmarks
+	$(BIN)/ruff check enaxp tests benchmarks
+	$(BIN)/mypy
+
+bench: install
+	$(BIN)/python -m benchmarks
+
+acceptance: install
+	$(BIN)/python -m pytest tests/e2e --acceptance -k acceptance
+
+install: $(VENV)/.installed
+	@PYTHON=$(PYTHON) ./scripts/install-system $(SYSTEM)
+
+$(VENV)/.installed: pyproject.toml
+	@PYTHON=$(PYTHON) ./scripts/install-system $(SYSTEM)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist build
