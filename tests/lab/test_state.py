@@ -1,0 +1,127 @@
+"""What the state file must survive, and what it must refuse."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from enaxp.errors import LabError, StateError
+from enaxp.lab.state import Entry, Intent, State, StateFile, new_state, with_intent, with_thing, without
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> StateFile:
+    return StateFile(tmp_path / "state", "dev")
+
+
+@pytest.fixture
+def state() -> State:
+    return new_state(
+        lab="dev", account="123456789012", region="us-east-1", target="aws", now=datetime.now(UTC), ttl_s=3600
+    )
+
+
+def test_what_was_saved_is_read_back(file: StateFile, state: State) -> None:
+    intent = Intent(kind="vpc", token="t", request_hash="h", at="2026-01-01T00:00:00Z")
+    rich = with_intent(with_thing(state, "role", Entry(kind="role", id="enaxp-dev")), "vpc", intent)
+
+    file.save(rich)
+
+    assert StateFile(file.folder, "dev").load() == rich
+
+
+def test_a_thing_that_is_there_is_intended_no_longer(state: State) -> None:
+    intended = with_intent(state, "vpc", Intent(kind="vpc", token="t", request_hash="h", at=""))
+
+    assert with_thing(intended, "vpc", Entry(kind="vpc", id="vpc-1")).intents == {}
+
+
+def test_what_is_gone_begins_a_new_generation(state: State) -> None:
+    there = with_thing(state, "vpc", Entry(kind="vpc", id="vpc-1"))
+
+    gone = without(there, {"vpc"})
+
+    assert (gone.things, gone.generation) == ({}, state.generation + 1)
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"schema": 1}', "[]", "null", "\x00\x00"], ids=repr)
+def test_a_damaged_file_gives_way_to_the_one_before(file: StateFile, state: State, damage: str) -> None:
+    file.save(state)
+    file.save(with_thing(state, "vpc", Entry(kind="vpc", id="vpc-1")))
+    file.path.write_text(damage)
+
+    again = StateFile(file.folder, "dev")
+
+    assert again.load() == state
+    assert any("unusable" in note for note in again.notes)
+
+
+def test_a_damaged_file_without_one_before_is_as_none(file: StateFile, state: State) -> None:
+    file.save(state)
+    file.path.write_text("{")
+
+    again = StateFile(file.folder, "dev")
+
+    assert again.load() is None
+    assert again.notes
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"), [("schema", 2, "schema 2"), ("lab", "other", "belongs to lab other")]
+)
+def test_a_file_of_another_kind_is_refused(file: StateFile, state: State, field: str, value: object, says: str) -> None:
+    file.save(state)
+    document = json.loads(file.path.read_text())
+    file.path.write_text(json.dumps({**document, field: value}))
+
+    with pytest.raises(StateError, match=says):
+        StateFile(file.folder, "dev").load()
+
+
+def test_updates_from_many_threads_are_all_kept(file: StateFile, state: State) -> None:
+    file.save(state)
+
+    def add(number: int) -> None:
+        file.update(lambda now: with_thing(now, f"eni/{number}", Entry(kind="eni", id=f"eni-{number}")))
+
+    threads = [threading.Thread(target=add, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(file.state.things) == 20
+    assert StateFile(file.folder, "dev").load() == file.state
+
+
+def test_the_second_to_take_the_lock_is_told_who_has_it(file: StateFile) -> None:
+    with (
+        file.lock("up"),
+        pytest.raises(LabError, match=r"held by another command\n.*up \(process \d+\)"),
+        StateFile(file.folder, "dev").lock("down"),
+    ):
+        pass
+
+    with StateFile(file.folder, "dev").lock("down"):
+        pass
+
+
+def test_a_bench_and_an_extension_do_not_wait_for_each_other(file: StateFile) -> None:
+    with file.lock("bench", name="bench.lock"), StateFile(file.folder, "dev").lock("up"):
+        assert file.is_locked(name="bench.lock")
+
+    assert not file.is_locked(name="bench.lock")
+
+
+def test_forgetting_leaves_nothing_of_the_lab_but_its_locks(file: StateFile, state: State) -> None:
+    file.save(state)
+    file.save(state)
+    file.private_key.write_text("secret")
+    with file.lock("down"):
+        file.forget()
+
+    assert [path.name for path in file.folder.iterdir()] == ["dev.lock"]
