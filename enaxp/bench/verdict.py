@@ -55,9 +55,9 @@ def describe(metric: Metric, effect: Effect) -> str:
     if effect.estimate_pct is None:
         return f"not measured {at}"
     if effect.low_pct is None or effect.high_pct is None:
-        return f"inconclusive {at} ({effect.estimate_pct:+.2f} % in a single iteration, two are needed at least)"
-    size, margin = f"{abs(effect.estimate_pct):.2f} %", f"{effect.margin_pct:g} %"
-    bounds = f"[{effect.low_pct:+.2f} %, {effect.high_pct:+.2f} %]"
+        return f"inconclusive {at} ({effect.estimate_pct:+.2f}% in a single iteration, two are needed at least)"
+    size, margin = f"{abs(effect.estimate_pct):.2f}%", f"{effect.margin_pct:g}%"
+    bounds = f"[{effect.low_pct:+.2f}%, {effect.high_pct:+.2f}%]"
     match effect.code:
         case "faster" | "slower":
             return f"{effect.code} by {size} {at} {bounds}"
@@ -69,7 +69,7 @@ def describe(metric: Metric, effect: Effect) -> str:
             return f"invalid {at}"
         case "inconclusive":
             more = _more_iterations(effect)
-            return f"inconclusive {at}: could be {effect.low_pct:+.2f} % to {effect.high_pct:+.2f} %{more}"
+            return f"inconclusive {at}: could be {effect.low_pct:+.2f}% to {effect.high_pct:+.2f}%{more}"
 
 
 def _combine(codes: list[Code]) -> VerdictCode:

@@ -1,0 +1,120 @@
+"""Summary: the guide's own example, line for line, and what enaxp adds to it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from enaxp.bench.records import Manifest
+from enaxp.bench.schedule import Scenario
+from enaxp.report.summary import improvement_in_words, render_summary
+
+FIXTURES = Path(__file__).parent / "fixtures"
+MANIFEST = Manifest.from_json(json.loads((FIXTURES / "manifest.json").read_text()))
+RESULT: dict[str, Any] = json.loads((FIXTURES / "result.json").read_text())
+TCP_RATE = Scenario(name="tcp-rate", mode="throughput", protocol="tcp", message_size=1472, csv_name="TCP_Large")
+
+
+def changed(**figures: Any) -> dict[str, Any]:
+    """The example's result with some figures of both arms changed."""
+    result = copy.deepcopy(RESULT)
+    for arm in result["scenarios"]["udp-latency"]["arms"].values():
+        arm.update(figures)
+    return result
+
+
+def with_throughput() -> tuple[dict[str, Any], Manifest]:
+    result = changed()
+    udp = result["scenarios"]["udp-latency"]
+    unmeasured = dict.fromkeys(udp["arms"]["ena"])
+    counted = {"trials": 100, "valid_trials": 100}
+    result["scenarios"]["tcp-rate"] = {
+        **udp,
+        "arms": {
+            "ena": {**unmeasured, **counted, "throughput_gbps": 9.5},
+            "ena_express": {**unmeasured, **counted, "throughput_gbps": 11.4},
+        },
+        "effects": {"throughput": {**udp["effects"]["mean"], "improvement_pct": 20.0}},
+    }
+    return result, replace(MANIFEST, plan=replace(MANIFEST.plan, scenarios=(*MANIFEST.plan.scenarios, TCP_RATE)))
+
+
+def test_the_guides_example_is_told_as_in_the_guide() -> None:
+    assert render_summary(RESULT, MANIFEST) == (FIXTURES / "summary.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("improvement", "words"),
+    [
+        (-44.499, "-44.50% (slower by 44.50%)"),
+        (12.3, "12.30% (faster by 12.30%)"),
+        (-0.001, "0.00% (no difference)"),
+        (0.0, "0.00% (no difference)"),
+        (None, "not measured"),
+    ],
+)
+def test_an_improvement_says_in_words_which_way_it_goes(improvement: float | None, words: str) -> None:
+    assert improvement_in_words(improvement) == words
+
+
+def test_each_scenario_has_its_section_and_throughput_its_unit() -> None:
+    text = render_summary(*with_throughput())
+
+    assert "Total Tests: 200" in text
+    assert [line.strip() for line in text.splitlines() if line.startswith(" " * 21)] == [
+        "Connection Details",
+        "UDP Results",
+        "TCP Results",
+        "Verdict: udp-latency",
+        "Verdict: tcp-rate",
+    ]
+    assert (
+        "Throughput:\n  Regular ENI: 9.500 Gbps\n  ENA Express: 11.400 Gbps\n  Improvement: 20.00% (faster by 20.00%)"
+        in text
+    )
+
+
+def test_two_scenarios_of_one_protocol_are_told_apart() -> None:
+    result = changed()
+    result["scenarios"]["udp-large"] = result["scenarios"]["udp-latency"]
+    udp = MANIFEST.plan.scenarios[0]
+    plan = replace(MANIFEST.plan, scenarios=(udp, replace(udp, name="udp-large")))
+
+    text = render_summary(result, replace(MANIFEST, plan=plan))
+
+    assert "UDP Results: udp-latency" in text
+    assert "UDP Results: udp-large" in text
+
+
+def test_what_was_not_measured_is_not_a_number() -> None:
+    text = render_summary(changed(mean_us=None, max_us=None), MANIFEST)
+
+    assert (
+        "Average Latency:\n  Regular ENI: not measured\n  ENA Express: not measured\n  Improvement: not measured"
+        in text
+    )
+    assert "None" not in text
+    assert "nan" not in text
+
+
+def test_an_effect_without_an_interval_says_so() -> None:
+    result = changed()
+    result["scenarios"]["udp-latency"]["effects"]["p50"].update(low_pct=None, high_pct=None, code="inconclusive")
+
+    assert "+45.46% (no interval)" in render_summary(result, MANIFEST)
+
+
+def test_what_weakens_the_figures_is_noted() -> None:
+    parallel = replace(MANIFEST, plan=replace(MANIFEST.plan, order="parallel"))
+
+    text = render_summary(changed(loss_rate=0.0125, observations=200_000), parallel)
+
+    assert "both arms ran at once" in text
+    assert "messages were lost (Regular ENI 1.2500%, ENA Express 1.2500%)" in text
+    assert "p99.9 rest on few observations" in text
+    assert "Note" not in render_summary(RESULT, MANIFEST)

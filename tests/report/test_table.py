@@ -1,0 +1,63 @@
+"""Table: the guide's columns, a row for each arm, and cells left empty rather than filled with nothing measured."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from enaxp.bench.records import Manifest
+from enaxp.bench.schedule import Scenario
+from enaxp.report.table import render_table
+
+FIXTURES = Path(__file__).parent / "fixtures"
+PLAN = Manifest.from_json(json.loads((FIXTURES / "manifest.json").read_text())).plan
+RESULT: dict[str, Any] = json.loads((FIXTURES / "result.json").read_text())
+UDP = PLAN.scenarios[0]
+UDP_RATE = Scenario(name="udp-rate", mode="throughput", protocol="udp", message_size=64, csv_name="UDP_Small")
+
+
+def with_scenario(scenario: Scenario, **figures: Any) -> tuple[dict[str, Any], Any]:
+    """The example with a second scenario, of which only `figures` were measured."""
+    result = copy.deepcopy(RESULT)
+    arm = dict.fromkeys(result["scenarios"]["udp-latency"]["arms"]["ena"]) | figures
+    result["scenarios"][scenario.name] = {"arms": {"ena": arm, "ena_express": arm}}
+    return result, replace(PLAN, scenarios=(UDP, scenario))
+
+
+def test_the_table_is_that_of_the_guide() -> None:
+    assert render_table(RESULT, PLAN) == (
+        "Test,Interface,Avg_Latency_us,p50_Latency_us,p99_Latency_us,p99.9_Latency_us,Max_Latency_us,Throughput_Gbps\n"
+        "UDP_Small,ENA,35.421,34.912,45.673,50.100,59.045,\n"
+        "UDP_Small,ENA_Express,51.183,50.781,57.892,49.900,66.776,\n"
+    )
+
+
+def test_latency_and_throughput_of_one_test_share_its_rows() -> None:
+    table = render_table(*with_scenario(UDP_RATE, throughput_gbps=8.5))
+
+    assert table.splitlines()[1:] == [
+        "UDP_Small,ENA,35.421,34.912,45.673,50.100,59.045,8.500",
+        "UDP_Small,ENA_Express,51.183,50.781,57.892,49.900,66.776,8.500",
+    ]
+
+
+def test_two_latencies_of_one_name_stay_apart() -> None:
+    table = render_table(*with_scenario(replace(UDP, name="udp-again"), mean_us=1.0))
+
+    assert [row["Avg_Latency_us"] for row in csv.DictReader(io.StringIO(table))] == [
+        "35.421",
+        "51.183",
+        "1.000",
+        "1.000",
+    ]
+
+
+def test_tests_of_another_name_have_rows_of_their_own_even_with_nothing_measured() -> None:
+    table = render_table(*with_scenario(replace(UDP_RATE, csv_name="UDP_Large")))
+
+    assert table.splitlines()[3:] == ["UDP_Large,ENA,,,,,,", "UDP_Large,ENA_Express,,,,,,"]
