@@ -46,30 +46,30 @@ def verdict(
     said = "; ".join(describe(metric, effect) for metric, effect in primaries.items())
     unknown = "; whether SRD carried the packets is unknown (no counters)" if treatment.proven is None else ""
     invalid = "invalid: " if code == "invalid" else ""
-    return Verdict(code=code, words=f"{prefix}{invalid}ENA Express is {said}{unknown}")
+    return Verdict(code=code, words=f"{prefix}{invalid}ENA Express {said}{unknown}")
 
 
 def describe(metric: Metric, effect: Effect) -> str:
-    """One effect in words, to follow "ENA Express is"."""
+    """One effect in words, to follow "ENA Express"."""
     at = "in throughput" if metric == "throughput" else f"at {metric.replace('_', '.')}"
     if effect.estimate_pct is None:
-        return f"not measured {at}"
+        return f"was not measured {at}"
     if effect.low_pct is None or effect.high_pct is None:
-        return f"inconclusive {at} ({effect.estimate_pct:+.2f}% in a single iteration, two are needed at least)"
+        return f"is inconclusive {at} ({effect.estimate_pct:+.2f}% in a single iteration, two are needed at least)"
     size, margin = f"{abs(effect.estimate_pct):.2f}%", f"{effect.margin_pct:g}%"
     bounds = f"[{effect.low_pct:+.2f}%, {effect.high_pct:+.2f}%]"
     match effect.code:
         case "faster" | "slower":
-            return f"{effect.code} by {size} {at} {bounds}"
+            return f"is {effect.code} by {size} {at} {bounds}"
         case "slightly-faster" | "slightly-slower":
-            return f"slightly {effect.code.removeprefix('slightly-')} by {size} {at} {bounds}, may be below {margin}"
+            return f"is slightly {effect.code.removeprefix('slightly-')} by {size} {at} {bounds}, may be below {margin}"
         case "same":
-            return f"no practical difference {at} {bounds}, within ±{margin}"
+            return f"makes no practical difference {at} {bounds}, within ±{margin}"
         case "invalid":
-            return f"invalid {at}"
+            return f"is invalid {at}"
         case "inconclusive":
             more = _more_iterations(effect)
-            return f"inconclusive {at}: could be {effect.low_pct:+.2f}% to {effect.high_pct:+.2f}%{more}"
+            return f"is inconclusive {at}: it could be {effect.low_pct:+.2f}% to {effect.high_pct:+.2f}%{more}"
 
 
 def _combine(codes: list[Code]) -> VerdictCode:

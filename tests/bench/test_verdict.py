@@ -55,27 +55,30 @@ def test_the_primaries_come_to_one_code_whichever_comes_first(p50: Code, p99: Co
 @pytest.mark.parametrize(
     ("effect", "words"),
     [
-        (an_effect("faster"), "faster by 12.30% at p50 [-14.40%, -10.10%]"),
-        (an_effect("slower", estimate_pct=18.1, low_pct=17.9, high_pct=18.4), "slower by 18.10% at p50 [+17.90%, +18.40%]"),
-        (an_effect("same", estimate_pct=0.1, low_pct=-0.5, high_pct=0.7), "no practical difference at p50 [-0.50%, +0.70%], within ±2%"),
+        (an_effect("faster"), "is faster by 12.30% at p50 [-14.40%, -10.10%]"),
+        (an_effect("slower", estimate_pct=18.1, low_pct=17.9, high_pct=18.4), "is slower by 18.10% at p50 [+17.90%, +18.40%]"),
+        (
+            an_effect("same", estimate_pct=0.1, low_pct=-0.5, high_pct=0.7),
+            "makes no practical difference at p50 [-0.50%, +0.70%], within ±2%",
+        ),
         (
             an_effect("slightly-faster", estimate_pct=-2, low_pct=-3, high_pct=-1),
-            "slightly faster by 2.00% at p50 [-3.00%, -1.00%], may be below 2%",
+            "is slightly faster by 2.00% at p50 [-3.00%, -1.00%], may be below 2%",
         ),
         (
             an_effect("inconclusive", estimate_pct=0.4, low_pct=-3.2, high_pct=4.1),
-            "inconclusive at p50: could be -3.20% to +4.10%; about 12 more iterations needed",
+            "is inconclusive at p50: it could be -3.20% to +4.10%; about 12 more iterations needed",
         ),
         (
             an_effect("inconclusive", estimate_pct=0.4, low_pct=None, high_pct=None),
-            "inconclusive at p50 (+0.40% in a single iteration, two are needed at least)",
+            "is inconclusive at p50 (+0.40% in a single iteration, two are needed at least)",
         ),
     ],
 )  # fmt: skip
 def test_the_words_give_what_was_found_and_its_interval(effect: Effect, words: str) -> None:
     judged = verdict({"p50": effect, "p99": an_effect("faster")}, treatment=PROVEN, local=False)
 
-    assert judged.words == f"ENA Express is {words}; faster by 12.30% at p99 [-14.40%, -10.10%]"
+    assert judged.words == f"ENA Express {words}; is faster by 12.30% at p99 [-14.40%, -10.10%]"
 
 
 def test_a_local_run_never_speaks_of_ena() -> None:
@@ -124,4 +127,4 @@ def test_a_primary_that_was_not_measured_is_invalid_and_says_so() -> None:
 
     judged = verdict({"throughput": effect}, treatment=PROVEN, local=False)
 
-    assert (judged.code, judged.words) == ("invalid", "invalid: ENA Express is not measured in throughput")
+    assert (judged.code, judged.words) == ("invalid", "invalid: ENA Express was not measured in throughput")
