@@ -44,7 +44,12 @@ def test_the_defaults_are_the_guides_lab(tmp_path: Path, monkeypatch: pytest.Mon
     assert (config.hosts.server.ena_ip, config.hosts.server.ena_express_ip) == ("192.168.3.10", "192.168.3.11")
     assert (config.hosts.client.ena_ip, config.hosts.client.ena_express_ip) == ("192.168.3.20", "192.168.3.21")
     assert (config.bench.iterations, config.bench.repeats, config.bench.duration_s) == (10, 10, 10.0)
-    assert (config.bench.order, config.bench.margin_pct, config.ttl_s, config.placement) == ("interleaved", 2.0, 14400.0, "cluster")
+    assert (config.bench.order, config.bench.margin_pct, config.ttl_s, config.placement) == (
+        "interleaved",
+        2.0,
+        14400.0,
+        "cluster",
+    )
 
 
 def test_a_file_changes_only_what_it_names_and_options_go_before_it(tmp_path: Path) -> None:
@@ -86,7 +91,17 @@ def test_all_means_every_scenario() -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("10s", 10), ("4h", 14400), ("1h30m", 5400), ("2d", 172800), ("500ms", 0.5), (10, 10), ("10", 10), (2.5, 2.5), ("1.5h", 5400)],
+    [
+        ("10s", 10),
+        ("4h", 14400),
+        ("1h30m", 5400),
+        ("2d", 172800),
+        ("500ms", 0.5),
+        (10, 10),
+        ("10", 10),
+        (2.5, 2.5),
+        ("1.5h", 5400),
+    ],
 )
 def test_durations_are_read_as_seconds(text: object, seconds: float) -> None:
     assert parse_duration(text) == seconds
