@@ -1,0 +1,53 @@
+"""Failures on demand: which call fails, how, and whether it was performed all the same.
+
+A fault that strikes `before` leaves everything as it was. One that strikes `after` is a lost answer: the call was performed, and its
+caller is told that it failed. Only that proves that a program finds again what it has made.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import random
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """action: a pattern such as `Create*`. nth: the call of that pattern that fails (1 is the first), or None: each with `probability`."""
+
+    action: str
+    phase: Literal["before", "after"] = "before"
+    status: int = 503
+    code: str = "RequestLimitExceeded"
+    message: str = "Request limit exceeded."
+    nth: int | None = None
+    probability: float = 0.0
+
+
+class FaultPlan:
+    """The faults of one server, decided by a seeded generator."""
+
+    def __init__(self, faults: Iterable[Fault] = (), *, seed: int = 0) -> None:
+        self._faults = tuple(faults)
+        self._random = random.Random(seed)
+        self._seen = [0] * len(self._faults)
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> FaultPlan:
+        """From `{"seed": 0, "faults": [{"action": …}]}`. Raises TypeError for unknown fields."""
+        return cls((Fault(**fault) for fault in document.get("faults", ())), seed=document.get("seed", 0))
+
+    def strike(self, action: str) -> Fault | None:
+        """The fault that this call meets, if any."""
+        with self._lock:
+            for index, fault in enumerate(self._faults):
+                if not fnmatch.fnmatchcase(action, fault.action):
+                    continue
+                self._seen[index] += 1
+                if self._seen[index] == fault.nth or (fault.nth is None and self._random.random() < fault.probability):
+                    return fault
+        return None

@@ -1,0 +1,91 @@
+"""What instances become: the protocol between the strict AWS and whoever makes hosts of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineInterface:
+    """One interface of a machine. public_ip is the Elastic IP that is associated with it."""
+
+    device_index: int
+    eni_id: str
+    mac: str
+    private_ip: str
+    subnet_id: str
+    subnet_cidr: str
+    public_ip: str | None
+    srd: bool
+    udp: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineSpec:
+    """What RunInstances asked for. public_key is the key pair's OpenSSH line; user_data is decoded."""
+
+    instance_id: str
+    image_id: str
+    instance_type: str
+    user_data: str
+    key_name: str
+    public_key: str
+    interfaces: tuple[MachineInterface, ...]
+    availability_zone: str
+
+
+class Machines(Protocol):
+    """Calls may come from any thread and return at once."""
+
+    def launch(self, machine: MachineSpec) -> None:
+        """RunInstances accepted it."""
+
+    def is_up(self, instance_id: str) -> bool:
+        """Only then does the instance become `running`."""
+
+    def failure(self, instance_id: str) -> str | None:
+        """Why it will never be up: the instance then ends."""
+
+    def set_srd(self, instance_id: str, *, device_index: int, srd: bool, udp: bool) -> None:
+        """ENA Express was switched on an attachment."""
+
+    def set_public_ip(self, instance_id: str, *, device_index: int, public_ip: str | None) -> None:
+        """An address was associated or disassociated after the launch."""
+
+    def terminate(self, instance_id: str) -> None:
+        """The instance is to end."""
+
+    def is_gone(self, instance_id: str) -> bool:
+        """Only then does the instance become `terminated`."""
+
+    def has_shut_down(self, instance_id: str) -> bool:
+        """Its system has shut itself down."""
+
+
+class NoMachines:
+    """Instances without hosts, for tests of the API alone: up and gone at once."""
+
+    def launch(self, machine: MachineSpec) -> None:
+        """Nothing to make."""
+
+    def is_up(self, instance_id: str) -> bool:
+        return True
+
+    def failure(self, instance_id: str) -> str | None:
+        return None
+
+    def set_srd(self, instance_id: str, *, device_index: int, srd: bool, udp: bool) -> None:
+        """Nothing to tell."""
+
+    def set_public_ip(self, instance_id: str, *, device_index: int, public_ip: str | None) -> None:
+        """Nothing to tell."""
+
+    def terminate(self, instance_id: str) -> None:
+        """Nothing to end."""
+
+    def is_gone(self, instance_id: str) -> bool:
+        return True
+
+    def has_shut_down(self, instance_id: str) -> bool:
+        return False
