@@ -1,0 +1,245 @@
+"""The first process of a machine: `python -m enaxp.local.machine KIND SOCKET FOLDER`. Started by `namespaces.py` and `processes.py`.
+
+    born ─▶ (orders) ─▶ root file system, keys, interfaces ─▶ ready ─▶ SSH answers: up ─▶ user data runs ─▶ … ─▶ the end
+
+It answers SSH on the sockets it is handed, one `sshd -i` per connection, collects the processes that others left, and ends, and
+with it the machine, when the stream of orders does: that is when its owner closes it or dies.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from enaxp.local import machine_root, machine_ssh
+
+MESSAGE_BYTES = 256 * 1024
+
+
+class Kind(Protocol):
+    """What differs between a machine of namespaces and one of plain processes."""
+
+    def settle_in(self) -> None:
+        """Before any order: a place of its own."""
+
+    def boot(self, orders: Mapping[str, Any]) -> machine_ssh.Place:
+        """Carries out the orders. Gives back where things are."""
+
+    def run_user_data(self, place: machine_ssh.Place, text: str) -> None:
+        """Begins to run it; does not wait."""
+
+    def set_srd(self, place: machine_ssh.Place, interface: str, mode: int, carries: str) -> None:
+        """Takes over what the control plane says about an attachment."""
+
+    def leave(self) -> None:
+        """Ends every process of the machine but this one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Namespaces:
+    """Pid 1 of namespaces of its own, which the kernel ends with it."""
+
+    folder: Path
+
+    def settle_in(self) -> None:
+        machine_root.enter(self.folder)
+
+    def boot(self, orders: Mapping[str, Any]) -> machine_ssh.Place:
+        machine_root.put_up_interfaces(orders["interfaces"])
+        machine_root.name_host(orders["interfaces"][0]["private_ip"])
+        machine_root.add_user(orders["user"], orders["public_key"])
+        place = machine_ssh.Place(root=Path("/"), kind="namespaces", init=1)
+        machine_ssh.prepare(place, marker=orders["instance_id"], home=None, public_key_file=".ssh/authorized_keys")
+        for name in ("shutdown", "poweroff"):  # units name them by their whole path
+            machine_ssh.write(Path("/sbin") / name, place.stand_in(name).read_text(), mode=0o755)
+        return place
+
+    def run_user_data(self, place: machine_ssh.Place, text: str) -> None:
+        script = machine_ssh.write(place.path("/var/lib/cloud/instance/user-data.txt"), text, mode=0o700)
+        with place.path("/var/log/cloud-init-output.log").open("ab") as log:
+            if not text.startswith("#!"):
+                log.write(b"user data that does not begin with #! is not run\n")
+                return
+            environment = {"PATH": place.search_path, "HOME": "/root", "LANG": "C.UTF-8"}
+            # cloud-init runs the file itself, so that its first line decides by what.
+            spawn([str(script)], environment, stdin=_null(), output=log.fileno())
+
+    def set_srd(self, place: machine_ssh.Place, interface: str, mode: int, carries: str) -> None:
+        subprocess.run([str(place.stand_in("ethtool")), "--set-srd", interface, str(mode), carries], check=True)
+
+    def leave(self) -> None:
+        """Nothing to do: it is the kernel's."""
+
+
+class Init:
+    """The event loop: orders, connections, signals."""
+
+    def __init__(self, channel: socket.socket, kind: Kind) -> None:
+        self._channel = channel
+        self._kind = kind
+        self._place: machine_ssh.Place | None = None
+        self._listeners: dict[int, socket.socket] = {}
+        self._ended = False
+        self._events = selectors.DefaultSelector()
+
+    def live(self) -> None:
+        """Until the end of the stream, or a shutdown."""
+        self._tell("born")
+        self._kind.settle_in()
+        self._watch(self._channel, self._take_order)
+        self._watch(_signals_as_stream(), self._take_signal)
+        while not self._ended:
+            for key, _ in self._events.select():
+                key.data(key.fileobj)
+
+    def _watch(self, source: socket.socket, act: Callable[[socket.socket], None]) -> None:
+        self._events.register(source, selectors.EVENT_READ, act)
+
+    def _take_order(self, channel: socket.socket) -> None:
+        data, sockets = _receive(channel)
+        if not data:
+            self._ended = True
+            return
+        order = json.loads(data)
+        if order["do"] == "boot":
+            self._user_data = order["user_data"]
+            self._place = self._kind.boot(order)
+            self._tell("ready")
+            return
+        assert self._place is not None
+        match order["do"]:
+            case "listen":
+                self._listen(order["device_index"], sockets[0])
+            case "deafen":
+                self._deafen(order["device_index"])
+            case "srd":
+                self._kind.set_srd(self._place, order["interface"], order["mode"], order["carries"])
+            case "user-data":
+                self._tell("up")
+                self._kind.run_user_data(self._place, self._user_data)
+
+    def _listen(self, device_index: int, listener: socket.socket) -> None:
+        self._deafen(device_index)
+        listener.setblocking(False)
+        self._listeners[device_index] = listener
+        self._watch(listener, self._accept)
+
+    def _deafen(self, device_index: int) -> None:
+        old = self._listeners.pop(device_index, None)
+        if old is not None:
+            self._events.unregister(old)
+            old.close()
+
+    def _accept(self, listener: socket.socket) -> None:
+        assert self._place is not None
+        with contextlib.suppress(OSError):
+            connection, _ = listener.accept()
+            with connection, self._place.path("/var/log/sshd.log").open("ab") as log:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                # The log is not standard output: that is the connection, like standard input.
+                spawn(
+                    self._place.sshd_command,
+                    {"PATH": self._place.search_path},
+                    stdin=connection.fileno(),
+                    output=connection.fileno(),
+                    errors=log.fileno(),
+                )
+
+    def _take_signal(self, stream: socket.socket) -> None:
+        numbers = stream.recv(4096)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if signal.SIGPWR in numbers:
+            self._tell("shut-down")
+            self._ended = True
+        if signal.SIGTERM in numbers:
+            self._ended = True
+
+    def _tell(self, said: str) -> None:
+        tell(self._channel, said)
+
+
+def tell(channel: socket.socket, said: str, **more: str) -> None:
+    """One message to the owner, who may be gone."""
+    with contextlib.suppress(OSError):
+        channel.send(json.dumps({"said": said, **more}).encode(), socket.MSG_NOSIGNAL)
+
+
+def spawn(
+    argv: list[str], environment: Mapping[str, str], *, stdin: int, output: int, errors: int | None = None
+) -> int:
+    """Starts a program in a session of its own; its end is collected with all others. Gives back its pid."""
+    wanted = {0: stdin, 1: output, 2: output if errors is None else errors}
+    return os.posix_spawn(
+        argv[0],
+        argv,
+        environment,
+        file_actions=[(os.POSIX_SPAWN_DUP2, have, want) for want, have in wanted.items()],
+        setsid=True,
+        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores these, and what is ignored is inherited
+    )
+
+
+def _receive(channel: socket.socket) -> tuple[bytes, list[socket.socket]]:
+    """One order, and the sockets that came with it. No data: the end of the stream."""
+    numbers = array.array("i")
+    try:
+        data, ancillary, _, _ = channel.recvmsg(MESSAGE_BYTES, socket.CMSG_SPACE(4 * numbers.itemsize))
+    except ConnectionError:
+        return b"", []
+    for level, what, content in ancillary:
+        if (level, what) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
+    for number in numbers:
+        os.set_inheritable(number, False)
+    return data, [socket.socket(fileno=number) for number in numbers]
+
+
+def _signals_as_stream() -> socket.socket:
+    """Each signal that this process gets comes out as a byte."""
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    far.setblocking(False)
+    signal.set_wakeup_fd(far.detach(), warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGPWR, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    return near
+
+
+def _null() -> int:
+    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def main(kind_name: str, channel_number: str, folder: str) -> int:
+    """Runs the machine to its end. Gives back the exit code."""
+    channel = socket.socket(fileno=int(channel_number))
+    channel.set_inheritable(False)
+    kind = Namespaces(folder=Path(folder))
+    os.umask(0o022)
+    try:
+        Init(channel, kind).live()
+    except Exception as error:  # whatever it was: the owner is told, and the machine ends
+        traceback.print_exc()
+        said = getattr(error, "stderr", None) or ""
+        tell(channel, "failed", why=f"{type(error).__name__}: {error} {said}".strip())
+        return 1
+    finally:
+        kind.leave()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
