@@ -8,16 +8,16 @@ The two kinds of `Machines` live in `namespaces.py` and `processes.py`; what run
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import random
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from enaxp.errors import LocalTargetError
@@ -62,7 +62,7 @@ mount -t overlay probe -o lowerdir=/,upperdir=upper,workdir=work root
 mount -t proc proc root/proc
 mount -t sysfs sysfs root/sys
 mount -t devpts -o newinstance devpts root/mnt
-test -w /proc/sys/net/ipv4/ip_forward
+test -w root/proc/sys/net/ipv4/ip_forward
 """
 
 
@@ -92,9 +92,7 @@ def choose_isolation(asked: str) -> Isolation:
     if sys.platform != "linux":
         raise LocalTargetError("the local target needs Linux", said=f"this is {sys.platform}", todo="use --target aws")
     _check_programs(_FOR_ALL)
-    if asked == "processes":
-        return Isolation(name="processes", reason="asked for")
-    found = probe_isolation()
+    found = Isolation(name="processes", reason="asked for") if asked == "processes" else probe_isolation()
     if asked == "namespaces":
         _check_programs(_FOR_NAMESPACES)
         if found.name != "namespaces":
@@ -103,6 +101,7 @@ def choose_isolation(asked: str) -> Isolation:
                 said=found.reason,
                 todo="run it as root (sudo), in a container with --privileged, or use --isolation processes",
             )
+    ssh_user(found.name)
     return found
 
 
@@ -121,8 +120,19 @@ def ssh_port() -> int:
 
 
 def ssh_user(isolation: str) -> str:
-    """Who logs in: the user of Amazon Linux in namespaces; as a plain process, sshd can only serve whoever runs it."""
-    return SSH_USER if isolation == "namespaces" else getpass.getuser()
+    """Who logs in: the user of Amazon Linux in namespaces; as a plain process, sshd can only serve whoever runs it.
+
+    Raises LocalTargetError when that one has no name.
+    """
+    if isolation == "namespaces":
+        return SSH_USER
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        todo = "add an entry to /etc/passwd, or run it as a user who has one"
+        raise LocalTargetError(
+            f"user {os.geteuid()} has no name here, and sshd serves only who has", todo=todo
+        ) from None
 
 
 def public_addresses(port: int) -> Callable[[], str]:
@@ -175,7 +185,7 @@ def _why_no_namespaces() -> str | None:
     command = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "sh", "-c", _PROBE]
     try:
         done = subprocess.run(
-            [*command, "probe", str(Path("/mnt"))],
+            [*command, "probe", tempfile.gettempdir()],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

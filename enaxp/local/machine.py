@@ -15,15 +15,15 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from enaxp.local import machine_root, machine_ssh
+from enaxp.local.machine_namespaces import Namespaces
+from enaxp.local.machine_place import Place, spawn
+from enaxp.local.machine_processes import Processes
 
 MESSAGE_BYTES = 256 * 1024
 
@@ -34,53 +34,20 @@ class Kind(Protocol):
     def settle_in(self) -> None:
         """Before any order: a place of its own."""
 
-    def boot(self, orders: Mapping[str, Any]) -> machine_ssh.Place:
+    def boot(self, orders: Mapping[str, Any]) -> Place:
         """Carries out the orders. Gives back where things are."""
 
-    def run_user_data(self, place: machine_ssh.Place, text: str) -> None:
+    def run_user_data(self, place: Place, text: str) -> None:
         """Begins to run it; does not wait."""
 
-    def set_srd(self, place: machine_ssh.Place, interface: str, mode: int, carries: str) -> None:
+    def set_srd(self, place: Place, interface: str, mode: int, carries: str) -> None:
         """Takes over what the control plane says about an attachment."""
 
     def leave(self) -> None:
         """Ends every process of the machine but this one."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Namespaces:
-    """Pid 1 of namespaces of its own, which the kernel ends with it."""
-
-    folder: Path
-
-    def settle_in(self) -> None:
-        machine_root.enter(self.folder)
-
-    def boot(self, orders: Mapping[str, Any]) -> machine_ssh.Place:
-        machine_root.put_up_interfaces(orders["interfaces"])
-        machine_root.name_host(orders["interfaces"][0]["private_ip"])
-        machine_root.add_user(orders["user"], orders["public_key"])
-        place = machine_ssh.Place(root=Path("/"), kind="namespaces", init=1)
-        machine_ssh.prepare(place, marker=orders["instance_id"], home=None, public_key_file=".ssh/authorized_keys")
-        for name in ("shutdown", "poweroff"):  # units name them by their whole path
-            machine_ssh.write(Path("/sbin") / name, place.stand_in(name).read_text(), mode=0o755)
-        return place
-
-    def run_user_data(self, place: machine_ssh.Place, text: str) -> None:
-        script = machine_ssh.write(place.path("/var/lib/cloud/instance/user-data.txt"), text, mode=0o700)
-        with place.path("/var/log/cloud-init-output.log").open("ab") as log:
-            if not text.startswith("#!"):
-                log.write(b"user data that does not begin with #! is not run\n")
-                return
-            environment = {"PATH": place.search_path, "HOME": "/root", "LANG": "C.UTF-8"}
-            # cloud-init runs the file itself, so that its first line decides by what.
-            spawn([str(script)], environment, stdin=_null(), output=log.fileno())
-
-    def set_srd(self, place: machine_ssh.Place, interface: str, mode: int, carries: str) -> None:
-        subprocess.run([str(place.stand_in("ethtool")), "--set-srd", interface, str(mode), carries], check=True)
-
-    def leave(self) -> None:
-        """Nothing to do: it is the kernel's."""
+KINDS: Mapping[str, Callable[..., Kind]] = {"namespaces": Namespaces, "processes": Processes}
 
 
 class Init:
@@ -89,7 +56,7 @@ class Init:
     def __init__(self, channel: socket.socket, kind: Kind) -> None:
         self._channel = channel
         self._kind = kind
-        self._place: machine_ssh.Place | None = None
+        self._place: Place | None = None
         self._listeners: dict[int, socket.socket] = {}
         self._ended = False
         self._events = selectors.DefaultSelector()
@@ -178,21 +145,6 @@ def tell(channel: socket.socket, said: str, **more: str) -> None:
         channel.send(json.dumps({"said": said, **more}).encode(), socket.MSG_NOSIGNAL)
 
 
-def spawn(
-    argv: list[str], environment: Mapping[str, str], *, stdin: int, output: int, errors: int | None = None
-) -> int:
-    """Starts a program in a session of its own; its end is collected with all others. Gives back its pid."""
-    wanted = {0: stdin, 1: output, 2: output if errors is None else errors}
-    return os.posix_spawn(
-        argv[0],
-        argv,
-        environment,
-        file_actions=[(os.POSIX_SPAWN_DUP2, have, want) for want, have in wanted.items()],
-        setsid=True,
-        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores these, and what is ignored is inherited
-    )
-
-
 def _receive(channel: socket.socket) -> tuple[bytes, list[socket.socket]]:
     """One order, and the sockets that came with it. No data: the end of the stream."""
     numbers = array.array("i")
@@ -219,15 +171,11 @@ def _signals_as_stream() -> socket.socket:
     return near
 
 
-def _null() -> int:
-    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-
-
 def main(kind_name: str, channel_number: str, folder: str) -> int:
     """Runs the machine to its end. Gives back the exit code."""
     channel = socket.socket(fileno=int(channel_number))
     channel.set_inheritable(False)
-    kind = Namespaces(folder=Path(folder))
+    kind = KINDS[kind_name](folder=Path(folder))
     os.umask(0o022)
     try:
         Init(channel, kind).live()

@@ -1,4 +1,4 @@
-"""The root of a machine of namespaces: its file system, user, host name and interfaces. Runs in the machine, as root, at boot.
+"""Namespaces: a machine with a root, interfaces, host name and users of its own. Runs in the machine, as root, at boot.
 
 The real file system is seen through an overlay whose writes stay in a tmpfs; /proc, /sys, /dev, /run and /tmp are the machine's own.
 What belongs to the whole computer (kernel parameters outside of the network, devices) can be read there, not written.
@@ -10,20 +10,60 @@ import ctypes
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from enaxp.local.machine_place import Place, null, prepare, spawn, write
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
 MNT_DETACH = 2
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # Mounted anew in a machine, so what is mounted there, or deeper, on this computer is of no interest.
-OWN_MOUNTS = ("/proc", "/sys", "/dev", "/run", "/tmp")
+OWN_MOUNTS = ("/proc/", "/sys/", "/dev/", "/run/", "/tmp/")
 # What a real instance would not find at its first boot, though this computer may have it.
 NOT_THERE_YET = ("/var/lib/enaxp", "/var/lib/cloud", "/var/log/enaxp-boot.log", "/etc/systemd/system")
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Namespaces:
+    """Pid 1 of namespaces of its own, which the kernel ends with it."""
+
+    folder: Path
+
+    def settle_in(self) -> None:
+        enter(self.folder)
+
+    def boot(self, orders: Mapping[str, Any]) -> Place:
+        put_up_interfaces(orders["interfaces"])
+        name_host(orders["interfaces"][0]["private_ip"])
+        add_user(orders["user"], orders["public_key"])
+        place = Place(root=Path("/"), kind="namespaces", init=1)
+        prepare(place, marker=orders["instance_id"], public_key_file=".ssh/authorized_keys")
+        for name in ("shutdown", "poweroff"):  # units name them by their whole path
+            write(Path("/sbin") / name, place.stand_in(name).read_text(), mode=0o755)
+        return place
+
+    def run_user_data(self, place: Place, text: str) -> None:
+        script = write(place.path("/var/lib/cloud/instance/user-data.txt"), text, mode=0o700)
+        with place.path("/var/log/cloud-init-output.log").open("ab") as log:
+            if not text.startswith("#!"):
+                log.write(b"user data that does not begin with #! is not run\n")
+                return
+            environment = {"PATH": place.search_path, "HOME": "/root", "LANG": "C.UTF-8"}
+            # cloud-init runs the file itself, so that its first line decides by what.
+            spawn([str(script)], environment, stdin=null(), output=log.fileno())
+
+    def set_srd(self, place: Place, interface: str, mode: int, carries: str) -> None:
+        # Without check: somebody may have taken the interface away, which is no reason to end the machine.
+        subprocess.run([str(place.stand_in("ethtool")), "--set-srd", interface, str(mode), carries], check=False)
+
+    def leave(self) -> None:
+        """Nothing to do: it is the kernel's."""
 
 
 def enter(scratch: Path) -> None:
@@ -74,7 +114,9 @@ def add_user(name: str, public_key: str) -> None:
     (home / ".ssh").mkdir(mode=0o700, parents=True, exist_ok=True)
     (home / ".ssh" / "authorized_keys").write_text(f"{public_key}\n")
     for file, entry in (("/etc/passwd", f"{name}:x:0:0::{home}:/bin/bash"), ("/etc/shadow", f"{name}:*:19000::::::")):
-        others = [line for line in _lines(Path(file)) if not line.startswith(f"{name}:")]
+        others = [
+            line for line in (_lines(Path(file)) if Path(file).exists() else []) if not line.startswith(f"{name}:")
+        ]
         Path(file).write_text("\n".join([entry, *others]) + "\n")  # first, so that uid 0 is shown by this name
 
 
@@ -94,7 +136,7 @@ def _disks() -> Iterator[str]:
         before, _, after = line.partition(" - ")
         place = before.split()[4]
         plain = not any(mark in place for mark in ("\\", ",", ":"))
-        if place == "/" or not plain or place.startswith(OWN_MOUNTS) or after.split()[0] not in on_disk:
+        if place == "/" or not plain or f"{place}/".startswith(OWN_MOUNTS) or after.split()[0] not in on_disk:
             continue
         if Path(place).is_dir():
             yield place
@@ -120,7 +162,7 @@ def _guard(folder: Path, *, writable: Sequence[str]) -> None:
 
 def _devices(dev: Path) -> None:
     _mount("dev", dev, "tmpfs", MS_NOSUID, "mode=0755")
-    for name in DEVICES:
+    for name in (name for name in DEVICES if Path("/dev", name).exists()):
         (dev / name).touch()
         _mount(f"/dev/{name}", dev / name, None, MS_BIND)
     for name in ("pts", "shm"):

@@ -1,0 +1,156 @@
+"""Place: what a machine of either kind has under its root for those who log in, and how it starts programs. Runs in the machine."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+_CONFIG = """\
+HostKey "{folder}/host_key"
+AuthorizedKeysFile "{public_key_file}"
+StrictModes no
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+UsePAM {pam}
+UseDNS no
+PrintMotd no
+PrintLastLog no
+X11Forwarding no
+PidFile none
+ClientAliveInterval 60
+MaxSessions 100
+Subsystem sftp internal-sftp
+SetEnv {environment}
+"""
+
+# folder → name → text. Read at the start: a machine may hide the place where this package lives.
+_STAND_INS = {
+    folder.name: {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir() if file.is_file()}
+    for folder in (Path(__file__).parent / "standins").iterdir()
+    if folder.is_dir()
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a machine's things are. `init`: the pid of its first process, as the machine itself sees it."""
+
+    root: Path
+    kind: str
+    init: int
+
+    def path(self, absolute: str) -> Path:
+        return self.root / absolute.lstrip("/")
+
+    @property
+    def prefix(self) -> str:
+        """What comes before an absolute path in the machine; nothing where the root is its own."""
+        return "" if self.root == Path("/") else str(self.root)
+
+    @property
+    def bin(self) -> Path:
+        return self.path("/run/enaxp/bin")
+
+    @property
+    def search_path(self) -> str:
+        """The stand-ins first, then the system's, then wherever sockperf is."""
+        of_sockperf = str(Path(find_program("sockperf")).parent)
+        beyond = [] if of_sockperf in SYSTEM_PATH.split(":") else [of_sockperf]
+        return ":".join([str(self.bin), SYSTEM_PATH, *beyond])
+
+    @property
+    def sshd_command(self) -> list[str]:
+        return [find_program("sshd"), "-i", "-e", "-f", str(self.path("/run/enaxp/sshd_config"))]
+
+    def stand_in(self, name: str) -> Path:
+        return self.bin / name
+
+
+def prepare(
+    place: Place, *, marker: str, public_key_file: str, home: Path | None = None, words: Mapping[str, str] | None = None
+) -> None:
+    """Stand-ins, host key and configuration of sshd.
+
+    home: where it is not the one that the system knows of the user. words: what stands for `@WORD@` in stand-ins of this kind.
+    """
+    for path in ("/run/enaxp/bin", "/run/enaxp/units", "/var/log", "/etc/systemd/system"):
+        place.path(path).mkdir(parents=True, exist_ok=True)
+    _write_stand_ins(place, {"@ROOT@": place.prefix, "@INIT@": str(place.init), **(words or {})})
+    folder = place.path("/run/enaxp")
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", marker, "-f", str(folder / "host_key")],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    environment = {"PATH": place.search_path, "ENAXP_MACHINE": marker}
+    if place.prefix:
+        environment["ENAXP_ROOT"] = place.prefix
+    if home:
+        environment["HOME"] = str(home)
+    variables = " ".join(f'"{name}={value}"' for name, value in environment.items())
+    config = _CONFIG.format(folder=folder, public_key_file=public_key_file, pam=_pam(), environment=variables)
+    write(folder / "sshd_config", config, mode=0o600)
+
+
+def spawn(
+    argv: list[str], environment: Mapping[str, str], *, stdin: int, output: int, errors: int | None = None
+) -> int:
+    """Starts a program in a session of its own; its end is collected with all others. Gives back its pid."""
+    wanted = {0: stdin, 1: output, 2: output if errors is None else errors}
+    return os.posix_spawn(
+        argv[0],
+        argv,
+        environment,
+        file_actions=[(os.POSIX_SPAWN_DUP2, have, want) for want, have in wanted.items()],
+        setsid=True,
+        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores these, and what is ignored is inherited
+    )
+
+
+def null() -> int:
+    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def write(path: Path, text: str, *, mode: int) -> Path:
+    """The file, with its folder, in place of what was there: never through a link to somewhere else."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def find_program(name: str) -> str:
+    """Where a program is, looked for where administrators' programs are as well. Raises FileNotFoundError."""
+    found = shutil.which(name, path=f"{SYSTEM_PATH}:{os.environ.get('PATH', '')}")
+    if found is None:
+        raise FileNotFoundError(f"{name} is not on this computer")
+    return found
+
+
+def _write_stand_ins(place: Place, words: Mapping[str, str]) -> None:
+    for name, text in {**_STAND_INS["both"], **_STAND_INS[place.kind]}.items():
+        for word, value in words.items():
+            text = text.replace(word, value)
+        write(place.bin / name, text, mode=0o755)
+
+
+def _pam() -> str:
+    """Without PAM sshd refuses a user whose password is locked, which root's often is; with PAM it can refuse for other reasons."""
+    try:
+        shadow = Path("/etc/shadow").read_text()
+    except OSError:
+        return "no"
+    name = pwd.getpwuid(os.geteuid()).pw_name
+    return "yes" if any(line.startswith(f"{name}:!") for line in shadow.splitlines()) else "no"
