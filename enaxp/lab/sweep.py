@@ -25,6 +25,8 @@ STALL_S = 60.0  # nothing has moved for so long: stop and say what is in the way
 DYING_S = 1200.0  # instances that shut down may take this long
 WORKERS = 12
 
+Identity = tuple[str, str]  # kind and id
+
 
 def sweep_layers(layers: Iterable[Layer], *, aws: Aws, lab: Lab, file: StateFile, watch: Watcher) -> list[Found]:
     """Removes everything of these layers; gives back what was removed. Raises LabError, naming what is in the way, when stuck."""
@@ -66,7 +68,7 @@ def leftovers(aws: Aws, lab: Lab, file: StateFile, layers: Iterable[Layer]) -> l
 
 
 class _Sweep:
-    """One run over some kinds, or some keys of them."""
+    """One run over some kinds, or some keys of them. Things are told apart by kind and id: several kinds go by one name."""
 
     def __init__(
         self, *, aws: Aws, lab: Lab, file: StateFile, watch: Watcher, kinds: set[str], keys: set[str] | None
@@ -77,38 +79,45 @@ class _Sweep:
         self.watch = watch
         self.kinds = kinds
         self.keys = keys
-        self.removed: dict[str, Found] = {}
-        self.began: dict[str, float] = {}
-        self.blocked: dict[str, str] = {}
-        self.known: dict[str, Found] = {}
+        self.known: dict[Identity, Found] = {}
+        self.began: dict[Identity, float] = {}
+        self.removed: dict[Identity, Found] = {}
+        self.blocked: dict[Identity, str] = {}
         self.moved_at = time.monotonic()
 
     def run(self) -> list[Found]:
-        living = self._look(self.kinds)
-        while living:
-            before = self._picture(living)
-            ready = [found for found in living if not self._stood_on(found, living)]
-            with ThreadPoolExecutor(WORKERS) as pool:
-                gone = {found.id for found, done in zip(ready, pool.map(self._delete, ready), strict=True) if done}
-            living = [found for found in living if found.id not in gone]
-            if gone:
-                self.moved_at = time.monotonic()
-            elif living:
-                time.sleep(self.aws.poll_s)
-                living = self._look({found.kind for found in living})
-                self._check_progress(before, living)
-        for key in self._gone_keys():
+        """Deletes until a look at everything finds nothing. What a delete answered well is taken for gone until then."""
+        while living := self._look(self.kinds):
+            while living:
+                before = self._picture(living)
+                ready = [found for found in living if not self._stood_on(found, living)]
+                with ThreadPoolExecutor(WORKERS) as pool:
+                    gone = {
+                        _identity(found)
+                        for found, done in zip(ready, pool.map(self._delete, ready), strict=True)
+                        if done
+                    }
+                living = [found for found in living if _identity(found) not in gone]
+                if gone:
+                    self.moved_at = time.monotonic()
+                elif living:
+                    time.sleep(self.aws.poll_s)
+                    living = self._look({found.kind for found in living})
+                    self._check_progress(before, living)
+            time.sleep(min(self.aws.poll_s, 1.0))
+        for key in self._keys_of_state():
             self._forget(key)
         return list(self.removed.values())
 
     def _look(self, kinds: set[str]) -> list[Found]:
+        """What is there of these kinds. What was begun and is not there any more has ended."""
         seen = survey(self.aws, self.lab, state=self.file.state, kinds=kinds).all()
-        living = [
-            found for found in seen if (self.keys is None or found.key in self.keys) and found.id not in self.removed
-        ]
-        for found_id in set(self.began) - {found.id for found in living} - set(self.removed):
-            self._ended(found_id)
-        self.known.update({found.id: found for found in living})
+        living = [found for found in seen if self.keys is None or found.key in self.keys]
+        self.known.update({_identity(found): found for found in living})
+        there = {_identity(found) for found in living}
+        for identity in self.began:
+            if identity[0] in kinds and identity not in there and identity not in self.removed:
+                self._ended(self.known[identity])
         return living
 
     def _stood_on(self, found: Found, living: list[Found]) -> bool:
@@ -116,35 +125,37 @@ class _Sweep:
 
     def _delete(self, found: Found) -> bool:
         """Whether it is gone now. An instance is not: it takes its time to end."""
-        if found.id not in self.began:
-            self.began[found.id] = time.monotonic()
+        identity = _identity(found)
+        if identity not in self.began:
+            self.began[identity] = time.monotonic()
             self.watch(Event(what="begin", step=_step(found)))
         try:
             KINDS[found.kind].delete(self.aws, found)
         except Blocked as blocked:
-            self.blocked[found.id] = blocked.by
+            self.blocked[identity] = blocked.by
             return False
         except EnaxpError:
             raise
         except Exception as error:
             raise refused(f"deleting {found.key} {found.id}", error) from error
-        self.blocked.pop(found.id, None)
+        self.blocked.pop(identity, None)
         if found.kind == "instance" or found.pending == "deleting":
             return False
-        self._ended(found.id, found)
+        if identity not in self.removed:
+            self._ended(found)
         return True
 
-    def _ended(self, found_id: str, found: Found | None = None) -> None:
-        found = found or self.known[found_id]
-        self.removed[found_id] = found
-        self.watch(Event(what="end", step=_step(found), text=found_id, seconds=time.monotonic() - self.began[found_id]))
+    def _ended(self, found: Found) -> None:
+        identity = _identity(found)
+        self.removed[identity] = found
+        self.watch(Event(what="end", step=_step(found), text=found.id, seconds=time.monotonic() - self.began[identity]))
         self._forget(found.key)
 
     def _forget(self, key: str) -> None:
         if key in self.file.state.things or key in self.file.state.intents:
             self.file.update(lambda state: without(state, {key}))
 
-    def _gone_keys(self) -> list[str]:
+    def _keys_of_state(self) -> list[str]:
         """Keys that the state still lists although nothing of them is there."""
         state = self.file.state
         kinds = {key: entry.kind for key, entry in state.things.items()} | {
@@ -153,23 +164,25 @@ class _Sweep:
         return [key for key, kind in kinds.items() if kind in self.kinds and (self.keys is None or key in self.keys)]
 
     @staticmethod
-    def _picture(living: list[Found]) -> set[tuple[str, str]]:
-        return {(found.id, found.pending) for found in living}
+    def _picture(living: list[Found]) -> set[tuple[Identity, str]]:
+        return {(_identity(found), found.pending) for found in living}
 
-    def _check_progress(self, before: set[tuple[str, str]], living: list[Found]) -> None:
+    def _check_progress(self, before: set[tuple[Identity, str]], living: list[Found]) -> None:
         now = time.monotonic()
         if self._picture(living) != before:
             self.moved_at = now
         patience = DYING_S if any(found.pending in {"shutting-down", "deleting"} for found in living) else STALL_S
         if now - self.moved_at < patience:
             return
-        lines = [
-            f"{found.key} {found.id}: {self.blocked.get(found.id, found.pending or 'still there')}" for found in living
-        ]
+        lines = [f"{f.key} {f.id}: {self.blocked.get(_identity(f), f.pending or 'still there')}" for f in living]
         raise LabError(
             f"nothing has moved for {patience:.0f} s; still there:\n    " + "\n    ".join(lines),
             todo="remove what is in the way (the console shows it by id), then run `enaxp down` again: it goes on",
         )
+
+
+def _identity(found: Found) -> Identity:
+    return found.kind, found.id
 
 
 def _step(found: Found) -> Step:

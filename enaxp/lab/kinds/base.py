@@ -67,12 +67,18 @@ class Ec2Kind(BaseKind):
         return page.get(self.items) or []
 
     def found(
-        self, id: str, tags: list[dict[str, str]] | None, *, pending: str = "", created: str = "", **facts: Any
+        self,
+        id: str,
+        tags: list[dict[str, str]] | None,
+        *,
+        pending: str = "",
+        gone: str = "",
+        created: str = "",
+        **facts: Any,
     ) -> Found:
         own = from_tag_list(tags)
-        return Found(
-            key=own.get(TAG_KEY, ""), kind=self.name, id=id, tags=own, facts=facts, pending=pending, created=created
-        )
+        key = own.get(TAG_KEY, "")
+        return Found(key=key, kind=self.name, id=id, tags=own, facts=facts, pending=pending, gone=gone, created=created)
 
     def tagged(self, thing: Thing, lab: Lab, *resources: str) -> list[dict[str, Any]]:
         """TagSpecifications for a create call."""

@@ -14,6 +14,17 @@ What it refuses follows from AWS's documentation and public reports: passing her
 
 from enaxp.local.strict.faults import Fault, FaultPlan
 from enaxp.local.strict.machines import MachineInterface, Machines, MachineSpec, NoMachines
+from enaxp.local.strict.server import StrictServer, serve
 from enaxp.local.strict.timing import Timing
 
-__all__ = ["Fault", "FaultPlan", "MachineInterface", "MachineSpec", "Machines", "NoMachines", "Timing"]
+__all__ = [
+    "Fault",
+    "FaultPlan",
+    "MachineInterface",
+    "MachineSpec",
+    "Machines",
+    "NoMachines",
+    "StrictServer",
+    "Timing",
+    "serve",
+]

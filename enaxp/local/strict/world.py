@@ -109,9 +109,9 @@ class World:
             if self.machines.has_shut_down(machine):
                 life.reason = ("Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
                 self.end(life)
-        if life.state == "shutting-down" and life.ending_at is not None:
-            if now >= life.ending_at + timing.terminate and self.machines.is_gone(machine):
-                self._terminated(life, now)
+        ending_at = life.ending_at if life.state == "shutting-down" else None
+        if ending_at is not None and now >= ending_at + timing.terminate and self.machines.is_gone(machine):
+            self._terminated(life, now)
         if life.state == "terminated" and life.ended_at is not None:
             self._fade(life, now)
 
@@ -210,7 +210,9 @@ class World:
                 found += _things_of(ec2_backends[account][region])
             found += [group.id for group in self.groups.values()]
             iam = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
-            found += [role.name for role in iam.roles.values()] + [profile.name for profile in iam.instance_profiles.values()]
+            found += [role.name for role in iam.roles.values()] + [
+                profile.name for profile in iam.instance_profiles.values()
+            ]
             return found
 
 
@@ -222,7 +224,7 @@ def _things_of(backend: Any) -> Iterator[str]:
     yield from (group.id for groups in backend.groups.values() for group in groups.values() if group.name != "default")
     yield from backend.enis
     yield from (address.allocation_id for address in backend.addresses)
-    yield from (key.name for key in backend.keypairs.values())
+    yield from (key.key_name for key in backend.key_pairs.values())
     for reservation in backend.reservations.values():
         yield from (instance.id for instance in reservation.instances if instance._state.name != "terminated")
 
@@ -230,7 +232,7 @@ def _things_of(backend: Any) -> Iterator[str]:
 def _without_interfaces(instance_class: type) -> type:
     """A terminated instance's class: it has no interfaces and no addresses any more."""
 
-    class Terminated(instance_class):  # type: ignore[misc]
+    class Terminated(instance_class):
         network_interfaces: Any = ()
         private_ip = private_ip_address = private_dns_name = None
         public_ip = public_ip_address = public_dns_name = None
