@@ -100,7 +100,7 @@ class Console:
         what = "warm-up" if trial.discarded else f"repeat {trial.repeat}"
         where = f"iteration {trial.iteration}, {what}, {_ARM[trial.arm]}"
         if record is None:
-            self.transient(f"  trial {progress.done + 1} of {progress.total}: {where} … {left}")
+            self.transient(f"  trial {trial.number} of {progress.total}: {where} … {left}")
             return
         sockperf = record.sockperf
         if record.valid and sockperf is not None and sockperf.percentiles_us:
@@ -109,7 +109,7 @@ class Console:
             figures = f"{record.throughput_gbps:.3f} Gbit/s" if record.throughput_gbps is not None else "valid"
         else:
             figures = f"INVALID: {record.reason}"
-        self.say(f"  trial {progress.done:>3} of {progress.total}: {where:<38} {figures}   {left}")
+        self.say(f"  trial {trial.number:>3} of {progress.total}: {where:<38} {figures}   {left}")
 
     def plan(self, plan: Plan) -> None:
         """What would change, and why."""

@@ -166,7 +166,7 @@ class Runner:
         """One sockperf run, judged and on disk."""
         self._tell(trial=trial)
         name = trial_name(trial, attempt=attempt)
-        measured = self._measure(trial, attempt, log=f"{_FOLDER}/{name}.log")
+        measured = self._measure(trial, attempt, log=f"{name}.log")
         record = measured.record
         if self._stopping.is_set():
             return record
@@ -246,7 +246,7 @@ class Runner:
 
     def _tell(self, *, trial: Trial | None = None, record: TrialRecord | None = None, note: str = "") -> None:
         at_once = 2 if self.plan.order == "parallel" else 1
-        done = self._done + (1 if record is not None else 0)
+        done = trial.number - (0 if record is not None else 1) if trial is not None else self._done
         each = self.plan.duration_s + OVERHEAD_S
         if record is not None:  # what trials really took, once there is one
             each = max(each, record.wall_s)
@@ -271,10 +271,12 @@ class Runner:
 
     def _stop_servers(self) -> None:
         """Best effort: each server also ends by itself after the time it was given."""
-        self._quietly(self.pair.server, "; ".join(f"{_end_script(f'server-{port}')}" for port in PORTS.values()))
+        self._quietly(
+            self.pair.server, "; ".join([_ENTER, *(_end_script(f"server-{port}") for port in PORTS.values())])
+        )
 
     def _end_clients(self) -> None:
-        self._quietly(self.pair.client, _end_script("client"))
+        self._quietly(self.pair.client, f"{_ENTER}; {_end_script('client')}")
 
     def _quietly(self, connection: Connection, command: str) -> None:
         try:
@@ -394,16 +396,17 @@ def _mode(answer: _Answer, role: str, interface: str | None) -> int | None:
 
 # -- scripts on the hosts: POSIX sh, coreutils, awk ------------------------------------------------------------------------
 
-_FOLDER = "/tmp/enaxp-bench"
+# A host that is a plain process has its files below a folder of its own.
+_ENTER = 'mkdir -p "${ENAXP_ROOT:-}/tmp/enaxp-bench" && cd "${ENAXP_ROOT:-}/tmp/enaxp-bench"'
 _MARK = "--8<-- enaxp"
 
 
 def _trial_script(argv: list[str], *, log: str, counters: str, timeout_s: float) -> str:
     """One trial on the client. sockperf's exit code says nothing, so only its text is brought back."""
     run = f"timeout -k 2 {timeout_s:.0f} {shlex.join(argv)}"
-    return f"""mkdir -p {_FOLDER}
+    return f"""{_ENTER} || exit 1
 echo '{_MARK} before'; {counters}
-{run} > {log}.out 2>&1 & echo $! > {_FOLDER}/client.pid; wait $!
+{run} > {log}.out 2>&1 & echo $! > client.pid; wait $!
 echo '{_MARK} after'; {counters}
 echo '{_MARK} raw'; cat {log}.out
 echo '{_MARK} log'; [ -s {log} ] && {{ {reduce_log_command(log)}; }}
@@ -413,25 +416,26 @@ rm -f {log} {log}.out; true"""
 def _server_script(argv: list[str], *, port: int, life_s: int) -> str:
     """Starts a server in the background and waits until it listens; prints what it said and fails when it does not."""
     name = f"server-{port}"
-    return f"""mkdir -p {_FOLDER}; {_end_script(name)}
-nohup timeout -s INT {life_s} {shlex.join(argv)} > {_FOLDER}/{name}.out 2>&1 < /dev/null & echo $! > {_FOLDER}/{name}.pid
+    return f"""{_ENTER} || exit 1
+{_end_script(name)}
+nohup timeout -s INT {life_s} {shlex.join(argv)} > {name}.out 2>&1 < /dev/null & echo $! > {name}.pid
 pid=$!; tries=0
 while [ $tries -lt 50 ]; do
   tries=$((tries + 1))
-  grep -q 'ERROR\\|nrecognized\\|not found' {_FOLDER}/{name}.out && break
+  grep -q 'ERROR\\|nrecognized\\|not found' {name}.out && break
   kill -0 $pid 2>/dev/null || break
-  grep -q 'Warmup stage\\|using recvfrom\\|to block on socket' {_FOLDER}/{name}.out && exit 0
+  grep -q 'Warmup stage\\|to block on socket' {name}.out && exit 0
   sleep 0.1
 done
-cat {_FOLDER}/{name}.out; exit 1"""
+cat {name}.out; exit 1"""
 
 
 def _end_script(name: str) -> str:
-    """Ends what a pid file names, and waits for its end, so that its port is free."""
+    """Ends what a pid file in this folder names, and waits for its end, so that its port is free."""
     return (
-        f"if [ -f {_FOLDER}/{name}.pid ]; then p=$(cat {_FOLDER}/{name}.pid); kill -INT $p 2>/dev/null; n=0; "
+        f"if [ -f {name}.pid ]; then p=$(cat {name}.pid); kill -INT $p 2>/dev/null; n=0; "
         f"while kill -0 $p 2>/dev/null && [ $n -lt 20 ]; do sleep 0.1; n=$((n + 1)); done; "
-        f"kill -KILL $p 2>/dev/null; rm -f {_FOLDER}/{name}.pid; fi"
+        f"kill -KILL $p 2>/dev/null; rm -f {name}.pid; fi"
     )
 
 
