@@ -78,7 +78,7 @@ class NamespaceMachines(Fleet):
             far = f"peer name {interface_name(one)} address {one.mac} mtu {MTU} netns {machine.process.pid}"
             batch = f"link add {name} mtu {MTU} type veth {far}\nlink set {name} master subnet up\n"
             command = ["nsenter", "--net", "--target", str(subnet.process.pid), "ip", "-batch", "-"]
-            _run(command, batch)
+            _run(command, batch, f"joining {interface_name(one)} ({one.mac}, {one.private_ip}) to {one.subnet_cidr}")
 
     def _orders(self, machine: Machine) -> dict[str, Any]:
         return {"user": SSH_USER}
@@ -124,7 +124,7 @@ def _end(subnet: _Subnet) -> None:
     subnet.process.communicate()
 
 
-def _run(command: list[str], given: str) -> None:
+def _run(command: list[str], given: str, what: str) -> None:
     done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=COMMAND_S, check=False)
     if done.returncode != 0:
-        raise MachineError(f"{' '.join(command[-3:])} failed: {done.stderr.strip()}")
+        raise MachineError(f"{what} failed: {done.stderr.strip()}")
