@@ -48,7 +48,7 @@ def set_srd(machines: Lab, *, on: bool, udp: bool | None = None) -> None:
         machines.fleet.set_srd(f"i-{role}", device_index=1, srd=on, udp=udp)
     for role in ADDRESSES:
         with machines.ssh(role) as host:
-            wait_until(lambda: counters(host, "ens6")["ena_srd_mode"] == on + 2 * udp, "the setting shows")  # noqa: B023
+            wait_until(lambda: counters(host, "ens6")["ena_srd_mode"] == on + 2 * udp, "the setting shows")
 
 
 def counters(host: local_machines.Connection, interface: str) -> dict[str, int]:
