@@ -1,0 +1,86 @@
+"""What all tests share: which of them can run on this machine, and that CI skips none.
+
+Tests marked `namespaces` have process-mode twins. Where a probe shows that namespaces are not allowed they are left out, and the
+number is told; everything else that cannot run is skipped, which `--no-skips` turns into a failure.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from enaxp.local.hosts import missing_programs, probe_isolation
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="fail when a test is skipped")
+    parser.addoption("--acceptance", action="store_true", help="run the long acceptance tests, and nothing else")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "namespaces: needs network and mount namespaces; has a twin in process mode")
+    config.addinivalue_line("markers", "acceptance: a full-length run, only with --acceptance")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wants_acceptance = config.getoption("--acceptance")
+    kept = [item for item in items if (item.get_closest_marker("acceptance") is not None) == wants_acceptance]
+    isolation = probe_isolation() if any(item.get_closest_marker("namespaces") for item in kept) else None
+    if isolation is not None and isolation.name != "namespaces":
+        possible = [item for item in kept if item.get_closest_marker("namespaces") is None]
+        config.stash[LEFT_OUT] = (
+            f"{len(kept) - len(possible)} tests need namespaces and were left out for their process-mode twins: {isolation.reason}"
+        )
+        kept = possible
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+LEFT_OUT = pytest.StashKey[str]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if LEFT_OUT in config.stash:
+        terminalreporter.write_line(config.stash[LEFT_OUT])
+    if config.getoption("--no-skips") and terminalreporter.stats.get("skipped"):
+        terminalreporter.write_line(
+            f"{len(terminalreporter.stats['skipped'])} tests were skipped, and none may be", red=True
+        )
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if (
+        exitstatus == 0
+        and session.config.getoption("--no-skips")
+        and reporter is not None
+        and reporter.stats.get("skipped")
+    ):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def _no_options_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test is swayed by this machine's AWS configuration or enaxp options."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "ENAXP_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+
+
+@pytest.fixture
+def local_target() -> None:
+    """Skips where the local target's programs are missing."""
+    missing = missing_programs()
+    if missing:
+        pytest.skip(f"the local target needs {', '.join(program for program, _ in missing)}")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

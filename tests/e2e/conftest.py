@@ -1,0 +1,50 @@
+"""Labs for the end-to-end tests, on both kinds of hosts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from driver import Driver, traces
+
+BOTH = [pytest.param("namespaces", marks=pytest.mark.namespaces), "processes"]
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    """A lab that is up, for all tests of a module; taken down afterwards, which must leave nothing on this machine."""
+    _require_programs()
+    before = traces()
+    driver = Driver(tmp_path_factory.mktemp(request.param), request.param)
+    try:
+        driver.ok("up")
+        yield driver
+    finally:
+        driver.end()
+    after = traces()
+    for what in before:
+        assert [line for line in after[what] if line not in before[what]] == [], f"{what} were left behind"
+
+
+@pytest.fixture(params=BOTH)
+def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driver]:
+    """A folder without a lab, for tests that build their own; what they leave is taken down."""
+    _require_programs()
+    fresh = Driver(tmp_path, request.param)
+    try:
+        yield fresh
+    finally:
+        fresh.end()
+
+
+def _require_programs() -> None:
+    from enaxp.local.hosts import missing_programs
+
+    missing = missing_programs()
+    if missing:
+        pytest.skip(f"the local target needs {', '.join(program for program, _ in missing)}")

@@ -1,0 +1,133 @@
+"""Drives enaxp as a person does: its command line, in a folder, as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+COMMAND = (sys.executable, "-m", "enaxp")
+MUTATING = (
+    "Create",
+    "Delete",
+    "Modify",
+    "Run",
+    "Terminate",
+    "Allocate",
+    "Release",
+    "Associate",
+    "Disassociate",
+    "Attach",
+    "Detach",
+)
+MUTATING += ("Authorize", "Revoke", "Import", "Add", "Remove", "Put", "Replace")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.stdout)
+
+
+@dataclass(frozen=True)
+class Driver:
+    """enaxp in one folder, on the local target."""
+
+    folder: Path
+    isolation: str
+
+    def run(self, *arguments: str, timeout_s: float = 300) -> Ran:
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def ok(self, *arguments: str, timeout_s: float = 300) -> Ran:
+        """As run, for a command that must succeed."""
+        ran = self.run(*arguments, timeout_s=timeout_s)
+        assert ran.code == 0, f"enaxp {' '.join(arguments)} → {ran.code}\n{ran.stdout}\n{ran.stderr}"
+        return ran
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "ENAXP_TARGET": "local", "ENAXP_ISOLATION": self.isolation, "COLUMNS": "120"}
+
+    @property
+    def endpoint(self) -> str:
+        return str(json.loads((self.folder / "state/local-cloud/cloud.json").read_text())["endpoint_url"])
+
+    def cloud(self, what: str, *, method: str = "GET", body: Any = None) -> Any:
+        """One of the cloud's own paths: things, calls, faults, latency."""
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(f"{self.endpoint}/enaxp/{what}", method=method, data=data)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def calls_of(self, *arguments: str) -> dict[str, int]:
+        """How often each AWS action is called by a command that must succeed."""
+        self.cloud("calls", method="DELETE")
+        self.ok(*arguments)
+        return dict(self.cloud("calls")["counts"])
+
+    def end(self) -> None:
+        """Takes down whatever is up, whatever a test left."""
+        if (self.folder / "state/local-cloud/cloud.json").exists():
+            self.run("down", "--yes", "--force")
+
+
+def is_mutating(action: str) -> bool:
+    return action.startswith(MUTATING)
+
+
+def traces() -> dict[str, list[str]]:
+    """What a local target could leave on this machine: its processes, mounts, namespaces, links and routes."""
+    commands = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                commands[entry.name] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+    ours = ("enaxp.local", "sockperf", "sshd:", "sshd -i")
+    return {
+        "processes": sorted(f"{pid} {c}" for pid, c in commands.items() if any(word in c for word in ours)),
+        "mounts": sorted(line for line in Path("/proc/mounts").read_text().splitlines()),
+        "namespaces": _names("/run/netns") if Path("/run/netns").is_dir() else [],
+        "links": _names("/sys/class/net"),
+        "routes": Path("/proc/net/route").read_text().splitlines(),
+    }
+
+
+def _names(folder: str) -> list[str]:
+    return sorted(path.name for path in Path(folder).iterdir())

@@ -1,0 +1,123 @@
+"""Whole stories: from nothing to nothing, with accidents on the way."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+from driver import Driver, traces
+
+SINGLE = {
+    "VPC": "vpc-",
+    "subnet": "subnet-",
+    "gateway": "igw-",
+    "route table": "rtb-",
+    "group": "sg-",
+    "placement group": "pg-",
+}
+
+
+def assert_exactly_one_of_each(driver: Driver) -> None:
+    things = driver.cloud("things")["things"]
+    for what, prefix in SINGLE.items():
+        assert len([thing for thing in things if thing.startswith(prefix)]) == 1, f"{what}: {things}"
+    for prefix, count in {"eni-": 4, "eipalloc-": 2, "i-": 2}.items():
+        assert len([thing for thing in things if thing.startswith(prefix)]) == count, things
+    assert things.count("enaxp-dev-us-east-1") == 3  # role, instance profile, key pair
+
+
+def test_a_lab_comes_up_and_goes_down_layer_by_layer(driver: Driver) -> None:
+    before = traces()
+
+    driver.ok("up", "network")
+    assert {thing["kind"] for thing in driver.ok("status", "--json").document["things"] if thing["state"] == "present"} == {
+        "vpc", "subnet", "igw", "route-table", "security-group",
+    }  # fmt: skip
+    driver.ok("up", "compute")
+    assert_exactly_one_of_each(driver)
+    removed = driver.ok("down", "compute", "--json").document
+    assert (len(removed["removed"]), removed["leftovers"]) == (12, [])
+    driver.ok("down")
+
+    status = driver.ok("status", "--json").document
+    assert (status["lab_id"], status["things"], status["hosts"]) == (None, [], {})
+    assert not (driver.folder / "state/dev.json").exists()
+    assert not (driver.folder / "state/dev.pem").exists()
+    after = traces()
+    assert {what: [line for line in after[what] if line not in before[what]] for what in before} == {
+        what: [] for what in before
+    }
+
+
+@pytest.mark.parametrize(
+    "moment", ["vpc", "route-table", "eni/client-ena", "eip/server", "instance/server", "instance/client"]
+)
+def test_a_kill_during_up_is_made_good_by_the_next_up(driver: Driver, moment: str) -> None:
+    process = driver.start("up")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.rstrip().endswith(f"creating   {moment}"):
+            break
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+
+    driver.ok("up")
+
+    assert_exactly_one_of_each(driver)
+    driver.ok("down")
+    assert not (driver.folder / "state/local-cloud/cloud.json").exists()
+
+
+def test_a_lab_whose_state_file_is_lost_is_found_by_its_tags(driver: Driver) -> None:
+    driver.ok("up", "network")
+    for name in ("dev.json", "dev.json.bak"):
+        (driver.folder / "state" / name).unlink(missing_ok=True)
+
+    found = driver.ok("up", "network")
+    assert "adopted by its tags" in found.stderr
+    assert len([thing for thing in driver.cloud("things")["things"] if thing.startswith("vpc-")]) == 1
+    for name in ("dev.json", "dev.json.bak"):
+        (driver.folder / "state" / name).unlink(missing_ok=True)
+    gone = driver.ok("down", "--json").document
+
+    assert (len(gone["removed"]), gone["leftovers"]) == (5, [])
+
+
+def test_two_labs_live_side_by_side_and_the_cloud_ends_with_the_last(driver: Driver) -> None:
+    driver.ok("up", "network", "--lab", "one")
+    driver.ok("up", "network", "--lab", "two")
+    driver.ok("down", "--lab", "one")
+
+    assert driver.ok("plan", "network", "--lab", "two", "--check").code == 0
+    driver.ok("down", "--lab", "two")
+    assert not (driver.folder / "state/local-cloud/cloud.json").exists()
+
+
+def test_the_demo_leaves_nothing_but_its_run(driver: Driver) -> None:
+    before = traces()
+
+    ran = driver.ok("demo", "--iterations", "1", "--repeats", "1")
+
+    assert "ENA vs ENA Express Performance Summary" in ran.stdout
+    assert "run folder: results/demo/" in ran.stdout
+    assert [path.name for path in driver.folder.iterdir()] == ["results"]
+    after = traces()
+    assert {what: [line for line in after[what] if line not in before[what]] for what in before} == {
+        what: [] for what in before
+    }
+
+
+@pytest.mark.acceptance
+def test_acceptance_ten_by_ten(driver: Driver) -> None:
+    driver.ok("up")
+    result = driver.ok(
+        "bench", "--iterations", "10", "--repeats", "10", "--duration", "1s", "--json", timeout_s=1800
+    ).document
+    assert {arm: figures["valid_trials"] for arm, figures in result["scenarios"]["udp-latency"]["arms"].items()} == {
+        "ena": 100,
+        "ena_express": 100,
+    }
+    assert "null" not in json.dumps(result["scenarios"]["udp-latency"]["effects"])
+    driver.ok("down")
