@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from driver import Driver, traces
+from driver import Driver, machine
 
 BOTH = [pytest.param("namespaces", marks=pytest.mark.namespaces), "processes"]
 
@@ -19,16 +19,16 @@ BOTH = [pytest.param("namespaces", marks=pytest.mark.namespaces), "processes"]
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
     """A lab that is up, for all tests of a module; taken down afterwards, which must leave nothing on this machine."""
     _require_programs()
-    before = traces()
+    before = machine()
     driver = Driver(tmp_path_factory.mktemp(request.param), request.param)
     try:
         driver.ok("up")
         yield driver
+        family = driver.family()
     finally:
         driver.end()
-    after = traces()
-    for what in before:
-        assert [line for line in after[what] if line not in before[what]] == [], f"{what} were left behind"
+    assert driver.living(family) == []
+    assert machine() == before
 
 
 @pytest.fixture(params=BOTH)

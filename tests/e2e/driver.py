@@ -100,6 +100,19 @@ class Driver:
         self.ok(*arguments)
         return dict(self.cloud("calls")["counts"])
 
+    def family(self) -> set[tuple[str, str]]:
+        """The cloud's process and all below it, each by its pid and start time."""
+        stats = {path.name: _stat(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()}
+        found = {str(json.loads((self.folder / "state/local-cloud/cloud.json").read_text())["pid"])}
+        while more := {pid for pid, fields in stats.items() if fields[1:2] and fields[1] in found} - found:
+            found |= more
+        return {(pid, stats[pid][19]) for pid in found if stats.get(pid)}
+
+    @staticmethod
+    def living(family: set[tuple[str, str]]) -> list[str]:
+        """Those of a family that still run."""
+        return [pid for pid, started in family if (fields := _stat(pid)) and fields[0] != "Z" and fields[19] == started]
+
     def end(self) -> None:
         """Takes down whatever is up, whatever a test left."""
         if (self.folder / "state/local-cloud/cloud.json").exists():
@@ -110,23 +123,22 @@ def is_mutating(action: str) -> bool:
     return action.startswith(MUTATING)
 
 
-def traces() -> dict[str, list[str]]:
-    """What a local target could leave on this machine: its processes, mounts, namespaces, links and routes."""
-    commands = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                commands[entry.name] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue
-    ours = ("enaxp.local", "sockperf", "sshd:", "sshd -i")
+def machine() -> dict[str, list[str]]:
+    """What a lab could leave on this machine besides processes: mounts, namespaces, links and routes."""
     return {
-        "processes": sorted(f"{pid} {c}" for pid, c in commands.items() if any(word in c for word in ours)),
-        "mounts": sorted(line for line in Path("/proc/mounts").read_text().splitlines()),
+        "mounts": Path("/proc/mounts").read_text().splitlines(),
         "namespaces": _names("/run/netns") if Path("/run/netns").is_dir() else [],
         "links": _names("/sys/class/net"),
         "routes": Path("/proc/net/route").read_text().splitlines(),
     }
+
+
+def _stat(pid: str) -> list[str]:
+    """The fields of /proc/PID/stat after the name; empty when the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def _names(folder: str) -> list[str]:

@@ -6,7 +6,7 @@ import json
 import signal
 
 import pytest
-from driver import Driver, traces
+from driver import Driver, machine
 
 SINGLE = {
     "VPC": "vpc-",
@@ -28,7 +28,7 @@ def assert_exactly_one_of_each(driver: Driver) -> None:
 
 
 def test_a_lab_comes_up_and_goes_down_layer_by_layer(driver: Driver) -> None:
-    before = traces()
+    before = machine()
 
     driver.ok("up", "network")
     assert {thing["kind"] for thing in driver.ok("status", "--json").document["things"] if thing["state"] == "present"} == {
@@ -38,16 +38,15 @@ def test_a_lab_comes_up_and_goes_down_layer_by_layer(driver: Driver) -> None:
     assert_exactly_one_of_each(driver)
     removed = driver.ok("down", "compute", "--json").document
     assert (len(removed["removed"]), removed["leftovers"]) == (12, [])
+    family = driver.family()
     driver.ok("down")
 
+    assert driver.living(family) == []
     status = driver.ok("status", "--json").document
     assert (status["lab_id"], status["things"], status["hosts"]) == (None, [], {})
     assert not (driver.folder / "state/dev.json").exists()
     assert not (driver.folder / "state/dev.pem").exists()
-    after = traces()
-    assert {what: [line for line in after[what] if line not in before[what]] for what in before} == {
-        what: [] for what in before
-    }
+    assert machine() == before
 
 
 @pytest.mark.parametrize(
@@ -96,17 +95,14 @@ def test_two_labs_live_side_by_side_and_the_cloud_ends_with_the_last(driver: Dri
 
 
 def test_the_demo_leaves_nothing_but_its_run(driver: Driver) -> None:
-    before = traces()
+    before = machine()
 
     ran = driver.ok("demo", "--iterations", "1", "--repeats", "1")
 
     assert "ENA vs ENA Express Performance Summary" in ran.stdout
     assert "run folder: results/demo/" in ran.stdout
     assert [path.name for path in driver.folder.iterdir()] == ["results"]
-    after = traces()
-    assert {what: [line for line in after[what] if line not in before[what]] for what in before} == {
-        what: [] for what in before
-    }
+    assert machine() == before
 
 
 @pytest.mark.acceptance
