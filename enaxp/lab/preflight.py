@@ -140,7 +140,7 @@ def _ssh_cidr(config: Config, aws: Aws, pinned: Mapping[str, Any]) -> str:
         return config.network.ssh_cidr
     if pinned.get("ssh_cidr"):
         return str(pinned["ssh_cidr"])
-    if aws.endpoint_url and re.match(r"https?://(127\.|localhost)", aws.endpoint_url):
+    if re.match(r"https?://(127\.|localhost)", aws.ec2.meta.endpoint_url):
         return "127.0.0.0/8"
     return public_address()
 
