@@ -1,7 +1,8 @@
 """Failures on demand: which call fails, how, and whether it was performed all the same.
 
-A fault that strikes `before` leaves everything as it was. One that strikes `after` is a lost answer: the call was performed, and its
-caller is told that it failed. Only that proves that a program finds again what it has made.
+`before` leaves everything as it was. `after` is a lost answer: the call was performed, and its caller is told that it failed; only
+that proves that a program finds again what it has made. `later` is for RunInstances: it is performed and says so, but the instances
+end before they run, with the fault's code as their StateReason.
 """
 
 from __future__ import annotations
@@ -11,20 +12,29 @@ import random
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+Phase = Literal["before", "after", "later"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """action: a pattern such as `Create*`. nth: the call of that pattern that fails (1 is the first), or None: each with `probability`."""
+    """action: a pattern such as `Create*`. nth: the call of that pattern that fails (1 is the first), or None: each with `probability`.
+
+    botocore repeats a call only when status is 500 or more, or the code is one of throttling. Raises ValueError for another phase.
+    """
 
     action: str
-    phase: Literal["before", "after"] = "before"
+    phase: Phase = "before"
     status: int = 503
     code: str = "RequestLimitExceeded"
     message: str = "Request limit exceeded."
     nth: int | None = None
     probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.phase not in get_args(Phase):
+            raise ValueError(f"phase is {self.phase!r}; it can be {', '.join(get_args(Phase))}")
 
 
 class FaultPlan:
@@ -38,16 +48,18 @@ class FaultPlan:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> FaultPlan:
-        """From `{"seed": 0, "faults": [{"action": …}]}`. Raises TypeError for unknown fields."""
+        """From `{"seed": 0, "faults": [{"action": …}]}`. Raises TypeError for unknown fields, ValueError for bad values."""
         return cls((Fault(**fault) for fault in document.get("faults", ())), seed=document.get("seed", 0))
 
     def strike(self, action: str) -> Fault | None:
-        """The fault that this call meets, if any."""
+        """The fault that this call meets, if any. Every fault whose pattern fits counts the call."""
+        struck: Fault | None = None
         with self._lock:
             for index, fault in enumerate(self._faults):
                 if not fnmatch.fnmatchcase(action, fault.action):
                     continue
                 self._seen[index] += 1
-                if self._seen[index] == fault.nth or (fault.nth is None and self._random.random() < fault.probability):
-                    return fault
-        return None
+                by_chance = fault.nth is None and self._random.random() < fault.probability
+                if struck is None and (by_chance or self._seen[index] == fault.nth):
+                    struck = fault
+        return struck

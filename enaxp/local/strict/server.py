@@ -1,8 +1,8 @@
 """The HTTP server of the strict AWS: one loopback port for all services, and a few paths of its own for whoever drives it.
 
 GET  /enaxp/things   {"things": [ids of what is alive]}
-GET  /enaxp/calls    {"calls": [{"service", "action", "status"}], "counts": {action: n}}        DELETE forgets them
-POST /enaxp/faults   {"seed": 0, "faults": [{"action": "Create*", "phase": "after", "nth": 1, …}]}
+GET  /enaxp/calls    {"calls": [{"service", "action", "status", "code"}], "counts": {action: n}}        DELETE forgets them
+POST /enaxp/faults   {"seed": 0, "faults": [{"action": "Create*", "phase": "after", "nth": 1, …}]}      replaces the plan
 POST /enaxp/latency  {"seconds": 0.15}     added to every call
 """
 
@@ -12,31 +12,43 @@ import collections
 import io
 import json
 import logging
-import os
 import re
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 from enaxp.local.strict.faults import Fault, FaultPlan
 from enaxp.local.strict.machines import Machines, NoMachines
+from enaxp.local.strict.quotas import Quotas
 from enaxp.local.strict.timing import Timing
 
 REMEMBERED_CALLS = 100_000
-MANAGED_POLICIES = ("AmazonSSMManagedInstanceCore", "AmazonEC2ContainerRegistryReadOnly")
+OURS = "/enaxp/"
+QUERY_SERVICES = {"iam", "sts"}
+INSTANCE_ID = re.compile(r"<instanceId>(i-[0-9a-f]{8,17})</instanceId>")
+ERROR_CODE = re.compile(r'<Code>([^<]*)</Code>|"__type":\s*"(?:[^"#]*#)?([^"]*)"')
 StartResponse = Callable[..., Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Call:
-    """One call as the server saw it."""
+    """One call as the server saw it. code is the error's, or empty."""
 
     service: str
     action: str
     status: int
+    code: str = ""
+
+
+class Answer(NamedTuple):
+    """A whole HTTP answer."""
+
+    status: str
+    headers: list[tuple[str, str]]
+    body: bytes
 
 
 class StrictServer:
@@ -55,6 +67,7 @@ class StrictServer:
 
     @property
     def calls(self) -> list[Call]:
+        """The latest calls, oldest first."""
         return list(self._gate.calls)
 
     def forget_calls(self) -> None:
@@ -94,23 +107,30 @@ def serve(
     timing: Timing | None = None,
     machines: Machines | None = None,
     faults: FaultPlan | None = None,
+    quotas: Quotas | None = None,
     public_addresses: Callable[[], str] | None = None,
 ) -> StrictServer:
-    """A server on 127.0.0.1. One at a time in a process: moto keeps its state there.
+    """A server on 127.0.0.1. One at a time in a process, because moto keeps its state there: raises RuntimeError for a second.
 
     public_addresses hands out the next Elastic IP; without it moto invents one.
     """
-    os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "true")
     from werkzeug.serving import make_server
 
     from enaxp.local.strict.install import install
-    from enaxp.local.strict.world import World, set_current
+    from enaxp.local.strict.world import World, is_served, set_current
 
+    if is_served():
+        raise RuntimeError("a strict server is running in this process already")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    world = World(timing=timing or Timing(), machines=machines or NoMachines(), public_address=public_addresses)
-    set_current(world)
-    gate = _Gate(install(MANAGED_POLICIES), world=world, faults=faults or FaultPlan())
+    world = World(
+        timing=timing or Timing(),
+        machines=machines or NoMachines(),
+        quotas=quotas or Quotas(),
+        public_address=public_addresses,
+    )
+    gate = _Gate(install(), world=world, faults=faults or FaultPlan())
     server = make_server("127.0.0.1", port, gate, threaded=True)
+    set_current(world)
     thread = threading.Thread(
         target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="strict AWS", daemon=True
     )
@@ -119,7 +139,7 @@ def serve(
 
 
 class _Gate:
-    """What every call passes: its own paths, latency, faults, and the log of calls."""
+    """What every call passes: our own paths, latency, faults, and the log of calls."""
 
     def __init__(self, application: Any, *, world: Any, faults: FaultPlan) -> None:
         self.application = application
@@ -130,61 +150,73 @@ class _Gate:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
-        if path.startswith("/enaxp/"):
-            return self._own(environ, path.removeprefix("/enaxp/"), start_response)
-        service, action = _service_and_action(environ)
-        if self.latency_s:
+        if path.startswith(OURS):
+            answer = self._drive(environ, path.removeprefix(OURS))
+        else:
+            service, action = _service_and_action(environ)
             time.sleep(self.latency_s)
+            answer = self._meet_faults(environ, service, action)
+            self.calls.append(_call(service, action, answer))
+        start_response(answer.status, answer.headers)
+        return [answer.body]
+
+    def _meet_faults(self, environ: dict[str, Any], service: str, action: str) -> Answer:
         fault = self.faults.strike(action)
         if fault is not None and fault.phase == "before":
-            return self._fail(fault, service, action, start_response)
-        status, headers, body = self._perform(environ, service)
-        if fault is not None:
-            return self._fail(fault, service, action, start_response)
-        self.calls.append(Call(service, action, int(status.split()[0])))
-        start_response(status, headers)
-        return body
+            return _failure(service, fault)
+        answer = self._perform(environ, service, action)
+        if fault is not None and fault.phase == "later":
+            for instance_id in INSTANCE_ID.findall(answer.body.decode("utf-8", "replace")):
+                self.world.doom(instance_id, code=fault.code, message=fault.message)
+            return answer
+        return answer if fault is None else _failure(service, fault)
 
-    def _perform(self, environ: dict[str, Any], service: str) -> tuple[str, list[tuple[str, str]], list[bytes]]:
-        """The application's whole answer, so that it can still be thrown away."""
+    def _perform(self, environ: dict[str, Any], service: str, action: str) -> Answer:
+        """moto's whole answer, so that it can still be thrown away. What moto cannot do becomes an error in the service's protocol."""
         seen: dict[str, Any] = {}
 
         def remember(status: str, headers: list[tuple[str, str]], _error: Any = None) -> None:
             seen.update(status=status, headers=headers)
 
         try:
-            body = list(self.application(environ, remember))
+            body = b"".join(self.application(environ, remember))
+        except NotImplementedError:
+            return _unserved(service, action)
         except Exception as error:
-            answer = _error_body(service, "InternalError", f"the strict layer failed: {type(error).__name__}: {error}")
-            return "500 Internal Server Error", answer[0], [answer[1]]
-        return seen["status"], seen["headers"], body
+            if not service or not _is_served(service):
+                return _unserved(service, action)
+            logging.getLogger(__name__).exception("%s %s", service, action)
+            return _error(
+                service, "InternalError", f"the local AWS failed: {type(error).__name__}: {error}", status=500
+            )
+        if "html" in dict(seen["headers"]).get("Content-Type", "") and not seen["status"].startswith("2"):
+            return _unserved(service, action)
+        return Answer(seen["status"], seen["headers"], body)
 
-    def _fail(self, fault: Fault, service: str, action: str, start_response: StartResponse) -> Iterable[bytes]:
-        self.calls.append(Call(service, action, fault.status))
-        headers, body = _error_body(service, fault.code, fault.message)
-        start_response(f"{fault.status} Fault", headers)
-        return [body]
+    def _drive(self, environ: dict[str, Any], what: str) -> Answer:
+        try:
+            answer = self._do(environ["REQUEST_METHOD"], what, environ)
+        except (ValueError, TypeError, KeyError) as error:
+            return _json({"error": f"{type(error).__name__}: {error}"}, status="400 Bad Request")
+        return _json({"error": "no such path"}, status="404 Not Found") if answer is None else _json(answer)
 
-    def _own(self, environ: dict[str, Any], what: str, start_response: StartResponse) -> Iterable[bytes]:
-        method = environ["REQUEST_METHOD"]
-        answer: dict[str, Any] = {}
-        if what == "things":
-            answer = {"things": self.world.things()}
-        elif what == "calls" and method == "DELETE":
-            self.calls.clear()
-        elif what == "calls":
-            calls = list(self.calls)
-            counts = collections.Counter(call.action for call in calls)
-            answer = {"calls": [vars(call) for call in calls], "counts": dict(counts)}
-        elif what == "faults":
-            self.faults = FaultPlan.from_json(_json_body(environ))
-        elif what == "latency":
-            self.latency_s = float(_json_body(environ)["seconds"])
-        else:
-            start_response("404 Not Found", [("Content-Type", "text/plain")])
-            return [b"no such path"]
-        start_response("200 OK", [("Content-Type", "application/json")])
-        return [json.dumps(answer).encode()]
+    def _do(self, method: str, what: str, environ: dict[str, Any]) -> dict[str, Any] | None:
+        match method, what:
+            case "GET", "things":
+                return {"things": self.world.things()}
+            case "GET", "calls":
+                calls = list(self.calls)
+                counts = collections.Counter(call.action for call in calls)
+                return {"calls": [asdict(call) for call in calls], "counts": dict(counts)}
+            case "DELETE", "calls":
+                self.calls.clear()
+            case "POST", "faults":
+                self.faults = FaultPlan.from_json(_json_body(environ))
+            case "POST", "latency":
+                self.latency_s = float(_json_body(environ)["seconds"])
+            case _:
+                return None
+        return {}
 
 
 def _service_and_action(environ: dict[str, Any]) -> tuple[str, str]:
@@ -194,22 +226,54 @@ def _service_and_action(environ: dict[str, Any]) -> tuple[str, str]:
     target = environ.get("HTTP_X_AMZ_TARGET", "")
     if target:
         return service, target.rpartition(".")[2]
-    content = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    content = _body(environ)
     environ["wsgi.input"] = io.BytesIO(content)
     return service, parse_qs(content.decode("utf-8", "replace")).get("Action", [""])[0]
 
 
-def _error_body(service: str, code: str, message: str) -> tuple[list[tuple[str, str]], bytes]:
+def _call(service: str, action: str, answer: Answer) -> Call:
+    status = int(answer.status.split()[0])
+    found = ERROR_CODE.search(answer.body.decode("utf-8", "replace")) if status >= 400 else None
+    return Call(service=service, action=action, status=status, code=(found[1] or found[2]) if found else "")
+
+
+def _failure(service: str, fault: Fault) -> Answer:
+    return _error(service, fault.code, fault.message, status=fault.status)
+
+
+def _unserved(service: str, action: str) -> Answer:
+    return _error(
+        service, "InvalidAction", f"the local AWS does not serve {service or '?'}:{action or '?'}", status=400
+    )
+
+
+def _is_served(service: str) -> bool:
+    from moto.backend_index import backend_url_patterns
+
+    return service in {name for name, _ in backend_url_patterns}
+
+
+def _error(service: str, code: str, message: str, *, status: int) -> Answer:
     """An error in the service's own protocol."""
+    line, xml = f"{status} {code}", [("Content-Type", "text/xml")]
     if service == "ec2":
         from enaxp.local.strict.ec2 import error_answer
 
-        return [("Content-Type", "text/xml")], error_answer(code, message)[2].encode()
-    if service in {"iam", "sts"}:
-        text = f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
-        return [("Content-Type", "text/xml")], text.encode()
-    return [("Content-Type", "application/x-amz-json-1.1")], json.dumps({"__type": code, "message": message}).encode()
+        return Answer(line, xml, error_answer(code, message)[2].encode())
+    if service in QUERY_SERVICES:
+        from enaxp.local.strict.iam import error_body
+
+        return Answer(line, xml, error_body(code, message).encode())
+    return _json({"__type": code, "message": message}, status=line)
+
+
+def _json(document: dict[str, Any], *, status: str = "200 OK") -> Answer:
+    return Answer(status, [("Content-Type", "application/x-amz-json-1.1")], json.dumps(document).encode())
 
 
 def _json_body(environ: dict[str, Any]) -> dict[str, Any]:
-    return dict(json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}"))
+    return dict(json.loads(_body(environ) or b"{}"))
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    return bytes(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))

@@ -2,6 +2,9 @@
 
 Everything here belongs to one cloud and is touched only while its lock is held. Nothing needs to be read for time to pass: `tick`
 brings everything to where it should be by now, and is called before each action and by the owner of the server.
+
+    pending ─▶ running ─▶ shutting-down ─▶ terminated ─▶ interfaces released ─▶ tags gone ─▶ entry gone
+       └─ failure or doom ──────▲  └─ shut down from inside, with behaviour stop ─▶ stopped
 """
 
 from __future__ import annotations
@@ -9,22 +12,24 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from moto.core import DEFAULT_ACCOUNT_ID
-from moto.ec2.models.instances import InstanceState, StateReason
+from moto.ec2.models.instances import Instance, InstanceState, StateReason
 
 from enaxp.local.strict.machines import Machines
+from enaxp.local.strict.quotas import Quotas
 from enaxp.local.strict.timing import Timing
 
 STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+LONG_AGO = float("-inf")
 
 
 @dataclass
 class Life:
-    """An instance's way from pending to gone. Times are of the monotonic clock."""
+    """An instance's way from pending to gone. Times are of the monotonic clock. doom: the StateReason of one that is to die young."""
 
     instance: Any
     backend: Any
@@ -35,6 +40,7 @@ class Life:
     ending_at: float | None = None
     ended_at: float | None = None
     released: bool = False
+    doom: tuple[str, str] | None = None
     reason: tuple[str, str] = ("Client.UserInitiatedShutdown", "User initiated shutdown")
 
     @property
@@ -49,7 +55,6 @@ class PlacementGroup:
     name: str
     strategy: str
     region: str
-    tags: dict[str, str]
     created_at: float
     id: str = field(default_factory=lambda: f"pg-{uuid.uuid4().hex[:17]}")
     deleting_at: float | None = None
@@ -69,17 +74,21 @@ class Srd:
 class World:
     """One cloud's own memory."""
 
-    def __init__(self, *, timing: Timing, machines: Machines, public_address: Callable[[], str] | None) -> None:
+    def __init__(
+        self, *, timing: Timing, machines: Machines, quotas: Quotas, public_address: Callable[[], str] | None
+    ) -> None:
         self.timing = timing
         self.machines = machines
+        self.quotas = quotas
         self.public_address = public_address
         self.lock = threading.RLock()
         self.lives: dict[str, Life] = {}
-        self.groups: dict[tuple[str, str], PlacementGroup] = {}
-        self.srd: dict[str, Srd] = {}
-        self.born: dict[str, float] = {}  # id → when it was made
+        self.groups: dict[tuple[str, str], PlacementGroup] = {}  # (region, name) → group
+        self.srd: dict[str, Srd] = {}  # interface → its attachment's ENA Express
+        self.born: dict[str, float] = {}  # id, or what/name → when it was made
         self.profiles: dict[str, float] = {}  # instance profile → when it got its role
-        self.tokens: dict[tuple[str, str], Any] = {}
+        self.unmapped: dict[str, float] = {}  # VPC → when an address was last taken off in it
+        self.tokens: dict[tuple[str, str, str], Any] = {}  # (region, action, token) → what it was used for
         self._prepared: set[tuple[str, str]] = set()
 
     # -- time ----------------------------------------------------------------------------------------------------------
@@ -95,70 +104,101 @@ class World:
                     del self.groups[key]
 
     def _advance(self, life: Life, now: float) -> None:
-        machine, timing = life.instance.id, self.timing
+        """Through as many states as are due."""
         if life.state == "pending":
-            failure = self.machines.failure(machine)
-            if failure is not None:
-                life.reason = ("Server.InternalError", f"Internal error on launch: {failure}")
-                self.end(life)
-            elif now >= life.launched_at + timing.instance_running and self.machines.is_up(machine):
-                self._set_state(life, "running")
-                life.running_at = now
+            self._grow(life, now)
         if life.state == "running" and life.running_at is not None:
-            life.attached = life.attached or now >= life.running_at + timing.attach
-            if self.machines.has_shut_down(machine):
-                life.reason = ("Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
-                self.end(life)
-        ending_at = life.ending_at if life.state == "shutting-down" else None
-        if ending_at is not None and now >= ending_at + timing.terminate and self.machines.is_gone(machine):
-            self._terminated(life, now)
-        if life.state == "terminated" and life.ended_at is not None:
+            life.attached = life.attached or now >= life.running_at + self.timing.attach
+            if self.machines.has_shut_down(life.instance.id):
+                self._shut_down_inside(life)
+        if life.state == "shutting-down" and life.ending_at is not None:
+            due = now >= life.ending_at + self.timing.terminate
+            if due and self.machines.is_gone(life.instance.id):
+                self._terminated(life, now)
+        if life.state == "terminated":
             self._fade(life, now)
 
+    def _grow(self, life: Life, now: float) -> None:
+        due = now >= life.launched_at + self.timing.instance_running
+        failure = self.machines.failure(life.instance.id)
+        if failure is not None:
+            life.reason = ("Server.InternalError", f"Internal error on launch: {failure}")
+            self.end(life)
+        elif due and life.doom is not None:
+            life.reason = life.doom
+            self.end(life)
+        elif due and self.machines.is_up(life.instance.id):
+            self.set_state(life, "running")
+            life.running_at = now
+
+    def _shut_down_inside(self, life: Life) -> None:
+        life.reason = ("Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
+        if life.instance.instance_initiated_shutdown_behavior == "terminate":
+            self.end(life)
+        else:
+            life.instance.stop()
+            self._explain(life)
+
     def end(self, life: Life) -> None:
-        """The instance begins to shut down."""
+        """The instance begins to shut down, if it has not already."""
         if life.state in {"shutting-down", "terminated"}:
             return
-        self._set_state(life, "shutting-down")
+        self.set_state(life, "shutting-down")
         life.ending_at = time.monotonic()
         self.machines.terminate(life.instance.id)
 
     def _terminated(self, life: Life, now: float) -> None:
+        """moto's terminate would take the interfaces away at once: they are put aside for it."""
         instance = life.instance
-        released = dict(instance.nics)
-        instance.nics = {0: released[0]}  # moto's own terminate only wants one to look at
-        instance.nics[0].delete_on_termination = False
+        interfaces, instance.nics = instance.nics, {}
         instance.terminate()
-        instance.nics = released
-        self._set_state(life, "terminated")
-        code, message = life.reason
-        instance.state_reason = StateReason(f"{code}: {message}", code)
-        instance._reason = f"{message} ({time.strftime('%Y-%m-%d %H:%M:%S GMT', time.gmtime())})"
+        instance.nics = interfaces
+        self.set_state(life, "terminated")
+        self._explain(life)
         life.ended_at = now
+
+    @staticmethod
+    def _explain(life: Life) -> None:
+        code, message = life.reason
+        life.instance.state_reason = StateReason(f"{code}: {message}", code)
+        when = time.strftime("%Y-%m-%d %H:%M:%S GMT", time.gmtime())
+        life.instance._reason = f"{message} ({when})"
 
     def _fade(self, life: Life, now: float) -> None:
         """What is left of a terminated instance: interfaces come free, then its tags go, then its entry."""
-        assert life.ended_at is not None
-        since = now - life.ended_at
+        since = now - (life.ended_at or now)
         if not life.released and since >= self.timing.eni_release:
-            for eni in life.instance.nics.values():
-                eni.instance, eni.attachment_id, eni.device_index, eni.status = None, None, None, "available"
-                self.srd.pop(eni.id, None)
-                if eni.delete_on_termination:
-                    life.backend.enis.pop(eni.id, None)
-            life.instance.__class__ = _without_interfaces(type(life.instance))
-            life.released = True
+            self._release(life)
         if since >= self.timing.tags_of_terminated:
             life.backend.tags.pop(life.instance.id, None)
-        if since >= self.timing.entry_of_terminated + self.timing.tags_of_terminated:
+        if since >= self.timing.tags_of_terminated + self.timing.entry_of_terminated:
             for reservation_id, reservation in list(life.backend.reservations.items()):
                 if life.instance in reservation.instances:
                     del life.backend.reservations[reservation_id]
             self.lives.pop(life.instance.id, None)
 
+    def _release(self, life: Life) -> None:
+        """Interfaces come free, or go with their instance; addresses stay on those that stay."""
+        backend = life.backend
+        for eni in life.instance.nics.values():
+            eni.instance, eni.attachment_id, eni.device_index, eni.status = None, None, None, "available"
+            self.srd.pop(eni.id, None)
+            if eni.delete_on_termination:
+                for address in [one for one in backend.addresses if one.eni is eni]:
+                    backend.disassociate_address(association_id=address.association_id)
+                backend.enis.pop(eni.id, None)
+        life.instance.__class__ = _Ended
+        life.released = True
+
     @staticmethod
-    def _set_state(life: Life, name: str) -> None:
+    def set_state(life: Life, name: str) -> None:
         life.instance._state = InstanceState(name, STATES[name])
+
+    def doom(self, instance_id: str, *, code: str, message: str) -> None:
+        """The instance will never run: it ends with this StateReason instead."""
+        with self.lock:
+            if instance_id in self.lives:
+                self.lives[instance_id].doom = (code, message)
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
@@ -173,13 +213,34 @@ class World:
             return "detaching"
         return "attached" if life.attached else "attaching"
 
+    def checks_of(self, instance: Any) -> str:
+        """The status of both checks of an instance."""
+        life = self.lives.get(instance.id)
+        if life is None or life.state != "running" or life.running_at is None:
+            return "not-applicable"
+        return "ok" if self._since(life.running_at) >= self.timing.status_checks else "initializing"
+
     def is_blind_to(self, id: str) -> bool:
         """Whether listings by tag still miss this new thing."""
-        return time.monotonic() - self.born.get(id, float("-inf")) < self.timing.tags_blind
+        return self._since(self.born.get(id, LONG_AGO)) < self.timing.tags_blind
 
     def is_unknown(self, id: str) -> bool:
         """Whether calls still do not know this new id."""
-        return time.monotonic() - self.born.get(id, float("-inf")) < self.timing.ids_unknown
+        return self._since(self.born.get(id, LONG_AGO)) < self.timing.ids_unknown
+
+    def is_pending(self, id: str) -> bool:
+        """Whether this part of the network is still being made."""
+        return self._since(self.born.get(id, LONG_AGO)) < self.timing.network_pending
+
+    def is_ready(self, group: PlacementGroup) -> bool:
+        """Whether instances can be put into this group."""
+        return group.deleting_at is None and self._since(group.created_at) >= self.timing.placement_group
+
+    @staticmethod
+    def _since(moment: float) -> float:
+        return time.monotonic() - moment
+
+    # -- the whole -----------------------------------------------------------------------------------------------------
 
     def prepare(self, backend: Any) -> None:
         """Removes the default VPC, which accounts may not have: a sloppy call without ids must not find one."""
@@ -189,12 +250,9 @@ class World:
         self._prepared.add(key)
         for vpc_id in list(backend.vpcs):
             for subnets in backend.subnets.values():
-                for subnet_id in [i for i, subnet in subnets.items() if subnet.vpc_id == vpc_id]:
-                    del subnets[subnet_id]
-            for table_id in [i for i, table in backend.route_tables.items() if table.vpc_id == vpc_id]:
-                del backend.route_tables[table_id]
-            for acl_id in [i for i, acl in backend.network_acls.items() if acl.vpc_id == vpc_id]:
-                del backend.network_acls[acl_id]
+                _drop(subnets, vpc_id)
+            _drop(backend.route_tables, vpc_id)
+            _drop(backend.network_acls, vpc_id)
             backend.groups.pop(vpc_id, None)
             del backend.vpcs[vpc_id]
 
@@ -205,39 +263,45 @@ class World:
 
         with self.lock:
             self.tick()
-            found: list[str] = []
-            for account, region in sorted(self._prepared):
-                found += _things_of(ec2_backends[account][region])
-            found += [group.id for group in self.groups.values()]
-            iam = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
-            found += [role.name for role in iam.roles.values()] + [
-                profile.name for profile in iam.instance_profiles.values()
+            found = [
+                id for account, region in sorted(self._prepared) for id in _things_of(ec2_backends[account][region])
             ]
+            iam = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
+            found += [group.id for group in self.groups.values()]
+            found += [role.name for role in iam.roles.values()]
+            found += [profile.name for profile in iam.instance_profiles.values()]
             return found
 
 
+def _drop(things: dict[str, Any], vpc_id: str) -> None:
+    for id in [id for id, thing in things.items() if thing.vpc_id == vpc_id]:
+        del things[id]
+
+
 def _things_of(backend: Any) -> Iterator[str]:
-    yield from backend.vpcs
-    yield from (subnet for zone in backend.subnets.values() for subnet in zone)
-    yield from backend.internet_gateways
-    yield from (table.id for table in backend.route_tables.values() if table.main_association_id is None)
-    yield from (group.id for groups in backend.groups.values() for group in groups.values() if group.name != "default")
-    yield from backend.enis
-    yield from (address.allocation_id for address in backend.addresses)
-    yield from (key.key_name for key in backend.key_pairs.values())
+    parts: tuple[Iterable[str], ...] = (
+        backend.vpcs,
+        (subnet for zone in backend.subnets.values() for subnet in zone),
+        backend.internet_gateways,
+        (table.id for table in backend.route_tables.values() if not table.main_association_id),
+        (group.id for groups in backend.groups.values() for group in groups.values() if group.name != "default"),
+        backend.enis,
+        (address.allocation_id for address in backend.addresses),
+        backend.key_pairs,
+        backend.volumes,
+    )
+    for part in parts:
+        yield from part
     for reservation in backend.reservations.values():
         yield from (instance.id for instance in reservation.instances if instance._state.name != "terminated")
 
 
-def _without_interfaces(instance_class: type) -> type:
-    """A terminated instance's class: it has no interfaces and no addresses any more."""
+class _Ended(Instance):
+    """A terminated instance: it has no interfaces and no addresses any more."""
 
-    class Terminated(instance_class):
-        network_interfaces: Any = ()
-        private_ip = private_ip_address = private_dns_name = None
-        public_ip = public_ip_address = public_dns_name = None
-
-    return Terminated
+    network_interfaces: Any = ()
+    private_ip = private_ip_address = private_dns_name = None
+    public_ip = public_ip_address = public_dns_name = None
 
 
 class _Current:
@@ -247,6 +311,7 @@ class _Current:
 
 
 def current() -> World:
+    """The world of the server in this process. Raises RuntimeError when there is none."""
     if _Current.world is None:
         raise RuntimeError("no strict server is running in this process")
     return _Current.world
@@ -254,3 +319,8 @@ def current() -> World:
 
 def set_current(world: World | None) -> None:
     _Current.world = world
+
+
+def is_served() -> bool:
+    """Whether this process has a world already."""
+    return _Current.world is not None

@@ -1,0 +1,98 @@
+"""Launching and terminating: moto makes the instance, `world.py` gives it a life, `Machines` makes it real."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.ec2.responses._base_response import EC2BaseResponse
+
+from enaxp.local.strict.ec2.network import set_ena_express
+from enaxp.local.strict.machines import MachineInterface, MachineSpec
+from enaxp.local.strict.rules.instances import SSM_IMAGE, group_name, user_data_bytes
+from enaxp.local.strict.rules.request import Refused, Request
+from enaxp.local.strict.world import Life, Srd, current
+
+
+class InstanceActions(EC2BaseResponse):
+    """Run and terminate."""
+
+    def run_instances(self) -> ActionResult:
+        world, backend = current(), self.ec2_backend
+        self._complete()
+        request = Request(action="RunInstances", get=self._get_param, backend=backend, world=world)
+        group, interfaces = group_name(request), request.interfaces
+        result = super().run_instances()
+        for instance in result.result.instances:
+            instance.security_groups = [] if interfaces else instance.security_groups
+            instance._placement.group_name = group or ""
+            if not interfaces:
+                instance.nics[0].delete_on_termination = True
+            life = Life(instance=instance, backend=backend, group=group, launched_at=time.monotonic())
+            world.set_state(life, "pending")
+            for nic in interfaces:
+                if nic.get("EnaSrdSpecification"):
+                    set_ena_express(world, instance.nics[int(nic["DeviceIndex"])], nic["EnaSrdSpecification"])
+            world.lives[instance.id] = life
+            world.machines.launch(self._machine(instance))
+        return result
+
+    def _complete(self) -> None:
+        """What AWS fills in: the image behind a parameter, as many instances as may be, new interfaces that end with theirs."""
+        image = self.params.get("ImageId", "")
+        if image.startswith(SSM_IMAGE):
+            self.params["ImageId"] = self._image_of(image.removeprefix(SSM_IMAGE))
+        self.params["MinCount"] = self.params["MaxCount"]
+        for nic in self.params.get("NetworkInterfaces") or []:
+            if not nic.get("NetworkInterfaceId"):
+                nic.setdefault("DeleteOnTermination", True)
+
+    def _image_of(self, parameter: str) -> str:
+        from moto.ssm.models import ssm_backends
+
+        found = ssm_backends[self.current_account][self.region].get_parameters([parameter])
+        if parameter not in found:
+            raise Refused("InvalidParameterValue", f"The SSM parameter '{parameter}' does not exist")
+        return str(found[parameter].value)
+
+    def _machine(self, instance: Any) -> MachineSpec:
+        key = self.ec2_backend.key_pairs.get(instance.key_name)
+        return MachineSpec(
+            instance_id=instance.id,
+            image_id=instance.image_id,
+            instance_type=instance.instance_type,
+            user_data=user_data_bytes(self._get_param("UserData")).decode("utf-8", "replace"),
+            key_name=instance.key_name or "",
+            public_key=key.public_key.strip() if key is not None else "",
+            interfaces=tuple(_interface(index, eni) for index, eni in sorted(instance.nics.items())),
+            availability_zone=instance._placement.zone,
+        )
+
+    def terminate_instances(self) -> ActionResult:
+        """Idempotent. What follows is told by describes: shutting-down, and terminated once the machine is gone."""
+        world, changes = current(), []
+        for instance in self.ec2_backend.get_multi_instances_by_id(self._get_param("InstanceIds") or []):
+            before = _state(instance)
+            world.end(world.lives[instance.id])
+            changes.append({"InstanceId": instance.id, "PreviousState": before, "CurrentState": _state(instance)})
+        return ActionResult({"TerminatingInstances": changes})
+
+
+def _state(instance: Any) -> dict[str, Any]:
+    return {"Code": instance._state.code, "Name": instance._state.name}
+
+
+def _interface(index: int, eni: Any) -> MachineInterface:
+    srd = current().srd.get(eni.id, Srd())
+    return MachineInterface(
+        device_index=index,
+        eni_id=eni.id,
+        mac=eni.mac_address,
+        private_ip=eni.private_ip_address,
+        subnet_id=eni.subnet.id,
+        subnet_cidr=eni.subnet.cidr_block,
+        public_ip=eni.public_ip,
+        srd=srd.on,
+        udp=srd.udp,
+    )

@@ -1,0 +1,124 @@
+"""Rules for every action: ids, tags, tokens, pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from enaxp.local.strict.rules.request import SORTS, Refused, Request, not_found
+
+# Members of a request that hold ids, and the prefix of what they name.
+MEMBERS = {
+    "VpcId": "vpc",
+    "VpcIds": "vpc",
+    "SubnetId": "subnet",
+    "SubnetIds": "subnet",
+    "InternetGatewayId": "igw",
+    "InternetGatewayIds": "igw",
+    "RouteTableId": "rtb",
+    "RouteTableIds": "rtb",
+    "GroupId": "sg",
+    "GroupIds": "sg",
+    "SecurityGroupIds": "sg",
+    "NetworkInterfaceId": "eni",
+    "NetworkInterfaceIds": "eni",
+    "AllocationId": "eipalloc",
+    "AllocationIds": "eipalloc",
+    "InstanceId": "i",
+    "InstanceIds": "i",
+}
+PAGED = ("InstanceIds", "NetworkInterfaceIds")
+TAGGABLE = {
+    "CreateVpc": {"vpc"},
+    "CreateSubnet": {"subnet"},
+    "CreateInternetGateway": {"internet-gateway"},
+    "CreateRouteTable": {"route-table"},
+    "CreateSecurityGroup": {"security-group"},
+    "AuthorizeSecurityGroupIngress": {"security-group-rule"},
+    "AuthorizeSecurityGroupEgress": {"security-group-rule"},
+    "CreatePlacementGroup": {"placement-group"},
+    "CreateNetworkInterface": {"network-interface"},
+    "AllocateAddress": {"elastic-ip"},
+    "ImportKeyPair": {"key-pair"},
+    "CreateKeyPair": {"key-pair"},
+    "RunInstances": {"instance", "volume", "network-interface", "spot-instances-request"},
+}
+TOKEN_LENGTH = 64
+TAGS_OF_A_THING = 50
+
+
+def named_things_exist(request: Request) -> None:
+    """Eventual consistency is in here, too: a call that names an id made moments ago may not find it."""
+    for member, prefix in MEMBERS.items():
+        prefix = "pg" if member == "GroupIds" and request.action == "DescribePlacementGroups" else prefix
+        value = request.get(member)
+        for id in value if isinstance(value, list) else [value]:
+            if not isinstance(id, str):
+                continue
+            if not re.fullmatch(rf"{prefix}-[0-9a-f]{{8,17}}", id):
+                raise Refused(SORTS[prefix].malformed, f'Invalid id: "{id}"')
+            if not request.is_known(id):
+                raise not_found(prefix, id)
+
+
+def tagged_things_exist(request: Request) -> None:
+    """CreateTags and DeleteTags take ids of all sorts."""
+    for id in request.get("Resources") or []:
+        prefix = id.partition("-")[0]
+        if prefix in SORTS and not request.is_known(id):
+            raise not_found(prefix, id)
+
+
+def tag_specifications_fit(request: Request) -> None:
+    allowed = TAGGABLE.get(request.action)
+    for specification in request.get("TagSpecifications") or []:
+        resource = specification.get("ResourceType")
+        if allowed is not None and resource not in allowed:
+            message = f"'{resource}' is not a valid taggable resource type for this operation."
+            raise Refused("InvalidParameterValue", message)
+        _check_tags(specification.get("Tags") or [])
+
+
+def given_tags_are_valid(request: Request) -> None:
+    _check_tags(request.get("Tags") or [])
+
+
+def _check_tags(tags: Sequence[dict[str, str]]) -> None:
+    keys = [tag.get("Key", "") for tag in tags]
+    if len(set(keys)) != len(keys):
+        raise Refused("InvalidParameterValue", "Duplicate tag key specified.")
+    if len(keys) > TAGS_OF_A_THING:
+        raise Refused("TagLimitExceeded", "You have exceeded the maximum number of tags for this resource.")
+    for tag in tags:
+        key, value = tag.get("Key", ""), tag.get("Value", "")
+        if key.lower().startswith("aws:"):
+            raise Refused("InvalidParameterValue", f"Tag keys starting with 'aws:' are reserved: {key}")
+        if not 0 < len(key) <= 127 or len(value) > 256:
+            raise Refused("InvalidParameterValue", f"Tag {key[:40]!r} is too long")
+
+
+def token_is_short_enough(request: Request) -> None:
+    token = request.get("ClientToken")
+    if token and (len(token) > TOKEN_LENGTH or not token.isascii()):
+        raise Refused("InvalidParameterValue", f"Client token must be at most {TOKEN_LENGTH} ASCII characters")
+
+
+def page_is_asked_for_rightly(request: Request) -> None:
+    """A page size goes with filters, never with a list of ids."""
+    if not request.action.startswith("Describe") or not _is_number(size := request.get("MaxResults")):
+        return
+    if any(request.get(member) for member in PAGED):
+        message = "The parameter idSet cannot be used with the parameter maxResults"
+        raise Refused("InvalidParameterCombination", message)
+    if not 5 <= int(size) <= 1000:
+        raise Refused("InvalidParameterValue", f"Value ( {size} ) for parameter maxResults is invalid.")
+
+
+def _is_number(value: object) -> bool:
+    return value is not None and str(value).isdigit()
+
+
+def only_one_of(request: Request, members: Iterable[str]) -> None:
+    """Modify calls change one attribute at a time."""
+    if sum(request.get(member) is not None for member in members) > 1:
+        raise Refused("InvalidParameterCombination", "Fields for multiple attribute types specified")

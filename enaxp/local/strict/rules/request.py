@@ -1,0 +1,158 @@
+"""One EC2 request as the rules see it, and how they say no."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any, NamedTuple
+
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
+
+from enaxp.local.strict.world import World
+
+Rule = Callable[["Request"], None]
+
+
+class Refused(EC2ClientError):  # noqa: N818 - AWS's word for it
+    """AWS says no. The status is 400 unless the code has one of its own."""
+
+
+class Sort(NamedTuple):
+    """What an id's prefix tells: how AWS calls such things, its codes, and which ids there are."""
+
+    noun: str
+    not_found: str
+    malformed: str
+    ids: Callable[[Any, World], Iterable[str]]
+
+
+SORTS = {
+    "vpc": Sort("vpc", "InvalidVpcID.NotFound", "InvalidVpcID.Malformed", lambda b, _: b.vpcs),
+    "subnet": Sort(
+        "subnet", "InvalidSubnetID.NotFound", "InvalidSubnetID.Malformed", lambda b, _: [s.id for s in subnets_of(b)]
+    ),
+    "igw": Sort(
+        "internetGateway",
+        "InvalidInternetGatewayID.NotFound",
+        "InvalidInternetGatewayId.Malformed",
+        lambda b, _: b.internet_gateways,
+    ),
+    "rtb": Sort(
+        "routeTable", "InvalidRouteTableID.NotFound", "InvalidRouteTableId.Malformed", lambda b, _: b.route_tables
+    ),
+    "sg": Sort(
+        "security group", "InvalidGroup.NotFound", "InvalidGroupId.Malformed", lambda b, _: [g.id for g in groups_of(b)]
+    ),
+    "eni": Sort(
+        "networkInterface",
+        "InvalidNetworkInterfaceID.NotFound",
+        "InvalidNetworkInterfaceId.Malformed",
+        lambda b, _: b.enis,
+    ),
+    "eipalloc": Sort(
+        "allocation",
+        "InvalidAllocationID.NotFound",
+        "InvalidAllocationID.Malformed",
+        lambda b, _: [a.allocation_id for a in b.addresses],
+    ),
+    "i": Sort(
+        "instance",
+        "InvalidInstanceID.NotFound",
+        "InvalidInstanceID.Malformed",
+        lambda b, _: [i.id for r in b.reservations.values() for i in r.instances],
+    ),
+    "vol": Sort("volume", "InvalidVolume.NotFound", "InvalidVolumeID.Malformed", lambda b, _: b.volumes),
+    "key": Sort(
+        "key",
+        "InvalidKeyPair.NotFound",
+        "InvalidKeyPair.NotFound",
+        lambda b, _: [key.id for key in b.key_pairs.values()],
+    ),
+    "pg": Sort(
+        "Placement Group",
+        "InvalidPlacementGroup.Unknown",
+        "InvalidPlacementGroupId.Malformed",
+        lambda _, world: [group.id for group in world.groups.values()],
+    ),
+}
+
+
+class Request:
+    """One request. `get` reads a member by its path, such as `Placement.GroupName`."""
+
+    def __init__(self, *, action: str, get: Callable[..., Any], backend: Any, world: World) -> None:
+        self.action = action
+        self.get = get
+        self.backend = backend
+        self.world = world
+
+    @property
+    def region(self) -> str:
+        return str(self.backend.region_name)
+
+    @property
+    def instance_type(self) -> str:
+        return str(self.get("InstanceType") or "")
+
+    @property
+    def interfaces(self) -> list[dict[str, Any]]:
+        """NetworkInterfaces of RunInstances."""
+        return list(self.get("NetworkInterfaces") or [])
+
+    def is_known(self, id: str) -> bool:
+        """Whether there is such a thing, as far as other calls know by now."""
+        sort = SORTS[id.partition("-")[0]]
+        return id in sort.ids(self.backend, self.world) and not self.world.is_unknown(id)
+
+    def eni(self, eni_id: str) -> Any:
+        if not eni_id or not self.is_known(eni_id):
+            raise not_found("eni", eni_id)
+        return self.backend.enis[eni_id]
+
+    def subnet(self, subnet_id: str) -> Any:
+        for subnet in subnets_of(self.backend):
+            if subnet.id == subnet_id:
+                return subnet
+        raise not_found("subnet", subnet_id)
+
+    def address(self, allocation_id: str) -> Any:
+        for address in self.backend.addresses:
+            if address.allocation_id == allocation_id:
+                return address
+        raise not_found("eipalloc", allocation_id)
+
+    def enis_of(self, vpc_id: str) -> list[Any]:
+        return [eni for eni in self.backend.enis.values() if eni.subnet.vpc_id == vpc_id]
+
+    def gateway_of(self, vpc_id: str) -> Any:
+        return next((g for g in self.backend.internet_gateways.values() if g.vpc and g.vpc.id == vpc_id), None)
+
+
+def not_found(prefix: str, id: str) -> Refused:
+    sort = SORTS[prefix]
+    return Refused(sort.not_found, f"The {sort.noun} ID '{id}' does not exist")
+
+
+def subnets_of(backend: Any) -> list[Any]:
+    return [subnet for zone in backend.subnets.values() for subnet in zone.values()]
+
+
+def groups_of(backend: Any) -> list[Any]:
+    return [group for groups in backend.groups.values() for group in groups.values()]
+
+
+def type_data(instance_type: str) -> dict[str, Any]:
+    """What DescribeInstanceTypes knows of a type; empty for one that does not exist."""
+    return dict(INSTANCE_TYPES.get(instance_type) or {})
+
+
+def has_ena_express(instance_type: str) -> bool:
+    return bool(type_data(instance_type).get("NetworkInfo", {}).get("EnaSrdSupported"))
+
+
+@cache
+def zones_offering(region: str, instance_type: str) -> frozenset[str]:
+    """Zones of a region that offer a type."""
+    offers = INSTANCE_TYPE_OFFERINGS["availability-zone"].get(region, ())
+    return frozenset(offer["Location"] for offer in offers if offer["InstanceType"] == instance_type)
