@@ -1,0 +1,122 @@
+"""Prints what enaxp costs beside its goals: start-up, calls, provisioning against the raw-boto3 floor, the bench's own wall time.
+
+python -m benchmarks [startup] [provisioning] [bench]        all of them without a name
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from enaxp.local.strict import StrictServer, Timing, serve
+
+ENAXP = [sys.executable, "-m", "enaxp"]
+LATENCIES_S = (0.0, 0.15)
+SOCKPERF_OVERHEAD_S = 2.24
+
+
+def timed(command: list[str], *, folder: str = ".", environment: dict[str, str] | None = None) -> float:
+    """Seconds that a command takes, which must succeed."""
+    began = time.monotonic()
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} → {done.returncode}\n{done.stdout}{done.stderr}")
+    return time.monotonic() - began
+
+
+def startup() -> None:
+    """`enaxp --help` against the interpreter alone. Goal: at most 150 ms more."""
+    bare = statistics.median(timed([sys.executable, "-c", "pass"]) for _ in range(9))
+    full = statistics.median(timed([*ENAXP, "--help"]) for _ in range(9))
+    print(
+        f"start-up: python {bare * 1000:.0f} ms, enaxp --help {full * 1000:.0f} ms: {(full - bare) * 1000:.0f} ms more (goal: 150)"
+    )
+
+
+def provisioning() -> None:
+    """`up`, a second `up` and `down` against the same lab in raw boto3, at no latency and at 150 ms a call."""
+    server = serve(timing=Timing.instant())
+    try:
+        for latency in LATENCIES_S:
+            server.set_latency(latency)
+            print(f"provisioning at {latency * 1000:.0f} ms a call:")
+            _against_floor(server)
+    finally:
+        server.stop()
+
+
+def _against_floor(server: StrictServer) -> None:
+    environment = {
+        **os.environ,
+        "AWS_ENDPOINT_URL": server.endpoint_url,
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
+    }
+    figures: dict[str, dict[str, tuple[int, float]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+
+        def measure(command: list[str]) -> tuple[int, float]:
+            server.forget_calls()
+            seconds = timed(command, folder=folder, environment=environment)
+            return len(server.calls), seconds
+
+        for way in ("sequential", "threaded"):
+            floor = [sys.executable, "-m", "benchmarks.floor"]
+            figures[f"floor, {way}"] = {
+                "up": measure([*floor, "up", way]),
+                "no-op": measure([*floor, "look", way]),
+                "down": measure([*floor, "down", way]),
+            }
+        figures["enaxp"] = {
+            "up": measure([*ENAXP, "up", "--yes", "--no-wait"]),
+            "no-op": measure([*ENAXP, "up", "--yes", "--no-wait"]),
+            "down": measure([*ENAXP, "down", "--yes"]),
+        }
+    best = figures["floor, threaded"]
+    for who, verbs in figures.items():
+        cells = "   ".join(
+            f"{verb}: {calls:>3} calls {seconds:6.2f} s (×{seconds / best[verb][1]:.2f})"
+            for verb, (calls, seconds) in verbs.items()
+        )
+        print(f"  {who:<18} {cells}")
+    print(f"  a second up makes {figures['enaxp']['no-op'][0]} calls (goal: at most 16)")
+
+
+def bench() -> None:
+    """The wall time of a bench on the local target against what its trials must take. Goal: 1.05 of it, plus 5 s."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "ENAXP_TARGET": "local"}
+        timed([*ENAXP, "up"], folder=folder, environment=environment)
+        try:
+            seconds = timed(
+                [*ENAXP, "bench", "--iterations", "2", "--repeats", "3", "--duration", "1s"],
+                folder=folder,
+                environment=environment,
+            )
+            [run] = Path(folder, "results/dev").iterdir()
+            trials = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+        finally:
+            timed([*ENAXP, "down", "--force"], folder=folder, environment=environment)
+    least = len(trials) * (1 + SOCKPERF_OVERHEAD_S)
+    goal = 1.05 * least + 5
+    print(
+        f"bench: {len(trials)} trials in {seconds:.1f} s, {least:.1f} s of it sockperf's own: ×{seconds / least:.3f} (goal: {goal:.1f} s)"
+    )
+
+
+PARTS: dict[str, Callable[[], None]] = {"startup": startup, "provisioning": provisioning, "bench": bench}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or PARTS:
+        PARTS[name]()
