@@ -1,0 +1,58 @@
+"""The manual's commands, run as they stand on the page (only shorter), on a lab that is up."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from driver import COMMAND, Driver
+
+from enaxp.hosts.sockperf import parse
+
+MANUAL = Path(__file__).parents[2] / "docs/manual.md"
+COMMANDS = [line.strip() for line in MANUAL.read_text().splitlines() if line.startswith("    enaxp ssh ")]
+SERVERS = [command for command in COMMANDS if "sockperf server" in command]
+CLIENTS = [command for command in COMMANDS if "sockperf ping-pong" in command or "sockperf throughput" in command]
+LOOKS = [command for command in COMMANDS if "sockperf" not in command]
+
+
+def arguments(command: str) -> list[str]:
+    return shlex.split(command.replace("-t 10", "-t 1"))[1:]
+
+
+def test_every_client_command_of_the_manual_measures(lab: Driver) -> None:
+    servers = [
+        subprocess.Popen(
+            [*COMMAND, *arguments(server)],
+            cwd=lab.folder,
+            env=lab.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        for server in SERVERS
+    ]
+    try:
+        time.sleep(4)
+        for client in CLIENTS:
+            output = parse(lab.ok(*arguments(client)).stdout)
+            assert output.ok, f"{client}: {output.reason}"
+    finally:
+        lab.run("ssh", "server", "--", "pkill", "-INT", "-x", "sockperf") if lab.isolation == "namespaces" else None
+        for server in servers:
+            server.terminate()
+            server.wait(timeout=20)
+
+
+@pytest.mark.namespaces
+def test_every_look_of_the_manual_shows_something(lab: Driver) -> None:
+    if lab.isolation != "namespaces":
+        return
+    for command in LOOKS:
+        assert lab.ok(*arguments(command)).stdout.strip(), command
+
+
+def test_the_manual_has_commands_of_every_kind() -> None:
+    assert (len(SERVERS), len(CLIENTS), len(LOOKS)) >= (4, 5, 2)
