@@ -176,8 +176,9 @@ class Lab:
             "IamInstanceProfile": {"Name": "enaxp"},
             "Placement": {"AvailabilityZone": ZONE, "GroupName": "placement"},
             "NetworkInterfaces": [
-                {"DeviceIndex": 0, "NetworkInterfaceId": self.ids[host]},
-                {"DeviceIndex": 1, "NetworkInterfaceId": self.ids[f"{host}_express"]},
+                {"DeviceIndex": index, "NetworkInterfaceId": self.ids[name]}
+                for index, name in enumerate((host, f"{host}_express"))
+                if name in self.ids
             ],
             "UserData": "#!/bin/sh\necho hello\n",
             "InstanceInitiatedShutdownBehavior": "terminate",

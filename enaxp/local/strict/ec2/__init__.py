@@ -18,7 +18,7 @@ import time
 from typing import Any, NamedTuple
 
 from moto.core.utils import camelcase_to_underscores, method_names_from_class
-from moto.ec2.exceptions import EC2ClientError, FilterNotImplementedError
+from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses import EC2Response
 
 from enaxp.local.strict import rules
@@ -55,10 +55,8 @@ class StrictEC2Response(Describes, InstanceActions, NetworkActions, PlacementAct
                 return self._meet_rules(world, self._get_action())
             except EC2ClientError as error:
                 return error_answer(str(error.code), str(error.message))
-            except FilterNotImplementedError as error:
-                return error_answer("InvalidParameterValue", f"The filter is invalid: {error}")
             except NotImplementedError as error:
-                return error_answer("InvalidAction", f"this AWS does not serve it: {error}")
+                return _unserved(str(error))
 
     def _meet_rules(self, world: World, action: str) -> Answer:
         if camelcase_to_underscores(action) not in method_names_from_class(type(self)):
@@ -89,6 +87,13 @@ class StrictEC2Response(Describes, InstanceActions, NetworkActions, PlacementAct
     def _digest(self) -> str:
         asked = {member: value for member, value in self._get_params().items() if member != "DryRun"}
         return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _unserved(said: str) -> Answer:
+    """moto raises the same for a filter that it lacks and for an action; AWS has all the actions, and few filters."""
+    if "filter" in said.lower():
+        return error_answer("InvalidParameterValue", f"The filter is invalid. {said}")
+    return error_answer("InvalidAction", f"the local AWS does not serve this. {said}")
 
 
 def _check_repetition(world: World, known: Remembered, digest: str) -> None:

@@ -27,6 +27,8 @@ class InstanceActions(EC2BaseResponse):
         for instance in result.result.instances:
             instance.security_groups = [] if interfaces else instance.security_groups
             instance._placement.group_name = group or ""
+            instance._placement.zone = instance.nics[0].subnet.availability_zone
+            instance.disable_api_termination = bool(self._get_param("DisableApiTermination"))
             if not interfaces:
                 instance.nics[0].delete_on_termination = True
             life = Life(instance=instance, backend=backend, group=group, launched_at=time.monotonic())
