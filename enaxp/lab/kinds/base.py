@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
+
+from botocore.exceptions import ClientError
 
 from enaxp.aws import Aws, Blocked, is_gone, is_in_use, is_not_yet_visible, text_of
 from enaxp.lab.things import TAG_KEY, TAG_LAB_ID, Change, Difference, Found, Ids, Lab, Thing, as_tag_list, from_tag_list
@@ -45,8 +47,6 @@ class Ec2Kind(BaseKind):
         return self._describe(aws, Filters=[{"Name": f"tag:{TAG_LAB_ID}", "Values": [lab.lab_id]}])
 
     def look(self, aws: Aws, id: str) -> Found | None:
-        from botocore.exceptions import ClientError
-
         try:
             found = self._describe(aws, **{self.ids_argument: [id]})
         except ClientError as error:
@@ -86,13 +86,16 @@ class Ec2Kind(BaseKind):
         return [{"ResourceType": resource, "Tags": tags} for resource in resources or (self.resource,)]
 
 
-def gone_or_blocked(error: Exception, *, where: str) -> None:
-    """Returns when the error says that the thing is gone already, raises Blocked when it is in use, and the error otherwise."""
-    if is_gone(error):
-        return
-    if is_in_use(error):
-        raise Blocked(where, by=text_of(error)) from error
-    raise error
+def remove(call: Callable[[], object], *, where: str) -> None:
+    """Makes a call that takes something away: what is gone already is done. Raises Blocked while something else uses it."""
+    try:
+        call()
+    except ClientError as error:
+        if is_gone(error):
+            return
+        if is_in_use(error):
+            raise Blocked(where, by=text_of(error)) from error
+        raise
 
 
 def differences(have: Mapping[str, Any], want: Mapping[str, Any], *fields: str) -> list[Difference]:

@@ -13,7 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from enaxp.aws import ALREADY, Aws, code_of
-from enaxp.lab.kinds.base import Ec2Kind, differences, gone_or_blocked
+from enaxp.lab.kinds.base import Ec2Kind, differences, remove
 from enaxp.lab.things import Change, Difference, Found, Ids, Lab, Thing, change
 
 EXPRESS_DEVICE = 1  # device 0 stays plain ENA: it carries SSH
@@ -58,11 +58,8 @@ class PlacementGroup(Ec2Kind):
         return differences(found.facts, thing.want, "strategy")
 
     def delete(self, aws: Aws, found: Found) -> None:
-        try:
-            if found.pending != "deleting":
-                aws.ec2.delete_placement_group(GroupName=found.id)
-        except ClientError as error:
-            gone_or_blocked(error, where=f"deleting {found.key} {found.id}")
+        if found.pending != "deleting":
+            remove(lambda: aws.ec2.delete_placement_group(GroupName=found.id), where=f"deleting {found.key} {found.id}")
 
 
 class KeyPair(Ec2Kind):
@@ -157,10 +154,10 @@ class Eni(Ec2Kind):
             )
 
     def delete(self, aws: Aws, found: Found) -> None:
-        try:
-            aws.ec2.delete_network_interface(NetworkInterfaceId=found.id)
-        except ClientError as error:
-            gone_or_blocked(error, where=f"deleting {found.key} {found.id}")
+        remove(
+            lambda: aws.ec2.delete_network_interface(NetworkInterfaceId=found.id),
+            where=f"deleting {found.key} {found.id}",
+        )
 
 
 class Eip(Ec2Kind):
@@ -200,15 +197,12 @@ class Eip(Ec2Kind):
             )
 
     def delete(self, aws: Aws, found: Found) -> None:
-        try:
-            if found.facts["association"]:
-                aws.ec2.disassociate_address(AssociationId=found.facts["association"])
-        except ClientError as error:
-            gone_or_blocked(error, where=f"disassociating {found.key} {found.id}")
-        try:
-            aws.ec2.release_address(AllocationId=found.id)
-        except ClientError as error:
-            gone_or_blocked(error, where=f"releasing {found.key} {found.id}")
+        if found.facts["association"]:
+            remove(
+                lambda: aws.ec2.disassociate_address(AssociationId=found.facts["association"]),
+                where=f"disassociating {found.key} {found.id}",
+            )
+        remove(lambda: aws.ec2.release_address(AllocationId=found.id), where=f"releasing {found.key} {found.id}")
 
 
 class Instance(Ec2Kind):
@@ -306,11 +300,10 @@ class Instance(Ec2Kind):
                 )
 
     def delete(self, aws: Aws, found: Found) -> None:
-        try:
-            if found.facts["state"] != SHUTTING_DOWN:
-                aws.ec2.terminate_instances(InstanceIds=[found.id])
-        except ClientError as error:
-            gone_or_blocked(error, where=f"terminating {found.key} {found.id}")
+        if found.facts["state"] != SHUTTING_DOWN:
+            remove(
+                lambda: aws.ec2.terminate_instances(InstanceIds=[found.id]), where=f"terminating {found.key} {found.id}"
+            )
 
 
 def set_srd(aws: Aws, *, eni: str, on: bool) -> None:

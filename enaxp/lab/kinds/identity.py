@@ -13,7 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from enaxp.aws import ALREADY, Aws, code_of, is_gone
-from enaxp.lab.kinds.base import BaseKind, gone_or_blocked
+from enaxp.lab.kinds.base import BaseKind, remove
 from enaxp.lab.things import TAG_KEY, TAG_LAB_ID, Change, Found, Ids, Lab, Thing, as_tag_list, change, from_tag_list
 
 # What EC2 hosts may become; the same in every partition but China's, where the service has a name of its own.
@@ -74,12 +74,10 @@ class Role(BaseKind):
                 )
 
     def delete(self, aws: Aws, found: Found) -> None:
-        try:
-            for arn in found.facts["policies"]:
-                aws.iam.detach_role_policy(RoleName=found.id, PolicyArn=arn)
-            aws.iam.delete_role(RoleName=found.id)
-        except ClientError as error:
-            gone_or_blocked(error, where=f"deleting {found.key} {found.id}")
+        where = f"deleting {found.key} {found.id}"
+        for arn in found.facts["policies"]:
+            remove(partial(aws.iam.detach_role_policy, RoleName=found.id, PolicyArn=arn), where=where)
+        remove(lambda: aws.iam.delete_role(RoleName=found.id), where=where)
 
 
 class InstanceProfile(BaseKind):
@@ -121,11 +119,11 @@ class InstanceProfile(BaseKind):
             yield change("role", have=found.facts["role"], want=role, act=lambda aws: _put_role(aws, found, str(role)))
 
     def delete(self, aws: Aws, found: Found) -> None:
-        try:
-            _remove_role(aws, found)
-            aws.iam.delete_instance_profile(InstanceProfileName=found.id)
-        except ClientError as error:
-            gone_or_blocked(error, where=f"deleting {found.key} {found.id}")
+        _remove_role(aws, found)
+        remove(
+            lambda: aws.iam.delete_instance_profile(InstanceProfileName=found.id),
+            where=f"deleting {found.key} {found.id}",
+        )
 
 
 def _attach_policy(aws: Aws, *, role: str, arn: str) -> None:
@@ -143,13 +141,13 @@ def _put_role(aws: Aws, profile: Found, role: str) -> None:
 
 
 def _remove_role(aws: Aws, profile: Found) -> None:
-    if profile.facts["role"] is None:
-        return
-    try:
-        aws.iam.remove_role_from_instance_profile(InstanceProfileName=profile.id, RoleName=profile.facts["role"])
-    except ClientError as error:
-        if not is_gone(error):
-            raise
+    role = profile.facts["role"]
+    if role is not None:
+        where = f"taking {role} out of {profile.key} {profile.id}"
+        remove(
+            lambda: aws.iam.remove_role_from_instance_profile(InstanceProfileName=profile.id, RoleName=role),
+            where=where,
+        )
 
 
 def _found(kind: str, id: str, tags: list[dict[str, str]] | None, **facts: Any) -> Found:

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from enaxp.aws import ALREADY, Aws, code_of
-from enaxp.lab.kinds.base import Ec2Kind, differences, gone_or_blocked
+from enaxp.lab.kinds.base import Ec2Kind, differences, remove
 from enaxp.lab.things import Change, Difference, Found, Ids, Lab, Thing, change
 
 ANYWHERE = "0.0.0.0/0"
@@ -65,10 +65,7 @@ class Vpc(Ec2Kind):
             )
 
     def delete(self, aws: Aws, found: Found) -> None:
-        try:
-            aws.ec2.delete_vpc(VpcId=found.id)
-        except ClientError as error:
-            gone_or_blocked(error, where=f"deleting {found.key} {found.id}")
+        remove(lambda: aws.ec2.delete_vpc(VpcId=found.id), where=f"deleting {found.key} {found.id}")
 
 
 class Subnet(Ec2Kind):
@@ -104,10 +101,7 @@ class Subnet(Ec2Kind):
         return differences(found.facts, thing.want, "cidr", "zone")
 
     def delete(self, aws: Aws, found: Found) -> None:
-        try:
-            aws.ec2.delete_subnet(SubnetId=found.id)
-        except ClientError as error:
-            gone_or_blocked(error, where=f"deleting {found.key} {found.id}")
+        remove(lambda: aws.ec2.delete_subnet(SubnetId=found.id), where=f"deleting {found.key} {found.id}")
 
 
 class Igw(Ec2Kind):
@@ -152,15 +146,15 @@ class Igw(Ec2Kind):
             )
 
     def delete(self, aws: Aws, found: Found) -> None:
-        try:
-            if found.facts["attached"]:
-                aws.ec2.detach_internet_gateway(InternetGatewayId=found.id, VpcId=found.facts["attached"])
-        except ClientError as error:
-            gone_or_blocked(error, where=f"detaching {found.key} {found.id}")
-        try:
-            aws.ec2.delete_internet_gateway(InternetGatewayId=found.id)
-        except ClientError as error:
-            gone_or_blocked(error, where=f"deleting {found.key} {found.id}")
+        if found.facts["attached"]:
+            remove(
+                lambda: aws.ec2.detach_internet_gateway(InternetGatewayId=found.id, VpcId=found.facts["attached"]),
+                where=f"detaching {found.key} {found.id}",
+            )
+        remove(
+            lambda: aws.ec2.delete_internet_gateway(InternetGatewayId=found.id),
+            where=f"deleting {found.key} {found.id}",
+        )
 
 
 class RouteTable(Ec2Kind):
@@ -222,14 +216,9 @@ class RouteTable(Ec2Kind):
 
     def delete(self, aws: Aws, found: Found) -> None:
         for association in found.facts["associations"]:
-            try:
-                aws.ec2.disassociate_route_table(AssociationId=association)
-            except ClientError as error:
-                gone_or_blocked(error, where=f"disassociating {found.key} {found.id}")
-        try:
-            aws.ec2.delete_route_table(RouteTableId=found.id)
-        except ClientError as error:
-            gone_or_blocked(error, where=f"deleting {found.key} {found.id}")
+            where = f"disassociating {found.key} {found.id}"
+            remove(partial(aws.ec2.disassociate_route_table, AssociationId=association), where=where)
+        remove(lambda: aws.ec2.delete_route_table(RouteTableId=found.id), where=f"deleting {found.key} {found.id}")
 
 
 class SecurityGroup(Ec2Kind):
@@ -322,10 +311,7 @@ class SecurityGroup(Ec2Kind):
             )
 
     def delete(self, aws: Aws, found: Found) -> None:
-        try:
-            aws.ec2.delete_security_group(GroupId=found.id)
-        except ClientError as error:
-            gone_or_blocked(error, where=f"deleting {found.key} {found.id}")
+        remove(lambda: aws.ec2.delete_security_group(GroupId=found.id), where=f"deleting {found.key} {found.id}")
 
     @staticmethod
     def _ssh(cidr: str, description: str) -> dict[str, Any]:
