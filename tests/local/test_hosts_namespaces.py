@@ -21,7 +21,10 @@ from enaxp.errors import HostError
 from enaxp.hosts.nic import counters_command, probe_command, read_counters, read_probe
 from enaxp.hosts.sockperf import client_command, parse, server_command
 
-pytestmark = pytest.mark.skipif(bool(why_not("namespaces")), reason=why_not("namespaces"))
+pytestmark = [
+    pytest.mark.namespaces,  # twins in test_hosts_processes.py
+    pytest.mark.skipif(bool(why_not("processes")), reason=why_not("processes")),
+]
 
 
 @pytest.fixture(scope="module")
