@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 
@@ -26,3 +27,24 @@ def install() -> Any:
     moto.ssm.urls.url_paths["{0}/$"] = StrictSsmResponse.dispatch
     moto.servicequotas.urls.url_paths["{0}/$"] = StrictServiceQuotasResponse.dispatch
     return DomainDispatcherApplication(create_backend_app)
+
+
+@cache
+def read_models_once() -> None:
+    """Makes botocore keep its models, some of which are tens of megabytes.
+
+    moto makes a session for each part of it, and each session would read them anew: more than half of the time until the first
+    answer. To be called before moto is imported.
+    """
+    from botocore.loaders import JSONFileLoader
+
+    loader, read = JSONFileLoader(), JSONFileLoader.load_file
+
+    @cache
+    def kept(path: str) -> Any:
+        return read(loader, path)
+
+    def load_file(_loader: Any, path: str) -> Any:
+        return kept(path)
+
+    JSONFileLoader.load_file = load_file

@@ -76,6 +76,10 @@ class StrictServer:
     def set_faults(self, plan: FaultPlan) -> None:
         self._gate.faults = plan
 
+    def set_timing(self, timing: Timing) -> None:
+        """For what begins from now on, and for what is on its way."""
+        self._world.timing = timing
+
     def set_latency(self, seconds: float) -> None:
         self._gate.latency_s = seconds
 
@@ -116,7 +120,9 @@ def serve(
     """
     from werkzeug.serving import make_server
 
-    from enaxp.local.strict.install import install
+    from enaxp.local.strict.install import install, read_models_once
+
+    read_models_once()  # before anything imports moto
     from enaxp.local.strict.world import World, is_served, set_current
 
     if is_served():
