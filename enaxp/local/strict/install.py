@@ -21,7 +21,7 @@ def install() -> Any:
     from enaxp.local.strict.ssm import StrictSsmResponse
 
     EC2_RESOURCE_TO_PREFIX["placement-group"] = "pg"
-    EC2_PREFIX_TO_RESOURCE["pg"] = "placement-group"
+    EC2_PREFIX_TO_RESOURCE.update({"pg": "placement-group", "eipalloc": "elastic-ip"})
     moto.ec2.urls.url_paths["{0}/"] = StrictEC2Response.dispatch
     moto.iam.urls.url_paths["{0}/$"] = StrictIamResponse.dispatch
     moto.ssm.urls.url_paths["{0}/$"] = StrictSsmResponse.dispatch
