@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import boto3
@@ -57,9 +58,13 @@ def tags(resource: str) -> list[dict[str, Any]]:
 
 def clients(server: StrictServer, *, region: str = REGION, attempts: int = 1) -> Callable[[str], Any]:
     """Makes clients that never repeat a call, unless told to."""
-    session = boto3.Session(aws_access_key_id="key", aws_secret_access_key="secret", region_name=region)
     config = Config(retries={"mode": "standard", "total_max_attempts": attempts}, max_pool_connections=32)
-    return lambda service: session.client(service, endpoint_url=server.endpoint_url, config=config)
+    return lambda service: _session(region).client(service, endpoint_url=server.endpoint_url, config=config)
+
+
+@cache
+def _session(region: str) -> Any:
+    return boto3.Session(aws_access_key_id="key", aws_secret_access_key="secret", region_name=region)
 
 
 @dataclass
