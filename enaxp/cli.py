@@ -163,9 +163,33 @@ def bench(
     message_size: Annotated[
         int | None, typer.Option("--message-size", "-m", envvar="ENAXP_MESSAGE_SIZE", help="Bytes.")
     ] = None,
+    crossover: Annotated[
+        bool, typer.Option("--crossover", help="Swap half way which interfaces have ENA Express.")
+    ] = False,
+    control: Annotated[
+        bool, typer.Option("--control", help="Also ENA against ENA: how much differs by chance alone.")
+    ] = False,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", help="Go on until the intervals are this narrow, e.g. 1%.", metavar="PERCENT"),
+    ] = None,
+    max_iterations: Annotated[
+        int | None,
+        typer.Option("--max-iterations", min=1, help="The limit of --until.  [default: five times --iterations]"),
+    ] = None,
+    keep_full_log: Annotated[
+        bool, typer.Option("--keep-full-log", help="Bring every single observation, gzipped.")
+    ] = False,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume", help="Go on with a run, by its own plan; its folder or how its name begins.", metavar="RUN"
+        ),
+    ] = None,
 ) -> None:
     """Measure both interfaces, and say what the difference is."""
-    from enaxp.commands import run_bench
+    from enaxp.commands import BenchWish, run_bench
+    from enaxp.config import parse_percent
     from enaxp.session import open_session
 
     overrides = {
@@ -177,7 +201,17 @@ def bench(
         "bench.seed": seed,
     }
     with open_session(options, overrides=overrides) as session:
-        result, summary, folder = run_bench(session, message_size=message_size, argv=sys.argv[1:])
+        wish = BenchWish(
+            argv=sys.argv[1:],
+            message_size=message_size,
+            crossover=crossover,
+            control=control,
+            until_pct=None if until is None else parse_percent(until, option="--until"),
+            max_iterations=max_iterations,
+            keep_full_log=keep_full_log,
+            resume=resume,
+        )
+        result, summary, folder = run_bench(session, wish)
         if options.as_json:
             session.console.document(result)
         session.console.result(f"{summary}\nrun folder: {folder}")

@@ -10,20 +10,25 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enaxp.config import Role
-from enaxp.errors import LabError, NoValidResultError, UsageError
+from enaxp.errors import HostError, LabError, NoValidResultError, UsageError
 from enaxp.lab.lifecycle import Picture, down, existing_state, look, up
 from enaxp.lab.status import nothing_there, status_of
 from enaxp.lab.things import LAYERS, Layer
 from enaxp.session import Session
 
+if TYPE_CHECKING:
+    from enaxp.bench.schedule import Plan
+
 BENCH_LOCK = "bench.lock"
+SRD_CHANGE_S = 60.0
 
 
 def bring_up(session: Session, *, layers: Sequence[Layer], sure: bool, wait: bool) -> dict[str, Any]:
@@ -64,47 +69,82 @@ def current_status(session: Session) -> dict[str, Any]:
     return status_of(_look(session, LAYERS), config=session.config, endpoint_url=session.endpoint_url)
 
 
-def run_bench(session: Session, *, message_size: int | None, argv: list[str]) -> tuple[dict[str, Any], str, Path]:
-    """The result, the summary and the folder of a new run. Raises NoValidResultError when no scenario gave one."""
-    from enaxp.bench.bench import carry_out, connected, result_of
+@dataclass(frozen=True, kw_only=True)
+class BenchWish:
+    """What is asked of a bench besides its config. `resume` names a run that is to go on; its own plan is kept then."""
+
+    argv: list[str]
+    message_size: int | None = None
+    crossover: bool = False
+    control: bool = False
+    until_pct: float | None = None
+    max_iterations: int | None = None
+    keep_full_log: bool = False
+    resume: str | None = None
+
+
+def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, Path]:
+    """The result, the summary and the folder of a run. Raises NoValidResultError when no scenario gave one."""
+    from enaxp.bench.bench import carry_out, connected, go_on, result_of
     from enaxp.bench.records import RunFolder
     from enaxp.bench.result import has_valid_result
-    from enaxp.bench.schedule import schedule, seconds
-    from enaxp.errors import Interrupted
+    from enaxp.bench.runner import Ways
+    from enaxp.errors import BenchError, Interrupted
     from enaxp.report.files import write_report_files
 
-    plan = _bench_plan(session, message_size)
+    results, lab = session.options.results_dir, session.config.lab
+    folder = RunFolder.find(results, lab=lab, run=wish.resume) if wish.resume else None
+    plan = folder.read_manifest().plan if folder else _bench_plan(session, wish)
     with session.file.lock("bench", name=BENCH_LOCK):
         status = current_status(session)
         hosts = session.hosts(status)
-        _require_express(status)
+        if not (folder and plan.crossover):  # killed while crossed, it is put right by the run itself
+            _require_express(status)
         with connected(hosts) as pair:
-            folder = RunFolder.create(session.options.results_dir, lab=session.config.lab, now=datetime.now(UTC))
-            trials = len(schedule(plan))
-            ends = datetime.now() + timedelta(seconds=seconds(plan))
-            session.console.say(
-                f"{trials} trials of {plan.duration_s:g} s, discarded ones included: about {seconds(plan) / 60:.1f} min, "
-                f"until {ends:%H:%M:%S}; order {plan.order}, seed {plan.seed}"
+            done = (
+                len({(r.scenario, r.iteration, r.repeat, r.control, r.arm) for r in folder.records()}) if folder else 0
             )
-            interrupted = None
+            _announce(session, plan, status, done=done)
+            ways = Ways(
+                watch=session.console.bench_progress, keep_log=wish.keep_full_log, assign=_srd_changer(session, status)
+            )
+            cut_short = None
             try:
-                carry_out(
-                    plan,
-                    pair=pair,
-                    folder=folder,
-                    lab=session.config.lab,
-                    target=session.target.name,
-                    isolation=status["isolation"],
-                    argv=argv,
-                    watch=session.console.bench_progress,
-                )
-            except Interrupted as error:
-                interrupted = error
-    result = result_of(folder)
-    summary = write_report_files(folder, result)
-    if interrupted is not None:
+                if folder:
+                    go_on(folder, pair=pair, ways=ways)
+                else:
+                    folder = RunFolder.create(results, lab=lab, now=datetime.now(UTC))
+                    target, isolation = session.target.name, status["isolation"]
+                    carry_out(
+                        plan,
+                        pair=pair,
+                        folder=folder,
+                        lab=lab,
+                        target=target,
+                        isolation=isolation,
+                        argv=wish.argv,
+                        ways=ways,
+                    )
+            except (Interrupted, BenchError, HostError) as error:
+                if folder is None or not folder.records():
+                    raise
+                cut_short = error
+    try:
+        result = result_of(folder)
+        summary = write_report_files(folder, result)
+    except OSError as error:
+        if cut_short is not None:
+            raise cut_short from error
+        raise BenchError(
+            f"writing the result into {folder.path}",
+            said=str(error),
+            todo=f"make room, then `enaxp bench --resume {folder.run_id}`: no trial is run again",
+        ) from error
+    if cut_short is not None:
         session.console.say(summary)
-        raise interrupted
+        if isinstance(cut_short, HostError):
+            cut_short.todo += f"; then `enaxp bench --resume {folder.run_id}` goes on"
+        raise cut_short
     if not has_valid_result(result):
         session.console.say(summary)
         raise NoValidResultError(
@@ -186,10 +226,11 @@ def _look(session: Session, layers: Sequence[Layer]) -> Picture:
     return look(session.config, aws=session.aws, file=session.file, target=session.target, layers=layers)
 
 
-def _bench_plan(session: Session, message_size: int | None) -> Any:
-    """The plan of the config, with a seed: a new one unless one was given."""
+def _bench_plan(session: Session, wish: BenchWish) -> Plan:
+    """The plan of the config and the wish, with a seed: a new one unless one was given. Raises UsageError when they contradict."""
     from enaxp.bench.schedule import Background, Plan, Scenario
 
+    _refuse_contradictions(session, wish)
     bench, scenarios = session.config.bench, []
     for name in bench.scenarios:
         asked = session.config.scenarios[name]
@@ -210,8 +251,8 @@ def _bench_plan(session: Session, message_size: int | None) -> Any:
                 background=background,
             )
         )
-    if message_size is not None:
-        scenarios = [replace(scenario, message_size=message_size) for scenario in scenarios]
+    if wish.message_size is not None:
+        scenarios = [replace(scenario, message_size=wish.message_size) for scenario in scenarios]
     return Plan(
         iterations=bench.iterations,
         repeats=bench.repeats,
@@ -220,7 +261,76 @@ def _bench_plan(session: Session, message_size: int | None) -> Any:
         seed=bench.seed if bench.seed is not None else secrets.randbits(32),
         margin_pct=bench.margin_pct,
         scenarios=tuple(scenarios),
+        crossover=wish.crossover,
+        control=wish.control,
+        until_pct=wish.until_pct,
+        max_iterations=(wish.max_iterations or 5 * bench.iterations) if wish.until_pct is not None else None,
     )
+
+
+def _refuse_contradictions(session: Session, wish: BenchWish) -> None:
+    bench = session.config.bench
+    if wish.crossover and bench.iterations < 2:
+        raise UsageError("a crossover needs two iterations at least", todo="give --iterations 2 or more")
+    if wish.crossover and wish.until_pct is not None:
+        raise UsageError("--crossover and --until do not go together", said="half of an unknown number is unknown")
+    if wish.control and bench.order == "parallel":
+        raise UsageError(
+            "--control and --order parallel do not go together", said="both arms would share one interface"
+        )
+    if wish.max_iterations is not None and wish.until_pct is None:
+        raise UsageError("--max-iterations is the limit of --until", todo="give --until, or --iterations alone")
+
+
+def _announce(session: Session, plan: Plan, status: dict[str, Any], *, done: int) -> None:
+    """Says how long it takes, what it costs, and when the lab would end before it."""
+    from enaxp.bench.schedule import schedule, seconds
+
+    say, trials = session.console.say, len(schedule(replace(plan, until_pct=None)))
+    takes_s = seconds(plan) * max(0, trials - done) / trials
+    ends = datetime.now(UTC) + timedelta(seconds=takes_s)
+    already = f", {done} of them done" if done else ""
+    hourly = status["usd_per_hour"]
+    cost = f", about {hourly * takes_s / 3600:.2f} USD" if hourly else ""
+    say(
+        f"{trials} trials of {plan.duration_s:g} s, discarded ones included{already}: about {takes_s / 60:.1f} min, "
+        f"until {ends.astimezone():%H:%M:%S}{cost}; order {plan.order}, seed {plan.seed}"
+    )
+    if plan.until_pct is not None:
+        say(
+            f"it goes on until the intervals are within ±{plan.until_pct:g}%, or {plan.most_iterations} iterations are done"
+        )
+    if status["expires_at"] and datetime.fromisoformat(status["expires_at"]) < ends:
+        say(
+            f"warning: the lab ends at {status['expires_at']}, before this bench does; `enaxp extend` gives it more time"
+        )
+
+
+def _srd_changer(session: Session, status: dict[str, Any]) -> Callable[[bool], None]:
+    """What gives ENA Express to the one pair of interfaces and takes it from the other, and comes back when AWS reads so."""
+    from enaxp.lab.kinds.compute import set_srd, srd_of
+
+    interfaces = {
+        host[arm]["eni"]: arm == "ena_express" for host in status["hosts"].values() for arm in ("ena", "ena_express")
+    }
+
+    def change_over(crossed: bool) -> None:
+        wanted = {eni: on != crossed for eni, on in interfaces.items()}
+        for eni, on in sorted(wanted.items(), key=lambda item: item[1]):  # off first: never both
+            set_srd(session.aws, eni=eni, on=on)
+        deadline = time.monotonic() + SRD_CHANGE_S
+        while True:
+            answer = session.aws.ec2.describe_network_interfaces(NetworkInterfaceIds=list(wanted))
+            have = {i["NetworkInterfaceId"]: srd_of(i["Attachment"]) for i in answer["NetworkInterfaces"]}
+            if all(have[eni] == {"srd": on, "srd_udp": on} for eni, on in wanted.items()):
+                return
+            if time.monotonic() >= deadline:
+                raise LabError(
+                    "ENA Express was changed over, but AWS does not read so", said=str(have), todo="run `enaxp up`"
+                )
+            time.sleep(session.aws.poll_s)
+
+    return change_over
 
 
 def _require_express(status: dict[str, Any]) -> None:

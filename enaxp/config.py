@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from enaxp.data import data_path
-from enaxp.errors import ConfigError
+from enaxp.errors import ConfigError, UsageError
 
 LAB_NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
@@ -160,6 +160,13 @@ def parse_duration(value: object) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{value!r} is not a duration")
     return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
+
+
+def parse_percent(text: str, *, option: str) -> float:
+    """The per cent in `1%`, `0.5%` or a plain number. Raises UsageError, naming the option, for anything else or beyond 0 to 100."""
+    if not re.fullmatch(r"\d{1,3}(\.\d{1,6})?\s*%?", text.strip()) or not 0 < float(text.strip().rstrip("%")) <= 100:
+        raise UsageError(f"{option} {text!r} is not a percentage", todo="give something like 1% or 0.5%")
+    return float(text.strip().rstrip("%"))
 
 
 def write_default_config(path: Path, *, replace: bool) -> Path:

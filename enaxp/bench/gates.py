@@ -62,8 +62,16 @@ def judge(
     srd: SrdDelta | None,
     interfaces: Interfaces | None,
     allowances: Mapping[str, Mapping[str, int]] | None,
+    received: int | None = None,
+    trouble: str | None = None,
 ) -> GateReport:
-    """Every gate of one trial. `logged` is the number of observations in its histogram; absent counters are None, which is unknown."""
+    """Every gate of one trial. Absent counters are None, which is unknown.
+
+    `logged` is the number of observations in its histogram, `received` the number of messages the servers of its bulk flows counted,
+    `trouble` what is known to have gone wrong around sockperf.
+    """
+    if trouble is not None:
+        return GateReport((Gate("host", False, trouble),))
     if not sockperf.ok:  # the other gates compare with figures that such a run does not have
         return GateReport((Gate("sockperf", False, sockperf.reason or "sockperf failed"),))
     return GateReport(
@@ -71,6 +79,7 @@ def judge(
             Gate("sockperf", True),
             log_gate(scenario, sockperf, logged),
             rate_gate(scenario, sockperf),
+            bulk_gate(scenario, sockperf, received),
             interface_gate(scenario, arm, sockperf, interfaces),
             srd_gate(arm, srd, sent=sockperf.sent, protocol=scenario.protocol),
             allowance_gate(scenario, allowances),
@@ -84,7 +93,7 @@ def log_gate(scenario: Scenario, sockperf: SockperfOutput, logged: int | None) -
         return Gate("log", True)
     if logged is None:
         return Gate("log", False, "the full log could not be read")
-    if scenario.flows == 1 and logged != sockperf.observations:
+    if logged != sockperf.observations:
         return Gate("log", False, f"the full log holds {logged} of {sockperf.observations} observations")
     return Gate("log", True)
 
@@ -96,9 +105,23 @@ def rate_gate(scenario: Scenario, sockperf: SockperfOutput) -> Gate:
         return Gate("rate", True)
     if not window or sockperf.sent is None:
         return Gate("rate", None, "the rate reached is unknown")
-    reached = sockperf.sent / window
-    words = f"{reached:.0f} of {scenario.rate} messages a second were reached"
-    return Gate("rate", reached >= RATE_SHARE_NEEDED * scenario.rate, words)
+    reached, wanted = sockperf.sent / window, scenario.rate * scenario.flows
+    words = f"{reached:.0f} of {wanted} messages a second were reached"
+    return Gate("rate", reached >= RATE_SHARE_NEEDED * wanted, words)
+
+
+def bulk_gate(scenario: Scenario, sockperf: SockperfOutput, received: int | None) -> Gate:
+    """Whether the bulk flows ran: those that are measured, or those beside the probe. sockperf reports full bandwidth to nobody, too."""
+    if scenario.mode != "throughput" and scenario.background is None:
+        return Gate("bulk", True)
+    if received is None:
+        return Gate("bulk", None, "what the servers of the bulk flows received is unknown")
+    if scenario.mode != "throughput":
+        return Gate("bulk", received > 0, "the bulk flows beside the probe did not run: nothing of them arrived")
+    needed = ARRIVED_SHARE_NEEDED * (sockperf.sent or 0)
+    return Gate(
+        "bulk", received > 0 and received >= needed, f"{received} of {sockperf.sent} messages arrived at the server"
+    )
 
 
 def interface_gate(scenario: Scenario, arm: Arm, sockperf: SockperfOutput, interfaces: Interfaces | None) -> Gate:
@@ -150,22 +173,14 @@ def allowance_gate(scenario: Scenario, allowances: Mapping[str, Mapping[str, int
     return Gate("allowances", not scenario.is_idle, f"moved: {', '.join(moved)}")
 
 
-def delivered_gbps(
-    *, scenario: Scenario, arm: Arm, sockperf: SockperfOutput, interfaces: Interfaces | None
-) -> float | None:
-    """What arrived at the server in 10⁹ bit/s of messages; None where that is unknown.
+def delivered_gbps(*, scenario: Scenario, sockperf: SockperfOutput, received: int | None) -> float | None:
+    """What the servers received in 10⁹ bit/s of messages; None where that is unknown.
 
-    sockperf measures at the sender only, and prints full bandwidth for UDP that nobody receives. TCP delivers what it accepts; UDP is
-    scaled by the share of the client's packets that reached the server's interface.
+    sockperf measures at the sender only, and prints full bandwidth for UDP that nobody receives: so the servers' own count is taken.
     """
-    if scenario.mode != "throughput" or not sockperf.ok or sockperf.bandwidth_mbps is None:
+    if scenario.mode != "throughput" or not sockperf.ok or received is None or not sockperf.total_runtime_s:
         return None
-    if scenario.protocol == "tcp":
-        return sockperf.bandwidth_mbps / 1000
-    client, server = _own(interfaces, "client", arm), _own(interfaces, "server", arm)
-    if client is None or server is None or not client.tx_packets:
-        return None
-    return sockperf.bandwidth_mbps / 1000 * min(1.0, server.rx_packets / client.tx_packets)
+    return received * scenario.message_size * 8 / sockperf.total_runtime_s / 1e9
 
 
 def _own(interfaces: Interfaces | None, role: str, arm: Arm) -> InterfaceDelta | None:

@@ -66,7 +66,8 @@ class TrialRecord:
     """One line of `trials.jsonl`: one trial as it was attempted, valid or not.
 
     srd, interfaces and allowances are None where the counters are absent, which means unknown. interfaces holds, per role and arm,
-    what each interface carried; allowances, per role, how far each `*_allowance_exceeded` counter moved.
+    what each interface carried; allowances, per role, how far each `*_allowance_exceeded` counter moved. server_received is the
+    number of messages that the servers of a throughput trial counted; background_gbps what arrived of the bulk flows beside a probe.
     """
 
     number: int
@@ -89,7 +90,13 @@ class TrialRecord:
     allowances: Mapping[str, Mapping[str, int]] | None = None
     seconds: tuple[Second, ...] = ()
     histogram_file: str | None = None  # relative to the run folder
+    planned_histogram_file: str | None = None  # latencies from the planned send time
     raw_file: str | None = None
+    log_files: tuple[str, ...] = ()
+    server_received: int | None = None
+    background_gbps: float | None = None
+    control: bool = False
+    crossed: bool = False
     pair: int = 1  # of hosts
     schema: int = SCHEMA
 
@@ -116,6 +123,7 @@ class TrialRecord:
                     "srd": _srd_from_json(fields.get("srd")),
                     "interfaces": _interfaces_from_json(fields.get("interfaces")),
                     "seconds": tuple(Second(**second) for second in fields.get("seconds", ())),
+                    "log_files": tuple(fields.get("log_files", ())),
                 }
             )
         except (KeyError, TypeError) as error:
@@ -154,6 +162,7 @@ class Manifest:
     versions: Mapping[str, str | None]
     started_at: str
     ended_at: str | None = None
+    resumed_at: tuple[str, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
@@ -172,6 +181,7 @@ class Manifest:
                     "plan": Plan.from_json(fields["plan"]),
                     "connections": {arm: Connection(**fields["connections"][arm]) for arm in ARMS},
                     "argv": tuple(fields["argv"]),
+                    "resumed_at": tuple(fields.get("resumed_at", ())),
                 }
             )
         except (KeyError, TypeError) as error:
@@ -180,7 +190,8 @@ class Manifest:
 
 def trial_name(trial: Trial, *, attempt: int) -> str:
     """The stem of a trial's files, unique in its run."""
-    return f"{trial.number:04d}-{trial.scenario.name}-i{trial.iteration}-r{trial.repeat}-{trial.arm}-a{attempt}"
+    arm = f"control-{trial.position}" if trial.control else trial.arm
+    return f"{trial.number:04d}-{trial.scenario.name}-i{trial.iteration}-r{trial.repeat}-{arm}-a{attempt}"
 
 
 class RunFolder:
@@ -217,6 +228,19 @@ class RunFolder:
             raise BenchError(f"{path} is not a run: it has no manifest.json", todo="`enaxp runs` lists the runs")
         return cls(path)
 
+    @classmethod
+    def find(cls, results_dir: Path, *, lab: str, run: str) -> RunFolder:
+        """The run at the path `run`, or the lab's one run whose name begins with it. Raises BenchError when there is none, or several."""
+        if (Path(run) / "manifest.json").is_file():
+            return cls(Path(run))
+        above = results_dir / lab
+        names = sorted(path.name for path in above.iterdir() if path.is_dir()) if above.is_dir() else []
+        found = [name for name in names if name.startswith(run)] if run else []
+        if len(found) != 1:
+            said = f"several begin so: {', '.join(found)}" if found else f"there are: {', '.join(names[-5:]) or 'none'}"
+            raise BenchError(f"no single run {run!r} of lab {lab} in {results_dir}", said=said)
+        return cls.open(above / found[0])
+
     def append(self, record: TrialRecord) -> None:
         """Write one trial's line and put it on the disk before coming back."""
         line = json.dumps(record.to_json(), allow_nan=False) + "\n"
@@ -245,13 +269,27 @@ class RunFolder:
         _replace(self.path / relative, histogram.to_bytes())
         return relative
 
+    def write_log(self, name: str, content: bytes) -> str:
+        """Keep a trial's full log, gzipped as it came; gives back the file's path in the folder."""
+        relative = f"logs/{name}.log.gz"
+        (self.path / "logs").mkdir(exist_ok=True)
+        _replace(self.path / relative, content)
+        return relative
+
     def read_histogram(self, record: TrialRecord) -> Histogram | None:
         """A trial's histogram, or None when it has none. Raises BenchError when the file is missing or nonsense."""
+        return self._read_histogram(record.histogram_file)
+
+    def read_planned_histogram(self, record: TrialRecord) -> Histogram | None:
+        """As read_histogram, with latencies from the planned send time."""
+        return self._read_histogram(record.planned_histogram_file)
+
+    def _read_histogram(self, relative: str | None) -> Histogram | None:
         from enaxp.bench.histogram import Histogram
 
-        if record.histogram_file is None:
+        if relative is None:
             return None
-        path = self.path / record.histogram_file
+        path = self.path / relative
         try:
             return Histogram.from_bytes(path.read_bytes())
         except (OSError, ValueError) as error:

@@ -45,9 +45,17 @@ class CountedTrial:
 
 
 def build_result(
-    manifest: Manifest, records: Sequence[TrialRecord], *, read_histogram: ReadHistogram
+    manifest: Manifest,
+    records: Sequence[TrialRecord],
+    *,
+    read_histogram: ReadHistogram,
+    read_planned: ReadHistogram | None = None,
 ) -> dict[str, Any]:
-    """The content of `result.json`. Raises what `read_histogram` raises for a trial that counts."""
+    """The content of `result.json`. Raises what `read_histogram` raises for a trial that counts.
+
+    `read_planned` reads a trial's latencies from the planned send time. Scenarios with those, and runs with a control or a crossover,
+    have keys that others do not have.
+    """
     return {
         "schema": SCHEMA,
         "run_id": manifest.run_id,
@@ -56,7 +64,7 @@ def build_result(
         "isolation": manifest.isolation,
         "plan": _plan(manifest.plan),
         "scenarios": {
-            scenario.name: _scenario(manifest, scenario, records, read_histogram)
+            scenario.name: _scenario(manifest, scenario, records, read_histogram, read_planned)
             for scenario in manifest.plan.scenarios
         },
     }
@@ -65,6 +73,17 @@ def build_result(
 def has_valid_result(result: Mapping[str, Any]) -> bool:
     """Whether any scenario of a result came to a verdict that is not invalid."""
     return any(scenario["verdict"]["code"] != "invalid" for scenario in result["scenarios"].values())
+
+
+def is_narrow(result: Mapping[str, Any], *, to_pct: float) -> bool:
+    """Whether the intervals of all primaries of all scenarios reach no further than that many per cent to either side."""
+    primaries = [
+        effect
+        for scenario in result["scenarios"].values()
+        for effect in scenario["effects"].values()
+        if effect["primary"]
+    ]
+    return all(e["low_pct"] is not None and e["high_pct"] - e["low_pct"] <= 2 * to_pct for e in primaries)
 
 
 def counted(records: Iterable[TrialRecord]) -> list[TrialRecord]:
@@ -81,22 +100,33 @@ def counted(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     return [both[arm] for both in chosen.values() for arm in ARMS]
 
 
+_ONLY_WHEN_USED = ("crossover", "control", "until_pct", "max_iterations")
+
+
 def _plan(plan: Plan) -> dict[str, Any]:
-    return plan.to_json() | {"scenarios": [scenario.name for scenario in plan.scenarios]}
+    fields = plan.to_json() | {"scenarios": [scenario.name for scenario in plan.scenarios]}
+    return {name: value for name, value in fields.items() if name not in _ONLY_WHEN_USED or value}
 
 
 def _scenario(
-    manifest: Manifest, scenario: Scenario, records: Sequence[TrialRecord], read_histogram: ReadHistogram
+    manifest: Manifest,
+    scenario: Scenario,
+    records: Sequence[TrialRecord],
+    read_histogram: ReadHistogram,
+    read_planned: ReadHistogram | None,
 ) -> dict[str, Any]:
-    attempted = [record for record in records if record.scenario == scenario.name and not record.discarded]
+    own = [record for record in records if record.scenario == scenario.name and not record.discarded]
+    attempted = [record for record in own if not record.control]
     trials = [CountedTrial(record, read_histogram(record)) for record in counted(attempted)]
-    by_arm: ByArm = {arm: [trial for trial in trials if trial.record.arm == arm] for arm in ARMS}
+    by_arm = _by_arm(trials)
+    control = _control(scenario, [record for record in own if record.control], read_histogram, manifest.plan)
+    noise: Mapping[Metric, float] = control["noise_pct"] if control else {}
     arms = {
         arm: _arm(by_arm[arm], attempted=sum(record.arm == arm for record in attempted), scenario=scenario)
         for arm in ARMS
     }
     treatment = _treatment([trial.record for trial in trials] or attempted, scenario)
-    effects = _effects(scenario, by_arm, arms, margin_pct=manifest.plan.margin_pct)
+    effects = _effects(scenario, by_arm, arms, margin_pct=manifest.plan.margin_pct, noise_pct=noise)
     judged = verdict(
         {metric: effect for metric, effect in effects.items() if effect.primary},
         treatment=treatment,
@@ -108,13 +138,52 @@ def _scenario(
         "effects": {metric: effect.to_json() for metric, effect in _as_judged(effects, judged).items()},
         "treatment": asdict(treatment),
         "verdict": asdict(judged),
+        **({"control": control} if control else {}),
+        **_from_planned(scenario, trials, read_planned),
     }
+
+
+def _by_arm(trials: Sequence[CountedTrial]) -> ByArm:
+    return {arm: [trial for trial in trials if trial.record.arm == arm] for arm in ARMS}
+
+
+def _control(
+    scenario: Scenario, attempted: Sequence[TrialRecord], read_histogram: ReadHistogram, plan: Plan
+) -> dict[str, Any] | None:
+    """What ENA against ENA differed by: the farthest end of each interval is the noise, below which no effect is to be believed."""
+    trials = [CountedTrial(record, read_histogram(record)) for record in counted(attempted)]
+    if not trials:
+        return None
+    effects = _effects(scenario, _by_arm(trials), None, margin_pct=plan.margin_pct, noise_pct={})
+    return {
+        "trials": len(attempted),
+        "valid_trials": len(trials),
+        "effects": {metric: effect.to_json() for metric, effect in effects.items()},
+        "noise_pct": {
+            metric: max(abs(effect.low_pct), abs(effect.high_pct))
+            for metric, effect in effects.items()
+            if effect.low_pct is not None and effect.high_pct is not None
+        },
+    }
+
+
+def _from_planned(
+    scenario: Scenario, trials: Sequence[CountedTrial], read_planned: ReadHistogram | None
+) -> dict[str, Any]:
+    """Latencies from the planned send time per arm, for a scenario that has one; nothing for others."""
+    if not scenario.is_paced or read_planned is None:
+        return {}
+    planned = _by_arm([CountedTrial(trial.record, read_planned(trial.record)) for trial in trials])
+    return {"from_planned": {arm: _latencies(_merge(planned[arm])[0]) for arm in ARMS}}
 
 
 def _arm(trials: Sequence[CountedTrial], *, attempted: int, scenario: Scenario) -> dict[str, Any]:
     """The figures of one arm over all its counted trials."""
     outputs = [trial.record.sockperf for trial in trials if trial.record.sockperf is not None]
     merged, observations = _merge(trials)
+    sent = _sum(output.sent for output in outputs)
+    if scenario.mode == "throughput":
+        return _rate_arm(trials, attempted=attempted, sent=sent)
     dropped = _sum(output.dropped for output in outputs)
     out_of_order = _sum(output.out_of_order for output in outputs)
     wanted = None if None in (dropped, observations) else (dropped or 0) + (observations or 0) + (out_of_order or 0)
@@ -122,21 +191,59 @@ def _arm(trials: Sequence[CountedTrial], *, attempted: int, scenario: Scenario) 
         "trials": attempted,
         "valid_trials": len(trials),
         "observations": observations,
-        "mean_us": _us(merged.mean) if merged else None,
-        **{f"{name}_us": _us(merged.quantile(p)) if merged else None for name, p in QUANTILES.items()},
-        "max_us": _us(merged.max) if merged else None,
-        "sent": _sum(output.sent for output in outputs),
+        **_latencies(merged),
+        "sent": sent,
         "received": _sum(output.received for output in outputs),
         "dropped": dropped,
         "loss_rate": (dropped or 0) / wanted if wanted else None,
-        "throughput_gbps": _throughput(trials) if scenario.mode == "throughput" else None,
+        "throughput_gbps": None,
+        **({"background_gbps": _background(trials)} if scenario.background else {}),
     }
 
 
+def _rate_arm(trials: Sequence[CountedTrial], *, attempted: int, sent: int | None) -> dict[str, Any]:
+    """The figures of one arm of a throughput scenario: what was sent, and what of it the servers received."""
+    received = _sum(trial.record.server_received for trial in trials)
+    dropped = max(0, sent - received) if sent is not None and received is not None else None
+    return {
+        "trials": attempted,
+        "valid_trials": len(trials),
+        "observations": None,
+        **_latencies(None),
+        "sent": sent,
+        "received": received,
+        "dropped": dropped,
+        "loss_rate": dropped / sent if dropped is not None and sent else None,
+        "throughput_gbps": _throughput(trials),
+    }
+
+
+def _latencies(merged: Distribution | None) -> dict[str, float | None]:
+    return {
+        "mean_us": _us(merged.mean) if merged else None,
+        **{f"{name}_us": _us(merged.quantile(p)) if merged else None for name, p in QUANTILES.items()},
+        "max_us": _us(merged.max) if merged else None,
+    }
+
+
+def _background(trials: Sequence[CountedTrial]) -> float | None:
+    """The mean of what arrived of the bulk flows beside the probe, in 10⁹ bit/s."""
+    rates = [trial.record.background_gbps for trial in trials if trial.record.background_gbps is not None]
+    return sum(rates) / len(rates) if rates else None
+
+
 def _effects(
-    scenario: Scenario, by_arm: ByArm, arms: Mapping[Arm, Mapping[str, Any]], *, margin_pct: float
+    scenario: Scenario,
+    by_arm: ByArm,
+    arms: Mapping[Arm, Mapping[str, Any]] | None,
+    *,
+    margin_pct: float,
+    noise_pct: Mapping[Metric, float],
 ) -> dict[Metric, Effect]:
-    """The effect on each metric the scenario measures, over iterations: trials are merged within one, never across them."""
+    """The effect on each metric the scenario measures, over iterations: trials are merged within one, never across them.
+
+    The margin is the plan's, or the noise where a control has shown more of it. `arms` holds the merged figures for the guide's formula.
+    """
     is_rate = scenario.mode == "throughput"
     metrics = THROUGHPUT_PRIMARIES if is_rate else LATENCY_METRICS
     primaries = THROUGHPUT_PRIMARIES if is_rate else LATENCY_PRIMARIES
@@ -149,9 +256,11 @@ def _effects(
                 for iteration, ena in values["ena"].items()
                 if metric in ena and metric in (express := values["ena_express"].get(iteration, {}))
             ],
-            margin_pct=margin_pct,
+            margin_pct=max(margin_pct, noise_pct.get(metric, 0.0)),
             primary=metric in primaries,
-            improvement_pct=improvement_pct(metric, **{arm: arms[arm][_figure(metric)] for arm in ARMS}),
+            improvement_pct=improvement_pct(metric, **{arm: arms[arm][_figure(metric)] for arm in ARMS})
+            if arms
+            else None,
         )
         for metric in metrics
     }

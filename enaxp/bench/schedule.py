@@ -4,6 +4,9 @@
 
 An iteration holds, for each scenario, one discarded pair (connections, ARP, clock frequency) and then `repeats` pairs. Whether ENA
 or ENA Express goes first alternates by a seeded shuffle with equal counts, so that a slow drift of the machines falls on both arms.
+
+With `control`, as many pairs of ENA against ENA follow: what differs between those is noise. With `crossover`, the two pairs of
+interfaces change their parts after half of the iterations, so that an interface, its port and its IRQ are not taken for SRD.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ from enaxp.hosts.sockperf import OVERHEAD_S, Protocol, RunMode
 Arm = Literal["ena", "ena_express"]
 Order = Literal["interleaved", "parallel"]
 ARMS: tuple[Arm, Arm] = ("ena", "ena_express")
+# Beyond a trial's own time: the bulk flows are given a head start, and a server of its own is started and ended.
+BULK_LEAD_S = 0.5
+BULK_SET_UP_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +52,11 @@ class Scenario:
     background: Background | None = None
 
     @property
+    def is_paced(self) -> bool:
+        """Whether messages have a planned time to be sent at, from which their latency can be counted too."""
+        return isinstance(self.rate, int) and self.mode != "throughput"
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing but the probe itself is on the wire: then no allowance of the instance may be exceeded."""
         return self.mode == "ping-pong" and self.background is None
@@ -58,7 +69,11 @@ class Scenario:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is measured, how often and in which order, fixed beforehand. `margin_pct` is the smallest difference of practical interest."""
+    """What is measured, how often and in which order, fixed beforehand. `margin_pct` is the smallest difference of practical interest.
+
+    With `until_pct` the run goes on beyond `iterations`, until the intervals of the primaries reach no further than that to either
+    side, or `max_iterations` are done.
+    """
 
     iterations: int
     repeats: int
@@ -67,6 +82,15 @@ class Plan:
     seed: int
     margin_pct: float
     scenarios: tuple[Scenario, ...]
+    crossover: bool = False
+    control: bool = False
+    until_pct: float | None = None
+    max_iterations: int | None = None
+
+    @property
+    def most_iterations(self) -> int:
+        """How many iterations it may come to."""
+        return max(self.iterations, self.max_iterations or 0) if self.until_pct is not None else self.iterations
 
     def scenario(self, name: str) -> Scenario:
         """The scenario of that name. Raises KeyError."""
@@ -82,7 +106,10 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One sockperf run of one arm. `number` counts from 1 in the order of running; `repeat` 0 is the discarded pair."""
+    """One sockperf run of one arm. `number` counts from 1 in the order of running; `repeat` 0 is the discarded pair.
+
+    `control`: one of a pair of ENA against ENA, in which `arm` is a mere label. `crossed`: the interfaces have changed their parts.
+    """
 
     number: int
     iteration: int
@@ -90,20 +117,45 @@ class Trial:
     position: Literal[1, 2]  # within its pair
     scenario: Scenario
     arm: Arm
+    control: bool = False
+    crossed: bool = False
 
     @property
     def discarded(self) -> bool:
         return self.repeat == 0
+
+    @property
+    def treated_as(self) -> Arm:
+        """The arm whose traffic this is: ENA for both sides of a control."""
+        return "ena" if self.control else self.arm
+
+    @property
+    def home(self) -> Arm:
+        """The pair of interfaces that carries it, called after the arm it belongs to while nothing is crossed."""
+        return other(self.treated_as) if self.crossed else self.treated_as
+
+
+def other(arm: Arm) -> Arm:
+    return "ena" if arm == "ena_express" else "ena_express"
 
 
 def schedule(plan: Plan) -> tuple[Trial, ...]:
     """Every trial of the plan in the order it runs. A pair stands together; in order `parallel` its two trials run at once."""
     numbers = itertools.count(1)
     return tuple(
-        Trial(number=next(numbers), iteration=iteration, repeat=repeat, position=position, scenario=scenario, arm=arm)
-        for iteration in range(1, plan.iterations + 1)
+        Trial(
+            number=next(numbers),
+            iteration=iteration,
+            repeat=repeat,
+            position=position,
+            scenario=scenario,
+            arm=arm,
+            control=control,
+            crossed=plan.crossover and iteration > (plan.iterations + 1) // 2,
+        )
+        for iteration in range(1, plan.most_iterations + 1)
         for scenario in plan.scenarios
-        for repeat, first in enumerate(_first_arms(plan, iteration=iteration, scenario=scenario))
+        for control, repeat, first in _block(plan, iteration=iteration, scenario=scenario)
         for position, arm in _both(first)
     )
 
@@ -115,10 +167,25 @@ def pairs(trials: Iterable[Trial]) -> Iterator[tuple[Trial, Trial]]:
 
 
 def seconds(plan: Plan) -> float:
-    """Estimated wall time of the whole plan in s, without connecting and set-up: sockperf knows whole seconds, and adds its own."""
+    """Estimated wall time of the whole plan in s, without connecting and set-up; without what `until_pct` may add."""
     in_turn = 1 if plan.order == "parallel" else 2
-    pair_count = plan.iterations * (plan.repeats + 1) * len(plan.scenarios)
-    return pair_count * in_turn * (math.ceil(plan.duration_s) + OVERHEAD_S)
+    pair_count = plan.iterations * (plan.repeats * (2 if plan.control else 1) + 1)
+    return pair_count * in_turn * sum(trial_seconds(plan, scenario) for scenario in plan.scenarios)
+
+
+def trial_seconds(plan: Plan, scenario: Scenario) -> float:
+    """Estimated wall time of one trial in s: sockperf knows whole seconds, and adds its own."""
+    bulk = scenario.mode == "throughput" or scenario.background is not None
+    lead = BULK_LEAD_S if scenario.background else 0
+    return math.ceil(plan.duration_s) + OVERHEAD_S + lead + (BULK_SET_UP_S if bulk else 0)
+
+
+def _block(plan: Plan, *, iteration: int, scenario: Scenario) -> Iterator[tuple[bool, int, Arm]]:
+    """The pairs of one scenario in one iteration: whether it is a control, its repeat, and the arm that goes first."""
+    firsts = _first_arms(plan, iteration=iteration, scenario=scenario)
+    yield from ((False, repeat, first) for repeat, first in enumerate(firsts))
+    if plan.control:
+        yield from ((True, repeat, first) for repeat, first in enumerate(firsts[1:], start=1))
 
 
 def _first_arms(plan: Plan, *, iteration: int, scenario: Scenario) -> list[Arm]:
@@ -133,4 +200,4 @@ def _first_arms(plan: Plan, *, iteration: int, scenario: Scenario) -> list[Arm]:
 
 
 def _both(first: Arm) -> tuple[tuple[Literal[1], Arm], tuple[Literal[2], Arm]]:
-    return (1, first), (2, "ena_express" if first == "ena" else "ena")
+    return (1, first), (2, other(first))

@@ -10,10 +10,11 @@ from its text, and only there. It writes ANSI colours even into a pipe, and the 
 from __future__ import annotations
 
 import math
+import operator
 import re
 import shlex
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 RunMode = Literal["ping-pong", "under-load", "throughput"]
@@ -288,6 +289,46 @@ def _at(ip: str, port: int, protocol: Protocol) -> list[str]:
     return ["-i", ip, "-p", str(port), *(["--tcp"] if protocol == "tcp" else [])]
 
 
+def received_by_server(text: str) -> int | None:
+    """How many messages a server says it received, in what it printed when it was ended; None when it does not say."""
+    told = re.search(rf"Total{_INT} messages received and handled", _ANSI.sub("", text))
+    return int(told.group(1)) if told else None
+
+
+def combine(outputs: Sequence[SockperfOutput]) -> SockperfOutput:
+    """Several flows that ran side by side, as one: counts and rates add up. One that failed fails all.
+
+    Percentiles cannot be had from percentiles; they come from the flows' joined histograms.
+    """
+    first, *others = outputs
+    if not others:
+        return first
+    for flow, output in enumerate(outputs, start=1):
+        if not output.ok:
+            return replace(output, reason=f"flow {flow} of {len(outputs)}: {output.reason}")
+    weights = [output.observations or 0 for output in outputs]
+    means = [output.mean_us for output in outputs if output.mean_us is not None]
+    return replace(
+        first,
+        mean_us=sum(map(operator.mul, means, weights)) / sum(weights) if sum(weights) else None,
+        std_dev_us=None,
+        min_us=min((o.min_us for o in outputs if o.min_us is not None), default=None),
+        max_us=max((o.max_us for o in outputs if o.max_us is not None), default=None),
+        percentiles_us={},
+        **{name: _sum(getattr(output, name) for output in outputs) for name in _COUNTS},
+        messages_per_s=_sum(output.messages_per_s for output in outputs),
+        bandwidth_mbps=_sum(output.bandwidth_mbps for output in outputs),
+    )
+
+
+_COUNTS = ("observations", "sent", "received", "dropped", "duplicated", "out_of_order")
+
+
+def _sum(figures: Iterable[float | None]) -> Any:
+    known = [figure for figure in figures if figure is not None]
+    return sum(known) if known else None
+
+
 # -- full log --------------------------------------------------------------------------------------------------------------
 
 
@@ -363,6 +404,47 @@ def reduce_log_command(log_path: str) -> str:
     return (
         f"LC_ALL=C awk {shlex.quote(_COUNT)} {shlex.quote(log_path)}"
         f" | LC_ALL=C sort -k1,1n -k2,2n | LC_ALL=C awk {shlex.quote(_SUM_UP)}"
+    )
+
+
+# Backwards over the log, each message was planned a period before the next one, or when it was sent if that was earlier: sockperf
+# sends what is late in one go until it is on time again, and the period does not count what was lost in between. sockperf rounds
+# its period down to its clock, so a thousandth less than asked for is a bound that a long log does not outrun.
+_PLANNED = r"""
+$2 + 0 > 0 && NF == 4 && $4 ~ /^[0-9]+[.][0-9]+$/ {
+  planned = (seen && later - period < $2) ? later - period : $2 + 0
+  later = planned; seen = 1
+  many[sprintf("%.0f", ($2 - planned) * 1e9 + $4 * 1e3)]++
+}
+END { for (ns in many) { print ns, many[ns]; all += many[ns] } print "end", all + 0 }
+"""
+
+
+def reduce_planned_command(log_path: str, *, period_s: float) -> str:
+    """A shell pipeline that counts latencies from the planned send time in the full log at `log_path`, for `read_planned`.
+
+    `period_s` is the time between two messages that are answered. The wait before the send counts in full, the way as sockperf counts
+    it (half of the round trip).
+    """
+    return f"tac {shlex.quote(log_path)} | LC_ALL=C awk -v period={period_s * 0.999:.12f} {shlex.quote(_PLANNED)}"
+
+
+def read_planned(text: str) -> bytes:
+    """Lines of `value_ns count` out of what `reduce_planned_command` printed. Raises ValueError when it did not come to its end."""
+    rows, _, last = text.rstrip().rpartition("\n")
+    if not rows or not last.startswith("end "):
+        raise ValueError("the reduced log does not come to its end")
+    return f"{rows}\n".encode()
+
+
+def join_logs(logs: Sequence[ReducedLog]) -> ReducedLog:
+    """Reduced logs of flows that ran side by side, as one. What each second saw is kept for a single flow alone."""
+    if len(logs) == 1:
+        return logs[0]
+    return ReducedLog(
+        histogram_rows=b"".join(log.histogram_rows for log in logs),
+        observations=sum(log.observations for log in logs),
+        seconds=(),
     )
 
 

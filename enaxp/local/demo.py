@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from enaxp.commands import bring_up, run_bench, take_down
+from enaxp.commands import BenchWish, bring_up, run_bench, take_down
 from enaxp.lab.lifecycle import BUILT_LAYERS
 from enaxp.options import Options
 from enaxp.session import open_session
@@ -25,7 +25,7 @@ def run_demo(options: Options, *, iterations: int, repeats: int, duration: str) 
                 say("── up: building the lab ──")
                 bring_up(session, layers=BUILT_LAYERS, sure=True, wait=True)
                 say("── bench: measuring both interfaces ──")
-                result, summary, run = run_bench(session, message_size=None, argv=["demo"])
+                result, summary, run = run_bench(session, BenchWish(argv=["demo"]))
             finally:
                 say("── down: removing everything ──")
                 removal = take_down(session, layers=(), sure=True, force=True)

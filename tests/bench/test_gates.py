@@ -110,28 +110,53 @@ def test_absent_counters_are_unknown_which_fails_nothing_and_proves_nothing() ->
     assert {gate.name for gate in report.gates if gate.passed is None} == {"srd", "interface", "allowances"}
 
 
-RATE = replace(GOOD, mode="throughput", measures="rate", bandwidth_mbps=9500.0, sent=1000, valid_runtime_s=None)
-HALF_LOST = {
-    "client": {"ena": InterfaceDelta(rx_packets=0, tx_packets=1000, rx_bytes=0, tx_bytes=1_600_000)},
-    "server": {"ena": InterfaceDelta(rx_packets=500, tx_packets=0, rx_bytes=800_000, tx_bytes=0)},
-}
-UDP_RATE = replace(TCP_RATE, protocol="udp")
+RATE = replace(
+    GOOD,
+    mode="throughput",
+    measures="rate",
+    bandwidth_mbps=9500.0,
+    sent=1000,
+    valid_runtime_s=None,
+    total_runtime_s=1.0,
+)
 
 
 @pytest.mark.parametrize(
-    ("scenario", "interfaces", "expected"),
+    ("scenario", "received", "expected"),
     [
-        (TCP_RATE, None, 9.5),
-        (TCP_RATE, HALF_LOST, 9.5),
-        (UDP_RATE, HALF_LOST, 4.75),
-        (UDP_RATE, None, None),  # sockperf would print full bandwidth with nobody there
-        (UDP, HALF_LOST, None),
+        (TCP_RATE, 1000, 1000 * 1472 * 8 / 1e9),
+        (TCP_RATE, 500, 500 * 1472 * 8 / 1e9),
+        (TCP_RATE, None, None),  # sockperf would print full bandwidth with nobody there
+        (UDP, 1000, None),
     ],
 )
-def test_throughput_is_what_arrived(scenario: Any, interfaces: Any, expected: float | None) -> None:
-    delivered = delivered_gbps(scenario=scenario, arm="ena", sockperf=RATE, interfaces=interfaces)
+def test_throughput_is_what_the_servers_received(scenario: Any, received: int | None, expected: float | None) -> None:
+    assert delivered_gbps(scenario=scenario, sockperf=RATE, received=received) == expected
 
-    assert delivered == expected
+
+@pytest.mark.parametrize(
+    ("scenario", "received", "reason"),
+    [
+        (TCP_RATE, 0, "0 of 1000 messages arrived"),
+        (TCP_RATE, 9, "9 of 1000 messages arrived"),
+        (TCP_RATE, 10, None),
+        (TCP_RATE, None, None),
+        (LOADED, 0, "did not run"),
+        (LOADED, 1, None),
+        (UDP, None, None),
+    ],
+)
+def test_bulk_flows_must_have_arrived(scenario: Any, received: int | None, reason: str | None) -> None:
+    sockperf = RATE if scenario is TCP_RATE else GOOD
+    said = judge(
+        **{**EXPRESS, "scenario": scenario, "sockperf": sockperf, "interfaces": None, "received": received}
+    ).reason
+
+    assert said is None if reason is None else reason in str(said)
+
+
+def test_trouble_around_sockperf_is_the_reason_whatever_sockperf_says() -> None:
+    assert judge(**{**EXPRESS, "trouble": "it hung"}).reason == "it hung"
 
 
 def test_a_throughput_trial_needs_no_full_log() -> None:

@@ -1,0 +1,84 @@
+"""Pair: the two hosts of a lab, connected, and what is known of their interfaces.
+
+Host × 2 ─▶ connected() ─▶ Pair ─▶ prove_routes() ─▶ Probes (per role and arm: interface, route, driver)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from enaxp.bench.schedule import ARMS, Arm
+from enaxp.errors import BenchError, HostError
+from enaxp.hosts import nic
+from enaxp.hosts.connection import Connection, Host, connect
+
+Probes = Mapping[str, Mapping[Arm, nic.Probe]]
+
+
+@dataclass
+class Pair:
+    """The two hosts of a lab. A connection that is lost is replaced in place, so that whoever holds the pair goes on with the new one."""
+
+    server: Connection
+    client: Connection
+
+    def by_role(self) -> dict[str, Connection]:
+        return {"server": self.server, "client": self.client}
+
+    def reconnect(self, *, patience_s: float) -> None:
+        """Opens again what no longer answers; a host that restarts is waited for. Raises HostError when it does not come back."""
+        for role, connection in self.by_role().items():
+            try:
+                connection.check("true", timeout_s=15)
+            except HostError:
+                connection.close()
+                setattr(self, role, connect(connection.host, patience_s=patience_s))
+
+
+@contextmanager
+def connected(hosts: Mapping[str, Host]) -> Iterator[Pair]:
+    """One open connection to each host, closed at the end. Raises HostError when one cannot be had."""
+    with ThreadPoolExecutor(2) as pool:
+        server, client = pool.map(connect, (hosts["server"], hosts["client"]))
+    pair = Pair(server=server, client=client)
+    try:
+        yield pair
+    finally:
+        pair.server.close()
+        pair.client.close()
+
+
+def prove_routes(pair: Pair) -> Probes:
+    """Per role and arm: which interface has the address, and by which one traffic to the other host's leaves.
+
+    Raises BenchError when an arm leaves a host by another interface than its own: both arms would then measure the same one.
+    """
+    probes: dict[str, dict[Arm, nic.Probe]] = {}
+    for role, connection in pair.by_role().items():
+        peer = pair.client if role == "server" else pair.server
+        probes[role] = {
+            arm: nic.read_probe(connection.check(nic.probe_command(connection.host.ip_of(arm), peer.host.ip_of(arm))))
+            for arm in ARMS
+        }
+    for role, arms in probes.items():
+        for arm, probe in arms.items():
+            if probe.interface is not None and probe.leaves_by != probe.interface:
+                raise BenchError(
+                    f"the {role}'s {arm} traffic would leave by {probe.leaves_by or 'no interface'}, not by {probe.interface}",
+                    todo=f"look at `enaxp ssh {role} -- ip rule` and run /usr/local/sbin/enaxp-net there again",
+                )
+    return probes
+
+
+def counters_command(probes: Probes, role: str) -> str:
+    """Prints the counters of a host's interfaces, for `nic.read_counters`."""
+    return nic.counters_command([probe.interface for probe in probes[role].values() if probe.interface])
+
+
+def read_counters(connection: Connection, probes: Probes) -> dict[str, nic.Counters]:
+    """The counters of a host's interfaces now; none where the host has no interfaces of its own. Raises HostError."""
+    command = counters_command(probes, connection.host.role)
+    return nic.read_counters(connection.check(command)) if command != "true" else {}

@@ -1,0 +1,305 @@
+"""Trial: carries out one trial and judges it.
+
+    Trial ─▶ argv of each flow ─▶ one command on the client (counters, sockperf, counters, reduced logs) ─▶ Measured
+             server's counters before and after, and what its bulk servers received ───────────────────────┘
+
+Nothing is written and nothing is run twice here: a trial that fails is a record that says why.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import itertools
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from enaxp.bench.gates import delivered_gbps, judge
+from enaxp.bench.pair import Pair, Probes, counters_command, read_counters
+from enaxp.bench.records import InterfaceDelta, Interfaces, SrdDelta, TrialRecord, trial_name
+from enaxp.bench.schedule import ARMS, Arm, Plan, Trial, other, trial_seconds
+from enaxp.bench.scripts import Run, client_script, log_name, log_script, split
+from enaxp.bench.servers import Servers, bulk_port, probe_port
+from enaxp.errors import HostError
+from enaxp.hosts import nic
+from enaxp.hosts.sockperf import (
+    OVERHEAD_S,
+    ReducedLog,
+    client_command,
+    combine,
+    join_logs,
+    parse,
+    read_planned,
+    read_reduced,
+)
+
+FIRST_CLIENT_PORT = 20000
+CLIENT_PORTS = 10000  # below the range that Linux hands out by itself
+GRACE_S = 10.0  # beyond its own time, a trial is ended after this long
+ENDED_BY_DEADLINE = {"124", "137"}  # exit codes of timeout(1)
+LITTLE_SPACE_KB = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A trial as it ended. `planned` are lines of a histogram from the planned send time; `logs` full logs, gzipped."""
+
+    record: TrialRecord
+    raw: str = ""
+    log: ReducedLog | None = None
+    planned: bytes | None = None
+    logs: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """What one trial brought back, as text and counters."""
+
+    parts: Mapping[str, str]
+    flows: int
+    before: Mapping[str, Mapping[str, nic.Counters]]
+    after: Mapping[str, Mapping[str, nic.Counters]]
+    bulk_received: int | None
+
+    def of_each_flow(self, part: str) -> list[str]:
+        return [self.parts.get(f"{part}{flow}", "") for flow in range(self.flows)]
+
+
+class Measurer:
+    """Measures trials of a plan on a pair of hosts."""
+
+    def __init__(
+        self, pair: Pair, plan: Plan, *, servers: Servers, probes: Probes, first_port: int = 1, keep_log: bool = False
+    ) -> None:
+        self._pair = pair
+        self._plan = plan
+        self._servers = servers
+        self._probes = probes
+        self._keep_log = keep_log
+        self._ports = itertools.count(first_port)
+
+    def measure(self, trial: Trial, *, attempt: int) -> Measured:
+        """One trial, judged. A host that is lost on the way is a reason for it not to count."""
+        run = self._run_of(trial, trial_name(trial, attempt=attempt))
+        began = time.monotonic()
+        own: dict[str, Any] = {
+            "number": trial.number,
+            "scenario": trial.scenario.name,
+            "arm": trial.arm,
+            "iteration": trial.iteration,
+            "repeat": trial.repeat,
+            "attempt": attempt,
+            "discarded": trial.discarded,
+            "control": trial.control,
+            "crossed": trial.crossed,
+            "command": "; ".join(map(shlex.join, run.flows)),
+            "client_port": int(run.flows[0][run.flows[0].index("--client_port") + 1]),
+            "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        }
+        try:
+            answer = self._carry_out(trial, run)
+            logs = self._logs(run) if self._keep_log and trial.scenario.mode != "throughput" else ()
+        except HostError as error:
+            said = f"{error.where}: {error.said}"
+            return Measured(
+                record=TrialRecord(**own, wall_s=time.monotonic() - began, valid=False, reason=said, sockperf=None)
+            )
+        own["wall_s"] = round(time.monotonic() - began, 3)
+        return _judged(own, answer, trial, self._probes, timeout_s=run.timeout_s, logs=logs)
+
+    def _run_of(self, trial: Trial, name: str) -> Run:
+        """What runs on the client: the trial's flows, and bulk flows beside them that outlast them."""
+        scenario, own_s = trial.scenario, trial_seconds(self._plan, trial.scenario)
+        is_rate = scenario.mode == "throughput"
+        port_of = bulk_port if is_rate else probe_port
+        server_ip, client_ip = self._pair.server.host.ip_of(trial.home), self._pair.client.host.ip_of(trial.home)
+        flows = [
+            client_command(
+                server_ip=server_ip,
+                client_ip=client_ip,
+                mode=scenario.mode,
+                port=port_of(trial, flow),
+                client_port=self._next_port(),
+                protocol=scenario.protocol,
+                message_size=scenario.message_size,
+                duration_s=self._plan.duration_s,
+                rate=scenario.rate,
+                reply_every=scenario.reply_every,
+                full_log=log_name(name, flow),
+            )
+            for flow in range(scenario.flows)
+        ]
+        bulk = scenario.background
+        beside = [
+            client_command(
+                server_ip=server_ip,
+                client_ip=client_ip,
+                mode="throughput",
+                port=bulk_port(trial, flow),
+                client_port=self._next_port(),
+                protocol=bulk.protocol,
+                message_size=bulk.message_size,
+                duration_s=self._plan.duration_s + OVERHEAD_S + 2,
+            )
+            for flow in range(bulk.flows if bulk else 0)
+            if bulk
+        ]
+        period_s = (
+            (scenario.reply_every or 1) / scenario.rate if isinstance(scenario.rate, int) and not is_rate else None
+        )
+        return Run(
+            name=name, flows=flows, bulk=beside, timeout_s=own_s + GRACE_S, period_s=period_s, keep_log=self._keep_log
+        )
+
+    def _next_port(self) -> int:
+        return FIRST_CLIENT_PORT + next(self._ports) % CLIENT_PORTS
+
+    def _carry_out(self, trial: Trial, run: Run) -> _Answer:
+        """Bulk servers and counters of the server around one command on the client."""
+        server, client = self._pair.server, self._pair.client
+        bulk = self._servers.start_bulk(trial)
+        server_before = read_counters(server, self._probes)
+        script = client_script(run, counters=counters_command(self._probes, "client"))
+        text = client.check(script, timeout_s=run.timeout_s + 30)
+        parts = split(text, needed=("before", "after", "ends", "free", "raw0", "log0", "end"))
+        received = self._servers.end_bulk(bulk)
+        return _Answer(
+            parts=parts,
+            flows=len(run.flows),
+            before={"server": server_before, "client": nic.read_counters(parts["before"])},
+            after={"server": read_counters(server, self._probes), "client": nic.read_counters(parts["after"])},
+            bulk_received=received,
+        )
+
+    def _logs(self, run: Run) -> tuple[bytes, ...]:
+        """The full log of each flow, gzipped. Raises HostError."""
+        texts = [self._pair.client.check(log_script(run, flow), timeout_s=120) for flow in range(len(run.flows))]
+        try:
+            return tuple(base64.b64decode(text) for text in texts)
+        except binascii.Error as error:
+            raise HostError("bringing a full log from the client", said=str(error)) from None
+
+
+def _judged(
+    own: dict[str, Any], answer: _Answer, trial: Trial, probes: Probes, *, timeout_s: float, logs: tuple[bytes, ...]
+) -> Measured:
+    """A trial that ran: parsed, compared with its counters, judged by the gates."""
+    scenario = trial.scenario
+    sockperf = combine([parse(raw) for raw in answer.of_each_flow("raw")])
+    log = _read_logs(answer)
+    interfaces = _carried(answer, trial, probes)
+    srd = _srd(answer, trial, probes)
+    allowances = {role: nic.allowances_moved(answer.before[role], answer.after[role]) for role in answer.after}
+    known = {role: by for role, by in allowances.items() if by is not None} or None
+    received = answer.bulk_received if scenario.mode == "throughput" else None
+    report = judge(
+        scenario=scenario,
+        arm=trial.treated_as,
+        sockperf=sockperf,
+        logged=log.observations if log else None,
+        srd=srd,
+        interfaces=interfaces,
+        allowances=known,
+        received=answer.bulk_received,
+        trouble=_trouble(answer, log=log, is_rate=scenario.mode == "throughput", timeout_s=timeout_s),
+    )
+    record = TrialRecord(
+        **own,
+        valid=report.valid,
+        reason=report.reason,
+        sockperf=sockperf,
+        throughput_gbps=delivered_gbps(scenario=scenario, sockperf=sockperf, received=received),
+        srd=srd,
+        interfaces=interfaces,
+        allowances=known,
+        seconds=log.seconds if log else (),
+        server_received=received,
+        background_gbps=_background_gbps(answer, trial),
+    )
+    raw = "\n".join(
+        [*answer.of_each_flow("raw"), *(text for name, text in answer.parts.items() if name.startswith("bulk"))]
+    )
+    return Measured(record=record, raw=raw, log=log, planned=_read_planned(answer), logs=logs)
+
+
+def _trouble(answer: _Answer, *, log: ReducedLog | None, is_rate: bool, timeout_s: float) -> str | None:
+    """What went wrong around sockperf, in words; None when nothing did. It says more than sockperf's own output, which is cut short."""
+    if ENDED_BY_DEADLINE & set(answer.parts["ends"].split()):
+        return f"it hung: its deadline of {timeout_s:.0f} s ended it"
+    free = answer.parts["free"].strip()
+    if not is_rate and log is None and free.isdigit() and int(free) < LITTLE_SPACE_KB:
+        return f"no space left on the client's disk: {free} kB are free where sockperf writes its full log"
+    return None
+
+
+def _read_logs(answer: _Answer) -> ReducedLog | None:
+    try:
+        return join_logs([read_reduced(text) for text in answer.of_each_flow("log")])
+    except ValueError:
+        return None
+
+
+def _read_planned(answer: _Answer) -> bytes | None:
+    texts = answer.of_each_flow("planned")
+    try:
+        return b"".join(read_planned(text) for text in texts) if all(texts) else None
+    except ValueError:
+        return None
+
+
+def _background_gbps(answer: _Answer, trial: Trial) -> float | None:
+    """What arrived of the bulk flows beside a probe, in 10⁹ bit/s over the time they ran."""
+    bulk, received = trial.scenario.background, answer.bulk_received
+    ran = [parse(text).total_runtime_s for name, text in answer.parts.items() if name.startswith("bulk")]
+    longest = max((s for s in ran if s), default=None)
+    if bulk is None or received is None or longest is None:
+        return None
+    return received * bulk.message_size * 8 / longest / 1e9
+
+
+def _carried(answer: _Answer, trial: Trial, probes: Probes) -> Interfaces | None:
+    """What each arm's interface on each host carried during the trial; None where no interface is known."""
+    carried: dict[str, dict[Arm, InterfaceDelta]] = {}
+    for role, homes in probes.items():
+        for arm in ARMS:
+            probe = homes[other(arm) if trial.crossed else arm]
+            before, after = _at(answer.before[role], probe), _at(answer.after[role], probe)
+            if before and after:
+                carried.setdefault(role, {})[arm] = InterfaceDelta(**nic.moved(before.statistics, after.statistics))
+    return carried or None
+
+
+def _srd(answer: _Answer, trial: Trial, probes: Probes) -> SrdDelta | None:
+    """What the trial's own `ena_srd_*` counters did; None when the client's interface has none."""
+    probe, peer = probes["client"][trial.home], probes["server"][trial.home]
+    client, server = _device_moved(answer, "client", probe), _device_moved(answer, "server", peer)
+    if client is None or "ena_srd_tx_pkts" not in client or "ena_srd_eligible_tx_pkts" not in client:
+        return None
+    source: Literal["device", "stand-in"] = "stand-in" if probe.is_stand_in else "device"
+    return SrdDelta(
+        tx=client["ena_srd_tx_pkts"],
+        eligible=client["ena_srd_eligible_tx_pkts"],
+        rx=client.get("ena_srd_rx_pkts"),
+        peer_rx=(server or {}).get("ena_srd_rx_pkts"),
+        mode=_mode(answer, "client", probe),
+        peer_mode=_mode(answer, "server", peer),
+        source=source,
+    )
+
+
+def _device_moved(answer: _Answer, role: str, probe: nic.Probe) -> dict[str, int] | None:
+    before, after = _at(answer.before[role], probe), _at(answer.after[role], probe)
+    return nic.moved(before.device, after.device) if before and after else None
+
+
+def _mode(answer: _Answer, role: str, probe: nic.Probe) -> int | None:
+    after = _at(answer.after[role], probe)
+    return after.device.get("ena_srd_mode") if after else None
+
+
+def _at(counters: Mapping[str, nic.Counters], probe: nic.Probe) -> nic.Counters | None:
+    return counters.get(probe.interface or "")
