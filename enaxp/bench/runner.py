@@ -82,6 +82,7 @@ class Runner:
             keep_log=ways.keep_log,
         )
         self._crossed = False
+        self._hopeless: set[str] = set()  # scenarios whose last pair failed in every attempt
         self._done = 0
         self._stopping = threading.Event()
 
@@ -127,16 +128,19 @@ class Runner:
         if missing and pair[0].crossed != self._crossed:
             self._cross(to=pair[0].crossed)
             self._servers.start_probes(homes=self._homes())
-        for attempt in range(first, first + MAX_ATTEMPTS):
-            if not missing:
-                break
+        last = first + (0 if pair[0].scenario.name in self._hopeless else MAX_ATTEMPTS - 1)
+        for attempt in range(first, last + 1) if missing else ():
             records = self._attempt(pool, missing, attempt)
             self._stop_when_full(records)
             if all(record.valid for record in records):
+                self._hopeless.discard(pair[0].scenario.name)
                 break
-            self._say_again(pair[0], records, is_last=attempt == first + MAX_ATTEMPTS - 1)
+            self._say_again(pair[0], records, is_last=attempt == last)
             self._repair()
             missing = pair
+        else:
+            if missing:  # a rate beyond these hosts fails each time: each pair of it is tried once, until one is valid
+                self._hopeless.add(pair[0].scenario.name)
         self._done += 2
 
     def _attempt(self, pool: ThreadPoolExecutor, trials: Iterable[Trial], attempt: int) -> list[TrialRecord]:

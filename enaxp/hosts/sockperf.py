@@ -412,9 +412,10 @@ def reduce_log_command(log_path: str) -> str:
 # its period down to its clock, so a thousandth less than asked for is a bound that a long log does not outrun.
 _PLANNED = r"""
 $2 + 0 > 0 && NF == 4 && $4 ~ /^[0-9]+[.][0-9]+$/ {
-  planned = (seen && later - period < $2) ? later - period : $2 + 0
+  sent = $2 + 0
+  planned = (seen && later - period < sent) ? later - period : sent
   later = planned; seen = 1
-  many[sprintf("%.0f", ($2 - planned) * 1e9 + $4 * 1e3)]++
+  many[sprintf("%.0f", (sent - planned) * 1e9 + $4 * 1e3)]++
 }
 END { for (ns in many) { print ns, many[ns]; all += many[ns] } print "end", all + 0 }
 """
