@@ -1,0 +1,155 @@
+"""Runs enaxp's lifecycle in a child process and kills it, with SIGKILL, at an exact moment: before or after the n-th mutating call.
+
+The strict AWS runs in this process, so it is the server that decides when the client dies: the call it dies of is performed, or not,
+but its answer never arrives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from enaxp.aws import Aws
+from enaxp.config import Config, load_config
+from enaxp.lab.lifecycle import BUILT_LAYERS, Removal, Target, down, look, up
+from enaxp.lab.state import StateFile
+from enaxp.lab.things import LAYERS
+from enaxp.local.strict import StrictServer, Timing, serve
+from enaxp.local.strict.server import Answer
+
+Phase = Literal["before", "after"]
+READS = ("Describe", "Get", "List")
+TARGET = Target(name="aws")
+
+
+@dataclass
+class Doom:
+    """Kills `pid` at its n-th mutating call."""
+
+    pid: int
+    nth: int
+    phase: Phase
+    seen: int = 0
+
+
+class DeadlyCloud:
+    """A strict AWS that can kill its client."""
+
+    def __init__(self, timing: Timing) -> None:
+        self.server: StrictServer = serve(timing=timing)
+        self.doom: Doom | None = None
+        self._lock = threading.Lock()
+        gate: Any = self.server._gate
+        perform = gate._meet_faults
+
+        def meet(environ: dict[str, Any], service: str, action: str) -> Any:
+            strikes = self._strikes(action)
+            if strikes == "before":
+                self._kill()
+                return Answer("500 Lost", [], b"")
+            answer = perform(environ, service, action)
+            if strikes == "after":
+                self._kill()
+            return answer
+
+        gate._meet_faults = meet
+
+    def _strikes(self, action: str) -> Phase | None:
+        with self._lock:
+            if self.doom is None or action.startswith(READS):
+                return None
+            self.doom.seen += 1
+            return self.doom.phase if self.doom.seen == self.doom.nth else None
+
+    def _kill(self) -> None:
+        assert self.doom is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.doom.pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        self.server.stop()
+
+
+class Labs:
+    """Labs of one folder in one cloud."""
+
+    def __init__(self, cloud: DeadlyCloud, folder: Path, *, lab: str = "dev") -> None:
+        self.cloud = cloud
+        self.folder = folder
+        self.config: Config = load_config(overrides={"lab": lab})
+
+    def aws(self) -> Aws:
+        return Aws(
+            region="us-east-1",
+            endpoint_url=self.cloud.server.endpoint_url,
+            access_key="x",
+            secret_key="x",
+            poll_s=0.02,
+            grace_s=0.4,
+        )
+
+    def file(self) -> StateFile:
+        file = StateFile(self.folder, self.config.lab)
+        file.load()
+        return file
+
+    def up(self) -> None:
+        aws, file = self.aws(), self.file()
+        picture = look(self.config, aws=aws, file=file, target=TARGET, layers=BUILT_LAYERS)
+        up(picture, config=self.config, aws=aws, file=file, watch=lambda _event: None)
+
+    def down(self) -> Removal:
+        return down(
+            self.config,
+            aws=self.aws(),
+            file=self.file(),
+            target=TARGET,
+            layers=LAYERS,
+            watch=lambda _event: None,
+            note=lambda _text: None,
+        )
+
+    def changes_left(self) -> list[str]:
+        picture = look(self.config, aws=self.aws(), file=self.file(), target=TARGET, layers=BUILT_LAYERS)
+        return [f"{step.action} {step.key}: {step.reason}" for step in picture.plan.changing]
+
+    def killed(self, what: Callable[[], object], *, nth: int, phase: Phase) -> bool:
+        """Whether the child that does `what` was killed at its n-th mutating call; False when it came to its end before."""
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                self._wait_for_doom()
+                what()
+                code = 0
+            finally:
+                os._exit(code)
+        self.cloud.doom = Doom(pid=pid, nth=nth, phase=phase)
+        (self.folder / "go").touch()
+        try:
+            _, status = os.waitpid(pid, 0)
+        finally:
+            self.cloud.doom = None
+            (self.folder / "go").unlink()
+        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the child failed by itself"
+        return os.WIFSIGNALED(status)
+
+    def _wait_for_doom(self) -> None:
+        while not (self.folder / "go").exists():
+            time.sleep(0.001)
+
+
+@contextlib.contextmanager
+def deadly_cloud(timing: Timing | None = None) -> Iterator[DeadlyCloud]:
+    cloud = DeadlyCloud(timing or Timing.instant())
+    try:
+        yield cloud
+    finally:
+        cloud.stop()
