@@ -216,6 +216,11 @@ def is_in_use(error: Exception) -> bool:
     return code_of(error) in IN_USE
 
 
+def is_throttled(error: Exception) -> bool:
+    """Asked too often: nothing was done, the same call may be made again after a while."""
+    return code_of(error) in THROTTLED
+
+
 def is_ambiguous(error: Exception) -> bool:
     """Nobody knows whether the call was performed: a 5xx answer that is neither throttling nor lack of capacity, or none at all."""
     response = getattr(error, "response", None)

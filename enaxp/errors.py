@@ -65,6 +65,10 @@ class LabError(EnaxpError):
     """The lab is not in a condition that allows what was asked."""
 
 
+class NameTakenError(LabError):
+    """A name that the lab needs belongs to something that is not the lab's."""
+
+
 class HostError(EnaxpError):
     """A host could not be reached, or a command on it failed."""
 

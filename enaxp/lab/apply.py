@@ -20,8 +20,8 @@ from functools import partial
 from graphlib import TopologicalSorter
 from typing import Any, Literal
 
-from enaxp.aws import TAKEN_NAME, Aws, code_of, is_ambiguous, is_not_yet_visible, refused, retry_while, text_of
-from enaxp.errors import AwsError, EnaxpError, Interrupted, LabError
+from enaxp.aws import ALREADY, TAKEN_NAME, Aws, code_of, is_ambiguous, is_not_yet_visible, refused, retry_while, text_of
+from enaxp.errors import AwsError, EnaxpError, Interrupted, LabError, NameTakenError
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.plan import Plan, Step
 from enaxp.lab.state import Entry, Intent, StateFile, with_intent, with_thing
@@ -153,10 +153,11 @@ class _Run:
             found = kind.look(self.aws, thing.name) or self._wait_for_own(kind, thing)
             if found is not None and found.tags.get(TAG_LAB_ID) == self.lab.lab_id:
                 return found
-            raise LabError(
-                f"{where}: the name {thing.name} is taken by something that is not this lab's",
+            whose = f"lab-id {found.tags[TAG_LAB_ID]}" if found and TAG_LAB_ID in found.tags else "no lab-id"
+            raise NameTakenError(
+                f"{where}: the name {thing.name} is taken by something that is not this lab's (it has {whose})",
                 said=f"{code_of(error)}: {text_of(error)}",
-                todo="use another --lab name, or remove the other one if it is yours",
+                todo="use another --lab name; if it is your lab, brought up elsewhere, run the same command again to adopt it",
             ) from error
         if not is_ambiguous(error):
             raise refused(where, error) from error
@@ -213,7 +214,9 @@ class _Run:
             except EnaxpError:
                 raise
             except Exception as error:
-                raise refused(where, error) from error
+                # A call repeated after a lost answer meets its own work: only the read-back tells whether it is ours.
+                if code_of(error) not in ALREADY:
+                    raise refused(where, error) from error
             asked[name] = time.monotonic()
         return missing
 

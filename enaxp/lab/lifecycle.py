@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from enaxp.aws import Aws
 from enaxp.config import Config
-from enaxp.errors import LabError, StateError, UsageError
+from enaxp.errors import LabError, NameTakenError, StateError, UsageError
 from enaxp.lab import keys
 from enaxp.lab.apply import Watcher, apply
 from enaxp.lab.plan import Plan, make_plan
@@ -107,7 +107,14 @@ def up(picture: Picture, *, config: Config, aws: Aws, file: StateFile, watch: Wa
     if anew:
         sweep_keys([step.key for step in anew], aws=aws, lab=picture.lab, file=file, watch=watch)
         plan = make_plan(picture.things, survey(aws, picture.lab, state=file.state, things=picture.things), file.state)
-    apply(plan, things=picture.things, aws=aws, lab=picture.lab, file=file, watch=watch)
+    try:
+        apply(plan, things=picture.things, aws=aws, lab=picture.lab, file=file, watch=watch)
+    except NameTakenError:
+        if (
+            not file.state.things
+        ):  # somebody else has the lab: nothing of ours is there, and nothing is remembered of it
+            file.forget()
+        raise
     sweep_duplicates(plan.with_action("delete"), aws=aws, lab=picture.lab, watch=watch)
 
 

@@ -9,7 +9,7 @@ in as Pins: two runs over the same lab want the same things, byte for byte.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from enaxp.config import ROLES, Config, Role
@@ -50,8 +50,8 @@ def wanted(config: Config, pins: Pins, *, public_key: str, partition: str, expir
 
     partition: `aws`, `aws-cn` or `aws-us-gov`, for ARNs.  Raises LabError when the hosts' user data is longer than AWS takes.
     """
-    network = _network(config, pins)
-    return (*network, *_compute(config, pins, public_key=public_key, partition=partition, expires_at=expires_at))
+    compute = _compute(config, pins, public_key=public_key, partition=partition, expires_at=expires_at)
+    return tuple(_claimed_first(thing) for thing in (*_network(config, pins), *compute))
 
 
 def of_layers(things: Iterable[Thing], layers: Iterable[Layer]) -> tuple[Thing, ...]:
@@ -75,6 +75,12 @@ def above(layer: Layer) -> tuple[Layer, ...]:
 
 def eni_key(role: Role, arm: str) -> str:
     return f"eni/{role}-{arm}"
+
+
+def _claimed_first(thing: Thing) -> Thing:
+    """The role comes first: its name is the claim on the lab. Who finds it taken has made nothing yet."""
+    is_root = not thing.needs and thing.kind != "role"
+    return replace(thing, needs=("role",)) if is_root and thing.owned else thing
 
 
 def _network(config: Config, pins: Pins) -> list[Thing]:

@@ -84,6 +84,7 @@ class Labs:
         self.cloud = cloud
         self.folder = folder
         self.config: Config = load_config(overrides={"lab": lab})
+        self.grace_s = 0.4  # how long enaxp gives new things to become visible
 
     def aws(self) -> Aws:
         return Aws(
@@ -92,7 +93,7 @@ class Labs:
             access_key="x",
             secret_key="x",
             poll_s=0.02,
-            grace_s=0.4,
+            grace_s=self.grace_s,
         )
 
     def file(self) -> StateFile:

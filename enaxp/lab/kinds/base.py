@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from enaxp.aws import Aws, Blocked, is_gone, is_in_use, is_not_yet_visible, text_of
+from enaxp.aws import Aws, Blocked, is_gone, is_in_use, is_not_yet_visible, is_throttled, text_of
 from enaxp.lab.things import TAG_KEY, TAG_LAB_ID, Change, Difference, Found, Ids, Lab, Thing, as_tag_list, from_tag_list
 
 
@@ -27,8 +27,8 @@ class BaseKind:
         yield from ()
 
     def may_repeat(self, error: Exception) -> bool:
-        """Whether a refused create may be asked again, because what it refers to is not known everywhere yet."""
-        return is_not_yet_visible(error)
+        """Whether a refused create may be asked again: what it refers to is not known everywhere yet, or we asked too often."""
+        return is_not_yet_visible(error) or is_throttled(error)
 
 
 class Ec2Kind(BaseKind):

@@ -10,9 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from enaxp.aws import ALREADY, Aws, code_of
+from enaxp.aws import Aws, code_of
 from enaxp.lab.kinds.base import Ec2Kind, differences, remove
 from enaxp.lab.things import Change, Difference, Found, Ids, Lab, Thing, change
 
@@ -332,12 +330,7 @@ def _associate(aws: Aws, address: Found, eni: str) -> None:
     """AllowReassociation=False: an interface that has an address of somebody else keeps it, and we hear of it."""
     if address.facts["association"]:
         aws.ec2.disassociate_address(AssociationId=address.facts["association"])
-    try:
-        aws.ec2.associate_address(AllocationId=address.id, NetworkInterfaceId=eni, AllowReassociation=False)
-    except ClientError as error:
-        # A repeated call after a lost answer meets its own work; the read-back tells whether it is ours.
-        if code_of(error) not in ALREADY:
-            raise
+    aws.ec2.associate_address(AllocationId=address.id, NetworkInterfaceId=eni, AllowReassociation=False)
 
 
 def _without_comment(public_key: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from enaxp.aws import ALREADY, Aws, code_of, is_gone
+from enaxp.aws import Aws, is_gone
 from enaxp.lab.kinds.base import BaseKind, remove
 from enaxp.lab.things import TAG_KEY, TAG_LAB_ID, Change, Found, Ids, Lab, Thing, as_tag_list, change, from_tag_list
 
@@ -133,11 +133,7 @@ def _attach_policy(aws: Aws, *, role: str, arn: str) -> None:
 def _put_role(aws: Aws, profile: Found, role: str) -> None:
     """A profile holds one role: another one has to leave first."""
     _remove_role(aws, profile)
-    try:
-        aws.iam.add_role_to_instance_profile(InstanceProfileName=profile.id, RoleName=role)
-    except ClientError as error:
-        if code_of(error) not in ALREADY:
-            raise
+    aws.iam.add_role_to_instance_profile(InstanceProfileName=profile.id, RoleName=role)
 
 
 def _remove_role(aws: Aws, profile: Found) -> None:

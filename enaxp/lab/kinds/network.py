@@ -7,9 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from enaxp.aws import ALREADY, Aws, code_of
+from enaxp.aws import Aws
 from enaxp.lab.kinds.base import Ec2Kind, differences, remove
 from enaxp.lab.things import Change, Difference, Found, Ids, Lab, Thing, change
 
@@ -325,12 +323,9 @@ class SecurityGroup(Ec2Kind):
 
 def _allow(aws: Aws, group: str, rule: dict[str, Any]) -> None:
     """One rule a call: AWS refuses a whole batch for one duplicate in it."""
-    try:
-        aws.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
-    except ClientError as error:
-        if code_of(error) not in ALREADY:
-            raise
+    aws.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
 
 
 def _disallow(aws: Aws, *, group: str, rule: dict[str, Any]) -> None:
-    aws.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[rule])
+    call = partial(aws.ec2.revoke_security_group_ingress, GroupId=group, IpPermissions=[rule])
+    remove(call, where=f"revoking a rule of {group}")

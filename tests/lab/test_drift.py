@@ -1,0 +1,153 @@
+"""What others do to a lab: shown field by field, repaired by the next `up`. Two machines that want the same lab at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from doomed import TARGET, DeadlyCloud, Labs, deadly_cloud
+from test_crash import WHOLE, census
+
+from enaxp.errors import NameTakenError
+from enaxp.lab.lifecycle import look, up
+
+Meddle = Callable[[Any, Any, dict[str, str]], object]
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[DeadlyCloud]:
+    with deadly_cloud() as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def labs(cloud: DeadlyCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
+    labs = Labs(cloud, tmp_path_factory.mktemp("drift"))
+    labs.up()
+    yield labs
+    labs.down()
+
+
+def client(labs: Labs, service: str) -> Any:
+    return boto3.client(
+        service,
+        region_name="us-east-1",
+        endpoint_url=labs.cloud.server.endpoint_url,
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+    )
+
+
+def srd(ec2: Any, eni: str, *, on: bool) -> None:
+    off_or_on = {"EnaSrdEnabled": on, "EnaSrdUdpSpecification": {"EnaSrdUdpEnabled": on}}
+    ec2.modify_network_interface_attribute(NetworkInterfaceId=eni, EnaSrdSpecification=off_or_on)
+
+
+def rule(protocol: str, group: str) -> dict[str, Any]:
+    if protocol == "all":
+        return {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}
+    return {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "127.0.0.0/8"}]}
+
+
+def unassociate(ec2: Any, table: str) -> None:
+    [found] = ec2.describe_route_tables(RouteTableIds=[table])["RouteTables"]
+    ec2.disassociate_route_table(AssociationId=found["Associations"][0]["RouteTableAssociationId"])
+
+
+def disassociate(ec2: Any, address: str) -> None:
+    [found] = ec2.describe_addresses(AllocationIds=[address])["Addresses"]
+    ec2.disassociate_address(AssociationId=found["AssociationId"])
+
+
+MEDDLING: dict[str, tuple[Meddle, str, str]] = {
+    "SRD switched off": (
+        lambda ec2, iam, ids: srd(ec2, ids["eni/server-express"], on=False),
+        "instance/server",
+        "ENA Express on eni/server-express",
+    ),
+    "SRD switched on where it must not be": (
+        lambda ec2, iam, ids: srd(ec2, ids["eni/client-ena"], on=True),
+        "instance/client",
+        "ENA Express on eni/client-ena",
+    ),
+    "DNS hostnames off": (
+        lambda ec2, iam, ids: ec2.modify_vpc_attribute(VpcId=ids["vpc"], EnableDnsHostnames={"Value": False}),
+        "vpc",
+        "dns_hostnames",
+    ),
+    "SSH rule removed": (
+        lambda ec2, iam, ids: ec2.revoke_security_group_ingress(
+            GroupId=ids["security-group"], IpPermissions=[rule("ssh", "")]
+        ),
+        "security-group",
+        "ingress ssh",
+    ),
+    "default route removed": (
+        lambda ec2, iam, ids: ec2.delete_route(RouteTableId=ids["route-table"], DestinationCidrBlock="0.0.0.0/0"),
+        "route-table",
+        "default_route",
+    ),
+    "route table taken off": (lambda ec2, iam, ids: unassociate(ec2, ids["route-table"]), "route-table", "subnet"),
+    "address taken off": (lambda ec2, iam, ids: disassociate(ec2, ids["eip/server"]), "eip/server", "associated with"),
+    "policy detached": (
+        lambda ec2, iam, ids: iam.detach_role_policy(
+            RoleName=ids["role"], PolicyArn="arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
+        ),
+        "role",
+        "policy",
+    ),
+    "role out of the profile": (
+        lambda ec2, iam, ids: iam.remove_role_from_instance_profile(
+            InstanceProfileName=ids["instance-profile"], RoleName=ids["role"]
+        ),
+        "instance-profile",
+        "role",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MEDDLING)
+def test_drift_is_shown_and_repaired(labs: Labs, name: str) -> None:
+    meddle, key, field = MEDDLING[name]
+    meddle(client(labs, "ec2"), client(labs, "iam"), labs.file().state.ids())
+
+    picture = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+    [step] = picture.plan.changing
+    assert (step.key, step.action, [change.field for change in step.changes]) == (key, "settle", [field])
+    labs.up()
+
+    assert labs.changes_left() == []
+
+
+def test_a_terminated_instance_is_made_anew(labs: Labs) -> None:
+    client(labs, "ec2").terminate_instances(InstanceIds=[labs.file().state.ids()["instance/client"]])
+
+    assert [left.partition(":")[0] for left in labs.changes_left()] == ["create instance/client"]
+    labs.up()
+
+    assert census(labs) == WHOLE
+    assert labs.changes_left() == []
+
+
+def test_who_comes_second_to_a_lab_gives_way_and_has_made_nothing(labs: Labs, tmp_path: Path) -> None:
+    """Two machines begin at once: the role's name is the claim."""
+    first, second = Labs(labs.cloud, tmp_path / "first", lab="race"), Labs(labs.cloud, tmp_path / "second", lab="race")
+    aws, file = second.aws(), second.file()
+    picture = look(second.config, aws=aws, file=file, target=TARGET)  # the second looks before the first has begun
+    first.up()
+    before = set(labs.cloud.server.things())
+
+    with pytest.raises(NameTakenError, match="is taken by something that is not this lab's"):
+        up(picture, config=second.config, aws=aws, file=file, watch=lambda _event: None)
+
+    assert set(labs.cloud.server.things()) == before
+    assert not (tmp_path / "second/race.json").exists()
+    assert first.changes_left() == []
+    first.down()
