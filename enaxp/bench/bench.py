@@ -117,11 +117,15 @@ def _run(manifest: Manifest, *, pair: Pair, folder: RunFolder, probes: Probes, w
 
 
 def _end_manifest(folder: RunFolder, manifest: Manifest, pair: Pair, *, quietly: bool) -> None:
+    """The manifest of a run that has ended. Of one that goes on until it is narrow, the plan now says what it came to."""
     after = _quietly(pair)
+    plan = manifest.plan
+    if plan.until_pct is not None and not quietly:
+        plan = replace(plan, iterations=max((record.iteration for record in folder.records()), default=plan.iterations))
     environment = {**manifest.environment, "after": after}
     environment["hashes"] = {**environment.get("hashes", {}), "after": _hash(after)}
     try:
-        folder.write_manifest(replace(manifest, ended_at=_now(), environment=environment))
+        folder.write_manifest(replace(manifest, plan=plan, ended_at=_now(), environment=environment))
     except OSError:
         if not quietly:
             raise

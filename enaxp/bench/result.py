@@ -9,6 +9,7 @@ Figures that were not measured are None (null), never 0. Latencies are in µs.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -34,6 +35,7 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "p99_99": 0.99
 ReadHistogram = Callable[[TrialRecord], Histogram | None]
 Place = tuple[str, int, int, int]
 ByArm = Mapping[Arm, Sequence["CountedTrial"]]
+Blocks = Mapping[Arm, Mapping[tuple[int, int], tuple[Sequence["CountedTrial"], Distribution | None]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +128,7 @@ def _scenario(
         for arm in ARMS
     }
     treatment = _treatment([trial.record for trial in trials] or attempted, scenario)
-    effects = _effects(scenario, by_arm, arms, margin_pct=manifest.plan.margin_pct, noise_pct=noise)
+    effects = _effects(scenario, _blocks(by_arm), arms, margin_pct=manifest.plan.margin_pct, noise_pct=noise)
     judged = verdict(
         {metric: effect for metric, effect in effects.items() if effect.primary},
         treatment=treatment,
@@ -150,21 +152,27 @@ def _by_arm(trials: Sequence[CountedTrial]) -> ByArm:
 def _control(
     scenario: Scenario, attempted: Sequence[TrialRecord], read_histogram: ReadHistogram, plan: Plan
 ) -> dict[str, Any] | None:
-    """What ENA against ENA differed by: the farthest end of each interval is the noise, below which no effect is to be believed."""
+    """What ENA against ENA differed by, and the noise, below which no effect is to be believed."""
     trials = [CountedTrial(record, read_histogram(record)) for record in counted(attempted)]
     if not trials:
         return None
-    effects = _effects(scenario, _by_arm(trials), None, margin_pct=plan.margin_pct, noise_pct={})
+    blocks = _blocks(_by_arm(trials))
+    effects = _effects(scenario, blocks, None, margin_pct=plan.margin_pct, noise_pct={})
     return {
         "trials": len(attempted),
         "valid_trials": len(trials),
         "effects": {metric: effect.to_json() for metric, effect in effects.items()},
-        "noise_pct": {
-            metric: max(abs(effect.low_pct), abs(effect.high_pct))
-            for metric, effect in effects.items()
-            if effect.low_pct is not None and effect.high_pct is not None
-        },
+        "noise_pct": {metric: noise_pct(pairs) for metric in effects if (pairs := _values_of_both(blocks, metric))},
     }
+
+
+def noise_pct(iterations: Sequence[tuple[float, float]]) -> float:
+    """How far apart the same thing measured twice is: the root mean square of the iterations' log ratios, in per cent.
+
+    Unlike an interval it does not shrink with more iterations, nor grow out of all proportion with few.
+    """
+    squares = [math.log(other / one) ** 2 for one, other in iterations if one > 0 and other > 0]
+    return 100 * math.expm1(math.sqrt(sum(squares) / len(squares))) if squares else 0.0
 
 
 def _from_planned(
@@ -234,7 +242,7 @@ def _background(trials: Sequence[CountedTrial]) -> float | None:
 
 def _effects(
     scenario: Scenario,
-    by_arm: ByArm,
+    blocks: Blocks,
     arms: Mapping[Arm, Mapping[str, Any]] | None,
     *,
     margin_pct: float,
@@ -247,15 +255,10 @@ def _effects(
     is_rate = scenario.mode == "throughput"
     metrics = THROUGHPUT_PRIMARIES if is_rate else LATENCY_METRICS
     primaries = THROUGHPUT_PRIMARIES if is_rate else LATENCY_PRIMARIES
-    values = {arm: _values_by_iteration(by_arm[arm], metrics) for arm in ARMS}
     return {
         metric: measure_effect(
             metric,
-            [
-                (ena[metric], express[metric])
-                for iteration, ena in values["ena"].items()
-                if metric in ena and metric in (express := values["ena_express"].get(iteration, {}))
-            ],
+            _values_of_both(blocks, metric),
             margin_pct=max(margin_pct, noise_pct.get(metric, 0.0)),
             primary=metric in primaries,
             improvement_pct=improvement_pct(metric, **{arm: arms[arm][_figure(metric)] for arm in ARMS})
@@ -266,18 +269,20 @@ def _effects(
     }
 
 
-def _values_by_iteration(
-    trials: Sequence[CountedTrial], metrics: Sequence[Metric]
-) -> dict[tuple[int, int], dict[Metric, float]]:
-    """The value of each metric in each iteration (of each pair of hosts) of one arm."""
-    blocks: dict[tuple[int, int], list[CountedTrial]] = defaultdict(list)
-    for trial in trials:
-        blocks[trial.record.pair, trial.record.iteration].append(trial)
-    return {
-        block: {metric: value for metric in metrics if (value := _value(metric, trials, merged)) is not None}
-        for block, trials in blocks.items()
-        for merged, _ in [_merge(trials)]
-    }
+def _blocks(by_arm: ByArm) -> Blocks:
+    """The trials of each arm by iteration (of each pair of hosts), with their merged distribution."""
+    blocks: dict[Arm, dict[tuple[int, int], list[CountedTrial]]] = {arm: defaultdict(list) for arm in ARMS}
+    for arm, trials in by_arm.items():
+        for trial in trials:
+            blocks[arm][trial.record.pair, trial.record.iteration].append(trial)
+    return {arm: {at: (trials, _merge(trials)[0]) for at, trials in of.items()} for arm, of in blocks.items()}
+
+
+def _values_of_both(blocks: Blocks, metric: Metric) -> list[tuple[float, float]]:
+    """One (ENA, ENA Express) pair of a metric's values for each iteration in which both arms have one."""
+    values = {arm: {at: _value(metric, *block) for at, block in of.items()} for arm, of in blocks.items()}
+    both = [(value, values["ena_express"].get(at)) for at, value in values["ena"].items()]
+    return [(ena, express) for ena, express in both if ena is not None and express is not None]
 
 
 def _value(metric: Metric, trials: Sequence[CountedTrial], merged: Distribution | None) -> float | None:

@@ -233,7 +233,7 @@ class Runner:
         if self._ways.assign is None:
             raise BenchError("a crossover needs a way to change over ENA Express")
         self._crossed = True  # until it is known to be back
-        self._tell(note=f"crossover: ENA Express goes to the {'first' if to else 'second'} pair of interfaces")
+        self._tell(note=f"crossover: ENA Express is put on the {'first' if to else 'second'} interfaces")
         self._ways.assign(to)
         wait_for_devices(self.pair, self.probes, crossed=to)
         self._crossed = to

@@ -77,7 +77,7 @@ def _sections(result: Mapping[str, Any], manifest: Manifest) -> Iterator[str]:
         yield from _figures(result["scenarios"][scenario.name], scenario)
     for scenario in scenarios:
         yield from _title("Verdict" if len(scenarios) == 1 else f"Verdict: {scenario.name}")
-        yield from _judgement(result["scenarios"][scenario.name], manifest)
+        yield from _judgement(result["scenarios"][scenario.name], scenario, manifest)
 
 
 def _figures(measured: Mapping[str, Any], scenario: Scenario) -> list[str]:
@@ -94,7 +94,7 @@ def _figures(measured: Mapping[str, Any], scenario: Scenario) -> list[str]:
     return lines[:-1]
 
 
-def _judgement(measured: Mapping[str, Any], manifest: Manifest) -> Iterator[str]:
+def _judgement(measured: Mapping[str, Any], scenario: Scenario, manifest: Manifest) -> Iterator[str]:
     yield measured["verdict"]["words"]
     yield ""
     yield "Effect of ENA Express, as a change of ENA's figure (interval over the iterations):"
@@ -102,7 +102,7 @@ def _judgement(measured: Mapping[str, Any], manifest: Manifest) -> Iterator[str]
         yield f"  {metric.replace('_', '.'):<10}  {_interval(effect):<36}  {_rank(effect)}"
     yield ""
     yield f"Valid tests: {_valid(measured, 'ena')} (Regular ENI), {_valid(measured, 'ena_express')} (ENA Express)"
-    yield from _notes(measured, manifest)
+    yield from _notes(measured, scenario, manifest)
 
 
 def _interval(effect: Mapping[str, Any]) -> str:
@@ -121,17 +121,34 @@ def _valid(measured: Mapping[str, Any], arm: Arm) -> str:
     return f"{measured['arms'][arm]['valid_trials']} of {measured['arms'][arm]['trials']}"
 
 
-def _notes(measured: Mapping[str, Any], manifest: Manifest) -> Iterator[str]:
+def _notes(measured: Mapping[str, Any], scenario: Scenario, manifest: Manifest) -> Iterator[str]:
     """What a reader must keep in mind before leaning on the figures."""
     if manifest.plan.order == "parallel":
         yield "Note: both arms ran at once, so each is interference to the other."
+    if manifest.plan.crossover:
+        yield "Half way the interfaces changed their parts: the arms are SRD off and SRD on, whichever interface carried it."
+    if control := measured.get("control"):
+        noise = ", ".join(f"{metric.replace('_', '.')} {by:.2f}%" for metric, by in control["noise_pct"].items())
+        yield f"ENA against ENA differs by chance by: {noise}. No margin is smaller than that."
+    if scenario.mode == "ping-pong":
+        yield "Ping-pong is service time: a message waits for the one before it, so what a stall holds up is not counted."
+    if planned := measured.get("from_planned"):
+        yield "Latency from the planned send time, which counts what a stall held up:"
+        for arm in ARMS:
+            figures = ", ".join(f"{p} {_number(planned[arm][f'{p}_us'], 'μs')}" for p in ("p50", "p99", "p99_9"))
+            yield f"  {ARM_LABELS[arm]}: {figures.replace('p99_9', 'p99.9')}"
     treatment = measured["treatment"]
     if treatment["srd_share"] is not None:
         yield f"SRD carried {treatment['srd_share']:.2%} of the ENA Express arm's eligible packets ({treatment['source']})."
     arms = measured["arms"]
     if any(arms[arm]["loss_rate"] for arm in ARMS):
         lost = ", ".join(f"{ARM_LABELS[arm]} {_share(arms[arm]['loss_rate'])}" for arm in ARMS)
-        yield f"Note: messages were lost ({lost}); latencies speak only of those that were answered."
+        what = (
+            "throughput is what arrived"
+            if scenario.mode == "throughput"
+            else "latencies speak only of those that were answered"
+        )
+        yield f"Note: messages were lost ({lost}); {what}."
     fewest = min((arms[arm]["observations"] or 0 for arm in ARMS), default=0)
     thin = [metric for metric, p in _QUANTILES.items() if fewest and _is_thin(p, fewest, manifest)]
     if thin:

@@ -1,0 +1,110 @@
+"""What a bench can measure besides the plain ping-pong, on both kinds of hosts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+from driver import Driver
+
+
+def test_rates_are_those_of_the_receiver_and_probes_run_under_load_and_beside_bulk(lab: Driver) -> None:
+    names = ("tcp-latency", "udp-throughput", "tcp-throughput", "udp-load@1000", "congested")
+    asked = [word for name in names for word in ("--scenario", name)]
+
+    result = lab.run("bench", *asked, "--iterations", "1", "--repeats", "1", "--duration", "2s", "--json").document
+
+    assert tuple(result["scenarios"]) == names
+    for name in ("udp-throughput", "tcp-throughput"):
+        for arm in result["scenarios"][name]["arms"].values():
+            assert 0 < arm["received"] <= arm["sent"]
+            assert arm["dropped"] == arm["sent"] - arm["received"]
+            assert arm["throughput_gbps"] > 0
+            assert arm["p50_us"] is None
+    tcp = result["scenarios"]["tcp-throughput"]["arms"]
+    assert {arm["loss_rate"] for arm in tcp.values()} == {0}
+    load = result["scenarios"]["udp-load@1000"]
+    for arm, planned in load["from_planned"].items():
+        for figure in ("p50_us", "p90_us", "p99_us", "max_us"):
+            assert planned[figure] >= load["arms"][arm][figure]
+    for arm in result["scenarios"]["congested"]["arms"].values():
+        assert arm["valid_trials"] == 0 or arm["background_gbps"] > 0
+    rows = (lab.folder / "results/dev" / result["run_id"] / "results.csv").read_text()
+    assert {line.split(",")[0] for line in rows.splitlines()[1:]} == {
+        "TCP_Small", "UDP_Large", "TCP_Large", "UDP_Load@1000", "UDP_Congested",
+    }  # fmt: skip
+
+
+def test_a_crossover_swaps_the_interfaces_and_puts_them_back(lab: Driver) -> None:
+    result = lab.ok(
+        "bench", "--crossover", "--control", "--keep-full-log", "-i", "2", "-r", "1", "-d", "1s", "--json"
+    ).document
+
+    run = lab.folder / "results/dev" / result["run_id"]
+    trials = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    sources = {(t["arm"], t["crossed"]): client_ip(t["command"]) for t in trials if not t["control"]}
+    assert sources == {
+        ("ena", False): "192.168.3.20",
+        ("ena_express", False): "192.168.3.21",
+        ("ena", True): "192.168.3.21",
+        ("ena_express", True): "192.168.3.20",
+    }
+    assert {client_ip(t["command"]) for t in trials if t["control"] and not t["crossed"]} == {"192.168.3.20"}
+    scenario = result["scenarios"]["udp-latency"]
+    assert scenario["treatment"]["proven"] is {"namespaces": True, "processes": None}[lab.isolation]
+    assert set(scenario["control"]["noise_pct"]) == set(scenario["effects"])
+    assert scenario["effects"]["p50"]["margin_pct"] == max(2, scenario["control"]["noise_pct"]["p50"])
+    [log, *_] = [t["log_files"][0] for t in trials if t["valid"]]
+    assert b"packet, txTime(sec)" in gzip.decompress((run / log).read_bytes())
+    assert lab.ok("plan", "--check").code == 0
+
+
+def client_ip(command: str) -> str:
+    words = command.split()
+    return words[words.index("--client_ip") + 1]
+
+
+def test_a_crossover_that_is_killed_is_drift_that_up_repairs(lab: Driver) -> None:
+    process = lab.start("bench", "--crossover", "-i", "2", "-r", "1", "-d", "1s")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "trial   5 of" in line:  # the first of the second half
+            process.kill()
+            break
+    process.stdout.close()
+    process.wait()
+
+    refused = lab.run("bench", "-i", "1", "-r", "1", "-d", "1s")
+    drifted = lab.run("plan", "--check")
+    lab.ok("up")
+
+    assert (refused.code, drifted.code) == (1, 3)
+    assert "ENA Express is not as it should be" in refused.stderr
+    assert lab.ok("plan", "--check").code == 0
+
+
+def test_until_stops_as_soon_as_the_interval_is_narrow_or_the_limit_is_reached(lab: Driver) -> None:
+    common = ("bench", "--repeats", "1", "--duration", "1s", "--iterations", "2", "--json", "--until")
+    wide = lab.ok(*common, "100%", "--max-iterations", "3")
+    narrow = lab.ok(*common, "0.001%", "--max-iterations", "3").document
+
+    def iterations(run_id: str) -> set[int]:
+        lines = (Path(lab.folder) / "results/dev" / run_id / "trials.jsonl").read_text().splitlines()
+        return {json.loads(line)["iteration"] for line in lines}
+
+    assert "goes on until" in wide.stderr
+    assert iterations(wide.document["run_id"]) <= {1, 2, 3}
+    assert iterations(narrow["run_id"]) == {1, 2, 3}
+    assert narrow["plan"]["iterations"] == 3
+
+
+def test_what_contradicts_itself_is_refused_before_anything_runs(lab: Driver) -> None:
+    for words in (
+        ("--crossover", "--iterations", "1"),
+        ("--crossover", "--until", "1%"),
+        ("--control", "--order", "parallel"),
+        ("--max-iterations", "5"),
+        ("--until", "often"),
+    ):
+        assert lab.run("bench", *words).code == 2, words

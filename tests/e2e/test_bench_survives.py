@@ -1,0 +1,208 @@
+"""A bench and the accidents of the world: what was measured stays, and the run goes on or says clearly why not."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from driver import Driver
+
+QUICK = ("bench", "--repeats", "1", "--duration", "1s")
+
+
+def newest_run(lab: Driver) -> Path:
+    return max((lab.folder / "results/dev").iterdir())
+
+
+def trials_of(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+
+
+def when_trial_runs(
+    lab: Driver, *arguments: str, act: Callable[[], None], after: str = "trial   2 of"
+) -> tuple[int, str]:
+    """Starts a bench, acts once a trial has ended and the next one is under way; gives back how the bench ended."""
+    process = lab.start(*arguments)
+    assert process.stdout is not None
+    text = ""
+    for line in process.stdout:
+        text += line
+        if after in line:
+            time.sleep(1.5)
+            act()
+            break
+    text += process.stdout.read()
+    process.stdout.close()
+    return process.wait(timeout=120), text
+
+
+def on_host(lab: Driver, role: str, script: str) -> str:
+    return lab.run("ssh", role, "--", script).stdout
+
+
+def signal_sockperf(lab: Driver, role: str, what: str, *, name: signal.Signals) -> None:
+    """Signals sockperf processes of one host, found by what their pid file is called."""
+    on_host(
+        lab,
+        role,
+        f'cd "${{ENAXP_ROOT:-}}/tmp/enaxp-bench" && for p in $(cat {what}*.pid); do '
+        f"for c in $(cat /proc/$p/task/$p/children); do kill -{name.name[3:]} $c; done; done",
+    )
+
+
+def test_a_killed_run_goes_on_where_it_was(lab: Driver) -> None:
+    process = lab.start(*QUICK, "--iterations", "2")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "trial   3 of" in line:
+            process.send_signal(signal.SIGKILL)
+            break
+    process.stdout.close()
+    process.wait()
+    run = newest_run(lab)
+    before = trials_of(run)
+    with (run / "trials.jsonl").open("a") as file:
+        file.write('{"number": 4, "scenario": "udp-la')
+
+    result = lab.ok("bench", "--resume", run.name[:-1] if unique(run) else run.name, "--json").document
+
+    after = trials_of(run)
+    assert after[: len(before)] == before
+    valid = Counter((t["iteration"], t["repeat"], t["arm"]) for t in after if t["valid"] and t["attempt"] == 1)
+    assert max(valid.values()) == 1
+    assert result["run_id"] == run.name
+    assert {arm["valid_trials"] for arm in result["scenarios"]["udp-latency"]["arms"].values()} == {2}
+    assert len({t["client_port"] for t in after}) == len(after)
+    again = lab.ok("bench", "--resume", str(run), "--json").document
+    assert trials_of(run) == after
+    assert again["scenarios"] == result["scenarios"]
+
+
+def unique(run: Path) -> bool:
+    return len([path for path in run.parent.iterdir() if path.name.startswith(run.name[:-1])]) == 1
+
+
+def test_a_run_that_is_not_there_is_named(lab: Driver) -> None:
+    ran = lab.run("bench", "--resume", "19700101")
+
+    assert ran.code == 1
+    assert "no single run '19700101'" in ran.stderr
+
+
+def test_a_server_that_dies_is_started_again_and_its_pair_run_again(lab: Driver) -> None:
+    code, text = when_trial_runs(
+        lab, *QUICK, "--iterations", "1",
+        act=lambda: signal_sockperf(lab, "server", "server-probe", name=signal.SIGKILL),
+    )  # fmt: skip
+
+    assert code == 0, text
+    assert "running the pair again" in text
+    [broken, *_] = [trial for trial in trials_of(newest_run(lab)) if not trial["valid"]]
+    assert broken["reason"]
+    result = json.loads((newest_run(lab) / "result.json").read_text())
+    assert {arm["valid_trials"] for arm in result["scenarios"]["udp-latency"]["arms"].values()} == {1}
+
+
+def test_a_trial_that_hangs_is_ended_by_its_deadline(lab: Driver) -> None:
+    code, text = when_trial_runs(
+        lab, *QUICK, "--iterations", "1",
+        act=lambda: signal_sockperf(lab, "client", "client-", name=signal.SIGSTOP),
+    )  # fmt: skip
+
+    assert code == 0, text
+    reasons = [trial["reason"] for trial in trials_of(newest_run(lab)) if not trial["valid"]]
+    assert any("its deadline of" in reason for reason in reasons), (reasons, text)
+
+
+def test_a_dropped_connection_is_opened_again(lab: Driver) -> None:
+    code, text = when_trial_runs(lab, *QUICK, "--iterations", "1", act=lambda: drop_connections(lab, "client"))
+
+    assert code == 0, text
+    reasons = [trial["reason"] for trial in trials_of(newest_run(lab)) if not trial["valid"]]
+    assert any("connection was lost" in reason for reason in reasons), (reasons, text)
+
+
+def drop_connections(lab: Driver, role: str) -> None:
+    """Ends the connection of the bench as a network would: its socket on this machine's side of it is reset."""
+    address = lab.ok("status", "--json").document["hosts"][role]["ssh"]
+    subprocess.run(
+        ["ss", "-K", "dst", address["host"], "dport", "=", str(address["port"])], check=False, capture_output=True
+    )
+
+
+def test_a_key_that_is_refused_is_said(lab: Driver) -> None:
+    key = lab.folder / "state/dev.pem"
+    kept = key.read_bytes()
+    try:
+        key.unlink()
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+        ran = lab.run(*QUICK)
+    finally:
+        key.write_bytes(kept)
+        key.chmod(0o600)
+        key.with_suffix(".pem.pub").unlink()
+
+    assert ran.code == 1
+    assert "the key was refused" in ran.stderr
+    assert "dev.pem" in ran.stderr
+
+
+@pytest.mark.namespaces
+def test_a_full_disk_on_this_machine_keeps_what_was_measured(lab: Driver) -> None:
+    if lab.isolation != "namespaces":
+        return
+    results = lab.folder / "small"
+    results.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(results)], check=True)
+    try:
+        ran = lab.run(*QUICK, "--iterations", "9", "--results-dir", str(results))
+        assert ran.code == 1, ran.stderr
+        assert "No space left on device" in ran.stderr
+        assert "--resume" in ran.stderr
+        [run] = (results / "dev").iterdir()
+        text = (run / "trials.jsonl").read_text()
+        assert text.count("\n") >= 1
+    finally:
+        subprocess.run(["umount", str(results)], check=True)
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_a_full_disk_on_a_host_is_said(lab: Driver, role: str) -> None:
+    if lab.isolation != "namespaces":
+        return
+    on_host(lab, role, "mkdir -p /tmp/enaxp-bench && mount -t tmpfs -o size=60k tmpfs /tmp/enaxp-bench")
+    try:
+        ran = lab.run(*QUICK, "--iterations", "1")
+    finally:
+        on_host(lab, role, "umount -l /tmp/enaxp-bench")
+
+    assert ran.code == 1, ran.stderr
+    assert "no space left" in ran.stderr.lower()
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.namespaces
+def test_sockperf_that_is_missing_or_another_is_said(lab: Driver) -> None:
+    if lab.isolation != "namespaces":
+        return
+    fake = "/run/enaxp/bin/sockperf"
+    on_host(lab, "client", f"printf '#!/bin/sh\\necho sockperf, version 3.5\\n' > {fake} && chmod +x {fake}")
+    try:
+        other = lab.run(*QUICK)
+        on_host(lab, "client", f"printf '#!/bin/sh\\nexit 127\\n' > {fake}")
+        missing = lab.run(*QUICK)
+    finally:
+        on_host(lab, "client", f"rm {fake}")
+
+    assert (other.code, missing.code) == (1, 1)
+    assert "different versions of sockperf" in other.stderr
+    assert "3.5 on the client" in other.stderr
+    assert "the client has no sockperf" in missing.stderr
