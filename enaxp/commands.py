@@ -127,6 +127,8 @@ def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, P
                     )
             except (Interrupted, BenchError, HostError) as error:
                 if folder is None or not folder.records():
+                    if folder and not (folder.path / "manifest.json").exists():  # nothing was begun
+                        shutil.rmtree(folder.path)
                     raise
                 cut_short = error
     try:

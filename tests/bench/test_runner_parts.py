@@ -1,0 +1,152 @@
+"""The parts of the runner that decide something without a host: what is left, what a script brought, when it is enough."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from making import GOOD, TCP_RATE, UDP, a_manifest, a_plan, a_record
+
+from enaxp.bench.records import RunFolder, TrialRecord, trial_name
+from enaxp.bench.result import is_narrow, noise_pct
+from enaxp.bench.runner import _Finished
+from enaxp.bench.schedule import Background, Trial, pairs, schedule, seconds
+from enaxp.bench.scripts import Run, client_script, end_script, servers_script, split
+from enaxp.bench.servers import bulk_flows, bulk_port, probe_port
+from enaxp.errors import BenchError, HostError
+from enaxp.hosts.sockperf import combine, parse, received_by_server
+
+
+def a_pair(**changes: object) -> tuple[Trial, Trial]:
+    trials = [trial for trial in schedule(a_plan(**changes)) if trial.repeat == 1 and trial.iteration == 1]
+    return trials[0], trials[1]
+
+
+BOTH = {"ena": a_record("ena"), "ena_express": a_record("ena_express")}
+FAILED = replace(BOTH["ena"], valid=False, reason="it hung")
+
+
+@pytest.mark.parametrize(
+    ("records", "attempt", "arms"),
+    [
+        ([], 1, {"ena", "ena_express"}),
+        ([BOTH["ena"]], 1, {"ena_express"}),
+        ([BOTH["ena"], BOTH["ena_express"]], 1, set()),
+        ([FAILED, BOTH["ena_express"]], 2, {"ena", "ena_express"}),
+        ([FAILED], 2, {"ena", "ena_express"}),
+        ([replace(BOTH["ena"], control=True), replace(BOTH["ena_express"], control=True)], 1, {"ena", "ena_express"}),
+    ],
+    ids=["nothing", "one of two", "both", "one is invalid", "an invalid one alone", "those of the control"],
+)
+def test_what_is_left_of_a_pair(records: list[TrialRecord], attempt: int, arms: set[str]) -> None:
+    left = _Finished(records).what_is_left(a_pair())
+
+    assert (left[0], {trial.arm for trial in left[1]}) == (attempt, arms)
+
+
+def test_a_resumed_run_uses_fresh_client_ports() -> None:
+    command = "sockperf a --client_port 20007; sockperf b --client_port 20008"
+
+    assert _Finished([a_record(client_port=20007, command=command)]).last_port == 20009
+
+
+def test_in_a_crossover_each_arm_has_each_interface_in_half_of_the_iterations() -> None:
+    trials = schedule(a_plan(iterations=5, crossover=True))
+
+    assert {trial.iteration for trial in trials if trial.crossed} == {4, 5}
+    assert {(t.arm, t.home) for t in trials if t.crossed} == {("ena", "ena_express"), ("ena_express", "ena")}
+    assert all(trial.home == trial.arm for trial in trials if not trial.crossed)
+
+
+def test_a_control_is_as_many_pairs_of_ena_against_ena() -> None:
+    plan = a_plan(iterations=2, repeats=3, control=True)
+    trials = schedule(plan)
+
+    control = [trial for trial in trials if trial.control]
+    assert len(control) == 2 * 3 * 2
+    assert {trial.home for trial in control} == {trial.treated_as for trial in control} == {"ena"}
+    assert all(one.arm != two.arm and one.control == two.control for one, two in pairs(trials))
+    assert len({trial_name(trial, attempt=1) for trial in trials}) == len(trials)
+    assert seconds(plan) == pytest.approx(2 * 2 * (3 + 3 + 1) * 12.24)
+
+
+def test_the_order_of_a_run_is_that_of_one_with_more_iterations() -> None:
+    short, long = schedule(a_plan()), schedule(a_plan(until_pct=1.0, max_iterations=9))
+
+    assert long[: len(short)] == short
+    assert long[-1].iteration == 9
+
+
+def test_flows_and_arms_never_share_a_port() -> None:
+    trials = a_pair()
+    ports = [port(trial, flow) for trial in trials for port in (probe_port, bulk_port) for flow in range(64)]
+
+    assert len(set(ports)) == len(ports)
+    assert [probe_port(trial, 0) for trial in sorted(trials, key=lambda trial: trial.arm)] == [11110, 11111]
+    loaded = replace(UDP, background=Background(protocol="tcp", flows=4, message_size=1472))
+    assert (bulk_flows(UDP), bulk_flows(TCP_RATE), bulk_flows(loaded)) == (("udp", 0), ("tcp", 1), ("tcp", 4))
+
+
+def test_several_flows_count_as_one_and_one_that_failed_fails_all() -> None:
+    both = combine([GOOD, replace(GOOD, mean_us=60.0, max_us=100.0, observations=2000)])
+    broken = combine([GOOD, parse("")])
+
+    assert (both.ok, both.observations, both.sent, both.mean_us, both.max_us) == (True, 3000, 2000, 50.0, 100.0)
+    assert both.percentiles_us == {}
+    assert (broken.ok, broken.reason) == (False, "flow 2 of 2: empty: sockperf printed nothing")
+
+
+def test_what_a_server_received_is_read_from_its_end() -> None:
+    assert received_by_server("\x1b[2msockperf: Total 358678 messages received and handled\n") == 358678
+    assert received_by_server("sockperf: Warmup stage") is None
+
+
+def test_an_interval_is_narrow_when_those_of_all_primaries_are() -> None:
+    def result(*widths: float | None) -> dict[str, object]:
+        effects = {
+            str(n): {"primary": True, "low_pct": None if w is None else -w, "high_pct": w} for n, w in enumerate(widths)
+        }
+        return {"scenarios": {"udp-latency": {"effects": effects | {"mean": {"primary": False}}}}}
+
+    assert is_narrow(result(0.9, 1.0), to_pct=1)
+    assert not is_narrow(result(0.9, 1.1), to_pct=1)
+    assert not is_narrow(result(0.9, None), to_pct=1)
+
+
+def test_noise_is_how_far_the_same_is_from_itself() -> None:
+    assert noise_pct([(100.0, 100.0)]) == 0
+    assert noise_pct([(100.0, 101.0), (101.0, 100.0)]) == pytest.approx(1.0)
+
+
+def test_a_part_that_is_missing_is_named() -> None:
+    with pytest.raises(HostError) as raised:
+        split("--8<-- enaxp before\n1\n", needed=("before", "after"))
+
+    assert "'after'" in raised.value.said
+
+
+def test_the_scripts_are_shell() -> None:
+    run = Run(name="0001", flows=[["sockperf", "x y"]], bulk=[["sockperf"]], timeout_s=12, period_s=0.001)
+
+    for script in (
+        client_script(run, counters="true"),
+        servers_script({"server-a": ["sockperf"]}, life_s=9),
+        end_script(["a"]),
+    ):
+        checked = subprocess.run(["sh", "-n"], input=script, text=True, capture_output=True, check=False)
+        assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_a_run_is_found_by_its_path_or_by_how_its_name_begins(tmp_path: Path) -> None:
+    for name in ("20250411-082610", "20250411-092610"):
+        (tmp_path / "dev" / name).mkdir(parents=True)
+        RunFolder(tmp_path / "dev" / name).write_manifest(a_manifest(run_id=name))
+
+    assert RunFolder.find(tmp_path, lab="dev", run="20250411-08").run_id == "20250411-082610"
+    assert RunFolder.find(tmp_path, lab="x", run=str(tmp_path / "dev/20250411-092610")).run_id == "20250411-092610"
+    for run, said in (("20250411", "several"), ("1970", "there are"), ("", "there are")):
+        with pytest.raises(BenchError) as raised:
+            RunFolder.find(tmp_path, lab="dev", run=run)
+        assert said in raised.value.said
