@@ -201,9 +201,9 @@ class Runner:
     def _stop_when_full(self, records: Iterable[TrialRecord]) -> None:
         """A full disk on a host does not empty itself: running the pair again would fail again."""
         for record in records:
-            if record.reason and NO_SPACE in record.reason:
+            if record.reason and NO_SPACE in record.reason.lower():
                 raise BenchError(
-                    f"{record.reason}",
+                    record.reason,
                     todo=f"make room below /tmp there (`enaxp ssh`), then `enaxp bench --resume {self.folder.run_id}`",
                 )
 

@@ -18,20 +18,22 @@ from enaxp.hosts.sockperf import reduce_log_command, reduce_planned_command
 
 Argv = Sequence[str]
 
-NO_SPACE = "no space left on the disk"
-# A host that is a plain process has its files below a folder of its own. A full disk is told before anything is started.
-_ENTER = f"""umask 077; here="${{ENAXP_ROOT:-}}/tmp/enaxp-bench"
-mkdir -p "$here" && cd "$here" || exit 1
-[ "$(df -Pk . | awk 'NR == 2 {{ print $4 }}')" -gt 64 ] && echo space > space || {{ echo '{NO_SPACE}' >&2; df -Pk . >&2; exit 1; }}"""
+NO_SPACE = "no space left"
+# A host that is a plain process has its files below a folder of its own.
+_ENTER = 'umask 077; here="${ENAXP_ROOT:-}/tmp/enaxp-bench"; mkdir -p "$here" && cd "$here" || exit 1'
+# A full disk is told before anything is started.
+_NEED_SPACE = f"""[ "$(df -Pk . | awk 'NR == 2 {{ print $4 }}')" -gt 64 ] && echo space > space ||
+{{ echo '{NO_SPACE} on the disk' >&2; df -Pk . >&2; exit 1; }}"""
 _MARK = "--8<-- enaxp "
-# Only what is sockperf is ended: after a restart of the host a pid in an old file may be anybody's.
+# Only what is sockperf is ended: after a restart of the host a pid in an old file may be anybody's. The pid is that of timeout(1),
+# which passes SIGINT on; what does not heed it is killed with it.
 _END = """end() { for file in "$@"; do
   [ -f "$file" ] || continue
   for pid in $(cat "$file"); do
     grep -q sockperf "/proc/$pid/cmdline" 2>/dev/null || continue
     kill -INT "$pid" 2>/dev/null; n=0
     while kill -0 "$pid" 2>/dev/null && [ $n -lt 20 ]; do sleep 0.1; n=$((n + 1)); done
-    kill -KILL "$pid" 2>/dev/null
+    kill -KILL $(cat "/proc/$pid/task/$pid/children" 2>/dev/null) "$pid" 2>/dev/null
   done
   rm -f "$file"
 done; }"""
@@ -59,7 +61,7 @@ def log_name(name: str, flow: int) -> str:
 
 def client_script(run: Run, *, counters: str) -> str:
     """One trial on the client. sockperf's exit code says nothing but that its deadline ended it, so its text is brought back."""
-    lines = [_ENTER, _END, _part("before"), counters, "pids="]
+    lines = [_ENTER, _NEED_SPACE, _END, _part("before"), counters, "pids="]
     lines += [_start(run, f"{run.name}.bulk{number}", argv) for number, argv in enumerate(run.bulk)]
     lines += [f"sleep {BULK_LEAD_S:g}" if run.bulk else ":", "pids="]
     lines += [_start(run, f"{run.name}.{flow}", argv) for flow, argv in enumerate(run.flows)]
@@ -93,6 +95,7 @@ def servers_script(servers: Mapping[str, Argv], *, life_s: int) -> str:
     return "\n".join(
         [
             _ENTER,
+            _NEED_SPACE,
             _END,
             f"end {' '.join(f'{name}.pid' for name in servers)}",
             f'start() {{ n=$1; shift; nohup timeout -s INT {life_s} "$@" > $n.out 2>&1 < /dev/null & echo $! > $n.pid; }}',

@@ -22,7 +22,7 @@ from enaxp.bench.gates import delivered_gbps, judge
 from enaxp.bench.pair import Pair, Probes, counters_command, read_counters
 from enaxp.bench.records import InterfaceDelta, Interfaces, SrdDelta, TrialRecord, trial_name
 from enaxp.bench.schedule import ARMS, Arm, Plan, Trial, other, trial_seconds
-from enaxp.bench.scripts import Run, client_script, log_name, log_script, split
+from enaxp.bench.scripts import NO_SPACE, Run, client_script, log_name, log_script, split
 from enaxp.bench.servers import Servers, bulk_port, probe_port
 from enaxp.errors import HostError
 from enaxp.hosts import nic
@@ -232,7 +232,7 @@ def _trouble(answer: _Answer, *, log: ReducedLog | None, is_rate: bool, timeout_
         return f"it hung: its deadline of {timeout_s:.0f} s ended it"
     free = answer.parts["free"].strip()
     if not is_rate and log is None and free.isdigit() and int(free) < LITTLE_SPACE_KB:
-        return f"no space left on the client's disk: {free} kB are free where sockperf writes its full log"
+        return f"{NO_SPACE} on the client's disk: {free} kB are free where sockperf writes its full log"
     return None
 
 

@@ -174,11 +174,11 @@ def test_a_full_disk_on_this_machine_keeps_what_was_measured(lab: Driver) -> Non
 
 
 @pytest.mark.namespaces
-@pytest.mark.parametrize("role", ["client", "server"])
-def test_a_full_disk_on_a_host_is_said(lab: Driver, role: str) -> None:
+@pytest.mark.parametrize(("role", "size"), [("client", "60k"), ("server", "60k"), ("client", "400k")])
+def test_a_full_disk_on_a_host_is_said(lab: Driver, role: str, size: str) -> None:
     if lab.isolation != "namespaces":
         return
-    on_host(lab, role, "mkdir -p /tmp/enaxp-bench && mount -t tmpfs -o size=60k tmpfs /tmp/enaxp-bench")
+    on_host(lab, role, f"mkdir -p /tmp/enaxp-bench && mount -t tmpfs -o size={size} tmpfs /tmp/enaxp-bench")
     try:
         ran = lab.run(*QUICK, "--iterations", "1")
     finally:
