@@ -9,6 +9,7 @@ and nowhere else.
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Callable
@@ -135,9 +136,19 @@ class Aws:
     def sts(self) -> Any:
         return self._client("sts", patient=True)
 
+    @property
+    def quotas(self) -> Any:
+        return self._client("service-quotas", patient=True)
+
     def once(self, service: str) -> Any:
         """A client that never repeats a call by itself: for creates, where a blind repetition makes a second thing."""
         return self._client(service, patient=False)
+
+    def in_region(self, region: str) -> Aws:
+        """The same credentials and patience in another region."""
+        other = copy.copy(self)
+        other.region, other._lock, other._clients = region, threading.Lock(), {}
+        return other
 
     def account(self) -> str:
         """The account id that the credentials belong to. Raises AwsError when there are none, or they are refused."""
@@ -176,6 +187,7 @@ class Aws:
                 self._session = boto3.Session(profile_name=self._profile, region_name=self.region, **self._keys)
             return self._session.client(
                 service,
+                region_name=self.region,
                 endpoint_url=self.endpoint_url,
                 config=Config(
                     retries=retries,

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from enaxp.config import Role
 from enaxp.errors import HostError, LabError, NoValidResultError, UsageError
+from enaxp.lab.cost import usd_per_hour, usd_so_far
 from enaxp.lab.lifecycle import Picture, down, existing_state, look, up
 from enaxp.lab.status import nothing_there, status_of
-from enaxp.lab.things import LAYERS, Layer
+from enaxp.lab.things import LAYERS, Layer, as_text
 from enaxp.session import Session
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def bring_up(session: Session, *, layers: Sequence[Layer], sure: bool, wait: boo
         for note in picture.notes:
             say(note)
         if picture.plan.changing:
+            _say_what_it_costs(session, picture)
             if session.target.name == "aws" and not sure:
                 session.console.plan(picture.plan)
                 if not session.console.ask(f"Build this in account {picture.state.account}, {picture.state.region}?"):
@@ -50,7 +52,7 @@ def bring_up(session: Session, *, layers: Sequence[Layer], sure: bool, wait: boo
         else:
             up(picture, config=session.config, aws=session.aws, file=session.file, watch=session.console.lab_event)
             say("everything is as wanted: nothing to change")
-    status = status_of(picture, config=session.config, endpoint_url=session.endpoint_url)
+    status = _status(session, picture)
     if wait and "compute" in layers:
         say("waiting for the hosts: SSH, then the software that their first boot installs")
         wait_until_ready(session.hosts(status).values(), say=say)
@@ -66,7 +68,7 @@ def current_status(session: Session) -> dict[str, Any]:
             endpoint_url=session.endpoint_url,
             region=session.config.aws.region,
         )
-    return status_of(_look(session, LAYERS), config=session.config, endpoint_url=session.endpoint_url)
+    return _status(session, _look(session, LAYERS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +186,9 @@ def take_down(session: Session, *, layers: Sequence[Layer], sure: bool, force: b
         )
     else:
         say(f"{len(removal.removed)} things removed")
+    cost = usd_so_far(session.prices(), removal.removed, now=datetime.now(UTC)) if removal.removed else None
+    if cost is not None:
+        say(f"what was removed has cost about {cost:.2f} USD in all")
     return {
         "removed": [{"key": found.key, "kind": found.kind, "id": found.id} for found in removal.removed],
         "leftovers": [{"key": found.key, "kind": found.kind, "id": found.id} for found in removal.leftovers],
@@ -226,6 +231,32 @@ def ssh_to_host(session: Session, *, role: Role, command: Sequence[str]) -> int:
 
 def _look(session: Session, layers: Sequence[Layer]) -> Picture:
     return look(session.config, aws=session.aws, file=session.file, target=session.target, layers=layers)
+
+
+def _status(session: Session, picture: Picture) -> dict[str, Any]:
+    return status_of(
+        picture,
+        config=session.config,
+        endpoint_url=session.endpoint_url,
+        prices=session.prices(),
+        now=datetime.now(UTC),
+    )
+
+
+def _say_what_it_costs(session: Session, picture: Picture) -> None:
+    """What everything that is wanted costs an hour, and until its time is over, before any of it is made."""
+    if session.target.name != "aws":
+        return
+    prices, say = session.prices(), session.console.say
+    hourly = usd_per_hour(prices, (thing.kind for thing in picture.things if thing.owned))
+    if prices is None or hourly is None:
+        say(f"what {session.config.hosts.instance_type} costs in {session.config.aws.region} is not known here")
+        return
+    hours = max(0.0, (picture.state.expires_at - datetime.now(UTC)).total_seconds() / 3600)
+    say(
+        f"cost: about {hourly:.2f} USD an hour, {hourly * hours:.2f} USD until it ends at "
+        f"{as_text(picture.state.expires_at)} ({prices.source}; traffic not counted)"
+    )
 
 
 def _bench_plan(session: Session, wish: BenchWish) -> Plan:

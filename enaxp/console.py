@@ -132,6 +132,8 @@ class Console:
             f"target {status['target']}, account {status['account']}, {status['availability_zone'] or status['region']}"
         )
         self.result(f"lab {status['lab']} ({status['lab_id']})\n{where}; expires {status['expires_at']}")
+        if status["usd_per_hour"] is not None:
+            self.result(f"costs about {status['usd_per_hour']:.2f} USD an hour, {status['usd_so_far']:.2f} USD so far")
         if status["endpoint_url"]:
             self.result(f"AWS endpoint {status['endpoint_url']}; hosts as {status['isolation']}: local, not ENA")
         rows = [

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enaxp.aws import Aws
 from enaxp.config import Config, load_config
@@ -21,6 +21,9 @@ from enaxp.hosts.connection import Host
 from enaxp.lab.lifecycle import Target
 from enaxp.lab.state import StateFile
 from enaxp.options import Options
+
+if TYPE_CHECKING:
+    from enaxp.lab.cost import Prices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,14 @@ class Session:
     file: StateFile
     console: Console
     endpoint_url: str | None = None
+
+    def prices(self) -> Prices | None:
+        """What the lab's things cost an hour; None on this machine, and where it is not known."""
+        from enaxp.lab.cost import find_prices
+
+        if self.target.name != "aws":
+            return None
+        return find_prices(self.aws, self.config.hosts.instance_type, kept_in=self.options.state_dir / "prices.json")
 
     def hosts(self, status: Mapping[str, Any]) -> dict[str, Host]:
         """How each host of a status document is reached. Raises UsageError when there are none."""

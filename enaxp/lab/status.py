@@ -1,10 +1,12 @@
-"""Status: the lab as one document, the same for people and for programs. Pure: from a Picture to plain data."""
+"""Status: the lab as one document, the same for people and for programs. Pure: from a Picture and Prices to plain data."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from enaxp.config import Config
+from enaxp.lab.cost import Prices, usd_per_hour, usd_so_far
 from enaxp.lab.lifecycle import Picture
 from enaxp.lab.plan import drift_of
 from enaxp.lab.spec import eni_key
@@ -32,9 +34,13 @@ def nothing_there(*, lab: str, target: str, endpoint_url: str | None, region: st
     }
 
 
-def status_of(picture: Picture, *, config: Config, endpoint_url: str | None) -> dict[str, Any]:
-    """The document of `status --json`."""
+def status_of(
+    picture: Picture, *, config: Config, endpoint_url: str | None, prices: Prices | None, now: datetime
+) -> dict[str, Any]:
+    """The document of `status --json`. Without prices (on the local target, or where they are not known) what it costs is None."""
     state = picture.state
+    owned = {thing.key for thing in picture.things if thing.owned}
+    ours = [found for key, found in picture.survey.found.items() if key in owned]
     return {
         "lab": state.lab,
         "lab_id": state.lab_id,
@@ -49,8 +55,8 @@ def status_of(picture: Picture, *, config: Config, endpoint_url: str | None) -> 
         "urls": {},
         "created_at": as_text(state.created_at),
         "expires_at": as_text(state.expires_at),
-        "usd_per_hour": None,
-        "usd_so_far": None,
+        "usd_per_hour": usd_per_hour(prices, (found.kind for found in ours)),
+        "usd_so_far": usd_so_far(prices, ours, now=now),
     }
 
 

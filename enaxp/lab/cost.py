@@ -1,0 +1,173 @@
+"""Cost: what a lab costs an hour and has cost so far, in USD, from on-demand list prices.
+
+    instance type ─▶ find_prices() (price list of AWS, else the dated table `prices.yaml`) ─▶ Prices
+    Prices × what is there ─▶ usd_per_hour(), usd_so_far()
+
+An estimate, and said to be one: hosts, their disks and public addresses are counted, traffic is not. Traffic between the hosts of a
+lab stays in one zone and is free. A price that is not known stays None; it is never taken for 0.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from enaxp.aws import Aws
+from enaxp.lab.things import TAG_CREATED, Found, from_text
+
+TABLE = Path(__file__).with_name("prices.yaml")
+HOURS_A_MONTH = 730
+DISK_GB = 30
+KEPT_DAYS = 7  # how long an answer of the price list is used again
+# where AWS answers questions about prices, by how a region's name begins
+PRICE_LISTS = {"us-gov-": "", "cn-": "", "eu-": "eu-central-1", "ap-": "ap-south-1", "": "us-east-1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prices:
+    """USD an hour for one of each. source: where the price of an instance is from, in words."""
+
+    instance: float
+    disk: float
+    address: float
+    source: str
+
+
+def find_prices(aws: Aws, instance_type: str, *, kept_in: Path | None = None) -> Prices | None:
+    """Prices of a type in the region of `aws`: of AWS's price list if it may be asked, else of the table; None when neither knows.
+
+    kept_in: a file in which answers of the price list are kept, so that it is not asked each time.
+    """
+    kept = _read_kept(kept_in)
+    key, today = f"{aws.region} {instance_type}", datetime.now(UTC).date()
+    entry = kept.get(key)
+    if entry and (today - datetime.fromisoformat(entry["on"]).date()).days < KEPT_DAYS:
+        return Prices(**entry["prices"])
+    prices = _from_list(aws, instance_type) or from_table(aws.region, instance_type)
+    if prices and kept_in:
+        kept[key] = {"on": today.isoformat(), "prices": asdict(prices)}
+        _keep(kept_in, kept)
+    return prices
+
+
+def from_table(region: str, instance_type: str) -> Prices | None:
+    """Prices of the table in the package; None for what is not in it."""
+    table = _table()
+    family, _, size = instance_type.partition(".")
+    xlarge = table["xlarge_hour"].get(region, {}).get(family)
+    factor = _size_factor(size)
+    if xlarge is None or factor is None:
+        return None
+    return _prices(region, xlarge * factor, source=f"enaxp's table of {table['dated']}")
+
+
+def usd_per_hour(prices: Prices | None, kinds: Iterable[str]) -> float | None:
+    """What things of these kinds cost an hour: instances (each with its disk) and addresses; everything else is free."""
+    if prices is None:
+        return None
+    return round(sum(_rate(prices, kind) for kind in kinds), 4)
+
+
+def usd_so_far(prices: Prices | None, things: Iterable[Found], *, now: datetime) -> float | None:
+    """What these things have cost since they were made. What was there before and is gone is not in it."""
+    if prices is None:
+        return None
+    cost = sum(_rate(prices, found.kind) * max(0.0, _hours(found, now)) for found in things)
+    return round(cost, 4)
+
+
+def price_of(answer: Mapping[str, Any]) -> float | None:
+    """USD an hour in an answer of GetProducts; None when it names no price, or several."""
+    prices = set()
+    for text in answer["PriceList"]:
+        product = json.loads(text)
+        for term in product.get("terms", {}).get("OnDemand", {}).values():
+            for dimension in term["priceDimensions"].values():
+                usd = float(dimension["pricePerUnit"].get("USD", 0))
+                if usd > 0 and dimension.get("unit") == "Hrs":
+                    prices.add(usd)
+    return prices.pop() if len(prices) == 1 else None
+
+
+def _from_list(aws: Aws, instance_type: str) -> Prices | None:
+    """Asked once and without patience: whoever may not ask, or is offline, has the table."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    where = next(region for prefix, region in PRICE_LISTS.items() if aws.region.startswith(prefix))
+    if not where:
+        return None
+    wanted = {
+        "instanceType": instance_type,
+        "regionCode": aws.region,
+        "operatingSystem": "Linux",
+        "tenancy": "Shared",
+        "preInstalledSw": "NA",
+        "capacitystatus": "Used",
+        "licenseModel": "No License required",
+    }
+    filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in wanted.items()]
+    try:
+        answer = aws.in_region(where).once("pricing").get_products(ServiceCode="AmazonEC2", Filters=filters)
+        usd = price_of(answer)
+    except (ClientError, BotoCoreError, ValueError, KeyError, TypeError):
+        return None
+    today = datetime.now(UTC).date().isoformat()
+    return None if usd is None else _prices(aws.region, usd, source=f"AWS's price list, asked on {today}")
+
+
+def _prices(region: str, instance: float, *, source: str) -> Prices:
+    table = _table()
+    disk = table["disk_gb_month"].get(region, max(table["disk_gb_month"].values())) * DISK_GB / HOURS_A_MONTH
+    return Prices(instance=round(instance, 6), disk=disk, address=table["address_hour"], source=source)
+
+
+def _size_factor(size: str) -> float | None:
+    """How many xlarge a size is; None for a bare `metal`, which says nothing."""
+    halves = {"medium": 0.25, "large": 0.5, "xlarge": 1.0}
+    found = re.fullmatch(r"(?:metal-)?(\d+)(?:xlarge|xl)", size)
+    return float(found[1]) if found else halves.get(size)
+
+
+def _rate(prices: Prices, kind: str) -> float:
+    return {"instance": prices.instance + prices.disk, "eip": prices.address}.get(kind, 0.0)
+
+
+def _hours(found: Found, now: datetime) -> float:
+    """Since it was launched; what AWS keeps no time of counts from its tag."""
+    try:
+        began = datetime.fromisoformat(found.created) if found.created else from_text(found.tags[TAG_CREATED])
+    except (KeyError, ValueError):
+        return 0.0
+    return (now - began).total_seconds() / 3600
+
+
+@functools.lru_cache(maxsize=1)
+def _table() -> dict[str, Any]:
+    import yaml
+
+    table = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    return {**table, "dated": str(table["dated"])}
+
+
+def _read_kept(path: Path | None) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _keep(path: Path, kept: Mapping[str, Any]) -> None:
+    """A convenience: without room for it, the list is asked again."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+        fresh.replace(path)
+    except OSError:
+        return
