@@ -16,6 +16,7 @@ from enaxp.bench.records import SrdSource
 
 VerdictCode = Code | Literal["mixed"]
 _LOCAL = "local, not ENA: "
+MOST_PCT = 1000
 _BETTER: frozenset[VerdictCode] = frozenset({"faster", "slightly-faster"})
 _WORSE: frozenset[VerdictCode] = frozenset({"slower", "slightly-slower"})
 
@@ -55,9 +56,9 @@ def describe(metric: Metric, effect: Effect) -> str:
     if effect.estimate_pct is None:
         return f"was not measured {at}"
     if effect.low_pct is None or effect.high_pct is None:
-        return f"is inconclusive {at} ({effect.estimate_pct:+.2f}% in a single iteration, two are needed at least)"
-    size, margin = f"{abs(effect.estimate_pct):.2f}%", f"{effect.margin_pct:g}%"
-    bounds = f"[{effect.low_pct:+.2f}%, {effect.high_pct:+.2f}%]"
+        return f"is inconclusive {at} ({change(effect.estimate_pct)} in a single iteration, two are needed at least)"
+    size, margin = change(abs(effect.estimate_pct)).replace("+", ""), f"{effect.margin_pct:g}%"
+    bounds = f"[{change(effect.low_pct)}, {change(effect.high_pct)}]"
     match effect.code:
         case "faster" | "slower":
             return f"is {effect.code} by {size} {at} {bounds}"
@@ -69,7 +70,7 @@ def describe(metric: Metric, effect: Effect) -> str:
             return f"is invalid {at}"
         case "inconclusive":
             more = _more_iterations(effect)
-            return f"is inconclusive {at}: it could be {effect.low_pct:+.2f}% to {effect.high_pct:+.2f}%{more}"
+            return f"is inconclusive {at}: it could be {signed_pct(effect.low_pct)} to {signed_pct(effect.high_pct)}{more}"
 
 
 def _combine(codes: list[Code]) -> VerdictCode:

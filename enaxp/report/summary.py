@@ -13,6 +13,7 @@ from enaxp.bench.effect import improvement_pct
 from enaxp.bench.histogram import tail_is_thin
 from enaxp.bench.records import Manifest
 from enaxp.bench.schedule import ARMS, Arm, Scenario
+from enaxp.bench.verdict import change
 
 RULE = "=" * 56
 ARM_LABELS: Mapping[Arm, str] = {"ena": "Regular ENI", "ena_express": "ENA Express"}
@@ -110,7 +111,7 @@ def _interval(effect: Mapping[str, Any]) -> str:
         return "not measured"
     if effect["low_pct"] is None:
         return f"{effect['estimate_pct']:+.2f}% (no interval)"
-    return f"{effect['estimate_pct']:+.2f}% [{effect['low_pct']:+.2f}%, {effect['high_pct']:+.2f}%]"
+    return f"{effect['estimate_pct']:+.2f}% [{signed_pct(effect['low_pct'])}, {signed_pct(effect['high_pct'])}]"
 
 
 def _rank(effect: Mapping[str, Any]) -> str:
@@ -137,6 +138,12 @@ def _notes(measured: Mapping[str, Any], scenario: Scenario, manifest: Manifest) 
         for arm in ARMS:
             figures = ", ".join(f"{p} {_number(planned[arm][f'{p}_us'], 'μs')}" for p in ("p50", "p99", "p99_9"))
             yield f"  {ARM_LABELS[arm]}: {figures.replace('p99_9', 'p99.9')}"
+    for wrong in manifest.forced:
+        yield f"Warning: measured in spite of this: {wrong}"
+    for warning in measured.get("warnings", ()):
+        yield f"Warning: {warning}"
+    for change in _changed_meanwhile(manifest):
+        yield f"Warning: {change}"
     treatment = measured["treatment"]
     if treatment["srd_share"] is not None:
         yield f"SRD carried {treatment['srd_share']:.2%} of the ENA Express arm's eligible packets ({treatment['source']})."
@@ -154,6 +161,15 @@ def _notes(measured: Mapping[str, Any], scenario: Scenario, manifest: Manifest) 
     if thin:
         names = " and ".join(metric.replace("_", ".") for metric in thin)
         yield f"Note: {names} rest on few observations in each iteration; do not lean on them."
+
+
+def _changed_meanwhile(manifest: Manifest) -> Iterator[str]:
+    """What of the hosts' environment was not the same after the run as before it."""
+    before, after = manifest.environment.get("before", {}), manifest.environment.get("after", {})
+    for role, facts in after.items():
+        changed = [name for name, value in facts.items() if name != "load" and before.get(role, {}).get(name) != value]
+        if changed:
+            yield f"{', '.join(changed)} changed on the {role} during the run"
 
 
 def _is_thin(p: float, observations: int, manifest: Manifest) -> bool:

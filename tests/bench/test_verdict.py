@@ -73,6 +73,10 @@ def test_the_primaries_come_to_one_code_whichever_comes_first(p50: Code, p99: Co
             an_effect("inconclusive", estimate_pct=0.4, low_pct=None, high_pct=None),
             "is inconclusive at p50 (+0.40% in a single iteration, two are needed at least)",
         ),
+        (
+            an_effect("inconclusive", estimate_pct=40, low_pct=-99.97, high_pct=8.7e11, iterations_needed=None),
+            "is inconclusive at p50: it could be -99.97% to over +1000%; more iterations alone are not likely to settle it",
+        ),
     ],
 )  # fmt: skip
 def test_the_words_give_what_was_found_and_its_interval(effect: Effect, words: str) -> None:
