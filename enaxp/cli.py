@@ -140,6 +140,26 @@ def status(options: Options) -> None:
         _show_status(session, current_status(session))
 
 
+@command("doctor")
+def doctor(
+    options: Options,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended safely, on both hosts alike.")] = False,
+) -> None:
+    """Check on both hosts what ENA Express requires and recommends. Exit 1 when something required is wrong."""
+    from enaxp.commands import examine_hosts
+    from enaxp.hosts.doctor import required_and_bad
+    from enaxp.session import open_session
+
+    with open_session(options) as session:
+        findings = examine_hosts(session, fix=fix)
+        if options.as_json:
+            session.console.document([finding.to_json() for finding in findings])
+        else:
+            session.console.findings(findings)
+    if required_and_bad(findings):
+        raise typer.Exit(1)
+
+
 @command("bench")
 def bench(
     options: Options,
@@ -186,6 +206,9 @@ def bench(
             "--resume", help="Go on with a run, by its own plan; its folder or how its name begins.", metavar="RUN"
         ),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also when the doctor finds something required wrong.")
+    ] = False,
 ) -> None:
     """Measure both interfaces, and say what the difference is."""
     from enaxp.commands import BenchWish, run_bench
@@ -210,6 +233,7 @@ def bench(
             max_iterations=max_iterations,
             keep_full_log=keep_full_log,
             resume=resume,
+            force=force,
         )
         result, summary, folder = run_bench(session, wish)
         if options.as_json:

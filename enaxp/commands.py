@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import shutil
 import subprocess
 import sys
@@ -26,7 +27,9 @@ from enaxp.lab.things import LAYERS, Layer, as_text
 from enaxp.session import Session
 
 if TYPE_CHECKING:
+    from enaxp.bench.pair import Pair
     from enaxp.bench.schedule import Plan
+    from enaxp.hosts.doctor import Finding
 
 BENCH_LOCK = "bench.lock"
 SRD_CHANGE_S = 60.0
@@ -83,6 +86,7 @@ class BenchWish:
     max_iterations: int | None = None
     keep_full_log: bool = False
     resume: str | None = None
+    force: bool = False
 
 
 def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, Path]:
@@ -103,6 +107,7 @@ def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, P
         if not (folder and plan.crossover):  # killed while crossed, it is put right by the run itself
             _require_express(status)
         with connected(hosts) as pair:
+            forced = _require_health(session, pair, status, force=wish.force)
             done = (
                 len({(r.scenario, r.iteration, r.repeat, r.control, r.arm) for r in folder.records()}) if folder else 0
             )
@@ -126,6 +131,7 @@ def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, P
                         isolation=isolation,
                         argv=wish.argv,
                         ways=ways,
+                        forced=forced,
                     )
             except (Interrupted, BenchError, HostError) as error:
                 if folder is None or not folder.records():
@@ -155,6 +161,55 @@ def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, P
             "no trial of at least one arm was valid", said=_first_reason(folder), todo=f"look at {folder.path}/raw"
         )
     return result, summary, folder.path
+
+
+def examine_hosts(session: Session, *, fix: bool) -> list[Finding]:
+    """What the doctor finds on both hosts; with `fix` after mending what can be mended safely, on both alike."""
+    from enaxp.bench.pair import connected
+    from enaxp.hosts.doctor import fixes
+
+    status = current_status(session)
+    with connected(session.hosts(status)) as pair:
+        findings = _findings(pair, status)
+        commands = fixes(findings)
+        if fix and commands:
+            for connection in pair.by_role().values():
+                for command in commands:
+                    session.console.say(f"  {connection.host.role}: {command}")
+                    connection.run(f"sudo -n sh -c {shlex.quote(command)}")
+            findings = _findings(pair, status)
+    return findings
+
+
+def _findings(pair: Pair, status: dict[str, Any]) -> list[Finding]:
+    from enaxp.hosts.doctor import ARMS, examine, probe_command, read_facts
+
+    found = []
+    for role, connection in pair.by_role().items():
+        peer = pair.client if role == "server" else pair.server
+        own = {arm: connection.host.ip_of(arm) for arm in ARMS}
+        text = connection.check(probe_command(own, {arm: peer.host.ip_of(arm) for arm in ARMS}))
+        found += examine(role, read_facts(text), attachments=status["hosts"][role])
+    return found
+
+
+def _require_health(session: Session, pair: Pair, status: dict[str, Any], *, force: bool) -> tuple[str, ...]:
+    """What is wrong that is required, in words, when the bench is to go on all the same. Raises BenchError when it is not."""
+    from enaxp.errors import BenchError
+    from enaxp.hosts.doctor import required_and_bad
+
+    wrong = tuple(
+        f"{bad.host}: {bad.check} is {bad.have}, wanted {bad.want}" for bad in required_and_bad(_findings(pair, status))
+    )
+    if wrong and not force:
+        raise BenchError(
+            "the hosts are not as ENA Express needs them",
+            said="; ".join(wrong),
+            todo="run `enaxp doctor --fix`, or give --force",
+        )
+    for line in wrong:
+        session.console.say(f"going on in spite of this: {line}")
+    return wrong
 
 
 def take_down(session: Session, *, layers: Sequence[Layer], sure: bool, force: bool) -> dict[str, Any]:

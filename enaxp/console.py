@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from enaxp.bench.runner import Progress
+    from enaxp.hosts.doctor import Finding
     from enaxp.lab.apply import Event
     from enaxp.lab.plan import Plan
 
@@ -122,6 +123,15 @@ class Console:
         for step in plan.steps:
             counts[step.action] = counts.get(step.action, 0) + 1
         self.result(", ".join(f"{count} to {action}" for action, count in counts.items()) or "nothing to do")
+
+    def findings(self, findings: Sequence[Finding]) -> None:
+        """What the doctor found: what is, what should be, and how to mend it."""
+        rows = [
+            (f.host, f.check, f.level, f.outcome, f.have, f.want, f.fix if f.outcome == "bad" else "") for f in findings
+        ]
+        self.table(("host", "check", "level", "outcome", "is", "should be", "mend it with"), rows)
+        counts = {outcome: sum(f.outcome == outcome for f in findings) for outcome in ("ok", "bad", "unknown")}
+        self.result("\n" + ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
 
     def status(self, status: Mapping[str, Any]) -> None:
         """The lab for a person: its things, its hosts, and ENA Express as read back."""

@@ -58,6 +58,7 @@ def carry_out(
     isolation: str | None,
     argv: list[str],
     ways: Ways,
+    forced: tuple[str, ...] = (),
 ) -> None:
     """Runs the plan into the folder. Raises BenchError when an arm has no way of its own, and what Runner.run raises."""
     probes = prove_routes(pair)
@@ -73,6 +74,7 @@ def carry_out(
             for arm in ARMS
         },
         argv=tuple(argv),
+        forced=forced,
         versions=_versions(before),
         started_at=_now(),
         environment={"before": before, "interfaces": _interfaces(probes), "hashes": {"before": _hash(before)}},

@@ -164,6 +164,7 @@ class Manifest:
     ended_at: str | None = None
     resumed_at: tuple[str, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
+    forced: tuple[str, ...] = ()  # what was wrong with the hosts, when the bench went on all the same
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:
@@ -181,6 +182,7 @@ class Manifest:
                     "plan": Plan.from_json(fields["plan"]),
                     "connections": {arm: Connection(**fields["connections"][arm]) for arm in ARMS},
                     "argv": tuple(fields["argv"]),
+                    "forced": tuple(fields.get("forced", ())),
                     "resumed_at": tuple(fields.get("resumed_at", ())),
                 }
             )

@@ -28,6 +28,7 @@ from enaxp.bench.gates import srd_gate
 from enaxp.bench.histogram import Distribution, Histogram, merge_equal_weight
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.schedule import ARMS, Arm, Plan, Scenario
+from enaxp.bench.stability import warnings
 from enaxp.bench.verdict import Treatment, Verdict, verdict
 
 SCHEMA = 1
@@ -140,6 +141,7 @@ def _scenario(
         "effects": {metric: effect.to_json() for metric, effect in _as_judged(effects, judged).items()},
         "treatment": asdict(treatment),
         "verdict": asdict(judged),
+        "warnings": warnings([trial.record for trial in trials]),
         **({"control": control} if control else {}),
         **_from_planned(scenario, trials, read_planned),
     }
