@@ -28,6 +28,7 @@ PRIMARY_CONFIDENCE = 0.975
 EXPLORATORY_CONFIDENCE = 0.95
 POWER = 0.8
 MOST_ITERATIONS = 10_000
+MOST_TO_TELL_PCT = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,3 +154,8 @@ def _t(p: float, degrees: int) -> float:
 
 def _per_cent(log_ratio: float) -> float:
     return 100 * math.expm1(log_ratio)
+
+
+def signed_pct(value: float) -> str:
+    """A change in per cent with its sign, for a person; beyond tenfold the figure itself says nothing any more."""
+    return f"{value:+.2f}%" if value <= MOST_TO_TELL_PCT else f"over +{MOST_TO_TELL_PCT}%"

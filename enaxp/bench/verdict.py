@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from enaxp.bench.effect import Code, Effect, Metric
+from enaxp.bench.effect import Code, Effect, Metric, signed_pct
 from enaxp.bench.records import SrdSource
 
 VerdictCode = Code | Literal["mixed"]
 _LOCAL = "local, not ENA: "
-MOST_PCT = 1000
 _BETTER: frozenset[VerdictCode] = frozenset({"faster", "slightly-faster"})
 _WORSE: frozenset[VerdictCode] = frozenset({"slower", "slightly-slower"})
 
@@ -56,9 +55,11 @@ def describe(metric: Metric, effect: Effect) -> str:
     if effect.estimate_pct is None:
         return f"was not measured {at}"
     if effect.low_pct is None or effect.high_pct is None:
-        return f"is inconclusive {at} ({change(effect.estimate_pct)} in a single iteration, two are needed at least)"
-    size, margin = change(abs(effect.estimate_pct)).replace("+", ""), f"{effect.margin_pct:g}%"
-    bounds = f"[{change(effect.low_pct)}, {change(effect.high_pct)}]"
+        return (
+            f"is inconclusive {at} ({signed_pct(effect.estimate_pct)} in a single iteration, two are needed at least)"
+        )
+    size, margin = signed_pct(abs(effect.estimate_pct)).replace("+", ""), f"{effect.margin_pct:g}%"
+    bounds = f"[{signed_pct(effect.low_pct)}, {signed_pct(effect.high_pct)}]"
     match effect.code:
         case "faster" | "slower":
             return f"is {effect.code} by {size} {at} {bounds}"
@@ -70,7 +71,9 @@ def describe(metric: Metric, effect: Effect) -> str:
             return f"is invalid {at}"
         case "inconclusive":
             more = _more_iterations(effect)
-            return f"is inconclusive {at}: it could be {signed_pct(effect.low_pct)} to {signed_pct(effect.high_pct)}{more}"
+            return (
+                f"is inconclusive {at}: it could be {signed_pct(effect.low_pct)} to {signed_pct(effect.high_pct)}{more}"
+            )
 
 
 def _combine(codes: list[Code]) -> VerdictCode:

@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from enaxp.bench.effect import improvement_pct
+from enaxp.bench.effect import improvement_pct, signed_pct
 from enaxp.bench.histogram import tail_is_thin
 from enaxp.bench.records import Manifest
 from enaxp.bench.schedule import ARMS, Arm, Scenario
-from enaxp.bench.verdict import change
 
 RULE = "=" * 56
 ARM_LABELS: Mapping[Arm, str] = {"ena": "Regular ENI", "ena_express": "ENA Express"}
@@ -111,7 +110,7 @@ def _interval(effect: Mapping[str, Any]) -> str:
         return "not measured"
     if effect["low_pct"] is None:
         return f"{effect['estimate_pct']:+.2f}% (no interval)"
-    return f"{effect['estimate_pct']:+.2f}% [{signed_pct(effect['low_pct'])}, {signed_pct(effect['high_pct'])}]"
+    return f"{signed_pct(effect['estimate_pct'])} [{signed_pct(effect['low_pct'])}, {signed_pct(effect['high_pct'])}]"
 
 
 def _rank(effect: Mapping[str, Any]) -> str:
@@ -142,8 +141,8 @@ def _notes(measured: Mapping[str, Any], scenario: Scenario, manifest: Manifest) 
         yield f"Warning: measured in spite of this: {wrong}"
     for warning in measured.get("warnings", ()):
         yield f"Warning: {warning}"
-    for change in _changed_meanwhile(manifest):
-        yield f"Warning: {change}"
+    for difference in _changed_meanwhile(manifest):
+        yield f"Warning: {difference}"
     treatment = measured["treatment"]
     if treatment["srd_share"] is not None:
         yield f"SRD carried {treatment['srd_share']:.2%} of the ENA Express arm's eligible packets ({treatment['source']})."
