@@ -57,7 +57,7 @@ def test_the_result_has_the_keys_other_programs_rely_on() -> None:
         "scenarios": ["udp-latency"],
     }
     scenario = result["scenarios"]["udp-latency"]
-    assert list(scenario) == ["arms", "effects", "treatment", "verdict"]
+    assert list(scenario) == ["arms", "effects", "treatment", "verdict", "warnings"]
     assert list(scenario["arms"]) == ["ena", "ena_express"]
     assert all(list(arm) == ARM_KEYS for arm in scenario["arms"].values())
     assert list(scenario["effects"]) == ["mean", "p50", "p90", "p99", "p99_9"]
