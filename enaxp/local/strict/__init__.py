@@ -8,6 +8,7 @@
     rules/        what AWS refuses, one small function a rule, by action
     ec2/          the EC2 actions that moto lacks or answers differently
     iam.py ssm.py service_quotas.py    likewise for the other services       quotas.py  limits of the account
+    capacity.py   which types zones offer, and how much room they have
     install.py    puts all of it in moto's place
 
     Where to find what AWS does with …
@@ -20,6 +21,7 @@
 What it refuses follows from AWS's documentation and public reports: passing here is evidence about those rules, not about AWS.
 """
 
+from enaxp.local.strict.capacity import Capacity
 from enaxp.local.strict.faults import Fault, FaultPlan
 from enaxp.local.strict.machines import MachineInterface, Machines, MachineSpec, NoMachines
 from enaxp.local.strict.quotas import Quotas
@@ -28,6 +30,7 @@ from enaxp.local.strict.timing import Timing
 
 __all__ = [
     "Call",
+    "Capacity",
     "Fault",
     "FaultPlan",
     "MachineInterface",

@@ -1,9 +1,11 @@
 """The HTTP server of the strict AWS: one loopback port for all services, and a few paths of its own for whoever drives it.
 
-GET  /enaxp/things   {"things": [ids of what is alive]}
-GET  /enaxp/calls    {"calls": [{"service", "action", "status", "code"}], "counts": {action: n}}        DELETE forgets them
-POST /enaxp/faults   {"seed": 0, "faults": [{"action": "Create*", "phase": "after", "nth": 1, …}]}      replaces the plan
-POST /enaxp/latency  {"seconds": 0.15}     added to every call
+GET  /enaxp/things     {"things": [ids of what is alive]}
+GET  /enaxp/calls      {"calls": [{"service", "action", "status", "code", "named"}], "counts": {action: n}}     DELETE forgets them
+POST /enaxp/faults     {"seed": 0, "faults": [{"action": "Create*", "phase": "after", "nth": 1, …}]}      replaces the plan
+POST /enaxp/capacity   {"zones": {"us-east-1a": 0}, "late": false, "lacking": {"us-east-1b": ["c6i.8xlarge"]}}    likewise
+POST /enaxp/timing     {"ids_unknown": 1.5}     changes what is named
+POST /enaxp/latency    {"seconds": 0.15}        added to every call
 """
 
 from __future__ import annotations
@@ -15,11 +17,12 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
+from enaxp.local.strict.capacity import Capacity
 from enaxp.local.strict.faults import Fault, FaultPlan
 from enaxp.local.strict.machines import Machines, NoMachines
 from enaxp.local.strict.quotas import Quotas
@@ -29,18 +32,38 @@ REMEMBERED_CALLS = 100_000
 OURS = "/enaxp/"
 QUERY_SERVICES = {"iam", "sts"}
 INSTANCE_ID = re.compile(r"<instanceId>(i-[0-9a-f]{8,17})</instanceId>")
+THING_ID = re.compile(
+    r"(?:vpc|subnet|igw|rtb|rtbassoc|sg|eni|eni-attach|eipalloc|eipassoc|pg|key|vol|i)-[0-9a-f]{8,17}"
+)
+NAMING = ("RoleName", "InstanceProfileName", "KeyName", "GroupName", "Placement.GroupName", "IamInstanceProfile.Name")
+LOOKING = ("Describe", "Get", "List")
 ERROR_CODE = re.compile(r'<Code>([^<]*)</Code>|"__type":\s*"(?:[^"#]*#)?([^"]*)"')
 StartResponse = Callable[..., Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One call as the server saw it. code is the error's, or empty."""
+    """One call as the server saw it. code is the error's, or empty; named: ids and names in a request that is to change something."""
 
     service: str
     action: str
     status: int
     code: str = ""
+    named: tuple[str, ...] = ()
+
+
+class Asked(NamedTuple):
+    """Which service is called, what it is asked, and with what: (member, value)."""
+
+    service: str
+    action: str
+    given: tuple[tuple[str, str], ...] = ()
+
+    def named(self) -> tuple[str, ...]:
+        """Ids, and names of what has no other id, in a request that is to change something."""
+        if self.action.startswith(LOOKING):
+            return ()
+        return tuple(value for member, value in self.given if member in NAMING or THING_ID.fullmatch(value))
 
 
 class Answer(NamedTuple):
@@ -80,6 +103,10 @@ class StrictServer:
         """For what begins from now on, and for what is on its way."""
         self._world.timing = timing
 
+    def set_capacity(self, capacity: Capacity) -> None:
+        """From now on; launches before do not count."""
+        self._world.set_capacity(capacity)
+
     def set_latency(self, seconds: float) -> None:
         self._gate.latency_s = seconds
 
@@ -112,6 +139,7 @@ def serve(
     machines: Machines | None = None,
     faults: FaultPlan | None = None,
     quotas: Quotas | None = None,
+    capacity: Capacity | None = None,
     public_addresses: Callable[[], str] | None = None,
 ) -> StrictServer:
     """A server on 127.0.0.1. One at a time in a process, because moto keeps its state there: raises RuntimeError for a second.
@@ -132,6 +160,7 @@ def serve(
         timing=timing or Timing(),
         machines=machines or NoMachines(),
         quotas=quotas or Quotas(),
+        capacity=capacity or Capacity(),
         public_address=public_addresses,
     )
     gate = _Gate(install(), world=world, faults=faults or FaultPlan())
@@ -159,10 +188,10 @@ class _Gate:
         if path.startswith(OURS):
             answer = self._drive(environ, path.removeprefix(OURS))
         else:
-            service, action = _service_and_action(environ)
+            asked = _asked(environ)
             time.sleep(self.latency_s)
-            answer = self._meet_faults(environ, service, action)
-            self.calls.append(_call(service, action, answer))
+            answer = self._meet_faults(environ, asked.service, asked.action)
+            self.calls.append(_call(asked, answer))
         start_response(answer.status, answer.headers)
         return [answer.body]
 
@@ -218,6 +247,10 @@ class _Gate:
                 self.calls.clear()
             case "POST", "faults":
                 self.faults = FaultPlan.from_json(_json_body(environ))
+            case "POST", "capacity":
+                self.world.set_capacity(Capacity(**_json_body(environ)))
+            case "POST", "timing":
+                self.world.timing = replace(self.world.timing, **{name: float(s) for name, s in _json_body(environ).items()})
             case "POST", "latency":
                 self.latency_s = float(_json_body(environ)["seconds"])
             case _:
@@ -225,22 +258,34 @@ class _Gate:
         return {}
 
 
-def _service_and_action(environ: dict[str, Any]) -> tuple[str, str]:
-    """Which service is called (from the signature) and what it is asked (from the body or the target header)."""
+def _asked(environ: dict[str, Any]) -> Asked:
+    """The service is in the signature; the action is in the body, or in a header with the members in a JSON body."""
     scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request", environ.get("HTTP_AUTHORIZATION", ""))
     service = scope.group(1) if scope else ""
-    target = environ.get("HTTP_X_AMZ_TARGET", "")
-    if target:
-        return service, target.rpartition(".")[2]
     content = _body(environ)
     environ["wsgi.input"] = io.BytesIO(content)
-    return service, parse_qs(content.decode("utf-8", "replace")).get("Action", [""])[0]
+    target = environ.get("HTTP_X_AMZ_TARGET", "")
+    if target:
+        return Asked(service, target.rpartition(".")[2], tuple(_members(content)))
+    given = tuple(parse_qsl(content.decode("utf-8", "replace")))
+    return Asked(service, dict(given).get("Action", ""), given)
 
 
-def _call(service: str, action: str, answer: Answer) -> Call:
+def _members(content: bytes) -> Iterator[tuple[str, str]]:
+    """The texts at the top of a JSON document; none when it is not one."""
+    try:
+        document = json.loads(content or b"{}")
+    except ValueError:
+        return
+    if isinstance(document, dict):
+        yield from ((member, value) for member, value in document.items() if isinstance(value, str))
+
+
+def _call(asked: Asked, answer: Answer) -> Call:
     status = int(answer.status.split()[0])
     found = ERROR_CODE.search(answer.body.decode("utf-8", "replace")) if status >= 400 else None
-    return Call(service=service, action=action, status=status, code=(found[1] or found[2]) if found else "")
+    code = (found[1] or found[2]) if found else ""
+    return Call(service=asked.service, action=asked.action, status=status, code=code, named=asked.named())
 
 
 def _failure(service: str, fault: Fault) -> Answer:

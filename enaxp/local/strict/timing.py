@@ -17,6 +17,7 @@ class Timing:
     profile_visible: EC2 does not know an instance profile for so long after it got its role.
     tags_of_terminated, entry_of_terminated: how long those stay to be seen.
     ids_unknown: a new id (of IAM, too) is unknown to other calls for so long.  tags_blind: listings by tag miss a new thing so long.
+    flapping: the chance (0 to 1) that what was known already is missed again, for `flapping_for` seconds from its making.
     """
 
     network_pending: float = 0.1
@@ -33,6 +34,8 @@ class Timing:
     entry_of_terminated: float = 60.0
     ids_unknown: float = 0.0
     tags_blind: float = 0.0
+    flapping: float = 0.0
+    flapping_for: float = 10.0
 
     @classmethod
     def instant(cls) -> Timing:

@@ -9,9 +9,11 @@ brings everything to where it should be by now, and is called before each action
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +21,7 @@ from typing import Any
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ec2.models.instances import Instance, InstanceState, StateReason
 
+from enaxp.local.strict.capacity import Capacity
 from enaxp.local.strict.machines import Machines
 from enaxp.local.strict.quotas import Quotas
 from enaxp.local.strict.timing import Timing
@@ -75,11 +78,19 @@ class World:
     """One cloud's own memory."""
 
     def __init__(
-        self, *, timing: Timing, machines: Machines, quotas: Quotas, public_address: Callable[[], str] | None
+        self,
+        *,
+        timing: Timing,
+        machines: Machines,
+        quotas: Quotas,
+        capacity: Capacity,
+        public_address: Callable[[], str] | None,
     ) -> None:
         self.timing = timing
         self.machines = machines
         self.quotas = quotas
+        self.capacity = capacity
+        self.taken: Counter[str] = Counter()  # zone → instances that were launched there since capacity was set
         self.public_address = public_address
         self.lock = threading.RLock()
         self.lives: dict[str, Life] = {}
@@ -90,6 +101,7 @@ class World:
         self.unmapped: dict[str, float] = {}  # VPC → when an address was last taken off in it
         self.tokens: dict[tuple[str, str, str], Any] = {}  # (region, action, token) → what it was used for
         self._prepared: set[tuple[str, str]] = set()
+        self._random = random.Random(0)
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -200,6 +212,16 @@ class World:
             if instance_id in self.lives:
                 self.lives[instance_id].doom = (code, message)
 
+    # -- room --------------------------------------------------------------------------------------------------------
+
+    def set_capacity(self, capacity: Capacity) -> None:
+        with self.lock:
+            self.capacity = capacity
+            self.taken.clear()
+
+    def has_room(self, zone: str, instances: int = 1) -> bool:
+        return zone not in self.capacity.zones or self.taken[zone] + instances <= self.capacity.zones[zone]
+
     # -- looking -------------------------------------------------------------------------------------------------------
 
     def life_of_eni(self, eni: Any) -> Life | None:
@@ -222,11 +244,16 @@ class World:
 
     def is_blind_to(self, id: str) -> bool:
         """Whether listings by tag still miss this new thing."""
-        return self._since(self.born.get(id, LONG_AGO)) < self.timing.tags_blind
+        return self._is_missed(id, self.timing.tags_blind)
 
     def is_unknown(self, id: str) -> bool:
         """Whether calls still do not know this new id."""
-        return self._since(self.born.get(id, LONG_AGO)) < self.timing.ids_unknown
+        return self._is_missed(id, self.timing.ids_unknown)
+
+    def _is_missed(self, id: str, at_first: float) -> bool:
+        """Always for the first seconds of its life, and then by chance for a while: reads come from copies of different age."""
+        age = self._since(self.born.get(id, LONG_AGO))
+        return age < at_first or (age < self.timing.flapping_for and self._random.random() < self.timing.flapping)
 
     def is_pending(self, id: str) -> bool:
         """Whether this part of the network is still being made."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -50,6 +51,15 @@ def eventually(holds: Callable[[], object], what: str) -> None:
 def retried(call: Callable[[], object], *codes: str) -> None:
     """Repeats a call while it is refused with one of these codes."""
     eventually(lambda: code_of(call) not in codes, f"anything but {codes}")
+
+
+def drive(server: StrictServer, method: str, path: str, body: Any = None) -> Any:
+    """As another process drives the server."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{server.endpoint_url}/enaxp/{path}", data=data, method=method)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=10) as answer:
+        return json.load(answer)
 
 
 def tags(resource: str) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from strict_lab import KEY, TAGGED, Lab, clients, code_of, tags
 
 from enaxp.local.strict import StrictServer
@@ -176,8 +177,71 @@ def test_pages_together_are_everything(listing: str, member: str, standing: Lab)
     assert [item for page in pages for item in page[member]] == everything
 
 
-def test_an_unknown_filter_of_an_empty_listing_passes_as_nothing(fresh: Lab) -> None:
-    assert fresh.ec2.describe_volumes(Filters=[{"Name": "tag:nothing", "Values": ["x"]}])["Volumes"] == []
+LISTINGS = (
+    "addresses",
+    "availability_zones",
+    "images",
+    "instance_status",
+    "instance_type_offerings",
+    "instance_types",
+    "instances",
+    "internet_gateways",
+    "key_pairs",
+    "network_interfaces",
+    "placement_groups",
+    "regions",
+    "route_tables",
+    "security_group_rules",
+    "security_groups",
+    "subnets",
+    "tags",
+    "volumes",
+    "vpcs",
+)
+
+
+@pytest.mark.parametrize("listing", LISTINGS)
+def test_a_filter_that_aws_does_not_have_is_refused(listing: str, standing: Lab) -> None:
+    with pytest.raises(ClientError, match="The filter 'shape' is invalid") as refused:
+        getattr(standing.ec2, f"describe_{listing}")(Filters=[{"Name": "shape", "Values": ["round"]}])
+
+    assert refused.value.response["Error"]["Code"] == "InvalidParameterValue"
+
+
+def test_a_filter_that_aws_has_and_the_local_one_has_not_is_not_called_invalid(standing: Lab) -> None:
+    by_hint = [{"Name": "bare-metal", "Values": ["true"]}]
+    by_page = [{"Name": "enclave-options.enabled", "Values": ["true"]}]
+
+    assert not code_of(lambda: standing.ec2.describe_instance_types(Filters=by_hint))
+    assert code_of(lambda: standing.ec2.describe_instances(Filters=by_page)) == "InvalidAction"
+
+
+def test_cidrs_lose_their_host_bits(fresh: Lab) -> None:
+    vpc = fresh.ec2.create_vpc(CidrBlock="10.77.3.9/16")["Vpc"]
+    subnet = fresh.ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock="10.77.1.9/24")["Subnet"]
+
+    assert (vpc["CidrBlock"], subnet["CidrBlock"]) == ("10.77.0.0/16", "10.77.1.0/24")
+
+
+def test_a_route_leads_nowhere_without_its_gateway(fresh: Lab) -> None:
+    ec2 = fresh.ec2
+    vpc = ec2.create_vpc(CidrBlock="10.78.0.0/16")["Vpc"]["VpcId"]
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    both = {"InternetGatewayId": gateway, "VpcId": vpc}
+    ec2.attach_internet_gateway(**both)
+    table = fresh.table(vpc)
+    ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+
+    ec2.detach_internet_gateway(**both)
+    detached = _routes(ec2, table)
+    ec2.delete_internet_gateway(InternetGatewayId=gateway)
+
+    assert detached == _routes(ec2, table) == {"10.78.0.0/16": "active", "0.0.0.0/0": "blackhole"}
+
+
+def _routes(ec2: Any, table: str) -> dict[str, str]:
+    [described] = ec2.describe_route_tables(RouteTableIds=[table])["RouteTables"]
+    return {route["DestinationCidrBlock"]: route["State"] for route in described["Routes"]}
 
 
 # -- tags ------------------------------------------------------------------------------------------------------------------------

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from strict_lab import Lab, clients, code_of, eventually
+from strict_lab import Lab, clients, code_of, drive, eventually
 
 from enaxp.local.strict import Fault, FaultPlan, StrictServer
 
@@ -31,15 +30,6 @@ def lab(server: StrictServer) -> Lab:
     made.build()
     made.interface("more", "192.168.3.90")
     return made
-
-
-def drive(server: StrictServer, method: str, path: str, body: Any = None) -> Any:
-    """As another process drives the server."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{server.endpoint_url}/enaxp/{path}", data=data, method=method)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=10) as answer:
-        return json.load(answer)
 
 
 def make_vpc(lab: Lab) -> None:
@@ -174,6 +164,9 @@ def test_another_process_can_set_faults(lab: Lab, server: StrictServer) -> None:
         ("POST", "faults", {"faults": [{"action": "*", "often": True}]}, 400),
         ("POST", "faults", {"faults": [{"action": "*", "phase": "never"}]}, 400),
         ("POST", "latency", {}, 400),
+        ("POST", "capacity", {"zone": {}}, 400),
+        ("POST", "timing", {"never": 1}, 400),
+        ("POST", "timing", {"attach": "soon"}, 400),
         ("GET", "nothing", None, 404),
         ("POST", "things", {}, 404),
     ],
@@ -197,15 +190,31 @@ def test_calls_are_counted(lab: Lab, server: StrictServer) -> None:
     told = drive(server, "GET", "calls")
 
     assert told["counts"] == {"DescribeVpcs": 3, "GetParameter": 1}
-    assert told["calls"][0] == {"service": "ec2", "action": "DescribeVpcs", "status": 200, "code": ""}
+    assert told["calls"][0] == {"service": "ec2", "action": "DescribeVpcs", "status": 200, "code": "", "named": []}
     assert told["calls"][2] == {
         "service": "ec2",
         "action": "DescribeVpcs",
         "status": 400,
         "code": "InvalidVpcID.NotFound",
+        "named": [],
     }
     assert (told["calls"][3]["service"], told["calls"][3]["code"]) == ("ssm", "ParameterNotFound")
     assert [call.code for call in server.calls] == ["", "", "InvalidVpcID.NotFound", "ParameterNotFound"]
+
+
+def test_calls_tell_what_they_are_to_change(lab: Lab, server: StrictServer) -> None:
+    server.forget_calls()
+    ids = lab.ids
+    lab.ec2.create_tags(Resources=[ids["vpc"], ids["subnet"]], Tags=[{"Key": "later", "Value": "yes"}])
+    lab.ec2.describe_subnets(SubnetIds=[ids["subnet"]])
+    code_of(lambda: lab.ec2.delete_vpc(VpcId=ids["vpc"]))
+    code_of(lambda: lab.ec2.delete_placement_group(GroupName="placement"))
+    code_of(lambda: lab.iam.delete_role(RoleName="enaxp"))
+    code_of(lambda: lab.ssm.delete_parameter(Name="nothing"))
+
+    named = [set(call.named) for call in server.calls]
+
+    assert named == [{ids["vpc"], ids["subnet"]}, set(), {ids["vpc"]}, {"placement"}, {"enaxp"}, set()]
 
 
 def test_things_are_told(lab: Lab, server: StrictServer) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from strict_lab import KEY, REGION, Lab, code_of, eventually
+from strict_lab import KEY, REGION, TAGGED, Lab, code_of, drive, eventually, tags
 
 from enaxp.local.strict import MachineSpec, NoMachines, StrictServer, Timing, serve
 
@@ -67,7 +67,9 @@ class Cloud:
         self.lab.identity("enaxp")
         self.lab.network()
         self.lab.group("placement")
-        self.lab.ec2.import_key_pair(KeyName="enaxp", PublicKeyMaterial=KEY.encode())
+        self.lab.ec2.import_key_pair(
+            KeyName="enaxp", PublicKeyMaterial=KEY.encode(), TagSpecifications=tags("key-pair")
+        )
         self.lab.interface("server", "192.168.3.10")
         self.lab.interface("server_express", "192.168.3.11")
         return self.lab
@@ -408,6 +410,7 @@ def test_new_ids_are_unknown_at_first(machines: ScriptedMachines, clouds: list[C
 def test_listings_by_tag_miss_what_is_new(machines: ScriptedMachines, clouds: list[Cloud]) -> None:
     clouds.append(Cloud(machines, Timing.instant()))
     lab = clouds[0].prepare()
+    lab.address("server")
     lab.launch("server")
     tag = [{"Name": "tag:enaxp:lab-id", "Values": ["lab-1"]}]
     ec2 = lab.ec2
@@ -420,16 +423,30 @@ def test_listings_by_tag_miss_what_is_new(machines: ScriptedMachines, clouds: li
         "NetworkInterfaces": ec2.describe_network_interfaces,
         "Reservations": ec2.describe_instances,
         "PlacementGroups": ec2.describe_placement_groups,
+        "KeyPairs": ec2.describe_key_pairs,
+        "Addresses": ec2.describe_addresses,
+        "Volumes": ec2.describe_volumes,
     }
     assert all(list_by_tag(Filters=tag)[member] for member, list_by_tag in listings.items())
 
     clouds[0].server.set_timing(replace(Timing.instant(), tags_blind=LONG))
 
     assert not any(list_by_tag(Filters=tag)[member] for member, list_by_tag in listings.items())
-    assert not [
-        one
-        for one in ec2.describe_tags()["Tags"]
-        if one["ResourceType"] != "key-pair" and one["ResourceType"] != "volume"
-    ]
+    assert not ec2.describe_tags()["Tags"]
     assert ec2.describe_vpcs(VpcIds=[lab.ids["vpc"]])["Vpcs"]
     assert ec2.meta.region_name == REGION
+
+
+def test_what_is_known_may_be_missed_again_for_a_while(machines: ScriptedMachines, clouds: list[Cloud]) -> None:
+    clouds.append(Cloud(machines, replace(Timing.instant(), flapping=0.5, flapping_for=LONG)))
+    lab, server = clouds[0].lab, clouds[0].server
+    vpc = lab.ec2.create_vpc(CidrBlock="10.0.0.0/16", TagSpecifications=tags("vpc"))["Vpc"]["VpcId"]
+
+    by_id = [code_of(lambda: lab.ec2.describe_vpcs(VpcIds=[vpc])) for _ in range(40)]
+    by_tag = [len(lab.ec2.describe_vpcs(Filters=TAGGED)["Vpcs"]) for _ in range(40)]
+
+    assert set(by_id) == {"", "InvalidVpcID.NotFound"}
+    assert set(by_tag) == {0, 1}
+    drive(server, "POST", "timing", {"flapping_for": 0})
+    assert lab.ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"]
+    assert lab.ec2.describe_vpcs(Filters=TAGGED)["Vpcs"]

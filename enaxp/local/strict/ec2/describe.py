@@ -112,6 +112,16 @@ class Describes(EC2BaseResponse):
         alive = [one for one in result.result["InstanceStatuses"] if one._state.name != "terminated"]
         return ActionResult({"InstanceStatuses": [_status(one, world.checks_of(one)) for one in alive]})
 
+    def describe_volumes(self) -> ActionResult:
+        return self._page(super().describe_volumes(), "Volumes")
+
+    def describe_instance_type_offerings(self) -> ActionResult:
+        """Without what zones are said to lack."""
+        result, offers = super().describe_instance_type_offerings(), current().capacity.offers
+        offerings = result.result["InstanceTypeOfferings"]
+        there = [one for one in offerings if offers(one["Location"], one["InstanceType"])]
+        return ActionResult({"InstanceTypeOfferings": there})
+
     def describe_images(self) -> ActionResult:
         """Every image of these days has the ENA driver."""
         result = super().describe_images()

@@ -37,8 +37,19 @@ class InstanceActions(EC2BaseResponse):
                 if nic.get("EnaSrdSpecification"):
                     set_ena_express(world, instance.nics[int(nic["DeviceIndex"])], nic["EnaSrdSpecification"])
             world.lives[instance.id] = life
+            self._take_room(life)
             world.machines.launch(self._machine(instance))
         return result
+
+    @staticmethod
+    def _take_room(life: Life) -> None:
+        """One that there is no room for has come this far only if its zone tells so late."""
+        world, zone = current(), life.instance._placement.zone
+        if not world.has_room(zone):
+            life.doom = ("Server.InsufficientInstanceCapacity", "Insufficient capacity to satisfy instance request")
+        world.taken[zone] += 1
+        for device in life.instance.block_device_mapping.values():
+            world.born[device.volume_id] = life.launched_at
 
     def _complete(self) -> None:
         """What AWS fills in: the image behind a parameter, as many instances as may be, new interfaces that end with theirs."""

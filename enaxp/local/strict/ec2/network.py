@@ -1,4 +1,4 @@
-"""Security groups' rules, interfaces, ENA Express, Elastic IPs and keys, where moto does otherwise than AWS."""
+"""Networks, security groups' rules, interfaces, ENA Express, Elastic IPs and keys, where moto does otherwise than AWS."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.models.elastic_network_interfaces import Attachment, NetworkInterface
+from moto.ec2.models.route_tables import Route
 from moto.ec2.responses._base_response import EC2BaseResponse
 
 from enaxp.local.strict.world import Srd, World, current
@@ -30,11 +31,31 @@ def _attachment(eni: NetworkInterface) -> Attachment | None:
     return StrictAttachment(eni) if eni.attachment_id and eni.instance else None
 
 
+def _route_state(route: Route) -> str:
+    """A route by a gateway that was detached leads nowhere."""
+    return "blackhole" if getattr(route.gateway, "vpc", route) is None else "active"
+
+
 NetworkInterface.attachment = property(_attachment)  # moto makes it anew at each look
+Route.state = property(_route_state)
 
 
 class NetworkActions(EC2BaseResponse):
     """What has no life of its own."""
+
+    # -- vpc and subnet ------------------------------------------------------------------------------------------------
+
+    def create_vpc(self) -> ActionResult:
+        self._mask("CidrBlock")
+        return super().create_vpc()
+
+    def create_subnet(self) -> ActionResult:
+        self._mask("CidrBlock")
+        return super().create_subnet()
+
+    def _mask(self, member: str) -> None:
+        """AWS keeps the network of a CIDR, not its host bits."""
+        self.params[member] = str(ipaddress.IPv4Network(self._get_param(member), strict=False))
 
     # -- security groups -----------------------------------------------------------------------------------------------
 

@@ -55,9 +55,7 @@ class PlacementActions(EC2BaseResponse):
             "strategy": shown["Strategy"],
             "state": shown["State"],
         }
-        if name not in facts:
-            raise Refused("InvalidParameterValue", f"The filter '{name}' is invalid")
-        return facts[name] in values
+        return facts.get(name) in values
 
     def _shown(self, group: PlacementGroup) -> dict[str, Any]:
         ready = "available" if current().is_ready(group) else "pending"

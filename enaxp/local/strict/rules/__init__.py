@@ -1,6 +1,6 @@
 """What AWS refuses and moto accepts. One small function a rule; `RULES` says which rules an action meets, in order.
 
-    everywhere.py   ids, tags, tokens, pages: every action
+    everywhere.py   ids, tags, tokens, filters, pages: every action
     network.py      VPC, subnet, gateway, routes, security groups
     interfaces.py   interfaces, ENA Express, Elastic IPs
     instances.py    launching, placement groups, keys
@@ -15,7 +15,11 @@ from enaxp.local.strict.rules.request import Refused, Request, Rule
 
 # Form: these hold for a repeated request, too, whose token has been seen before.
 FORM: tuple[Rule, ...] = (everywhere.tag_specifications_fit, everywhere.token_is_short_enough)
-ALWAYS: tuple[Rule, ...] = (everywhere.named_things_exist, everywhere.page_is_asked_for_rightly)
+ALWAYS: tuple[Rule, ...] = (
+    everywhere.named_things_exist,
+    everywhere.filters_are_there,
+    everywhere.page_is_asked_for_rightly,
+)
 AUTHORIZE = (network.permissions_are_complete, network.permissions_are_new, limits.rules_are_left)
 RULES: dict[str, tuple[Rule, ...]] = {
     "CreateTags": (everywhere.given_tags_are_valid, everywhere.tagged_things_exist),
@@ -69,6 +73,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         instances.group_takes_the_instance,
         instances.profile_is_known,
         limits.vcpus_are_left,
+        instances.zone_has_room,
     ),
     "StartInstances": (instances.instances_are_alive,),
     "StopInstances": (instances.instances_are_alive,),

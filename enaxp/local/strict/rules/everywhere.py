@@ -1,9 +1,12 @@
-"""Rules for every action: ids, tags, tokens, pages."""
+"""Rules for every action: ids, tags, tokens, filters, pages."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
+
+from moto.core.utils import get_service_model
 
 from enaxp.local.strict.rules.request import SORTS, Refused, Request, not_found
 
@@ -45,6 +48,8 @@ TAGGABLE = {
 }
 TOKEN_LENGTH = 64
 TAGS_OF_A_THING = 50
+# How AWS's own documentation, which is in botocore's models, lists the filters of an action, and says under which other names they go.
+FILTER_NAME = re.compile(r"(?:<li>\s*<p>\s*|\buse |\bor )<code>([^<]+)</code>")
 
 
 def named_things_exist(request: Request) -> None:
@@ -101,6 +106,22 @@ def token_is_short_enough(request: Request) -> None:
     token = request.get("ClientToken")
     if token and (len(token) > TOKEN_LENGTH or not token.isascii()):
         raise Refused("InvalidParameterValue", f"Client token must be at most {TOKEN_LENGTH} ASCII characters")
+
+
+def filters_are_there(request: Request) -> None:
+    for asked in request.get("Filters") or []:
+        name = str(asked.get("Name"))
+        known = _filters_of(request.action)
+        if known and name not in known and not (name.startswith("tag:") and "tag:" in known):
+            raise Refused("InvalidParameterValue", f"The filter '{name}' is invalid")
+
+
+@cache
+def _filters_of(action: str) -> frozenset[str]:
+    """Names of an action's filters; `tag:` is for the tags of any key. Empty where the documentation has no list."""
+    members = get_service_model("ec2").operation_model(action).input_shape.members
+    names = FILTER_NAME.findall(members["Filters"].documentation)
+    return frozenset("tag:" if name in {"tag", "tag:&lt;key&gt;"} else name for name in names)
 
 
 def page_is_asked_for_rightly(request: Request) -> None:

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from enaxp.local.strict.rules.interfaces import check_ena_express, check_groups, check_number
-from enaxp.local.strict.rules.request import Refused, Request, type_data, zones_offering
+from enaxp.local.strict.rules.request import Refused, Request, type_data
 
 USER_DATA_LIMIT = 16 * 1024  # bytes, before base64
 SSM_IMAGE = "resolve:ssm:"
@@ -124,13 +124,26 @@ def type_exists_in_the_zone(request: Request) -> None:
     instance_type = request.instance_type
     if not type_data(instance_type):
         raise Refused("InvalidParameterValue", f"Invalid value '{instance_type}' for InstanceType.")
-    offering = zones_offering(request.region, instance_type)
+    offering = request.zones_offering
     for zone in _zones(request):
         if zone not in offering:
             raise Refused(
                 "Unsupported",
                 f"Your requested instance type ({instance_type}) is not supported in your requested Availability Zone "
                 f"({zone}). Please retry your request by choosing {', '.join(sorted(offering))}.",
+            )
+
+
+def zone_has_room(request: Request) -> None:
+    world = request.world
+    for zone in _zones(request):
+        if not world.capacity.late and not world.has_room(zone, int(request.get("MinCount") or 1)):
+            others = sorted(other for other in request.zones_offering if world.has_room(other))
+            raise Refused(
+                "InsufficientInstanceCapacity",
+                f"We currently do not have sufficient {request.instance_type} capacity in the Availability Zone you "
+                f"requested ({zone}). Our system will be working on provisioning additional capacity. You can currently "
+                f"get {request.instance_type} capacity by choosing {', '.join(others) or 'another time'}.",
             )
 
 

@@ -100,6 +100,12 @@ class Request:
         """NetworkInterfaces of RunInstances."""
         return list(self.get("NetworkInterfaces") or [])
 
+    @property
+    def zones_offering(self) -> frozenset[str]:
+        """Zones of the region that offer the type asked for."""
+        capacity, offering = self.world.capacity, zones_offering(self.region, self.instance_type)
+        return frozenset(zone for zone in offering if capacity.offers(zone, self.instance_type))
+
     def is_known(self, id: str) -> bool:
         """Whether there is such a thing, as far as other calls know by now."""
         sort = SORTS[id.partition("-")[0]]
