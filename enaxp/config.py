@@ -331,16 +331,14 @@ def _read_config(root: Reader) -> Config | None:
 def _read_network(section: Reader) -> tuple[NetworkConfig, ipaddress.IPv4Network | None]:
     vpc = section.network("vpc_cidr", prefixes=(16, 28))
     subnet = section.network("subnet_cidr", prefixes=(16, 28))
-    if vpc and subnet and not subnet.subnet_of(vpc):
-        section.fault("subnet_cidr", str(subnet), f"a network inside vpc_cidr {vpc}")
     ssh = section.raw("ssh_cidr")
     ssh_network = None if ssh == "auto" else section.network("ssh_cidr", prefixes=(0, 32))
     vpc_id = section.optional_text("vpc_id", r"vpc-[0-9a-f]+", "the id of an existing VPC")
     subnet_id = section.optional_text("subnet_id", r"subnet-[0-9a-f]+", "the id of an existing subnet")
     if subnet_id and not vpc_id:
         section.fault("subnet_id", subnet_id, "an existing subnet together with the vpc_id it lies in")
-    if vpc_id and not subnet_id:
-        section.fault("vpc_id", vpc_id, "an existing VPC together with the subnet_id of a subnet in it")
+    if vpc and subnet and not vpc_id and not subnet.subnet_of(vpc):  # a given VPC has addresses of its own
+        section.fault("subnet_cidr", str(subnet), f"a network inside vpc_cidr {vpc}")
     config = NetworkConfig(
         vpc_cidr=str(vpc),
         subnet_cidr=str(subnet),

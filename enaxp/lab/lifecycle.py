@@ -16,13 +16,13 @@ from enaxp.config import Config
 from enaxp.errors import LabError, NameTakenError, StateError, UsageError
 from enaxp.lab import keys
 from enaxp.lab.apply import Watcher, apply
+from enaxp.lab.pins import check_account, given_gateway, partition_of, resolve_pins
 from enaxp.lab.plan import Plan, make_plan
-from enaxp.lab.preflight import check_account, partition_of, resolve_pins
 from enaxp.lab.spec import LAYER_OF_KIND, Pins, above, of_layers, wanted
 from enaxp.lab.state import State, StateFile, new_state
 from enaxp.lab.survey import Survey, discover_lab_id, survey
 from enaxp.lab.sweep import leftovers, sweep_duplicates, sweep_keys, sweep_layers
-from enaxp.lab.things import LAYERS, TAG_CREATED, TAG_EXPIRES, Found, Lab, Layer, Thing, from_text
+from enaxp.lab.things import LAYERS, TAG_CREATED, TAG_EXPIRES, TAG_LAB_ID, Found, Lab, Layer, Thing, from_text
 
 BUILT_LAYERS: tuple[Layer, ...] = ("network", "compute")
 
@@ -55,13 +55,14 @@ def look(
     """The lab as it is and as it should be. Changes nothing anywhere, not even the state file."""
     state, notes = open_state(config, aws=aws, file=file, target=target)
     lab = state.as_lab(config.tags)
-    given = [thing for thing in wanted_for_survey(config) if not thing.owned]
+    gateway = given_gateway(config, aws, lab)
+    given = [thing for thing in wanted_for_survey(config, gateway=gateway) if not thing.owned]
     seen = survey(aws, lab, state=state, things=given)
     state = _with_dates_of_what_lives(state, seen)
     if state.expires_at <= datetime.now(UTC):
         state = replace(state, expires_at=_in(config.ttl_s))
         notes = (*notes, "the lab's time had run out: it gets a new one")
-    pins = resolve_pins(config, aws=aws, pinned=state.pinned, found=seen, isolation=target.isolation)
+    pins = resolve_pins(config, aws=aws, pinned=state.pinned, found=seen, isolation=target.isolation, gateway=gateway)
     key = None if config.hosts.key else keys.load_or_generate(file.private_key)
     things = of_layers(
         wanted(
@@ -215,16 +216,21 @@ def existing_state(
     return replace(adopted, lab_id=lab_id), (*file.notes, text)
 
 
-def wanted_for_survey(config: Config) -> tuple[Thing, ...]:
+def wanted_for_survey(config: Config, *, gateway: str | None) -> tuple[Thing, ...]:
     """The things as far as they are known before anything is pinned: enough to know which are given."""
-    unknown = Pins(ami="", availability_zone="", ssh_cidr="")
+    unknown = Pins(ami="", availability_zone="", ssh_cidr="", gateway=gateway)
     return wanted(config, unknown, public_key="", partition="aws", expires_at=datetime.now(UTC))
 
 
 def _with_dates_of_what_lives(state: State, seen: Survey) -> State:
     """The dates that the things' own tags carry: requests must repeat them to the letter."""
     tags = next(
-        (found.tags for found in seen.found.values() if TAG_CREATED in found.tags and TAG_EXPIRES in found.tags), None
+        (
+            found.tags
+            for found in seen.found.values()
+            if found.tags.get(TAG_LAB_ID) == state.lab_id and TAG_CREATED in found.tags and TAG_EXPIRES in found.tags
+        ),
+        None,
     )
     if state.things or tags is None:
         return state

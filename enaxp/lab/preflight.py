@@ -1,161 +1,172 @@
-"""Preflight: what must be known before anything is made — who we are, and what is pinned for the life of the lab.
+"""Preflight: what can be known before the first thing is made, so that a lab fails at once or not at all.
 
-    Config + State + Survey ─▶ resolve_pins() ─▶ Pins
+    Picture ─▶ checks side by side ─▶ Report: what is fine, what is doubtful, what will fail — each with what to do
 
-A pin that was resolved once is never resolved again: it is in the state, or is read back from what lives.
+What cannot be checked is a warning: somebody without permission to read quotas may still build a lab.
 """
 
 from __future__ import annotations
 
-import re
-import urllib.request
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
-from enaxp.aws import Aws, code_of, refused
+from botocore.exceptions import BotoCoreError, ClientError
+
+from enaxp.aws import Aws, code_of, text_of
 from enaxp.config import Config
-from enaxp.errors import AwsError, LabError, UsageError
-from enaxp.lab.spec import Pins
-from enaxp.lab.survey import Survey
+from enaxp.errors import EnaxpError, LabError
+from enaxp.lab.findings import Finding, Report, Said
+from enaxp.lab.given import check_given
+from enaxp.lab.kinds import KINDS
+from enaxp.lab.lifecycle import Picture
+from enaxp.lab.permissions import probe, probes
+from enaxp.lab.pins import check_type, offering_zones
+from enaxp.lab.quotas import check_quotas
+from enaxp.lab.things import TAG_LAB_ID
 
-AMI_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{architecture}"
-WHO_AM_I = "https://checkip.amazonaws.com"
-
-
-def check_account(config: Config, account: str) -> None:
-    """Raises LabError when the credentials belong to another account than the config allows."""
-    if config.aws.account and config.aws.account != account:
-        raise LabError(
-            f"these credentials belong to account {account}, the config allows {config.aws.account} alone",
-            todo="choose another --profile, or change aws.account",
-        )
+WORKERS = 8
+# what is known by a name that others may have, too
+NAMED = ("role", "instance-profile", "placement-group", "key-pair")
 
 
-def resolve_pins(config: Config, *, aws: Aws, pinned: Mapping[str, Any], found: Survey, isolation: str | None) -> Pins:
-    """Image, zone and who may use SSH: from the state, else from what lives, else resolved now.
+def preflight_report(picture: Picture, *, config: Config, aws: Aws) -> Report:
+    """Every check of what the picture's plan is about to do. Changes nothing."""
+    flight = Flight(picture=picture, config=config, aws=aws)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        results = [pool.submit(_run, name, check, flight) for name, check in CHECKS.items()]
+        return Report(findings=tuple(finding for result in results for finding in result.result()))
 
-    Raises LabError when the instance type has no ENA Express or no zone offers it, UsageError when this machine's public
-    address cannot be found out.
-    """
-    instance = next((f.facts for key, f in found.found.items() if key.startswith("instance/")), {})
-    subnet = found.found["subnet"].facts if "subnet" in found.found else {}
-    zone = pinned.get("availability_zone") or subnet.get("zone") or instance.get("zone")
-    ami = pinned.get("ami") or instance.get("image")
-    if zone is None or ami is None:
-        architecture = check_type(aws, config.hosts.instance_type)
-        zone = zone or choose_zone(aws, config)
-        ami = ami or resolve_ami(aws, config.hosts.ami, architecture)
-    return Pins(
-        ami=ami,
-        availability_zone=zone,
-        ssh_cidr=_ssh_cidr(config, aws, pinned),
-        isolation=isolation or pinned.get("isolation"),
+
+@dataclass(frozen=True, kw_only=True)
+class Flight:
+    """What the checks look at."""
+
+    picture: Picture
+    config: Config
+    aws: Aws
+
+    def creating(self, *kinds: str) -> int:
+        """How many things of these kinds are about to be made."""
+        return sum(step.kind in kinds for step in self.picture.plan.with_action("create"))
+
+
+def _run(name: str, check: Callable[[Flight], list[Said]], flight: Flight) -> list[Finding]:
+    try:
+        said = check(flight)
+    except LabError as error:
+        said = [Said("failure", _in_one_line(error.where, error.said), error.todo)]
+    except EnaxpError as error:
+        said = [Said("warning", f"could not be checked: {_in_one_line(error.where, error.said)}")]
+    except (ClientError, BotoCoreError) as error:
+        said = [Said("warning", f"could not be checked: {code_of(error)}: {text_of(error)}")]
+    return [Finding(check=name, level=level, text=text, todo=todo) for level, text, todo in said]
+
+
+def _identity(flight: Flight) -> list[Said]:
+    """The account guard itself is older than this: no picture is made for another account."""
+    caller = flight.aws.sts.get_caller_identity()
+    guarded = "the one that aws.account allows" if flight.config.aws.account else "any (aws.account is not set)"
+    return [Said("ok", f"{caller['Arn']} in account {caller['Account']}, {guarded}")]
+
+
+def _instance_type(flight: Flight) -> list[Said]:
+    name = flight.config.hosts.instance_type
+    architecture = check_type(flight.aws, name)
+    return [Said("ok", f"{name} ({architecture}) supports ENA Express")]
+
+
+def _zone(flight: Flight) -> list[Said]:
+    name, zone = flight.config.hosts.instance_type, flight.picture.pins.availability_zone
+    offered = offering_zones(flight.aws, name)
+    if zone in offered:
+        return [Said("ok", f"{zone} offers {name}; so do {', '.join(z for z in offered if z != zone) or 'no others'}")]
+    where = ", ".join(offered) or "no zone"
+    todo = "set network.availability_zone (or network.subnet_id) to one of these, after `enaxp down`"
+    return [Said("failure", f"{zone} does not offer {name}; offered in: {where}", todo)]
+
+
+def _quotas(flight: Flight) -> list[Said]:
+    return check_quotas(
+        flight.aws, instance_type=flight.config.hosts.instance_type, creating=lambda kind: flight.creating(kind)
     )
 
 
-def check_type(aws: Aws, instance_type: str) -> str:
-    """The architecture of an instance type. Raises LabError when AWS does not know it, or it cannot carry ENA Express."""
-    from botocore.exceptions import ClientError
+def _permissions(flight: Flight) -> list[Said]:
+    """All that is missing is listed together: nobody should have to ask for permissions one at a time."""
+    answers = probe(flight.aws, probes(flight.picture))
+    by = {verdict: [a for a in answers if a.verdict == verdict] for verdict in {a.verdict for a in answers}}
+    said: list[Said] = []
+    if by.get("denied"):
+        names = ", ".join(sorted(answer.action for answer in by["denied"]))
+        said.append(
+            Said("failure", f"not allowed: {names}", "ask for these; `enaxp policy` prints all that enaxp needs")
+        )
+    if by.get("perhaps denied"):
+        names = ", ".join(sorted(answer.action for answer in by["perhaps denied"]))
+        said.append(Said("warning", f"perhaps not allowed (asked about an id of nothing): {names}"))
+    said += [Said("failure", f"{answer.action} would be refused: {answer.said}") for answer in by.get("refused", [])]
+    told = len(by.get("allowed", []))
+    rest = f"; of {len(by['unknown'])} others nothing can be told before" if by.get("unknown") else ""
+    said.append(Said("ok", f"{told} EC2 actions are allowed{rest}; IAM cannot be asked"))
+    return said
 
+
+def _names(flight: Flight) -> list[Said]:
+    taken: list[Said] = []
+    lab_id = flight.picture.lab.lab_id
+    for thing in flight.picture.things:
+        if thing.kind not in NAMED or not thing.owned or thing.key in flight.picture.survey.found:
+            continue
+        found = KINDS[thing.kind].look(flight.aws, thing.name)
+        if found is not None and found.tags.get(TAG_LAB_ID) != lab_id:
+            whose = f"lab-id {found.tags[TAG_LAB_ID]}" if TAG_LAB_ID in found.tags else "nothing of enaxp's"
+            text = f"the {thing.kind} {thing.name} is there already and is not this lab's ({whose})"
+            taken.append(Said("failure", text, "use another --lab, or remove it if it is yours"))
+    return taken or [Said("ok", "no name that the lab needs is taken")]
+
+
+def _image(flight: Flight) -> list[Said]:
+    image = flight.picture.pins.ami
+    todo = "set hosts.ami to another one"
     try:
-        [described] = aws.ec2.describe_instance_types(InstanceTypes=[instance_type])["InstanceTypes"]
+        images = flight.aws.ec2.describe_images(ImageIds=[image])["Images"]
     except ClientError as error:
-        if code_of(error) != "InvalidInstanceType":
-            raise refused(f"asking what {instance_type} can do", error) from error
-        raise LabError(
-            f"{aws.region} has no instance type {instance_type}",
-            said=code_of(error),
-            todo="choose another hosts.instance_type or aws.region",
-        ) from error
-    if not described["NetworkInfo"].get("EnaSrdSupported"):
-        raise LabError(
-            f"{instance_type} does not support ENA Express (EnaSrdSupported is false)",
-            todo="choose a type that does, such as c6i.8xlarge, c7gn.4xlarge or m6i.8xlarge",
-        )
-    if described["NetworkInfo"]["MaximumNetworkInterfaces"] < 2:
-        raise LabError(f"{instance_type} takes fewer than two interfaces", todo="choose a larger hosts.instance_type")
-    return str(described["ProcessorInfo"]["SupportedArchitectures"][0])
+        if not code_of(error).startswith("InvalidAMIID"):
+            raise
+        images = []
+    if not images:
+        return [Said("failure", f"{image} is not to be had in {flight.aws.region}", todo)]
+    found, wanted = images[0], check_type(flight.aws, flight.config.hosts.instance_type)
+    said: list[Said] = []
+    if found.get("State", "available") != "available":
+        said.append(Said("failure", f"{image} is {found['State']}", todo))
+    if found["Architecture"] != wanted:
+        text = f"{image} is for {found['Architecture']}, {flight.config.hosts.instance_type} is {wanted}"
+        said.append(Said("failure", text, todo))
+    if not found.get("EnaSupport", True):
+        said.append(Said("failure", f"{image} has no ENA driver", todo))
+    if found.get("RootDeviceName", "/dev/xvda") != "/dev/xvda":
+        text = f"{image} boots from {found['RootDeviceName']}: the disk of {image}'s own size is used, not enaxp's"
+        said.append(Said("warning", text))
+    return said or [Said("ok", f"{image}: {found.get('Name') or 'no name'}")]
 
 
-def choose_zone(aws: Aws, config: Config) -> str:
-    """The zone asked for, or the first that offers the type. Raises LabError, with the zones that do, when it does not."""
-    offered = offering_zones(aws, config.hosts.instance_type)
-    asked = config.network.availability_zone
-    if asked != "auto" and asked not in offered:
-        raise LabError(
-            f"{asked} does not offer {config.hosts.instance_type}",
-            said=f"offered in: {', '.join(offered) or 'no zone'}",
-            todo="choose another zone or type",
-        )
-    if not offered:
-        raise LabError(
-            f"no zone of {aws.region} offers {config.hosts.instance_type}",
-            todo="choose another hosts.instance_type or aws.region",
-        )
-    return offered[0] if asked == "auto" else asked
+def _given(flight: Flight) -> list[Said]:
+    return check_given(flight.config, flight.picture, flight.aws)
 
 
-def offering_zones(aws: Aws, instance_type: str) -> list[str]:
-    """Names of the region's own zones (no Local Zones: they have no ENA Express) that are open and offer the type."""
-    offerings = aws.ec2.get_paginator("describe_instance_type_offerings").paginate(
-        LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": [instance_type]}]
-    )
-    offered = {offering["Location"] for page in offerings for offering in page["InstanceTypeOfferings"]}
-    zones = aws.ec2.describe_availability_zones()["AvailabilityZones"]
-    return sorted(
-        zone["ZoneName"]
-        for zone in zones
-        if zone["ZoneName"] in offered
-        and zone["State"] == "available"
-        and zone.get("OptInStatus", "opt-in-not-required") == "opt-in-not-required"
-        and zone.get("ZoneType", "availability-zone") == "availability-zone"
-    )
+def _in_one_line(where: str, said: str) -> str:
+    return f"{where}: {said}" if said else where
 
 
-def resolve_ami(aws: Aws, asked: str, architecture: str) -> str:
-    """The image id: as given, or the value of an SSM parameter (by default the newest Amazon Linux 2023). Raises AwsError."""
-    if asked.startswith("ami-"):
-        return asked
-    name = AMI_PARAMETER.format(architecture=architecture) if asked == "auto" else asked
-    try:
-        value = str(aws.ssm.get_parameter(Name=name)["Parameter"]["Value"])
-    except Exception as error:
-        raise refused(
-            f"reading the image's id from the parameter {name}", error, todo="set hosts.ami to an AMI id"
-        ) from error
-    if not re.fullmatch(r"ami-[0-9a-f]{8,17}", value):
-        raise AwsError(f"the parameter {name} holds {value!r}, not an AMI id", todo="set hosts.ami to an AMI id")
-    return value
-
-
-def partition_of(region: str) -> str:
-    """The ARN partition of a region."""
-    if region.startswith("cn-"):
-        return "aws-cn"
-    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
-
-
-def _ssh_cidr(config: Config, aws: Aws, pinned: Mapping[str, Any]) -> str:
-    if config.network.ssh_cidr != "auto":
-        return config.network.ssh_cidr
-    if pinned.get("ssh_cidr"):
-        return str(pinned["ssh_cidr"])
-    if re.match(r"https?://(127\.|localhost)", aws.ec2.meta.endpoint_url):
-        return "127.0.0.0/8"
-    return public_address()
-
-
-def public_address() -> str:
-    """This machine's public address as a /32. Raises UsageError when it cannot be found out."""
-    try:
-        with urllib.request.urlopen(WHO_AM_I, timeout=5) as answer:
-            address = answer.read(64).decode("ascii").strip()
-        if not re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}", address):
-            raise ValueError(f"it answered {address!r}")
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"this machine's public address cannot be found out ({WHO_AM_I})",
-            said=str(error),
-            todo="say who may reach port 22: set network.ssh_cidr, for example 203.0.113.7/32",
-        ) from None
-    return f"{address}/32"
+CHECKS: dict[str, Callable[[Flight], list[Said]]] = {
+    "identity": _identity,
+    "instance type": _instance_type,
+    "zone": _zone,
+    "quotas": _quotas,
+    "permissions": _permissions,
+    "names": _names,
+    "image": _image,
+    "given things": _given,
+}

@@ -37,12 +37,16 @@ LAYER_OF_KIND: Mapping[str, Layer] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Pins:
-    """What is resolved once for a lab. `isolation` is that of the local target, None on AWS."""
+    """What is resolved once for a lab. `isolation` is that of the local target, None on AWS.
+
+    gateway: the internet gateway that a given VPC has already; it is used, never changed.
+    """
 
     ami: str
     availability_zone: str
     ssh_cidr: str
     isolation: str | None = None
+    gateway: str | None = None
 
 
 def wanted(config: Config, pins: Pins, *, public_key: str, partition: str, expires_at: datetime) -> tuple[Thing, ...]:
@@ -85,22 +89,18 @@ def _claimed_first(thing: Thing) -> Thing:
 
 def _network(config: Config, pins: Pins) -> list[Thing]:
     network = config.network
-    if network.vpc_id and network.subnet_id:
-        given = [
-            _thing(config, "vpc", given_id=network.vpc_id),
-            _thing(config, "subnet", given_id=network.subnet_id, needs=("vpc",)),
-        ]
+    ground = [_thing(config, "vpc", want={"cidr": network.vpc_cidr}, given_id=network.vpc_id)]
+    if network.subnet_id:  # somebody else's subnet has somebody else's way out
+        ground.append(_thing(config, "subnet", given_id=network.subnet_id, needs=("vpc",)))
     else:
-        given = [
-            _thing(config, "vpc", want={"cidr": network.vpc_cidr}),
-            _thing(
-                config, "subnet", want={"cidr": network.subnet_cidr, "zone": pins.availability_zone}, needs=("vpc",)
-            ),
-            _thing(config, "igw", needs=("vpc",)),
+        subnet = {"cidr": network.subnet_cidr, "zone": pins.availability_zone}
+        ground += [
+            _thing(config, "subnet", want=subnet, needs=("vpc",)),
+            _thing(config, "igw", needs=("vpc",), given_id=pins.gateway),
             _thing(config, "route-table", needs=("vpc", "subnet", "igw")),
         ]
     group = {"ssh_cidr": pins.ssh_cidr, "description": f"enaxp lab {config.lab}: all traffic inside, SSH from outside"}
-    return [*given, _thing(config, "security-group", want=group, needs=("vpc",))]
+    return [*ground, _thing(config, "security-group", want=group, needs=("vpc",))]
 
 
 def _compute(config: Config, pins: Pins, *, public_key: str, partition: str, expires_at: datetime) -> list[Thing]:
