@@ -29,6 +29,7 @@ from enaxp.session import Session
 if TYPE_CHECKING:
     from enaxp.bench.pair import Pair
     from enaxp.bench.schedule import Plan
+    from enaxp.lab.findings import Report
     from enaxp.hosts.doctor import Finding
 
 BENCH_LOCK = "bench.lock"
@@ -45,6 +46,8 @@ def bring_up(session: Session, *, layers: Sequence[Layer], sure: bool, wait: boo
         for note in picture.notes:
             say(note)
         if picture.plan.changing:
+            if picture.plan.with_action("create"):
+                _check_beforehand(session, picture)
             _say_what_it_costs(session, picture)
             if session.target.name == "aws" and not sure:
                 session.console.plan(picture.plan)
@@ -60,6 +63,14 @@ def bring_up(session: Session, *, layers: Sequence[Layer], sure: bool, wait: boo
         say("waiting for the hosts: SSH, then the software that their first boot installs")
         wait_until_ready(session.hosts(status).values(), say=say)
     return status
+
+
+def preflight(session: Session) -> Report:
+    """What `up` would check before it makes anything, all of it, whether or not something is to be made."""
+    from enaxp.lab.lifecycle import BUILT_LAYERS
+    from enaxp.lab.preflight import preflight_report
+
+    return preflight_report(_look(session, BUILT_LAYERS), config=session.config, aws=session.aws)
 
 
 def current_status(session: Session) -> dict[str, Any]:
@@ -176,7 +187,8 @@ def examine_hosts(session: Session, *, fix: bool) -> list[Finding]:
             for connection in pair.by_role().values():
                 for command in commands:
                     session.console.say(f"  {connection.host.role}: {command}")
-                    connection.run(f"sudo -n sh -c {shlex.quote(command)}")
+                    as_root = f"sh -c {shlex.quote(command)}"
+                    connection.check(f"if [ $(id -u) -eq 0 ]; then {as_root}; else sudo -n {as_root}; fi")
             findings = _findings(pair, status)
     return findings
 
@@ -286,6 +298,16 @@ def ssh_to_host(session: Session, *, role: Role, command: Sequence[str]) -> int:
 
 def _look(session: Session, layers: Sequence[Layer]) -> Picture:
     return look(session.config, aws=session.aws, file=session.file, target=session.target, layers=layers)
+
+
+def _check_beforehand(session: Session, picture: Picture) -> None:
+    """What speaks against building this, before anything of it is made. Raises LabError with all of it at once."""
+    from enaxp.lab.preflight import preflight_report
+
+    report = preflight_report(picture, config=session.config, aws=session.aws)
+    for finding in report.of("warning"):
+        session.console.say(f"warning: {finding.check}: {finding.text}")
+    report.require()
 
 
 def _status(session: Session, picture: Picture) -> dict[str, Any]:
