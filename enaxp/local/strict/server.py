@@ -250,7 +250,9 @@ class _Gate:
             case "POST", "capacity":
                 self.world.set_capacity(Capacity(**_json_body(environ)))
             case "POST", "timing":
-                self.world.timing = replace(self.world.timing, **{name: float(s) for name, s in _json_body(environ).items()})
+                self.world.timing = replace(
+                    self.world.timing, **{name: float(s) for name, s in _json_body(environ).items()}
+                )
             case "POST", "latency":
                 self.latency_s = float(_json_body(environ)["seconds"])
             case _:

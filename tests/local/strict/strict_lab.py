@@ -66,9 +66,12 @@ def tags(resource: str) -> list[dict[str, Any]]:
     return [{"ResourceType": resource, "Tags": [TAG]}]
 
 
-def clients(server: StrictServer, *, region: str = REGION, attempts: int = 1) -> Callable[[str], Any]:
-    """Makes clients that never repeat a call, unless told to."""
-    config = Config(retries={"mode": "standard", "total_max_attempts": attempts}, max_pool_connections=32)
+def clients(
+    server: StrictServer, *, region: str = REGION, attempts: int = 1, checked: bool = True
+) -> Callable[[str], Any]:
+    """Makes clients that never repeat a call, unless told to, and that check what they are given before they ask."""
+    retries = {"mode": "standard", "total_max_attempts": attempts}
+    config = Config(retries=retries, max_pool_connections=32, parameter_validation=checked)
     return lambda service: _session(region).client(service, endpoint_url=server.endpoint_url, config=config)
 
 

@@ -1,6 +1,6 @@
 """What AWS refuses and moto accepts. One small function a rule; `RULES` says which rules an action meets, in order.
 
-    everywhere.py   ids, tags, tokens, filters, pages: every action
+    everywhere.py   members, ids, tags, tokens, filters, pages: every action
     network.py      VPC, subnet, gateway, routes, security groups
     interfaces.py   interfaces, ENA Express, Elastic IPs
     instances.py    launching, placement groups, keys
@@ -14,7 +14,11 @@ from enaxp.local.strict.rules import everywhere, instances, interfaces, limits, 
 from enaxp.local.strict.rules.request import Refused, Request, Rule
 
 # Form: these hold for a repeated request, too, whose token has been seen before.
-FORM: tuple[Rule, ...] = (everywhere.tag_specifications_fit, everywhere.token_is_short_enough)
+FORM: tuple[Rule, ...] = (
+    everywhere.required_members_are_there,
+    everywhere.tag_specifications_fit,
+    everywhere.token_is_short_enough,
+)
 ALWAYS: tuple[Rule, ...] = (
     everywhere.named_things_exist,
     everywhere.filters_are_there,

@@ -1,4 +1,4 @@
-"""Rules for every action: ids, tags, tokens, filters, pages."""
+"""Rules for every action: members, ids, tags, tokens, filters, pages."""
 
 from __future__ import annotations
 
@@ -72,6 +72,13 @@ def tagged_things_exist(request: Request) -> None:
         prefix = id.partition("-")[0]
         if prefix in SORTS and not request.is_known(id):
             raise not_found(prefix, id)
+
+
+def required_members_are_there(request: Request) -> None:
+    for member in get_service_model("ec2").operation_model(request.action).input_shape.required_members:
+        if request.get(member) in (None, "", []):
+            name = member[0].lower() + member[1:]
+            raise Refused("MissingParameter", f"The request must contain the parameter {name}")
 
 
 def tag_specifications_fit(request: Request) -> None:

@@ -139,6 +139,9 @@ def group_name_is_free(request: Request) -> None:
 
 
 def permissions_are_complete(request: Request) -> None:
+    """The group may go by its name only in a default VPC, which there is not."""
+    if not request.get("GroupId"):
+        raise Refused("MissingParameter", "The request must contain the parameter groupId")
     for permission in request.get("IpPermissions") or []:
         ports = permission.get("FromPort"), permission.get("ToPort")
         if str(permission.get("IpProtocol")) in WITH_PORTS and None in ports:
