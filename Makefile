@@ -1,6 +1,7 @@
 # make demo    the whole story on this machine: up, bench, summary, down (about two minutes after the installs)
 # make test    every test, the end-to-end ones included, and the linters
 # make bench   what enaxp costs: start-up, calls, wall time, as ratios
+# make study   whether the bench can be believed: A/A, known differences, simulated data (STUDY_ARGS="--minutes 90")
 # make acceptance   the full 10 x 10 run on the local target
 # make install what the above need: system packages (as root, on Debian and Ubuntu) and a virtual environment in .venv
 
@@ -9,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SYSTEM := sockperf openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin shellcheck
 
-.PHONY: demo test lint bench acceptance install clean
+.PHONY: demo test lint bench study acceptance install clean
 
 demo: install
 	$(BIN)/enaxp demo
@@ -24,6 +25,9 @@ lint: install
 
 bench: install
 	$(BIN)/python -m benchmarks
+
+study: install
+	$(BIN)/python -m benchmarks.study $(STUDY_ARGS)
 
 acceptance: install
 	$(BIN)/python -m pytest tests/e2e --acceptance -k acceptance
