@@ -70,6 +70,7 @@ def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 Layers = Annotated[
     list[LayerName] | None, typer.Argument(help="network, compute; both when none is named.", show_default=False)
 ]
+AllRegions = Annotated[bool, typer.Option("--all-regions", help="In every region of the account.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", envvar="ENAXP_YES", help="Do not ask.")]
 
 
@@ -144,8 +145,14 @@ def status(options: Options) -> None:
 def doctor(
     options: Options,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended safely, on both hosts alike.")] = False,
+    preflight: Annotated[
+        bool, typer.Option("--preflight", help="Check the account instead, for what `up` is about to do.")
+    ] = False,
 ) -> None:
     """Check on both hosts what ENA Express requires and recommends. Exit 1 when something required is wrong."""
+    if preflight:
+        _preflight(options)
+        return
     from enaxp.commands import examine_hosts
     from enaxp.hosts.doctor import required_and_bad
     from enaxp.session import open_session
@@ -262,17 +269,74 @@ def down(
     layers: Layers = None,
     yes: Yes = False,
     force: Annotated[bool, typer.Option("--force", help="Also while a bench runs.")] = False,
+    expired: Annotated[bool, typer.Option("--expired", help="Remove every lab whose time is over.")] = False,
+    all_regions: AllRegions = False,
+    lab_id: Annotated[
+        str | None, typer.Option("--lab-id", help="Remove the lab of this id, whatever its name.")
+    ] = None,
 ) -> None:
     """Remove the lab, or layers of it, and prove by tag that nothing is left."""
     from enaxp.commands import take_down
+    from enaxp.errors import UsageError
+    from enaxp.housekeeping import take_down_by_id, take_down_expired
     from enaxp.session import open_session
 
+    if sum((bool(layers), expired, lab_id is not None)) > 1:
+        raise UsageError("layers, --expired and --lab-id do not go together", todo="give one of them")
+    if all_regions and not expired:
+        raise UsageError("--all-regions goes with --expired", todo="give both, or --region")
     with open_session(options) as session:
-        removal = take_down(session, layers=_named(layers), sure=yes, force=force)
+        if expired:
+            removal = take_down_expired(session, everywhere=all_regions, sure=yes, force=force)
+        elif lab_id is not None:
+            removal = take_down_by_id(session, lab_id, sure=yes, force=force)
+        else:
+            removal = take_down(session, layers=_named(layers), sure=yes, force=force)
         if options.as_json:
             session.console.document(removal)
     if removal["leftovers"]:
         raise typer.Exit(1)
+
+
+@command("ls")
+def ls(options: Options, all_regions: AllRegions = False) -> None:
+    """List the labs of a region with age, end and hourly cost, from their tags and instances alone."""
+    from enaxp.housekeeping import standing_labs
+    from enaxp.session import open_session
+
+    with open_session(options) as session:
+        labs = standing_labs(session, everywhere=all_regions)
+        if options.as_json:
+            session.console.document(labs)
+        else:
+            session.console.labs(labs)
+
+
+@command("extend")
+def extend(
+    options: Options,
+    by: Annotated[str, typer.Argument(help="How much longer, e.g. 2h.", metavar="TIME")],
+) -> None:
+    """Give the lab more time: its tags, its state and both hosts' timers. Works beside a running bench."""
+    from enaxp.housekeeping import extend_lab
+    from enaxp.session import open_session
+
+    with open_session(options) as session:
+        status = extend_lab(session, by=by)
+        if options.as_json:
+            session.console.document(status)
+
+
+@command("policy")
+def policy(options: Options) -> None:
+    """Print the IAM policy that allows what enaxp does for this lab, and nothing else."""
+    from enaxp.config import load_config
+    from enaxp.console import Console
+    from enaxp.lab.policy import policy_of
+
+    given = {"lab": options.lab, "aws.region": options.region}
+    config = load_config(options.config, overrides={path: value for path, value in given.items() if value})
+    Console(as_json=True).document(policy_of(config))
 
 
 @command("ssh")
@@ -319,6 +383,20 @@ def _layers(layers: list[LayerName] | None) -> tuple[Layer, ...]:
     from enaxp.lab.lifecycle import BUILT_LAYERS
 
     return _named(layers) or BUILT_LAYERS
+
+
+def _preflight(options: Options) -> None:
+    from enaxp.commands import preflight
+    from enaxp.session import open_session
+
+    with open_session(options) as session:
+        report = preflight(session)
+        if options.as_json:
+            session.console.document(report.as_json())
+        else:
+            session.console.preflight(report)
+    if report.of("failure"):
+        raise typer.Exit(1)
 
 
 def _named(layers: list[LayerName] | None) -> tuple[Layer, ...]:

@@ -29,8 +29,8 @@ from enaxp.session import Session
 if TYPE_CHECKING:
     from enaxp.bench.pair import Pair
     from enaxp.bench.schedule import Plan
-    from enaxp.lab.findings import Report
     from enaxp.hosts.doctor import Finding
+    from enaxp.lab.findings import Report
 
 BENCH_LOCK = "bench.lock"
 SRD_CHANGE_S = 60.0
@@ -226,7 +226,6 @@ def _require_health(session: Session, pair: Pair, status: dict[str, Any], *, for
 
 def take_down(session: Session, *, layers: Sequence[Layer], sure: bool, force: bool) -> dict[str, Any]:
     """Removes the layers (none named: all of the lab) and gives back what was removed and what is left."""
-    say = session.console.say
     if session.file.is_locked(name=BENCH_LOCK) and not force:
         raise LabError(
             f"a bench of lab {session.config.lab} is running", todo="wait for it, stop it with Ctrl-C, or give --force"
@@ -235,6 +234,12 @@ def take_down(session: Session, *, layers: Sequence[Layer], sure: bool, force: b
         what = " and ".join(layers) or "everything"
         if not session.console.ask(f"Remove {what} of lab {session.config.lab} in {session.config.aws.region}?"):
             raise LabError("nothing was changed", todo="answer y, or give --yes")
+    return remove_layers(session, layers=layers)
+
+
+def remove_layers(session: Session, *, layers: Sequence[Layer]) -> dict[str, Any]:
+    """As `take_down`, without asking."""
+    say = session.console.say
     with session.file.lock("down"):
         removal = down(
             session.config,
@@ -253,7 +258,9 @@ def take_down(session: Session, *, layers: Sequence[Layer], sure: bool, force: b
         )
     else:
         say(f"{len(removal.removed)} things removed")
-    cost = usd_so_far(session.prices(), removal.removed, now=datetime.now(UTC)) if removal.removed else None
+    instance_type = next((str(found.facts["type"]) for found in removal.removed if found.kind == "instance"), None)
+    prices = session.prices(instance_type) if removal.removed else None
+    cost = usd_so_far(prices, removal.removed, now=datetime.now(UTC))
     if cost is not None:
         say(f"what was removed has cost about {cost:.2f} USD in all")
     return {

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from enaxp.bench.runner import Progress
     from enaxp.hosts.doctor import Finding
     from enaxp.lab.apply import Event
+    from enaxp.lab.findings import Report
     from enaxp.lab.plan import Plan
 
 
@@ -132,6 +133,31 @@ class Console:
         self.table(("host", "check", "level", "outcome", "is", "should be", "mend it with"), rows)
         counts = {outcome: sum(f.outcome == outcome for f in findings) for outcome in ("ok", "bad", "unknown")}
         self.result("\n" + ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+
+    def preflight(self, report: Report) -> None:
+        """What each check says, and what to do about it."""
+        rows = [(f.check, f.level, f.text, f.todo) for f in report.findings]
+        self.table(("check", "", "finding", "what to do"), rows)
+
+    def labs(self, labs: Sequence[Mapping[str, Any]]) -> None:
+        """Which labs stand, the oldest first."""
+        if not labs:
+            self.result("no lab stands here")
+            return
+        rows = [
+            (
+                lab["lab"],
+                lab["region"],
+                "-" if lab["age_s"] is None else _duration(lab["age_s"]),
+                f"{_cell(lab['expires_at'])}{' (over)' if lab['expired'] else ''}",
+                lab["things"],
+                lab["instances"],
+                lab["usd_per_hour"],
+                lab["lab_id"],
+            )
+            for lab in labs
+        ]
+        self.table(("lab", "region", "age", "ends", "things", "instances", "USD/h", "lab-id"), rows)
 
     def status(self, status: Mapping[str, Any]) -> None:
         """The lab for a person: its things, its hosts, and ENA Express as read back."""

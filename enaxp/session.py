@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from enaxp.aws import Aws
@@ -38,13 +39,18 @@ class Session:
     console: Console
     endpoint_url: str | None = None
 
-    def prices(self) -> Prices | None:
-        """What the lab's things cost an hour; None on this machine, and where it is not known."""
+    @property
+    def prices_file(self) -> Path:
+        """Where answers of AWS's price list are kept."""
+        return self.options.state_dir / "prices.json"
+
+    def prices(self, instance_type: str | None = None) -> Prices | None:
+        """What things cost an hour, with hosts of this type (the config's); None on this machine, and where it is not known."""
         from enaxp.lab.cost import find_prices
 
         if self.target.name != "aws":
             return None
-        return find_prices(self.aws, self.config.hosts.instance_type, kept_in=self.options.state_dir / "prices.json")
+        return find_prices(self.aws, instance_type or self.config.hosts.instance_type, kept_in=self.prices_file)
 
     def hosts(self, status: Mapping[str, Any]) -> dict[str, Host]:
         """How each host of a status document is reached. Raises UsageError when there are none."""

@@ -74,6 +74,17 @@ def usd_per_hour(prices: Prices | None, kinds: Iterable[str]) -> float | None:
     return round(sum(_rate(prices, kind) for kind in kinds), 4)
 
 
+def usd_per_hour_of(
+    aws: Aws, *, instance_types: Iterable[str], addresses: int, kept_in: Path | None = None
+) -> float | None:
+    """What hosts of these types and so many addresses cost an hour; None when the price of a type is not known."""
+    prices = [find_prices(aws, name, kept_in=kept_in) for name in instance_types]
+    known = [price for price in prices if price is not None]
+    if len(known) < len(prices):
+        return None
+    return round(sum(_rate(price, "instance") for price in known) + addresses * float(_table()["address_hour"]), 4)
+
+
 def usd_so_far(prices: Prices | None, things: Iterable[Found], *, now: datetime) -> float | None:
     """What these things have cost since they were made. What was there before and is gone is not in it."""
     if prices is None:

@@ -22,7 +22,19 @@ from enaxp.lab.spec import LAYER_OF_KIND, Pins, above, of_layers, wanted
 from enaxp.lab.state import State, StateFile, new_state
 from enaxp.lab.survey import Survey, discover_lab_id, survey
 from enaxp.lab.sweep import leftovers, sweep_duplicates, sweep_keys, sweep_layers
-from enaxp.lab.things import LAYERS, TAG_CREATED, TAG_EXPIRES, TAG_LAB_ID, Found, Lab, Layer, Thing, from_text
+from enaxp.lab.tags import put_tags
+from enaxp.lab.things import (
+    LAYERS,
+    TAG_CREATED,
+    TAG_EXPIRES,
+    TAG_LAB_ID,
+    Found,
+    Lab,
+    Layer,
+    Thing,
+    as_text,
+    from_text,
+)
 
 BUILT_LAYERS: tuple[Layer, ...] = ("network", "compute")
 
@@ -117,6 +129,16 @@ def up(picture: Picture, *, config: Config, aws: Aws, file: StateFile, watch: Wa
             file.forget()
         raise
     sweep_duplicates(plan.with_action("delete"), aws=aws, lab=picture.lab, watch=watch)
+    _tag_with_the_new_end(picture, aws)
+
+
+def _tag_with_the_new_end(picture: Picture, aws: Aws) -> None:
+    """A lab whose time had run out has a new one: what was there before says so, too."""
+    ends = as_text(picture.lab.expires_at)
+    ours = (found for found in picture.survey.found.values() if found.tags.get(TAG_LAB_ID) == picture.lab.lab_id)
+    stale = [found for found in ours if found.tags.get(TAG_EXPIRES) != ends]
+    replaced = {step.key for step in picture.plan.with_action("create", "replace")}
+    put_tags(aws, [found for found in stale if found.key not in replaced], {TAG_EXPIRES: ends})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from enaxp.errors import AwsError, EnaxpError, LabError
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.kinds.base import Ec2Kind
 from enaxp.lab.lifecycle import Picture
+from enaxp.lab.policy import ENDING
 from enaxp.lab.things import Thing
 
 PATIENCE_S = 30.0
@@ -33,7 +34,6 @@ PLACEHOLDERS = {
     "security-group": f"sg-{NOTHING}",
     "eni": f"eni-{NOTHING}",
     "eip": f"eipalloc-{NOTHING}",
-    "instance": f"i-{NOTHING}",
     "association": f"rtbassoc-{NOTHING}",
     "address-association": f"eipassoc-{NOTHING}",
 }
@@ -41,11 +41,8 @@ _RULE = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"Cidr
 _SRD = {"EnaSrdEnabled": True, "EnaSrdUdpSpecification": {"EnaSrdUdpEnabled": True}}
 # Calls on things that are there: IAM action → client method and parameters, the ids by kind as {kind}.
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {
-    "ec2:DeleteVpc": ("delete_vpc", {"VpcId": "{vpc}"}),
-    "ec2:DeleteSubnet": ("delete_subnet", {"SubnetId": "{subnet}"}),
     "ec2:AttachInternetGateway": ("attach_internet_gateway", {"InternetGatewayId": "{igw}", "VpcId": "{vpc}"}),
     "ec2:DetachInternetGateway": ("detach_internet_gateway", {"InternetGatewayId": "{igw}", "VpcId": "{vpc}"}),
-    "ec2:DeleteInternetGateway": ("delete_internet_gateway", {"InternetGatewayId": "{igw}"}),
     "ec2:CreateRoute": (
         "create_route",
         {"RouteTableId": "{route-table}", "DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "{igw}"},
@@ -56,7 +53,6 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "ec2:AssociateRouteTable": ("associate_route_table", {"RouteTableId": "{route-table}", "SubnetId": "{subnet}"}),
     "ec2:DisassociateRouteTable": ("disassociate_route_table", {"AssociationId": "{association}"}),
-    "ec2:DeleteRouteTable": ("delete_route_table", {"RouteTableId": "{route-table}"}),
     "ec2:AuthorizeSecurityGroupIngress": (
         "authorize_security_group_ingress",
         {"GroupId": "{security-group}", "IpPermissions": _RULE},
@@ -69,18 +65,12 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
         "revoke_security_group_ingress",
         {"GroupId": "{security-group}", "IpPermissions": _RULE},
     ),
-    "ec2:DeleteSecurityGroup": ("delete_security_group", {"GroupId": "{security-group}"}),
-    "ec2:DeletePlacementGroup": ("delete_placement_group", {"GroupName": "enaxp-nothing"}),
-    "ec2:DeleteKeyPair": ("delete_key_pair", {"KeyName": "enaxp-nothing"}),
     "ec2:ModifyNetworkInterfaceAttribute": (
         "modify_network_interface_attribute",
         {"NetworkInterfaceId": "{eni}", "EnaSrdSpecification": _SRD},
     ),
-    "ec2:DeleteNetworkInterface": ("delete_network_interface", {"NetworkInterfaceId": "{eni}"}),
     "ec2:AssociateAddress": ("associate_address", {"AllocationId": "{eip}", "NetworkInterfaceId": "{eni}"}),
     "ec2:DisassociateAddress": ("disassociate_address", {"AssociationId": "{address-association}"}),
-    "ec2:ReleaseAddress": ("release_address", {"AllocationId": "{eip}"}),
-    "ec2:TerminateInstances": ("terminate_instances", {"InstanceIds": ["{instance}"]}),
 }
 MAKING: dict[str, str] = {
     "vpc": "ec2:CreateVpc",
@@ -94,8 +84,8 @@ MAKING: dict[str, str] = {
     "eip": "ec2:AllocateAddress",
     "instance": "ec2:RunInstances",
 }
-# Has no DryRun; tags go with the calls that make things.
-NOT_ASKED = {"ec2:ModifyVpcAttribute", "ec2:CreateTags"}
+# Has no DryRun; goes with the calls that make things; is allowed for what carries enaxp's tags, so that an id of nothing tells nothing.
+NOT_ASKED = {"ec2:ModifyVpcAttribute", "ec2:CreateTags", *ENDING}
 
 Verdict = Literal["allowed", "denied", "perhaps denied", "refused", "unknown"]
 

@@ -39,6 +39,7 @@ class PlacementGroup(Ec2Kind):
             item.get("Tags"),
             pending="" if item["State"] == "available" else item["State"],
             strategy=item["Strategy"],
+            tag_id=item.get("GroupId", item["GroupName"]),  # a group goes by its name, its tags by its id
         )
 
     def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
@@ -72,7 +73,7 @@ class KeyPair(Ec2Kind):
 
     def read(self, item: Mapping[str, Any]) -> Found:
         public_key = _without_comment(item["PublicKey"]) if item.get("PublicKey") else None
-        return self.found(item["KeyName"], item.get("Tags"), public_key=public_key)
+        return self.found(item["KeyName"], item.get("Tags"), public_key=public_key, tag_id=item["KeyPairId"])
 
     def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
         return {

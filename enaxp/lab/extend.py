@@ -1,0 +1,62 @@
+"""Extend: gives a lab more time — on its hosts first, then in its tags, then in the state.
+
+In this order a failure half way ends the lab too early at worst; nothing ever says that it ends while its hosts live on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from enaxp.aws import Aws
+from enaxp.errors import HostError
+from enaxp.hosts.connection import Host, connect
+from enaxp.lab.lifecycle import Picture
+from enaxp.lab.state import StateFile
+from enaxp.lab.tags import put_tags
+from enaxp.lab.things import TAG_EXPIRES, TAG_LAB_ID, Found, as_text, from_text
+from enaxp.lab.userdata import timer_command
+
+PATIENCE_S = 20.0
+
+
+def ours(picture: Picture) -> list[Found]:
+    """What carries the lab's own tags."""
+    return [f for f in picture.survey.all() if f.tags.get(TAG_LAB_ID) == picture.lab.lab_id]
+
+
+def new_end(picture: Picture, file: StateFile, *, by_s: float, now: datetime) -> datetime:
+    """The end that the tags and the state tell, the later of them, and `by_s` seconds more; from now on if that is past."""
+    told = [from_text(found.tags[TAG_EXPIRES]) for found in ours(picture) if TAG_EXPIRES in found.tags]
+    state = file.load()
+    latest = max([now.astimezone(UTC).replace(microsecond=0), *told, *([state.expires_at] if state else [])])
+    return latest + timedelta(seconds=round(by_s))
+
+
+def set_timers(hosts: Iterable[Host], *, ends: datetime) -> None:
+    """Makes each host end itself at that time instead. Raises HostError for a host that cannot be told."""
+    hosts = tuple(hosts)
+    with ThreadPoolExecutor(max(1, len(hosts))) as pool:
+        list(pool.map(lambda host: _set_timer(host, ends), hosts))
+
+
+def remember(picture: Picture, *, aws: Aws, file: StateFile, ends: datetime) -> None:
+    """Writes the end into every tag and into the state. Raises AwsError."""
+    put_tags(aws, ours(picture), {TAG_EXPIRES: as_text(ends)})
+    file.save(replace(file.load() or picture.state, expires_at=ends))
+
+
+def _set_timer(host: Host, ends: datetime) -> None:
+    connection = connect(host, patience_s=PATIENCE_S)
+    try:
+        answer = connection.run(timer_command(ends))
+    finally:
+        connection.close()
+    if not answer.ok:
+        raise HostError(
+            f"setting the timer of the {host.role} to {as_text(ends)}",
+            said=(answer.stderr or answer.stdout).strip()[-300:] or f"exit {answer.exit_code}",
+            todo=f"look with `enaxp ssh {host.role}` (systemctl status enaxp-ttl.timer): it may end at its old time",
+        )

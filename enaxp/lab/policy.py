@@ -1,0 +1,125 @@
+"""Policy: the least that enaxp must be allowed to do in an account, as an IAM policy. Pure: from the kinds' own declarations.
+
+    Config ─▶ spec (which kinds, which names) ─▶ actions of each kind ─▶ statements
+
+Reads are allowed everywhere; what makes things, in the lab's region; what ends things, only where they carry enaxp's tags, so that
+these credentials cannot remove anything else; roles and profiles, by the lab's own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from enaxp.config import Config
+from enaxp.lab.kinds import KINDS
+from enaxp.lab.pins import AMI_PARAMETER, partition_of
+from enaxp.lab.spec import SSM_POLICY, Pins, wanted
+from enaxp.lab.things import TAG_LAB, Thing, unique_name
+
+# What is called besides what the kinds declare, and by which part.
+READS = (
+    "sts:GetCallerIdentity",  # every command: whose account is this
+    "ec2:DescribeTags",  # finding a lab without its state file, `ls`
+    "ec2:DescribeRegions",  # `--all-regions`
+    "ec2:DescribeInstanceTypes",  # pins and preflight
+    "ec2:DescribeInstanceTypeOfferings",
+    "ec2:DescribeAvailabilityZones",
+    "ec2:DescribeImages",
+    "servicequotas:GetServiceQuota",
+    "servicequotas:GetAWSDefaultServiceQuota",
+    "pricing:GetProducts",  # cost
+)
+# EC2 actions on one thing that can be held to its tags.
+ENDING = (
+    "ec2:DeleteVpc",
+    "ec2:DeleteSubnet",
+    "ec2:DeleteInternetGateway",
+    "ec2:DeleteRouteTable",
+    "ec2:DeleteSecurityGroup",
+    "ec2:DeletePlacementGroup",
+    "ec2:DeleteKeyPair",
+    "ec2:DeleteNetworkInterface",
+    "ec2:ReleaseAddress",
+    "ec2:TerminateInstances",
+)
+MAKING = ("ec2:Create", "ec2:Allocate", "ec2:Import", "ec2:Run")
+PASS_ROLE = "iam:PassRole"
+
+
+def policy_of(config: Config) -> dict[str, Any]:
+    """The policy document for a lab of this config, from the first `up` to the last `down`."""
+    things = _things(config)
+    actions = {action for thing in things if thing.owned for action in KINDS[thing.kind].actions}
+    reads = set(READS) | {a for thing in things for a in KINDS[thing.kind].actions if _is_read(a)}
+    ec2 = {action for action in actions if action.startswith("ec2:")} - reads - {"ec2:CreateTags"}
+    iam = {action for action in actions if action.startswith("iam:")} - reads - {PASS_ROLE}
+    partition, account = partition_of(config.aws.region), config.aws.account or "*"
+    name = unique_name(config.lab, config.aws.region)
+    own = [f"arn:{partition}:iam::{account}:{resource}/{name}" for resource in ("role", "instance-profile")]
+    statements = [
+        _statement("Look", reads, ["*"]),
+        _statement("ReadTheImage", {"ssm:GetParameter"}, [_parameter(config, partition)]),
+        _statement("MakeAndSettle", ec2 - set(ENDING), ["*"], _in_region(config)),
+        _statement(
+            "EndWhatIsTagged", ec2 & set(ENDING), ["*"], _in_region(config), {"Null": {_tag("Resource"): "false"}}
+        ),
+        _statement("TagWhatIsMade", {"ec2:CreateTags"}, ["*"], {"StringEquals": {"ec2:CreateAction": _creates(ec2)}}),
+        _statement("TagWhatIsTagged", {"ec2:CreateTags"}, ["*"], {"Null": {_tag("Resource"): "false"}}),
+    ]
+    if iam:
+        statements.append(_statement("OwnRole", iam - _ATTACHING, own))
+        only_this = {"ArnEquals": {"iam:PolicyARN": f"arn:{partition}:iam::aws:policy/{SSM_POLICY}"}}
+        statements.append(_statement("OwnRolePolicies", iam & _ATTACHING, own[:1], only_this))
+    passed = own[:1] if iam else [f"arn:{partition}:iam::{account}:role/*"]
+    to_hosts = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+    statements.append(_statement("GiveHostsTheRole", {PASS_ROLE}, passed, to_hosts))
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def allows(policy: dict[str, Any], action: str) -> bool:
+    """Whether a statement of the policy names the action (conditions and resources not looked at)."""
+    return any(action in statement["Action"] for statement in policy["Statement"])
+
+
+_ATTACHING = {"iam:AttachRolePolicy", "iam:DetachRolePolicy"}
+
+
+def _things(config: Config) -> tuple[Thing, ...]:
+    nothing = Pins(ami="", availability_zone="", ssh_cidr="")
+    return wanted(config, nothing, public_key="", partition="aws", expires_at=datetime.now(UTC))
+
+
+def _is_read(action: str) -> bool:
+    return action.partition(":")[2].startswith(("Describe", "Get", "List"))
+
+
+def _creates(ec2: Iterable[str]) -> list[str]:
+    """The calls that carry tags themselves."""
+    untagged = {"ec2:CreateRoute"}
+    return sorted(a.partition(":")[2] for a in ec2 if a.startswith(MAKING) and a not in untagged)
+
+
+def _parameter(config: Config, partition: str) -> str:
+    """The SSM parameter that holds the image's id; AWS's own ones belong to no account."""
+    asked, region = config.hosts.ami, config.aws.region
+    if asked.startswith("/") and not asked.startswith("/aws/"):
+        return f"arn:{partition}:ssm:{region}:{config.aws.account or '*'}:parameter{asked}"
+    name = asked if asked.startswith("/") else AMI_PARAMETER.format(architecture="*")
+    return f"arn:{partition}:ssm:{region}::parameter{name}"
+
+
+def _in_region(config: Config) -> dict[str, Any]:
+    return {"StringEquals": {"aws:RequestedRegion": config.aws.region}}
+
+
+def _tag(of: str) -> str:
+    return f"aws:{of}Tag/{TAG_LAB}"
+
+
+def _statement(sid: str, actions: Iterable[str], resources: list[str], *conditions: dict[str, Any]) -> dict[str, Any]:
+    statement: dict[str, Any] = {"Sid": sid, "Effect": "Allow", "Action": sorted(actions), "Resource": resources}
+    if conditions:
+        statement["Condition"] = {operator: keys for condition in conditions for operator, keys in condition.items()}
+    return statement

@@ -1,0 +1,166 @@
+"""Labs known by their tags alone: which stand, and the end of those whose time is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from doomed import TARGET, DeadlyCloud, Labs, deadly_cloud
+
+from enaxp.console import Console
+from enaxp.housekeeping import standing_labs, take_down_by_id, take_down_expired
+from enaxp.lab.labs import Standing, list_labs
+from enaxp.lab.lifecycle import look
+from enaxp.lab.tags import put_tags
+from enaxp.lab.things import TAG_EXPIRES, as_text
+from enaxp.options import Options
+from enaxp.session import Session
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def cloud() -> Iterator[DeadlyCloud]:
+    with deadly_cloud() as running:
+        running.server._world.quotas = replace(running.server._world.quotas, vcpus=1024, addresses=20)
+        yield running
+
+
+def session(labs: Labs, folder: Path) -> Session:
+    """A session of somebody who has no state file and no config of theirs, unless the folder says otherwise."""
+    there = Labs(labs.cloud, folder, lab="dev")
+    return Session(
+        options=Options(state_dir=folder),
+        config=there.config,
+        target=TARGET,
+        aws=there.aws(),
+        file=there.file(),
+        console=Console(as_json=True),
+    )
+
+
+def expire(labs: Labs) -> None:
+    """As if its time were over long ago; its state file does not know."""
+    picture = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+    put_tags(labs.aws(), picture.survey.all(), {TAG_EXPIRES: as_text(NOW - timedelta(days=400))})
+
+
+def test_a_lab_is_listed_with_what_its_tags_tell(cloud: DeadlyCloud, tmp_path: Path) -> None:
+    labs = Labs(cloud, tmp_path)
+    labs.up()
+
+    [lab] = list_labs(labs.aws())
+
+    state = labs.file().state
+    assert (lab.lab, lab.lab_id, lab.region) == ("dev", state.lab_id, "us-east-1")
+    assert (lab.created_at, lab.expires_at) == (state.created_at, state.expires_at)
+    assert lab.instance_types == ("c6i.8xlarge", "c6i.8xlarge")
+    assert lab.addresses == 2
+    assert not lab.is_expired(state.created_at)
+    labs.down()
+    assert list_labs(labs.aws()) == []
+
+
+def test_what_it_costs_an_hour_is_told(cloud: DeadlyCloud, tmp_path: Path) -> None:
+    labs = Labs(cloud, tmp_path / "theirs")
+    labs.up()
+
+    [shown] = standing_labs(session(labs, tmp_path / "mine"), everywhere=False)
+
+    assert shown["usd_per_hour"] == pytest.approx(2 * (1.36 + 30 * 0.08 / 730) + 2 * 0.005, abs=1e-3)
+    assert (shown["instances"], shown["expired"]) == (2, False)
+    assert shown["age_s"] >= 0
+
+
+def test_labs_of_every_region_are_listed(cloud: DeadlyCloud, tmp_path: Path) -> None:
+    labs = Labs(cloud, tmp_path)
+    labs.aws().in_region("eu-west-1").ec2.create_vpc(
+        CidrBlock="10.0.0.0/16",
+        TagSpecifications=[
+            {
+                "ResourceType": "vpc",
+                "Tags": [{"Key": "enaxp:lab", "Value": "far"}, {"Key": "enaxp:lab-id", "Value": "far-id"}],
+            }
+        ],
+    )
+
+    shown = standing_labs(session(labs, tmp_path), everywhere=True)
+
+    assert [(lab["lab"], lab["region"], lab["age_s"], lab["expired"]) for lab in shown] == [
+        ("far", "eu-west-1", None, False)
+    ]
+
+
+def test_only_labs_whose_time_is_over_are_swept(cloud: DeadlyCloud, tmp_path: Path) -> None:
+    old, young = Labs(cloud, tmp_path / "old", lab="old"), Labs(cloud, tmp_path / "young", lab="young")
+    old.up()
+    young.up()
+    expire(old)
+
+    removal = take_down_expired(session(old, tmp_path / "mine"), everywhere=False, sure=True, force=False)
+
+    assert {removed["kind"] for removed in removal["removed"]} >= {"vpc", "role", "instance", "eip"}
+    assert removal["leftovers"] == []
+    assert [lab.lab for lab in list_labs(young.aws())] == ["young"]
+    assert young.changes_left() == []
+    young.down()
+    assert cloud.server.things() == []
+
+
+def test_a_lab_is_removed_by_its_id_alone(cloud: DeadlyCloud, tmp_path: Path) -> None:
+    """A lab of the same name in the state folder of whoever removes it is another one, and is left alone."""
+    theirs = Labs(cloud, tmp_path / "theirs", lab="forgotten")
+    theirs.up()
+    lab_id = theirs.file().state.lab_id
+    mine = session(theirs, tmp_path / "mine")
+
+    removal = take_down_by_id(mine, lab_id, sure=True, force=False)
+
+    assert len(removal["removed"]) == len(theirs.file().state.things)
+    assert cloud.server.things() == []
+    assert take_down_by_id(mine, lab_id, sure=True, force=False) == {"removed": [], "leftovers": []}
+
+
+def test_its_own_state_file_goes_with_it(cloud: DeadlyCloud, tmp_path: Path) -> None:
+    labs = Labs(cloud, tmp_path)
+    labs.up()
+
+    take_down_by_id(session(labs, tmp_path), labs.file().state.lab_id, sure=True, force=False)
+
+    assert labs.file().load() is None
+
+
+def test_a_role_that_is_left_alone_is_found_by_the_labs_name(cloud: DeadlyCloud, tmp_path: Path) -> None:
+    labs = Labs(cloud, tmp_path / "theirs")
+    labs.up()
+    state = labs.file().state
+    role = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET).survey.found["role"]
+    labs.down()
+    trust = '{"Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}'
+    labs.aws().iam.create_role(
+        RoleName=role.id,
+        AssumeRolePolicyDocument=trust,
+        Tags=[{"Key": key, "Value": value} for key, value in role.tags.items()],
+    )
+
+    removal = take_down_by_id(session(labs, tmp_path / "mine"), state.lab_id, sure=True, force=False)
+
+    assert [removed["kind"] for removed in removal["removed"]] == ["role"]
+
+
+def test_a_lab_that_does_not_tell_its_end_is_not_over() -> None:
+    lab = Standing(
+        lab="dev",
+        lab_id="x",
+        region="us-east-1",
+        created_at=None,
+        expires_at=None,
+        things=1,
+        addresses=0,
+        instance_types=(),
+    )
+
+    assert not lab.is_expired(NOW)

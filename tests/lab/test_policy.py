@@ -1,0 +1,120 @@
+"""The IAM policy that `enaxp policy` prints: whatever enaxp calls is in it, and what can be dangerous is held to what is enaxp's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doomed import TARGET, Labs, deadly_cloud
+
+from enaxp.config import Config, load_config
+from enaxp.lab import extend
+from enaxp.lab.cost import find_prices
+from enaxp.lab.labs import list_labs, list_labs_everywhere
+from enaxp.lab.lifecycle import look
+from enaxp.lab.policy import ENDING, allows, policy_of
+from enaxp.lab.preflight import preflight_report
+from enaxp.lab.things import LAYERS
+
+# As requests are signed → as IAM calls the service; actions of which IAM spells the name differently.
+SERVICES = {"servicequotas": "servicequotas", "service-quotas": "servicequotas"}
+# Declared for what a lab's plain life does not meet: drift, replacement, an interface's detour.
+FOR_REPAIRS = {"ec2:ReplaceRoute", "ec2:AuthorizeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress"}
+
+
+def actions_of(policy: dict[str, Any]) -> set[str]:
+    return {action for statement in policy["Statement"] for action in statement["Action"]}
+
+
+def statement(policy: dict[str, Any], sid: str) -> dict[str, Any]:
+    [found] = [statement for statement in policy["Statement"] if statement["Sid"] == sid]
+    return dict(found)
+
+
+@pytest.fixture(scope="module")
+def called(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Every action called in the life of a lab: preflight, up, extend, ls, cost, up again without its state, down."""
+    folder: Path = tmp_path_factory.mktemp("life")
+    with deadly_cloud() as cloud:
+        labs = Labs(cloud, folder)
+        picture = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+        preflight_report(picture, config=labs.config, aws=labs.aws())
+        labs.up()
+        standing = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET, layers=LAYERS)
+        preflight_report(standing, config=labs.config, aws=labs.aws())
+        ends = extend.new_end(standing, labs.file(), by_s=3600, now=standing.lab.created_at)
+        extend.remember(standing, aws=labs.aws(), file=labs.file(), ends=ends)
+        find_prices(labs.aws(), "c6i.8xlarge")
+        list_labs(labs.aws())
+        list_labs_everywhere(labs.aws())
+        (folder / "dev.json").unlink()
+        labs.up()
+        labs.down()
+        return {f"{SERVICES.get(call.service, call.service)}:{call.action}" for call in cloud.server.calls}
+
+
+def test_no_call_falls_outside_the_policy(called: set[str]) -> None:
+    policy = policy_of(load_config())
+
+    assert sorted(action for action in called if not allows(policy, action)) == []
+
+
+def test_the_policy_allows_little_that_is_never_called(called: set[str]) -> None:
+    unused = actions_of(policy_of(load_config())) - called - FOR_REPAIRS
+
+    assert unused == {"iam:PassRole", "servicequotas:GetAWSDefaultServiceQuota"}
+
+
+def test_nothing_is_allowed_by_a_pattern() -> None:
+    assert not [action for action in actions_of(policy_of(load_config())) if "*" in action]
+
+
+def test_what_ends_things_is_held_to_their_tags_and_to_the_region() -> None:
+    policy = policy_of(load_config(overrides={"aws.region": "eu-west-1"}))
+    ending = statement(policy, "EndWhatIsTagged")
+
+    assert set(ending["Action"]) == set(ENDING)
+    assert ending["Condition"]["Null"] == {"aws:ResourceTag/enaxp:lab": "false"}
+    assert ending["Condition"]["StringEquals"] == {"aws:RequestedRegion": "eu-west-1"}
+    assert not set(ENDING) & set(statement(policy, "MakeAndSettle")["Action"])
+
+
+@pytest.mark.parametrize(
+    ("region", "arn"),
+    [
+        ("us-east-1", "arn:aws:iam::123456789012:role/enaxp-mine-us-east-1"),
+        ("cn-north-1", "arn:aws-cn:iam::123456789012:role/enaxp-mine-cn-north-1"),
+    ],
+)
+def test_roles_are_the_labs_own(region: str, arn: str) -> None:
+    config = load_config(overrides={"lab": "mine", "aws.region": region, "aws.account": "123456789012"})
+
+    passing = statement(policy_of(config), "GiveHostsTheRole")
+
+    assert passing["Resource"] == [arn]
+    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+
+
+def given(**values: Any) -> Config:
+    return load_config(overrides={path.replace("__", "."): value for path, value in values.items()})
+
+
+def test_given_things_need_no_permission_to_make_or_end_them() -> None:
+    config = given(
+        network__vpc_id="vpc-0123456789abcdef0",
+        network__subnet_id="subnet-0123456789abcdef0",
+        hosts__instance_profile="theirs",
+        hosts__address="private",
+    )
+
+    actions = actions_of(policy_of(config))
+
+    for action in ("ec2:CreateVpc", "ec2:DeleteSubnet", "iam:CreateRole", "ec2:AllocateAddress", "ec2:CreateRoute"):
+        assert action not in actions
+    assert {"ec2:DescribeVpcs", "iam:GetInstanceProfile", "iam:PassRole"} <= actions
+
+
+def test_the_document_fits_into_a_managed_policy() -> None:
+    assert len(json.dumps(policy_of(load_config()), separators=(",", ":"))) < 6144
