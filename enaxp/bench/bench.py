@@ -8,16 +8,14 @@ The manifest is written before the first trial and again at the end, so that a r
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from enaxp import __version__
+from enaxp.bench.environment import Environment, capture, differences, fingerprint
 from enaxp.bench.pair import Pair, Probes, connected, prove_routes
 from enaxp.bench.records import Connection as Addresses
 from enaxp.bench.records import Manifest, RunFolder
@@ -26,26 +24,7 @@ from enaxp.bench.runner import Runner, Ways
 from enaxp.bench.schedule import ARMS, Plan
 from enaxp.errors import BenchError, HostError
 
-__all__ = ["carry_out", "connected", "environment", "go_on", "require_sockperf", "result_of"]
-
-# name → command; what a host is, as far as it bears on latency
-_ENVIRONMENT: Mapping[str, str] = {
-    "kernel": "uname -sr",
-    "machine": "uname -m",
-    "command_line": "cat /proc/cmdline",
-    "cpus": "nproc",
-    "cpu_model": "awk -F': ' '/model name/ {print $2; exit}' /proc/cpuinfo",
-    "clock_source": "cat /sys/devices/system/clocksource/clocksource0/current_clocksource",
-    "load": "cat /proc/loadavg",
-    "sockperf": "sockperf --version 2>&1 | tr -dc '[:print:]\\n' | grep -o '[0-9][0-9.]*[0-9]' | head -n 1",
-    "rules": "ip rule",
-    "routes": "ip route show table all",
-    "links": "ip -o link",
-    "busy_poll": "cat /proc/sys/net/core/busy_poll",
-    "rmem_max": "cat /proc/sys/net/core/rmem_max",
-    "tcp_limit_output_bytes": "cat /proc/sys/net/ipv4/tcp_limit_output_bytes",
-}
-_MARK = "--8<-- "
+__all__ = ["carry_out", "connected", "go_on", "require_sockperf", "result_of"]
 
 
 def carry_out(
@@ -62,7 +41,7 @@ def carry_out(
 ) -> None:
     """Runs the plan into the folder. Raises BenchError when an arm has no way of its own, and what Runner.run raises."""
     probes = prove_routes(pair)
-    before = environment(pair)
+    before = capture(pair, probes)
     manifest = Manifest(
         run_id=folder.run_id,
         lab=lab,
@@ -77,7 +56,7 @@ def carry_out(
         forced=forced,
         versions=_versions(before),
         started_at=_now(),
-        environment={"before": before, "interfaces": _interfaces(probes), "hashes": {"before": _hash(before)}},
+        environment={"before": before, "interfaces": _interfaces(probes), "hashes": {"before": fingerprint(before)}},
     )
     folder.write_manifest(manifest)
     _run(manifest, pair=pair, folder=folder, probes=probes, ways=ways)
@@ -92,7 +71,7 @@ def go_on(folder: RunFolder, *, pair: Pair, ways: Ways) -> None:
             arm
         ):
             raise BenchError(f"run {folder.run_id} was measured between other addresses", todo="begin a new run")
-    versions = _versions(environment(pair))
+    versions = _versions(capture(pair, probes))
     for name, version in versions.items():
         if name.startswith("sockperf") and version != manifest.versions.get(name):
             raise BenchError(
@@ -113,19 +92,20 @@ def _run(manifest: Manifest, *, pair: Pair, folder: RunFolder, probes: Probes, w
     try:
         Runner(pair, plan, folder, probes=probes, ways=ways).run()
     except BaseException:
-        _end_manifest(folder, manifest, pair, quietly=True)
+        _end_manifest(folder, manifest, pair, probes, quietly=True)
         raise
-    _end_manifest(folder, manifest, pair, quietly=False)
+    _end_manifest(folder, manifest, pair, probes, quietly=False)
 
 
-def _end_manifest(folder: RunFolder, manifest: Manifest, pair: Pair, *, quietly: bool) -> None:
+def _end_manifest(folder: RunFolder, manifest: Manifest, pair: Pair, probes: Probes, *, quietly: bool) -> None:
     """The manifest of a run that has ended. Of one that goes on until it is narrow, the plan now says what it came to."""
-    after = _quietly(pair)
+    after = _quietly(pair, probes)
     plan = manifest.plan
     if plan.until_pct is not None and not quietly:
         plan = replace(plan, iterations=max((record.iteration for record in folder.records()), default=plan.iterations))
     environment = {**manifest.environment, "after": after}
-    environment["hashes"] = {**environment.get("hashes", {}), "after": _hash(after)}
+    environment["hashes"] = {**environment.get("hashes", {}), "after": fingerprint(after)}
+    environment["differences"] = differences(environment.get("before", {}), after)
     try:
         folder.write_manifest(replace(manifest, plan=plan, ended_at=_now(), environment=environment))
     except OSError:
@@ -141,14 +121,6 @@ def result_of(folder: RunFolder) -> dict[str, Any]:
         read_histogram=folder.read_histogram,
         read_planned=folder.read_planned_histogram,
     )
-
-
-def environment(pair: Pair) -> dict[str, dict[str, str]]:
-    """Per host: kernel, clock, routes and settings, as text. What a host does not tell is empty. Raises HostError."""
-    script = "; ".join(f"echo '{_MARK}{name}'; {command} 2>/dev/null" for name, command in _ENVIRONMENT.items())
-    with ThreadPoolExecutor(2) as pool:
-        texts = pool.map(lambda item: (item[0], item[1].run(script).stdout), pair.by_role().items())
-        return {role: _read_environment(text) for role, text in texts}
 
 
 def require_sockperf(before: Mapping[str, Mapping[str, str]]) -> None:
@@ -168,11 +140,6 @@ def require_sockperf(before: Mapping[str, Mapping[str, str]]) -> None:
         )
 
 
-def _read_environment(text: str) -> dict[str, str]:
-    pieces = (piece.partition("\n") for piece in text.split(_MARK)[1:])
-    return {name.strip(): content.strip() for name, _, content in pieces}
-
-
 def _versions(before: Mapping[str, Mapping[str, str]]) -> dict[str, str | None]:
     require_sockperf(before)
     sockperf = {f"sockperf_{role}": facts.get("sockperf") or None for role, facts in before.items()}
@@ -189,27 +156,12 @@ def _interfaces(probes: Probes) -> dict[str, Any]:
     }
 
 
-def _quietly(pair: Pair) -> dict[str, dict[str, str]]:
+def _quietly(pair: Pair, probes: Probes) -> Environment:
     """The environment after the run, as far as the hosts still answer."""
     try:
-        return environment(pair)
+        return capture(pair, probes)
     except HostError:
         return {}
-
-
-# What differs between two moments of the same host, and is no setting.
-_PASSING = {"load"}
-
-
-def _hash(environment: Mapping[str, Mapping[str, str]]) -> str | None:
-    """Of what the hosts are, to be compared with that of another moment or run; None when they did not answer."""
-    if not environment:
-        return None
-    lasting = {
-        role: {name: text for name, text in facts.items() if name not in _PASSING}
-        for role, facts in environment.items()
-    }
-    return hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()
 
 
 def _now() -> str:

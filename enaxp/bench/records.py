@@ -34,7 +34,8 @@ class SrdDelta:
     """What the `ena_srd_*` counters of a trial's own interfaces did during it, and where they come from.
 
     tx, eligible: packets the client sent over SRD, and could have. rx: packets it received over SRD. peer_rx: the server likewise.
-    mode: `ena_srd_mode` of the client's interface (bit 0 SRD, bit 1 UDP); peer_mode: of the server's.
+    mode: `ena_srd_mode` of the client's interface (bit 0 SRD, bit 1 UDP); peer_mode: of the server's. resources_pct: the larger part
+    of both ends' memory for SRD connections in use.
     """
 
     tx: int
@@ -43,6 +44,7 @@ class SrdDelta:
     peer_rx: int | None = None
     mode: int | None = None
     peer_mode: int | None = None
+    resources_pct: int | None = None
     source: SrdSource = "device"
 
     @property

@@ -28,7 +28,7 @@ from enaxp.bench.gates import srd_gate
 from enaxp.bench.histogram import Distribution, Histogram, merge_equal_weight
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.schedule import ARMS, Arm, Plan, Scenario
-from enaxp.bench.stability import warnings
+from enaxp.bench.stability import control_warnings, host_warnings, warnings
 from enaxp.bench.verdict import Treatment, Verdict, verdict
 
 SCHEMA = 1
@@ -141,7 +141,11 @@ def _scenario(
         "effects": {metric: effect.to_json() for metric, effect in _as_judged(effects, judged).items()},
         "treatment": asdict(treatment),
         "verdict": asdict(judged),
-        "warnings": warnings([trial.record for trial in trials]),
+        "warnings": [
+            *warnings([trial.record for trial in trials]),
+            *control_warnings(control["effects"] if control else {}),
+            *host_warnings(manifest.environment.get("before", {}), manifest.environment.get("after", {})),
+        ],
         **({"control": control} if control else {}),
         **_from_planned(scenario, trials, read_planned),
     }

@@ -279,14 +279,18 @@ def _srd(answer: _Answer, trial: Trial, probes: Probes) -> SrdDelta | None:
     client, server = _device_moved(answer, "client", probe), _device_moved(answer, "server", peer)
     if client is None or "ena_srd_tx_pkts" not in client or "ena_srd_eligible_tx_pkts" not in client:
         return None
+    resources = [
+        _shown(answer, role, at, "ena_srd_resource_utilization") for role, at in (("client", probe), ("server", peer))
+    ]
     source: Literal["device", "stand-in"] = "stand-in" if probe.is_stand_in else "device"
     return SrdDelta(
         tx=client["ena_srd_tx_pkts"],
         eligible=client["ena_srd_eligible_tx_pkts"],
         rx=client.get("ena_srd_rx_pkts"),
         peer_rx=(server or {}).get("ena_srd_rx_pkts"),
-        mode=_mode(answer, "client", probe),
-        peer_mode=_mode(answer, "server", peer),
+        mode=_shown(answer, "client", probe, "ena_srd_mode"),
+        peer_mode=_shown(answer, "server", peer, "ena_srd_mode"),
+        resources_pct=max((used for used in resources if used is not None), default=None),
         source=source,
     )
 
@@ -296,9 +300,9 @@ def _device_moved(answer: _Answer, role: str, probe: nic.Probe) -> dict[str, int
     return nic.moved(before.device, after.device) if before and after else None
 
 
-def _mode(answer: _Answer, role: str, probe: nic.Probe) -> int | None:
+def _shown(answer: _Answer, role: str, probe: nic.Probe, counter: str) -> int | None:
     after = _at(answer.after[role], probe)
-    return after.device.get("ena_srd_mode") if after else None
+    return after.device.get(counter) if after else None
 
 
 def _at(counters: Mapping[str, nic.Counters], probe: nic.Probe) -> nic.Counters | None:

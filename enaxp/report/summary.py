@@ -141,8 +141,6 @@ def _notes(measured: Mapping[str, Any], scenario: Scenario, manifest: Manifest) 
         yield f"Warning: measured in spite of this: {wrong}"
     for warning in measured.get("warnings", ()):
         yield f"Warning: {warning}"
-    for difference in _changed_meanwhile(manifest):
-        yield f"Warning: {difference}"
     treatment = measured["treatment"]
     if treatment["srd_share"] is not None:
         yield f"SRD carried {treatment['srd_share']:.2%} of the ENA Express arm's eligible packets ({treatment['source']})."
@@ -160,15 +158,6 @@ def _notes(measured: Mapping[str, Any], scenario: Scenario, manifest: Manifest) 
     if thin:
         names = " and ".join(metric.replace("_", ".") for metric in thin)
         yield f"Note: {names} rest on few observations in each iteration; do not lean on them."
-
-
-def _changed_meanwhile(manifest: Manifest) -> Iterator[str]:
-    """What of the hosts' environment was not the same after the run as before it."""
-    before, after = manifest.environment.get("before", {}), manifest.environment.get("after", {})
-    for role, facts in after.items():
-        changed = [name for name, value in facts.items() if name != "load" and before.get(role, {}).get(name) != value]
-        if changed:
-            yield f"{', '.join(changed)} changed on the {role} during the run"
 
 
 def _is_thin(p: float, observations: int, manifest: Manifest) -> bool:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from enaxp.bench.records import TrialRecord
-from enaxp.bench.stability import warnings
+from enaxp.bench.records import SrdDelta, TrialRecord
+from enaxp.bench.stability import control_warnings, host_warnings, warnings
 from enaxp.hosts.sockperf import parse
 
 OUTPUT = parse((Path(__file__).parents[1] / "hosts/fixtures/sockperf/3.10/ping-pong-udp.txt").read_text())
@@ -72,3 +72,63 @@ def test_disorder_and_allowances_are_said() -> None:
 
 def test_of_few_trials_no_scatter_is_said() -> None:
     assert warnings(trials([30.0, 60.0])) == []
+
+
+def test_a_trial_is_far_off_beyond_ten_standard_deviations() -> None:
+    """A median absolute deviation is two thirds of a standard deviation; here it is 0.1."""
+    near, far = ([29.9, 30.1, 29.9, 30.1, 30.0, 30.0, 30.0 + 0.1 * times] for times in (14, 15))
+
+    assert not any("lie far" in line for line in warnings(trials(near)))
+    assert any("trials 7 lie far" in line for line in warnings(trials(far)))
+
+
+def test_equal_medians_are_no_drift_and_ranks_that_tie_share_their_place() -> None:
+    rising = [30.0, 30.0, 30.1, 30.1, 30.2, 30.2, 30.3, 30.3]
+
+    assert warnings(trials([30.0] * 8)) == []
+    assert [line for line in warnings(trials(rising)) if "rise with time (rank correlation +0.98)" in line]
+
+
+def test_throughput_scatters_too() -> None:
+    rates = [replace(trial, throughput_gbps=9.0 + 3 * (trial.number % 2)) for trial in trials([30.0] * 6)]
+
+    assert any("scatter by" in line for line in warnings(rates))
+
+
+def test_srd_near_the_end_of_its_memory_is_said() -> None:
+    full = [
+        replace(trial, srd=SrdDelta(tx=9, eligible=9, resources_pct=93)) for trial in trials([30.0], arm="ena_express")
+    ]
+
+    assert warnings(full) == [
+        "ENA Express: 93% of the memory for SRD connections was in use; near 100% packets go by plain ENA"
+    ]
+
+
+def test_a_control_that_is_not_nothing_is_said_of_the_primaries_alone() -> None:
+    def effect(low: float | None, high: float | None, *, primary: bool = True) -> dict[str, object]:
+        return {"low_pct": low, "high_pct": high, "primary": primary}
+
+    nothing = {"p50": effect(-1, 2), "p99": effect(None, None), "p90": effect(3, 4, primary=False)}
+
+    assert control_warnings(nothing) == []
+    [line] = control_warnings({**nothing, "p99": effect(0.5, 2.25)})
+    assert line.startswith("ENA against ENA differs at p99 (+0.50% to +2.25%)")
+
+
+def test_what_happened_to_the_hosts_is_said_by_host_and_fact() -> None:
+    before = {
+        "server": {"kernel": "6.1", "load": "0.1", "cpu_times": "cpu  100 0 50 1000 0 0 0 0 0 0"},
+        "client": {"ena.counters": "  tx_timeout: 0\n  total_resets: 1", "cpu_times": "cpu  1 0 1 1 0 0 0 0 0 0"},
+    }
+    after = {
+        "server": {"kernel": "6.2", "load": "2.0", "cpu_times": "cpu  500 0 250 2000 0 0 0 20 0 0"},
+        "client": {"ena.counters": "  tx_timeout: 0\n  total_resets: 3", "cpu_times": "cpu  9 0 9 9 0 0 0 0 0 0"},
+    }
+
+    assert host_warnings(before, after) == [
+        "the server lost 1.2% of its CPU time to others on the same machine (steal)",
+        "the client's devices had troubles: ena total_resets +2",
+        "the hosts are not what they were before the run: server: kernel changed",
+    ]
+    assert host_warnings(before, before) == host_warnings(before, {}) == host_warnings({}, {}) == []

@@ -1,0 +1,137 @@
+"""Environment: what both hosts are, as far as it bears on latency, before a run and after it.
+
+    capture() ─▶ {role: {fact: text}} ─▶ manifest.json ─▶ fingerprint, differences, steal_share, troubles
+
+A fact is text as a standard tool gave it; an interface's facts begin with its arm. What a host does not tell is empty.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from enaxp.bench.pair import Pair, Probes
+from enaxp.hosts.nic import moved
+
+Facts = Mapping[str, str]
+Environment = Mapping[str, Facts]
+
+_OF_THE_HOST: Mapping[str, str] = {
+    "kernel": "uname -srv",
+    "machine": "uname -m",
+    "command_line": "cat /proc/cmdline",
+    "cpus": "nproc",
+    "cpu_model": "awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo",
+    "smt": "cat /sys/devices/system/cpu/smt/control",
+    "numa_nodes": "cat /sys/devices/system/node/online",
+    "governor": "cat /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
+    "idle_states": "cd /sys/devices/system/cpu/cpu0/cpuidle && grep -H . state*/name state*/disable",
+    "clock_source": "cat /sys/devices/system/clocksource/clocksource0/current_clocksource",
+    "time_sync": "systemctl is-active chronyd chrony systemd-timesyncd | tr '\\n' ' '",
+    "irqbalance": "systemctl is-active irqbalance",
+    "sockperf": "sockperf --version 2>&1 | tr -dc '[:print:]\\n' | grep -o '[0-9][0-9.]*[0-9]' | head -n 1",
+    "sockperf_sha256": 'sha256sum "$(command -v sockperf)" | cut -d" " -f1',
+    "settings": "cd /proc/sys/net && grep -H . core/busy_poll core/busy_read core/[rw]mem_default core/[rw]mem_max "
+    "core/default_qdisc ipv4/tcp_[rw]mem ipv4/tcp_limit_output_bytes ipv4/tcp_autocorking ipv4/tcp_congestion_control",
+    "driver_settings": "grep -H . /sys/module/ena/parameters/*",
+    "rules": "ip rule",
+    "routes": "ip -4 route show table all",
+    "load": "cat /proc/loadavg",
+    "cpu_times": "grep '^cpu ' /proc/stat",
+}
+# {0} is the interface's name.
+_OF_AN_INTERFACE: Mapping[str, str] = {
+    "link": "ip -o link show dev {0}",
+    "driver": "ethtool -i {0}",
+    "offloads": "ethtool -k {0}",
+    "moderation": "ethtool -c {0}",
+    "rings": "ethtool -g {0}",
+    "channels": "ethtool -l {0}",
+    "spread": "ethtool -x {0}",
+    "qdisc": "tc qdisc show dev {0}",
+    "byte_queue_limits": "cd /sys/class/net/{0}/queues && grep -H . tx-*/byte_queue_limits/limit_min",
+    "irqs": 'for n in $(awk -v i={0} \'index($0, i) {{ sub(":", "", $1); print $1 }}\' /proc/interrupts); do '
+    'echo "$n $(cat /proc/irq/$n/smp_affinity_list)"; done',
+    "counters": "ethtool -S {0}",
+}
+# What differs between two moments of the same host, and is no setting.
+_PASSING = frozenset({"load", "cpu_times", "counters"})
+_TROUBLES = re.compile(r"^\s*(total_resets|reset_fail|tx_timeout|wd_expired|admin_q_pause): (\d+)\s*$", re.MULTILINE)
+_MARK = "--8<-- "
+_STEAL, _GUEST = 7, 8  # places in the cpu line of /proc/stat
+
+
+def capture(pair: Pair, probes: Probes) -> Environment:
+    """Both hosts' facts as they are now, side by side. Raises HostError."""
+    scripts = {role: _script(probes, role) for role in pair.by_role()}
+    with ThreadPoolExecutor(2) as pool:
+        answers = pool.map(lambda item: (item[0], item[1].run(scripts[item[0]])), pair.by_role().items())
+        return {role: _read(answer.stdout) for role, answer in answers}
+
+
+def fingerprint(environment: Environment) -> str | None:
+    """SHA-256 of what lasts, to be compared with that of another moment or run; None when the hosts did not answer."""
+    if not environment:
+        return None
+    lasting = {role: {name: facts[name] for name in facts if _lasts(name)} for role, facts in environment.items()}
+    return hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()
+
+
+def differences(before: Environment, after: Environment) -> tuple[str, ...]:
+    """The facts that changed in between, as `client: kernel`; none when one of the two is not known."""
+    return tuple(
+        f"{role}: {name}"
+        for role in before
+        if role in after
+        for name in sorted(before[role].keys() & after[role].keys())
+        if _lasts(name) and before[role][name] != after[role][name]
+    )
+
+
+def steal_share(before: Environment, after: Environment, role: str) -> float | None:
+    """The share of a host's CPU time that the hypervisor gave to others in between, 0 to 1; None when it is not told."""
+    times = [_cpu_times(environment.get(role, {})) for environment in (before, after)]
+    spent = [later - earlier for earlier, later in zip(*times, strict=False)]
+    total = sum(spent[:_GUEST])  # what guests used is in user time already
+    return spent[_STEAL] / total if len(spent) > _STEAL and total > 0 else None
+
+
+def troubles(before: Environment, after: Environment, role: str) -> Mapping[str, int]:
+    """How far each counter of the device's own troubles (resets, timeouts) moved in between, by `arm counter`; only those that did."""
+    found = {}
+    for name, text in after.get(role, {}).items():
+        arm, _, fact = name.rpartition(".")
+        if fact == "counters":
+            was, now = (
+                {counter: int(value) for counter, value in _TROUBLES.findall(counters)}
+                for counters in (before.get(role, {}).get(name, ""), text)
+            )
+            found.update({f"{arm} {counter}": by for counter, by in moved(was, now).items() if by})
+    return found
+
+
+def _script(probes: Probes, role: str) -> str:
+    """Prints every fact of a host after its mark. Each in a shell of its own: one that fails or moves hurts no other."""
+    commands = dict(_OF_THE_HOST)
+    for arm, probe in probes[role].items():
+        if probe.interface:
+            name = shlex.quote(probe.interface)
+            commands |= {f"{arm}.{fact}": command.format(name) for fact, command in _OF_AN_INTERFACE.items()}
+    return "; ".join(f"echo '{_MARK}{name}'; ( {command} ) 2>/dev/null" for name, command in commands.items())
+
+
+def _read(text: str) -> Facts:
+    pieces = (piece.partition("\n") for piece in text.split(_MARK)[1:])
+    return {name.strip(): content.strip() for name, _, content in pieces}
+
+
+def _lasts(name: str) -> bool:
+    return name.rpartition(".")[2] not in _PASSING
+
+
+def _cpu_times(facts: Facts) -> list[int]:
+    return [int(word) for word in facts.get("cpu_times", "").split()[1:]]
