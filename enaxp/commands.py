@@ -115,10 +115,9 @@ def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, P
     with session.file.lock("bench", name=BENCH_LOCK):
         status = current_status(session)
         hosts = session.hosts(status)
-        if not (folder and plan.crossover):  # killed while crossed, it is put right by the run itself
-            _require_express(status)
         with connected(hosts) as pair:
-            forced = _require_health(session, pair, status, force=wish.force)
+            crossed = folder is not None and plan.crossover  # killed while crossed, it is put right by the run itself
+            forced = _require_health(session, pair, status, force=wish.force, crossed=crossed)
             done = (
                 len({(r.scenario, r.iteration, r.repeat, r.control, r.arm) for r in folder.records()}) if folder else 0
             )
@@ -175,53 +174,66 @@ def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, P
 
 
 def examine_hosts(session: Session, *, fix: bool) -> list[Finding]:
-    """What the doctor finds on both hosts; with `fix` after mending what can be mended safely, on both alike."""
+    """What the doctor finds; with `fix` after mending what can be mended safely, on both hosts alike."""
     from enaxp.bench.pair import connected
     from enaxp.hosts.doctor import fixes
 
     status = current_status(session)
     with connected(session.hosts(status)) as pair:
-        findings = _findings(pair, status)
-        commands = fixes(findings)
-        if fix and commands:
-            for connection in pair.by_role().values():
-                for command in commands:
-                    session.console.say(f"  {connection.host.role}: {command}")
-                    as_root = f"sh -c {shlex.quote(command)}"
-                    connection.check(f"if [ $(id -u) -eq 0 ]; then {as_root}; else sudo -n {as_root}; fi")
-            findings = _findings(pair, status)
-    return findings
+        findings = _findings(session, pair, status)
+        commands = fixes(findings) if fix else []
+        for connection in pair.by_role().values():
+            for command in commands:
+                session.console.say(f"  {connection.host.role}: {command}")
+                as_root = f"sh -c {shlex.quote(command)}"
+                answer = connection.run(f"if [ $(id -u) -eq 0 ]; then {as_root}; else sudo -n {as_root}; fi")
+                if not answer.ok:
+                    session.console.say(f"  {connection.host.role}: that failed: {answer.stderr.strip()[-200:]}")
+        return _findings(session, pair, status) if commands else findings
 
 
-def _findings(pair: Pair, status: dict[str, Any]) -> list[Finding]:
-    from enaxp.hosts.doctor import ARMS, examine, probe_command, read_facts
+def _findings(session: Session, pair: Pair, status: dict[str, Any]) -> list[Finding]:
+    """Everything that the doctor looks at: what AWS says of both hosts, what each tells of itself, what must be the same on both."""
+    from enaxp.hosts.doctor import ARMS, compare, examine, examine_lab, probe_command, read_facts
 
-    found = []
+    instances = {role: host["instance_id"] for role, host in status["hosts"].items()}
+    described = session.aws.ec2.describe_instances(InstanceIds=list(instances.values()))
+    by_id = {i["InstanceId"]: i for reservation in described["Reservations"] for i in reservation["Instances"]}
+    types = {role: by_id[instance]["InstanceType"] for role, instance in instances.items()}
+    zones = {role: by_id[instance]["Placement"]["AvailabilityZone"] for role, instance in instances.items()}
+    known = session.aws.ec2.describe_instance_types(InstanceTypes=sorted(set(types.values())))["InstanceTypes"]
+    supporting = [kind["InstanceType"] for kind in known if kind["NetworkInfo"].get("EnaSrdSupported")]
+    found, facts = examine_lab(types, zones, supporting=supporting), {}
     for role, connection in pair.by_role().items():
         peer = pair.client if role == "server" else pair.server
         own = {arm: connection.host.ip_of(arm) for arm in ARMS}
         text = connection.check(probe_command(own, {arm: peer.host.ip_of(arm) for arm in ARMS}))
-        found += examine(role, read_facts(text), attachments=status["hosts"][role])
-    return found
+        facts[role] = read_facts(text)
+        found += examine(role, facts[role], attachments=status["hosts"][role])
+    return [*found, *compare(facts)]
 
 
-def _require_health(session: Session, pair: Pair, status: dict[str, Any], *, force: bool) -> tuple[str, ...]:
-    """What is wrong that is required, in words, when the bench is to go on all the same. Raises BenchError when it is not."""
+def _require_health(
+    session: Session, pair: Pair, status: dict[str, Any], *, force: bool, crossed: bool
+) -> tuple[str, ...]:
+    """What is required and wrong, in words, when the bench is to go on in spite of it. Raises BenchError when it is not.
+
+    crossed: ENA Express may be on the other pair of interfaces for now.
+    """
     from enaxp.errors import BenchError
-    from enaxp.hosts.doctor import required_and_bad
+    from enaxp.hosts.doctor import required_and_bad, where_srd_is
 
-    wrong = tuple(
-        f"{bad.host}: {bad.check} is {bad.have}, wanted {bad.want}" for bad in required_and_bad(_findings(pair, status))
-    )
+    bad = required_and_bad(_findings(session, pair, status))
+    wrong = [f"{f.host}: {f.check} is {f.have}, wanted {f.want}" for f in bad if not (crossed and where_srd_is(f))]
     if wrong and not force:
         raise BenchError(
-            "the hosts are not as ENA Express needs them",
+            "ENA Express is not as it should be on these hosts",
             said="; ".join(wrong),
-            todo="run `enaxp doctor --fix`, or give --force",
+            todo="run `enaxp up` for what AWS sets, `enaxp doctor --fix` for the hosts' own settings, or give --force",
         )
     for line in wrong:
         session.console.say(f"going on in spite of this: {line}")
-    return wrong
+    return tuple(wrong)
 
 
 def take_down(session: Session, *, layers: Sequence[Layer], sure: bool, force: bool) -> dict[str, Any]:
@@ -448,22 +460,6 @@ def _srd_changer(session: Session, status: dict[str, Any]) -> Callable[[bool], N
             time.sleep(session.aws.poll_s)
 
     return change_over
-
-
-def _require_express(status: dict[str, Any]) -> None:
-    """Raises LabError unless ENA Express and its UDP flag read back as on, at both ends, and off on the ENA arm."""
-    for role, host in status["hosts"].items():
-        express, plain = host["ena_express"], host["ena"]
-        if not (express["srd"] and express["srd_udp"]) or plain["srd"]:
-            raise LabError(
-                f"ENA Express is not as it should be on the {role}",
-                said=f"express interface: {_on(express['srd'])}, UDP {_on(express['srd_udp'])}; ENA interface: {_on(plain['srd'])}",
-                todo="run `enaxp up`: it repairs this",
-            )
-
-
-def _on(value: bool) -> str:
-    return "on" if value else "off"
 
 
 def _first_reason(folder: Any) -> str:

@@ -1,6 +1,7 @@
 """Doctor: whether a host is as ENA Express wants it, and how to mend what is not.
 
-    probe_command() ─▶ text ─▶ read_facts() ─▶ Facts ─▶ examine() ─▶ Findings ─▶ table, or fixes (the same for both interfaces)
+    probe_command() ─▶ text ─▶ read_facts() ─▶ Facts ─▶ examine(), compare() ─┬─▶ Findings ─▶ table, or fixes
+    what AWS reads back ─────────────────────────────▶ examine_lab()        ─┘             (the same for both interfaces)
 
 What is required and what is recommended follows AWS's own check script for ENA Express and the driver's best practices. What a host
 cannot tell is *unknown*, never bad: where the interface is no ENA device there is nothing to judge of a driver.
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -34,10 +35,12 @@ _SETTINGS = {
 _FOR_INFORMATION = {
     "busy_poll": "50 to 70 for the lowest latency",
     "busy_read": "50 to 70 for the lowest latency",
-    "idle_states": "C1 at most, where the type lets one choose",
-    "irqs": "spread over CPUs",
+    "irqbalance": "either, as long as IRQs do not move in a run",
     "large_llq": "0, for long Tx rings",
 }
+# Local Zones have longer names, us-east-1-bos-1a; ENA Express is not offered there.
+_ZONE = re.compile(r"[a-z]{2}(-[a-z]+)+-\d[a-z]")
+_IDLE = "/sys/devices/system/cpu/cpu[0-9]*/cpuidle/state[0-9]*"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +69,12 @@ class Facts:
     @property
     def has_ena(self) -> bool:
         """Whether the interfaces are real ENA devices: of others a driver's settings say nothing."""
-        driver = self.arms.get("ena_express", {}).get("driver", "")
-        return driver == "ena" and "stand-in" not in self.arms["ena_express"].get("firmware", "")
+        return self.arms["ena_express"].get("driver") == "ena" and not self.is_stand_in
+
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether something only answers as an ENA device would."""
+        return "stand-in" in self.arms["ena_express"].get("firmware", "")
 
 
 def probe_command(addresses: Mapping[str, str], peers: Mapping[str, str]) -> str:
@@ -82,9 +89,11 @@ echo "host machine $(uname -m)"
 echo "host clock_source $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource 2>/dev/null)"
 echo "host enable_bql $(cat /sys/module/ena/parameters/enable_bql 2>/dev/null)"
 echo "host large_llq $(cat /sys/module/ena/parameters/force_large_llq_header 2>/dev/null)"
-echo "host idle_states $(cat /sys/devices/system/cpu/cpu0/cpuidle/state*/name 2>/dev/null | tr '\n' ' ')"
+echo "host clock_sources $(cat /sys/devices/system/clocksource/clocksource0/available_clocksource 2>/dev/null)"
+echo "host irqbalance $(systemctl is-active irqbalance 2>/dev/null)"
+echo "host idle_states $(for s in /sys/devices/system/cpu/cpu0/cpuidle/state*; do
+  [ "$(cat "$s/disable" 2>/dev/null)" = 0 ] && cat "$s/name"; done | tr '\n' ' ')"
 echo "host sockperf $(sockperf --version 2>&1 | tr -dc '[:print:]\n' | grep -o '[0-9][0-9.]*[0-9]' | head -n 1)"
-echo "host irqs $(grep -c 'ens6\|eth1' /proc/interrupts 2>/dev/null)"
 look() { # look ARM ADDRESS PEER
   dev=$(ip -o -4 addr show to "$2" 2>/dev/null | awk '{ print $2; exit }')
   [ -n "$dev" ] || return 0
@@ -95,6 +104,10 @@ look() { # look ARM ADDRESS PEER
   ethtool -i "$dev" 2>/dev/null | sed -n "s/^driver: /$1 driver /p; s/^version: /$1 version /p; s/^firmware-version: /$1 firmware /p"
   ethtool -g "$dev" 2>/dev/null | awk -v arm="$1" '/^Pre-set/ { p = "max_" } /^Current/ { p = "now_" }
     /^(RX|TX):/ { sub(":", "", $1); print arm, p tolower($1), $2 }'
+  ethtool -c "$dev" 2>/dev/null | awk -v arm="$1" '/^Adaptive RX:/ { print arm, "adaptive", $3 }
+    /^(rx|tx)-usecs:/ { sub("-usecs:", "_usecs"); print arm, $1, $2 }'
+  echo "$1 irqs $(for n in $(awk -v dev="$dev" 'index($0, dev) { sub(":", "", $1); print $1 }' /proc/interrupts 2>/dev/null); do
+    cat "/proc/irq/$n/smp_affinity_list"; done 2>/dev/null | tr '\n' ' ')"
   ethtool -S "$dev" 2>/dev/null | awk -v arm="$1" '/ena_srd_mode:/ { print arm, "srd_mode", $2 }'
   echo "$1 limit_min $(cat "/sys/class/net/$dev"/queues/tx-*/byte_queue_limits/limit_min 2>/dev/null | sort -n | head -n 1)"
 }"""
@@ -113,8 +126,44 @@ def read_facts(text: str) -> Facts:
 
 def examine(host: str, facts: Facts, *, attachments: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
     """Every check of one host. attachments: per arm what AWS reads back, `srd` and `srd_udp`."""
-    checks = (*_attachments(attachments), *_interfaces(facts), *_software(facts), *_driver(facts), *_settings(facts))
+    checks = (
+        *_attachments(attachments),
+        *_interfaces(facts),
+        *_software(facts),
+        *_driver(facts),
+        *_queues(facts),
+        *_settings(facts),
+        *_cpus(facts),
+    )
     return [Finding(host=host, **check) for check in checks]
+
+
+def compare(hosts: Mapping[str, Facts]) -> list[Finding]:
+    """What must be the same on both hosts."""
+    shown: dict[tuple[str, Level], list[str | None]] = {
+        ("sockperf, the same on both", "required"): [facts.host.get("sockperf") for facts in hosts.values()],
+        ("ENA driver, the same on both", "recommended"): [
+            facts.arms["ena_express"].get("version") for facts in hosts.values()
+        ],
+    }
+    return [
+        Finding(
+            host="both",
+            **_check(check, level, " and ".join(v or "none" for v in versions), "one version", _alike(versions)),
+        )
+        for (check, level), versions in shown.items()
+    ]
+
+
+def examine_lab(types: Mapping[str, str], zones: Mapping[str, str], *, supporting: Collection[str]) -> list[Finding]:
+    """Whether the hosts' instance types and zones have ENA Express. supporting: the types of which AWS says so."""
+    findings = []
+    for role, kind in types.items():
+        findings.append(_finding(role, "instance type", "required", kind, "one with ENA Express", kind in supporting))
+        is_zone = _ZONE.fullmatch(zones[role]) is not None
+        findings.append(_finding(role, "zone", "required", zones[role], "no Local Zone", is_zone))
+    both = " and ".join(dict.fromkeys(zones.values()))
+    return [*findings, _finding("both", "the same zone", "recommended", both, "one zone", _alike(list(zones.values())))]
 
 
 def required_and_bad(findings: Iterable[Finding]) -> list[Finding]:
@@ -122,9 +171,23 @@ def required_and_bad(findings: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.level == "required" and finding.outcome == "bad"]
 
 
+def where_srd_is(finding: Finding) -> bool:
+    """Whether it is about which interface has ENA Express, which a crossover changes for a while."""
+    return "attachment" in finding.check or "srd_mode" in finding.check
+
+
 def fixes(findings: Iterable[Finding]) -> list[str]:
     """The commands that mend what is bad on one host, each once. All of them are safe, and touch both interfaces alike."""
     return list(dict.fromkeys(finding.fix for finding in findings if finding.outcome == "bad" and finding.fix))
+
+
+def _finding(host: str, check: str, level: Level, have: str, want: str, good: bool | None) -> Finding:
+    return Finding(host=host, **_check(check, level, have, want, good))
+
+
+def _alike(values: Sequence[str | None]) -> bool | None:
+    """Whether all are the same; None when one is not known."""
+    return None if None in values else len(set(values)) == 1
 
 
 def _check(check: str, level: Level, have: object, want: str, good: bool | None, *, fix: str = "") -> dict[str, Any]:
@@ -136,7 +199,7 @@ def _check(check: str, level: Level, have: object, want: str, good: bool | None,
 def _attachments(attachments: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     express, plain = attachments["ena_express"], attachments["ena"]
     yield _check("ENA Express on the attachment", "required", _on(express["srd"]), "on", express["srd"])
-    yield _check("its UDP flag", "required", _on(express["srd_udp"]), "on", express["srd_udp"])
+    yield _check("its UDP flag on the attachment", "required", _on(express["srd_udp"]), "on", express["srd_udp"])
     yield _check("ENA Express on the ENA attachment", "required", _on(plain["srd"]), "off", not plain["srd"])
 
 
@@ -162,15 +225,11 @@ def _interfaces(facts: Facts) -> Iterator[dict[str, Any]]:
         )
         arp = f"{told['arp_ignore']}/{told['arp_announce']}" if "arp_ignore" in told else None
         yield _check(f"ARP of {arm} (ignore/announce)", "recommended", arp, "1/2", arp == "1/2", fix=again)
-    mode, plain = _number(facts.arms["ena_express"].get("srd_mode")), _number(facts.arms["ena"].get("srd_mode"))
-    yield _check(
-        "device: ena_srd_mode of ena_express",
-        "required",
-        mode,
-        "3 (SRD and UDP)",
-        None if mode is None else mode & 3 == 3,
-    )
-    yield _check("device: ena_srd_mode of ena", "required", plain, "0", None if plain is None else plain & 1 == 0)
+    for arm, want in (("ena_express", "3 (SRD and UDP)"), ("ena", "0")):
+        mode = _number(facts.arms[arm].get("srd_mode"))
+        wrong = mode is not None and (mode & 3 != 3 if arm == "ena_express" else mode & 1 != 0)
+        shown = f"{mode} (stand-in)" if mode is not None and facts.is_stand_in else mode
+        yield _check(f"device: ena_srd_mode of {arm}", "required", shown, want, None if mode is None else not wrong)
 
 
 def _software(facts: Facts) -> Iterator[dict[str, Any]]:
@@ -185,18 +244,23 @@ def _driver(facts: Facts) -> Iterator[dict[str, Any]]:
     told, real = facts.arms["ena_express"], facts.has_ena
     version = told.get("version")
     parsed = _version(version)
+    shown = f"{version} (stand-in)" if facts.is_stand_in else version
     # The driver inside the kernel shows the kernel's version: it says nothing of its own.
     known = real and version is not None and parsed[0] == 2
     yield _check(
         "ENA driver, full bandwidth",
         "required",
-        version,
+        shown,
         "at least 2.2.9",
         parsed >= DRIVER_FULL_BANDWIDTH if known else None,
     )
     yield _check(
-        "ENA driver, SRD counters", "recommended", version, "at least 2.8", parsed >= DRIVER_METRICS if known else None
+        "ENA driver, SRD counters", "recommended", shown, "at least 2.8", parsed >= DRIVER_METRICS if known else None
     )
+
+
+def _queues(facts: Facts) -> Iterator[dict[str, Any]]:
+    real = facts.has_ena
     bql_off = facts.host.get("enable_bql") in {"0", "N"}
     limits = [_number(arm.get("limit_min")) for arm in facts.arms.values()]
     good = None if not real or (None in limits and not bql_off) else bql_off or all(limits)
@@ -207,7 +271,7 @@ def _driver(facts: Facts) -> Iterator[dict[str, Any]]:
         for arm, own in facts.arms.items():
             now, most = _number(own.get(f"now_{ring}")), _number(own.get(f"max_{ring}"))
             need = min(least, most) if most else least
-            fix = f"ethtool -G {own.get('interface')} {ring} {need}"
+            fix = _on_both(facts, f"ethtool -G {{}} {ring} {need}")
             yield _check(
                 f"{ring} ring of {arm}",
                 "recommended",
@@ -216,6 +280,20 @@ def _driver(facts: Facts) -> Iterator[dict[str, Any]]:
                 now >= need if real and now else None,
                 fix=fix,
             )
+
+    for arm, own in facts.arms.items():
+        told = [own.get(name) for name in ("adaptive", "rx_usecs", "tx_usecs")]
+        calm = None if not real or None in told else told in (["off", "0", "0"], ["n/a", "0", "0"])
+        yield _check(
+            f"interrupt moderation of {arm} (adaptive/rx/tx)",
+            "recommended",
+            None if None in told else "/".join(map(str, told)),
+            "off/0/0",
+            calm,
+            fix=_on_both(facts, "ethtool -C {} adaptive-rx off rx-usecs 0 tx-usecs 0"),
+        )
+        irqs = own.get("irqs")
+        yield _check(f"CPUs of the IRQs of {arm}", "info", irqs, "spread, away from sockperf", True)
 
 
 def _settings(facts: Facts) -> Iterator[dict[str, Any]]:
@@ -237,16 +315,31 @@ def _settings(facts: Facts) -> Iterator[dict[str, Any]]:
         corking == "0" if real else None,
         fix="sysctl -w net.ipv4.tcp_autocorking=0",
     )
-    clock = facts.host.get("clock_source")
+    clock, has_tsc = facts.host.get("clock_source"), "tsc" in facts.host.get("clock_sources", "").split()
     yield _check(
         "clock source",
         "recommended",
         clock,
         "tsc (arch_sys_counter on Arm)",
         clock in {"tsc", "arch_sys_counter"} if real else None,
+        fix="echo tsc > /sys/devices/system/clocksource/clocksource0/current_clocksource" if has_tsc else "",
     )
     for key, want in _FOR_INFORMATION.items():
         yield _check(key.replace("_", " "), "info", facts.host.get(key), want, True)
+
+
+def _cpus(facts: Facts) -> Iterator[dict[str, Any]]:
+    """Idle states deeper than C1 cost microseconds to wake from. Most types do not let the guest choose: then none are told."""
+    states = facts.host.get("idle_states")
+    deep = re.findall(r"\bC[2-9]\S*", states or "")
+    mend = f'for s in {_IDLE}; do case $(cat "$s/name") in C[2-9]*) echo 1 > "$s/disable";; esac; done'
+    good = not deep if facts.has_ena and states else None
+    yield _check("idle states", "recommended", states, "none deeper than C1", good, fix=mend)
+
+
+def _on_both(facts: Facts, command: str) -> str:
+    """The command for the interfaces of both arms, so that they stay alike."""
+    return "; ".join(command.format(arm["interface"]) for arm in facts.arms.values() if "interface" in arm)
 
 
 def _same(told: Mapping[str, str], one: str, other: str) -> bool | None:

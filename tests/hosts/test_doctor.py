@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 import yaml
 
-from enaxp.hosts.doctor import examine, fixes, probe_command, read_facts, required_and_bad
+from enaxp.hosts.doctor import (
+    compare,
+    examine,
+    examine_lab,
+    fixes,
+    probe_command,
+    read_facts,
+    required_and_bad,
+    where_srd_is,
+)
 
 CASES = yaml.safe_load((Path(__file__).parent / "doctor_cases.yaml").read_text())
 ON = {"ena": {"srd": False, "srd_udp": False}, "ena_express": {"srd": True, "srd_udp": True}}
@@ -63,3 +72,58 @@ def test_the_probe_is_sound_shell_and_runs_here() -> None:
     ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
 
     assert read_facts(ran.stdout).host["machine"]
+
+
+def test_what_is_mended_is_mended_on_the_interfaces_of_both_arms_so_that_they_stay_alike() -> None:
+    lines = {**CASES["sound host"], "ena_express now_rx": 1024, "ena now_rx": 16384}
+    findings = examine(
+        "client", read_facts("\n".join(f"{key} {value}" for key, value in lines.items())), attachments=ON
+    )
+
+    assert fixes(findings) == ["ethtool -G ens5 rx 8192; ethtool -G ens6 rx 8192"]
+
+
+@pytest.mark.parametrize(
+    ("versions", "outcome"), [(("3.10", "3.10"), "ok"), (("3.10", "3.7"), "bad"), (("3.10", ""), "unknown")]
+)
+def test_both_hosts_need_the_same_sockperf(versions: tuple[str, str], outcome: str) -> None:
+    hosts = {
+        role: read_facts(f"host sockperf {version}")
+        for role, version in zip(("server", "client"), versions, strict=True)
+    }
+
+    sockperf, driver = compare(hosts)
+
+    assert (sockperf.level, sockperf.outcome, driver.outcome) == ("required", outcome, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("kind", "zones", "bad"),
+    [
+        ("c6i.8xlarge", ("us-east-1a", "us-east-1a"), []),
+        ("c6i.8xlarge", ("us-gov-west-1a", "us-gov-west-1a"), []),
+        ("c6i.8xlarge", ("us-east-1a", "us-east-1b"), ["the same zone"]),
+        ("c6i.8xlarge", ("us-east-1-bos-1a", "us-east-1-bos-1a"), ["zone", "zone"]),
+        ("c6i.4xlarge", ("us-east-1a", "us-east-1a"), ["instance type", "instance type"]),
+    ],
+)
+def test_the_type_and_the_zone_must_have_ena_express(kind: str, zones: tuple[str, str], bad: list[str]) -> None:
+    roles = ("server", "client")
+
+    findings = examine_lab(
+        dict.fromkeys(roles, kind), dict(zip(roles, zones, strict=True)), supporting=["c6i.8xlarge", "c7gn.4xlarge"]
+    )
+
+    assert [finding.check for finding in findings if finding.outcome == "bad"] == bad
+
+
+def test_only_what_a_crossover_changes_is_told_by_where_srd_is() -> None:
+    findings = examine("client", read_facts("ena srd_mode 0\nena_express srd_mode 3"), attachments=ON)
+
+    assert [finding.check for finding in findings if where_srd_is(finding)] == [
+        "ENA Express on the attachment",
+        "its UDP flag on the attachment",
+        "ENA Express on the ENA attachment",
+        "device: ena_srd_mode of ena_express",
+        "device: ena_srd_mode of ena",
+    ]
