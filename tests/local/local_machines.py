@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,14 @@ SUBNET = "192.168.3.0/24"
 ADDRESSES = {"server": ("192.168.3.10", "192.168.3.11"), "client": ("192.168.3.20", "192.168.3.21")}
 KINDS: dict[str, type[Fleet]] = {"namespaces": hosts.NamespaceMachines, "processes": hosts.ProcessMachines}
 PATIENCE_S = 60.0
+
+
+def wait_until_none(find: Callable[[], Collection[object]], what: str) -> None:
+    """Waits until `find` finds nothing; says what it still finds when it gives up."""
+    deadline = time.monotonic() + PATIENCE_S
+    while found := find():
+        assert time.monotonic() < deadline, f"still there after {PATIENCE_S:.0f} s, {what}: {found}"
+        time.sleep(0.05)
 
 
 def wait_until(holds: Callable[[], object], what: str) -> None:
@@ -172,15 +180,17 @@ class Traces:
         return Traces(self.processes - other.processes, self.spaces - other.spaces)
 
     def left(self) -> set[object]:
-        """Those of them that are still there."""
-        still = {one for one in self.processes if started(one[0]) == one[1]}
-        return {*still, *(self.spaces & {space for pid in _all_pids() for space in spaces_of(pid)})}
+        """Those of them that are still there, with what they are. A namespace that nothing holds is gone: its number is soon another's."""
+        still = {(pid, began, _command(pid)) for pid, began in self.processes if started(pid) == began}
+        held = {space for pid, *_ in still for space in spaces_of(pid)}
+        return {*still, *(self.spaces & held)}
 
 
 def traces(owner: int) -> Traces:
     below = list(descendants(owner))
     spaces = {space for pid in below for space in spaces_of(pid)} - set(spaces_of(owner))
-    return Traces(frozenset((pid, started(pid)) for pid in below), frozenset(spaces))
+    alive = {(pid, began) for pid in below if (began := started(pid))}  # some end while one looks at them
+    return Traces(frozenset(alive), frozenset(spaces))
 
 
 def started(pid: int) -> str:
@@ -192,6 +202,13 @@ def started(pid: int) -> str:
     return "" if words[0] == "Z" else words[19]
 
 
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+    except OSError:
+        return ""
+
+
 def spaces_of(pid: int) -> list[str]:
     found = []
     for name in ("mnt", "net", "pid", "uts", "ipc"):
@@ -200,10 +217,6 @@ def spaces_of(pid: int) -> list[str]:
         except OSError:
             continue
     return found
-
-
-def _all_pids() -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
 
 
 def main(kind: str, run_dir: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import local_machines
 import pytest
-from local_machines import ADDRESSES, Lab, lab, script, traces, wait_until, why_not
+from local_machines import ADDRESSES, Lab, lab, script, traces, wait_until, wait_until_none, why_not
 
 from enaxp.errors import HostError
 from enaxp.hosts.nic import counters_command, probe_command, read_counters, read_probe
@@ -260,7 +260,7 @@ def test_nothing_is_left_of_a_terminated_host(fresh: Lab) -> None:
         fresh.terminate("server", "client")
 
     # then neither process nor namespace of them is there, nor a mount or folder
-    wait_until(lambda: not before.left(), f"left: {before.left()}")
+    wait_until_none(before.left, "of the host")
     assert str(fresh.folder) not in Path("/proc/self/mountinfo").read_text()
     assert not any((fresh.folder / "machines").iterdir())
 
@@ -273,5 +273,5 @@ def test_nothing_is_left_when_the_owner_is_killed(tmp_path: Path) -> None:
         before = traces(owner.pid)
         assert len(before.spaces) >= 10
         owner.kill()
-    wait_until(lambda: not before.left(), "all of it is gone")
+    wait_until_none(before.left, "of the owner's")
     assert not any(answers(address, told["port"]) for address in told["public_ips"].values())

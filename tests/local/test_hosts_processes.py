@@ -14,7 +14,7 @@ from pathlib import Path
 
 import local_machines
 import pytest
-from local_machines import ADDRESSES, Lab, lab, started, traces, wait_until, why_not
+from local_machines import ADDRESSES, Lab, lab, started, traces, wait_until, wait_until_none, why_not
 
 from enaxp.errors import HostError
 from enaxp.hosts.nic import counters_command, probe_command, read_probe
@@ -94,7 +94,7 @@ def test_nothing_is_left_of_a_terminated_host(machines: Lab) -> None:
         host.check("(setsid sleep 1000 > /dev/null 2>&1 < /dev/null &) ; true")
         before = traces(os.getpid())
         machines.terminate("server", "client")
-    wait_until(lambda: not before.left(), f"left: {before.left()}")
+    wait_until_none(before.left, "of the host")
     assert not any((machines.folder / "machines").iterdir())
 
 
@@ -128,7 +128,7 @@ def test_nothing_is_left_when_the_owner_is_killed(tmp_path: Path) -> None:
         before = traces(owner.pid)
         assert before.processes
         owner.kill()
-    wait_until(lambda: not before.left(), "all of it is gone")
+    wait_until_none(before.left, "of the owner's")
     with socket.socket() as probe:
         assert probe.connect_ex((told["public_ips"]["server"], told["port"])) != 0
 
