@@ -18,6 +18,7 @@ import argparse
 import base64
 import itertools
 import json
+import math
 import os
 import shutil
 import statistics
@@ -32,6 +33,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.simulation import SHAPES, Size, coverage
+from enaxp.bench.histogram import merge_equal_weight
+from enaxp.bench.records import RunFolder
+from enaxp.bench.result import QUANTILES, counted
+from enaxp.bench.schedule import ARMS, Arm
 
 Kind = Literal["same", "slower", "faster", "mixed"]
 KINDS: tuple[Kind, ...] = ("same", "slower", "faster", "mixed")
@@ -39,7 +44,9 @@ METRICS = ("mean", "p50", "p99")
 RELAY = Path(__file__).with_name("relay.py")
 ENAXP = (sys.executable, "-m", "enaxp")
 ENA_IP, EXPRESS_IP = "192.168.3.10", "192.168.3.11"
+LAB = "study"
 SEED = 20250411
+ATTEMPTS = 4
 LATE = {"tail": 0.04, "tail_us": 1500.0}  # of `mixed`: beyond P99, and nothing at the median
 
 
@@ -89,11 +96,10 @@ def delays(kind: Kind, *, us: float) -> dict[str, dict[str, float]]:
             return {ENA_IP: {**passed, **LATE}, EXPRESS_IP: held_back}
 
 
-def judge(kind: Kind, scenario: Mapping[str, Any], *, added_us: float, seconds: float) -> Bench:
-    """A bench's scenario against the truth: that the arms differ by `added_us`, which is so many per cent of the ENA arm's figure."""
-    effects, ena = scenario["effects"], scenario["arms"]["ena"]
-    difference = {"same": 0.0, "slower": added_us, "faster": -added_us, "mixed": None}[kind]
-    true = {m: None if difference is None else 100 * difference / ena[f"{m}_us"] for m in METRICS}
+def judge(kind: Kind, scenario: Mapping[str, Any], run: RunFolder, *, added_us: float, seconds: float) -> Bench:
+    """What a bench said against the truth: that one arm is the other, and `added_us` later."""
+    effects = scenario["effects"]
+    true = {metric: true_pct(kind, levels(run, metric), added_us=added_us) for metric in METRICS}
     return Bench(
         kind=kind,
         code=scenario["verdict"]["code"],
@@ -107,6 +113,35 @@ def judge(kind: Kind, scenario: Mapping[str, Any], *, added_us: float, seconds: 
         },
         seconds=seconds,
     )
+
+
+def true_pct(kind: Kind, levels_us: Mapping[Arm, Sequence[float]], *, added_us: float) -> float | None:
+    """The effect there is, in per cent; None for `mixed`, where it is not one number.
+
+    The same delay is a larger share of a quick iteration than of a slow one, so each iteration has its own: that of the delay on the
+    arm that was not held back, at the level it had in that iteration.
+    """
+    match kind:
+        case "same":
+            return 0.0
+        case "mixed":
+            return None
+        case "slower":
+            ratios = [math.log1p(added_us / level) for level in levels_us["ena"]]
+        case "faster":
+            ratios = [-math.log1p(added_us / level) for level in levels_us["ena_express"]]
+    return 100 * math.expm1(statistics.fmean(ratios))
+
+
+def levels(run: RunFolder, metric: str) -> dict[Arm, list[float]]:
+    """A metric of each arm in each iteration, in µs, as the bench itself had it."""
+    trials = counted(run.records())
+    found: dict[Arm, list[float]] = {arm: [] for arm in ARMS}
+    for arm, iteration in itertools.product(ARMS, sorted({trial.iteration for trial in trials})):
+        own = [trial for trial in trials if (trial.arm, trial.iteration) == (arm, iteration)]
+        merged = merge_equal_weight([h for trial in own if (h := run.read_histogram(trial)) is not None])
+        found[arm].append((merged.mean if metric == "mean" else merged.quantile(QUANTILES[metric])) / 1000)
+    return found
 
 
 # -- what the relay adds -----------------------------------------------------------------------------------------------
@@ -148,25 +183,16 @@ def _relays(delays_us: Sequence[float]) -> Iterator[list[int]]:
 
 
 def _median(port: int, seconds: int) -> float:
-    """The median of one trial on loopback, in µs."""
+    """The median of one trial on loopback, in µs. A trial that does not count is run again, as a bench does."""
     from enaxp.hosts.sockperf import parse
 
-    command = [
-        _sockperf(),
-        "ping-pong",
-        "-i",
-        f"127.64.9.{port % 100}",
-        "-p",
-        str(port),
-        "-m",
-        "64",
-        "-t",
-        str(seconds),
-    ]
-    output = parse(subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout)
-    if not output.ok or output.percentiles_us is None:
-        raise SystemExit(f"{' '.join(command)}: {output.reason}")
-    return output.percentiles_us["50"]
+    address = f"127.64.9.{port % 100}"
+    command = [_sockperf(), "ping-pong", "-i", address, "-p", str(port), "-m", "64", "-t", str(seconds)]
+    for _ in range(ATTEMPTS):
+        output = parse(subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout)
+        if output.ok and output.percentiles_us is not None:
+            return output.percentiles_us["50"]
+    raise SystemExit(f"{' '.join(command)}: {output.reason}")
 
 
 def _sockperf() -> str:
@@ -181,7 +207,7 @@ class Lab:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._environment = {**os.environ, "ENAXP_TARGET": "local", "ENAXP_LAB": "study"}
+        self._environment = {**os.environ, "ENAXP_TARGET": "local", "ENAXP_LAB": LAB}
 
     def run(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -199,8 +225,8 @@ class Lab:
             "ssh", "server", "--", f"echo {text} | base64 -d | sudo tee {path} > /dev/null && sudo chmod {mode} {path}"
         )
 
-    def bench(self, size: BenchSize, *, seed: int) -> Mapping[str, Any]:
-        """The one scenario of a bench's result."""
+    def bench(self, size: BenchSize, *, seed: int) -> tuple[Mapping[str, Any], RunFolder]:
+        """The one scenario of a bench's result, and its run folder."""
         wanted = {
             "iterations": size.iterations,
             "repeats": size.repeats,
@@ -209,7 +235,7 @@ class Lab:
         }
         options = [word for name, value in wanted.items() for word in (f"--{name}", str(value))]
         result = json.loads(self.run("bench", *options, "--json"))
-        return result["scenarios"]["udp-latency"]  # type: ignore[no-any-return]
+        return result["scenarios"]["udp-latency"], RunFolder(Path(self._folder, "results", LAB, result["run_id"]))
 
 
 @contextmanager
@@ -237,9 +263,9 @@ def benches(kinds: Sequence[Kind], size: BenchSize, *, deadline: float, us: floa
             if number and began + longest > deadline:
                 return
             built.put(json.dumps(delays(kind, us=us)).encode(), "/etc/enaxp-study-delays.json", "0644")
-            scenario = built.bench(size, seed=SEED + number)
+            scenario, run = built.bench(size, seed=SEED + number)
             longest = max(longest, time.monotonic() - began)
-            yield judge(kind, scenario, added_us=us / 2, seconds=time.monotonic() - began)
+            yield judge(kind, scenario, run, added_us=us / 2, seconds=time.monotonic() - began)
 
 
 # -- telling -----------------------------------------------------------------------------------------------------------
@@ -279,7 +305,6 @@ def tell(bench: Bench) -> str:
 def main(arguments: Sequence[str]) -> dict[str, Any]:
     """Runs the study, prints it and writes it as JSON."""
     asked = _parse(arguments)
-    deadline = time.monotonic() + 60 * asked.minutes
     study: dict[str, Any] = {"asked": {**vars(asked), "out": str(asked.out)}, "simulated": {}, "benches": []}
     if asked.simulated:
         print(f"simulated, {asked.simulated} benches of 10 iterations each, 95 % intervals: share that holds the truth")
@@ -296,6 +321,7 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
         )
     size = BenchSize(iterations=asked.iterations, repeats=asked.repeats, duration_s=asked.duration)
     done: list[Bench] = []
+    deadline = time.monotonic() + 60 * asked.minutes
     for bench in benches(asked.kinds, size, deadline=deadline, us=asked.delay) if asked.kinds else ():
         done.append(bench)
         print(f"  {tell(bench)}", flush=True)
