@@ -15,8 +15,9 @@ SYSTEM := sockperf openssh-server openssh-client iproute2 ethtool util-linux pro
 demo: install
 	$(BIN)/enaxp demo
 
+# Tests mostly wait for hosts: several files at once, each with hosts of its own.
 test: install lint
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile $(PYTEST_ARGS)
 
 lint: install
 	$(BIN)/ruff format --check enaxp tests benchmarks
