@@ -32,7 +32,7 @@ from enaxp.config import load_config
 from enaxp.lab.lifecycle import wanted_for_survey
 
 assert enaxp.__file__.startswith({str(site)!r}), enaxp.__file__
-things = wanted_for_survey(load_config())
+things = wanted_for_survey(load_config(), gateway=None)
 print(len(things), "#!/bin/bash" in things[-1].want["user_data"])
 """
     environment = {**os.environ, "PYTHONPATH": str(site)}
