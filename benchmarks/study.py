@@ -65,7 +65,7 @@ class Bench:
 
     kind: Kind
     code: str
-    is_right: bool
+    said: Literal["right", "undecided", "wrong"]
     estimate_pct: Mapping[str, float]
     low_pct: Mapping[str, float]
     high_pct: Mapping[str, float]
@@ -75,7 +75,7 @@ class Bench:
 
 
 RIGHT: Mapping[Kind, frozenset[str]] = {
-    "same": frozenset({"same", "inconclusive", "slightly-faster", "slightly-slower"}),
+    "same": frozenset({"same"}),
     "slower": frozenset({"slower", "slightly-slower"}),
     "faster": frozenset({"faster", "slightly-faster"}),
     "mixed": frozenset({"mixed"}),
@@ -103,7 +103,7 @@ def judge(kind: Kind, scenario: Mapping[str, Any], run: RunFolder, *, added_us: 
     return Bench(
         kind=kind,
         code=scenario["verdict"]["code"],
-        is_right=scenario["verdict"]["code"] in RIGHT[kind],
+        said=said(kind, scenario["verdict"]["code"]),
         estimate_pct={m: effects[m]["estimate_pct"] for m in METRICS},
         low_pct={m: effects[m]["low_pct"] for m in METRICS},
         high_pct={m: effects[m]["high_pct"] for m in METRICS},
@@ -113,6 +113,13 @@ def judge(kind: Kind, scenario: Mapping[str, Any], run: RunFolder, *, added_us: 
         },
         seconds=seconds,
     )
+
+
+def said(kind: Kind, code: str) -> Literal["right", "undecided", "wrong"]:
+    """What the verdict is worth. A claim that is too weak for an interval to be made is no wrong one."""
+    if code == "inconclusive":
+        return "undecided"
+    return "right" if code in RIGHT[kind] else "wrong"
 
 
 def true_pct(kind: Kind, levels_us: Mapping[Arm, Sequence[float]], *, added_us: float) -> float | None:
@@ -279,7 +286,7 @@ def summary(done: Sequence[Bench]) -> dict[str, dict[str, Any]]:
         if own:
             found[kind] = {
                 "benches": len(own),
-                "right": sum(bench.is_right for bench in own),
+                **{word: sum(bench.said == word for bench in own) for word in ("right", "undecided", "wrong")},
                 "codes": sorted(bench.code for bench in own),
                 "held": {m: _count(bench.held[m] for bench in own) for m in METRICS},
             }
@@ -298,7 +305,7 @@ def tell(bench: Bench) -> str:
         truth = "" if true is None else f", truth {true:+.2f}% {'held' if bench.held[metric] else 'MISSED'}"
         interval = f"[{bench.low_pct[metric]:+.2f}%, {bench.high_pct[metric]:+.2f}%]"
         parts.append(f"{metric} {bench.estimate_pct[metric]:+.2f}% {interval}{truth}")
-    word = bench.code if bench.is_right else f"{bench.code} (WRONG)"
+    word = f"{bench.code} (WRONG)" if bench.said == "wrong" else bench.code
     return f"{bench.kind:<7} {word:<13} {'; '.join(parts)}   ({bench.seconds:.0f} s)"
 
 
@@ -329,10 +336,8 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
         asked.out.write_text(json.dumps(study, indent=2) + "\n")
     for kind, found in summary(done).items():
         held = ", ".join(f"{m} {count}" for m, count in found["held"].items() if count is not None)
-        print(
-            f"{kind:<7} {found['benches']} benches, word right in {found['right']}"
-            + (f"; truth held: {held}" if held else "")
-        )
+        words = f"word right in {found['right']}, undecided in {found['undecided']}, wrong in {found['wrong']}"
+        print(f"{kind:<7} {found['benches']} benches, {words}" + (f"; truth held: {held}" if held else ""))
     asked.out.write_text(json.dumps(study, indent=2) + "\n")
     return study
 

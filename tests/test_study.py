@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.simulation import SHAPES, Size, coverage
-from benchmarks.study import KINDS, RIGHT, Bench, Kind, delays, main, measure_relay, summary, true_pct
+from benchmarks.study import KINDS, Bench, Kind, delays, main, measure_relay, said, summary, true_pct
 
 needs_sockperf = pytest.mark.skipif(shutil.which("sockperf") is None, reason="sockperf is not installed")
 
@@ -50,7 +50,7 @@ def test_a_summary_counts_words_and_truths_by_kind() -> None:
         return Bench(
             kind=kind,
             code=code,
-            is_right=code in RIGHT[kind],
+            said=said(kind, code),
             estimate_pct=figures,
             low_pct=figures,
             high_pct=figures,
@@ -60,17 +60,31 @@ def test_a_summary_counts_words_and_truths_by_kind() -> None:
         )
 
     found = summary(
-        [bench("same", "same", held=True), bench("same", "faster", held=False), bench("mixed", "mixed", held=None)]
+        [
+            bench("same", "same", held=True),
+            bench("same", "slightly-faster", held=False),
+            bench("same", "inconclusive", held=True),
+            bench("mixed", "mixed", held=None),
+        ]
     )
 
     assert found == {
         "same": {
-            "benches": 2,
+            "benches": 3,
             "right": 1,
-            "codes": ["faster", "same"],
-            "held": {"mean": 1, "p50": 1, "p99": 1},
+            "undecided": 1,
+            "wrong": 1,
+            "codes": ["inconclusive", "same", "slightly-faster"],
+            "held": {"mean": 2, "p50": 2, "p99": 2},
         },
-        "mixed": {"benches": 1, "right": 1, "codes": ["mixed"], "held": {"mean": None, "p50": None, "p99": None}},
+        "mixed": {
+            "benches": 1,
+            "right": 1,
+            "undecided": 0,
+            "wrong": 0,
+            "codes": ["mixed"],
+            "held": {"mean": None, "p50": None, "p99": None},
+        },
     }
 
 

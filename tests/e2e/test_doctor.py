@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -19,6 +20,11 @@ def test_a_fresh_lab_has_nothing_wrong(lab: Driver) -> None:
     assert {finding["level"] for finding in findings} == {"required", "recommended", "info"}
     told = "ok" if lab.isolation == "namespaces" else "unknown"
     assert ("client", "MTU of ena_express") in outcomes(findings, told)
+    assert ("server", "device: ena_srd_mode of ena_express") in outcomes(findings, told)
+    assert {("server", "instance type"), ("client", "zone"), ("both", "sockperf, the same on both")} <= outcomes(
+        findings, "ok"
+    )
+    assert ("client", "ENA driver, full bandwidth") in outcomes(findings, "unknown")
 
 
 @pytest.mark.namespaces
@@ -41,3 +47,16 @@ def test_what_is_spoilt_is_found_refused_and_mended(lab: Driver) -> None:
     assert (refused.code, "MTU of ena_express is 9001, wanted at most 8900" in refused.stderr) == (1, True)
     assert "measured in spite of this: client: MTU of ena_express" in forced.stdout
     assert outcomes(mended.document, "bad") == set()
+
+
+def test_a_run_keeps_both_hosts_as_they_were_before_and_after(lab: Driver) -> None:
+    ran = lab.ok("bench", "--iterations", "1", "--repeats", "1", "--duration", "1s")
+
+    [run] = [line.removeprefix("run folder: ") for line in ran.stdout.splitlines() if line.startswith("run folder: ")]
+    environment = json.loads((lab.folder / run / "manifest.json").read_text())["environment"]
+    assert environment["differences"] == []
+    assert environment["hashes"]["before"] == environment["hashes"]["after"]
+    for role, facts in environment["before"].items():
+        assert facts["sockperf_sha256"]
+        assert facts["kernel"] == environment["after"][role]["kernel"]
+        assert ("ena_express.rings" in facts) is (lab.isolation == "namespaces")
