@@ -30,7 +30,8 @@ from enaxp.local.strict.timing import Timing
 
 REMEMBERED_CALLS = 100_000
 OURS = "/enaxp/"
-QUERY_SERVICES = {"iam", "sts"}
+SERVED = {"ec2", "iam", "sts", "ssm", "servicequotas"}  # moto knows more, and asks little of those who call them
+IN_XML = {"iam", "sts", "s3", "autoscaling", "cloudformation", "elasticloadbalancing", "monitoring", "rds", "sns"}
 INSTANCE_ID = re.compile(r"<instanceId>(i-[0-9a-f]{8,17})</instanceId>")
 THING_ID = re.compile(
     r"(?:vpc|subnet|igw|rtb|rtbassoc|sg|eni|eni-attach|eipalloc|eipassoc|pg|key|vol|i)-[0-9a-f]{8,17}"
@@ -208,6 +209,8 @@ class _Gate:
 
     def _perform(self, environ: dict[str, Any], service: str, action: str) -> Answer:
         """moto's whole answer, so that it can still be thrown away. What moto cannot do becomes an error in the service's protocol."""
+        if service not in SERVED:
+            return _unserved(service, action)
         seen: dict[str, Any] = {}
 
         def remember(status: str, headers: list[tuple[str, str]], _error: Any = None) -> None:
@@ -218,8 +221,6 @@ class _Gate:
         except NotImplementedError:
             return _unserved(service, action)
         except Exception as error:
-            if not service or not _is_served(service):
-                return _unserved(service, action)
             logging.getLogger(__name__).exception("%s %s", service, action)
             return _error(
                 service, "InternalError", f"the local AWS failed: {type(error).__name__}: {error}", status=500
@@ -300,20 +301,14 @@ def _unserved(service: str, action: str) -> Answer:
     )
 
 
-def _is_served(service: str) -> bool:
-    from moto.backend_index import backend_url_patterns
-
-    return service in {name for name, _ in backend_url_patterns}
-
-
 def _error(service: str, code: str, message: str, *, status: int) -> Answer:
-    """An error in the service's own protocol."""
+    """An error in the service's own protocol; in JSON where we do not know it."""
     line, xml = f"{status} {code}", [("Content-Type", "text/xml")]
     if service == "ec2":
         from enaxp.local.strict.ec2 import error_answer
 
         return Answer(line, xml, error_answer(code, message)[2].encode())
-    if service in QUERY_SERVICES:
+    if service in IN_XML:
         from enaxp.local.strict.iam import error_body
 
         return Answer(line, xml, error_body(code, message).encode())

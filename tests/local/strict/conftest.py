@@ -40,6 +40,7 @@ def standing(server: StrictServer) -> Lab:
     lab.ids["server_attachment"] = lab.attachment(lab.ids["server"])["AttachmentId"]
     lab.ids["arm_image"] = lab.image("arm64")
     lab.ids |= {"key_text": KEY, "ecdsa_text": ECDSA, "long_token": "t" * 65, "long_text": "d" * 256}
+    lab.ids["many_tags"] = [{"Key": f"tag {number}", "Value": ""} for number in range(51)]
     lab.ids["long_user_data"] = "#" * (16 * 1024 + 1)
     return lab
 

@@ -67,12 +67,12 @@ def tags(resource: str) -> list[dict[str, Any]]:
 
 
 def clients(
-    server: StrictServer, *, region: str = REGION, attempts: int = 1, checked: bool = True
+    server: StrictServer, *, region: str = REGION, attempts: int = 1, checked: bool = True, path: str = ""
 ) -> Callable[[str], Any]:
     """Makes clients that never repeat a call, unless told to, and that check what they are given before they ask."""
     retries = {"mode": "standard", "total_max_attempts": attempts}
     config = Config(retries=retries, max_pool_connections=32, parameter_validation=checked)
-    return lambda service: _session(region).client(service, endpoint_url=server.endpoint_url, config=config)
+    return lambda service: _session(region).client(service, endpoint_url=server.endpoint_url + path, config=config)
 
 
 @cache
@@ -87,7 +87,7 @@ class Lab:
     ec2: Any
     iam: Any
     ssm: Any
-    ids: dict[str, str] = field(default_factory=dict)
+    ids: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def at(cls, server: StrictServer) -> Lab:

@@ -101,6 +101,33 @@ def test_each_new_rule_is_answered_with_its_network(standing: Lab) -> None:
     assert {r["CidrIp"] for p in described["IpPermissions"] for r in p["IpRanges"]} == {"10.0.0.0/8"}
 
 
+def test_rules_can_be_made_for_what_goes_out(standing: Lab) -> None:
+    group = standing.security(standing.ids["vpc"], "outward")
+    rule = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "10.1.2.3/8"}]}
+
+    [made] = standing.ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[rule])["SecurityGroupRules"]
+
+    assert (made["IsEgress"], made["CidrIpv4"], made["ToPort"]) == (True, "10.0.0.0/8", 443)
+
+
+def test_an_interface_can_change_its_groups(standing: Lab) -> None:
+    eni = standing.interface("regrouped", "192.168.3.65")
+    bare = standing.ids["bare_group"]
+
+    standing.ec2.modify_network_interface_attribute(NetworkInterfaceId=eni, Groups=[bare])
+
+    assert [group["GroupId"] for group in standing.eni(eni)["Groups"]] == [bare]
+
+
+def test_a_launch_can_name_its_group_by_id(standing: Lab) -> None:
+    [group] = standing.ec2.describe_placement_groups(GroupNames=["placement"])["PlacementGroups"]
+    standing.interface("grouped", "192.168.3.66")
+
+    standing.launch("grouped", Placement={"GroupId": group["GroupId"]})
+
+    assert standing.instance("grouped_host")["Placement"]["GroupName"] == "placement"
+
+
 def test_fingerprints_of_ed25519_keys_are_base64(standing: Lab) -> None:
     [key] = standing.ec2.describe_key_pairs(KeyNames=["enaxp"], IncludePublicKey=True)["KeyPairs"]
 
@@ -126,6 +153,9 @@ def _interfaces(answer: Any) -> list[str]:
         ("instances", "network-interface.network-interface-id", "$server_express", ["server_host"]),
         ("instances", "placement-group-name", "elsewhere", ["far_host"]),
         ("instances", "instance-state-name", "shutting-down", []),
+        ("groups", "strategy", "spread", ["spread"]),
+        ("groups", "group-name", "placement", ["placement"]),
+        ("groups", "state", "deleting", []),
         ("interfaces", "attachment.device-index", "1", ["server_express", "client_express"]),
         ("interfaces", "attachment.status", "detaching", []),
         ("interfaces", "attachment.delete-on-termination", "true", []),
@@ -136,14 +166,17 @@ def _interfaces(answer: Any) -> list[str]:
 )
 def test_filters_find_what_they_should(listing: str, name: str, value: str, found: list[str], standing: Lab) -> None:
     filters = [{"Name": name, "Values": [standing.ids[value[1:]] if value.startswith("$") else value]}]
-    known = {id: name for name, id in standing.ids.items()}
+    known = {id: name for name, id in standing.ids.items() if isinstance(id, str)}
 
     if listing == "instances":
         seen = _instances(standing.ec2.describe_instances(Filters=filters))
+    elif listing == "groups":
+        groups = standing.ec2.describe_placement_groups(Filters=filters)["PlacementGroups"]
+        seen = [group["GroupName"] for group in groups]
     else:
         seen = _interfaces(standing.ec2.describe_network_interfaces(Filters=filters))
 
-    others = {"movable", "direct", "movable_host_eni"}  # made by the tests above
+    others = {"movable", "direct", "movable_host_eni", "grouped"}  # made by the tests above
     assert sorted({known[id] for id in seen} - others) == sorted(found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -138,6 +139,9 @@ def test_what_is_not_served_is_said_clearly_and_not_repeated(server: StrictServe
         ),
         "ssm:DescribePatchGroups": patient("ssm").describe_patch_groups,
         "pricing:GetProducts": lambda: patient("pricing").get_products(ServiceCode="AmazonEC2"),
+        "cloudformation:ListStacks": patient("cloudformation").list_stacks,
+        "scheduler:": patient("scheduler").list_schedules,
+        "s3:": patient("s3").list_buckets,
     }
 
     for name, call in calls.items():
@@ -145,6 +149,28 @@ def test_what_is_not_served_is_said_clearly_and_not_repeated(server: StrictServe
             call()
         assert refused.value.response["Error"]["Code"] == "InvalidAction"
         assert refused.value.response["ResponseMetadata"]["RetryAttempts"] == 0
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("POST", ""), ("GET", "bucket/key"), ("PUT", "bucket")])
+def test_a_stranger_is_answered_in_xml_or_json(method: str, path: str, server: StrictServer) -> None:
+    request = urllib.request.Request(
+        f"{server.endpoint_url}/{path}", data=b"x" if method != "GET" else None, method=method
+    )
+
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10)
+
+    with refused.value as answer:
+        assert answer.code == 400
+        assert "InvalidAction" in answer.read().decode()
+        assert "html" not in answer.headers["Content-Type"]
+
+
+def test_a_wrong_path_is_said_clearly(server: StrictServer) -> None:
+    astray = clients(server, path="/elsewhere")
+
+    assert code_of(astray("ec2").describe_vpcs) == "InvalidAction"
+    assert code_of(lambda: astray("ssm").get_parameter(Name="x")) == "InvalidAction"
 
 
 # -- driving ---------------------------------------------------------------------------------------------------------------------

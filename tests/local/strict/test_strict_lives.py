@@ -203,6 +203,35 @@ def test_a_machine_hears_of_its_addresses(lab: Lab, machines: ScriptedMachines) 
     assert machines.told == [("public ip", instance, 0, ADDRESSES[0]), ("public ip", instance, 0, None)]
 
 
+def test_a_pending_instance_takes_no_address_and_no_interface(lab: Lab, machines: ScriptedMachines) -> None:
+    machines.up = False
+    instance = lab.launch("server")
+    late = lab.interface("late", "192.168.3.12")
+    allocation = lab.ec2.allocate_address(Domain="vpc")["AllocationId"]
+    associate = {"AllocationId": allocation, "NetworkInterfaceId": lab.ids["server"]}
+    attach = {"NetworkInterfaceId": late, "InstanceId": instance, "DeviceIndex": 2}
+
+    assert code_of(lambda: lab.ec2.associate_address(**associate)) == "InvalidInstanceID"
+    assert code_of(lambda: lab.ec2.attach_network_interface(**attach)) == "IncorrectState"
+    machines.up = True
+    lab.wait_attached("server")
+
+    assert not code_of(lambda: lab.ec2.associate_address(**associate))
+    assert not code_of(lambda: lab.ec2.attach_network_interface(**attach))
+
+
+def test_an_instance_with_one_interface_takes_an_address_itself(lab: Lab) -> None:
+    lab.ids.pop("server_express")
+    instance = lab.launch("server")
+    lab.wait_attached("server")
+    allocation = lab.ec2.allocate_address(Domain="vpc")["AllocationId"]
+
+    lab.ec2.associate_address(AllocationId=allocation, InstanceId=instance)
+
+    [address] = lab.ec2.describe_addresses()["Addresses"]
+    assert (address["InstanceId"], address["NetworkInterfaceId"]) == (instance, lab.ids["server"])
+
+
 # -- what is left ----------------------------------------------------------------------------------------------------------------
 
 
@@ -214,6 +243,8 @@ def test_a_terminated_instance_has_no_interfaces_and_no_addresses(lab: Lab) -> N
     lab.ec2.terminate_instances(InstanceIds=[instance])
     eventually(lambda: lab.state("server_host") == "terminated", "the end")
 
+    again = {"InstanceIds": [instance]}
+    assert code_of(lambda: lab.ec2.start_instances(**again)) == "IncorrectInstanceState"
     left = lab.instance("server_host")
     assert not left.get("NetworkInterfaces")
     assert not left.get("PublicIpAddress")
