@@ -121,13 +121,14 @@ def up(
     ttl: Annotated[
         str | None, typer.Option("--ttl", envvar="ENAXP_TTL", help="How long the hosts live, e.g. 4h.")
     ] = None,
+    rollback: Annotated[bool, typer.Option("--rollback", help="If it fails, take back what it made.")] = False,
 ) -> None:
     """Build the lab, or what is missing of it."""
     from enaxp.commands import bring_up
     from enaxp.session import open_session
 
     with open_session(options, overrides={"ttl": ttl}) as session:
-        status = bring_up(session, layers=_layers(layers), sure=yes, wait=not no_wait)
+        status = bring_up(session, layers=_layers(layers), sure=yes, wait=not no_wait, rollback=rollback)
         _show_status(session, status)
 
 

@@ -36,8 +36,13 @@ BENCH_LOCK = "bench.lock"
 SRD_CHANGE_S = 60.0
 
 
-def bring_up(session: Session, *, layers: Sequence[Layer], sure: bool, wait: bool) -> dict[str, Any]:
-    """Builds what is missing and gives back the status. Raises LabError when somebody says no."""
+def bring_up(
+    session: Session, *, layers: Sequence[Layer], sure: bool, wait: bool, rollback: bool = False
+) -> dict[str, Any]:
+    """Builds what is missing and gives back the status; with `rollback` takes back what it made when that fails.
+
+    Raises LabError when somebody says no.
+    """
     from enaxp.lab.boot import wait_until_ready
 
     say = session.console.say
@@ -53,7 +58,7 @@ def bring_up(session: Session, *, layers: Sequence[Layer], sure: bool, wait: boo
                 session.console.plan(picture.plan)
                 if not session.console.ask(f"Build this in account {picture.state.account}, {picture.state.region}?"):
                     raise LabError("nothing was changed", todo="answer y, or give --yes")
-            up(picture, config=session.config, aws=session.aws, file=session.file, watch=session.console.lab_event)
+            _build(session, picture, layers, rollback=rollback)
             picture = _look(session, layers)
         else:
             up(picture, config=session.config, aws=session.aws, file=session.file, watch=session.console.lab_event)
@@ -63,6 +68,28 @@ def bring_up(session: Session, *, layers: Sequence[Layer], sure: bool, wait: boo
         say("waiting for the hosts: SSH, then the software that their first boot installs")
         wait_until_ready(session.hosts(status).values(), say=say)
     return status
+
+
+def _build(session: Session, picture: Picture, layers: Sequence[Layer], *, rollback: bool) -> None:
+    from enaxp.errors import EnaxpError
+    from enaxp.lab.room import take_back, up_where_there_is_room
+
+    aws, file, watch, say = session.aws, session.file, session.console.lab_event, session.console.say
+    try:
+        up_where_there_is_room(
+            picture,
+            look_again=lambda: _look(session, layers),
+            config=session.config,
+            aws=aws,
+            file=file,
+            watch=watch,
+            note=say,
+        )
+    except EnaxpError:
+        if rollback:
+            say("this failed: taking back what it made")
+            take_back(picture, aws=aws, file=file, watch=watch)
+        raise
 
 
 def preflight(session: Session) -> Report:

@@ -57,6 +57,10 @@ class AwsError(EnaxpError):
     """AWS refused a call, or a wait for AWS ran out of time."""
 
 
+class NoRoomError(AwsError):
+    """AWS has no capacity for an instance in this zone at the moment."""
+
+
 class StateError(EnaxpError):
     """The state file cannot be used as it is."""
 

@@ -20,8 +20,19 @@ from functools import partial
 from graphlib import TopologicalSorter
 from typing import Any, Literal
 
-from enaxp.aws import ALREADY, TAKEN_NAME, Aws, code_of, is_ambiguous, is_not_yet_visible, refused, retry_while, text_of
-from enaxp.errors import AwsError, EnaxpError, Interrupted, LabError, NameTakenError
+from enaxp.aws import (
+    ALREADY,
+    CAPACITY,
+    TAKEN_NAME,
+    Aws,
+    code_of,
+    is_ambiguous,
+    is_not_yet_visible,
+    refused,
+    retry_while,
+    text_of,
+)
+from enaxp.errors import AwsError, EnaxpError, Interrupted, LabError, NameTakenError, NoRoomError
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.plan import Plan, Step
 from enaxp.lab.state import Entry, Intent, StateFile, with_intent, with_thing
@@ -159,8 +170,13 @@ class _Run:
                 said=f"{code_of(error)}: {text_of(error)}",
                 todo="use another --lab name; if it is your lab, brought up elsewhere, run the same command again to adopt it",
             ) from error
+        if code_of(error) in CAPACITY:
+            raise NoRoomError(where, said=f"{code_of(error)}: {text_of(error)}", todo=_LATER) from error
         if not is_ambiguous(error):
             raise refused(where, error) from error
+        if kind.token and not last:
+            self.stop.wait(min(self.aws.poll_s, 2.0))  # the token finds what was made after all
+            return None
         found = self._wait_for_own(kind, thing)
         if found is None and last:
             raise refused(f"{where}: tried {ATTEMPTS} times", error) from error
@@ -185,11 +201,7 @@ class _Run:
         while True:
             found = kind.look(self.aws, id)
             if found is not None and found.gone:
-                raise LabError(
-                    f"{step.key} {id} came to an end",
-                    said=found.gone,
-                    todo="run `enaxp up` again; if it repeats, try another zone",
-                )
+                raise _came_to_an_end(step.key, id, found.gone)
             missing: list[Difference] = []
             if found is not None and not found.pending:
                 missing = self._change(thing, kind, found, asked)
@@ -238,6 +250,17 @@ class _Run:
             said=seen,
             todo="run the same command again: it goes on where it stopped",
         )
+
+
+_LATER = "try again later, or set network.availability_zone to another zone"
+
+
+def _came_to_an_end(key: str, id: str, why: str) -> EnaxpError:
+    """A launch that was accepted can still fail, also for want of room."""
+    where = f"{key} {id} came to an end"
+    if any(code in why for code in CAPACITY):
+        return NoRoomError(where, said=why, todo=_LATER)
+    return LabError(where, said=why, todo="run `enaxp up` again; if it repeats, try another zone")
 
 
 def _same_or_new(previous: Intent | None, thing: Thing, request: dict[str, Any]) -> Intent:

@@ -11,7 +11,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,13 +21,26 @@ from enaxp.aws import Aws
 from enaxp.config import Config, load_config
 from enaxp.lab.lifecycle import BUILT_LAYERS, Removal, Target, down, look, up
 from enaxp.lab.state import StateFile
-from enaxp.lab.things import LAYERS
+from enaxp.lab.things import LAYERS, Layer
 from enaxp.local.strict import StrictServer, Timing, serve
 from enaxp.local.strict.server import Answer
 
 Phase = Literal["before", "after"]
 READS = ("Describe", "Get", "List")
 TARGET = Target(name="aws")
+WHOLE = {
+    "vpc": 1,
+    "subnet": 1,
+    "igw": 1,
+    "rtb": 1,
+    "sg": 1,
+    "pg": 1,
+    "eni": 4,
+    "eipalloc": 2,
+    "i": 2,
+    "vol": 2,
+    "enaxp": 3,
+}
 
 
 @dataclass
@@ -101,9 +115,9 @@ class Labs:
         file.load()
         return file
 
-    def up(self) -> None:
+    def up(self, layers: Iterable[Layer] = BUILT_LAYERS) -> None:
         aws, file = self.aws(), self.file()
-        picture = look(self.config, aws=aws, file=file, target=TARGET, layers=BUILT_LAYERS)
+        picture = look(self.config, aws=aws, file=file, target=TARGET, layers=layers)
         up(picture, config=self.config, aws=aws, file=file, watch=lambda _event: None)
 
     def down(self) -> Removal:
@@ -145,6 +159,11 @@ class Labs:
     def _wait_for_doom(self) -> None:
         while not (self.folder / "go").exists():
             time.sleep(0.001)
+
+
+def census(labs: Labs) -> dict[str, int]:
+    """How many of each kind there are, by the prefix of their ids (roles, profiles and keys are called enaxp-…)."""
+    return dict(Counter(thing.partition("-")[0] for thing in labs.cloud.server.things()))
 
 
 @contextlib.contextmanager

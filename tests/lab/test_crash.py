@@ -3,30 +3,12 @@
 from __future__ import annotations
 
 import random
-import sys
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from doomed import WHOLE, DeadlyCloud, Labs, Phase, census, deadly_cloud
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from doomed import DeadlyCloud, Labs, Phase, deadly_cloud
-
-WHOLE = {
-    "vpc": 1,
-    "subnet": 1,
-    "igw": 1,
-    "rtb": 1,
-    "sg": 1,
-    "pg": 1,
-    "eni": 4,
-    "eipalloc": 2,
-    "i": 2,
-    "vol": 2,
-    "enaxp": 3,
-}
 UP_CALLS, DOWN_CALLS = 36, 26  # at most so many mutating calls; a moment that is never reached ends its case
 
 
@@ -42,11 +24,6 @@ def labs(cloud: DeadlyCloud, tmp_path: Path) -> Iterator[Labs]:
     yield labs
     labs.down()
     assert cloud.server.things() == []
-
-
-def census(labs: Labs) -> dict[str, int]:
-    """How many of each kind there are, by the prefix of their ids (roles, profiles and keys are called enaxp-…)."""
-    return dict(Counter(thing.partition("-")[0] for thing in labs.cloud.server.things()))
 
 
 def moments(count: int, *, every: int) -> list[tuple[int, Phase]]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from doomed import TARGET, DeadlyCloud, Labs, deadly_cloud
 from test_crash import WHOLE, census
 

@@ -274,7 +274,8 @@ class Instance(Ec2Kind):
         }
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
-        return str(aws.ec2.run_instances(**request, ClientToken=token)["Instances"][0]["InstanceId"])
+        # Asked once: the SDK takes a lack of capacity for a passing fault, and would spend its patience on a full zone.
+        return str(aws.once("ec2").run_instances(**request, ClientToken=token)["Instances"][0]["InstanceId"])
 
     def may_repeat(self, error: Exception) -> bool:
         """Interfaces of an instance that is still shutting down come free soon."""
