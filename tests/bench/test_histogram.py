@@ -95,23 +95,23 @@ def test_the_file_is_a_gzipped_table_of_values_and_counts() -> None:
     assert gzip.decompress(Histogram.of([17_501, 9_885, 17_501]).to_bytes()) == b"value_ns,count\n9885,1\n17501,2\n"
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "begin"),
-        (b"value_ns,count\n1,2\n", "gzip"),
-        (Histogram.of([1, 2, 3]).to_bytes()[:-4], "gzip"),
-        (gzip.compress(b"1" * 99)[:10] + b"\xff\xff\xff\xff", "gzip"),
-        (gzip.compress(b"1,2\n"), "begin"),
-        (gzip.compress(b"value_ns,count\n"), "no observation"),
-        (gzip.compress(b"value_ns,count\n1,2,3\n"), "two columns"),
-        (gzip.compress(b"value_ns,count\n1,2\n3\n"), "two columns"),
-        (gzip.compress(b"value_ns,count\n1,-2\n"), "whole numbers"),
-        (gzip.compress(b"value_ns,count\n1.5,2\n"), "whole numbers"),
-        (gzip.compress(b"value_ns,count\n1,0\n"), "count above 0"),
-        (gzip.compress(b"value_ns,count\n99999999999999999999,1\n"), "whole numbers"),
-    ],
-)
+NONSENSE = {
+    "an empty file": (b"", "begin"),
+    "not compressed": (b"value_ns,count\n1,2\n", "gzip"),
+    "cut short": (Histogram.of([1, 2, 3]).to_bytes()[:-4], "gzip"),
+    "broken inside": (gzip.compress(b"1" * 99)[:10] + b"\xff\xff\xff\xff", "gzip"),
+    "no heading": (gzip.compress(b"1,2\n"), "begin"),
+    "a heading alone": (gzip.compress(b"value_ns,count\n"), "no observation"),
+    "three columns": (gzip.compress(b"value_ns,count\n1,2,3\n"), "two columns"),
+    "a line of one column": (gzip.compress(b"value_ns,count\n1,2\n3\n"), "two columns"),
+    "a negative count": (gzip.compress(b"value_ns,count\n1,-2\n"), "whole numbers"),
+    "a fraction": (gzip.compress(b"value_ns,count\n1.5,2\n"), "whole numbers"),
+    "a count of nothing": (gzip.compress(b"value_ns,count\n1,0\n"), "count above 0"),
+    "a value too large": (gzip.compress(b"value_ns,count\n99999999999999999999,1\n"), "whole numbers"),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), NONSENSE.values(), ids=NONSENSE)
 def test_nonsense_is_refused_in_words(content: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Histogram.from_bytes(content)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from driver import Driver, machine
 
 BOTH = [pytest.param("namespaces", marks=pytest.mark.namespaces), "processes"]
