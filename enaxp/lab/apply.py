@@ -34,9 +34,9 @@ from enaxp.aws import (
 )
 from enaxp.errors import AwsError, EnaxpError, Interrupted, LabError, NameTakenError, NoRoomError
 from enaxp.lab.kinds import KINDS
-from enaxp.lab.plan import Plan, Step
+from enaxp.lab.plan import Plan, Step, changes_of
 from enaxp.lab.state import Entry, Intent, StateFile, with_intent, with_thing
-from enaxp.lab.things import TAG_LAB_ID, Difference, Found, Kind, Lab, Thing, as_text
+from enaxp.lab.things import TAG_LAB_ID, Change, Difference, Found, Kind, Lab, Thing, as_text
 
 WORKERS = 12
 ATTEMPTS = 5  # at one create whose answers are lost
@@ -204,7 +204,11 @@ class _Run:
                 raise _came_to_an_end(step.key, id, found.gone)
             missing: list[Difference] = []
             if found is not None and not found.pending:
-                missing = self._change(thing, kind, found, asked)
+                ids = self.file.state.ids()
+                # What was made just now carries its tags, although AWS may not show them yet.
+                made = step.action == "create"
+                changes = kind.settle(thing, found, ids) if made else changes_of(thing, found, ids, self.lab)
+                missing = self._change(thing, found, changes, asked)
                 if not missing:
                     return
             seen = seen or found is not None
@@ -212,10 +216,12 @@ class _Run:
             if found is None or found.pending or not self._fresh(asked):
                 time.sleep(self.aws.poll_s)
 
-    def _change(self, thing: Thing, kind: Kind, found: Found, asked: dict[str, float]) -> list[Difference]:
+    def _change(
+        self, thing: Thing, found: Found, changes: Iterable[Change], asked: dict[str, float]
+    ) -> list[Difference]:
         """Makes the changes that were not asked for lately; gives back all that is not as wanted."""
         missing = []
-        for change in kind.settle(thing, found, self.file.state.ids()):
+        for change in changes:
             missing.append(change.difference)
             name = f"{change.difference.field}={change.difference.want}"
             if time.monotonic() - asked.get(name, float("-inf")) < REACT_S:

@@ -99,7 +99,7 @@ def look(
         pins=pins,
         things=things,
         survey=seen,
-        plan=make_plan(things, seen, state),
+        plan=make_plan(things, seen, state, state.as_lab(config.tags)),
         key=key,
         notes=notes,
     )
@@ -110,6 +110,7 @@ def up(picture: Picture, *, config: Config, aws: Aws, file: StateFile, watch: Wa
 
     Raises AwsError or LabError for what AWS refused, Interrupted after Ctrl-C; running it again goes on in every case.
     """
+    refuse_disowned(picture)
     if picture.plan.changing or file.load() != picture.state:
         # The lab-id is on disk before the first call, and the key before AWS hears of it.
         file.save(picture.state)
@@ -119,7 +120,8 @@ def up(picture: Picture, *, config: Config, aws: Aws, file: StateFile, watch: Wa
     anew = plan.with_action("replace")
     if anew:
         sweep_keys([step.key for step in anew], aws=aws, lab=picture.lab, file=file, watch=watch)
-        plan = make_plan(picture.things, survey(aws, picture.lab, state=file.state, things=picture.things), file.state)
+        seen = survey(aws, picture.lab, state=file.state, things=picture.things)
+        plan = make_plan(picture.things, seen, file.state, picture.lab)
     try:
         apply(plan, things=picture.things, aws=aws, lab=picture.lab, file=file, watch=watch)
     except NameTakenError:
@@ -130,6 +132,17 @@ def up(picture: Picture, *, config: Config, aws: Aws, file: StateFile, watch: Wa
         raise
     sweep_duplicates(plan.with_action("delete"), aws=aws, lab=picture.lab, watch=watch)
     _tag_with_the_new_end(picture, aws)
+
+
+def refuse_disowned(picture: Picture) -> None:
+    """Raises LabError when something of the lab has lost the lab's id: whose it is now, nobody can tell from here."""
+    lost = [f"{key} {found.id}" for key, found in picture.survey.disowned.items()]
+    if lost:
+        raise LabError(
+            f"lab {picture.lab.name} knows {', '.join(lost)}, but the tag {TAG_LAB_ID} is not there any more",
+            said="enaxp touches nothing that does not carry the lab's id",
+            todo=f"put the tag back (its value is {picture.lab.lab_id}), or remove the thing yourself; then try again",
+        )
 
 
 def _tag_with_the_new_end(picture: Picture, aws: Aws) -> None:

@@ -1,20 +1,21 @@
 """Plan: what stands between what is wanted and what is there, as plain data. Pure: calls nothing, reads no clock.
 
-    things × Survey × State ─▶ make_plan() ─▶ Plan(steps in dependency order)
+    things × Survey × State × Lab ─▶ make_plan() ─▶ Plan(steps in dependency order)
 
 Each step says what happens to one thing, why, and field by field what changes. `plan` prints it; `apply` carries it out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.state import State
 from enaxp.lab.survey import Survey
-from enaxp.lab.things import Difference, Found, Thing
+from enaxp.lab.tags import tag_changes
+from enaxp.lab.things import Change, Difference, Found, Ids, Lab, Thing
 
 Action = Literal["keep", "adopt", "create", "settle", "replace", "delete"]
 
@@ -52,13 +53,13 @@ class Plan:
         return {"steps": [step.as_json() for step in self.steps]}
 
 
-def make_plan(things: Iterable[Thing], survey: Survey, state: State) -> Plan:
+def make_plan(things: Iterable[Thing], survey: Survey, state: State, lab: Lab) -> Plan:
     """One step for each thing wanted, and one `delete` for each duplicate found."""
     things = tuple(things)
     replaced: set[str] = set()
     steps = []
     for thing in things:
-        step = _step(thing, survey, state, replaced)
+        step = _step(thing, survey, state, lab, replaced)
         if step.action == "replace":
             replaced.add(thing.key)
         steps.append(step)
@@ -76,17 +77,23 @@ def make_plan(things: Iterable[Thing], survey: Survey, state: State) -> Plan:
     return Plan(steps=(*steps, *extra))
 
 
-def drift_of(thing: Thing, found: Found, ids: Mapping[str, str]) -> tuple[Difference, ...]:
+def changes_of(thing: Thing, found: Found, ids: Ids, lab: Lab) -> Iterator[Change]:
+    """A change for each setting and each tag of a thing that is not as wanted."""
+    yield from KINDS[thing.kind].settle(thing, found, ids)
+    yield from tag_changes(thing, found, lab)
+
+
+def drift_of(thing: Thing, found: Found, ids: Ids, lab: Lab) -> tuple[Difference, ...]:
     """Every field of a thing that is not as wanted, whether it can be changed in place or not."""
     if not thing.owned:
         return ()
-    kind = KINDS[thing.kind]
-    return (*kind.fixed(thing, found), *(change.difference for change in kind.settle(thing, found, ids)))
+    changes = changes_of(thing, found, ids, lab)
+    return (*KINDS[thing.kind].fixed(thing, found), *(change.difference for change in changes))
 
 
-def _step(thing: Thing, survey: Survey, state: State, replaced: set[str]) -> Step:
+def _step(thing: Thing, survey: Survey, state: State, lab: Lab, replaced: set[str]) -> Step:
     found = survey.found.get(thing.key)
-    action, reason, changes = _decide(thing, found, survey, state, replaced)
+    action, reason, changes = _decide(thing, found, survey, state, lab, replaced)
     return Step(
         key=thing.key,
         kind=thing.kind,
@@ -99,10 +106,12 @@ def _step(thing: Thing, survey: Survey, state: State, replaced: set[str]) -> Ste
 
 
 def _decide(
-    thing: Thing, found: Found | None, survey: Survey, state: State, replaced: set[str]
+    thing: Thing, found: Found | None, survey: Survey, state: State, lab: Lab, replaced: set[str]
 ) -> tuple[Action, str, tuple[Difference, ...]]:
     if not thing.owned:
         return "keep", "given: used as it is", ()
+    if found is None and thing.key in survey.disowned:
+        return "keep", f"{survey.disowned[thing.key].id} does not carry this lab's id any more: it is not touched", ()
     if found is None or found.pending == "shutting-down":
         return (
             "create",
@@ -115,7 +124,7 @@ def _decide(
     stands_on = next((key for key in thing.needs if key in replaced), None)
     if stands_on:
         return "replace", f"{stands_on} is replaced under it", ()
-    changes = tuple(change.difference for change in KINDS[thing.kind].settle(thing, found, survey.ids()))
+    changes = tuple(change.difference for change in changes_of(thing, found, survey.ids(), lab))
     if thing.key not in state.things:
         return "adopt", "it carries this lab's tags, but the state does not know it", changes
     if changes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from enaxp.aws import Aws, refused
 from enaxp.lab.kinds import KINDS
@@ -21,13 +21,16 @@ WORKERS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """found: one for each key. duplicates: further things with a key that one has already (a create whose answer was lost)."""
+    """found: one for each key. duplicates: further things with a key that one has already (a create whose answer was lost).
+    disowned: by key, what the state knows by id and carries no lab's id any more; nobody but its owner may touch it.
+    """
 
     found: Mapping[str, Found]
     duplicates: tuple[Found, ...] = ()
+    disowned: Mapping[str, Found] = field(default_factory=dict)
 
     def ids(self) -> dict[str, str]:
-        return {key: found.id for key, found in self.found.items()}
+        return {key: found.id for key, found in (*self.disowned.items(), *self.found.items())}
 
     def all(self) -> tuple[Found, ...]:
         return (*self.found.values(), *self.duplicates)
@@ -39,7 +42,7 @@ def survey(
     """Everything that carries the lab-id, and the given things among `things`. Raises AwsError when AWS refuses to tell."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    key_of_id = {entry.id: key for key, entry in state.things.items() if entry.owned}
+    key_of = {(entry.kind, entry.id): key for key, entry in state.things.items() if entry.owned}
     given = [thing for thing in things if not thing.owned]
     kinds = tuple(kinds)
     try:
@@ -53,12 +56,17 @@ def survey(
     except (ClientError, BotoCoreError) as error:
         raise refused(f"looking at what exists of lab {lab.name} in {lab.region}", error) from error
     ours = [found for found in (*listed, *late) if found.tags.get(TAG_LAB_ID) == lab.lab_id and not found.gone]
-    keyed = [found if found.key else replace(found, key=key_of_id.get(found.id, found.kind)) for found in ours]
+    keyed = [replace(found, key=key_of.get((found.kind, found.id), found.key or found.kind)) for found in ours]
     one, more = _oldest_first(keyed, state)
     for thing, seen in zip(given, foreign, strict=True):
         if seen is not None:
             one[thing.key] = replace(seen, key=thing.key)
-    return Survey(found=one, duplicates=tuple(more))
+    disowned = {
+        key: replace(found, key=key)
+        for found in late
+        if (key := key_of.get((found.kind, found.id))) and TAG_LAB_ID not in found.tags and not found.gone
+    }
+    return Survey(found=one, duplicates=tuple(more), disowned=disowned)
 
 
 def discover_lab_id(aws: Aws, *, lab: str, region: str) -> str | None:

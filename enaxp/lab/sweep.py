@@ -11,9 +11,12 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from enaxp.aws import Aws, Blocked, refused
 from enaxp.errors import EnaxpError, LabError
 from enaxp.lab.apply import Event, Watcher
+from enaxp.lab.blockers import blockers_of
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.plan import Step
 from enaxp.lab.spec import LAYER_OF_KIND
@@ -61,10 +64,11 @@ def sweep_duplicates(duplicates: Iterable[Step], *, aws: Aws, lab: Lab, watch: W
 
 
 def leftovers(aws: Aws, lab: Lab, file: StateFile, layers: Iterable[Layer]) -> list[Found]:
-    """What still carries the lab's tags in these layers. Empty is the proof that a sweep is done."""
+    """What still carries the lab's tags in these layers, or is known and has lost them. Empty is the proof that a sweep is done."""
     chosen = set(layers)
     kinds = [kind for kind, layer in LAYER_OF_KIND.items() if layer in chosen]
-    return list(survey(aws, lab, state=file.state, kinds=kinds).all())
+    seen = survey(aws, lab, state=file.state, kinds=kinds)
+    return [*seen.all(), *seen.disowned.values()]
 
 
 class _Sweep:
@@ -83,6 +87,7 @@ class _Sweep:
         self.began: dict[Identity, float] = {}
         self.removed: dict[Identity, Found] = {}
         self.blocked: dict[Identity, str] = {}
+        self.disowned: set[str] = set()
         self.moved_at = time.monotonic()
 
     def run(self) -> list[Found]:
@@ -111,8 +116,9 @@ class _Sweep:
 
     def _look(self, kinds: set[str]) -> list[Found]:
         """What is there of these kinds. What was begun and is not there any more has ended."""
-        seen = survey(self.aws, self.lab, state=self.file.state, kinds=kinds).all()
-        living = [found for found in seen if self.keys is None or found.key in self.keys]
+        seen = survey(self.aws, self.lab, state=self.file.state, kinds=kinds)
+        self.disowned |= set(seen.disowned)
+        living = [found for found in seen.all() if self.keys is None or found.key in self.keys]
         self.known.update({_identity(found): found for found in living})
         there = {_identity(found) for found in living}
         for identity in self.began:
@@ -151,6 +157,15 @@ class _Sweep:
         self.watch(Event(what="end", step=_step(found), text=found.id, seconds=time.monotonic() - self.began[identity]))
         self._forget(found.key)
 
+    def _in_the_way_of(self, found: Found) -> str:
+        """Who uses it, by id and owner; what AWS said of it where that is not to be found out."""
+        said = self.blocked.get(_identity(found), found.pending or "still there")
+        try:
+            users = blockers_of(self.aws, found, lab=self.lab)
+        except (ClientError, BotoCoreError) as error:
+            return f"{said} (who uses it is not to be found out: {error})"
+        return f"used by {', '.join(users)}" if users else said
+
     def _forget(self, key: str) -> None:
         if key in self.file.state.things or key in self.file.state.intents:
             self.file.update(lambda state: without(state, {key}))
@@ -161,7 +176,8 @@ class _Sweep:
         kinds = {key: entry.kind for key, entry in state.things.items()} | {
             key: i.kind for key, i in state.intents.items()
         }
-        return [key for key, kind in kinds.items() if kind in self.kinds and (self.keys is None or key in self.keys)]
+        chosen = {key for key, kind in kinds.items() if kind in self.kinds and (self.keys is None or key in self.keys)}
+        return sorted(chosen - self.disowned)
 
     @staticmethod
     def _picture(living: list[Found]) -> set[tuple[Identity, str]]:
@@ -174,7 +190,7 @@ class _Sweep:
         patience = DYING_S if any(found.pending in {"shutting-down", "deleting"} for found in living) else STALL_S
         if now - self.moved_at < patience:
             return
-        lines = [f"{f.key} {f.id}: {self.blocked.get(_identity(f), f.pending or 'still there')}" for f in living]
+        lines = [f"{f.key} {f.id}: {self._in_the_way_of(f)}" for f in living]
         raise LabError(
             f"nothing has moved for {patience:.0f} s; still there:\n    " + "\n    ".join(lines),
             todo="remove what is in the way (the console shows it by id), then run `enaxp down` again: it goes on",

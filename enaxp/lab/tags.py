@@ -1,14 +1,24 @@
-"""Tags: puts tags on things that are there. Every kind can be tagged, by one of three calls."""
+"""Tags: what of a thing's tags is not as wanted, and putting tags on things that are there: three calls do for every kind."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 from enaxp.aws import Aws, refused
-from enaxp.lab.things import Found, as_tag_list
+from enaxp.lab.things import TAG_EXPIRES, Change, Found, Lab, Thing, as_tag_list, change
 
 AT_ONCE = 500  # resources in one call
 IAM_KINDS = ("role", "instance-profile")
+
+
+def tag_changes(thing: Thing, found: Found, lab: Lab) -> Iterator[Change]:
+    """A change for each tag that is missing or another. The lab's end may be set anew elsewhere (`extend`): that tag must only be there."""
+    for tag, want in lab.tags_for(thing).items():
+        have = found.tags.get(tag)
+        if have != want and not (tag == TAG_EXPIRES and have):
+            put = partial(put_tags, things=[found], tags={tag: want})
+            yield change(f"tag {tag}", have=have, want=want, act=put)
 
 
 def put_tags(aws: Aws, things: Iterable[Found], tags: Mapping[str, str]) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import boto3
 import pytest
-from doomed import TARGET, DeadlyCloud, Labs, deadly_cloud
-from test_crash import WHOLE, census
+from doomed import TARGET, WHOLE, DeadlyCloud, Labs, census, deadly_cloud
 
-from enaxp.errors import NameTakenError
+from enaxp.errors import LabError, NameTakenError
+from enaxp.lab import sweep
 from enaxp.lab.lifecycle import look, up
 
 Meddle = Callable[[Any, Any, dict[str, str]], object]
@@ -99,6 +99,16 @@ MEDDLING: dict[str, tuple[Meddle, str, str]] = {
         "role",
         "policy",
     ),
+    "a tag removed": (
+        lambda ec2, iam, ids: ec2.delete_tags(Resources=[ids["subnet"]], Tags=[{"Key": "Name"}]),
+        "subnet",
+        "tag Name",
+    ),
+    "a role's tag changed": (
+        lambda ec2, iam, ids: iam.tag_role(RoleName=ids["role"], Tags=[{"Key": "enaxp:key", "Value": "other"}]),
+        "role",
+        "tag enaxp:key",
+    ),
     "role out of the profile": (
         lambda ec2, iam, ids: iam.remove_role_from_instance_profile(
             InstanceProfileName=ids["instance-profile"], RoleName=ids["role"]
@@ -130,6 +140,42 @@ def test_a_terminated_instance_is_made_anew(labs: Labs) -> None:
 
     assert census(labs) == WHOLE
     assert labs.changes_left() == []
+
+
+def test_what_lost_the_labs_id_is_not_touched_and_is_told(labs: Labs) -> None:
+    ec2, ids = client(labs, "ec2"), labs.file().state.ids()
+    lab_id = {"Key": "enaxp:lab-id", "Value": labs.file().state.lab_id}
+    ec2.delete_tags(Resources=[ids["vpc"]], Tags=[lab_id])
+
+    assert labs.changes_left() == []
+    with pytest.raises(LabError, match=f"knows vpc {ids['vpc']}, but the tag enaxp:lab-id is not there"):
+        labs.up()
+    assert census(labs) == WHOLE
+
+    ec2.create_tags(Resources=[ids["vpc"]], Tags=[lab_id])
+    labs.up()
+    assert census(labs) == WHOLE
+
+
+def test_a_down_that_is_stuck_names_who_is_in_the_way_by_id_and_owner(
+    labs: Labs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "STALL_S", 0.2)
+    ec2, ids = client(labs, "ec2"), labs.file().state.ids()
+    made = ec2.create_network_interface(
+        SubnetId=ids["subnet"], Groups=[ids["security-group"]], Description="of the balancer"
+    )["NetworkInterface"]["NetworkInterfaceId"]
+
+    with pytest.raises(LabError) as stuck:
+        labs.down()
+
+    told = str(stuck.value.where)
+    assert f"subnet {ids['subnet']}: used by {made} (interface; owner 123456789012, made by " in told
+    assert ": of the balancer)" in told
+    assert f"security-group {ids['security-group']}: used by {made}" in told
+    ec2.delete_network_interface(NetworkInterfaceId=made)
+    assert labs.down().lab_is_gone
+    labs.up()
 
 
 def test_who_comes_second_to_a_lab_gives_way_and_has_made_nothing(labs: Labs, tmp_path: Path) -> None:

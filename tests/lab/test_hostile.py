@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from doomed import Labs, deadly_cloud
-from test_crash import WHOLE, census
+from doomed import WHOLE, Labs, census, deadly_cloud
 
 from enaxp.local.strict import Fault, FaultPlan, Timing
 
