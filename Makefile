@@ -15,9 +15,9 @@ SYSTEM := sockperf openssh-server openssh-client iproute2 ethtool util-linux pro
 demo: install
 	$(BIN)/enaxp demo
 
-# Tests mostly wait for hosts: several files at once, each with hosts of its own.
+# Tests mostly wait for hosts: several files at once, each with hosts of its own (tests/conftest.py says what belongs together).
 test: install lint
-	$(BIN)/python -m pytest -n 4 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadgroup $(PYTEST_ARGS)
 
 lint: install
 	$(BIN)/ruff format --check enaxp tests benchmarks

@@ -37,6 +37,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = possible
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_side_by_side(item)))
+
+
+def _side_by_side(item: pytest.Item) -> str:
+    """What must run on one worker, one after the other: a file's tests share its lab, and a lab has one kind of hosts."""
+    parameters = getattr(item, "callspec", None)
+    isolation = {"namespaces", "processes"} & {str(value) for value in parameters.params.values()} if parameters else ()
+    return " ".join((item.nodeid.partition("::")[0], *isolation))
 
 
 LEFT_OUT = pytest.StashKey[str]()
