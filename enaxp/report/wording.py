@@ -1,0 +1,98 @@
+"""Wording: a run's figures and verdicts as people read them, the same in the page, the charts and the Markdown. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from enaxp.bench.effect import MOST_TO_TELL_PCT
+
+METRIC_NAMES: Mapping[str, str] = {
+    "mean": "mean",
+    "p50": "P50",
+    "p90": "P90",
+    "p99": "P99",
+    "p99_9": "P99.9",
+    "p99_99": "P99.99",
+    "throughput": "throughput",
+}
+HEADLINES: Mapping[str, str] = {
+    "faster": "ENA Express is faster",
+    "slower": "ENA Express is slower",
+    "same": "ENA Express makes no practical difference",
+    "slightly-faster": "ENA Express is slightly faster",
+    "slightly-slower": "ENA Express is slightly slower",
+    "inconclusive": "Inconclusive: more iterations are needed",
+    "invalid": "Invalid: this run does not answer the question",
+}
+LABELS: Mapping[str, str] = {
+    "faster": "faster",
+    "slower": "slower",
+    "same": "no practical difference",
+    "slightly-faster": "slightly faster",
+    "slightly-slower": "slightly slower",
+    "mixed": "mixed",
+    "inconclusive": "inconclusive",
+    "invalid": "invalid",
+}
+UNKNOWN = "not measured"
+
+
+def headline(scenarios: Mapping[str, Mapping[str, Any]]) -> str:
+    """The verdict in a few words: of the one scenario, or of all of them."""
+    codes = [measured["verdict"]["code"] for measured in scenarios.values()]
+    if len(set(codes)) == 1:
+        return _one_headline(next(iter(scenarios.values())))
+    told = [code for code in codes if code not in ("inconclusive", "invalid")]
+    if not told:
+        return HEADLINES["inconclusive"]
+    if len(set(told)) == 1 and told[0] in HEADLINES:
+        return f"{HEADLINES[told[0]]} in {len(told)} of {len(codes)} scenarios"
+    return "It depends on the traffic"
+
+
+def _one_headline(measured: Mapping[str, Any]) -> str:
+    if measured["verdict"]["code"] != "mixed":
+        return HEADLINES.get(measured["verdict"]["code"], measured["verdict"]["code"])
+    primaries = {name: effect["code"] for name, effect in measured["effects"].items() if effect["primary"]}
+    slower_at_median = primaries.get("p50") in ("slower", "slightly-slower")
+    return (
+        "Slower at the median, faster in the tail" if slower_at_median else "Faster at the median, slower in the tail"
+    )
+
+
+def label(code: str) -> str:
+    """A verdict's or an effect's code as words."""
+    return LABELS.get(code, code)
+
+
+def microseconds(us: float | None) -> str:
+    """A latency with as many digits as matter."""
+    if us is None:
+        return UNKNOWN
+    digits = 2 if us < 100 else 1 if us < 1000 else 0
+    return f"{us:,.{digits}f} µs"
+
+
+def change(pct: float | None) -> str:
+    """A change in per cent with its sign, a true minus; beyond tenfold the figure itself says nothing any more."""
+    if pct is None:
+        return UNKNOWN
+    if pct > MOST_TO_TELL_PCT:
+        return f"over +{MOST_TO_TELL_PCT} %"
+    text = f"{pct:+.2f} %".replace("-", "−")
+    return "0.00 %" if text in ("+0.00 %", "−0.00 %") else text
+
+
+def interval_in_words(pct: float | None, low: float | None, high: float | None) -> str:
+    """An estimate with its interval: `−3.10 % [−4.02 %, −2.17 %]`."""
+    if pct is None:
+        return UNKNOWN
+    if low is None or high is None:
+        return f"{change(pct)} (no interval)"
+    return f"{change(pct)} [{change(low)}, {change(high)}]"
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
