@@ -16,7 +16,8 @@ from typing import Any
 from enaxp.errors import EnaxpError
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", "DejaVu Sans", Arial, sans-serif'
-PICTURE_FONT = "Noto Sans, Segoe UI, Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif"
+# vl-convert brings Liberation Sans along: a picture looks the same wherever it is drawn.
+PICTURE_FONT = "Liberation Sans, Helvetica, Arial, sans-serif"
 PICTURE_WIDTH = 760
 # ENA and ENA Express differ in lightness and in hue, the blue and orange that every kind of colour blindness tells apart.
 COLOURS: Mapping[str, str] = {
@@ -56,7 +57,7 @@ def runtime() -> str:
     """The JavaScript that draws specifications in a page: vega, vega-lite and vega-embed in one, about 0.9 MB."""
     import vl_convert
 
-    return str(vl_convert.javascript_bundle(vl_version=_vegalite()))
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_vegalite()))
 
 
 def svg(spec: Spec) -> str:
@@ -96,8 +97,10 @@ def look(colours: Mapping[str, str], font: str) -> Spec:
             "domainColor": colours["axis"],
             "tickColor": colours["axis"],
             "labelPadding": 6,
+            "labelLimit": 0,
             "titlePadding": 10,
         },
+        "axisX": {"grid": False},
         "axisY": {"domain": False, "ticks": False},
         "legend": {
             "orient": "top",
@@ -106,6 +109,7 @@ def look(colours: Mapping[str, str], font: str) -> Spec:
             "labelColor": ink,
             "labelFontSize": 13,
             "symbolSize": 110,
+            "symbolOpacity": 1,
             "symbolStrokeWidth": 2.5,
             "columnPadding": 18,
             "offset": 10,

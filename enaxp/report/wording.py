@@ -74,6 +74,11 @@ def microseconds(us: float | None) -> str:
     return f"{us:,.{digits}f} µs"
 
 
+def gigabits(gbps: float | None) -> str:
+    """A throughput in 10⁹ bit/s."""
+    return UNKNOWN if gbps is None else f"{gbps:,.3f} Gbit/s"
+
+
 def change(pct: float | None) -> str:
     """A change in per cent with its sign, a true minus; beyond tenfold the figure itself says nothing any more."""
     if pct is None:
