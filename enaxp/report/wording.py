@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enaxp.bench.effect import MOST_TO_TELL_PCT
+from enaxp.bench.records import Manifest
+from enaxp.bench.schedule import Scenario
+
+if TYPE_CHECKING:
+    from enaxp.report.figures import Run, RunFigures
 
 METRIC_NAMES: Mapping[str, str] = {
     "mean": "mean",
@@ -101,3 +106,64 @@ def interval_in_words(pct: float | None, low: float | None, high: float | None) 
 def listed(words: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def traffic_in_words(scenario: Scenario) -> str:
+    """What traffic a scenario is: `UDP ping-pong, 64-byte messages, one at a time`."""
+    protocol, size = scenario.protocol.upper(), f"{scenario.message_size:,}-byte messages"
+    flows = f" in {scenario.flows} flows" if scenario.flows > 1 else ""
+    if scenario.mode == "throughput":
+        return f"{protocol} one way, {size}, as many as go through{flows}"
+    if scenario.mode == "under-load":
+        rate = f"{scenario.rate:,} a second" if isinstance(scenario.rate, int) else "as many as go through"
+        return f"{protocol} under load, {size}, {rate}{flows}, whatever is answered"
+    beside = ""
+    if scenario.background is not None:
+        bulk = scenario.background
+        beside = f", beside {bulk.flows} {bulk.protocol.upper()} bulk flows"
+    return f"{protocol} ping-pong, {size}, one at a time{beside}; latency is half a round trip"
+
+
+def proof_in_words(treatment: Mapping[str, Any]) -> str:
+    """Whether SRD is proven to have carried the ENA Express arm, and by what."""
+    share = "" if treatment["srd_share"] is None else f"{100 * treatment['srd_share']:.2f} % of eligible packets"
+    by = {"device": "by the device's counters", "stand-in": "by a stand-in's counters"}.get(treatment["source"], "")
+    if treatment["proven"]:
+        return f"Proven: {share}, {by}"
+    if treatment["proven"] is None:
+        return "Unknown: the counters are absent"
+    return f"Not given: {share or 'the arms were not SRD on and SRD off'}{', ' + by if by else ''}"
+
+
+def standing_in_words(run: Run) -> str:
+    """What is to be said of a run that did not carry out its plan; empty for one that did."""
+    done = f"{run.pairs_counted} of {run.pairs_planned} pairs count"
+    match run.standing:
+        case "not ended":
+            return f"This run has not ended: it still runs, or was cut off. {done} so far."
+        case "partial":
+            return f"This run is partial: {done}."
+        case "finished":
+            return ""
+
+
+def measured_between(manifest: Manifest) -> str:
+    """For which hosts a verdict holds."""
+    before = manifest.environment.get("before", {})
+    kinds = {
+        f"{facts.get('cpu_model') or 'unknown processor'}, {facts.get('cpus') or '?'} CPUs" for facts in before.values()
+    }
+    what = f" ({listed(sorted(kinds))})" if kinds else ""
+    where = f"lab {manifest.lab} on this machine" if manifest.target == "local" else f"lab {manifest.lab} on AWS"
+    return f"This one pair of hosts: {where}{what}"
+
+
+def sureness_in_words(figures: RunFigures) -> str:
+    """What the intervals rest on."""
+    plan = figures.run.manifest.plan
+    fewest = min((one.iterations for one in figures.scenarios), default=0)
+    trials = sum(len(one.trials) for one in figures.scenarios)
+    margin = f"margin ±{plan.margin_pct:g} %, fixed beforehand"
+    if fewest < 2:
+        return f"Not sure at all: {fewest} iteration{'' if fewest == 1 else 's'} with valid pairs give no interval; {margin}"
+    return f"97.5 % intervals over {fewest} iterations, {trials:,} trials; {margin}"
