@@ -36,6 +36,7 @@ def spec_of(chart: Any, *, height: Any = HEIGHT) -> Spec:
     """The specification of a chart that is as wide as its column."""
     fit = alt.AutoSizeParams(type="fit-x", contains="padding")
     spec: Spec = chart.properties(width="container", height=height, autosize=fit).to_dict()
+    spec.pop("config", None)  # the look comes from elsewhere
     return spec
 
 

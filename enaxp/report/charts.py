@@ -118,7 +118,7 @@ def effects(figures: ScenarioFigures) -> Chart | Gap:
         + (" An interval that meets the frame goes on beyond it." if leaves else ""),
         spec=spec_of(
             alt.layer(*effect_layers(rows, low=low, high=high, title="change against ENA, %")),
-            height=alt.Step(ROW_HEIGHT),
+            height=ROW_HEIGHT * len(rows),
         ),
     )
 

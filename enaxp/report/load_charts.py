@@ -64,7 +64,7 @@ def throughput(figures: ScenarioFigures) -> Chart | Gap:
         alt=f"Throughput of {flows}: {told}.",
         caption=f"Bars: the mean of the valid trials; ticks: single trials; dashed: what AWS allows {flows}.{further} An instance's own "
         "bandwidth can be less than that.",
-        spec=spec_of(alt.layer(*layers), height=alt.Step(60)),
+        spec=spec_of(alt.layer(*layers), height=60 * len(rows)),
     )
 
 

@@ -33,6 +33,7 @@ from enaxp.report.wording import (
     METRIC_NAMES,
     UNKNOWN,
     change,
+    counted,
     headline,
     interval_in_words,
     label,
@@ -86,7 +87,7 @@ class ScenarioPart:
     moved: str
     warnings: tuple[str, ...]
     invalid: tuple[tuple[str, ...], ...]
-    invalid_more: int
+    invalid_count: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +181,7 @@ def _part(number: int, figures: ScenarioFigures) -> ScenarioPart:
         moved=_moved(figures.srd),
         warnings=tuple(result.get("warnings", ())),
         invalid=tuple(invalid[:INVALID_SHOWN]),
-        invalid_more=max(0, len(invalid) - INVALID_SHOWN),
+        invalid_count=f"{counted(len(invalid), 'trial')} not counted",
     )
 
 
@@ -192,7 +193,7 @@ def _lines(figures: ScenarioFigures) -> Iterable[Line]:
     else:
         for metric in ("p50", "p90", "p99", "p99_9", "p99_99", "mean"):
             yield _line(figures, metric, f"{metric}_us", unit="µs")
-        yield _line(figures, "max", "max_us", unit="µs", word="not compared: it grows with the number of messages")
+        yield _line(figures, "max", "max_us", unit="µs")
     loss = {arm: arms[arm]["loss_rate"] for arm in ARMS}
     yield Line(
         key="loss_rate",
@@ -208,7 +209,7 @@ def _lines(figures: ScenarioFigures) -> Iterable[Line]:
     )
 
 
-def _line(figures: ScenarioFigures, metric: str, field: str, *, unit: str, word: str = "") -> Line:
+def _line(figures: ScenarioFigures, metric: str, field: str, *, unit: str) -> Line:
     values = {arm: figures.result["arms"][arm][field] for arm in ARMS}
     effect = figures.result["effects"].get(metric)
     return Line(
@@ -218,7 +219,7 @@ def _line(figures: ScenarioFigures, metric: str, field: str, *, unit: str, word:
         values={arm: _number(value) for arm, value in values.items()},
         difference=_difference(values["ena"], values["ena_express"]),
         change=interval_in_words(effect["estimate_pct"], effect["low_pct"], effect["high_pct"]) if effect else "",
-        word=label(effect["code"]) if effect else word or "not compared",
+        word=label(effect["code"]) if effect else "not compared",
         code=effect["code"] if effect else "",
         primary=bool(effect and effect["primary"]),
         thin=_is_thin(figures, metric),

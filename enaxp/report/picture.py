@@ -28,6 +28,7 @@ def comparison(figures: RunFigures, *, title: str, subtitle: list[str]) -> Spec 
     parts = [_scenario(one, headed=len(shown) > 1) for one in shown]
     chart = alt.vconcat(*parts, spacing=36, title=alt.TitleParams(title, subtitle=subtitle, offset=24))
     spec: Spec = chart.resolve_scale(x="independent", y="independent").to_dict()
+    spec.pop("config", None)
     return spec
 
 

@@ -27,7 +27,7 @@ HEADLINES: Mapping[str, str] = {
     "same": "ENA Express makes no practical difference",
     "slightly-faster": "ENA Express is slightly faster",
     "slightly-slower": "ENA Express is slightly slower",
-    "inconclusive": "Inconclusive: more iterations are needed",
+    "inconclusive": "Inconclusive: this run does not decide it",
     "invalid": "Invalid: this run does not answer the question",
 }
 LABELS: Mapping[str, str] = {
@@ -108,6 +108,11 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
+def counted(number: int, what: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def traffic_in_words(scenario: Scenario) -> str:
     """What traffic a scenario is: `UDP ping-pong, 64-byte messages, one at a time`."""
     protocol, size = scenario.protocol.upper(), f"{scenario.message_size:,}-byte messages"
@@ -129,10 +134,10 @@ def proof_in_words(treatment: Mapping[str, Any]) -> str:
     share = "" if treatment["srd_share"] is None else f"{100 * treatment['srd_share']:.2f} % of eligible packets"
     by = {"device": "by the device's counters", "stand-in": "by a stand-in's counters"}.get(treatment["source"], "")
     if treatment["proven"]:
-        return f"Proven: {share}, {by}"
+        return f"Yes: {share}, {by}"
     if treatment["proven"] is None:
         return "Unknown: the counters are absent"
-    return f"Not given: {share or 'the arms were not SRD on and SRD off'}{', ' + by if by else ''}"
+    return f"No: {share or 'the arms were not SRD on and SRD off'}{', ' + by if by else ''}"
 
 
 def standing_in_words(run: Run) -> str:
@@ -165,5 +170,5 @@ def sureness_in_words(figures: RunFigures) -> str:
     trials = sum(len(one.trials) for one in figures.scenarios)
     margin = f"margin ±{plan.margin_pct:g} %, fixed beforehand"
     if fewest < 2:
-        return f"Not sure at all: {fewest} iteration{'' if fewest == 1 else 's'} with valid pairs give no interval; {margin}"
+        return f"Not sure at all: {counted(fewest, 'iteration')} with valid pairs give no interval; {margin}"
     return f"97.5 % intervals over {fewest} iterations, {trials:,} trials; {margin}"
