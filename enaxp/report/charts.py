@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import altair as alt
@@ -40,7 +40,7 @@ from enaxp.report.axes import (
 from enaxp.report.curves import CurvePoint, ShiftPoint
 from enaxp.report.drawing import Spec
 from enaxp.report.figures import ARM_NAMES, IterationPoint, RunFigures, ScenarioFigures
-from enaxp.report.wording import METRIC_NAMES, change, interval_in_words, label, microseconds
+from enaxp.report.wording import METRIC_NAMES, change, counted, interval_in_words, label, microseconds
 
 # An effect beyond this is told in words; drawn, it would squeeze everything else.
 WIDEST_PCT = 200.0
@@ -135,6 +135,7 @@ def percentiles(figures: ScenarioFigures) -> Chart | Gap:
         .mark_area(opacity=0.18)
         .encode(x=x, y=field(y, f"{arm}_low"), y2=f"{arm}_high:Q", color=alt.datum(ARM_NAMES[arm]))
         for arm in ARMS
+        if any(point.low_us is not None for point in figures.curve if point.arm == arm)
     ]
     lines = [
         alt.Chart()
@@ -200,11 +201,14 @@ def iterations(figures: ScenarioFigures, metric: str) -> Chart | Gap:
         for trial in figures.trials
         if (value := getattr(trial, metric)) is not None
     ]
-    scale, axis = latency_scale(row["value"] for row in rows + dots)
+    low, high = _in_sight([row["value"] for row in rows], [dot["value"] for dot in dots])
+    scale, axis = latency_scale((low, high))
+    scale.domain = [low, high]
+    inside = [dot for dot in dots if low <= dot["value"] <= high]
     x = alt.X("iteration:O").title("iteration").axis(labelAngle=0, labelOverlap=True)
     y = alt.Y("value:Q", scale=scale, axis=axis, title=f"{named}, {unit}")
     tips = [alt.Tooltip("iteration:Q"), alt.Tooltip("arm:N"), *numbered({"value": (f"{named}, {unit}", ",.3f")})]
-    each, trials = alt.Chart(inline(rows)), alt.Chart(inline(dots))
+    each, trials = alt.Chart(inline(rows)), alt.Chart(inline(inside))
     layers = [
         each.mark_line(style="link").encode(x=x, xOffset=SIDE_BY_SIDE, y=y, detail="iteration:N"),
         trials.mark_circle(size=16, opacity=0.4).encode(
@@ -214,6 +218,8 @@ def iterations(figures: ScenarioFigures, metric: str) -> Chart | Gap:
             x=x, xOffset=SIDE_BY_SIDE, y=y, color=COLOUR, shape=SHAPE, tooltip=tips
         ),
     ]
+    left_out = len(dots) - len(inside)
+    beyond = f" {counted(left_out, 'trial')} outside the picture." if left_out else ""
     lower = (
         f"ENA Express is lower in {sum(point.ena_express < point.ena for point in points)} of {len(points)} iterations"
     )
@@ -221,7 +227,7 @@ def iterations(figures: ScenarioFigures, metric: str) -> Chart | Gap:
         name=name,
         title=title,
         alt=f"{named} of both arms in each iteration, joined: {lower}.",
-        caption=f"Large: an iteration's trials merged; small: single trials. {lower}. The interval rests on these differences.",
+        caption=f"Large: an iteration's trials merged; small: single trials. {lower}. The interval rests on these differences.{beyond}",
         spec=spec_of(alt.layer(*layers)),
     )
 
@@ -292,15 +298,14 @@ def series(figures: ScenarioFigures) -> Chart | Gap:
             opacity=alt.condition("datum.figure == 'P50'", alt.value(1), alt.value(0.5)),
             tooltip=tips,
         ),
-        alt.Chart(events)
-        .mark_point(style="event", shape="triangle-down", size=80)
-        .encode(
-            x=x, y=alt.value(HEIGHT + 12), tooltip=[alt.Tooltip(f"{name}:N") for name in ("event", "trial", "arm")]
-        ),
     ]
+    if figures.events:
+        tips = [alt.Tooltip(f"{name}:N") for name in ("event", "trial", "arm")]
+        marks = alt.Chart(events).mark_point(style="event", shape="triangle-down", size=80)
+        layers.append(marks.encode(x=x, y=alt.value(HEIGHT + 12), tooltip=tips))
     each = "second" if figures.series_by_second else "trial"
     happened = (
-        f"{len(figures.events)} events are marked at the bottom: allowances exceeded, messages lost or out of order, trials that "
+        f"{counted(len(figures.events), 'event')} marked at the bottom: allowances exceeded, messages lost or out of order, trials that "
         "do not count."
         if figures.events
         else "No event fell into it: no allowance exceeded, no message lost or out of order, no trial that does not count."
@@ -357,7 +362,8 @@ def _shift_domain(points: Iterable[ShiftPoint], margin: float) -> tuple[float, f
     solid = [point for point in points if not point.thin] or points
     bounds = [bound for point in solid for bound in (point.pct, point.low_pct, point.high_pct) if bound is not None]
     least = min(2 * margin, WIDEST_PCT / 2)
-    return max(-100.0, 1.08 * min(*bounds, -least)), min(WIDEST_PCT, 1.08 * max(*bounds, least))
+    widest = max(WIDEST_PCT, 1.2 * max(point.pct for point in solid))
+    return max(-100.0, 1.08 * min(*bounds, -least)), min(widest, 1.08 * max(*bounds, least))
 
 
 def _curve_rows(curve: Iterable[CurvePoint]) -> Rows:
@@ -391,6 +397,15 @@ def _shift_row(point: ShiftPoint) -> Row:
         "solid": None if point.thin else point.pct,
         "words": _shift_in_words(point),
     }
+
+
+def _in_sight(merged: Sequence[float], single: Sequence[float]) -> tuple[float, float]:
+    """The values that a chart by iteration shows: all merged ones and the middle of the single trials, so that differences are seen."""
+    cut = len(single) // 10
+    shown = [*merged, *sorted(single)[cut : len(single) - cut]]
+    low, high = min(shown), max(shown)
+    room = max(0.15 * (high - low), 0.02 * high)
+    return max(low - room, 0.8 * low), high + room
 
 
 def _iteration_rows(point: IterationPoint) -> tuple[Row, Row]:

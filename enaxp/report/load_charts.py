@@ -50,11 +50,13 @@ def throughput(figures: ScenarioFigures) -> Chart | Gap:
         alt.Chart(inline(dots))
         .mark_tick(style="estimate", thickness=1.5, size=30)
         .encode(x=x, y=y, tooltip=numbered({"trial": ("trial", "d"), "gbps": ("Gbit/s", ".3f")})),
-        limits.mark_rule(style="limit").encode(x=x, tooltip=[alt.Tooltip("limit:N")]),
-        limits.mark_text(style="quiet", align="right", dx=-4, baseline="top").encode(
-            x=x, y=alt.value(2), text="limit:N"
-        ),
     ]
+    if shown:
+        text = limits.mark_text(style="quiet", align="right", dx=-4, baseline="top")
+        layers += [
+            limits.mark_rule(style="limit").encode(x=x, tooltip=[alt.Tooltip("limit:N")]),
+            text.encode(x=x, y=alt.value(2), text="limit:N"),
+        ]
     flows = f"{figures.scenario.flows} flows" if figures.scenario.flows > 1 else "one flow"
     told = listed([f"{row['arm']} {gigabits(row['gbps'])}" for row in rows])
     further = f" Beyond the picture: {listed(beyond)}." if beyond else ""
@@ -89,9 +91,12 @@ def load_curve(name: str, points: Sequence[LoadPoint], figures: RunFigures) -> C
     layers = [
         base.mark_line(strokeWidth=2.5).encode(strokeDash=dash),
         base.mark_point(filled=True, size=70, opacity=1).encode(tooltip=tips),
-        base.mark_point(size=320, strokeWidth=2).transform_filter("datum.knee"),
-        base.mark_text(text="✕", dy=-16, fontSize=14, fontWeight="bold").transform_filter("datum.lossy"),
     ]
+    if any(row["knee"] for row in rows):
+        layers.append(base.mark_point(size=320, strokeWidth=2).transform_filter("datum.knee"))
+    if any(row["lossy"] for row in rows):
+        cross = base.mark_text(text="✕", dy=-16, fontSize=14, fontWeight="bold")
+        layers.append(cross.transform_filter("datum.lossy"))
     told = [
         f"{ARM_NAMES[p.arm]} at {p.reached:,.0f} a second: P50 {microseconds(p.p50_us)}, P99 {microseconds(p.p99_us)}"
         for p in points

@@ -75,6 +75,7 @@ class ScenarioPart:
     name: str
     traffic: str
     code: str
+    label: str
     verdict: str
     words: str
     proof: str
@@ -169,6 +170,7 @@ def _part(number: int, figures: ScenarioFigures) -> ScenarioPart:
         name=figures.scenario.name,
         traffic=traffic_in_words(figures.scenario),
         code=verdict["code"],
+        label=label(verdict["code"]),
         verdict=headline({figures.scenario.name: result}),
         words=verdict["words"],
         proof=proof_in_words(result["treatment"]),

@@ -165,10 +165,10 @@ def measured_between(manifest: Manifest) -> str:
 
 def sureness_in_words(figures: RunFigures) -> str:
     """What the intervals rest on."""
-    plan = figures.run.manifest.plan
-    fewest = min((one.iterations for one in figures.scenarios), default=0)
+    counts = sorted({one.iterations for one in figures.scenarios if one.iterations})
     trials = sum(len(one.trials) for one in figures.scenarios)
-    margin = f"margin ±{plan.margin_pct:g} %, fixed beforehand"
-    if fewest < 2:
-        return f"Not sure at all: {counted(fewest, 'iteration')} with valid pairs give no interval; {margin}"
-    return f"97.5 % intervals over {fewest} iterations, {trials:,} trials; {margin}"
+    margin = f"margin ±{figures.run.manifest.plan.margin_pct:g} %, fixed beforehand"
+    if not counts or counts[-1] < 2:
+        return f"Not sure at all: {counted(counts[-1] if counts else 0, 'iteration')} with valid pairs, no interval; {margin}"
+    iterations = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+    return f"97.5 % intervals over {iterations} iterations, {counted(trials, 'trial')}; {margin}"
