@@ -269,7 +269,10 @@ def series(figures: ScenarioFigures) -> Chart | Gap:
     )
     y = alt.Y("us:Q", scale=scale, axis=axis, title="latency, µs")
     figure = (
-        alt.Shape("figure:N").scale(domain=["P50", "P99", "max"], range=["circle", "square", "triangle-up"]).title(None)
+        alt.Shape("figure:N")
+        .legend(orient="bottom")
+        .scale(domain=["P50", "P99", "max"], range=["circle", "square", "triangle-up"])
+        .title(None)
     )
     tips = [
         *(alt.Tooltip(f"{name}:N") for name in ("trial", "iteration", "arm")),

@@ -14,22 +14,45 @@ from enaxp.report.axes import COLOUR, PLAIN, ROW_HEIGHT, SHAPE, Rows, effect_lay
 from enaxp.report.charts import effect_domain, effect_rows
 from enaxp.report.drawing import Spec
 from enaxp.report.figures import ARM_NAMES, RunFigures, ScenarioFigures
-from enaxp.report.wording import METRIC_NAMES, gigabits, microseconds
+from enaxp.report.wording import (
+    METRIC_NAMES,
+    gigabits,
+    headline,
+    measured_between,
+    microseconds,
+    proof_in_words,
+    standing_in_words,
+    sureness_in_words,
+)
 
 SIDE = 320
 METRICS = ("mean", "p50", "p90", "p99", "p99_9")
 
 
-def comparison(figures: RunFigures, *, title: str, subtitle: list[str]) -> Spec | None:
+def comparison(figures: RunFigures) -> Spec | None:
     """The picture's specification; None when no scenario measured anything."""
     shown = [one for one in figures.scenarios if _values(one)]
     if not shown:
         return None
     parts = [_scenario(one, headed=len(shown) > 1) for one in shown]
-    chart = alt.vconcat(*parts, spacing=36, title=alt.TitleParams(title, subtitle=subtitle, offset=24))
+    title = alt.TitleParams(headline(figures.run.result["scenarios"]), subtitle=_subtitle(figures), offset=24)
+    chart = alt.vconcat(*parts, spacing=36, title=title)
     spec: Spec = chart.resolve_scale(x="independent", y="independent").to_dict()
     spec.pop("config", None)
     return spec
+
+
+def _subtitle(figures: RunFigures) -> list[str]:
+    """For which hosts, how sure, is SRD proven, and whatever limits that."""
+    run = figures.run
+    proofs = {proof_in_words(measured["treatment"]) for measured in run.result["scenarios"].values()}
+    local = "Local, not ENA: both arms are the same virtual wire." if run.manifest.target == "local" else ""
+    lines = [
+        f"{local} {standing_in_words(run)}".strip(),
+        f"{measured_between(run.manifest)}. {sureness_in_words(figures)}.",
+        f"SRD proven: {proofs.pop() if len(proofs) == 1 else 'differs by scenario'}. Run {run.manifest.run_id}.",
+    ]
+    return [line for line in lines if line]
 
 
 def _scenario(figures: ScenarioFigures, *, headed: bool) -> Any:
