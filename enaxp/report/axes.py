@@ -5,6 +5,7 @@ Colours are names of styles here; `drawing.look` gives them, for the page or for
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -32,16 +33,26 @@ _NINES = [1 / (1 - p) for p in (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)]
 _NINES_LABEL = "'P' + format(100 - 100 / datum.value, '.3~f')"
 
 
-def spec_of(chart: Any, *, height: Any = HEIGHT) -> Spec:
+def spec_of(chart: Any, *, height: int = HEIGHT) -> Spec:
     """The specification of a chart that is as wide as its column."""
     fit = alt.AutoSizeParams(type="fit-x", contains="padding")
-    spec: Spec = chart.properties(width="container", height=height, autosize=fit).to_dict()
-    spec.pop("config", None)  # the look comes from elsewhere
+    return plain_spec(chart.properties(width="container", height=height, autosize=fit))
+
+
+def plain_spec(chart: Any) -> Spec:
+    """The specification as it is drawn: with its rows, and without altair's own look.
+
+    It is not checked against Vega-Lite's schema here, which would take longer than all the rest; tests do that.
+    """
+    spec: Spec = chart.to_dict(validate=False)
+    spec.pop("config", None)
+    spec["datasets"] = {name: json.loads(rows) for name, rows in spec.get("datasets", {}).items()}
     return spec
 
 
 def inline(rows: Sequence[Mapping[str, Any]]) -> alt.InlineData:
-    return alt.InlineData(values=list(rows))
+    """Rows as data of a chart. As text, since altair would copy every single value, again and again; `plain_spec` reads it back."""
+    return alt.InlineData(values=json.dumps(list(rows)), format=alt.JsonDataFormat(type="json"))
 
 
 def latency_scale(values: Iterable[float | None], *, most: int = MOST_TICKS) -> tuple[alt.Scale, alt.Axis]:
@@ -57,7 +68,9 @@ def ladder(low: float, high: float, *, most: int = MOST_TICKS) -> list[float]:
     """Few round numbers from low to high, evenly on a logarithmic scale: 1, 2, 5, 10 …, or 1, 3, 10 …, or the tens."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1, 2, 5), (1, 3), (1,)):
-        rungs = [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]
+        rungs = [
+            step * 10.0**decade for decade in decades for step in steps if 0.9 * low <= step * 10.0**decade <= high
+        ]
         if len(rungs) <= most:
             return rungs
     return rungs

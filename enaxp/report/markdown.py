@@ -49,7 +49,7 @@ def _scenarios(run: Run) -> Iterator[str]:
             yield ""
         yield plain(measured["verdict"]["words"])
         yield ""
-        yield f"_{plain(traffic_in_words(scenario))}. SRD proven: {plain(proof_in_words(measured['treatment']))}._"
+        yield f"_{plain(traffic_in_words(scenario))}. Is SRD proven? {plain(proof_in_words(measured['treatment']))}._"
         yield ""
         yield f"| | {' | '.join(ARM_NAMES.values())} | change by ENA Express [interval] | that is |"
         yield "|---|--:|--:|---|---|"

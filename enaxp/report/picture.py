@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 
 from enaxp.bench.schedule import ARMS
-from enaxp.report.axes import COLOUR, PLAIN, ROW_HEIGHT, SHAPE, Rows, effect_layers, inline, latency_scale
+from enaxp.report.axes import COLOUR, PLAIN, ROW_HEIGHT, SHAPE, Rows, effect_layers, inline, latency_scale, plain_spec
 from enaxp.report.charts import effect_domain, effect_rows
 from enaxp.report.drawing import Spec
 from enaxp.report.figures import ARM_NAMES, RunFigures, ScenarioFigures
@@ -26,6 +26,7 @@ from enaxp.report.wording import (
 )
 
 SIDE = 320
+_APART: Spec = {"scale": {"x": "independent", "y": "independent", "size": "independent"}}
 METRICS = ("mean", "p50", "p90", "p99", "p99_9")
 
 
@@ -34,12 +35,14 @@ def comparison(figures: RunFigures) -> Spec | None:
     shown = [one for one in figures.scenarios if _values(one)]
     if not shown:
         return None
+    title = {"text": headline(figures.run.result["scenarios"]), "subtitle": _subtitle(figures), "offset": 24}
     parts = [_scenario(one, headed=len(shown) > 1) for one in shown]
-    title = alt.TitleParams(headline(figures.run.result["scenarios"]), subtitle=_subtitle(figures), offset=24)
-    chart = alt.vconcat(*parts, spacing=36, title=title)
-    spec: Spec = chart.resolve_scale(x="independent", y="independent").to_dict()
-    spec.pop("config", None)
-    return spec
+    return {"title": title, "spacing": 36, "resolve": _APART, "vconcat": parts, "datasets": _lifted(parts)}
+
+
+def _lifted(parts: list[Spec]) -> Spec:
+    """The rows of all parts, taken from them: Vega-Lite looks for rows at the top only."""
+    return {name: rows for part in parts for side in part["hconcat"] for name, rows in side.pop("datasets").items()}
 
 
 def _subtitle(figures: RunFigures) -> list[str]:
@@ -50,20 +53,18 @@ def _subtitle(figures: RunFigures) -> list[str]:
     lines = [
         f"{local} {standing_in_words(run)}".strip(),
         f"{measured_between(run.manifest)}. {sureness_in_words(figures)}.",
-        f"SRD proven: {proofs.pop() if len(proofs) == 1 else 'differs by scenario'}. Run {run.manifest.run_id}.",
+        f"Is SRD proven? {proofs.pop() if len(proofs) == 1 else 'differs by scenario'}. Run {run.manifest.run_id}.",
     ]
     return [line for line in lines if line]
 
 
-def _scenario(figures: ScenarioFigures, *, headed: bool) -> Any:
-    both = alt.hconcat(_both_arms(figures), _changes(figures), spacing=30)
-    both = both.resolve_scale(x="independent", y="independent", size="independent")
-    if not headed:
-        return both
-    return both.properties(title=alt.TitleParams(figures.scenario.name, fontSize=15, offset=8))
+def _scenario(figures: ScenarioFigures, *, headed: bool) -> Spec:
+    """Joined by hand: altair copies whole charts each time it joins some."""
+    both: Spec = {"hconcat": [_both_arms(figures), _changes(figures)], "spacing": 30, "resolve": _APART}
+    return {**both, "title": {"text": figures.scenario.name, "fontSize": 15, "offset": 8}} if headed else both
 
 
-def _both_arms(figures: ScenarioFigures) -> Any:
+def _both_arms(figures: ScenarioFigures) -> Spec:
     values = _values(figures)
     unit = "Gbit/s" if figures.is_rate else "µs"
     scale, axis = latency_scale((row["value"] for row in values), most=5)
@@ -72,21 +73,22 @@ def _both_arms(figures: ScenarioFigures) -> Any:
     x = alt.X("value:Q", scale=scale, axis=axis, title=f"{'throughput' if figures.is_rate else 'latency'}, {unit}")
     y = alt.Y("figure:N").sort(None).title(None).axis(labelFontSize=14, labelPadding=10, grid=True)
     base = alt.Chart(inline(values)).encode(y=y)
-    return alt.layer(
+    chart = alt.layer(
         base.mark_line(style="link").encode(x=x, detail="figure:N"),
         base.mark_point(filled=True, size=130, opacity=1).encode(x=x, color=COLOUR, shape=SHAPE),
         _column(_in_words(figures), y=y),
-    ).properties(width=SIDE, height=alt.Step(ROW_HEIGHT))
+    )
+    return plain_spec(chart.properties(width=SIDE, height=alt.Step(ROW_HEIGHT)))
 
 
-def _changes(figures: ScenarioFigures) -> Any:
+def _changes(figures: ScenarioFigures) -> Spec:
     rows = effect_rows(figures)
     low, high = effect_domain(rows) if any(row["low"] is not None for row in rows) else (-10.0, 10.0)
     layers = effect_layers(
         rows, low=low, high=high, title="change by ENA Express, %   (bar: interval; grey: the margin)"
     )
     y = alt.Y("figure:N").sort(None).axis(None)
-    return alt.layer(*layers, _column(rows, y=y)).properties(width=SIDE, height=alt.Step(ROW_HEIGHT))
+    return plain_spec(alt.layer(*layers, _column(rows, y=y)).properties(width=SIDE, height=alt.Step(ROW_HEIGHT)))
 
 
 def _column(rows: Rows, *, y: alt.Y) -> Any:
