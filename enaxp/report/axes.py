@@ -89,11 +89,14 @@ def field(channel: Any, name: str) -> Any:
 
 
 def hover(x: alt.X, told: Mapping[str, str]) -> Any:
-    """A line that follows the pointer from point to point along x, and tells these fields, by their titles."""
-    nearest = alt.selection_point(nearest=True, on="pointerover", clear="pointerout", fields=["x"], empty=False)
+    """A stripe at each point along x that is seen under the pointer only, and tells these fields, by their titles.
+
+    Not the nearest point, as Vega-Lite calls it: of text its tooltip knows nothing there.
+    """
+    pointed = alt.selection_point(on="pointerover", clear="pointerout", fields=["x"], empty=False)
     tips = [alt.Tooltip(f"{name}:N", title=title) for name, title in told.items()]
-    opacity = alt.condition(nearest, alt.value(1), alt.value(0))
-    return alt.Chart().mark_rule(style="hover").encode(x=x, tooltip=tips, opacity=opacity).add_params(nearest)
+    opacity = alt.condition(pointed, alt.value(0.3), alt.value(0))
+    return alt.Chart().mark_rule(style="hover").encode(x=x, tooltip=tips, opacity=opacity).add_params(pointed)
 
 
 def effect_layers(rows: Rows, *, low: float, high: float, title: str) -> list[alt.Chart]:

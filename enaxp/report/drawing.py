@@ -110,6 +110,8 @@ def look(colours: Mapping[str, str], font: str) -> Spec:
             "labelFontSize": 13,
             "symbolSize": 110,
             "symbolOpacity": 1,
+            "symbolBaseFillColor": muted,
+            "symbolBaseStrokeColor": muted,
             "symbolStrokeWidth": 2.5,
             "columnPadding": 18,
             "offset": 10,
@@ -138,7 +140,7 @@ def look(colours: Mapping[str, str], font: str) -> Spec:
             "link": {"color": colours["axis"], "strokeWidth": 3},
             "quiet": {"color": muted, "fontSize": 11},
             "event": {"color": ink, "fill": ink, "filled": True, "opacity": 0.85},
-            "hover": {"color": muted, "strokeWidth": 1},
+            "hover": {"color": muted, "strokeWidth": 10},
         },
     }
 

@@ -24,7 +24,7 @@ from enaxp.report.curves import Block, Blocks, CurvePoint, ShiftPoint, body, per
 
 ARM_NAMES: Mapping[Arm, str] = {"ena": "ENA", "ena_express": "ENA Express"}
 # A time series draws every second as long as it stays readable and small; then one point a trial.
-MOST_SECONDS = 3000
+MOST_SECONDS = 600
 # The figures of result.json and those of the histograms are the same numbers; beyond this they are not.
 SAME = 1e-4
 Standing = Literal["finished", "partial", "not ended"]
@@ -181,7 +181,7 @@ def read_run(folder: RunFolder) -> Run:
     stored, said = _stored_result(folder)
     if stored is not None and not faults and _speaks_of(stored, manifest, records):
         return Run(manifest=manifest, records=records, result=stored, faults=tuple(said))
-    if stored is not None and manifest.ended_at is not None:
+    if stored is not None and not faults and manifest.ended_at is not None:
         said.append(
             "result.json does not speak of the trials in this folder: the figures here are worked out from them"
         )

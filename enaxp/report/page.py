@@ -239,7 +239,7 @@ def _is_thin(figures: ScenarioFigures, metric: str) -> bool:
 def _planned_lines(result: Mapping[str, Any]) -> Iterable[Line]:
     """Latencies from the planned send time, for a scenario that has one."""
     planned = result.get("from_planned")
-    if planned is None:
+    if planned is None or any(planned[arm]["p50_us"] is None for arm in ARMS):
         return
     for name in ("p50", "p99", "p99_9", "max"):
         values = {arm: planned[arm][f"{name}_us"] for arm in ARMS}

@@ -62,7 +62,9 @@ def _one_headline(measured: Mapping[str, Any]) -> str:
     primaries = {name: effect["code"] for name, effect in measured["effects"].items() if effect["primary"]}
     slower_at_median = primaries.get("p50") in ("slower", "slightly-slower")
     return (
-        "Slower at the median, faster in the tail" if slower_at_median else "Faster at the median, slower in the tail"
+        "ENA Express is slower at the median, faster in the tail"
+        if slower_at_median
+        else "ENA Express is faster at the median, slower in the tail"
     )
 
 

@@ -25,6 +25,7 @@
     plot.dataset.state = "drawing";
     try {
       await vegaEmbed(plot, spec, options);
+      plot.querySelector("svg").setAttribute("aria-hidden", "true"); // the plot's label says what it shows
       plot.dataset.state = "drawn";
     } catch (error) {
       plot.dataset.state = "failed";
