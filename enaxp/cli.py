@@ -226,6 +226,9 @@ def bench(
     force: Annotated[
         bool, typer.Option("--force", help="Also when the doctor finds something required wrong.")
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", envvar="ENAXP_REPORT", help="Draw report.html at the end.")
+    ] = True,
 ) -> None:
     """Measure both interfaces, and say what the difference is."""
     from enaxp.commands import BenchWish, run_bench
@@ -251,6 +254,7 @@ def bench(
             keep_full_log=keep_full_log,
             resume=resume,
             force=force,
+            report=report,
         )
         result, summary, folder = run_bench(session, wish)
         if options.as_json:

@@ -116,7 +116,10 @@ def current_status(session: Session) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchWish:
-    """What is asked of a bench besides its config. `resume` names a run that is to go on; its own plan is kept then."""
+    """What is asked of a bench besides its config. `resume` names a run that is to go on; its own plan is kept then.
+
+    `report`: whether the page is drawn at the end, too.
+    """
 
     argv: list[str]
     message_size: int | None = None
@@ -127,6 +130,7 @@ class BenchWish:
     keep_full_log: bool = False
     resume: str | None = None
     force: bool = False
+    report: bool = True
 
 
 def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, Path]:
@@ -200,7 +204,7 @@ def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, P
         raise NoValidResultError(
             "no trial of at least one arm was valid", said=_first_reason(folder), todo=f"look at {folder.path}/raw"
         )
-    for line in draw_after_bench(folder):
+    for line in draw_after_bench(folder) if wish.report else ():
         session.console.say(line)
     return result, summary, folder.path
 
