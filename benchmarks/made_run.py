@@ -6,6 +6,7 @@ Traffic per scenario ─▶ latencies of each trial ─▶ records, histograms, 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -210,3 +211,7 @@ def _manifest(folder: RunFolder, plan: Plan, *, ended: datetime) -> Manifest:
             "interfaces": {role: {arm: {**nic, "interface": "ens5"} for arm in ARMS} for role in both},
         },
     )
+
+
+if __name__ == "__main__":  # FOLDER ITERATIONS: a run of ten pairs an iteration
+    make_run(Path(sys.argv[1]), Made(iterations=int(sys.argv[2]), repeats=10, observations=20_000))

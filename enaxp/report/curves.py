@@ -26,6 +26,7 @@ MOST_NINES = 6
 FEWEST_BEYOND = 10
 NAMED = (0.5, 0.9, 0.99, 0.999, 0.9999)
 BODY_TO = 0.98
+MERGED_AT_ONCE = 8
 RESAMPLES, SEED = 400, 1  # of the iterations, for the bands; seeded, so that a page drawn again is the same page
 
 _Floats = npt.NDArray[np.float64]
@@ -69,19 +70,29 @@ Blocks = Mapping[Arm, Sequence[Block]]
 
 
 def merged(blocks: Sequence[Block]) -> Distribution:
-    """All of an arm's trials with equal weight, as `result.json` has them."""
-    return merge([block.merged for block in blocks], weights=[block.trials for block in blocks])
+    """All of an arm's trials with equal weight, as `result.json` has them. Merged a few at a time, for the sake of memory."""
+    parts = [(block.merged, block.trials) for block in blocks]
+    while len(parts) > 1:
+        groups = [parts[start : start + MERGED_AT_ONCE] for start in range(0, len(parts), MERGED_AT_ONCE)]
+        parts = [
+            (
+                merge([one for one, _ in group], weights=[trials for _, trials in group]),
+                sum(trials for _, trials in group),
+            )
+            for group in groups
+        ]
+    return parts[0][0]
 
 
-def percentile_curve(blocks: Blocks) -> tuple[CurvePoint, ...]:
-    """The latencies of both arms over the percentiles."""
+def percentile_curve(blocks: Blocks, whole: Mapping[Arm, Distribution]) -> tuple[CurvePoint, ...]:
+    """The latencies of both arms over the percentiles; `whole` is each arm `merged`."""
     points: list[CurvePoint] = []
     for arm, own in blocks.items():
         if not own:
             continue
         observations = sum(block.observations for block in own)
         grid = _grid(observations)
-        values, band = _quantiles(merged(own), grid), _band(own, grid)
+        values, band = _quantiles(whole[arm], grid), _band(own, grid)
         points += [
             CurvePoint(
                 arm=arm,
@@ -119,14 +130,13 @@ def shift_curve(blocks: Blocks) -> tuple[ShiftPoint, ...]:
     return tuple(points)
 
 
-def body(blocks: Blocks) -> tuple[CurvePoint, ...]:
+def body(whole: Mapping[Arm, Distribution]) -> tuple[CurvePoint, ...]:
     """The cumulative share up to P98, evenly in the share: where most messages are."""
     grid = [step / 200 for step in range(1, round(BODY_TO * 200) + 1)]
     return tuple(
         CurvePoint(arm=arm, p=p, us=value / 1000, low_us=None, high_us=None, thin=False)
-        for arm, own in blocks.items()
-        if own
-        for p, value in zip(grid, _quantiles(merged(own), grid), strict=True)
+        for arm, distribution in whole.items()
+        for p, value in zip(grid, _quantiles(distribution, grid), strict=True)
     )
 
 

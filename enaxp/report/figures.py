@@ -20,7 +20,7 @@ from enaxp.bench.records import Manifest, RunFolder, TrialRecord
 from enaxp.bench.result import QUANTILES, SCHEMA, build_result, counted
 from enaxp.bench.schedule import ARMS, Arm, Scenario
 from enaxp.errors import BenchError
-from enaxp.report.curves import Block, Blocks, CurvePoint, ShiftPoint, body, percentile_curve, shift_curve
+from enaxp.report.curves import Block, Blocks, CurvePoint, ShiftPoint, body, merged, percentile_curve, shift_curve
 
 ARM_NAMES: Mapping[Arm, str] = {"ena": "ENA", "ena_express": "ENA Express"}
 # A time series draws every second as long as it stays readable and small; then one point a trial.
@@ -277,15 +277,16 @@ def _scenario(folder: RunFolder, run: Run, scenario: Scenario) -> ScenarioFigure
     measured = [record for record in own if not record.control]
     trials = sorted(counted(measured), key=lambda record: (record.started_at, record.number))
     blocks = _blocks(folder, trials)
+    whole = {arm: merged(own) for arm, own in blocks.items() if own}
     began = _moment(trials[0]) if trials else None
     series, by_second = _series(trials, began)
     return ScenarioFigures(
         scenario=scenario,
         result=run.result["scenarios"][scenario.name],
         iterations=len({(record.pair, record.iteration) for record in trials}),
-        curve=percentile_curve(blocks),
+        curve=percentile_curve(blocks, whole),
         shift=shift_curve(blocks),
-        body=body(blocks),
+        body=body(whole),
         by_iteration=_rates_by_iteration(trials) if scenario.mode == "throughput" else _latencies_by_iteration(blocks),
         trials=tuple(_trial_point(record) for record in trials),
         series=series,

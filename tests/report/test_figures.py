@@ -16,7 +16,7 @@ from benchmarks.made_run import FLOW, UDP, Made, load, make_run
 from enaxp.bench.histogram import Histogram, merge_equal_weight
 from enaxp.bench.records import RunFolder
 from enaxp.errors import BenchError
-from enaxp.report.curves import Block, percentile_curve, shift_curve
+from enaxp.report.curves import Block, Blocks, CurvePoint, merged, percentile_curve, shift_curve
 from enaxp.report.figures import figures_of, read_run
 
 
@@ -49,6 +49,10 @@ def edit_line(folder: RunFolder, number: int, **changes: Any) -> None:
 
 def first_counted(folder: RunFolder) -> Any:
     return next(record for record in folder.records() if not record.discarded)
+
+
+def curve_of(blocks: Blocks) -> tuple[CurvePoint, ...]:
+    return percentile_curve(blocks, {arm: merged(own) for arm, own in blocks.items() if own})
 
 
 def block(arm_factor: float, iteration: int) -> Block:
@@ -88,23 +92,23 @@ def test_bands_hold_the_curve_and_one_iteration_has_none() -> None:
     }
     one = {arm: blocks[:1] for arm, blocks in several.items()}
 
-    points = percentile_curve(several)  # type: ignore[arg-type]
+    points = curve_of(several)  # type: ignore[arg-type]
     assert all(p.low_us is not None and p.low_us <= p.us <= p.high_us for p in points if p.high_us is not None)
-    assert all(point.low_us is None for point in percentile_curve(one))  # type: ignore[arg-type]
+    assert all(point.low_us is None for point in curve_of(one))  # type: ignore[arg-type]
     assert all(point.low_pct is None for point in shift_curve(one))  # type: ignore[arg-type]
 
 
 def test_a_curve_ends_where_ten_observations_lie_beyond_and_is_thin_before() -> None:
     blocks = {"ena": [block(1.0, 1)], "ena_express": [block(1.2, 1)]}  # 20 000 observations an iteration
 
-    ena = [point for point in percentile_curve(blocks) if point.arm == "ena"]  # type: ignore[arg-type]
+    ena = [point for point in curve_of(blocks) if point.arm == "ena"]  # type: ignore[arg-type]
     assert 20_000 * (1 - ena[-1].p) >= 10
     assert [point.thin for point in ena] == [20_000 * (1 - point.p) < 100 - 1e-6 for point in ena]
 
 
 def test_the_curves_of_a_large_run_have_no_more_points_than_those_of_a_small_one() -> None:
-    small = percentile_curve({"ena": [block(1.0, 1)], "ena_express": []})
-    large = percentile_curve({"ena": [block(1.0 + i / 1e4, i) for i in range(40)], "ena_express": []})
+    small = curve_of({"ena": [block(1.0, 1)], "ena_express": []})
+    large = curve_of({"ena": [block(1.0 + i / 1e4, i) for i in range(40)], "ena_express": []})
 
     assert len(large) < 2 * len(small) < 400
 
