@@ -9,8 +9,11 @@ so follow its light and dark, on the screen and in print, without being drawn ag
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from enaxp.errors import EnaxpError
@@ -58,6 +61,25 @@ def runtime() -> str:
     import vl_convert
 
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_vegalite()))
+
+
+@contextlib.contextmanager
+def runtime_aside() -> Iterator[Callable[[], str]]:
+    """`runtime()`, begun at once in a process of its own: it takes as long as all the rest of a page. Calling it waits for the text."""
+    code = "import sys; from enaxp.report.drawing import runtime; sys.stdout.write(runtime())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+
+    def text() -> str:
+        output, _ = process.communicate()
+        return output.decode() if process.returncode == 0 else runtime()
+
+    with process:
+        try:
+            yield text
+        finally:
+            process.kill()
 
 
 def svg(spec: Spec) -> str:

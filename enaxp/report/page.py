@@ -26,7 +26,7 @@ from enaxp.bench.histogram import TAIL_SAMPLES, tail_is_thin
 from enaxp.bench.result import QUANTILES
 from enaxp.bench.schedule import ARMS
 from enaxp.report.charts import Chart, Gap, run_charts, scenario_charts
-from enaxp.report.drawing import FONT, PAGE_COLOURS, look, runtime
+from enaxp.report.drawing import FONT, PAGE_COLOURS, look
 from enaxp.report.figures import ARM_NAMES, RunFigures, ScenarioFigures, SrdFigures
 from enaxp.report.table import render_table
 from enaxp.report.wording import (
@@ -100,14 +100,14 @@ class Download:
     link: str
 
 
-def render_page(figures: RunFigures) -> str:
-    """The text of `report.html`."""
+def render_page(figures: RunFigures, *, vega: str) -> str:
+    """The text of `report.html`; `vega` is what draws in it, `drawing.runtime`."""
     import jinja2
 
     parts = tuple(_part(number, one) for number, one in enumerate(figures.scenarios, start=1))
     loads = tuple(run_charts(figures))
     specs = {chart.name: chart.spec for chart in _drawn([*(c for part in parts for c in part.charts), *loads])}
-    style, script, vega = _asset("page.css"), _asset("page.js"), runtime()
+    style, script = _asset("page.css"), _asset("page.js")
     drawing = {"look": look(PAGE_COLOURS, FONT), "specs": specs}
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(_asset("page.html.j2")).render(

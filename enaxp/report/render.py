@@ -12,7 +12,7 @@ from typing import Literal
 
 from enaxp.bench.records import RunFolder
 from enaxp.errors import BenchError
-from enaxp.report.drawing import can_draw, png, require_drawing, svg
+from enaxp.report.drawing import can_draw, png, require_drawing, runtime_aside, svg
 from enaxp.report.figures import RunFigures, figures_of
 
 PAGE, PICTURE = "report.html", "latency_comparison.png"
@@ -26,12 +26,14 @@ def write_page(folder: RunFolder) -> list[Path]:
     Raises ReportExtraMissing, and BenchError when the folder cannot be read or written.
     """
     require_drawing()
-    from enaxp.report.page import render_page
+    with runtime_aside() as vega:
+        from enaxp.report.page import render_page
 
-    figures = figures_of(folder)
-    try:
-        folder.write_text(PAGE, render_page(figures))
+        figures = figures_of(folder)
         picture = draw_picture(figures)
+        page = render_page(figures, vega=vega())
+    try:
+        folder.write_text(PAGE, page)
         if picture is None:
             return [folder.path / PAGE]
         folder.write_bytes(PICTURE, picture)
