@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 
@@ -259,60 +260,16 @@ def series(figures: ScenarioFigures) -> Chart | Gap:
     name, title = f"{figures.scenario.name}-series", "Over time"
     if not figures.series:
         return Gap(name=name, title=title, why="No trial that counts kept what its seconds saw.")
-    shown = [us for point in figures.series for us in (point.p50_us, point.max_us)]
-    scale, axis = latency_scale((*shown, 0.6 * min(shown)))  # with room at the bottom for events
-    x = (
-        alt.X("t:Q")
-        .scale(nice=False, zero=False)
-        .title("minutes since the first trial")
-        .axis(grid=False, labelExpr=PLAIN)
-    )
-    y = alt.Y("us:Q", scale=scale, axis=axis, title="latency, µs")
-    figure = (
-        alt.Shape("figure:N")
-        .legend(orient="bottom")
-        .scale(domain=["P50", "P99", "max"], range=["circle", "square", "triangle-up"])
-        .title(None)
-    )
-    tips = [
-        *(alt.Tooltip(f"{name}:N") for name in ("trial", "iteration", "arm")),
-        *numbered({name: (f"{name}, µs", ",.1f") for name in ("P50", "P99", "max")}),
-    ]
-    borders = alt.Chart(inline([{"t": border.at_min, "iteration": border.iteration} for border in figures.borders]))
-    events = inline(
-        [
-            {"t": event.at_min, "trial": event.trial, "arm": ARM_NAMES[event.arm], "event": event.words}
-            for event in figures.events
-        ]
-    )
-    layers = [
-        borders.mark_rule(style="border").encode(x=x),
-        borders.mark_text(style="quiet", align="left", dx=4, baseline="top").encode(
-            x=x, y=alt.value(2), text="iteration:N"
-        ),
-        alt.Chart(inline(list(_series_rows(figures))))
-        .transform_fold(["P50", "P99", "max"], as_=["figure", "us"])
-        .mark_point(filled=True, size=26)
-        .encode(
-            x=x,
-            y=y,
-            color=COLOUR,
-            shape=figure,
-            opacity=alt.condition("datum.figure == 'P50'", alt.value(1), alt.value(0.5)),
-            tooltip=tips,
-        ),
-    ]
-    if figures.events:
-        tips = [alt.Tooltip(f"{name}:N") for name in ("event", "trial", "arm")]
-        marks = alt.Chart(events).mark_point(style="event", shape="triangle-down", size=80)
-        layers.append(marks.encode(x=x, y=alt.value(HEIGHT + 12), tooltip=tips))
+    x = alt.X("t:Q").scale(nice=False, zero=False).title("minutes since the first trial")
+    x = x.axis(grid=False, labelExpr=PLAIN)
+    layers = [*_borders(figures, x=x), _points_in_time(figures, x=x), *_events(figures, x=x)]
     each = "second" if figures.series_by_second else "trial"
     happened = (
-        f"{counted(len(figures.events), 'event')} marked at the bottom: allowances exceeded, messages lost or out of order, trials that "
-        "do not count."
-        if figures.events
-        else "No event fell into it: no allowance exceeded, no message lost or out of order, no trial that does not count."
+        "No event fell into it: no allowance exceeded, no message lost or out of order, no trial that does not count."
     )
+    if figures.events:
+        marked = counted(len(figures.events), "event")
+        happened = f"{marked} marked at the bottom: allowances exceeded, messages lost or out of order, trials that do not count."
     return Chart(
         name=name,
         title=title,
@@ -320,6 +277,46 @@ def series(figures: ScenarioFigures) -> Chart | Gap:
         caption=f"P50, P99 and maximum of each {each} of the trials that count; iterations begin at the numbered lines. {happened}",
         spec=spec_of(alt.layer(*layers).resolve_scale(shape="independent"), height=HEIGHT + 20),
     )
+
+
+# -- parts of the series ---------------------------------------------------------------------------------------------------
+
+
+def _points_in_time(figures: ScenarioFigures, *, x: alt.X) -> Any:
+    shown = [us for point in figures.series for us in (point.p50_us, point.max_us)]
+    scale, axis = latency_scale((*shown, 0.6 * min(shown)))  # with room at the bottom for events
+    told = ["P50", "P99", "max"]
+    shape = alt.Shape("figure:N").scale(domain=told, range=["circle", "square", "triangle-up"]).title(None)
+    tips = [
+        *(alt.Tooltip(f"{name}:N") for name in ("trial", "iteration", "arm")),
+        *numbered({name: (f"{name}, µs", ",.1f") for name in told}),
+    ]
+    points = alt.Chart(inline(list(_series_rows(figures)))).transform_fold([*told], as_=["figure", "us"])
+    return points.mark_point(filled=True, size=26).encode(
+        x=x,
+        y=alt.Y("us:Q", scale=scale, axis=axis, title="latency, µs"),
+        color=COLOUR,
+        shape=shape.legend(orient="bottom"),
+        opacity=alt.condition("datum.figure == 'P50'", alt.value(1), alt.value(0.5)),
+        tooltip=tips,
+    )
+
+
+def _borders(figures: ScenarioFigures, *, x: alt.X) -> list[Any]:
+    borders = alt.Chart(inline([{"t": border.at_min, "iteration": border.iteration} for border in figures.borders]))
+    numbers = borders.mark_text(style="quiet", align="left", dx=4, baseline="top")
+    return [borders.mark_rule(style="border").encode(x=x), numbers.encode(x=x, y=alt.value(2), text="iteration:N")]
+
+
+def _events(figures: ScenarioFigures, *, x: alt.X) -> list[Any]:
+    """The mark of each event; no layer without one, since Vega finds fault with an empty one."""
+    rows = [
+        {"t": event.at_min, "trial": event.trial, "arm": ARM_NAMES[event.arm], "event": event.words}
+        for event in figures.events
+    ]
+    marks = alt.Chart(inline(rows)).mark_point(style="event", shape="triangle-down", size=80)
+    tips = [alt.Tooltip(f"{name}:N") for name in ("event", "trial", "arm")]
+    return [marks.encode(x=x, y=alt.value(HEIGHT + 12), tooltip=tips)] if rows else []
 
 
 # -- what the charts are drawn from ----------------------------------------------------------------------------------------

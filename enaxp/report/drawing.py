@@ -151,19 +151,25 @@ def look(colours: Mapping[str, str], font: str) -> Spec:
         },
         "text": {"color": ink, "fontSize": 12},
         "rule": {"color": colours["axis"]},
-        "style": {
-            "margin": {"color": colours["margin"], "fillOpacity": 0.16, "strokeOpacity": 0},
-            "zero": {"color": colours["muted"], "strokeWidth": 1},
-            "border": {"color": colours["grid"], "strokeWidth": 1},
-            "limit": {"color": colours["muted"], "strokeDash": [5, 4]},
-            "estimate": {"color": ink, "fill": ink, "filled": True, "opacity": 1},
-            "interval": {"color": ink},
-            "shift": {"color": colours["express"]},
-            "link": {"color": colours["axis"], "strokeWidth": 3},
-            "quiet": {"color": muted, "fontSize": 11},
-            "event": {"color": ink, "fill": ink, "filled": True, "opacity": 0.85},
-            "hover": {"color": muted, "strokeWidth": 10},
-        },
+        "style": _styles(colours),
+    }
+
+
+def _styles(colours: Mapping[str, str]) -> Spec:
+    """What the charts call by name."""
+    ink, muted = colours["ink"], colours["muted"]
+    return {
+        "margin": {"color": colours["margin"], "fillOpacity": 0.16, "strokeOpacity": 0},
+        "zero": {"color": colours["muted"], "strokeWidth": 1},
+        "border": {"color": colours["grid"], "strokeWidth": 1},
+        "limit": {"color": colours["muted"], "strokeDash": [5, 4]},
+        "estimate": {"color": ink, "fill": ink, "filled": True, "opacity": 1},
+        "interval": {"color": ink},
+        "shift": {"color": colours["express"]},
+        "link": {"color": colours["axis"], "strokeWidth": 3},
+        "quiet": {"color": muted, "fontSize": 11},
+        "event": {"color": ink, "fill": ink, "filled": True, "opacity": 0.85},
+        "hover": {"color": muted, "strokeWidth": 10},
     }
 
 

@@ -77,7 +77,9 @@ def load_curve(name: str, points: Sequence[LoadPoint], figures: RunFigures) -> C
     if len({point.scenario for point in points}) < 2:
         return Gap(name=f"{name}-load", title=title, why=f"Fewer than two rates gave valid pairs. {missing}".strip())
     rows = _load_rows(points)
-    scale, axis = latency_scale(row["us"] for row in rows)
+    shown = [row["us"] for row in rows]
+    scale, axis = latency_scale((*shown, 1.6 * max(shown)))  # with room for the marks at the top
+    scale.domainMax = 1.6 * max(shown)
     rates = alt.Axis(values=sorted({point.wanted for point in points}), format="~s")
     x = alt.X("rate:Q", axis=rates, title="messages a second, as sent").scale(type="log", nice=False, padding=20)
     y = alt.Y("us:Q", scale=scale, axis=axis, title="latency, µs")

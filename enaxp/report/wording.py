@@ -52,7 +52,7 @@ def headline(scenarios: Mapping[str, Mapping[str, Any]]) -> str:
     if not told:
         return HEADLINES["inconclusive"]
     if len(set(told)) == 1 and told[0] in HEADLINES:
-        return f"{HEADLINES[told[0]]} in {len(told)} of {len(codes)} scenarios"
+        return f"{HEADLINES[told[0]]} in {len(told)} of {len(codes)} scenarios; the rest is undecided"
     return "It depends on the traffic"
 
 
@@ -170,6 +170,8 @@ def sureness_in_words(figures: RunFigures) -> str:
     counts = sorted({one.iterations for one in figures.scenarios if one.iterations})
     trials = sum(len(one.trials) for one in figures.scenarios)
     margin = f"margin ±{figures.run.manifest.plan.margin_pct:g} %, fixed beforehand"
+    if figures.run.manifest.plan.control:
+        margin += ", or what ENA against ENA differs by"
     if not counts or counts[-1] < 2:
         return f"Not sure at all: {counted(counts[-1] if counts else 0, 'iteration')} with valid pairs, no interval; {margin}"
     iterations = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
