@@ -8,7 +8,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SYSTEM := sockperf openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin shellcheck
+SYSTEM := sockperf openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin shellcheck chromium
 
 .PHONY: demo test lint bench study acceptance install clean
 
@@ -39,7 +39,7 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml
 	@PYTHON=$(PYTHON) ./scripts/install-system $(SYSTEM)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,report,dev]'
 	touch $@
 
 clean:

@@ -1,12 +1,13 @@
-"""Prints what enaxp costs beside its goals: start-up, calls, provisioning against the raw-boto3 floor, the bench's own wall time.
+"""Prints what enaxp costs beside its goals: start-up, provisioning against the raw-boto3 floor, the bench's own time, the report.
 
-python -m benchmarks [startup] [provisioning] [bench]        all of them without a name
+python -m benchmarks [startup] [provisioning] [bench] [report]        all of them without a name
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -115,7 +116,41 @@ def bench() -> None:
     )
 
 
-PARTS: dict[str, Callable[[], None]] = {"startup": startup, "provisioning": provisioning, "bench": bench}
+def report() -> None:
+    """`enaxp report` on made runs of 200 and of 2000 trials. Goals: 200 in 5 s; 2000 in 500 MB and less than ten times the time."""
+    figures = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for iterations in (10, 100):
+            # In a process of its own: the most memory a process has held is handed down to those it starts.
+            timed([sys.executable, "-m", "benchmarks.made_run", folder, str(iterations)])
+            [run] = Path(folder, "made").iterdir()
+            trials = iterations * 10 * 2
+            seconds, peak_mb = peak_of([*ENAXP, "report", str(run)])
+            size_mb = (run / "report.html").stat().st_size / 1e6
+            figures[trials] = seconds
+            print(
+                f"report: {trials:>4} trials in {seconds:.1f} s, at most {peak_mb:.0f} MB of memory, a page of {size_mb:.2f} MB"
+            )
+            shutil.rmtree(run)
+    print(f"  ten times the trials take ×{figures[2000] / figures[200]:.1f} of the time (goal: below 10; 500 MB)")
+
+
+def peak_of(command: list[str]) -> tuple[float, float]:
+    """Seconds that a command takes, and the most memory it holds in MB."""
+    began = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status != 0:
+        raise SystemExit(f"{' '.join(command)} failed")
+    return time.monotonic() - began, usage.ru_maxrss / 1024
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "startup": startup,
+    "provisioning": provisioning,
+    "bench": bench,
+    "report": report,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or PARTS:

@@ -40,6 +40,15 @@ class LayerName(StrEnum):
     compute = "compute"
 
 
+class ReportFormat(StrEnum):
+    """What a run can be rendered as."""
+
+    html = "html"
+    md = "md"
+    png = "png"
+    svg = "svg"
+
+
 def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Registers a command whose first parameter is the shared Options; the command line sees its own parameters and the shared ones."""
 
@@ -217,6 +226,9 @@ def bench(
     force: Annotated[
         bool, typer.Option("--force", help="Also when the doctor finds something required wrong.")
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", envvar="ENAXP_REPORT", help="Draw report.html at the end.")
+    ] = True,
 ) -> None:
     """Measure both interfaces, and say what the difference is."""
     from enaxp.commands import BenchWish, run_bench
@@ -242,11 +254,38 @@ def bench(
             keep_full_log=keep_full_log,
             resume=resume,
             force=force,
+            report=report,
         )
         result, summary, folder = run_bench(session, wish)
         if options.as_json:
             session.console.document(result)
         session.console.result(f"{summary}\nrun folder: {folder}")
+
+
+@command("report")
+def report(
+    options: Options,
+    run: Annotated[str, typer.Argument(help="A run's folder, its id, or how that begins.", metavar="RUN")],
+    formats: Annotated[
+        list[ReportFormat] | None,
+        typer.Option("--format", help="What to write; repeat it.  [default: html, or png with --charts]"),
+    ] = None,
+    charts: Annotated[Path | None, typer.Option("--charts", help="Where every chart goes, as png or svg.")] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
+) -> None:
+    """Render a run again, from its folder alone: the page, its charts, or Markdown. A run may still be going on."""
+    from enaxp.commands import report_run
+    from enaxp.console import Console
+
+    console = Console(as_json=options.as_json)
+    chosen = [one.value for one in formats or ()] or ([] if charts else ["html"])
+    if open_it and "html" not in chosen:
+        chosen.append("html")
+    document = report_run(options, run, formats=chosen, charts=charts, console=console)
+    if options.as_json:
+        console.document(document)
+    if open_it:
+        typer.launch(document["written"][0])
 
 
 @command("parse")

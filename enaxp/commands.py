@@ -24,11 +24,13 @@ from enaxp.lab.cost import usd_per_hour, usd_so_far
 from enaxp.lab.lifecycle import Picture, down, existing_state, look, up
 from enaxp.lab.status import nothing_there, status_of
 from enaxp.lab.things import LAYERS, Layer, as_text
+from enaxp.options import Options
 from enaxp.session import Session
 
 if TYPE_CHECKING:
     from enaxp.bench.pair import Pair
     from enaxp.bench.schedule import Plan
+    from enaxp.console import Console
     from enaxp.hosts.doctor import Finding
     from enaxp.lab.findings import Report
 
@@ -114,7 +116,10 @@ def current_status(session: Session) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchWish:
-    """What is asked of a bench besides its config. `resume` names a run that is to go on; its own plan is kept then."""
+    """What is asked of a bench besides its config. `resume` names a run that is to go on; its own plan is kept then.
+
+    `report`: whether the page is drawn at the end, too.
+    """
 
     argv: list[str]
     message_size: int | None = None
@@ -125,6 +130,7 @@ class BenchWish:
     keep_full_log: bool = False
     resume: str | None = None
     force: bool = False
+    report: bool = True
 
 
 def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, Path]:
@@ -135,6 +141,7 @@ def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, P
     from enaxp.bench.runner import Ways
     from enaxp.errors import BenchError, Interrupted
     from enaxp.report.files import write_report_files
+    from enaxp.report.render import draw_after_bench
 
     results, lab = session.options.results_dir, session.config.lab
     folder = RunFolder.find(results, lab=lab, run=wish.resume) if wish.resume else None
@@ -197,7 +204,38 @@ def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, P
         raise NoValidResultError(
             "no trial of at least one arm was valid", said=_first_reason(folder), todo=f"look at {folder.path}/raw"
         )
+    for line in draw_after_bench(folder) if wish.report else ():
+        session.console.say(line)
     return result, summary, folder.path
+
+
+def report_run(
+    options: Options, run: str, *, formats: Sequence[str], charts: Path | None, console: Console
+) -> dict[str, Any]:
+    """Renders a run again from its folder, in each of the formats, and gives back what was written.
+
+    html: the page and its picture, into the run's folder; md: text, to the console; png, svg: every chart, into `charts`.
+    """
+    from enaxp.bench.records import RunFolder
+    from enaxp.config import load_config
+    from enaxp.report.figures import read_run
+    from enaxp.report.markdown import render_markdown
+    from enaxp.report.render import IMAGE_FORMATS, ImageFormat, write_charts, write_page
+
+    lab = load_config(options.config, overrides={"lab": options.lab} if options.lab else {}).lab
+    folder = RunFolder.find(options.results_dir, lab=lab, run=run)
+    images: list[ImageFormat] = [kind for kind in IMAGE_FORMATS if kind in formats]
+    if charts and not images:
+        images = ["png"]
+    written = write_page(folder) if "html" in formats else []
+    if images:
+        written += write_charts(folder, into=charts or folder.path / "charts", formats=images)
+    markdown = render_markdown(read_run(folder)) if "md" in formats else None
+    if markdown is not None:
+        console.result(markdown.rstrip())
+    for path in written:
+        console.say(f"wrote {path}")
+    return {"run_id": folder.run_id, "written": [str(path) for path in written], "markdown": markdown}
 
 
 def examine_hosts(session: Session, *, fix: bool) -> list[Finding]:

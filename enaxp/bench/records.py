@@ -315,7 +315,11 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> None:
         """Write one of the run's text files (`results.csv`, `summary.txt`, `report.html`) whole."""
-        _replace(self.path / name, text.encode())
+        self.write_bytes(name, text.encode())
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Write one of the run's files whole."""
+        _replace(self.path / name, content)
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
         # A figure that was not measured is null. NaN would be neither JSON nor the truth.

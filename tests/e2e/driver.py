@@ -84,7 +84,13 @@ class Driver:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "ENAXP_TARGET": "local", "ENAXP_ISOLATION": self.isolation, "COLUMNS": "120"}
+        return {
+            **os.environ,
+            "ENAXP_TARGET": "local",
+            "ENAXP_ISOLATION": self.isolation,
+            "COLUMNS": "120",
+            "ENAXP_REPORT": "0",
+        }
 
     @property
     def endpoint(self) -> str:

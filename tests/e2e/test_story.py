@@ -102,6 +102,8 @@ def test_the_demo_leaves_nothing_but_its_run(driver: Driver) -> None:
     assert "ENA vs ENA Express Performance Summary" in ran.stdout
     assert "run folder: results/demo/" in ran.stdout
     assert [path.name for path in driver.folder.iterdir()] == ["results"]
+    [page] = driver.folder.glob("results/demo/*/report.html")
+    assert "local, not ENA" in page.read_text()
     assert machine() == before
 
 

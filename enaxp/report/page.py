@@ -1,0 +1,385 @@
+"""Page: a run as one HTML file, `report.html`, that needs nothing else: no network, no server, no other file.
+
+    RunFigures + charts ─▶ Page (plain data, worded) ─▶ templates/page.html.j2 ─▶ text
+                                                        └─ style, script, vega and data inside; a policy that allows just these
+
+Everything that comes from a run is text to the page, never markup: the template escapes it, and the policy runs no script but the two
+whose hashes it names. Figures are written as result.json has them, to the nanosecond.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources
+from typing import Any
+
+from enaxp import __version__
+from enaxp.bench.environment import differences
+from enaxp.bench.histogram import TAIL_SAMPLES, tail_is_thin
+from enaxp.bench.result import QUANTILES
+from enaxp.bench.schedule import ARMS
+from enaxp.report.charts import Chart, Gap, run_charts, scenario_charts
+from enaxp.report.drawing import FONT, PAGE_COLOURS, look
+from enaxp.report.figures import ARM_NAMES, RunFigures, ScenarioFigures, SrdFigures
+from enaxp.report.table import render_table
+from enaxp.report.wording import (
+    METRIC_NAMES,
+    UNKNOWN,
+    change,
+    counted,
+    headline,
+    interval_in_words,
+    label,
+    listed,
+    measured_between,
+    proof_in_words,
+    standing_in_words,
+    sureness_in_words,
+    traffic_in_words,
+)
+
+INVALID_SHOWN = 50
+ROLES = ("server", "client")
+# Facts in which two hosts of one lab differ as a matter of course, or only in names.
+_OWN = frozenset({"load", "cpu_times", "rules", "routes", "links", "irqs", "link", "counters"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line of a scenario's table: both arms' value as text, what changes, and whether to lean on it."""
+
+    key: str
+    name: str
+    unit: str
+    values: Mapping[str, str]
+    difference: str
+    change: str
+    word: str
+    code: str
+    primary: bool
+    thin: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioPart:
+    """What the page shows of one scenario."""
+
+    anchor: str
+    name: str
+    traffic: str
+    code: str
+    label: str
+    verdict: str
+    words: str
+    proof: str
+    changes: str
+    lines: tuple[Line, ...]
+    planned: tuple[Line, ...]
+    noise: str
+    charts: tuple[Chart | Gap, ...]
+    srd: tuple[SrdFigures, ...]
+    moved: str
+    warnings: tuple[str, ...]
+    invalid: tuple[tuple[str, ...], ...]
+    invalid_count: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """A file that the page carries inside."""
+
+    name: str
+    what: str
+    link: str
+
+
+def render_page(figures: RunFigures, *, vega: str) -> str:
+    """The text of `report.html`; `vega` is what draws in it, `drawing.runtime`."""
+    import jinja2
+
+    parts = tuple(_part(number, one) for number, one in enumerate(figures.scenarios, start=1))
+    loads = tuple(run_charts(figures))
+    specs = {chart.name: chart.spec for chart in _drawn([*(c for part in parts for c in part.charts), *loads])}
+    style, script = _asset("page.css"), _asset("page.js")
+    drawing = {"look": look(PAGE_COLOURS, FONT), "specs": specs}
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(_asset("page.html.j2")).render(
+        policy=_policy(scripts=(vega, script), style=style),
+        style=style,
+        script=script,
+        vega=vega,
+        drawing=_json_in_html(drawing),
+        parts=parts,
+        loads=loads,
+        **_about(figures, parts),
+    )
+
+
+def _about(figures: RunFigures, parts: Sequence[ScenarioPart]) -> dict[str, Any]:
+    """What the page says of the run as a whole."""
+    run, manifest = figures.run, figures.run.manifest
+    scenarios = run.result["scenarios"]
+    environment = manifest.environment
+    before, after = environment.get("before", {}), environment.get("after", {})
+    return {
+        "title": headline(scenarios),
+        "code": parts[0].code if len({part.code for part in parts}) == 1 else "mixed",
+        "manifest": manifest,
+        "when": _when(manifest.started_at),
+        "local": manifest.target == "local",
+        "standing": standing_in_words(run),
+        "faults": figures.faults,
+        "between": measured_between(manifest),
+        "sureness": sureness_in_words(figures),
+        "proof": parts[0].proof
+        if len({part.proof for part in parts}) == 1
+        else "differs by scenario: see the table below",
+        "hosts": _hosts(environment),
+        "changed": differences(before, after),
+        "environment": {role: {"before": before[role], "after": after.get(role, {})} for role in before},
+        "unlike": _unlike(before),
+        "command": " ".join(("enaxp", *manifest.argv)),
+        "version": __version__,
+        "tail": TAIL_SAMPLES,
+        "arms": ARM_NAMES,
+        "downloads": _downloads(figures),
+    }
+
+
+# -- one scenario ----------------------------------------------------------------------------------------------------------
+
+
+def _part(number: int, figures: ScenarioFigures) -> ScenarioPart:
+    result, verdict = figures.result, figures.result["verdict"]
+    effects = result["effects"]
+    primaries = {name: effect for name, effect in effects.items() if effect["primary"]}
+    invalid = [
+        (str(r.number), ARM_NAMES[r.arm], f"{r.iteration}/{r.repeat}", str(r.attempt), r.reason or "")
+        for r in figures.invalid
+    ]
+    noise = result.get("control", {}).get("noise_pct", {})
+    return ScenarioPart(
+        anchor=f"scenario-{number}",
+        name=figures.scenario.name,
+        traffic=traffic_in_words(figures.scenario),
+        code=verdict["code"],
+        label=label(verdict["code"]),
+        verdict=headline({figures.scenario.name: result}),
+        words=verdict["words"],
+        proof=proof_in_words(result["treatment"]),
+        changes=", ".join(f"{METRIC_NAMES[name]} {change(one['estimate_pct'])}" for name, one in primaries.items()),
+        lines=tuple(_lines(figures)),
+        planned=tuple(_planned_lines(result)),
+        noise=listed([f"{METRIC_NAMES[name]} {by:.2f} %" for name, by in noise.items()]) if noise else "",
+        charts=tuple(scenario_charts(figures)),
+        srd=figures.srd,
+        moved=_moved(figures.srd),
+        warnings=tuple(result.get("warnings", ())),
+        invalid=tuple(invalid[:INVALID_SHOWN]),
+        invalid_count=f"{counted(len(invalid), 'trial')} not counted",
+    )
+
+
+def _lines(figures: ScenarioFigures) -> Iterable[Line]:
+    """The table of a scenario: the compared figures first, then those that are shown only."""
+    arms = figures.result["arms"]
+    if figures.is_rate:
+        yield _line(figures, "throughput", "throughput_gbps", unit="Gbit/s")
+    else:
+        for metric in ("p50", "p90", "p99", "p99_9", "p99_99", "mean"):
+            yield _line(figures, metric, f"{metric}_us", unit="µs")
+        yield _line(figures, "max", "max_us", unit="µs")
+    loss = {arm: arms[arm]["loss_rate"] for arm in ARMS}
+    yield Line(
+        key="loss_rate",
+        name="loss",
+        unit="",
+        values={arm: UNKNOWN if loss[arm] is None else f"{100 * loss[arm]:.4g} %" for arm in ARMS},
+        difference="",
+        change="",
+        word="",
+        code="",
+        primary=False,
+        thin=False,
+    )
+
+
+def _line(figures: ScenarioFigures, metric: str, field: str, *, unit: str) -> Line:
+    values = {arm: figures.result["arms"][arm][field] for arm in ARMS}
+    effect = figures.result["effects"].get(metric)
+    return Line(
+        key=field,
+        name=METRIC_NAMES.get(metric, metric),
+        unit=unit,
+        values={arm: _number(value) for arm, value in values.items()},
+        difference=_difference(values["ena"], values["ena_express"]),
+        change=interval_in_words(effect["estimate_pct"], effect["low_pct"], effect["high_pct"]) if effect else "",
+        word=label(effect["code"]) if effect else "not compared",
+        code=effect["code"] if effect else "",
+        primary=bool(effect and effect["primary"]),
+        thin=_is_thin(figures, metric),
+    )
+
+
+def _is_thin(figures: ScenarioFigures, metric: str) -> bool:
+    """Whether a percentile has too few observations beyond it to be leant on."""
+    fewest = min((figures.result["arms"][arm]["observations"] or 0 for arm in ARMS), default=0)
+    if metric not in QUANTILES or not fewest:
+        return False
+    return tail_is_thin(QUANTILES[metric], observations=fewest, iterations=figures.iterations)
+
+
+def _planned_lines(result: Mapping[str, Any]) -> Iterable[Line]:
+    """Latencies from the planned send time, for a scenario that has one."""
+    planned = result.get("from_planned")
+    if planned is None or any(planned[arm]["p50_us"] is None for arm in ARMS):
+        return
+    for name in ("p50", "p99", "p99_9", "max"):
+        values = {arm: planned[arm][f"{name}_us"] for arm in ARMS}
+        yield Line(
+            key=f"planned_{name}_us",
+            name=METRIC_NAMES.get(name, name),
+            unit="µs",
+            values={arm: _number(value) for arm, value in values.items()},
+            difference=_difference(values["ena"], values["ena_express"]),
+            change="",
+            word="",
+            code="",
+            primary=False,
+            thin=False,
+        )
+
+
+def _number(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:,.3f}"
+
+
+def _difference(ena: float | None, express: float | None) -> str:
+    return "" if ena is None or express is None else f"{express - ena:+,.3f}".replace("-", "−")
+
+
+def _moved(srd: Iterable[SrdFigures]) -> str:
+    """Which allowances were exceeded in which arm, in words."""
+    if all(arm.allowances is None for arm in srd):
+        return "The allowance counters are absent: whether the instances met their limits is unknown."
+    moved = [
+        f"{ARM_NAMES[arm.arm]}: {name} +{by:,}" for arm in srd for name, by in (arm.allowances or {}).items() if by
+    ]
+    return f"Allowances exceeded: {'; '.join(moved)}." if moved else "No allowance of an instance was exceeded."
+
+
+# -- the run as a whole ----------------------------------------------------------------------------------------------------
+
+
+def _hosts(environment: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """A few facts that tell which hosts these are: name, server, client."""
+    before, interfaces = environment.get("before", {}), environment.get("interfaces", {})
+    told = {
+        "kernel": "kernel",
+        "processor": "cpu_model",
+        "CPUs": "cpus",
+        "clock": "clock_source",
+        "sockperf": "sockperf",
+    }
+    rows = [(name, *(_text(before.get(role, {}).get(fact)) for role in ROLES)) for name, fact in told.items()]
+    for arm in ARMS:
+        of_arm = {role: interfaces.get(role, {}).get(arm, {}) for role in ROLES}
+        rows += [
+            (f"{ARM_NAMES[arm]} {name}", *(_text(of_arm[role].get(fact)) for role in ROLES))
+            for name, fact in (("driver", "driver"), ("MTU", "mtu"))
+        ]
+    return [(name, server, client) for name, server, client in rows if server or client]
+
+
+def _text(fact: object) -> str:
+    return "" if fact is None else str(fact)
+
+
+def _unlike(before: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str, str]]:
+    """The facts in which the two hosts differ: fact, server, client."""
+    server, client = before.get("server", {}), before.get("client", {})
+    return [
+        (name, server[name], client[name])
+        for name in server.keys() & client.keys()
+        if name.rpartition(".")[2] not in _OWN and server[name] != client[name]
+    ]
+
+
+def _when(iso: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(iso):%d %B %Y, %H:%M} UTC"
+    except ValueError:
+        return iso
+
+
+def _downloads(figures: RunFigures) -> list[Download]:
+    run = figures.run
+    files = {
+        "result.json": ("every figure, effect and verdict", json.dumps(run.result, indent=2), "application/json"),
+        "results.csv": ("one row a scenario and interface", render_table(run.result, run.manifest.plan), "text/csv"),
+        "percentiles.csv": ("the curves, with their bands", _percentiles_csv(figures), "text/csv"),
+        "trials.csv": ("one row a trial that counts", _trials_csv(figures), "text/csv"),
+    }
+    return [
+        Download(name=name, what=what, link=f"data:{kind};base64,{base64.b64encode(text.encode()).decode()}")
+        for name, (what, text, kind) in files.items()
+    ]
+
+
+def _percentiles_csv(figures: RunFigures) -> str:
+    rows = [
+        (one.scenario.name, point.arm, f"{100 * point.p:.6g}", point.us, point.low_us, point.high_us, point.thin)
+        for one in figures.scenarios
+        for point in one.curve
+    ]
+    return _csv(("scenario", "arm", "percentile", "us", "low_us", "high_us", "thin"), rows)
+
+
+def _trials_csv(figures: RunFigures) -> str:
+    rows = [
+        (one.scenario.name, trial.trial, trial.iteration, trial.arm, trial.p50, trial.p99, trial.throughput)
+        for one in figures.scenarios
+        for trial in one.trials
+    ]
+    return _csv(("scenario", "trial", "iteration", "arm", "p50_us", "p99_us", "throughput_gbps"), rows)
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+# -- the file --------------------------------------------------------------------------------------------------------------
+
+
+def _drawn(charts: Iterable[Chart | Gap]) -> Iterable[Chart]:
+    return (chart for chart in charts if isinstance(chart, Chart))
+
+
+def _asset(name: str) -> str:
+    return resources.files("enaxp.report").joinpath("templates", name).read_text("utf-8")
+
+
+def _json_in_html(content: Any) -> str:
+    """JSON that cannot end the script element it stands in, whatever it holds."""
+    return json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _policy(*, scripts: Iterable[str], style: str) -> str:
+    """The content security policy: these scripts and this style, nothing from anywhere, nothing to anywhere."""
+    allowed = " ".join(_hash(script) for script in scripts)
+    return f"default-src 'none'; script-src {allowed}; style-src {_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,0 +1,83 @@
+"""Render: a run's folder as files for people. Works from the folder alone, while the bench still runs as well as years later.
+
+RunFolder ─▶ figures_of ─▶ page, picture ─▶ report.html, latency_comparison.png   (in the folder)
+                       └─▶ charts ─▶ one SVG or PNG each                          (where they are wanted)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from enaxp.bench.records import RunFolder
+from enaxp.errors import BenchError
+from enaxp.report.drawing import can_draw, png, require_drawing, runtime_aside, svg
+from enaxp.report.figures import RunFigures, figures_of
+
+PAGE, PICTURE = "report.html", "latency_comparison.png"
+ImageFormat = Literal["png", "svg"]
+IMAGE_FORMATS: tuple[ImageFormat, ...] = ("png", "svg")
+
+
+def write_page(folder: RunFolder) -> list[Path]:
+    """Writes the page and the picture into the run's folder and gives back their paths; no picture when nothing was measured.
+
+    Raises ReportExtraMissing, and BenchError when the folder cannot be read or written.
+    """
+    require_drawing()
+    with runtime_aside() as vega:
+        from enaxp.report.page import render_page
+
+        figures = figures_of(folder)
+        picture = draw_picture(figures)
+        page = render_page(figures, vega=vega())
+    try:
+        folder.write_text(PAGE, page)
+        if picture is None:
+            return [folder.path / PAGE]
+        folder.write_bytes(PICTURE, picture)
+    except OSError as error:
+        raise BenchError(f"writing the report into {folder.path}", said=str(error)) from error
+    return [folder.path / PAGE, folder.path / PICTURE]
+
+
+def draw_picture(figures: RunFigures) -> bytes | None:
+    """`latency_comparison.png`: both arms and what changes, in one picture; None when nothing was measured."""
+    from enaxp.report.picture import comparison
+
+    spec = comparison(figures)
+    return None if spec is None else png(spec, scale=1.5)
+
+
+def write_charts(folder: RunFolder, *, into: Path, formats: Sequence[ImageFormat]) -> list[Path]:
+    """Writes every chart of the run as pictures and gives back their paths. Raises as write_page does."""
+    require_drawing()
+    from enaxp.report.charts import Chart, file_name, run_charts, scenario_charts
+
+    figures = figures_of(folder)
+    charts = [*(chart for one in figures.scenarios for chart in scenario_charts(one)), *run_charts(figures)]
+    draw = {"png": png, "svg": lambda spec: svg(spec).encode()}
+    written = []
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        for chart in charts:
+            if isinstance(chart, Chart):
+                for kind in formats:
+                    path = into / f"{file_name(chart.name)}.{kind}"
+                    path.write_bytes(draw[kind](chart.spec))
+                    written.append(path)
+    except OSError as error:
+        raise BenchError(f"writing charts into {into}", said=str(error)) from error
+    return written
+
+
+def draw_after_bench(folder: RunFolder) -> Iterator[str]:
+    """Writes the page at the end of a bench, and gives back what to say of it. No fault in drawing costs a run."""
+    if not can_draw():
+        yield "for report.html with charts: pip install 'enaxp[report]', then `enaxp report " + folder.run_id + "`"
+        return
+    try:
+        yield from (f"wrote {path}" for path in write_page(folder))
+    except Exception as error:
+        yield f"the report could not be drawn, the run is whole: {error}; try `enaxp report {folder.run_id} --debug`"
