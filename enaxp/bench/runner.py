@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from enaxp.bench.crossover import Assign, wait_for_devices
+from enaxp.bench.evidence import evidence_of
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.pair import Pair, Probes
 from enaxp.bench.records import RunFolder, TrialRecord, trial_name
@@ -71,7 +72,7 @@ class Runner:
         self.probes = probes
         self.trials = schedule(plan)
         self._ways = ways
-        self._finished = _Finished(folder.records())
+        self._finished = _Finished(evidence_of(folder, plan).records)
         self._servers = Servers(pair, plan)
         self._measurer = Measurer(
             pair,
