@@ -39,7 +39,7 @@ class Console:
         """What a person asked for. With --json it goes to stderr: stdout is the document's."""
         with self._lock:
             self._clear()
-            print(text, file=sys.stderr if self.as_json else sys.stdout, flush=True)
+            print(_shown(text), file=sys.stderr if self.as_json else sys.stdout, flush=True)
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Columns as wide as their widest cell."""
@@ -55,7 +55,7 @@ class Console:
     def say(self, text: str) -> None:
         with self._lock:
             self._clear()
-            print(text, file=sys.stderr, flush=True)
+            print(_shown(text), file=sys.stderr, flush=True)
 
     def error(self, text: str) -> None:
         self.say(f"enaxp: {text}")
@@ -231,6 +231,14 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return str(value)
+
+
+# What a terminal would take for a command: an escape in a name that came from a file stays visible, and does nothing.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+
+
+def _shown(text: str) -> str:
+    return text.translate(_CONTROLS)
 
 
 def _width() -> int:
