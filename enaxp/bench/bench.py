@@ -38,6 +38,7 @@ def carry_out(
     isolation: str | None,
     argv: list[str],
     ways: Ways,
+    place: Mapping[str, str | None],
     forced: tuple[str, ...] = (),
 ) -> None:
     """Runs the plan into the folder. Raises BenchError when an arm has no way of its own, and what Runner.run raises."""
@@ -54,6 +55,7 @@ def carry_out(
             for arm in ARMS
         },
         argv=tuple(argv),
+        place=place,
         forced=forced,
         versions=_versions(before),
         started_at=_now(),

@@ -164,8 +164,14 @@ def merge_equal_weight(histograms: Sequence[Histogram]) -> Distribution:
     """The mean of the trials' distributions, each with the same weight however many observations it holds. Needs one at least."""
     if not histograms:
         raise ValueError("nothing to merge")
-    values = np.concatenate([histogram.values for histogram in histograms])
-    shares = np.concatenate([histogram.counts / (histogram.count * len(histograms)) for histogram in histograms])
+    return merge([histogram.distribution() for histogram in histograms], weights=[1.0] * len(histograms))
+
+
+def merge(distributions: Sequence[Distribution], *, weights: Sequence[float]) -> Distribution:
+    """The weighted mean of distributions. Merging merges, each with its number of trials, is merging all trials at once."""
+    total = sum(weights)
+    values = np.concatenate([one.values for one in distributions])
+    shares = np.concatenate([one.shares * (weight / total) for one, weight in zip(distributions, weights, strict=True)])
     unique, place = np.unique(values, return_inverse=True)
     return Distribution(unique, np.bincount(place, weights=shares, minlength=len(unique)).astype(np.float64))
 
