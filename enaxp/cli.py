@@ -303,6 +303,78 @@ def parse(
         raise typer.Exit(1)
 
 
+@command("compare")
+def compare(
+    options: Options,
+    runs: Annotated[list[str], typer.Argument(help="The first run, and those to hold against it.", metavar="A B...")],
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option("--fail-if", help="Exit 5 when shown, e.g. 'p99 slower 5%'; repeat it.", metavar="CONDITION"),
+    ] = None,
+    arm: Annotated[
+        Literal["ena", "ena_express"] | None, typer.Option("--arm", help="Only this arm.  [default: both]")
+    ] = None,
+    page: Annotated[Path | None, typer.Option("--page", help="Write it as one HTML file, too.", metavar="FILE")] = None,
+) -> None:
+    """Hold runs against the first: what became faster or slower, and how sure that is. Runs are named as in `runs`."""
+    from enaxp.bench.conditions import read_condition
+    from enaxp.bench.schedule import ARMS
+    from enaxp.console import Console
+    from enaxp.reading import compare_runs, write_page
+    from enaxp.report.comparison_page import render_comparison
+    from enaxp.report.telling import tell_comparison
+
+    conditions = [read_condition(text) for text in fail_if or ()]
+    arms = ARMS if arm is None else (arm,)
+    compared = compare_runs(options.results_dir, runs, lab=options.lab, arms=arms, conditions=conditions)
+    console = Console(as_json=options.as_json)
+    if page is not None:
+        write_page(page, render_comparison(compared))
+    if options.as_json:
+        console.document(compared.to_json())
+    else:
+        tell_comparison(console, compared)
+    compared.require_conditions()
+
+
+@command("check")
+def check(
+    options: Options,
+    run: Annotated[str, typer.Argument(help="A path, a run id, how one begins, or latest.", metavar="RUN")],
+) -> None:
+    """Is this run complete and stable? With reasons. Exit 5 when it is not."""
+    from enaxp.console import Console
+    from enaxp.errors import ConditionFailedError
+    from enaxp.reading import check_run
+    from enaxp.report.telling import tell_checkup
+
+    folder, checkup = check_run(options.results_dir, run, lab=options.lab)
+    console = Console(as_json=options.as_json)
+    if options.as_json:
+        console.document({"run_id": folder.run_id, "path": str(folder.path), **checkup.to_json()})
+    else:
+        tell_checkup(console, folder.run_id, checkup)
+    if not checkup.is_good:
+        reasons = [*checkup.missing, *checkup.unstable]
+        more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+        raise ConditionFailedError(f"run {folder.run_id} is not both complete and stable", said=f"{reasons[0]}{more}")
+
+
+@command("runs")
+def runs(options: Options) -> None:
+    """List the runs of every lab (or of --lab), the newest first."""
+    from enaxp.bench.listing import run_lines
+    from enaxp.console import Console
+    from enaxp.report.telling import tell_runs
+
+    lines = run_lines(options.results_dir, lab=options.lab)
+    console = Console(as_json=options.as_json)
+    if options.as_json:
+        console.document([line.to_json() for line in lines])
+    else:
+        tell_runs(console, lines)
+
+
 @command("down")
 def down(
     options: Options,

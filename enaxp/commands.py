@@ -149,16 +149,16 @@ def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, P
     with session.file.lock("bench", name=BENCH_LOCK):
         status = current_status(session)
         hosts = session.hosts(status)
-        with connected(hosts) as pair:
+        where = "local, not ENA" if session.target.name == "local" else str(status["availability_zone"])
+        title = f"enaxp bench, lab {lab}, {where}"
+        with connected(hosts) as pair, session.console.bench_view(plan, title=title, earlier=folder) as watch:
             crossed = folder is not None and plan.crossover  # killed while crossed, it is put right by the run itself
             forced = _require_health(session, pair, status, force=wish.force, crossed=crossed)
             done = (
                 len({(r.scenario, r.iteration, r.repeat, r.control, r.arm) for r in folder.records()}) if folder else 0
             )
             _announce(session, plan, status, done=done)
-            ways = Ways(
-                watch=session.console.bench_progress, keep_log=wish.keep_full_log, assign=_srd_changer(session, status)
-            )
+            ways = Ways(watch=watch, keep_log=wish.keep_full_log, assign=_srd_changer(session, status))
             cut_short = None
             try:
                 if folder:
@@ -175,6 +175,7 @@ def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, P
                         isolation=isolation,
                         argv=wish.argv,
                         ways=ways,
+                        place=_place(session, status),
                         forced=forced,
                     )
             except (Interrupted, BenchError, HostError) as error:
@@ -276,6 +277,22 @@ def _findings(session: Session, pair: Pair, status: dict[str, Any]) -> list[Find
         facts[role] = read_facts(text)
         found += examine(role, facts[role], attachments=status["hosts"][role])
     return [*found, *compare(facts)]
+
+
+def _place(session: Session, status: dict[str, Any]) -> dict[str, str | None]:
+    """What AWS says of the hosts, for whoever compares runs. Nothing on this machine, where it would be mere pretence."""
+    if session.target.name != "aws":
+        return {}
+    ids = [host["instance_id"] for host in status["hosts"].values()]
+    described = session.aws.ec2.describe_instances(InstanceIds=ids)["Reservations"]
+    instances = [instance for reservation in described for instance in reservation["Instances"]]
+    return {
+        "region": status["region"],
+        "availability_zone": status["availability_zone"],
+        "instance_type": " and ".join(sorted({instance["InstanceType"] for instance in instances})),
+        "image": " and ".join(sorted({instance["ImageId"] for instance in instances})),
+        "placement": session.config.placement,
+    }
 
 
 def _require_health(

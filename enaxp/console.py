@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from enaxp.bench.runner import Progress
+    from enaxp.bench.records import RunFolder
+    from enaxp.bench.runner import Progress, Watcher
+    from enaxp.bench.schedule import Plan as BenchPlan
     from enaxp.hosts.doctor import Finding
     from enaxp.lab.apply import Event
     from enaxp.lab.findings import Report
@@ -39,7 +43,7 @@ class Console:
         """What a person asked for. With --json it goes to stderr: stdout is the document's."""
         with self._lock:
             self._clear()
-            print(text, file=sys.stderr if self.as_json else sys.stdout, flush=True)
+            print(printable(text), file=sys.stderr if self.as_json else sys.stdout, flush=True)
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Columns as wide as their widest cell."""
@@ -55,7 +59,7 @@ class Console:
     def say(self, text: str) -> None:
         with self._lock:
             self._clear()
-            print(text, file=sys.stderr, flush=True)
+            print(printable(text), file=sys.stderr, flush=True)
 
     def error(self, text: str) -> None:
         self.say(f"enaxp: {text}")
@@ -98,7 +102,7 @@ class Console:
         trial, record = progress.trial, progress.record
         if trial is None:
             return
-        left = f"{_duration(progress.seconds_left)} left"
+        left = f"{duration(progress.seconds_left)} left"
         what = "warm-up" if trial.discarded else f"repeat {trial.repeat}"
         where = f"iteration {trial.iteration}, {what}, {_ARM[trial.arm]}"
         if record is None:
@@ -112,6 +116,25 @@ class Console:
         else:
             figures = f"INVALID: {record.reason}"
         self.say(f"  trial {trial.number:>3} of {progress.total}: {where:<38} {figures}   {left}")
+
+    @contextlib.contextmanager
+    def bench_view(self, plan: BenchPlan, *, title: str, earlier: RunFolder | None) -> Iterator[Watcher]:
+        """What a bench is to tell: a view that is drawn anew while it runs, or plain lines where there is no terminal.
+
+        `earlier` is the folder of a run that goes on.
+        """
+        if not self._is_terminal or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+            yield self.bench_progress
+            return
+        from enaxp.bench.evidence import evidence_of
+        from enaxp.bench.running import Running
+        from enaxp.live import LiveView
+
+        running = Running(plan)
+        if earlier is not None:
+            running.add_all(evidence_of(earlier, plan))
+        with LiveView(plan, title=printable(title), running=running, plain=self.bench_progress) as view:
+            yield view.watch
 
     def plan(self, plan: Plan) -> None:
         """What would change, and why."""
@@ -148,7 +171,7 @@ class Console:
             (
                 lab["lab"],
                 lab["region"],
-                "-" if lab["age_s"] is None else _duration(lab["age_s"]),
+                "-" if lab["age_s"] is None else duration(lab["age_s"]),
                 f"{_cell(lab['expires_at'])}{' (over)' if lab['expired'] else ''}",
                 lab["things"],
                 lab["instances"],
@@ -212,7 +235,8 @@ _END = {"create": "created", "adopt": "adopted", "settle": "settled", "replace":
 _ARM = {"ena": "ENA", "ena_express": "ENA Express"}
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time span for a person."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -231,6 +255,15 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return str(value)
+
+
+# What a terminal would take for a command: an escape in a name that came from a file stays visible, and does nothing.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+
+
+def printable(text: str) -> str:
+    """Text that a terminal shows as it is, whatever it holds."""
+    return text.translate(_CONTROLS)
 
 
 def _width() -> int:

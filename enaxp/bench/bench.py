@@ -16,10 +16,11 @@ from typing import Any
 
 from enaxp import __version__
 from enaxp.bench.environment import Environment, capture, differences, fingerprint
+from enaxp.bench.evidence import evidence_of
 from enaxp.bench.pair import Pair, Probes, connected, prove_routes
 from enaxp.bench.records import Connection as Addresses
 from enaxp.bench.records import Manifest, RunFolder
-from enaxp.bench.result import build_result, is_narrow
+from enaxp.bench.result import is_narrow, result_from
 from enaxp.bench.runner import Runner, Ways
 from enaxp.bench.schedule import ARMS, Plan
 from enaxp.errors import BenchError, HostError
@@ -37,6 +38,7 @@ def carry_out(
     isolation: str | None,
     argv: list[str],
     ways: Ways,
+    place: Mapping[str, str | None],
     forced: tuple[str, ...] = (),
 ) -> None:
     """Runs the plan into the folder. Raises BenchError when an arm has no way of its own, and what Runner.run raises."""
@@ -53,6 +55,7 @@ def carry_out(
             for arm in ARMS
         },
         argv=tuple(argv),
+        place=place,
         forced=forced,
         versions=_versions(before),
         started_at=_now(),
@@ -115,12 +118,8 @@ def _end_manifest(folder: RunFolder, manifest: Manifest, pair: Pair, probes: Pro
 
 def result_of(folder: RunFolder) -> dict[str, Any]:
     """The result of what a run folder holds, worked out from its files alone."""
-    return build_result(
-        folder.read_manifest(),
-        folder.records(),
-        read_histogram=folder.read_histogram,
-        read_planned=folder.read_planned_histogram,
-    )
+    manifest = folder.read_manifest()
+    return result_from(manifest, evidence_of(folder, manifest.plan))
 
 
 def require_sockperf(before: Mapping[str, Mapping[str, str]]) -> None:

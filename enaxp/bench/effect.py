@@ -29,11 +29,12 @@ EXPLORATORY_CONFIDENCE = 0.95
 POWER = 0.8
 MOST_ITERATIONS = 10_000
 MOST_TO_TELL_PCT = 1000
+MOST_LOG_RATIO = 700.0  # e to that is about the largest float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """What ENA Express does to one metric, in per cent of ENA with the raw sign: below 0 is lower.
+    """What a change, as a rule from ENA to ENA Express, does to one metric, in per cent with the raw sign: below 0 is lower.
 
     low_pct and high_pct are None with fewer than two iterations. improvement_pct is the guide's figure, of the merged arms and with its
     own sign: above 0 is better. iterations_needed, None where unknown, is for the words only.
@@ -67,13 +68,13 @@ def measure_effect(
     confidence = PRIMARY_CONFIDENCE if primary else EXPLORATORY_CONFIDENCE
     low, high = interval(ratios, confidence=confidence)
     return Effect(
-        estimate_pct=_per_cent(statistics.fmean(ratios)) if ratios else None,
+        estimate_pct=per_cent(statistics.fmean(ratios)) if ratios else None,
         low_pct=low,
         high_pct=high,
         margin_pct=margin_pct,
         improvement_pct=improvement_pct,
         primary=primary,
-        code=_code(metric, low, high, margin_pct) if ratios else "invalid",
+        code=word_for(metric, low, high, margin_pct) if ratios else "invalid",
         iterations=len(ratios),
         iterations_needed=iterations_needed(ratios, margin_pct=margin_pct, confidence=confidence),
     )
@@ -85,21 +86,46 @@ def interval(ratios: Sequence[float], *, confidence: float) -> tuple[float, floa
         return None, None
     middle = statistics.fmean(ratios)
     half = _t((1 + confidence) / 2, len(ratios) - 1) * statistics.stdev(ratios) / math.sqrt(len(ratios))
-    return _per_cent(middle - half), _per_cent(middle + half)
+    return per_cent(middle - half), per_cent(middle + half)
+
+
+def interval_between(
+    one: Sequence[float], other: Sequence[float], *, confidence: float
+) -> tuple[float, float] | tuple[None, None]:
+    """Welch's t-interval of the mean of `other` less that of `one`, in per cent; (None, None) with fewer than two values in either.
+
+    The values are logarithms. They belong to no pairs, and their spread need not be the same (B. L. Welch, 1947, Biometrika 34, 28-35).
+    """
+    if len(one) < 2 or len(other) < 2:
+        return None, None
+    difference = statistics.fmean(other) - statistics.fmean(one)
+    parts = [statistics.variance(values) / len(values) for values in (one, other)]
+    total = sum(parts)
+    if total == 0:
+        return per_cent(difference), per_cent(difference)
+    shares = [part / total for part in parts]
+    degrees = 1 / sum(share**2 / (len(values) - 1) for share, values in zip(shares, (one, other), strict=True))
+    half = _t((1 + confidence) / 2, degrees) * math.sqrt(total)
+    return per_cent(difference - half), per_cent(difference + half)
 
 
 def minimum_detectable_pct(ratios: Sequence[float], *, confidence: float) -> float | None:
     """The smallest effect in per cent that so many iterations of this spread find four times in five; None with fewer than two."""
     if len(ratios) < 2:
         return None
-    return _per_cent(_detectable(statistics.stdev(ratios), len(ratios), confidence))
+    return per_cent(_detectable(statistics.stdev(ratios), len(ratios), confidence))
 
 
 def iterations_needed(ratios: Sequence[float], *, margin_pct: float, confidence: float) -> int | None:
     """The fewest iterations that would find an effect of the margin's size, at this spread; None when unknown or beyond 10 000."""
-    if len(ratios) < 2:
-        return None
-    spread, margin = statistics.stdev(ratios), math.log1p(margin_pct / 100)
+    return (
+        needed_for(statistics.stdev(ratios), margin_pct=margin_pct, confidence=confidence) if len(ratios) > 1 else None
+    )
+
+
+def needed_for(spread: float, *, margin_pct: float, confidence: float) -> int | None:
+    """As iterations_needed, at a standard deviation of log ratios."""
+    margin = math.log1p(margin_pct / 100)
     low, high = 2, MOST_ITERATIONS
     if _detectable(spread, high, confidence) > margin:
         return None
@@ -120,7 +146,7 @@ def improvement_pct(metric: Metric, *, ena: float | None, ena_express: float | N
     return gain / ena * 100
 
 
-def _code(metric: Metric, low: float | None, high: float | None, margin_pct: float) -> Code:
+def word_for(metric: Metric, low: float | None, high: float | None, margin_pct: float) -> Code:
     """The word for an interval: what it lies beyond, within, or neither."""
     if low is None or high is None:
         return "inconclusive"
@@ -145,15 +171,16 @@ def _detectable(spread: float, count: int, confidence: float) -> float:
 
 
 @functools.cache
-def _t(p: float, degrees: int) -> float:
+def _t(p: float, degrees: float) -> float:
     """The p-quantile of Student's t."""
     from scipy.special import stdtrit  # scipy.stats has the same, but takes far longer to import
 
     return float(stdtrit(degrees, p))
 
 
-def _per_cent(log_ratio: float) -> float:
-    return 100 * math.expm1(log_ratio)
+def per_cent(log_ratio: float) -> float:
+    """A log ratio as a change in per cent; one beyond all figures as the largest there is."""
+    return 100 * math.expm1(min(log_ratio, MOST_LOG_RATIO))
 
 
 def signed_pct(value: float) -> str:

@@ -1,6 +1,7 @@
 """Environment: what both hosts are, as far as it bears on latency, before a run and after it.
 
-    capture() ─▶ {role: {fact: text}} ─▶ manifest.json ─▶ fingerprint, differences, steal_share, troubles
+    capture() ─▶ {role: {fact: text}} ─▶ manifest.json ─┬─▶ fingerprint, differences, steal_share, troubles (within a run)
+                                                        └─▶ differences_of_runs (between two)
 
 A fact is text as a standard tool gave it; an interface's facts begin with its arm. What a host does not tell is empty.
 """
@@ -11,10 +12,12 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from enaxp.bench.pair import Pair, Probes
+from enaxp.bench.records import Manifest
 from enaxp.hosts.nic import moved
 
 Facts = Mapping[str, str]
@@ -60,6 +63,9 @@ _OF_AN_INTERFACE: Mapping[str, str] = {
 }
 # What differs between two moments of the same host, and is no setting.
 _PASSING = frozenset({"load", "cpu_times", "counters"})
+# What differs between any two pairs of hosts: addresses, and names that the kernel gives.
+_OWN = frozenset({"rules", "routes", "links", "link", "irqs"})
+_MOST_TEXT = 80
 _TROUBLES = re.compile(r"^\s*(total_resets|reset_fail|tx_timeout|wd_expired|admin_q_pause): (\d+)\s*$", re.MULTILINE)
 _MARK = "--8<-- "
 _STEAL, _GUEST = 7, 8  # places in the cpu line of /proc/stat
@@ -90,6 +96,76 @@ def differences(before: Environment, after: Environment) -> tuple[str, ...]:
         for name in sorted(before[role].keys() & after[role].keys())
         if _lasts(name) and before[role][name] != after[role][name]
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One fact that is not the same in two runs. `of` says whose it is: a host's, both hosts', the lab's, enaxp's."""
+
+    of: str
+    fact: str
+    base: str
+    run: str
+
+    def __str__(self) -> str:
+        return f"{self.fact} of {self.of}: {self.base or 'nothing'} → {self.run or 'nothing'}"
+
+
+def differences_of_runs(base: Manifest, run: Manifest) -> tuple[Difference, ...]:
+    """What two runs' hosts differ in, as far as both runs have recorded it; texts are cut to what differs."""
+    found = [
+        Difference(of="the lab", fact=fact.replace("_", " "), base=str(base.place[fact]), run=str(run.place[fact]))
+        for fact in base.place
+        if fact in run.place and base.place[fact] != run.place[fact]
+    ]
+    one, other = _facts_of_run(base), _facts_of_run(run)
+    for role, fact in sorted(one.keys() & other.keys(), key=lambda at: (at[1], at[0])):
+        if one[role, fact] != other[role, fact]:
+            was, now = _what_differs(one[role, fact], other[role, fact])
+            found.append(Difference(of=f"the {role}", fact=fact, base=was, run=now))
+    if base.versions.get("enaxp") != run.versions.get("enaxp"):
+        was, now = (str(manifest.versions.get("enaxp")) for manifest in (base, run))
+        found.append(Difference(of="enaxp", fact="version", base=was, run=now))
+    return tuple(_joined(found))
+
+
+def _facts_of_run(manifest: Manifest) -> dict[tuple[str, str], str]:
+    """What lasts of both hosts, by role and fact."""
+    facts = {
+        (role, name): text
+        for role, facts in manifest.environment.get("before", {}).items()
+        for name, text in facts.items()
+        if _lasts(name) and name.rpartition(".")[2] not in _OWN
+    }
+    for role, arms in manifest.environment.get("interfaces", {}).items():
+        for arm, interface in arms.items():
+            facts[role, f"{arm}.mtu"] = str(interface.get("mtu"))
+            facts.setdefault((role, f"{arm}.driver"), (interface.get("driver") or "").replace("; ", "\n"))
+    return facts
+
+
+def _what_differs(one: str, other: str) -> tuple[str, str]:
+    """The lines, or of a single line the words, that only one of two texts has; cut when they are long."""
+    separator = "\n" if "\n" in one + other else " "
+    parts = [list(dict.fromkeys(text.split(separator))) for text in (one, other)]
+    only = [[part.strip() for part in parts[i] if part not in parts[1 - i]] for i in (0, 1)]
+    texts = ["; ".join(own) if separator == "\n" else " ".join(own) for own in only]
+    if texts[0] == texts[1]:  # the same parts, in another order or number
+        texts = [one, other]
+    return _cut(texts[0]), _cut(texts[1])
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}…"
+
+
+def _joined(found: Sequence[Difference]) -> Iterator[Difference]:
+    """The same difference of both hosts told once."""
+    told: dict[tuple[str, str, str], list[str]] = {}
+    for difference in found:
+        told.setdefault((difference.fact, difference.base, difference.run), []).append(difference.of)
+    for (fact, was, now), owners in told.items():
+        yield Difference(of="both hosts" if len(owners) > 1 else owners[0], fact=fact, base=was, run=now)
 
 
 def steal_share(before: Environment, after: Environment, role: str) -> float | None:

@@ -4,11 +4,12 @@
     Manifest ─▶ manifest.json ;  result, table, summary ─▶ result.json, results.csv, summary.txt (each replaced whole)
 
 A crash can leave half a last line: reading passes over it, appending cuts it off first. Everything a result needs is in the folder,
-so that it can be computed again without the lab.
+so that it can be computed again without the lab. A folder may come from anywhere: what it holds is checked before it is believed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from enaxp.bench.names import LIST_THEM, RUN_ID_FORM, listed, named, run_paths, split_name, what_is_there
 from enaxp.bench.schedule import ARMS, Arm, Plan, Trial
+from enaxp.bench.shapes import MANIFEST, RECORD, require_schema, require_types
 from enaxp.errors import BenchError
 from enaxp.hosts.sockperf import Second, SockperfOutput
 
@@ -111,11 +114,8 @@ class TrialRecord:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> TrialRecord:
         """The record in one parsed line. Raises BenchError for a line of another schema or without a field it needs."""
-        if fields.get("schema") != SCHEMA:
-            raise BenchError(
-                f"a trial was recorded in schema {fields.get('schema')!r}; this enaxp reads {SCHEMA}",
-                todo="read the run with the enaxp that wrote it",
-            )
+        require_schema(fields, "a trial's record", reads=SCHEMA)
+        require_types(fields, RECORD, "a trial's record")
         known = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields}
         try:
             return cls(
@@ -128,7 +128,7 @@ class TrialRecord:
                     "log_files": tuple(fields.get("log_files", ())),
                 }
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise BenchError("a trial's record lacks what it should hold", said=str(error)) from None
 
 
@@ -166,6 +166,7 @@ class Manifest:
     ended_at: str | None = None
     resumed_at: tuple[str, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
+    place: Mapping[str, str | None] = field(default_factory=dict)  # what AWS says of the hosts: region, zone, type …
     forced: tuple[str, ...] = ()  # what was wrong with the hosts, when the bench went on all the same
     schema: int = SCHEMA
 
@@ -175,8 +176,8 @@ class Manifest:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Manifest:
         """The manifest in parsed JSON. Raises BenchError for another schema, or when something is missing."""
-        if fields.get("schema") != SCHEMA:
-            raise BenchError(f"a manifest of schema {fields.get('schema')!r}; this enaxp reads {SCHEMA}")
+        require_schema(fields, "a manifest", reads=SCHEMA)
+        require_types(fields, MANIFEST, "a manifest")
         try:
             return cls(
                 **{
@@ -188,7 +189,7 @@ class Manifest:
                     "resumed_at": tuple(fields.get("resumed_at", ())),
                 }
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise BenchError("a manifest lacks what it should hold", said=str(error)) from None
 
 
@@ -215,7 +216,7 @@ class RunFolder:
         above.mkdir(parents=True, exist_ok=True)
         moment = now.astimezone(UTC)
         while True:
-            path = above / moment.strftime("%Y%m%d-%H%M%S")
+            path = above / moment.strftime(RUN_ID_FORM)
             try:
                 path.mkdir()
             except FileExistsError:
@@ -227,23 +228,30 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """The run at `path`. Raises BenchError when it holds no manifest."""
+        """The run at `path`. Raises BenchError, saying what is there instead, when it holds no manifest."""
         if not (path / "manifest.json").is_file():
-            raise BenchError(f"{path} is not a run: it has no manifest.json", todo="`enaxp runs` lists the runs")
+            raise BenchError(f"{path} is not a run: {what_is_there(path)}", todo=LIST_THEM)
         return cls(path)
 
     @classmethod
-    def find(cls, results_dir: Path, *, lab: str, run: str) -> RunFolder:
-        """The run at the path `run`, or the lab's one run whose name begins with it. Raises BenchError when there is none, or several."""
-        if (Path(run) / "manifest.json").is_file():
-            return cls(Path(run))
-        above = results_dir / lab
-        names = sorted(path.name for path in above.iterdir() if path.is_dir()) if above.is_dir() else []
-        found = [name for name in names if name.startswith(run)] if run else []
-        if len(found) != 1:
-            said = f"several begin so: {', '.join(found)}" if found else f"there are: {', '.join(names[-5:]) or 'none'}"
-            raise BenchError(f"no single run {run!r} of lab {lab} in {results_dir}", said=said)
-        return cls.open(above / found[0])
+    def find(cls, results_dir: Path, *, lab: str | None, run: str) -> RunFolder:
+        """The run that `run` names: a path, a run id, the beginning of one, or `latest`; of the lab, or of any (None).
+
+        `LAB/` before one of these names the lab. Raises BenchError when there is none, or when there are several, naming them.
+        """
+        path = Path(run)
+        if (path / "manifest.json").is_file():
+            return cls(path)
+        name, lab, is_path = split_name(results_dir, run, lab=lab)
+        known = [] if is_path else run_paths(results_dir, lab=lab)
+        found = named(known, name)
+        if len(found) == 1:
+            return cls.open(found[0])
+        if not found and run and (is_path or path.exists()):
+            return cls.open(path)
+        said = f"several begin so: {listed(found)}" if found else f"there are: {listed(known[-5:]) or 'none'}"
+        where = f"lab {lab} in {results_dir}" if lab else str(results_dir)
+        raise BenchError(f"no single run {run!r} of {where}", said=said, todo=LIST_THEM)
 
     def append(self, record: TrialRecord) -> None:
         """Write one trial's line and put it on the disk before coming back."""
@@ -295,16 +303,20 @@ class RunFolder:
             return None
         path = self.path / relative
         try:
+            if not path.resolve().is_relative_to(self.path.resolve()):
+                raise ValueError("it is outside of the run's folder")
             return Histogram.from_bytes(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise BenchError(f"the histogram {path} cannot be read", said=str(error)) from None
+        except (OSError, ValueError, MemoryError) as error:
+            said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise BenchError(f"{relative} cannot be read", said=said) from None
 
     def write_manifest(self, manifest: Manifest) -> None:
         self._write_json("manifest.json", manifest.to_json())
 
     def read_manifest(self) -> Manifest:
         """The run's manifest. Raises BenchError when it cannot be read."""
-        return Manifest.from_json(self._read_json("manifest.json"))
+        with _naming(self.path / "manifest.json"):
+            return Manifest.from_json(self._read_json("manifest.json"))
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         self._write_json("result.json", result)
@@ -328,28 +340,60 @@ class RunFolder:
     def _read_json(self, name: str) -> dict[str, Any]:
         path = self.path / name
         try:
-            content = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise BenchError(f"{path} cannot be read", said=str(error)) from None
+            content = _parse(path.read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            raise BenchError(f"{path} cannot be read", said=_why_unreadable(path, error)) from None
         if not isinstance(content, dict):
             raise BenchError(f"{path} holds no JSON object")
         return content
 
 
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors about what a file holds say which file it is."""
+    try:
+        yield
+    except BenchError as error:
+        if str(path) in error.where:
+            raise
+        raise BenchError(f"{path}: {error.where}", said=error.said, todo=error.todo) from None
+
+
+def _parse(content: bytes) -> Any:
+    """Parsed JSON. Raises ValueError, also for NaN and Infinity, which Python's reader takes and JSON does not know."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no figure")
+
+    return json.loads(content, parse_constant=refuse)
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if path.stat().st_size == 0:
+        return "it is empty"
+    return f"it is not JSON, or only half written: {error}"
+
+
 def _read_lines(path: Path) -> Iterator[TrialRecord]:
-    lines = path.read_bytes().split(b"\n")
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise BenchError(f"{path} cannot be read", said=error.strerror or str(error)) from None
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            fields = json.loads(line)
-        except ValueError as error:
+            fields = _parse(line)
+        except (ValueError, RecursionError) as error:
             if number == len(lines):  # no newline after it: the write was cut
                 return
             raise BenchError(f"line {number} of {path} is not JSON", said=str(error)) from None
         if not isinstance(fields, dict):
             raise BenchError(f"line {number} of {path} is not a JSON object")
-        yield TrialRecord.from_json(fields)
+        with _naming(path):
+            yield TrialRecord.from_json(fields)
 
 
 def _cut_half_line(descriptor: int) -> None:

@@ -1,8 +1,8 @@
 """Result: everything a run measured, worked out from its records alone. Pure but for reading histograms through the function it is given.
 
     Manifest ─┐
-    records  ─┼─▶ counted trials (both of a pair valid) ─▶ figures per arm, effects over iterations, treatment, verdict ─▶ result.json
-    histograms┘
+    records  ─┼─▶ Evidence ─▶ counted trials (both of a pair valid) ─▶ figures per arm, effects over iterations, treatment, verdict
+    histograms┘                                                      └─▶ result.json
 
 Figures that were not measured are None (null), never 0. Latencies are in µs.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from enaxp.bench.effect import (
     improvement_pct,
     measure_effect,
 )
+from enaxp.bench.evidence import Evidence, ReadHistogram, weigh
 from enaxp.bench.gates import srd_gate
 from enaxp.bench.histogram import Distribution, Histogram, merge_equal_weight
 from enaxp.bench.records import Manifest, TrialRecord
@@ -33,7 +34,6 @@ from enaxp.bench.verdict import Treatment, Verdict, verdict
 
 SCHEMA = 1
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "p99_99": 0.9999}
-ReadHistogram = Callable[[TrialRecord], Histogram | None]
 Place = tuple[str, int, int, int]
 ByArm = Mapping[Arm, Sequence["CountedTrial"]]
 Blocks = Mapping[Arm, Mapping[tuple[int, int], tuple[Sequence["CountedTrial"], Distribution | None]]]
@@ -54,11 +54,18 @@ def build_result(
     read_histogram: ReadHistogram,
     read_planned: ReadHistogram | None = None,
 ) -> dict[str, Any]:
-    """The content of `result.json`. Raises what `read_histogram` raises for a trial that counts.
+    """The content of `result.json`. A trial whose histogram cannot be read, or is another's, does not count, and is among the warnings.
 
     `read_planned` reads a trial's latencies from the planned send time. Scenarios with those, and runs with a control or a crossover,
     have keys that others do not have.
     """
+    return result_from(
+        manifest, weigh(manifest.plan, records, read_histogram=read_histogram, read_planned=read_planned)
+    )
+
+
+def result_from(manifest: Manifest, evidence: Evidence) -> dict[str, Any]:
+    """The content of `result.json`, from evidence that has been weighed already."""
     return {
         "schema": SCHEMA,
         "run_id": manifest.run_id,
@@ -66,10 +73,7 @@ def build_result(
         "target": manifest.target,
         "isolation": manifest.isolation,
         "plan": _plan(manifest.plan),
-        "scenarios": {
-            scenario.name: _scenario(manifest, scenario, records, read_histogram, read_planned)
-            for scenario in manifest.plan.scenarios
-        },
+        "scenarios": {scenario.name: _scenario(manifest, scenario, evidence) for scenario in manifest.plan.scenarios},
     }
 
 
@@ -111,18 +115,34 @@ def _plan(plan: Plan) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in _ONLY_WHEN_USED or value}
 
 
-def _scenario(
-    manifest: Manifest,
-    scenario: Scenario,
-    records: Sequence[TrialRecord],
-    read_histogram: ReadHistogram,
-    read_planned: ReadHistogram | None,
-) -> dict[str, Any]:
-    own = [record for record in records if record.scenario == scenario.name and not record.discarded]
-    attempted = [record for record in own if not record.control]
-    trials = [CountedTrial(record, read_histogram(record)) for record in counted(attempted)]
+def values_by_iteration(
+    scenario: Scenario, evidence: Evidence
+) -> dict[Metric, dict[Arm, dict[tuple[int, int], float]]]:
+    """Each metric that the scenario measures, by arm and (pair of hosts, iteration): ns of the merged trials, or 10⁹ bit/s."""
+    blocks = _blocks(_by_arm(_counted_trials(_attempted(scenario, evidence), evidence)))
+    return {
+        metric: {
+            arm: {at: value for at, block in of.items() if (value := _value(metric, *block)) is not None}
+            for arm, of in blocks.items()
+        }
+        for metric in _metrics(scenario)
+    }
+
+
+def _attempted(scenario: Scenario, evidence: Evidence, *, control: bool = False) -> list[TrialRecord]:
+    own = [record for record in evidence.records if record.scenario == scenario.name and not record.discarded]
+    return [record for record in own if record.control == control]
+
+
+def _counted_trials(attempted: Iterable[TrialRecord], evidence: Evidence) -> list[CountedTrial]:
+    return [CountedTrial(record, evidence.histogram(record)) for record in counted(attempted)]
+
+
+def _scenario(manifest: Manifest, scenario: Scenario, evidence: Evidence) -> dict[str, Any]:
+    attempted = _attempted(scenario, evidence)
+    trials = _counted_trials(attempted, evidence)
     by_arm = _by_arm(trials)
-    control = _control(scenario, [record for record in own if record.control], read_histogram, manifest.plan)
+    control = _control(scenario, evidence, manifest.plan)
     noise: Mapping[Metric, float] = control["noise_pct"] if control else {}
     arms = {
         arm: _arm(by_arm[arm], attempted=sum(record.arm == arm for record in attempted), scenario=scenario)
@@ -142,12 +162,13 @@ def _scenario(
         "treatment": asdict(treatment),
         "verdict": asdict(judged),
         "warnings": [
+            *evidence.faults.get(scenario.name, ()),
             *warnings([trial.record for trial in trials]),
             *control_warnings(control["effects"] if control else {}),
             *host_warnings(manifest.environment.get("before", {}), manifest.environment.get("after", {})),
         ],
         **({"control": control} if control else {}),
-        **_from_planned(scenario, trials, read_planned),
+        **_from_planned(scenario, trials, evidence),
     }
 
 
@@ -155,11 +176,10 @@ def _by_arm(trials: Sequence[CountedTrial]) -> ByArm:
     return {arm: [trial for trial in trials if trial.record.arm == arm] for arm in ARMS}
 
 
-def _control(
-    scenario: Scenario, attempted: Sequence[TrialRecord], read_histogram: ReadHistogram, plan: Plan
-) -> dict[str, Any] | None:
+def _control(scenario: Scenario, evidence: Evidence, plan: Plan) -> dict[str, Any] | None:
     """What ENA against ENA differed by, and the noise, below which no effect is to be believed."""
-    trials = [CountedTrial(record, read_histogram(record)) for record in counted(attempted)]
+    attempted = _attempted(scenario, evidence, control=True)
+    trials = _counted_trials(attempted, evidence)
     if not trials:
         return None
     blocks = _blocks(_by_arm(trials))
@@ -181,13 +201,11 @@ def noise_pct(iterations: Sequence[tuple[float, float]]) -> float:
     return 100 * math.expm1(math.sqrt(sum(squares) / len(squares))) if squares else 0.0
 
 
-def _from_planned(
-    scenario: Scenario, trials: Sequence[CountedTrial], read_planned: ReadHistogram | None
-) -> dict[str, Any]:
+def _from_planned(scenario: Scenario, trials: Sequence[CountedTrial], evidence: Evidence) -> dict[str, Any]:
     """Latencies from the planned send time per arm, for a scenario that has one; nothing for others."""
-    if not scenario.is_paced or read_planned is None:
+    if not scenario.is_paced:
         return {}
-    planned = _by_arm([CountedTrial(trial.record, read_planned(trial.record)) for trial in trials])
+    planned = _by_arm([CountedTrial(trial.record, evidence.planned(trial.record)) for trial in trials])
     return {"from_planned": {arm: _latencies(_merge(planned[arm])[0]) for arm in ARMS}}
 
 
@@ -258,21 +276,28 @@ def _effects(
 
     The margin is the plan's, or the noise where a control has shown more of it. `arms` holds the merged figures for the guide's formula.
     """
-    is_rate = scenario.mode == "throughput"
-    metrics = THROUGHPUT_PRIMARIES if is_rate else LATENCY_METRICS
-    primaries = THROUGHPUT_PRIMARIES if is_rate else LATENCY_PRIMARIES
+    primaries = primaries_of(scenario)
     return {
         metric: measure_effect(
             metric,
             _values_of_both(blocks, metric),
             margin_pct=max(margin_pct, noise_pct.get(metric, 0.0)),
             primary=metric in primaries,
-            improvement_pct=improvement_pct(metric, **{arm: arms[arm][_figure(metric)] for arm in ARMS})
+            improvement_pct=improvement_pct(metric, **{arm: arms[arm][figure_of(metric)] for arm in ARMS})
             if arms
             else None,
         )
-        for metric in metrics
+        for metric in _metrics(scenario)
     }
+
+
+def _metrics(scenario: Scenario) -> tuple[Metric, ...]:
+    return THROUGHPUT_PRIMARIES if scenario.mode == "throughput" else LATENCY_METRICS
+
+
+def primaries_of(scenario: Scenario) -> tuple[Metric, ...]:
+    """The metrics that a scenario is judged by."""
+    return THROUGHPUT_PRIMARIES if scenario.mode == "throughput" else LATENCY_PRIMARIES
 
 
 def _blocks(by_arm: ByArm) -> Blocks:
@@ -299,7 +324,8 @@ def _value(metric: Metric, trials: Sequence[CountedTrial], merged: Distribution 
     return merged.mean if metric == "mean" else merged.quantile(QUANTILES[metric])
 
 
-def _figure(metric: Metric) -> str:
+def figure_of(metric: Metric) -> str:
+    """The metric's name among the figures of an arm."""
     return "throughput_gbps" if metric == "throughput" else f"{metric}_us"
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from enaxp.bench.crossover import Assign, wait_for_devices
+from enaxp.bench.evidence import evidence_of
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.pair import Pair, Probes
 from enaxp.bench.records import RunFolder, TrialRecord, trial_name
@@ -33,13 +34,16 @@ RECONNECT_S = 300.0  # an instance that restarts is back within this
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What the runner tells whoever watches, before and after each trial. `record` is the one just ended, None before the first."""
+    """What the runner tells whoever watches, before and after each trial. `record` is the one just ended, None before the first,
+    and `histogram` what it measured.
+    """
 
     done: int
     total: int
     seconds_left: float
     trial: Trial | None = None
     record: TrialRecord | None = None
+    histogram: Histogram | None = None
     note: str = ""
 
 
@@ -71,7 +75,7 @@ class Runner:
         self.probes = probes
         self.trials = schedule(plan)
         self._ways = ways
-        self._finished = _Finished(folder.records())
+        self._finished = _Finished(evidence_of(folder, plan).records)
         self._servers = Servers(pair, plan)
         self._measurer = Measurer(
             pair,
@@ -164,17 +168,17 @@ class Runner:
         if self._stopping.is_set():
             return measured.record
         try:
-            record = self._keep(measured, trial_name(trial, attempt=attempt))
+            record, histogram = self._keep(measured, trial_name(trial, attempt=attempt))
         except OSError as error:
             raise BenchError(
                 f"writing a trial into {self.folder.path}",
                 said=str(error),
                 todo=f"make room; what was written is kept, and `enaxp bench --resume {self.folder.run_id}` goes on",
             ) from error
-        self._tell(trial=trial, record=record)
+        self._tell(trial=trial, record=record, histogram=histogram)
         return record
 
-    def _keep(self, measured: Measured, name: str) -> TrialRecord:
+    def _keep(self, measured: Measured, name: str) -> tuple[TrialRecord, Histogram | None]:
         folder, record = self.folder, measured.record
         histogram = Histogram.from_reduced(measured.log) if measured.log and measured.log.observations else None
         planned = Histogram.from_rows(measured.planned, separator=b" ") if measured.planned else None
@@ -189,7 +193,7 @@ class Runner:
             ),
         )
         folder.append(record)
-        return record
+        return record, histogram
 
     # -- when something fails ------------------------------------------------------------------------------------------
 
@@ -238,14 +242,30 @@ class Runner:
         wait_for_devices(self.pair, self.probes, crossed=to)
         self._crossed = to
 
-    def _tell(self, *, trial: Trial | None = None, record: TrialRecord | None = None, note: str = "") -> None:
+    def _tell(
+        self,
+        *,
+        trial: Trial | None = None,
+        record: TrialRecord | None = None,
+        histogram: Histogram | None = None,
+        note: str = "",
+    ) -> None:
         done = trial.number - (0 if record is not None else 1) if trial is not None else self._done
         at_once = 2 if self.plan.order == "parallel" else 1
         left = sum(trial_seconds(self.plan, trial.scenario) for trial in self.trials[done:]) / at_once
         if record is not None:  # what trials really take, once there is one
             left *= max(1.0, record.wall_s / trial_seconds(self.plan, self.plan.scenario(record.scenario)))
-        progress = Progress(done=done, total=len(self.trials), seconds_left=left, trial=trial, record=record, note=note)
-        self._ways.watch(progress)
+        self._ways.watch(
+            Progress(
+                done=done,
+                total=len(self.trials),
+                seconds_left=left,
+                trial=trial,
+                record=record,
+                histogram=histogram,
+                note=note,
+            )
+        )
 
 
 class _Finished:

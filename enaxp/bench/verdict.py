@@ -42,7 +42,7 @@ def verdict(
     prefix = _LOCAL if local else ""
     if fault is not None or treatment.proven is False:
         return Verdict(code="invalid", words=f"{prefix}invalid: {fault or _not_given(treatment)}")
-    code = _combine([effect.code for effect in primaries.values()])
+    code = combine([effect.code for effect in primaries.values()])
     said = "; ".join(describe(metric, effect) for metric, effect in primaries.items())
     unknown = "; whether SRD carried the packets is unknown (no counters)" if treatment.proven is None else ""
     invalid = "invalid: " if code == "invalid" else ""
@@ -76,8 +76,8 @@ def describe(metric: Metric, effect: Effect) -> str:
             )
 
 
-def _combine(codes: list[Code]) -> VerdictCode:
-    """One code from those of the primaries."""
+def combine(codes: list[Code]) -> VerdictCode:
+    """One code from those of the primaries, of which there is one at least."""
     first, *others = codes
     combined: VerdictCode = first
     for code in others:

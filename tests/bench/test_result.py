@@ -91,7 +91,7 @@ def test_figures_are_those_of_the_equal_weight_merge_in_us() -> None:
 
 
 def test_the_loss_rate_is_of_the_messages_that_wanted_an_answer() -> None:
-    lossy = replace(GOOD, dropped=3, out_of_order=1, observations=996)
+    lossy = replace(GOOD, dropped=3, out_of_order=1)
 
     arms = result_of(pairs_of_records(a_plan(), sockperf=lossy), plan=a_plan())["scenarios"]["udp-latency"]["arms"]
 

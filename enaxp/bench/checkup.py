@@ -1,0 +1,143 @@
+"""Checkup: is a run stable and complete? With reasons. Pure.
+
+    Manifest + Evidence + result worked out anew ─▶ check ─▶ Checkup: what is missing, what is unstable, what is good to know
+
+Missing: what the plan wanted and the folder does not have. Unstable: what makes figures hard to repeat. Both make a run unfit for a
+comparison that has to hold; remarks do not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from enaxp.bench.evidence import Evidence
+from enaxp.bench.histogram import tail_is_thin
+from enaxp.bench.records import Manifest, TrialRecord
+from enaxp.bench.result import QUANTILES, primaries_of
+from enaxp.bench.schedule import ARMS, Scenario
+
+SCHEMA = 1
+FEW_ITERATIONS = 5
+# A share of attempts that did not count, from which on the hosts, not chance, are the reason.
+MOST_INVALID = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkup:
+    """What is wrong with a run, in sentences."""
+
+    missing: tuple[str, ...]
+    unstable: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def is_good(self) -> bool:
+        return not self.missing and not self.unstable
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "complete": not self.missing,
+            "stable": not self.unstable,
+            "missing": list(self.missing),
+            "unstable": list(self.unstable),
+            "remarks": list(self.remarks),
+        }
+
+
+def check(manifest: Manifest, evidence: Evidence, result: Mapping[str, Any]) -> Checkup:
+    """What speaks against a run. `result` is the one worked out from the same evidence."""
+    scenarios = [(scenario, result["scenarios"][scenario.name]) for scenario in manifest.plan.scenarios]
+    return Checkup(
+        missing=(*_cut_short(manifest), *(line for one in scenarios for line in _missing(manifest, evidence, *one))),
+        unstable=(
+            *(f"it was measured in spite of this: {wrong}" for wrong in manifest.forced),
+            *(line for one in scenarios for line in _unstable(manifest, evidence, *one)),
+        ),
+        remarks=(
+            *_about_the_run(manifest),
+            *(line for one in scenarios for line in _remarks(manifest, evidence, *one)),
+        ),
+    )
+
+
+def _cut_short(manifest: Manifest) -> Iterator[str]:
+    if manifest.ended_at is None:
+        yield "the run has not ended: it still runs, or was cut off"
+    if manifest.plan.iterations < 2:
+        yield "there is no interval: that takes two iterations"
+
+
+def _missing(manifest: Manifest, evidence: Evidence, scenario: Scenario, measured: Mapping[str, Any]) -> Iterator[str]:
+    plan = manifest.plan
+    planned = plan.iterations * plan.repeats
+    counting = min(measured["arms"][arm]["valid_trials"] for arm in ARMS)
+    if counting < planned:
+        yield f"{scenario.name}: {counting} of {planned} pairs of trials count"
+    yield from (f"{scenario.name}: {fault}" for fault in evidence.faults.get(scenario.name, ()))
+    if plan.control:
+        control = measured.get("control") or {"valid_trials": 0}
+        if control["valid_trials"] < 2 * planned:
+            yield f"{scenario.name}: {control['valid_trials'] // 2} of {planned} pairs of the control count"
+    if measured["verdict"]["code"] == "invalid":
+        yield f"{scenario.name}: {measured['verdict']['words']}"
+
+
+def _unstable(manifest: Manifest, evidence: Evidence, scenario: Scenario, measured: Mapping[str, Any]) -> Iterator[str]:
+    faults = set(evidence.faults.get(scenario.name, ()))
+    yield from (f"{scenario.name}: {line}" for line in measured["warnings"] if line not in faults)
+    attempts = _attempts(evidence, scenario)
+    invalid = [record for record in attempts if not record.valid]
+    if len(invalid) > MOST_INVALID * len(attempts):
+        [(reason, _)] = Counter(record.reason for record in invalid).most_common(1)
+        yield f"{scenario.name}: {len(invalid)} of {len(attempts)} trials were not valid, mostly: {reason}"
+    for metric, noise in (measured.get("control") or {"noise_pct": {}})["noise_pct"].items():
+        if metric in primaries_of(scenario) and noise > manifest.plan.margin_pct:
+            yield (
+                f"{scenario.name}: ENA against ENA differs by {noise:.2f}% at {metric.replace('_', '.')}, "
+                f"more than the margin of {manifest.plan.margin_pct:g}%"
+            )
+
+
+def _about_the_run(manifest: Manifest) -> Iterator[str]:
+    plan = manifest.plan
+    if manifest.target == "local":
+        yield f"local, not ENA (hosts as {manifest.isolation})"
+    if manifest.resumed_at:
+        yield f"it was resumed {len(manifest.resumed_at)} times"
+    if plan.order == "parallel":
+        yield "both arms ran at once, so each is interference to the other"
+    if 2 <= plan.iterations < FEW_ITERATIONS:
+        yield f"{plan.iterations} iterations are few: the intervals are wide"
+
+
+def _remarks(manifest: Manifest, evidence: Evidence, scenario: Scenario, measured: Mapping[str, Any]) -> Iterator[str]:
+    if measured["treatment"]["proven"] is None:
+        yield f"{scenario.name}: whether SRD carried the packets is unknown (no counters)"
+    attempts = _attempts(evidence, scenario)
+    invalid = sum(not record.valid for record in attempts)
+    if 0 < invalid <= MOST_INVALID * len(attempts):
+        yield f"{scenario.name}: {invalid} of {len(attempts)} trials were not valid"
+    fewest = min((measured["arms"][arm]["observations"] or 0 for arm in ARMS), default=0)
+    iterations = manifest.plan.iterations
+    thin = [
+        name.replace("_", ".")
+        for name, p in QUANTILES.items()
+        if fewest and tail_is_thin(p, observations=fewest, iterations=iterations)
+    ]
+    if thin:
+        yield f"{scenario.name}: {', '.join(thin)} rest on few observations in each iteration"
+    undecided = [
+        metric.replace("_", ".")
+        for metric, effect in measured["effects"].items()
+        if effect["primary"] and effect["code"] == "inconclusive" and effect["low_pct"] is not None
+    ]
+    if undecided:
+        yield f"{scenario.name}: what ENA Express does is inconclusive at {' and '.join(undecided)}"
+
+
+def _attempts(evidence: Evidence, scenario: Scenario) -> list[TrialRecord]:
+    return [record for record in evidence.records if record.scenario == scenario.name and not record.discarded]

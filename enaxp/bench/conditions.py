@@ -1,0 +1,160 @@
+"""Conditions: what a comparison must not show, as it is stated on the command line (`p99 slower 5%`), and whether it does. Pure.
+
+    text ─▶ read_condition ─▶ Condition ─┐
+                      Comparison, … ─────┴─▶ judge ─▶ Finding: shown, not shown, undecided or unmeasured, in words
+
+A condition is shown only when the whole interval says so. What the interval leaves open is undecided: it is told, and fails nothing.
+Where nothing was measured that could speak for or against a condition it is unmeasured, which is no pass.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
+
+from enaxp.bench.comparison import ARM_NAMES, Change, Comparison
+from enaxp.bench.effect import LATENCY_METRICS, THROUGHPUT_PRIMARIES, Metric, signed_pct
+from enaxp.errors import UsageError
+
+Way = Literal["faster", "slower", "different"]
+Outcome = Literal["shown", "not shown", "undecided", "unmeasured"]
+METRICS: tuple[Metric, ...] = (*LATENCY_METRICS, *THROUGHPUT_PRIMARIES)
+WAYS: tuple[Way, ...] = ("faster", "slower", "different")
+MOST_PCT = 1000
+_GRAMMAR = re.compile(
+    r"(?:(?P<scenario>[^:]+):\s*)?(?P<metric>\S+)\s+(?P<way>\S+)\s+(?:by\s+)?(?P<pct>\d{1,4}(?:\.\d{1,6})?)\s*%?"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """What must not be: that a metric is faster, slower or different by more than so many per cent. No scenario means any."""
+
+    text: str
+    metric: Metric
+    way: Way
+    pct: float
+    scenario: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one comparison says about a condition, for one scenario and arm."""
+
+    condition: str
+    base: str
+    run: str
+    scenario: str
+    arm: str | None
+    outcome: Outcome
+    words: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def read_condition(text: str) -> Condition:
+    """The condition in `[SCENARIO:]METRIC WAY N%`. Raises UsageError, saying what is allowed."""
+    matched = _GRAMMAR.fullmatch(text.strip())
+    metric = matched["metric"].lower().replace(".", "_") if matched else ""
+    if matched is None or metric not in METRICS or matched["way"] not in WAYS or float(matched["pct"]) > MOST_PCT:
+        raise UsageError(
+            f"--fail-if {text!r} is no condition",
+            said=f"[SCENARIO:]METRIC WAY N%, where METRIC is {_any_of(METRICS)}, WAY is {_any_of(WAYS)}, N is 0 to {MOST_PCT}",
+            todo="write it like --fail-if 'p99 slower 5%' or --fail-if 'udp-latency:p50 different 2%'",
+        )
+    return Condition(
+        text=text.strip(),
+        metric=cast(Metric, metric),
+        way=cast(Way, matched["way"]),
+        pct=float(matched["pct"]),
+        scenario=matched["scenario"],
+    )
+
+
+def judge(condition: Condition, comparisons: Sequence[Comparison]) -> list[Finding]:
+    """What the comparisons say about a condition. Raises UsageError when it speaks of what none of the runs has measured."""
+    _require_known(condition, comparisons)
+    return [finding for comparison in comparisons for finding in _findings(condition, comparison)]
+
+
+def _findings(condition: Condition, comparison: Comparison) -> Iterator[Finding]:
+    for one in comparison.scenarios:
+        if condition.scenario not in (None, one.scenario.name):
+            continue
+        for arm, changes in one.arms.items():
+            if condition.metric in changes:
+                outcome, words = _outcome(condition, changes[condition.metric])
+                yield Finding(
+                    condition=condition.text,
+                    base=comparison.base.name,
+                    run=comparison.run.name,
+                    scenario=one.scenario.name,
+                    arm=arm,
+                    outcome=outcome,
+                    words=f"{one.scenario.name}, {ARM_NAMES[arm]}: {words}",
+                )
+    for name, reason in comparison.not_compared.items():
+        if condition.scenario in (None, name):
+            yield Finding(
+                condition=condition.text,
+                base=comparison.base.name,
+                run=comparison.run.name,
+                scenario=name,
+                arm=None,
+                outcome="unmeasured",
+                words=f"{name} was not compared: {reason}",
+            )
+
+
+def _outcome(condition: Condition, change: Change) -> tuple[Outcome, str]:
+    """Whether a change is what the condition speaks of, by its whole interval."""
+    effect, metric = change.effect, condition.metric.replace("_", ".")
+    if effect.estimate_pct is None:
+        return "unmeasured", f"{metric} was not measured in both runs"
+    told = f"{metric} changed by {signed_pct(effect.estimate_pct)}"
+    if effect.low_pct is None or effect.high_pct is None:
+        return "undecided", f"{told}, from so few iterations that there is no interval"
+    interval = f"[{signed_pct(effect.low_pct)}, {signed_pct(effect.high_pct)}]"
+    beyond, within = _where(condition, effect.low_pct, effect.high_pct)
+    limit = f"{condition.way} by more than {condition.pct:g}%"
+    if beyond:
+        return "shown", f"{told} {interval}: {limit}"
+    if within:
+        return "not shown", f"{told} {interval}: not {limit}"
+    return "undecided", f"{told} {interval}: it may be {limit}, or not"
+
+
+def _where(condition: Condition, low: float, high: float) -> tuple[bool, bool]:
+    """Whether a whole interval lies beyond the condition's limit, and whether it lies wholly before it."""
+    rises = low > condition.pct, high <= condition.pct
+    falls = high < -condition.pct, low >= -condition.pct
+    if condition.way == "different":
+        return rises[0] or falls[0], rises[1] and falls[1]
+    return rises if (condition.way == "slower") == (condition.metric != "throughput") else falls
+
+
+def _require_known(condition: Condition, comparisons: Iterable[Comparison]) -> None:
+    """A condition that nothing can ever meet is a mistake of who wrote it."""
+    known: dict[str, set[str]] = {}
+    for comparison in comparisons:
+        for measured in (comparison.base, comparison.run):
+            for name in measured.scenarios:
+                known.setdefault(name, set()).update(measured.values[name])
+    where = f"--fail-if {condition.text!r}"
+    if condition.scenario is not None and condition.scenario not in known:
+        raise UsageError(
+            f"{where}: no run has measured {condition.scenario!r}", said=f"there are: {', '.join(known) or 'none'}"
+        )
+    named = [metrics for name, metrics in known.items() if condition.scenario in (None, name)]
+    if not any(condition.metric in metrics for metrics in named):
+        measured_ones = sorted({metric for metrics in named for metric in metrics})
+        raise UsageError(
+            f"{where}: {condition.metric} is not measured there", said=f"measured are: {', '.join(measured_ones)}"
+        )
+
+
+def _any_of(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"

@@ -1,0 +1,100 @@
+"""Evidence: the trials of a run with their histograms, as far as they can be believed. Pure but for reading through the functions given.
+
+    records + histograms ─▶ weigh ─▶ Evidence: records (contradicted ones turned invalid, with the reason), histograms, faults in words
+
+A trial's record and its histogram say the same thing twice. Where they disagree, or the histogram is gone, nobody can tell which is
+right: the trial does not count, its pair with it, and the reason is told. Each histogram is read once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from enaxp.bench.histogram import Histogram
+from enaxp.bench.records import RunFolder, TrialRecord
+from enaxp.bench.schedule import Plan
+from enaxp.errors import BenchError
+
+ReadHistogram = Callable[[TrialRecord], Histogram | None]
+Identity = tuple[str, int, int, int, int, str, bool]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evidence:
+    """What can be believed of a run. `faults` holds, by scenario, a sentence on each trial that is contradicted by its own files."""
+
+    records: Sequence[TrialRecord]
+    faults: Mapping[str, Sequence[str]]
+    _histograms: Mapping[Identity, Histogram]
+    _planned: Mapping[Identity, Histogram]
+
+    def histogram(self, record: TrialRecord) -> Histogram | None:
+        """The latencies of a trial that is believed; None for one of throughput."""
+        return self._histograms.get(_identity(record))
+
+    def planned(self, record: TrialRecord) -> Histogram | None:
+        """As histogram, from the planned send time; None when the trial has none."""
+        return self._planned.get(_identity(record))
+
+
+def weigh(
+    plan: Plan,
+    records: Sequence[TrialRecord],
+    *,
+    read_histogram: ReadHistogram,
+    read_planned: ReadHistogram | None = None,
+) -> Evidence:
+    """The evidence in a plan's records. Records of scenarios that the plan does not have are left as they are."""
+    scenarios = {scenario.name: scenario for scenario in plan.scenarios}
+    histograms: dict[Identity, Histogram] = {}
+    planned: dict[Identity, Histogram] = {}
+    believed, faults = [], defaultdict(list)
+    for record in records:
+        scenario = scenarios.get(record.scenario)
+        fault = None
+        if record.valid and not record.discarded and scenario is not None and scenario.mode != "throughput":
+            try:
+                histograms[_identity(record)] = _agreeing(record, read_histogram(record))
+                if scenario.is_paced and read_planned and (later := read_planned(record)) is not None:
+                    planned[_identity(record)] = later
+            except BenchError as error:
+                fault = f"{error.where} ({error.said})" if error.said else error.where
+        if fault is not None:
+            arm = "ENA Express" if record.arm == "ena_express" else "ENA"
+            faults[record.scenario].append(f"trial {record.number} ({arm}) does not count: {fault}")
+        believed.append(record if fault is None else replace(record, valid=False, reason=fault))
+    return Evidence(records=believed, faults=faults, _histograms=histograms, _planned=planned)
+
+
+def evidence_of(folder: RunFolder, plan: Plan) -> Evidence:
+    """The evidence in a run's folder. Raises BenchError when its records cannot be read at all."""
+    return weigh(
+        plan,
+        folder.records(),
+        read_histogram=folder.read_histogram,
+        read_planned=folder.read_planned_histogram,
+    )
+
+
+def _agreeing(record: TrialRecord, histogram: Histogram | None) -> Histogram:
+    """The histogram. Raises BenchError when it is not that of the record."""
+    observations = record.sockperf.observations if record.sockperf else None
+    if histogram is None:
+        raise BenchError("it has no histogram")
+    if histogram.count != observations:
+        raise BenchError(f"its histogram holds {histogram.count} observations, its record {observations}")
+    return histogram
+
+
+def _identity(record: TrialRecord) -> Identity:
+    return (
+        record.scenario,
+        record.pair,
+        record.iteration,
+        record.repeat,
+        record.attempt,
+        record.arm,
+        record.control,
+    )

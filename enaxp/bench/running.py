@@ -1,0 +1,136 @@
+"""Running: what a bench comes to so far, told trial by trial. No files, no clock; a few milliseconds a trial.
+
+    TrialRecord + Histogram, as they end ─▶ Running.add ─▶ Running.scenarios ─▶ the live view
+
+A trial is merged into its iteration and into all trials so far, and then forgotten: the tenth costs what the thousandth does. At the
+end the intervals are those of the result (but for a control's noise, which is not looked at here).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from enaxp.bench.effect import Effect, Metric, measure_effect
+from enaxp.bench.evidence import Evidence
+from enaxp.bench.histogram import Distribution, Histogram, merge
+from enaxp.bench.records import TrialRecord
+from enaxp.bench.result import QUANTILES, primaries_of
+from enaxp.bench.schedule import ARMS, Arm, Plan, Scenario
+
+At = tuple[int, int]  # pair of hosts, iteration
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningScenario:
+    """One scenario so far. `figures` are in µs or 10⁹ bit/s, of all trials merged; `widths_pct` is how wide the interval was after
+    each iteration.
+    """
+
+    name: str
+    pairs: int
+    figures: Mapping[Metric, Mapping[Arm, float]]
+    effects: Mapping[Metric, Effect]
+    widths_pct: Mapping[Metric, Sequence[float]]
+
+
+class Running:
+    """Collects trials as they end. Trials of a control and discarded ones are left out."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._of = {scenario.name: _Scenario(scenario, plan.margin_pct) for scenario in plan.scenarios}
+        self._latest: dict[str, RunningScenario] = {}
+        self.invalid = 0
+
+    def add(self, record: TrialRecord, histogram: Histogram | None) -> None:
+        """One trial that has ended, as often as it was tried."""
+        self.invalid += not record.valid
+        if not record.valid or record.discarded or record.control or record.scenario not in self._of:
+            return
+        if (so_far := self._of[record.scenario].add(record, histogram)) is not None:
+            self._latest.pop(record.scenario, None)
+            self._latest[record.scenario] = so_far
+
+    def add_all(self, evidence: Evidence) -> None:
+        """What an earlier session of the run has measured."""
+        for record in evidence.records:
+            self.add(record, evidence.histogram(record))
+
+    @property
+    def scenarios(self) -> list[RunningScenario]:
+        """Those of which a pair counts already, the one measured last at the end."""
+        return list(self._latest.values())
+
+
+@dataclass(frozen=True)
+class _Merged:
+    """Trials merged with equal weight: their latencies, or the mean of their rates."""
+
+    trials: int = 0
+    latencies: Distribution | None = None
+    rate: float = 0.0
+
+    def with_trial(self, record: TrialRecord, histogram: Histogram | None) -> _Merged:
+        trials, latencies = self.trials + 1, self.latencies
+        if histogram is not None:
+            own = histogram.distribution()
+            latencies = own if latencies is None else merge([latencies, own], weights=[self.trials, 1])
+        rate = self.rate + ((record.throughput_gbps or 0.0) - self.rate) / trials
+        return _Merged(trials, latencies, rate)
+
+    def value(self, metric: Metric) -> float | None:
+        """In ns, or 10⁹ bit/s."""
+        if metric == "throughput":
+            return self.rate
+        return self.latencies.quantile(QUANTILES[metric]) if self.latencies is not None else None
+
+
+class _Scenario:
+    def __init__(self, scenario: Scenario, margin_pct: float) -> None:
+        self._scenario = scenario
+        self._margin_pct = margin_pct
+        self._waiting: dict[tuple[At, int, int], tuple[TrialRecord, Histogram | None]] = {}
+        self._counted: set[tuple[At, int]] = set()
+        self._all: dict[Arm, _Merged] = defaultdict(_Merged)
+        self._blocks: dict[At, dict[Arm, _Merged]] = defaultdict(lambda: defaultdict(_Merged))
+        self._values: dict[Metric, dict[At, tuple[float, float]]] = defaultdict(dict)
+        self._widths: dict[Metric, dict[At, float]] = defaultdict(dict)
+
+    def add(self, record: TrialRecord, histogram: Histogram | None) -> RunningScenario | None:
+        """Counts a pair once both its trials are there, and gives back what that comes to; None before."""
+        at = (record.pair, record.iteration)
+        place, attempt = (at, record.repeat), (at, record.repeat, record.attempt)
+        if place in self._counted:
+            return None
+        if attempt not in self._waiting or self._waiting[attempt][0].arm == record.arm:
+            self._waiting[attempt] = (record, histogram)
+            return None
+        self._counted.add(place)
+        for one, measured in (self._waiting.pop(attempt), (record, histogram)):
+            for merged in (self._all, self._blocks[at]):
+                merged[one.arm] = merged[one.arm].with_trial(one, measured)
+        return self._so_far(at)
+
+    def _so_far(self, at: At) -> RunningScenario:
+        figures: dict[Metric, Mapping[Arm, float]] = {}
+        effects: dict[Metric, Effect] = {}
+        for metric in primaries_of(self._scenario):
+            ena, express = (self._blocks[at][arm].value(metric) for arm in ARMS)
+            if ena is None or express is None:
+                continue
+            self._values[metric][at] = (ena, express)
+            unit = 1.0 if metric == "throughput" else 1000.0
+            figures[metric] = {arm: (self._all[arm].value(metric) or 0.0) / unit for arm in ARMS}
+            effect = measure_effect(metric, self._values[metric].values(), margin_pct=self._margin_pct, primary=True)
+            effects[metric] = effect
+            if effect.low_pct is not None and effect.high_pct is not None:
+                self._widths[metric].pop(at, None)  # the one measured last stands last
+                self._widths[metric][at] = effect.high_pct - effect.low_pct
+        return RunningScenario(
+            name=self._scenario.name,
+            pairs=len(self._counted),
+            figures=figures,
+            effects=effects,
+            widths_pct={metric: tuple(widths.values()) for metric, widths in self._widths.items()},
+        )

@@ -1,0 +1,197 @@
+"""Live: the view of a bench at a terminal — how far it is, what it comes to so far, how the intervals narrow, how long it takes yet.
+
+    Progress ─▶ LiveView.watch ─▶ Running ─▶ view_of (rich renderables) ─▶ drawn once a second and after each trial
+
+It is drawn on stderr, below what else is said. On the local target the drawing shares this machine with what is measured: hence once
+a second. A fault in it never costs a run: then the bench goes on with plain lines.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console as Terminal
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from enaxp.bench.effect import Effect, Metric, signed_pct
+from enaxp.bench.running import Running, RunningScenario
+from enaxp.bench.schedule import Arm, Plan
+
+if TYPE_CHECKING:
+    from enaxp.bench.runner import Progress, Watcher
+
+DRAWS_PER_SECOND = 1.0
+BARS = "▁▂▃▄▅▆▇█"
+MOST_BARS = 12
+LINES_AROUND = 8  # what the view needs besides its table
+ARM_NAMES: dict[Arm, str] = {"ena": "ENA", "ena_express": "ENA Express"}
+_STYLES = {"faster": "green", "slightly-faster": "green", "slower": "red", "slightly-slower": "red", "same": "bold"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """What the view shows at one moment. `scenarios` are those that have figures, the one measured last at the end."""
+
+    title: str
+    done: int
+    total: int
+    seconds_left: float
+    now: str
+    invalid: int
+    scenarios: Sequence[RunningScenario]
+
+
+class LiveView:
+    """Shows a bench while it is open. `plain` takes over when drawing fails; `running` may know trials of an earlier session."""
+
+    def __init__(self, plan: Plan, *, title: str, running: Running, plain: Watcher) -> None:
+        self._plan = plan
+        self._title = title
+        self._running = running
+        self._plain = plain
+        self._latest: Progress | None = None
+        self._told_at = time.monotonic()
+        self._broken = False
+        self._terminal = Terminal(file=sys.stderr, markup=False, highlight=False, emoji=False)
+        self._live = Live(
+            console=self._terminal,
+            refresh_per_second=DRAWS_PER_SECOND,
+            get_renderable=self._draw,
+            redirect_stdout=False,
+        )
+
+    def __enter__(self) -> LiveView:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def watch(self, progress: Progress) -> None:
+        """Takes in what the runner tells. What is worth keeping is said above the view, where it stays."""
+        if self._broken:
+            self._plain(progress)
+            return
+        try:
+            self._take_in(progress)
+        except Exception as fault:
+            self._broken = True
+            self._live.stop()
+            print(f"the live view failed ({fault!r}): going on with plain lines", file=sys.stderr)
+            self._plain(progress)
+
+    def _take_in(self, progress: Progress) -> None:
+        if progress.note:
+            self._plain(progress)
+            return
+        if progress.record is not None:
+            self._running.add(progress.record, progress.histogram)
+            if not progress.record.valid:
+                self._plain(progress)
+        self._latest, self._told_at = progress, time.monotonic()
+        self._live.refresh()
+
+    def _draw(self) -> RenderableType:
+        if self._latest is None:
+            return Text(self._title, style="bold", overflow="ellipsis", no_wrap=True)
+        since = time.monotonic() - self._told_at
+        latest = self._latest
+        moment = Moment(
+            title=self._title,
+            done=latest.done,
+            total=latest.total,
+            seconds_left=max(0.0, latest.seconds_left - since),
+            now=what_runs(latest),
+            invalid=self._running.invalid,
+            scenarios=self._running.scenarios,
+        )
+        return view_of(moment, height=self._terminal.height, pairs_planned=self._plan.iterations * self._plan.repeats)
+
+
+def view_of(moment: Moment, *, height: int, pairs_planned: int) -> RenderableType:
+    """The view of one moment, no higher than a terminal of so many lines."""
+    parts: list[RenderableType] = [
+        Text(moment.title, style="bold", overflow="ellipsis", no_wrap=True),
+        ProgressBar(total=max(1, moment.total), completed=moment.done),
+        Text(_how_far(moment), overflow="ellipsis", no_wrap=True),
+        Text(f"now: {moment.now}", style="dim", overflow="ellipsis", no_wrap=True),
+    ]
+    fitting = max(1, (height - LINES_AROUND) // 2)
+    shown = list(moment.scenarios)[-fitting:]
+    if shown:
+        parts += [Text(""), _table(shown, pairs_planned=pairs_planned)]
+    if hidden := len(moment.scenarios) - len(shown):
+        parts.append(Text(f"… and {hidden} more scenarios", style="dim"))
+    return Group(*parts)
+
+
+def what_runs(progress: Progress) -> str:
+    """The trial under way, or the one that has just ended."""
+    trial = progress.trial
+    if trial is None:
+        return "getting ready"
+    what = "warm-up" if trial.discarded else "control" if trial.control else f"repeat {trial.repeat}"
+    return f"{trial.scenario.name}, iteration {trial.iteration}, {what}, {ARM_NAMES[trial.arm]}"
+
+
+def narrowing(widths_pct: Sequence[float]) -> str:
+    """How wide the interval was after each iteration, as bars: the widest is the highest."""
+    latest = widths_pct[-MOST_BARS:]
+    widest = max(latest, default=0.0)
+    if widest <= 0:
+        return ""
+    return "".join(BARS[min(len(BARS) - 1, int(width / widest * len(BARS)))] for width in latest)
+
+
+def _how_far(moment: Moment) -> str:
+    from enaxp.console import duration
+
+    invalid = f", {moment.invalid} not valid" if moment.invalid else ""
+    return f"{moment.done} of {moment.total} trials{invalid}   {duration(moment.seconds_left)} left"
+
+
+def _table(scenarios: Sequence[RunningScenario], *, pairs_planned: int) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("", overflow="ellipsis", no_wrap=True, ratio=2)
+    for name in ("", "ENA", "ENA Express", "change so far", ""):
+        table.add_column(name, no_wrap=True, justify="right" if name.startswith("ENA") else "left")
+    for scenario in scenarios:
+        for place, (metric, figures) in enumerate(scenario.figures.items()):
+            effect = scenario.effects[metric]
+            table.add_row(
+                Text(f"{_printable(scenario.name)} {scenario.pairs}/{pairs_planned}" if place == 0 else ""),
+                Text("" if metric == "throughput" else metric.upper().replace("_", ".")),
+                *(Text(_figure(metric, figures[arm])) for arm in ARM_NAMES),
+                Text(_so_far(effect), style=_STYLES.get(effect.code, "")),
+                Text(narrowing(scenario.widths_pct.get(metric, ())), style="dim"),
+            )
+    return table
+
+
+def _figure(metric: Metric, value: float) -> str:
+    return f"{value:.3f} Gbit/s" if metric == "throughput" else f"{value:.2f} µs"
+
+
+def _so_far(effect: Effect) -> str:
+    if effect.estimate_pct is None:
+        return "-"
+    if effect.low_pct is None or effect.high_pct is None:
+        return signed_pct(effect.estimate_pct)
+    return f"{signed_pct(effect.estimate_pct)} [{signed_pct(effect.low_pct)}, {signed_pct(effect.high_pct)}]"
+
+
+def _printable(text: str) -> str:
+    from enaxp.console import printable
+
+    return printable(text)

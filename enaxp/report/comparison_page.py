@@ -1,0 +1,2 @@
+def render_comparison(compared: object) -> str:
+    return ""
