@@ -2,6 +2,7 @@
 # make test    every test, the end-to-end ones included, and the linters
 # make bench   what enaxp costs: start-up, calls, wall time, as ratios
 # make study   whether the bench can be believed: A/A, known differences, simulated data (STUDY_ARGS="--minutes 90")
+# make crash   enaxp killed at every call and every save, and in twenty hostile clouds: leaks and duplicates counted
 # make acceptance   the full 10 x 10 run on the local target
 # make install what the above need: system packages (as root, on Debian and Ubuntu) and a virtual environment in .venv
 
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SYSTEM := sockperf openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin shellcheck chromium
 
-.PHONY: demo test lint bench study acceptance install clean
+.PHONY: demo test lint bench study crash acceptance install clean
 
 demo: install
 	$(BIN)/enaxp demo
@@ -29,6 +30,10 @@ bench: install
 
 study: install
 	$(BIN)/python -m benchmarks.study $(STUDY_ARGS)
+
+# Every call and every save of `up` and `down`, and twenty hostile clouds.
+crash: install
+	$(BIN)/python -m pytest -n 4 --dist worksteal --acceptance tests/lab
 
 acceptance: install
 	$(BIN)/python -m pytest tests/e2e --acceptance -k acceptance

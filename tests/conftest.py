@@ -58,7 +58,22 @@ def pytest_testnodedown(node: Any) -> None:
         node.config.stash[LEFT_OUT] = left_out
 
 
+def _tell_what_was_survived(terminalreporter: pytest.TerminalReporter) -> None:
+    """The crash matrix in figures: how often enaxp was killed or its cloud hostile, and what that cost."""
+    ended = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, ())]
+    counted = [
+        dict(r.user_properties) for r in ended if {"leaks", "duplicates"} & {name for name, _ in r.user_properties}
+    ]
+    if counted:
+        leaks, duplicates = (sum(int(one.get(what, 0)) for one in counted) for what in ("leaks", "duplicates"))
+        terminalreporter.write_line(
+            f"crash matrix: {len(counted)} points tried (killed at a call or a save, or in a hostile cloud), "
+            f"{leaks} leaks, {duplicates} duplicates"
+        )
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    _tell_what_was_survived(terminalreporter)
     if LEFT_OUT in config.stash:
         terminalreporter.write_line(config.stash[LEFT_OUT])
     if config.getoption("--no-skips") and terminalreporter.stats.get("skipped"):

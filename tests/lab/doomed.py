@@ -1,4 +1,5 @@
-"""Runs enaxp's lifecycle in a child process and kills it, with SIGKILL, at an exact moment: before or after the n-th mutating call.
+"""Runs enaxp's lifecycle in a child process and kills it, with SIGKILL, at an exact moment: before or after the n-th mutating call,
+or the n-th save of the state.
 
 The strict AWS runs in this process, so it is the server that decides when the client dies: the call it dies of is performed, or not,
 but its answer never arrives.
@@ -7,27 +8,33 @@ but its answer never arrives.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 from enaxp.aws import Aws
 from enaxp.config import Config, load_config
 from enaxp.lab.lifecycle import BUILT_LAYERS, Removal, Target, down, look, up
-from enaxp.lab.state import StateFile
+from enaxp.lab.state import State, StateFile
 from enaxp.lab.things import LAYERS, Layer
 from enaxp.local.strict import StrictServer, Timing, serve
 from enaxp.local.strict.server import Answer
 
 Phase = Literal["before", "after"]
+Moment = Literal["call", "save"]
 READS = ("Describe", "Get", "List")
 TARGET = Target(name="aws")
+CHILD_S = 120.0  # a child that takes longer hangs
 WHOLE = {
     "vpc": 1,
     "subnet": 1,
@@ -94,7 +101,7 @@ class DeadlyCloud:
 class Labs:
     """Labs of one folder in one cloud."""
 
-    def __init__(self, cloud: DeadlyCloud, folder: Path, *, lab: str = "dev") -> None:
+    def __init__(self, cloud: DeadlyCloud | SimpleNamespace, folder: Path, *, lab: str = "dev") -> None:
         self.cloud = cloud
         self.folder = folder
         self.config: Config = load_config(overrides={"lab": lab})
@@ -135,30 +142,59 @@ class Labs:
         picture = look(self.config, aws=self.aws(), file=self.file(), target=TARGET, layers=BUILT_LAYERS)
         return [f"{step.action} {step.key}: {step.reason}" for step in picture.plan.changing]
 
-    def killed(self, what: Callable[[], object], *, nth: int, phase: Phase) -> bool:
-        """Whether the child that does `what` was killed at its n-th mutating call; False when it came to its end before."""
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                self._wait_for_doom()
-                what()
-                code = 0
-            finally:
-                os._exit(code)
-        self.cloud.doom = Doom(pid=pid, nth=nth, phase=phase)
-        (self.folder / "go").touch()
+    def killed(self, what: Literal["up", "down"], *, nth: int, phase: Phase, at: Moment = "call") -> bool:
+        """Whether a process that does `what` was killed at its n-th mutating call, or save; False when it came to its end before.
+
+        A process of its own, not a fork: a fork of one with threads may never come out of a lock.
+        """
+        order = {
+            "endpoint": self.cloud.server.endpoint_url,
+            "folder": str(self.folder),
+            "lab": self.config.lab,
+            "grace_s": self.grace_s,
+            "what": what,
+            "save": [nth, phase] if at == "save" else None,
+        }
+        child = subprocess.Popen([sys.executable, __file__, json.dumps(order)], stdin=subprocess.PIPE, text=True)
+        self.cloud.doom = Doom(pid=child.pid, nth=nth, phase=phase) if at == "call" else None
         try:
-            _, status = os.waitpid(pid, 0)
+            child.communicate("go", timeout=CHILD_S)
         finally:
             self.cloud.doom = None
-            (self.folder / "go").unlink()
-        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the child failed by itself"
-        return os.WIFSIGNALED(status)
+            child.kill()
+            child.wait()
+        assert child.returncode in {0, -signal.SIGKILL}, "the process failed by itself"
+        return child.returncode != 0
 
-    def _wait_for_doom(self) -> None:
-        while not (self.folder / "go").exists():
-            time.sleep(0.001)
+
+def _live_until_killed(order: dict[str, Any]) -> None:
+    """What the process does: it waits until its killer is ready."""
+    sys.stdin.read()
+    labs = Labs(
+        SimpleNamespace(server=SimpleNamespace(endpoint_url=order["endpoint"])), Path(order["folder"]), lab=order["lab"]
+    )
+    labs.grace_s = order["grace_s"]
+    if order["save"]:
+        _die_at_a_save(*order["save"])
+    if order["what"] == "up":
+        labs.up()
+    else:
+        labs.down()
+
+
+def _die_at_a_save(nth: int, phase: Phase) -> None:
+    """In a child that dies anyway: its n-th save of the state is its last moment, with the file written or not."""
+    write, saves = StateFile._write, itertools.count(1)
+
+    def last_write(file: StateFile, state: State) -> None:
+        doomed = next(saves) == nth
+        if doomed and phase == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(file, state)
+        if doomed:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    StateFile._write = last_write  # type: ignore[method-assign]
 
 
 def census(labs: Labs) -> dict[str, int]:
@@ -173,3 +209,7 @@ def deadly_cloud(timing: Timing | None = None) -> Iterator[DeadlyCloud]:
         yield cloud
     finally:
         cloud.stop()
+
+
+if __name__ == "__main__":
+    _live_until_killed(json.loads(sys.argv[1]))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from doomed import WHOLE, DeadlyCloud, Labs, Phase, census, deadly_cloud
+from doomed import WHOLE, DeadlyCloud, Labs, Moment, Phase, census, deadly_cloud
 
-UP_CALLS, DOWN_CALLS = 36, 26  # at most so many mutating calls; a moment that is never reached ends its case
+Record = Callable[[str, object], None]
+
+UP = {"call": 36, "save": 44}  # at most so many of each; a moment that is never reached ends its case
+DOWN = {"call": 26, "save": 26}
 
 
 @pytest.fixture(scope="module")
@@ -26,71 +29,104 @@ def labs(cloud: DeadlyCloud, tmp_path: Path) -> Iterator[Labs]:
     assert cloud.server.things() == []
 
 
-def moments(count: int, *, every: int) -> list[tuple[int, Phase]]:
-    """A seeded choice of moments that covers the whole way; each phase at others."""
+def moments(most: Mapping[str, int], *, every: int) -> list[tuple[Moment, int, Phase]]:
+    """A seeded choice of moments that covers the whole way; calls and saves, before and after, each at others. every=1: all of them."""
     chosen = random.Random(4)
-    return [(nth + chosen.randrange(every), phase) for phase in ("after", "before") for nth in range(1, count, every)]  # type: ignore[misc]
+    return [
+        (at, nth + chosen.randrange(every), phase)  # type: ignore[misc]
+        for at, count in most.items()
+        for phase in ("after", "before")
+        for nth in range(1, count, every)
+    ]
 
 
-@pytest.mark.parametrize(("nth", "phase"), moments(UP_CALLS, every=8))
-def test_killed_in_up_the_next_up_makes_exactly_one_of_each(labs: Labs, nth: int, phase: Phase) -> None:
-    labs.killed(labs.up, nth=nth, phase=phase)
-
-    labs.up()
-
-    assert census(labs) == WHOLE
+def assert_whole(labs: Labs, record: Record) -> None:
+    """Exactly one of each thing, and nothing left to do."""
+    there = census(labs)
+    record("duplicates", sum(max(0, count - WHOLE.get(kind, 0)) for kind, count in there.items()))
+    assert there == WHOLE
     assert labs.changes_left() == []
 
 
-@pytest.mark.parametrize(("nth", "phase"), moments(UP_CALLS, every=12))
-def test_killed_in_up_the_next_down_leaves_nothing(labs: Labs, nth: int, phase: Phase) -> None:
-    labs.killed(labs.up, nth=nth, phase=phase)
-
+def assert_gone(labs: Labs, record: Record) -> None:
+    """A `down` that ends well, and nothing there afterwards."""
     removal = labs.down()
-
+    left = labs.cloud.server.things()
+    record("leaks", len(left))
+    assert left == []
     assert (removal.leftovers, removal.lab_is_gone) == ((), True)
-    assert labs.cloud.server.things() == []
     assert not (labs.folder / "dev.json").exists()
 
 
-@pytest.mark.parametrize(("nth", "phase"), moments(DOWN_CALLS, every=9))
-def test_killed_in_down_the_next_down_goes_on(labs: Labs, nth: int, phase: Phase) -> None:
-    labs.up()
-    labs.killed(labs.down, nth=nth, phase=phase)
+@pytest.mark.parametrize(("at", "nth", "phase"), moments(UP, every=12))
+def test_killed_in_up_the_next_up_makes_exactly_one_of_each(
+    labs: Labs, at: Moment, nth: int, phase: Phase, record_property: Record
+) -> None:
+    labs.killed("up", at=at, nth=nth, phase=phase)
 
-    assert labs.down().lab_is_gone
-    assert labs.cloud.server.things() == []
+    labs.up()
+
+    assert_whole(labs, record_property)
+
+
+@pytest.mark.parametrize(("at", "nth", "phase"), moments(UP, every=20))
+def test_killed_in_up_the_next_down_leaves_nothing(
+    labs: Labs, at: Moment, nth: int, phase: Phase, record_property: Record
+) -> None:
+    labs.killed("up", at=at, nth=nth, phase=phase)
+
+    assert_gone(labs, record_property)
+
+
+@pytest.mark.parametrize(("at", "nth", "phase"), moments(DOWN, every=13))
+def test_killed_in_down_the_next_down_goes_on(
+    labs: Labs, at: Moment, nth: int, phase: Phase, record_property: Record
+) -> None:
+    labs.up()
+    labs.killed("down", at=at, nth=nth, phase=phase)
+
+    assert_gone(labs, record_property)
 
 
 @pytest.mark.parametrize("nth", [3, 15])
-def test_killed_in_down_the_next_up_builds_what_is_missing(labs: Labs, nth: int) -> None:
+def test_killed_in_down_the_next_up_builds_what_is_missing(labs: Labs, nth: int, record_property: Record) -> None:
     labs.up()
-    labs.killed(labs.down, nth=nth, phase="after")
+    labs.killed("down", nth=nth, phase="after")
 
     labs.up()
 
-    assert census(labs) == WHOLE
-    assert labs.changes_left() == []
+    assert_whole(labs, record_property)
 
 
 @pytest.mark.acceptance
-@pytest.mark.parametrize("phase", ["after", "before"])
-@pytest.mark.parametrize("nth", range(1, UP_CALLS))
-def test_killed_anywhere_in_up_the_next_up_and_down_are_right(labs: Labs, nth: int, phase: Phase) -> None:
-    labs.killed(labs.up, nth=nth, phase=phase)
+@pytest.mark.parametrize(("at", "nth", "phase"), moments(UP, every=1))
+def test_killed_anywhere_the_next_up_and_down_are_right(
+    labs: Labs, at: Moment, nth: int, phase: Phase, record_property: Record
+) -> None:
+    labs.killed("up", at=at, nth=nth, phase=phase)
 
     labs.up()
 
-    assert census(labs) == WHOLE
-    labs.killed(labs.down, nth=nth, phase=phase)
-    assert labs.down().lab_is_gone
+    assert_whole(labs, record_property)
+    labs.killed("down", at=at, nth=nth, phase=phase)
+    assert_gone(labs, record_property)
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize(("at", "nth", "phase"), moments(UP, every=1))
+def test_killed_anywhere_the_next_down_leaves_nothing(
+    labs: Labs, at: Moment, nth: int, phase: Phase, record_property: Record
+) -> None:
+    labs.killed("up", at=at, nth=nth, phase=phase)
+
+    assert_gone(labs, record_property)
 
 
 @pytest.mark.parametrize("accident", ["deleted", "emptied", "truncated", "older"])
 @pytest.mark.parametrize("verb", ["up", "down"])
 def test_a_state_file_that_is_lost_or_old_costs_nothing(labs: Labs, accident: str, verb: str) -> None:
     path, backup = labs.folder / "dev.json", labs.folder / "dev.json.bak"
-    labs.killed(labs.up, nth=12, phase="after")
+    labs.killed("up", nth=12, phase="after")
     older = path.read_text()
     labs.up()
     if accident == "deleted":
@@ -116,7 +152,7 @@ def test_nothing_of_others_is_touched(labs: Labs, tmp_path: Path) -> None:
     theirs = set(labs.cloud.server.things())
 
     labs.up()
-    labs.killed(labs.down, nth=5, phase="after")
+    labs.killed("down", nth=5, phase="after")
     labs.down()
 
     assert set(labs.cloud.server.things()) == theirs
