@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,40 +11,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from making import TCP, UDP, a_manifest, a_plan, pairs_of_records, shifted
+from making import TCP, UDP, a_plan, a_run, slower_express
 
-from enaxp.bench.comparison import Comparison, MeasuredRun, compare, document, measure_change
+from enaxp.bench.comparison import Comparison, compare, document, measure_change
 from enaxp.bench.effect import interval_between
-from enaxp.bench.evidence import weigh
-from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import TrialRecord
-from enaxp.bench.result import result_from, values_by_iteration
-from enaxp.bench.schedule import Plan
 
 PLAN = a_plan(iterations=5)
-Factor = Callable[[TrialRecord], float]
 LOGS = st.lists(st.floats(-0.1, 0.1), min_size=2, max_size=12)  # of iterations of one run
 UNHURRIED = settings(deadline=None)
-
-
-def quiet(record: TrialRecord) -> float:
-    return 1 + 0.001 * (record.iteration % 3)
-
-
-def slower_express(record: TrialRecord) -> float:
-    return quiet(record) * (1.2 if record.arm == "ena_express" else 1.0)
-
-
-def a_run(name: str = "dev/a", *, plan: Plan = PLAN, factor: Factor = quiet, **changes: Any) -> MeasuredRun:
-    """A run whose latencies are around 30 µs times the factor of each record."""
-
-    def read(record: TrialRecord) -> Histogram:
-        return shifted(factor(record))
-
-    manifest = a_manifest(**{"plan": plan, "ended_at": "2025-04-11T09:00:00+00:00", **changes})
-    evidence = weigh(plan, pairs_of_records(plan), read_histogram=read)
-    values = {scenario.name: values_by_iteration(scenario, evidence) for scenario in plan.scenarios}
-    return MeasuredRun(name=name, manifest=manifest, result=result_from(manifest, evidence), values=values)
 
 
 def codes_of(comparison: Comparison) -> dict[str, str]:
