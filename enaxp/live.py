@@ -8,6 +8,7 @@ a second. A fault in it never costs a run: then the bench goes on with plain lin
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -16,13 +17,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console as Terminal
-from rich.console import Group, RenderableType
+from rich.console import ConsoleDimensions, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from enaxp.bench.effect import Effect, Metric, signed_pct
+from enaxp.bench.effect import MOST_TO_TELL_PCT, Effect, Metric
 from enaxp.bench.running import Running, RunningScenario
 from enaxp.bench.schedule import Arm, Plan
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 DRAWS_PER_SECOND = 1.0
 BARS = "▁▂▃▄▅▆▇█"
 MOST_BARS = 12
+WIDE = 76  # columns from which on the narrowing is drawn
 LINES_AROUND = 8  # what the view needs besides its table
 ARM_NAMES: dict[Arm, str] = {"ena": "ENA", "ena_express": "ENA Express"}
 _STYLES = {"faster": "green", "slightly-faster": "green", "slower": "red", "slightly-slower": "red", "same": "bold"}
@@ -39,7 +41,9 @@ _STYLES = {"faster": "green", "slightly-faster": "green", "slower": "red", "slig
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """What the view shows at one moment. `scenarios` are those that have figures, the one measured last at the end."""
+    """What the view shows at one moment. `scenarios` are those that have figures, the one measured last at the end; `order` is the
+    plan's.
+    """
 
     title: str
     done: int
@@ -48,6 +52,7 @@ class Moment:
     now: str
     invalid: int
     scenarios: Sequence[RunningScenario]
+    order: Sequence[str]
 
 
 class LiveView:
@@ -115,22 +120,22 @@ class LiveView:
             now=what_runs(latest),
             invalid=self._running.invalid,
             scenarios=self._running.scenarios,
+            order=[scenario.name for scenario in self._plan.scenarios],
         )
-        return view_of(moment, height=self._terminal.height, pairs_planned=self._plan.iterations * self._plan.repeats)
+        return view_of(moment, size=self._terminal.size, pairs_planned=self._plan.iterations * self._plan.repeats)
 
 
-def view_of(moment: Moment, *, height: int, pairs_planned: int) -> RenderableType:
-    """The view of one moment, no higher than a terminal of so many lines."""
+def view_of(moment: Moment, *, size: ConsoleDimensions, pairs_planned: int) -> RenderableType:
+    """The view of one moment, no higher than the terminal."""
     parts: list[RenderableType] = [
         Text(moment.title, style="bold", overflow="ellipsis", no_wrap=True),
-        ProgressBar(total=max(1, moment.total), completed=moment.done),
-        Text(_how_far(moment), overflow="ellipsis", no_wrap=True),
+        _how_far(moment),
         Text(f"now: {moment.now}", style="dim", overflow="ellipsis", no_wrap=True),
     ]
-    fitting = max(1, (height - LINES_AROUND) // 2)
-    shown = list(moment.scenarios)[-fitting:]
+    fitting = max(1, (size.height - LINES_AROUND) // 2)
+    shown = sorted(moment.scenarios[-fitting:], key=lambda scenario: moment.order.index(scenario.name))
     if shown:
-        parts += [Text(""), _table(shown, pairs_planned=pairs_planned)]
+        parts += [Text(""), _table(shown, pairs_planned=pairs_planned, with_bars=size.width >= WIDE)]
     if hidden := len(moment.scenarios) - len(shown):
         parts.append(Text(f"… and {hidden} more scenarios", style="dim"))
     return Group(*parts)
@@ -147,35 +152,46 @@ def what_runs(progress: Progress) -> str:
 
 def narrowing(widths_pct: Sequence[float]) -> str:
     """How wide the interval was after each iteration, as bars: the widest is the highest."""
-    latest = widths_pct[-MOST_BARS:]
+    latest = [
+        math.log1p(width) for width in widths_pct[-MOST_BARS:]
+    ]  # the first, from two iterations, is beyond all others
     widest = max(latest, default=0.0)
     if widest <= 0:
         return ""
     return "".join(BARS[min(len(BARS) - 1, int(width / widest * len(BARS)))] for width in latest)
 
 
-def _how_far(moment: Moment) -> str:
+def _how_far(moment: Moment) -> RenderableType:
+    """The bar, what is done, and how long the rest takes, on one line."""
     from enaxp.console import duration
 
     invalid = f", {moment.invalid} not valid" if moment.invalid else ""
-    return f"{moment.done} of {moment.total} trials{invalid}   {duration(moment.seconds_left)} left"
+    line = Table.grid(padding=(0, 1), expand=True)
+    line.add_column(ratio=1)
+    line.add_column(no_wrap=True)
+    line.add_row(
+        ProgressBar(total=max(1, moment.total), completed=moment.done),
+        Text(f"{moment.done} of {moment.total} trials{invalid}, {duration(moment.seconds_left)} left"),
+    )
+    return line
 
 
-def _table(scenarios: Sequence[RunningScenario], *, pairs_planned: int) -> Table:
+def _table(scenarios: Sequence[RunningScenario], *, pairs_planned: int, with_bars: bool) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("", overflow="ellipsis", no_wrap=True, ratio=2)
-    for name in ("", "ENA", "ENA Express", "change so far", ""):
+    table.add_column("", overflow="ellipsis", no_wrap=True)
+    for name in ("", "ENA", "ENA Express", "change so far", "")[: 5 if with_bars else 4]:
         table.add_column(name, no_wrap=True, justify="right" if name.startswith("ENA") else "left")
     for scenario in scenarios:
         for place, (metric, figures) in enumerate(scenario.figures.items()):
             effect = scenario.effects[metric]
-            table.add_row(
+            cells = (
                 Text(f"{_printable(scenario.name)} {scenario.pairs}/{pairs_planned}" if place == 0 else ""),
                 Text("" if metric == "throughput" else metric.upper().replace("_", ".")),
                 *(Text(_figure(metric, figures[arm])) for arm in ARM_NAMES),
                 Text(_so_far(effect), style=_STYLES.get(effect.code, "")),
                 Text(narrowing(scenario.widths_pct.get(metric, ())), style="dim"),
             )
+            table.add_row(*cells if with_bars else cells[:-1])
     return table
 
 
@@ -187,8 +203,12 @@ def _so_far(effect: Effect) -> str:
     if effect.estimate_pct is None:
         return "-"
     if effect.low_pct is None or effect.high_pct is None:
-        return signed_pct(effect.estimate_pct)
-    return f"{signed_pct(effect.estimate_pct)} [{signed_pct(effect.low_pct)}, {signed_pct(effect.high_pct)}]"
+        return f"{_change(effect.estimate_pct)}%"
+    return f"{_change(effect.estimate_pct)}% [{_change(effect.low_pct)}, {_change(effect.high_pct)}]"
+
+
+def _change(pct: float) -> str:
+    return f"{pct:+.1f}" if pct <= MOST_TO_TELL_PCT else f">+{MOST_TO_TELL_PCT}"
 
 
 def _printable(text: str) -> str:

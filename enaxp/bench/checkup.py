@@ -107,7 +107,8 @@ def _about_the_run(manifest: Manifest) -> Iterator[str]:
     if manifest.target == "local":
         yield f"local, not ENA (hosts as {manifest.isolation})"
     if manifest.resumed_at:
-        yield f"it was resumed {len(manifest.resumed_at)} times"
+        times = len(manifest.resumed_at)
+        yield f"it was resumed {'once' if times == 1 else f'{times} times'}"
     if plan.order == "parallel":
         yield "both arms ran at once, so each is interference to the other"
     if 2 <= plan.iterations < FEW_ITERATIONS:

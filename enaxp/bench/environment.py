@@ -140,7 +140,8 @@ def _facts_of_run(manifest: Manifest) -> dict[tuple[str, str], str]:
     for role, arms in manifest.environment.get("interfaces", {}).items():
         for arm, interface in arms.items():
             facts[role, f"{arm}.mtu"] = str(interface.get("mtu"))
-            facts.setdefault((role, f"{arm}.driver"), (interface.get("driver") or "").replace("; ", "\n"))
+            if driver := interface.get("driver"):
+                facts[role, f"{arm}.driver"] = str(driver).replace("; ", "\n")
     return facts
 
 
@@ -150,8 +151,8 @@ def _what_differs(one: str, other: str) -> tuple[str, str]:
     parts = [list(dict.fromkeys(text.split(separator))) for text in (one, other)]
     only = [[part.strip() for part in parts[i] if part not in parts[1 - i]] for i in (0, 1)]
     texts = ["; ".join(own) if separator == "\n" else " ".join(own) for own in only]
-    if texts[0] == texts[1]:  # the same parts, in another order or number
-        texts = [one, other]
+    if texts[0] == texts[1] or not all(texts):  # the same parts in another order, or one holds all of the other's
+        texts = [text.replace("\n", "; ") for text in (one, other)]
     return _cut(texts[0]), _cut(texts[1])
 
 

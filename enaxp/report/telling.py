@@ -6,7 +6,7 @@ Compared ─▶ tell_comparison ;  Checkup ─▶ tell_checkup ;  RunLine, … �
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from enaxp.bench.comparison import ARM_NAMES, Change, Comparison, MeasuredRun
@@ -140,21 +140,27 @@ def _pct(value: float | None) -> str:
 
 
 def _about(run: MeasuredRun) -> str:
-    plan, manifest = run.manifest.plan, run.manifest
-    where = f"local, not ENA (hosts as {manifest.isolation})" if manifest.target == "local" else "AWS"
-    place = ", ".join(str(value) for value in manifest.place.values() if value)
-    return (
-        f"{run.name}: {manifest.started_at[:16].replace('T', ' ')}, {where}{', ' if place else ''}{place}, "
-        f"{plan.iterations} × {plan.repeats} × {plan.duration_s:g} s"
-    )
+    plan, began = run.manifest.plan, run.manifest.started_at[:16].replace("T", " ")
+    return f"{run.name}: {began}, {where(run)}, {plan.iterations} × {plan.repeats} × {plan.duration_s:g} s"
+
+
+def came_to(verdicts: Mapping[str, str]) -> str:
+    """What the scenarios of a run came to, each by its name while they are few."""
+    if len(verdicts) > MOST_NAMED:
+        return ", ".join(f"{count} {code}" for code, count in Counter(verdicts.values()).most_common())
+    return ", ".join(f"{name}: {code}" for name, code in verdicts.items())
+
+
+def where(run: MeasuredRun) -> str:
+    """Where a run was made, as far as its manifest says."""
+    manifest = run.manifest
+    if manifest.target == "local":
+        return f"local, not ENA (hosts as {manifest.isolation})"
+    return ", ".join(["AWS", *(str(value) for value in manifest.place.values() if value)])
 
 
 def _came_to(line: RunLine) -> str:
     if line.fault is not None:
         return f"cannot be read: {line.fault}"
-    verdicts = {name: code or "no result" for name, code in (line.verdicts or {}).items()}
-    if len(verdicts) > MOST_NAMED:
-        told = ", ".join(f"{count} {code}" for code, count in Counter(verdicts.values()).most_common())
-    else:
-        told = ", ".join(f"{name}: {code}" for name, code in verdicts.items())
+    told = came_to({name: code or "no result" for name, code in (line.verdicts or {}).items()})
     return f"{told} (not ended)" if line.standing == "not ended" else told

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from enaxp.bench.comparison import MeasuredRun
+from enaxp.bench.evidence import weigh
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import Connection, Manifest, SrdDelta, TrialRecord
+from enaxp.bench.result import result_from, values_by_iteration
 from enaxp.bench.schedule import Arm, Plan, Scenario
 from enaxp.hosts.sockperf import SockperfOutput
 
@@ -35,6 +39,7 @@ GOOD = SockperfOutput(
     messages_per_s=None,
     bandwidth_mbps=None,
 )
+Factor = Callable[[TrialRecord], float]
 SRD_ON = SrdDelta(tx=1000, eligible=1000, rx=1000, peer_rx=1000, mode=3, peer_mode=3)
 SRD_OFF = SrdDelta(tx=0, eligible=0, rx=0, peer_rx=0, mode=0, peer_mode=0)
 
@@ -99,3 +104,26 @@ def pairs_of_records(plan: Plan, **changes: Any) -> list[TrialRecord]:
 def shifted(factor: float) -> Histogram:
     """A thousand latencies around 30 µs, times a factor."""
     return Histogram.of([round(factor * (25_000 + 10 * i)) for i in range(1000)])
+
+
+FIVE = a_plan(iterations=5)
+
+
+def quiet(record: TrialRecord) -> float:
+    return 1 + 0.001 * (record.iteration % 3)
+
+
+def slower_express(record: TrialRecord) -> float:
+    return quiet(record) * (1.2 if record.arm == "ena_express" else 1.0)
+
+
+def a_run(name: str = "dev/a", *, plan: Plan = FIVE, factor: Factor = quiet, **changes: Any) -> MeasuredRun:
+    """A run whose latencies are around 30 µs times the factor of each record."""
+
+    def read(record: TrialRecord) -> Histogram:
+        return shifted(factor(record))
+
+    manifest = a_manifest(**{"plan": plan, "ended_at": "2025-04-11T09:00:00+00:00", **changes})
+    evidence = weigh(plan, pairs_of_records(plan), read_histogram=read)
+    values = {scenario.name: values_by_iteration(scenario, evidence) for scenario in plan.scenarios}
+    return MeasuredRun(name=name, manifest=manifest, result=result_from(manifest, evidence), values=values)
