@@ -102,6 +102,7 @@ def plan(
     check: Annotated[bool, typer.Option("--check", help="Exit 3 when something would change.")] = False,
 ) -> None:
     """Show what `up` would change, and why. Changes nothing."""
+    from enaxp.commands import say_what_it_costs
     from enaxp.lab.lifecycle import look
     from enaxp.session import open_session
 
@@ -115,6 +116,7 @@ def plan(
         session.console.document(picture.plan.as_json())
     else:
         session.console.plan(picture.plan)
+        say_what_it_costs(session, picture)
     if check and picture.plan.changing:
         raise typer.Exit(3)
 

@@ -55,7 +55,7 @@ def bring_up(
         if picture.plan.changing:
             if picture.plan.with_action("create"):
                 _check_beforehand(session, picture)
-            _say_what_it_costs(session, picture)
+            say_what_it_costs(session, picture)
             if session.target.name == "aws" and not sure:
                 session.console.plan(picture.plan)
                 if not session.console.ask(f"Build this in account {picture.state.account}, {picture.state.region}?"):
@@ -421,7 +421,7 @@ def _status(session: Session, picture: Picture) -> dict[str, Any]:
     )
 
 
-def _say_what_it_costs(session: Session, picture: Picture) -> None:
+def say_what_it_costs(session: Session, picture: Picture) -> None:
     """What everything that is wanted costs an hour, and until its time is over, before any of it is made."""
     if session.target.name != "aws":
         return
