@@ -37,7 +37,9 @@ def main() -> None:
 
 
 def _say(text: str) -> None:
-    print(f"enaxp: {text}", file=sys.stderr, flush=True)
+    from enaxp.console import printable
+
+    print(printable(f"enaxp: {text}"), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
