@@ -218,13 +218,11 @@ def report_run(
     html: the page and its picture, into the run's folder; md: text, to the console; png, svg: every chart, into `charts`.
     """
     from enaxp.bench.records import RunFolder
-    from enaxp.config import load_config
     from enaxp.report.figures import read_run
     from enaxp.report.markdown import render_markdown
     from enaxp.report.render import IMAGE_FORMATS, ImageFormat, write_charts, write_page
 
-    lab = load_config(options.config, overrides={"lab": options.lab} if options.lab else {}).lab
-    folder = RunFolder.find(options.results_dir, lab=lab, run=run)
+    folder = RunFolder.find(options.results_dir, lab=options.lab, run=run)
     images: list[ImageFormat] = [kind for kind in IMAGE_FORMATS if kind in formats]
     if charts and not images:
         images = ["png"]

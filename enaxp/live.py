@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ class LiveView:
         self._latest: Progress | None = None
         self._told_at = time.monotonic()
         self._broken = False
+        # Arms that run at once tell at once. Nothing is drawn or said while it is held: drawing has a lock of its own.
+        self._lock = threading.Lock()
         self._terminal = Terminal(file=sys.stderr, markup=False, highlight=False, emoji=False)
         self._live = Live(
             console=self._terminal,
@@ -100,28 +103,29 @@ class LiveView:
         if progress.note:
             self._plain(progress)
             return
-        if progress.record is not None:
-            self._running.add(progress.record, progress.histogram)
-            if not progress.record.valid:
-                self._plain(progress)
-        self._latest, self._told_at = progress, time.monotonic()
+        with self._lock:
+            if progress.record is not None:
+                self._running.add(progress.record, progress.histogram)
+            self._latest, self._told_at = progress, time.monotonic()
+        if progress.record is not None and not progress.record.valid:
+            self._plain(progress)
         self._live.refresh()
 
     def _draw(self) -> RenderableType:
         if self._latest is None:
             return Text(self._title, style="bold", overflow="ellipsis", no_wrap=True)
-        since = time.monotonic() - self._told_at
-        latest = self._latest
-        moment = Moment(
-            title=self._title,
-            done=latest.done,
-            total=latest.total,
-            seconds_left=max(0.0, latest.seconds_left - since),
-            now=what_runs(latest),
-            invalid=self._running.invalid,
-            scenarios=self._running.scenarios,
-            order=[scenario.name for scenario in self._plan.scenarios],
-        )
+        with self._lock:
+            latest, since = self._latest, time.monotonic() - self._told_at
+            moment = Moment(
+                title=self._title,
+                done=latest.done,
+                total=latest.total,
+                seconds_left=max(0.0, latest.seconds_left - since),
+                now=what_runs(latest),
+                invalid=self._running.invalid,
+                scenarios=self._running.scenarios,
+                order=[scenario.name for scenario in self._plan.scenarios],
+            )
         return view_of(moment, size=self._terminal.size, pairs_planned=self._plan.iterations * self._plan.repeats)
 
 

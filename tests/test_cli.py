@@ -31,7 +31,20 @@ def enaxp(
 def test_help_names_every_command() -> None:
     text = enaxp("--help").stdout
 
-    for command in ("init", "plan", "up", "status", "bench", "parse", "down", "ssh", "demo"):
+    for command in (
+        "init",
+        "plan",
+        "up",
+        "status",
+        "bench",
+        "parse",
+        "down",
+        "ssh",
+        "demo",
+        "compare",
+        "check",
+        "runs",
+    ):
         assert f"\n  {command} " in text
 
 

@@ -18,6 +18,7 @@ from enaxp.bench.histogram import tail_is_thin
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.result import QUANTILES, primaries_of
 from enaxp.bench.schedule import ARMS, Scenario
+from enaxp.bench.stability import host_warnings
 
 SCHEMA = 1
 FEW_ITERATIONS = 5
@@ -55,6 +56,7 @@ def check(manifest: Manifest, evidence: Evidence, result: Mapping[str, Any]) -> 
         missing=(*_cut_short(manifest), *(line for one in scenarios for line in _missing(manifest, evidence, *one))),
         unstable=(
             *(f"it was measured in spite of this: {wrong}" for wrong in manifest.forced),
+            *_host_warnings(manifest),
             *(line for one in scenarios for line in _unstable(manifest, evidence, *one)),
         ),
         remarks=(
@@ -86,9 +88,14 @@ def _missing(manifest: Manifest, evidence: Evidence, scenario: Scenario, measure
         yield f"{scenario.name}: {measured['verdict']['words']}"
 
 
+def _host_warnings(manifest: Manifest) -> list[str]:
+    """What happened to the hosts: of every scenario, and so told once."""
+    return host_warnings(manifest.environment.get("before", {}), manifest.environment.get("after", {}))
+
+
 def _unstable(manifest: Manifest, evidence: Evidence, scenario: Scenario, measured: Mapping[str, Any]) -> Iterator[str]:
-    faults = set(evidence.faults.get(scenario.name, ()))
-    yield from (f"{scenario.name}: {line}" for line in measured["warnings"] if line not in faults)
+    told = {*evidence.faults.get(scenario.name, ()), *_host_warnings(manifest)}
+    yield from (f"{scenario.name}: {line}" for line in measured["warnings"] if line not in told)
     attempts = _attempts(evidence, scenario)
     invalid = [record for record in attempts if not record.valid]
     if len(invalid) > MOST_INVALID * len(attempts):

@@ -84,13 +84,13 @@ def steal(ticks: int) -> dict[str, dict[str, str]]:
         pytest.param(
             WHOLE,
             {"environment": {"before": steal(0), "after": steal(500)}},
-            "udp-latency: the client lost 50.0% of its CPU time",
+            "the client lost 50.0% of its CPU time",
             id="steal",
         ),
         pytest.param(
             WHOLE,
             {"environment": {"before": {"client": {"kernel": "6.1"}}, "after": {"client": {"kernel": "6.8"}}}},
-            "udp-latency: the hosts are not what they were before the run: client: kernel changed",
+            "the hosts are not what they were before the run: client: kernel changed",
             id="another kernel",
         ),
     ],
