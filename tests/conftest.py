@@ -22,6 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "namespaces: needs network and mount namespaces; has a twin in process mode")
+    config.addinivalue_line("markers", "long: in process mode only where namespaces are not allowed")
     config.addinivalue_line("markers", "acceptance: a full-length run, only with --acceptance")
 
 
@@ -35,17 +36,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             f"{len(kept) - len(possible)} tests need namespaces and were left out for their process-mode twins: {isolation.reason}"
         )
         kept = possible
+    elif isolation is not None:
+        possible = [
+            item for item in kept if not (item.get_closest_marker("long") and _isolation_of(item) == "processes")
+        ]
+        if len(possible) < len(kept):
+            config.stash[LEFT_OUT] = f"{len(kept) - len(possible)} long tests ran with namespaces alone"
+        kept = possible
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(_side_by_side(item)))
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(_side_by_side(item)))
+
+
+def _isolation_of(item: pytest.Item) -> str | None:
+    """`namespaces` or `processes`, for a test that is run with both."""
+    parameters = getattr(item, "callspec", None)
+    values = {str(value) for value in parameters.params.values()} if parameters else set()
+    return next(iter({"namespaces", "processes"} & values), None)
 
 
 def _side_by_side(item: pytest.Item) -> str:
-    """What must run on one worker, one after the other: a file's tests share its lab, and a lab has one kind of hosts."""
-    parameters = getattr(item, "callspec", None)
-    isolation = {"namespaces", "processes"} & {str(value) for value in parameters.params.values()} if parameters else ()
-    return " ".join((item.nodeid.partition("::")[0], *isolation))
+    """What must run on one worker, one after the other: a file's tests share its lab, process hosts their addresses."""
+    isolation, file = _isolation_of(item), item.nodeid.partition("::")[0]
+    return "processes" if isolation == "processes" or "processes" in file else f"{file} {isolation or ''}"
 
 
 LEFT_OUT = pytest.StashKey[str]()

@@ -6,7 +6,10 @@ import gzip
 import json
 from pathlib import Path
 
+import pytest
 from driver import Driver
+
+pytestmark = pytest.mark.long
 
 
 def test_rates_are_those_of_the_receiver_and_probes_run_under_load_and_beside_bulk(lab: Driver) -> None:
