@@ -30,12 +30,11 @@ from enaxp.bench.effect import (
 from enaxp.bench.environment import Difference, differences_of_runs
 from enaxp.bench.records import Manifest
 from enaxp.bench.result import figure_of, primaries_of
-from enaxp.bench.schedule import ARMS, Arm, Scenario
+from enaxp.bench.schedule import ARM_NAMES, ARMS, Arm, Scenario
 from enaxp.bench.verdict import VerdictCode, combine, describe
 
 Values = Mapping[Metric, Mapping[Arm, Mapping[tuple[int, int], float]]]  # by (pair of hosts, iteration)
 SCHEMA = 1
-ARM_NAMES: Mapping[Arm, str] = {"ena": "ENA", "ena_express": "ENA Express"}
 # What two runs may differ in without being of different traffic; said, since it is in the difference.
 _SETTINGS = {"order": "order", "duration_s": "duration in s", "repeats": "repeats", "crossover": "crossover"}
 

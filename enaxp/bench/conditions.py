@@ -14,8 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
-from enaxp.bench.comparison import ARM_NAMES, Change, Comparison
+from enaxp.bench.comparison import Change, Comparison
 from enaxp.bench.effect import LATENCY_METRICS, THROUGHPUT_PRIMARIES, Metric, signed_pct
+from enaxp.bench.schedule import ARM_NAMES
 from enaxp.errors import UsageError
 
 Way = Literal["faster", "slower", "different"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import RunFolder, TrialRecord
-from enaxp.bench.schedule import Plan
+from enaxp.bench.schedule import ARM_NAMES, Plan
 from enaxp.errors import BenchError
 
 ReadHistogram = Callable[[TrialRecord], Histogram | None]
@@ -53,18 +53,21 @@ def weigh(
     believed, faults = [], defaultdict(list)
     for record in records:
         scenario = scenarios.get(record.scenario)
-        fault = None
-        if record.valid and not record.discarded and scenario is not None and scenario.mode != "throughput":
+        if scenario is not None and record.valid and not record.discarded:
             try:
-                histograms[_identity(record)] = _agreeing(record, read_histogram(record))
+                if scenario.mode == "throughput":
+                    _holds_a_rate(record)
+                else:
+                    histograms[_identity(record)] = _agreeing(record, read_histogram(record))
                 if scenario.is_paced and read_planned and (later := read_planned(record)) is not None:
                     planned[_identity(record)] = later
             except BenchError as error:
                 fault = f"{error.where} ({error.said})" if error.said else error.where
-        if fault is not None:
-            arm = "ENA Express" if record.arm == "ena_express" else "ENA"
-            faults[record.scenario].append(f"trial {record.number} ({arm}) does not count: {fault}")
-        believed.append(record if fault is None else replace(record, valid=False, reason=fault))
+                faults[record.scenario].append(
+                    f"trial {record.number} ({ARM_NAMES[record.arm]}) does not count: {fault}"
+                )
+                record = replace(record, valid=False, reason=fault)  # what is believed takes its place
+        believed.append(record)
     return Evidence(records=believed, faults=faults, _histograms=histograms, _planned=planned)
 
 
@@ -76,6 +79,12 @@ def evidence_of(folder: RunFolder, plan: Plan) -> Evidence:
         read_histogram=folder.read_histogram,
         read_planned=folder.read_planned_histogram,
     )
+
+
+def _holds_a_rate(record: TrialRecord) -> None:
+    """Raises BenchError for a valid trial of throughput that has none."""
+    if record.throughput_gbps is None:
+        raise BenchError("its record holds no throughput")
 
 
 def _agreeing(record: TrialRecord, histogram: Histogram | None) -> Histogram:

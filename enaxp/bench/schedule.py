@@ -23,6 +23,7 @@ from enaxp.hosts.sockperf import OVERHEAD_S, Protocol, RunMode
 Arm = Literal["ena", "ena_express"]
 Order = Literal["interleaved", "parallel"]
 ARMS: tuple[Arm, Arm] = ("ena", "ena_express")
+ARM_NAMES: Mapping[Arm, str] = {"ena": "ENA", "ena_express": "ENA Express"}
 # Beyond a trial's own time: the bulk flows are given a head start, and a server of its own is started and ended.
 BULK_LEAD_S = 0.5
 BULK_SET_UP_S = 1.0

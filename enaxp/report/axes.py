@@ -12,8 +12,8 @@ from typing import Any
 
 import altair as alt
 
+from enaxp.bench.schedule import ARM_NAMES
 from enaxp.report.drawing import Spec
-from enaxp.report.figures import ARM_NAMES
 
 HEIGHT = 280
 ROW_HEIGHT = 34

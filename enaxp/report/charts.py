@@ -17,7 +17,7 @@ from typing import Any
 
 import altair as alt
 
-from enaxp.bench.schedule import ARMS, Arm
+from enaxp.bench.schedule import ARM_NAMES, ARMS, Arm
 from enaxp.report.axes import (
     COLOUR,
     HEIGHT,
@@ -40,7 +40,7 @@ from enaxp.report.axes import (
 )
 from enaxp.report.curves import CurvePoint, ShiftPoint
 from enaxp.report.drawing import Spec
-from enaxp.report.figures import ARM_NAMES, IterationPoint, RunFigures, ScenarioFigures
+from enaxp.report.figures import IterationPoint, RunFigures, ScenarioFigures
 from enaxp.report.wording import METRIC_NAMES, change, counted, interval_in_words, label, microseconds
 
 # An effect beyond this is told in words; drawn, it would squeeze everything else.

@@ -14,8 +14,9 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from enaxp import __version__
-from enaxp.bench.comparison import ARM_NAMES, Change, Comparison, MeasuredRun, ScenarioComparison
+from enaxp.bench.comparison import Change, Comparison, MeasuredRun, ScenarioComparison
 from enaxp.bench.effect import Metric, signed_pct
+from enaxp.bench.schedule import ARM_NAMES
 from enaxp.report.telling import CAVEAT, OUTCOMES, came_to, figure, interval_in_words, where
 
 if TYPE_CHECKING:

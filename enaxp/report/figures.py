@@ -1,6 +1,6 @@
 """Figures: what a report shows of a run, worked out from its folder alone. No drawing, no words for a reader beyond what is wrong.
 
-    RunFolder ─▶ read_run ─▶ Run (manifest, records, result; what is wrong with the files) ─▶ figures_of ─▶ ScenarioFigures, …
+    RunFolder ─▶ read_run ─▶ Run (manifest, evidence, result; what is wrong with the files) ─▶ figures_of ─▶ ScenarioFigures, …
                                                                                            └─▶ charts.py, page.py, markdown.py
 
 A run may be of an older version, still running, cut short, or damaged: what is missing stays missing, and is said. A trial whose
@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from enaxp.bench.evidence import Evidence, evidence_of
 from enaxp.bench.histogram import merge_equal_weight
 from enaxp.bench.records import Manifest, RunFolder, TrialRecord
-from enaxp.bench.result import QUANTILES, SCHEMA, build_result, counted
-from enaxp.bench.schedule import ARMS, Arm, Scenario
+from enaxp.bench.result import QUANTILES, SCHEMA, counted, result_from
+from enaxp.bench.schedule import ARM_NAMES, ARMS, Arm, Scenario
 from enaxp.errors import BenchError
 from enaxp.report.curves import Block, Blocks, CurvePoint, ShiftPoint, body, merged, percentile_curve, shift_curve
 
-ARM_NAMES: Mapping[Arm, str] = {"ena": "ENA", "ena_express": "ENA Express"}
 # A time series draws every second as long as it stays readable and small; then one point a trial.
 MOST_SECONDS = 600
 # The figures of result.json and those of the histograms are the same numbers; beyond this they are not.
@@ -35,9 +35,13 @@ class Run:
     """What a run folder holds. `faults` are sentences on files that cannot be believed, and what was done about it."""
 
     manifest: Manifest
-    records: Sequence[TrialRecord]
+    evidence: Evidence
     result: Mapping[str, Any]
     faults: tuple[str, ...]
+
+    @property
+    def records(self) -> Sequence[TrialRecord]:
+        return self.evidence.records
 
     @property
     def pairs_planned(self) -> int:
@@ -177,45 +181,18 @@ class RunFigures:
 def read_run(folder: RunFolder) -> Run:
     """The run in a folder. Raises BenchError when it is none, or of a schema that this enaxp does not know."""
     manifest = folder.read_manifest()
-    records, faults = _believed(folder, folder.records())
+    evidence = evidence_of(folder, manifest.plan)
+    contradicted = [f"{scenario}: {fault}" for scenario, faults in evidence.faults.items() for fault in faults]
     stored, said = _stored_result(folder)
-    if stored is not None and not faults and _speaks_of(stored, manifest, records):
-        return Run(manifest=manifest, records=records, result=stored, faults=tuple(said))
-    if stored is not None and not faults and manifest.ended_at is not None:
+    if stored is not None and not contradicted and _speaks_of(stored, manifest, evidence.records):
+        return Run(manifest=manifest, evidence=evidence, result=stored, faults=tuple(said))
+    if stored is not None and not contradicted and manifest.ended_at is not None:
         said.append(
             "result.json does not speak of the trials in this folder: the figures here are worked out from them"
         )
-    result = build_result(
-        manifest, records, read_histogram=folder.read_histogram, read_planned=folder.read_planned_histogram
-    )
-    return Run(manifest=manifest, records=records, result=result, faults=(*faults, *said))
-
-
-def _believed(folder: RunFolder, records: Sequence[TrialRecord]) -> tuple[list[TrialRecord], list[str]]:
-    """The records, those that their own files contradict turned invalid; and what was wrong with these, in words."""
-    believed, faults = [], []
-    for record in records:
-        fault = _contradiction(folder, record) if record.valid and not record.discarded else None
-        if fault is not None:
-            faults.append(f"trial {record.number} ({record.scenario}, {ARM_NAMES[record.arm]}) does not count: {fault}")
-        believed.append(record if fault is None else replace(record, valid=False, reason=fault))
-    return believed, faults
-
-
-def _contradiction(folder: RunFolder, record: TrialRecord) -> str | None:
-    """How a valid trial's histogram contradicts its record; None when it does not, or has none to have."""
-    if record.sockperf is None or record.sockperf.observations is None:
-        return None if record.throughput_gbps is not None else "its record holds no figures"
-    try:
-        histogram = folder.read_histogram(record)
-        folder.read_planned_histogram(record)
-    except BenchError as error:
-        return f"a histogram cannot be read ({error.said})"
-    if histogram is None:
-        return "its histogram is missing"
-    if histogram.count != record.sockperf.observations:
-        return f"its histogram holds {histogram.count} observations, its record {record.sockperf.observations}"
-    return None
+    # What contradicts a trial is told with the files, once; not again among the warnings of its scenario.
+    result = result_from(manifest, replace(evidence, faults={}))
+    return Run(manifest=manifest, evidence=evidence, result=result, faults=(*contradicted, *said))
 
 
 def _stored_result(folder: RunFolder) -> tuple[dict[str, Any] | None, list[str]]:
@@ -267,16 +244,16 @@ def _is_whole(measured: Mapping[str, Any]) -> bool:
 def figures_of(folder: RunFolder) -> RunFigures:
     """Everything a report shows of the run in a folder. Raises what `read_run` raises."""
     run = read_run(folder)
-    scenarios = tuple(_scenario(folder, run, scenario) for scenario in run.manifest.plan.scenarios)
+    scenarios = tuple(_scenario(run, scenario) for scenario in run.manifest.plan.scenarios)
     disagreeing = [words for figures in scenarios for words in _disagreements(figures)]
     return RunFigures(run=run, scenarios=scenarios, loads=_loads(run, scenarios), faults=(*run.faults, *disagreeing))
 
 
-def _scenario(folder: RunFolder, run: Run, scenario: Scenario) -> ScenarioFigures:
+def _scenario(run: Run, scenario: Scenario) -> ScenarioFigures:
     own = [record for record in run.records if record.scenario == scenario.name and not record.discarded]
     measured = [record for record in own if not record.control]
     trials = sorted(counted(measured), key=lambda record: (record.started_at, record.number))
-    blocks = _blocks(folder, trials)
+    blocks = _blocks(run.evidence, trials)
     whole = {arm: merged(own) for arm, own in blocks.items() if own}
     began = _moment(trials[0]) if trials else None
     series, by_second = _series(trials, began)
@@ -298,15 +275,15 @@ def _scenario(folder: RunFolder, run: Run, scenario: Scenario) -> ScenarioFigure
     )
 
 
-def _blocks(folder: RunFolder, trials: Sequence[TrialRecord]) -> Blocks:
-    """The latencies of each arm by iteration. Histograms are read iteration by iteration and only their merge is kept."""
+def _blocks(evidence: Evidence, trials: Sequence[TrialRecord]) -> Blocks:
+    """The latencies of each arm by iteration."""
     places: dict[Arm, dict[tuple[int, int], list[TrialRecord]]] = {arm: defaultdict(list) for arm in ARMS}
     for record in trials:
         places[record.arm][record.pair, record.iteration].append(record)
     blocks: dict[Arm, list[Block]] = {arm: [] for arm in ARMS}
     for arm, iterations in places.items():
         for (pair, iteration), records in sorted(iterations.items()):
-            histograms = [h for record in records if (h := folder.read_histogram(record)) is not None]
+            histograms = [h for record in records if (h := evidence.histogram(record)) is not None]
             if histograms:
                 observations = sum(histogram.count for histogram in histograms)
                 blocks[arm].append(

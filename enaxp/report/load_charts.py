@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import altair as alt
 
-from enaxp.bench.schedule import ARMS
+from enaxp.bench.schedule import ARM_NAMES, ARMS
 from enaxp.report.axes import COLOUR, HEIGHT, NAMES, Rows, inline, latency_scale, numbered, spec_of
 from enaxp.report.charts import Chart, Gap
-from enaxp.report.figures import ARM_NAMES, LoadPoint, RunFigures, ScenarioFigures
+from enaxp.report.figures import LoadPoint, RunFigures, ScenarioFigures
 from enaxp.report.wording import gigabits, listed, microseconds
 
 # A knee: the first rate whose P99 is more than this many times that of the lowest rate.

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from enaxp.bench.schedule import ARMS
-from enaxp.report.figures import ARM_NAMES, Run
+from enaxp.bench.schedule import ARM_NAMES, ARMS
+from enaxp.report.figures import Run
 from enaxp.report.wording import (
     METRIC_NAMES,
     gigabits,

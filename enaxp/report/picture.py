@@ -9,11 +9,11 @@ from typing import Any
 
 import altair as alt
 
-from enaxp.bench.schedule import ARMS
+from enaxp.bench.schedule import ARM_NAMES, ARMS
 from enaxp.report.axes import COLOUR, PLAIN, ROW_HEIGHT, SHAPE, Rows, effect_layers, inline, latency_scale, plain_spec
 from enaxp.report.charts import effect_domain, effect_rows
 from enaxp.report.drawing import Spec
-from enaxp.report.figures import ARM_NAMES, RunFigures, ScenarioFigures
+from enaxp.report.figures import RunFigures, ScenarioFigures
 from enaxp.report.wording import (
     METRIC_NAMES,
     gigabits,

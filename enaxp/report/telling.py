@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from enaxp.bench.comparison import ARM_NAMES, Change, Comparison, MeasuredRun
+from enaxp.bench.comparison import Change, Comparison, MeasuredRun
 from enaxp.bench.effect import Effect, signed_pct
+from enaxp.bench.schedule import ARM_NAMES
 
 if TYPE_CHECKING:
     from enaxp.bench.checkup import Checkup
