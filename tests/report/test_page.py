@@ -16,7 +16,11 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from benchmarks.made_run import FLOW, UDP, Made, load, make_run
+from enaxp.bench.conditions import read_condition
 from enaxp.bench.records import RunFolder
+from enaxp.bench.schedule import ARMS
+from enaxp.reading import compare_runs
+from enaxp.report.comparison_page import render_comparison
 from enaxp.report.render import PAGE, write_page
 
 MARKUP = "<img src=x onerror=alert(1)></script><script>document.title='taken'</script>"
@@ -109,6 +113,34 @@ def test_every_chart_is_drawn_in_silence_and_axe_finds_no_serious_fault(
         wide = seen.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, "the page scrolls sideways"
         found = Axe().run(seen.page).response["violations"]
+        assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == []
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_comparison_asks_for_nothing_and_axe_finds_no_serious_fault(
+    browser: Browser, tmp_path: Path, size: str, scheme: Any
+) -> None:
+    made = {"good": Made(), "worse": Made(cost_us=9.0, late=(0.03, 0.05), seed=2)}
+    runs = [str(make_run(tmp_path, like, lab=lab).path) for lab, like in made.items()]
+    conditions = [read_condition("p99 slower 5%")]
+    compared = compare_runs(tmp_path, runs, lab=None, arms=ARMS, conditions=conditions)
+    (tmp_path / "page.html").write_text(render_comparison(compared), encoding="utf-8")
+
+    context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)  # type: ignore[arg-type]
+    try:
+        page, said, asked = context.new_page(), [], []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((tmp_path / "page.html").as_uri())
+
+        assert (said, len(asked)) == ([], 1)
+        assert page.locator("svg").count() >= 4
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, "the page scrolls sideways"
+        found = Axe().run(page).response["violations"]
         assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == []
     finally:
         context.close()
