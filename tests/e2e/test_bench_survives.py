@@ -25,17 +25,14 @@ def trials_of(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
 
 
-def when_trial_runs(
-    lab: Driver, *arguments: str, act: Callable[[], None], after: str = "trial   2 of"
-) -> tuple[int, str]:
-    """Starts a bench, acts once a trial has ended and the next one is under way; gives back how the bench ended."""
-    process = lab.start(*arguments)
+def when_a_trial_has_ended(lab: Driver, *arguments: str, act: Callable[[], None]) -> tuple[int, str]:
+    """Starts a bench and acts once its first trial has ended, of the six that two iterations have; gives back how the bench ended."""
+    process = lab.start(*QUICK, "--iterations", "2", *arguments)
     assert process.stdout is not None
     text = ""
     for line in process.stdout:
         text += line
-        if after in line:
-            time.sleep(1.5)
+        if "trial   1 of" in line:
             act()
             break
     text += process.stdout.read()
@@ -47,14 +44,22 @@ def on_host(lab: Driver, role: str, script: str) -> str:
     return lab.run("ssh", role, "--", script).stdout
 
 
+WHEN_BUSY = """cd "${{ENAXP_ROOT:-}}/tmp/enaxp-bench"
+used() {{ cut -d ' ' -f 14 "/proc/$1/stat"; }}
+for _ in $(seq 100); do
+  for p in $(cat {what}*.pid); do
+    for c in $(cat "/proc/$p/task/$p/children"); do
+      before=$(used "$c") && sleep 0.2 && after=$(used "$c") || continue
+      if [ "$after" -gt "$before" ]; then kill -{name} "$c"; exit; fi
+    done
+  done
+  sleep 0.1
+done"""
+
+
 def signal_sockperf(lab: Driver, role: str, what: str, *, name: signal.Signals) -> None:
-    """Signals sockperf processes of one host, found by what their pid file is called."""
-    on_host(
-        lab,
-        role,
-        f'cd "${{ENAXP_ROOT:-}}/tmp/enaxp-bench" && for p in $(cat {what}*.pid); do '
-        f"for c in $(cat /proc/$p/task/$p/children); do kill -{name.name[3:]} $c; done; done",
-    )
+    """Signals a sockperf process of one host, found by what its pid file is called, as soon as it is seen to work."""
+    on_host(lab, role, WHEN_BUSY.format(what=what, name=name.name[3:]))
 
 
 def test_a_killed_run_goes_on_where_it_was(lab: Driver) -> None:
@@ -102,24 +107,20 @@ def test_a_run_that_is_not_there_is_named(lab: Driver) -> None:
 
 
 def test_a_server_that_dies_is_started_again_and_its_pair_run_again(lab: Driver) -> None:
-    code, text = when_trial_runs(
-        lab, *QUICK, "--iterations", "1",
-        act=lambda: signal_sockperf(lab, "server", "server-probe", name=signal.SIGKILL),
-    )  # fmt: skip
+    code, text = when_a_trial_has_ended(
+        lab, act=lambda: signal_sockperf(lab, "server", "server-probe", name=signal.SIGKILL)
+    )
 
     assert code == 0, text
     assert "running the pair again" in text
     [broken, *_] = [trial for trial in trials_of(newest_run(lab)) if not trial["valid"]]
     assert broken["reason"]
     result = json.loads((newest_run(lab) / "result.json").read_text())
-    assert {arm["valid_trials"] for arm in result["scenarios"]["udp-latency"]["arms"].values()} == {1}
+    assert {arm["valid_trials"] for arm in result["scenarios"]["udp-latency"]["arms"].values()} == {2}
 
 
 def test_a_trial_that_hangs_is_ended_by_its_deadline(lab: Driver) -> None:
-    code, text = when_trial_runs(
-        lab, *QUICK, "--iterations", "1",
-        act=lambda: signal_sockperf(lab, "client", "client-", name=signal.SIGSTOP),
-    )  # fmt: skip
+    code, text = when_a_trial_has_ended(lab, act=lambda: signal_sockperf(lab, "client", "client-", name=signal.SIGSTOP))
 
     assert code == 0, text
     reasons = [trial["reason"] for trial in trials_of(newest_run(lab)) if not trial["valid"]]
@@ -127,16 +128,17 @@ def test_a_trial_that_hangs_is_ended_by_its_deadline(lab: Driver) -> None:
 
 
 def test_a_dropped_connection_is_opened_again(lab: Driver) -> None:
-    code, text = when_trial_runs(lab, *QUICK, "--iterations", "1", act=lambda: drop_connections(lab, "client"))
+    address = lab.ok("status", "--json").document["hosts"]["client"]["ssh"]
+    code, text = when_a_trial_has_ended(lab, act=lambda: drop_connections(address))
 
     assert code == 0, text
     reasons = [trial["reason"] for trial in trials_of(newest_run(lab)) if not trial["valid"]]
     assert any("connection was lost" in reason for reason in reasons), (reasons, text)
 
 
-def drop_connections(lab: Driver, role: str) -> None:
-    """Ends the connection of the bench as a network would: its socket on this machine's side of it is reset."""
-    address = lab.ok("status", "--json").document["hosts"][role]["ssh"]
+def drop_connections(address: dict[str, Any]) -> None:
+    """Ends the connection of the bench within its next trial, as a network would: its socket on this machine's side is reset."""
+    time.sleep(1.5)
     subprocess.run(
         ["ss", "-K", "dst", address["host"], "dport", "=", str(address["port"])], check=False, capture_output=True
     )
