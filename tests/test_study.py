@@ -98,7 +98,9 @@ def test_the_relay_adds_what_it_is_asked_to_and_what_it_passes_stays_sockperfs()
 @pytest.mark.e2e
 @pytest.mark.namespaces
 @needs_sockperf
-def test_a_short_study_never_takes_an_arm_that_is_held_back_for_the_faster_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_short_study_never_takes_an_arm_that_is_held_back_for_the_faster_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "study.json"
     size = [
         "--iterations",
