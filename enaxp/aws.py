@@ -12,12 +12,14 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from enaxp.errors import AwsError, EnaxpError
 
 _T = TypeVar("_T")
+FIRST_PAUSE_S = 0.5
+PAUSE_GROWS = 1.5
 
 GONE = frozenset(
     {
@@ -95,7 +97,7 @@ class Blocked(EnaxpError):  # noqa: N818 - a condition that passes, not a mistak
 class Aws:
     """Clients for one account and region. Safe to share between threads.
 
-    poll_s: seconds between two looks at something that is not ready (AWS asks for no fewer than about five).
+    poll_s: the longest pause in seconds between two looks at something that is not ready (AWS asks for no less than about five).
     grace_s: how long something just made may stay invisible to reads.
     """
 
@@ -119,6 +121,13 @@ class Aws:
         self._lock = threading.Lock()
         self._session: Any = None
         self._clients: dict[tuple[str, bool], Any] = {}
+
+    def pauses(self) -> Iterator[float]:
+        """Seconds to wait between looks: short at first, for most things are ready soon, then growing to poll_s, without end."""
+        pause_s = min(FIRST_PAUSE_S, self.poll_s)
+        while True:
+            yield pause_s
+            pause_s = min(PAUSE_GROWS * pause_s, self.poll_s)
 
     @property
     def ec2(self) -> Any:
@@ -294,7 +303,7 @@ def retry_while(
 
     timeout_s = aws.grace_s if timeout_s is None else timeout_s
     deadline = time.monotonic() + timeout_s
-    while True:
+    for pause_s in aws.pauses():
         try:
             return call()
         except (ClientError, BotoCoreError) as error:
@@ -302,19 +311,21 @@ def retry_while(
                 raise
             if time.monotonic() >= deadline:
                 raise refused(f"{where}: still refused after {timeout_s:.0f} s", error, todo=todo) from error
-        time.sleep(min(aws.poll_s, 2.0))
+        time.sleep(pause_s)
+    raise AssertionError("pauses have no end")
 
 
 def wait_for(look: Callable[[], _T | None], *, aws: Aws, what: str, timeout_s: float, todo: str) -> _T:
-    """The first value of `look` that is not None, looking every aws.poll_s seconds.
+    """The first value of `look` that is not None, looking again after each of aws.pauses().
 
     Raises AwsError after timeout_s seconds, saying what was waited for, how long, and what to do.
     """
     deadline = time.monotonic() + timeout_s
-    while True:
+    for pause_s in aws.pauses():
         value = look()
         if value is not None:
             return value
         if time.monotonic() >= deadline:
             raise AwsError(f"waited {timeout_s:.0f} s for {what}", said="it has not happened", todo=todo)
-        time.sleep(aws.poll_s)
+        time.sleep(pause_s)
+    raise AssertionError("pauses have no end")

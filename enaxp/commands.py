@@ -528,7 +528,7 @@ def _srd_changer(session: Session, status: dict[str, Any]) -> Callable[[bool], N
         for eni, on in sorted(wanted.items(), key=lambda item: item[1]):  # off first: never both
             set_srd(session.aws, eni=eni, on=on)
         deadline = time.monotonic() + SRD_CHANGE_S
-        while True:
+        for pause_s in session.aws.pauses():
             answer = session.aws.ec2.describe_network_interfaces(NetworkInterfaceIds=list(wanted))
             have = {i["NetworkInterfaceId"]: srd_of(i["Attachment"]) for i in answer["NetworkInterfaces"]}
             if all(have[eni] == {"srd": on, "srd_udp": on} for eni, on in wanted.items()):
@@ -537,7 +537,7 @@ def _srd_changer(session: Session, status: dict[str, Any]) -> Callable[[bool], N
                 raise LabError(
                     "ENA Express was changed over, but AWS does not read so", said=str(have), todo="run `enaxp up`"
                 )
-            time.sleep(session.aws.poll_s)
+            time.sleep(pause_s)
 
     return change_over
 

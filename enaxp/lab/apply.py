@@ -175,7 +175,7 @@ class _Run:
         if not is_ambiguous(error):
             raise refused(where, error) from error
         if kind.token and not last:
-            self.stop.wait(min(self.aws.poll_s, 2.0))  # the token finds what was made after all
+            self.stop.wait(next(self.aws.pauses()))  # the token finds what was made after all
             return None
         found = self._wait_for_own(kind, thing)
         if found is None and last:
@@ -185,20 +185,21 @@ class _Run:
     def _wait_for_own(self, kind: Kind, thing: Thing) -> Found | None:
         """The thing as its tags show it, looked for until things that were just made must have become visible."""
         deadline = time.monotonic() + self.aws.grace_s
-        while True:
+        for pause_s in self.aws.pauses():
             own = [found for found in kind.find(self.aws, self.lab) if found.key == thing.key and not found.gone]
             if own:
                 return min(own, key=lambda found: (found.created, found.id))
             if time.monotonic() >= deadline or self.stop.is_set():
-                return None
-            time.sleep(self.aws.poll_s)
+                break
+            time.sleep(pause_s)
+        return None
 
     def _settle(self, step: Step, thing: Thing, kind: Kind, id: str) -> None:
         """Looks until the thing is ready and every setting reads as wanted, making the changes that are missing."""
         began = time.monotonic()
         asked: dict[str, float] = {}
         seen = False
-        while True:
+        for pause_s in self.aws.pauses():
             found = kind.look(self.aws, id)
             if found is not None and found.gone:
                 raise _came_to_an_end(step.key, id, found.gone)
@@ -214,7 +215,7 @@ class _Run:
             seen = seen or found is not None
             self._check_deadline(step, id, kind, found, missing, waited=time.monotonic() - began)
             if found is None or found.pending or not self._fresh(asked):
-                time.sleep(self.aws.poll_s)
+                time.sleep(pause_s)
 
     def _change(
         self, thing: Thing, found: Found, changes: Iterable[Change], asked: dict[str, float]

@@ -93,6 +93,7 @@ class _Sweep:
     def run(self) -> list[Found]:
         """Deletes until a look at everything finds nothing. What a delete answered well is taken for gone until then."""
         while living := self._look(self.kinds):
+            pauses = self.aws.pauses()
             while living:
                 before = self._picture(living)
                 ready = [found for found in living if not self._stood_on(found, living)]
@@ -104,12 +105,12 @@ class _Sweep:
                     }
                 living = [found for found in living if _identity(found) not in gone]
                 if gone:
-                    self.moved_at = time.monotonic()
+                    self.moved_at, pauses = time.monotonic(), self.aws.pauses()
                 elif living:
-                    time.sleep(self.aws.poll_s)
+                    time.sleep(next(pauses))
                     living = self._look({found.kind for found in living})
                     self._check_progress(before, living)
-            time.sleep(min(self.aws.poll_s, 1.0))
+            time.sleep(next(self.aws.pauses()))
         for key in self._keys_of_state():
             self._forget(key)
         return list(self.removed.values())
