@@ -201,6 +201,10 @@ def test_pages_together_are_everything(listing: str, member: str, standing: Lab)
             standing.ec2.create_vpc(CidrBlock=f"10.{20 + number}.0.0/16")
         if listing == "describe_subnets":
             standing.subnet(standing.ids["vpc"], f"192.168.{100 + number}.0/24", "us-east-1a")
+        if listing == "describe_instances":  # the terminated are seen for a while only
+            eni = standing.interface(f"paged{number}", f"192.168.3.{200 + number}")
+            nic = {"DeviceIndex": 0, "NetworkInterfaceId": eni}
+            standing.launch(f"paged{number}", InstanceType="t3.micro", Placement=None, NetworkInterfaces=[nic])
     everything = call()[member]
 
     pages = list(standing.ec2.get_paginator(listing).paginate(PaginationConfig={"PageSize": 5}))
