@@ -20,7 +20,7 @@ from typing import Literal, TypeVar
 
 from enaxp.bench.gates import Gate, judge
 from enaxp.bench.records import Manifest, TrialRecord
-from enaxp.bench.schedule import ARMS, Arm, Plan, Scenario
+from enaxp.bench.schedule import ARMS, Arm, Plan, Scenario, other
 
 Labels = Mapping[str, str]
 _Key = TypeVar("_Key")
@@ -62,7 +62,7 @@ def families_of(manifest: Manifest, records: Sequence[TrialRecord]) -> tuple[Fam
         for scenario in manifest.plan.scenarios
         for arm in ARMS
     ]
-    return (*_run(manifest, records), *_last_trials(arms), *_counts(arms), _interfaces(manifest))
+    return (*_run(manifest, records), *_last_trials(arms), *_counts(arms), _interfaces(manifest, records))
 
 
 def merged(runs: Iterable[Sequence[Family]]) -> tuple[Family, ...]:
@@ -146,18 +146,22 @@ def _goes_on(manifest: Manifest) -> bool:
     return any(_epoch(resumed) > _epoch(manifest.ended_at) for resumed in manifest.resumed_at)
 
 
-def _interfaces(manifest: Manifest) -> Family:
-    """Which interface is which arm's: what the counters of node_exporter are joined with, which know devices alone."""
+def _interfaces(manifest: Manifest, records: Sequence[TrialRecord]) -> Family:
+    """Which interface is which arm's: what the counters of node_exporter are joined with, which know devices alone.
+
+    In the second half of a crossover it is the other way round.
+    """
     known = manifest.environment.get("interfaces") or {}
+    crossed = bool(records) and records[-1].crossed
     return Family(
         name="enaxp_interface_info",
         kind="gauge",
         help="Which interface of which host belongs to which arm, always 1.",
         samples=tuple(
-            Sample(labels={"lab": manifest.lab, "role": role, "arm": arm, "device": str(one["interface"])}, value=1)
+            Sample(labels={"lab": manifest.lab, "role": role, "arm": arm, "device": str(device)}, value=1)
             for role, arms in known.items()
-            for arm, one in arms.items()
-            if one.get("interface")
+            for arm in ARMS
+            if (device := arms[other(arm) if crossed else arm].get("interface"))
         ),
     )
 

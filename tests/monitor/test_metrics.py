@@ -155,3 +155,12 @@ def test_two_runs_are_merged_into_one_family_each() -> None:
     assert text.count("# TYPE enaxp_trials_total counter") == 1
     assert promtool("check", "metrics", given=text).returncode == 0
     assert len(PLAN.scenarios) == 2
+
+
+def test_interfaces_are_those_of_the_arms_and_change_over_with_them() -> None:
+    before, after = values([]), values([a_record("ena", crossed=True)])
+
+    labels = {"lab": "dev", "role": "client", "device": "ens6"}
+    assert at("enaxp_interface_info", **labels, arm="ena_express") in before
+    assert at("enaxp_interface_info", **labels, arm="ena") in after
+    assert at("enaxp_interface_info", **labels, arm="ena_express") not in after
