@@ -9,7 +9,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SYSTEM := sockperf openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin shellcheck chromium
+SYSTEM := sockperf openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin shellcheck chromium prometheus prometheus-node-exporter
 
 .PHONY: demo test lint bench study crash acceptance install clean
 
@@ -44,7 +44,7 @@ install: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml
 	@PYTHON=$(PYTHON) ./scripts/install-system $(SYSTEM)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,report,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,report,monitor,dev]'
 	touch $@
 
 clean:

@@ -441,6 +441,21 @@ def extend(
             session.console.document(status)
 
 
+@command("exporter")
+def exporter(
+    options: Options,
+    results: Annotated[
+        Path | None, typer.Option("--results", help="A results folder, or one run's.  [default: --results-dir]")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 is any that is free.")] = 9091,
+    address: Annotated[str, typer.Option("--address", help="To listen on.")] = "127.0.0.1",
+) -> None:
+    """Serve the newest run of each lab to Prometheus, running or finished, until Ctrl-C."""
+    from enaxp.monitor.commands import serve_metrics
+
+    serve_metrics(options, results or options.results_dir, address=address, port=port)
+
+
 @command("policy")
 def policy(options: Options) -> None:
     """Print the IAM policy that allows what enaxp does for this lab, and nothing else."""

@@ -140,6 +140,7 @@ def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, P
     from enaxp.bench.result import has_valid_result
     from enaxp.bench.runner import Ways
     from enaxp.errors import BenchError, Interrupted
+    from enaxp.monitor.textfile import published
     from enaxp.report.files import write_report_files
     from enaxp.report.render import draw_after_bench
 
@@ -162,22 +163,24 @@ def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, P
             cut_short = None
             try:
                 if folder:
-                    go_on(folder, pair=pair, ways=ways)
+                    with published(ways, pair=pair, folder=folder) as ways:
+                        go_on(folder, pair=pair, ways=ways)
                 else:
                     folder = RunFolder.create(results, lab=lab, now=datetime.now(UTC))
                     target, isolation = session.target.name, status["isolation"]
-                    carry_out(
-                        plan,
-                        pair=pair,
-                        folder=folder,
-                        lab=lab,
-                        target=target,
-                        isolation=isolation,
-                        argv=wish.argv,
-                        ways=ways,
-                        place=_place(session, status),
-                        forced=forced,
-                    )
+                    with published(ways, pair=pair, folder=folder) as ways:
+                        carry_out(
+                            plan,
+                            pair=pair,
+                            folder=folder,
+                            lab=lab,
+                            target=target,
+                            isolation=isolation,
+                            argv=wish.argv,
+                            ways=ways,
+                            place=_place(session, status),
+                            forced=forced,
+                        )
             except (Interrupted, BenchError, HostError) as error:
                 if folder is None or not folder.records():
                     if folder and not (folder.path / "manifest.json").exists():  # nothing was begun

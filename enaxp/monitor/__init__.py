@@ -1,0 +1,1 @@
+"""Monitor: a bench as Prometheus sees it, while it runs and afterwards."""

@@ -1,0 +1,148 @@
+"""Exporter: serves the newest run of each lab in a results folder to Prometheus, running or finished.
+
+    DIR ─▶ run folders ─▶ Catalogue (each read again only when it has changed) ─▶ families ─▶ http://ADDRESS:PORT/metrics
+
+A folder that cannot be read is passed over and counted. A scrape never fails for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from enaxp.bench.names import run_paths
+from enaxp.bench.records import RunFolder
+from enaxp.errors import BenchError, UsageError
+from enaxp.monitor.metrics import Family, Sample, families_of, merged
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+PORT = 9091
+Signature = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """A run folder as it was when it was read. `families` is empty when it could not be."""
+
+    signature: Signature
+    lab: str = ""
+    families: tuple[Family, ...] = ()
+
+
+@dataclass
+class Catalogue:
+    """The runs below a folder (or the one run that the folder is). Scrapes may come side by side."""
+
+    folder: Path
+    _known: dict[Path, _Run] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def families(self) -> tuple[Family, ...]:
+        """The metrics of the newest readable run of each lab, and how many folders there are of which kind."""
+        with self._lock:
+            paths = _runs_below(self.folder)
+            self._known = {path: self._read(path) for path in paths}
+        newest = {
+            run.lab: run for run in self._known.values() if run.families
+        }  # later ones take the place of earlier ones
+        broken = sum(not run.families for run in self._known.values())
+        return (
+            *merged(run.families for run in newest.values()),
+            _counted(served=len(newest), older=len(paths) - len(newest) - broken, unreadable=broken),
+        )
+
+    def _read(self, path: Path) -> _Run:
+        signature = _signature(path)
+        known = self._known.get(path)
+        if known is not None and known.signature == signature:
+            return known
+        try:
+            folder = RunFolder.open(path)
+            manifest = folder.read_manifest()
+            return _Run(signature=signature, lab=manifest.lab, families=families_of(manifest, folder.records()))
+        except (BenchError, OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError):
+            return _Run(signature=signature)  # whatever is in it, it is no run that can be shown
+
+
+@contextmanager
+def serving(folder: Path, *, address: str, port: int) -> Iterator[str]:
+    """Serves the folder's runs until the end of the block; gives the URL. Port 0: one that is free.
+
+    Raises UsageError when prometheus_client is not installed, or nothing can listen there.
+    """
+    try:
+        from prometheus_client import CollectorRegistry, start_http_server
+    except ImportError:
+        raise UsageError(
+            "the exporter needs the Python package prometheus-client", todo="pip install 'enaxp[monitor]'"
+        ) from None
+    registry = CollectorRegistry()
+    registry.register(_Collector(Catalogue(folder)))
+    try:
+        server, thread = start_http_server(port, address, registry)
+    except (OSError, OverflowError) as error:
+        raise UsageError(
+            f"the exporter cannot listen on {address}, port {port}", said=str(error), todo="give another --port"
+        ) from None
+    try:
+        yield f"http://{address}:{server.server_port}/metrics"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Collector:
+    """What prometheus_client asks at each scrape."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing, so that registering it reads nothing yet."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        from prometheus_client.core import Metric
+
+        for family in self._catalogue.families():
+            metric = Metric(family.name.removesuffix("_total"), family.help, family.kind)
+            for sample in family.samples:
+                metric.add_sample(family.name + sample.suffix, dict(sample.labels), sample.value)
+            yield metric
+
+
+def _runs_below(folder: Path) -> Sequence[Path]:
+    """The run that the folder is, else those of a lab's folder or of a results folder, the oldest first."""
+    if (folder / "manifest.json").exists():
+        return [folder]
+    if any(folder.glob("*/manifest.json")):
+        return run_paths(folder.parent, lab=folder.name)
+    return run_paths(folder, lab=None)
+
+
+def _signature(path: Path) -> Signature:
+    """What changes when the run does."""
+    stats = []
+    for name in ("manifest.json", "trials.jsonl"):
+        try:
+            stat = (path / name).stat()
+            stats.append((stat.st_mtime_ns, stat.st_size))
+        except OSError:
+            stats.append((0, 0))
+    return tuple(stats)
+
+
+def _counted(**counts: int) -> Family:
+    return Family(
+        name="enaxp_exporter_runs",
+        kind="gauge",
+        help="Run folders below the exporter's folder: served (the newest of its lab), older, or unreadable.",
+        samples=tuple(Sample(labels={"state": state}, value=count) for state, count in counts.items()),
+    )

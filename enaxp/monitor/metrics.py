@@ -1,0 +1,312 @@
+"""Metrics: what a run has measured so far, as Prometheus knows metrics. Pure: records in, families out, families to text.
+
+    Manifest + TrialRecords ─▶ families_of ─▶ (Family, …) ─▶ exposition ─▶ text of a node_exporter textfile
+                                                        └─▶ the exporter (exporter.py)
+
+Base units (seconds, bytes, ratios from 0 to 1). Labels are lab, scenario, protocol and arm, and what has few values by its nature;
+no run, no trial number: those would grow without end. What was not measured has no sample.
+
+Quantiles are those of the last trial that counts, as sockperf printed them; `_sum` and `_count` of the same summary go over all
+trials of the run. A trial lasts seconds, and within it sockperf tells nothing: a point per trial is what there is to see.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeVar
+
+from enaxp.bench.gates import Gate, judge
+from enaxp.bench.records import Manifest, TrialRecord
+from enaxp.bench.schedule import ARMS, Arm, Plan, Scenario, other
+
+Labels = Mapping[str, str]
+_Key = TypeVar("_Key")
+QUANTILES = {
+    "50": "0.5",
+    "90": "0.9",
+    "99": "0.99",
+    "99.9": "0.999",
+    "99.99": "0.9999",
+}  # sockperf's name → Prometheus's
+OUTCOMES = ("valid", "invalid", "discarded", "control")
+GATES = ("host", "sockperf", "log", "rate", "bulk", "interface", "srd", "allowances")
+RESULTS: Mapping[bool | None, str] = {True: "passed", False: "failed", None: "unknown"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One value. `suffix`: what follows the family's name (`_sum` and `_count` of a summary)."""
+
+    labels: Labels
+    value: float
+    suffix: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A metric with all its samples. `help` says what it is and ends with a full stop, as a sentence does."""
+
+    name: str
+    kind: Literal["gauge", "counter", "summary"]
+    help: str
+    samples: tuple[Sample, ...]
+
+
+def families_of(manifest: Manifest, records: Sequence[TrialRecord]) -> tuple[Family, ...]:
+    """Every metric of a run, with the trials that have ended so far."""
+    arms = [
+        _ArmSoFar(labels=_labels(manifest, scenario, arm), scenario=scenario, records=_of(records, scenario, arm))
+        for scenario in manifest.plan.scenarios
+        for arm in ARMS
+    ]
+    return (*_run(manifest, records), *_last_trials(arms), *_counts(arms), _interfaces(manifest, records))
+
+
+def merged(runs: Iterable[Sequence[Family]]) -> tuple[Family, ...]:
+    """The families of several runs, each family once."""
+    samples: dict[str, tuple[Sample, ...]] = {}
+    families: dict[str, Family] = {}
+    for family in (family for run in runs for family in run):
+        families.setdefault(family.name, family)
+        samples[family.name] = (*samples.get(family.name, ()), *family.samples)
+    return tuple(
+        Family(name=name, kind=family.kind, help=family.help, samples=samples[name])
+        for name, family in families.items()
+    )
+
+
+def exposition(families: Iterable[Family]) -> str:
+    """The families in Prometheus's text format 0.0.4. A family without samples is left out."""
+    lines: list[str] = []
+    for family in families:
+        if family.samples:
+            lines += [f"# HELP {family.name} {family.help}", f"# TYPE {family.name} {family.kind}"]
+            lines += [_line(family.name, sample) for sample in family.samples]
+    return "".join(f"{line}\n" for line in lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ArmSoFar:
+    """One arm of one scenario: its trials in the order they ended, as often as they were tried."""
+
+    labels: Labels
+    scenario: Scenario
+    records: Sequence[TrialRecord]
+
+    @property
+    def counting(self) -> list[TrialRecord]:
+        """The trials that are worth a point: valid, and of neither a discarded pair nor a control."""
+        return [record for record in self.records if _outcome(record) == "valid"]
+
+
+def _of(records: Iterable[TrialRecord], scenario: Scenario, arm: Arm) -> list[TrialRecord]:
+    return [record for record in records if record.scenario == scenario.name and record.arm == arm]
+
+
+def _labels(manifest: Manifest, scenario: Scenario, arm: Arm) -> dict[str, str]:
+    return {"lab": manifest.lab, "scenario": scenario.name, "protocol": scenario.protocol, "arm": arm}
+
+
+# -- the run as a whole ------------------------------------------------------------------------------------------------
+
+
+def _run(manifest: Manifest, records: Sequence[TrialRecord]) -> Iterator[Family]:
+    lab = {"lab": manifest.lab}
+    planned = _planned(manifest.plan)
+    places = {(r.scenario, r.pair, r.iteration, r.repeat, r.control, r.arm) for r in records}
+    yield _gauge("enaxp_run_planned_trials", "Trials of the newest run by its plan.", lab, planned)
+    yield _gauge("enaxp_run_ended_trials", "Trials of the newest run that have ended.", lab, len(places))
+    yield _gauge(
+        "enaxp_run_progress_ratio",
+        "Share of the newest run's trials that have ended.",
+        lab,
+        len(places) / max(planned, 1),
+    )
+    yield _gauge(
+        "enaxp_run_active", "Whether the newest run goes on (1) or has ended (0).", lab, int(_goes_on(manifest))
+    )
+    yield _gauge("enaxp_run_start_timestamp_seconds", "When the newest run began.", lab, _epoch(manifest.started_at))
+    last = max((_epoch(record.started_at) + record.wall_s for record in records), default=None)
+    yield _gauge("enaxp_run_last_trial_timestamp_seconds", "When the newest run's last trial ended.", lab, last)
+
+
+def _planned(plan: Plan) -> int:
+    """How many trials a plan has, without making any: a damaged one may ask for more than there is room for."""
+    pairs = plan.most_iterations * (plan.repeats * (2 if plan.control else 1) + 1)
+    return pairs * len(ARMS) * len(plan.scenarios)
+
+
+def _goes_on(manifest: Manifest) -> bool:
+    """A run that was resumed carries the end of its last session until it ends again."""
+    if manifest.ended_at is None:
+        return True
+    return any(_epoch(resumed) > _epoch(manifest.ended_at) for resumed in manifest.resumed_at)
+
+
+def _interfaces(manifest: Manifest, records: Sequence[TrialRecord]) -> Family:
+    """Which interface is which arm's: what the counters of node_exporter are joined with, which know devices alone.
+
+    In the second half of a crossover it is the other way round.
+    """
+    known = manifest.environment.get("interfaces") or {}
+    crossed = bool(records) and records[-1].crossed
+    return Family(
+        name="enaxp_interface_info",
+        kind="gauge",
+        help="Which interface of which host belongs to which arm, always 1.",
+        samples=tuple(
+            Sample(labels={"lab": manifest.lab, "role": role, "arm": arm, "device": str(device)}, value=1)
+            for role, arms in known.items()
+            for arm in ARMS
+            if (device := arms[other(arm) if crossed else arm].get("interface"))
+        ),
+    )
+
+
+# -- the last trial of each arm ------------------------------------------------------------------------------------------
+
+
+def _last_trials(arms: Sequence[_ArmSoFar]) -> Iterator[Family]:
+    last = [(arm, arm.counting[-1]) for arm in arms if arm.counting]
+
+    def gauge(name: str, help: str, values: Iterable[float | None]) -> Family:
+        known = zip(last, values, strict=True)
+        samples = (Sample(labels=arm.labels, value=value) for (arm, _), value in known if value is not None)
+        return Family(name=name, kind="gauge", help=help, samples=tuple(samples))
+
+    yield Family(
+        name="enaxp_trial_latency_seconds",
+        kind="summary",
+        help="Latency (half a round trip): quantiles of the last trial, sum and count of all trials that count.",
+        samples=tuple(sample for arm, record in last for sample in _latency(arm, record)),
+    )
+    yield gauge(
+        "enaxp_trial_latency_mean_seconds",
+        "Mean latency (half a round trip) of the last trial.",
+        (_seconds(record.sockperf.mean_us if record.sockperf else None) for _, record in last),
+    )
+    yield gauge(
+        "enaxp_trial_throughput_bytes_per_second",
+        "Bytes of messages a second that arrived in the last trial.",
+        (None if record.throughput_gbps is None else record.throughput_gbps * 1e9 / 8 for _, record in last),
+    )
+    yield gauge(
+        "enaxp_trial_loss_ratio",
+        "Share of the last trial's answered messages whose answer was lost.",
+        (_loss(record) for _, record in last),
+    )
+    yield gauge(
+        "enaxp_trial_srd_ratio",
+        "Share of the last trial's eligible packets that went over SRD.",
+        (record.srd.share if record.srd else None for _, record in last),
+    )
+
+
+def _latency(arm: _ArmSoFar, last: TrialRecord) -> Iterator[Sample]:
+    if last.sockperf is None or last.sockperf.mean_us is None:  # a trial of throughput has no latencies
+        return
+    for printed, quantile in QUANTILES.items():
+        if (value := (last.sockperf.percentiles_us or {}).get(printed)) is not None:
+            yield Sample(labels={**arm.labels, "quantile": quantile}, value=value / 1e6)
+    measured = [(r.sockperf.mean_us or 0.0, r.sockperf.observations or 0) for r in arm.counting if r.sockperf]
+    yield Sample(suffix="_sum", labels=arm.labels, value=sum(mean * count for mean, count in measured) / 1e6)
+    yield Sample(suffix="_count", labels=arm.labels, value=sum(count for _, count in measured))
+
+
+def _loss(record: TrialRecord) -> float | None:
+    """As `loss_rate` in the result: dropped / (dropped + observations + out of order)."""
+    output = record.sockperf
+    if output is None or output.dropped is None or output.observations is None:
+        return None
+    awaited = output.dropped + output.observations + (output.out_of_order or 0)
+    return output.dropped / awaited if awaited else None
+
+
+# -- counts of trials ------------------------------------------------------------------------------------------------------
+
+
+def _counts(arms: Sequence[_ArmSoFar]) -> Iterator[Family]:
+    yield Family(
+        name="enaxp_trials_total",
+        kind="counter",
+        help="Trials of the newest run that have ended, by what became of them.",
+        samples=tuple(
+            Sample(labels={**arm.labels, "outcome": outcome}, value=count)
+            for arm in arms
+            for outcome, count in _counted(OUTCOMES, map(_outcome, arm.records))
+        ),
+    )
+    yield Family(
+        name="enaxp_trial_gates_total",
+        kind="counter",
+        help="Gates that trials of the newest run came to, by how that ended.",
+        samples=tuple(
+            Sample(labels={**arm.labels, "gate": gate, "result": result}, value=count)
+            for arm in arms
+            for (gate, result), count in _counted(
+                [(gate, result) for gate in GATES for result in RESULTS.values()],
+                ((gate.name, RESULTS[gate.passed]) for r in arm.records for gate in gates_of(r, arm.scenario)),
+            )
+        ),
+    )
+
+
+def _counted(keys: Iterable[_Key], seen: Iterable[_Key]) -> list[tuple[_Key, int]]:
+    """How often each key was seen. Those never seen are 0: a counter has to be there before it can be seen to move."""
+    counts = Counter(seen)
+    return [(key, counts[key]) for key in keys]
+
+
+def _outcome(record: TrialRecord) -> str:
+    if not record.valid:
+        return "invalid"
+    return "discarded" if record.discarded else "control" if record.control else "valid"
+
+
+def gates_of(record: TrialRecord, scenario: Scenario) -> tuple[Gate, ...]:
+    """The gates of a trial, judged again from its record. What failed around sockperf is the gate `host`."""
+    if record.sockperf is None:
+        return (Gate("host", False, record.reason or ""),)
+    is_rate = scenario.mode == "throughput"
+    arrived = None if record.background_gbps is None else int(record.background_gbps > 0)
+    report = judge(
+        scenario=scenario,
+        arm="ena" if record.control else record.arm,
+        sockperf=record.sockperf,
+        logged=record.sockperf.observations if record.histogram_file else None,
+        srd=record.srd,
+        interfaces=record.interfaces,
+        allowances=record.allowances,
+        received=record.server_received if is_rate else arrived,
+    )
+    has_failed_otherwise = report.valid and not record.valid
+    return (Gate("host", not has_failed_otherwise, record.reason or ""), *report.gates)
+
+
+# -- small parts -----------------------------------------------------------------------------------------------------------
+
+
+def _gauge(name: str, help: str, labels: Labels, value: float | None) -> Family:
+    return Family(
+        name=name, kind="gauge", help=help, samples=() if value is None else (Sample(labels=labels, value=value),)
+    )
+
+
+def _line(name: str, sample: Sample) -> str:
+    labels = ",".join(f'{label}="{_escaped(value)}"' for label, value in sample.labels.items())
+    return f"{name}{sample.suffix}{{{labels}}} {sample.value!r}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _seconds(us: float | None) -> float | None:
+    return None if us is None else us / 1e6
+
+
+def _epoch(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
