@@ -9,7 +9,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SYSTEM := sockperf openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin shellcheck chromium prometheus prometheus-node-exporter
+SYSTEM := sockperf openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin
+# What only the tests need.
+TESTED_WITH := shellcheck chromium prometheus prometheus-node-exporter
 
 .PHONY: demo test lint bench study crash acceptance install clean
 
@@ -18,6 +20,7 @@ demo: install
 
 # Tests mostly wait for hosts: several files at once, each with hosts of its own (tests/conftest.py says what belongs together).
 test: install lint
+	@PYTHON=$(PYTHON) ./scripts/install-system $(TESTED_WITH)
 	$(BIN)/python -m pytest -n 4 --dist loadgroup $(PYTEST_ARGS)
 
 lint: install
