@@ -26,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "acceptance: a full-length run, only with --acceptance")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     wants_acceptance = config.getoption("--acceptance")
     kept = [item for item in items if (item.get_closest_marker("acceptance") is not None) == wants_acceptance]
