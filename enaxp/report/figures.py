@@ -1,6 +1,6 @@
 """Figures: what a report shows of a run, worked out from its folder alone. No drawing, no words for a reader beyond what is wrong.
 
-    RunFolder ─▶ read_run ─▶ Run (manifest, evidence, result; what is wrong with the files) ─▶ figures_of ─▶ ScenarioFigures, …
+    RunFolder ─▶ read_run ─▶ Run (manifest, records, result; what is wrong with the files) ─▶ figures_of ─▶ ScenarioFigures, …
                                                                                            └─▶ charts.py, page.py, markdown.py
 
 A run may be of an older version, still running, cut short, or damaged: what is missing stays missing, and is said. A trial whose
@@ -35,13 +35,9 @@ class Run:
     """What a run folder holds. `faults` are sentences on files that cannot be believed, and what was done about it."""
 
     manifest: Manifest
-    evidence: Evidence
+    records: Sequence[TrialRecord]
     result: Mapping[str, Any]
     faults: tuple[str, ...]
-
-    @property
-    def records(self) -> Sequence[TrialRecord]:
-        return self.evidence.records
 
     @property
     def pairs_planned(self) -> int:
@@ -180,19 +176,25 @@ class RunFigures:
 
 def read_run(folder: RunFolder) -> Run:
     """The run in a folder. Raises BenchError when it is none, or of a schema that this enaxp does not know."""
+    return _run_and_evidence(folder)[0]
+
+
+def _run_and_evidence(folder: RunFolder) -> tuple[Run, Evidence]:
+    """The run, and its histograms beside it: these are large, and not to be kept once the figures are worked out."""
     manifest = folder.read_manifest()
     evidence = evidence_of(folder, manifest.plan)
     contradicted = [f"{scenario}: {fault}" for scenario, faults in evidence.faults.items() for fault in faults]
     stored, said = _stored_result(folder)
     if stored is not None and not contradicted and _speaks_of(stored, manifest, evidence.records):
-        return Run(manifest=manifest, evidence=evidence, result=stored, faults=tuple(said))
+        return Run(manifest=manifest, records=evidence.records, result=stored, faults=tuple(said)), evidence
     if stored is not None and not contradicted and manifest.ended_at is not None:
         said.append(
             "result.json does not speak of the trials in this folder: the figures here are worked out from them"
         )
     # What contradicts a trial is told with the files, once; not again among the warnings of its scenario.
     result = result_from(manifest, replace(evidence, faults={}))
-    return Run(manifest=manifest, evidence=evidence, result=result, faults=(*contradicted, *said))
+    faults = (*contradicted, *said)
+    return Run(manifest=manifest, records=evidence.records, result=result, faults=faults), evidence
 
 
 def _stored_result(folder: RunFolder) -> tuple[dict[str, Any] | None, list[str]]:
@@ -243,17 +245,17 @@ def _is_whole(measured: Mapping[str, Any]) -> bool:
 
 def figures_of(folder: RunFolder) -> RunFigures:
     """Everything a report shows of the run in a folder. Raises what `read_run` raises."""
-    run = read_run(folder)
-    scenarios = tuple(_scenario(run, scenario) for scenario in run.manifest.plan.scenarios)
+    run, evidence = _run_and_evidence(folder)
+    scenarios = tuple(_scenario(run, evidence, scenario) for scenario in run.manifest.plan.scenarios)
     disagreeing = [words for figures in scenarios for words in _disagreements(figures)]
     return RunFigures(run=run, scenarios=scenarios, loads=_loads(run, scenarios), faults=(*run.faults, *disagreeing))
 
 
-def _scenario(run: Run, scenario: Scenario) -> ScenarioFigures:
+def _scenario(run: Run, evidence: Evidence, scenario: Scenario) -> ScenarioFigures:
     own = [record for record in run.records if record.scenario == scenario.name and not record.discarded]
     measured = [record for record in own if not record.control]
     trials = sorted(counted(measured), key=lambda record: (record.started_at, record.number))
-    blocks = _blocks(run.evidence, trials)
+    blocks = _blocks(evidence, trials)
     whole = {arm: merged(own) for arm, own in blocks.items() if own}
     began = _moment(trials[0]) if trials else None
     series, by_second = _series(trials, began)
