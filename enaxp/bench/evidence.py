@@ -3,7 +3,8 @@
     records + histograms ─▶ weigh ─▶ Evidence: records (contradicted ones turned invalid, with the reason), histograms, faults in words
 
 A trial's record and its histogram say the same thing twice. Where they disagree, or the histogram is gone, nobody can tell which is
-right: the trial does not count, its pair with it, and the reason is told. Each histogram is read once.
+right: the trial does not count, its pair with it, and the reason is told. Histograms are not kept: a long run has more of them than
+should be in memory at once, so whoever wants one has it read again.
 """
 
 from __future__ import annotations
@@ -27,16 +28,19 @@ class Evidence:
 
     records: Sequence[TrialRecord]
     faults: Mapping[str, Sequence[str]]
-    _histograms: Mapping[Identity, Histogram]
-    _planned: Mapping[Identity, Histogram]
+    _weighed: frozenset[Identity]
+    _read: ReadHistogram
+    _read_planned: ReadHistogram | None
 
     def histogram(self, record: TrialRecord) -> Histogram | None:
         """The latencies of a trial that is believed; None for one of throughput."""
-        return self._histograms.get(_identity(record))
+        return self._read(record) if _identity(record) in self._weighed else None
 
     def planned(self, record: TrialRecord) -> Histogram | None:
         """As histogram, from the planned send time; None when the trial has none."""
-        return self._planned.get(_identity(record))
+        if self._read_planned is None or _identity(record) not in self._weighed:
+            return None
+        return self._read_planned(record)
 
 
 def weigh(
@@ -48,9 +52,7 @@ def weigh(
 ) -> Evidence:
     """The evidence in a plan's records. Records of scenarios that the plan does not have are left as they are."""
     scenarios = {scenario.name: scenario for scenario in plan.scenarios}
-    histograms: dict[Identity, Histogram] = {}
-    planned: dict[Identity, Histogram] = {}
-    believed, faults = [], defaultdict(list)
+    believed, faults, weighed = [], defaultdict(list), set()
     for record in records:
         scenario = scenarios.get(record.scenario)
         if scenario is not None and record.valid and not record.discarded:
@@ -58,9 +60,10 @@ def weigh(
                 if scenario.mode == "throughput":
                     _holds_a_rate(record)
                 else:
-                    histograms[_identity(record)] = _agreeing(record, read_histogram(record))
-                if scenario.is_paced and read_planned and (later := read_planned(record)) is not None:
-                    planned[_identity(record)] = later
+                    _check_agreement(record, read_histogram(record))
+                    if scenario.is_paced and read_planned:
+                        read_planned(record)
+                    weighed.add(_identity(record))
             except BenchError as error:
                 fault = f"{error.where} ({error.said})" if error.said else error.where
                 faults[record.scenario].append(
@@ -68,7 +71,9 @@ def weigh(
                 )
                 record = replace(record, valid=False, reason=fault)  # what is believed takes its place
         believed.append(record)
-    return Evidence(records=believed, faults=faults, _histograms=histograms, _planned=planned)
+    return Evidence(
+        records=believed, faults=faults, _weighed=frozenset(weighed), _read=read_histogram, _read_planned=read_planned
+    )
 
 
 def evidence_of(folder: RunFolder, plan: Plan) -> Evidence:
@@ -87,14 +92,13 @@ def _holds_a_rate(record: TrialRecord) -> None:
         raise BenchError("its record holds no throughput")
 
 
-def _agreeing(record: TrialRecord, histogram: Histogram | None) -> Histogram:
-    """The histogram. Raises BenchError when it is not that of the record."""
+def _check_agreement(record: TrialRecord, histogram: Histogram | None) -> None:
+    """Raises BenchError when the histogram is not that of the record."""
     observations = record.sockperf.observations if record.sockperf else None
     if histogram is None:
         raise BenchError("it has no histogram")
     if histogram.count != observations:
         raise BenchError(f"its histogram holds {histogram.count} observations, its record {observations}")
-    return histogram
 
 
 def _identity(record: TrialRecord) -> Identity:
