@@ -21,7 +21,7 @@ demo: install
 # Tests mostly wait for hosts: several files at once, each with hosts of its own (tests/conftest.py says what belongs together).
 test: install lint
 	@PYTHON=$(PYTHON) ./scripts/install-system $(TESTED_WITH)
-	$(BIN)/python -m pytest -n 4 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: install
 	$(BIN)/ruff format --check enaxp tests benchmarks

@@ -7,12 +7,16 @@ number is told; everything else that cannot run is skipped, which `--no-skips` t
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from enaxp.local.hosts import missing_programs, probe_isolation
+
+LEFT_OUT = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,7 +30,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "acceptance: a full-length run, only with --acceptance")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     wants_acceptance = config.getoption("--acceptance")
     kept = [item for item in items if (item.get_closest_marker("acceptance") is not None) == wants_acceptance]
@@ -39,32 +42,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = possible
     elif isolation is not None:
         possible = [
-            item for item in kept if not (item.get_closest_marker("long") and _isolation_of(item) == "processes")
+            item for item in kept if not (item.get_closest_marker("long") and _isolation_of(item.nodeid) == "processes")
         ]
         if len(possible) < len(kept):
             config.stash[LEFT_OUT] = f"{len(kept) - len(possible)} long tests ran with namespaces alone"
         kept = possible
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(_side_by_side(item)))
 
 
-def _isolation_of(item: pytest.Item) -> str | None:
+def _isolation_of(node_id: str) -> str | None:
     """`namespaces` or `processes`, for a test that is run with both."""
-    parameters = getattr(item, "callspec", None)
-    values = {str(value) for value in parameters.params.values()} if parameters else set()
-    return next(iter({"namespaces", "processes"} & values), None)
+    found = re.search(r"[\[-](namespaces|processes)[\]-]", node_id)
+    return found[1] if found else None
 
 
-def _side_by_side(item: pytest.Item) -> str:
-    """What must run on one worker, one after the other: a file's tests share its lab, process hosts their addresses."""
-    isolation, file = _isolation_of(item), item.nodeid.partition("::")[0]
-    return "processes" if isolation == "processes" or "processes" in file else f"{file} {isolation or ''}"
+class OneLabOneWorker(LoadScopeScheduling):
+    """A file's tests share a lab, so one worker runs them one after the other; those on the two kinds of hosts are apart."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return f"{nodeid.partition('::')[0]} {_isolation_of(nodeid) or ''}"
 
 
-LEFT_OUT = pytest.StashKey[str]()
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneLabOneWorker | None:
+    return OneLabOneWorker(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -117,6 +117,11 @@ class Driver:
             found |= more
         return {(pid, stats[pid][19]) for pid in found if stats.get(pid)}
 
+    def running(self, program: str) -> list[str]:
+        """The command lines of a program on this lab's hosts, and on no other's."""
+        lines = [_command_line(pid) for pid, _ in self.family()]
+        return [" ".join(line) for line in lines if line and Path(line[0]).name == program]
+
     @staticmethod
     def living(family: set[tuple[str, str]]) -> list[str]:
         """Those of a family that still run."""
@@ -148,6 +153,14 @@ def _stat(pid: str) -> list[str]:
     """The fields of /proc/PID/stat after the name; empty when the process has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _command_line(pid: str) -> list[str]:
+    """Empty when the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
     except OSError:
         return []
 

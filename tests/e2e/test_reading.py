@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 from driver import COMMAND, Driver
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 BENCH = ("bench", "--iterations", "1", "--repeats", "1", "--duration", "1s")
 
 
