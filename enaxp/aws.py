@@ -12,12 +12,15 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any, TypeVar
 
 from enaxp.errors import AwsError, EnaxpError
 
 _T = TypeVar("_T")
+_U = TypeVar("_U")
 FIRST_PAUSE_S = 0.5
 PAUSE_GROWS = 1.5
 
@@ -161,10 +164,15 @@ class Aws:
 
     def account(self) -> str:
         """The account id that the credentials belong to. Raises AwsError when there are none, or they are refused."""
+        return str(self.caller["Account"])
+
+    @cached_property
+    def caller(self) -> Mapping[str, str]:
+        """Account and Arn of whoever the credentials are; asked once. Raises as `account`."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            return str(self.sts.get_caller_identity()["Account"])
+            return dict(self.sts.get_caller_identity())
         except ClientError as error:
             raise refused(
                 "asking AWS who we are", error, todo="check the credentials: `aws sts get-caller-identity`"
@@ -284,6 +292,13 @@ _ADVICE = {
     "VcpuLimitExceeded": "stop other instances, or ask AWS for a higher quota (L-1216C47A)",
     "InsufficientInstanceCapacity": "try again later, or set network.availability_zone to another zone",
 }
+
+
+def both(first: Callable[[], _T], second: Callable[[], _U]) -> tuple[_T, _U]:
+    """What each of two calls gives back, made side by side. Raises what the first raised, else what the second did."""
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(second)
+        return first(), other.result()
 
 
 def retry_while(

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from enaxp.config import Role
 from enaxp.errors import HostError, LabError, NoValidResultError, UsageError
 from enaxp.lab.cost import usd_per_hour, usd_so_far
-from enaxp.lab.lifecycle import Picture, down, existing_state, look, up
+from enaxp.lab.lifecycle import Picture, down, existing_state, look, read_back, up
 from enaxp.lab.status import nothing_there, status_of
 from enaxp.lab.things import LAYERS, Layer, as_text
 from enaxp.options import Options
@@ -60,8 +60,8 @@ def bring_up(
                 session.console.plan(picture.plan)
                 if not session.console.ask(f"Build this in account {picture.state.account}, {picture.state.region}?"):
                     raise LabError("nothing was changed", todo="answer y, or give --yes")
-            _build(session, picture, layers, rollback=rollback)
-            picture = _look(session, layers)
+            built = _build(session, picture, layers, rollback=rollback)
+            picture = read_back(built, aws=session.aws, file=session.file)
         else:
             up(picture, config=session.config, aws=session.aws, file=session.file, watch=session.console.lab_event)
             say("everything is as wanted: nothing to change")
@@ -72,13 +72,14 @@ def bring_up(
     return status
 
 
-def _build(session: Session, picture: Picture, layers: Sequence[Layer], *, rollback: bool) -> None:
+def _build(session: Session, picture: Picture, layers: Sequence[Layer], *, rollback: bool) -> Picture:
+    """Carries the picture out, where there is room; gives back the one that was."""
     from enaxp.errors import EnaxpError
     from enaxp.lab.room import take_back, up_where_there_is_room
 
     aws, file, watch, say = session.aws, session.file, session.console.lab_event, session.console.say
     try:
-        up_where_there_is_room(
+        return up_where_there_is_room(
             picture,
             look_again=lambda: _look(session, layers),
             config=session.config,

@@ -1,8 +1,10 @@
-"""Apply: carries out a plan on a thread pool, each step as soon as what it needs is there.
+"""Apply: carries out a plan on a thread pool, each step in two parts, each part as soon as what it needs is there.
 
-    Plan ─▶ (intent saved ─▶ call ─▶ id saved) ─▶ look until ready ─▶ settle until read back as wanted
+    make:    intent saved ─▶ call ─▶ id saved                  as soon as what it stands on is made
+    settle:  look until ready ─▶ change until read back        as soon as what it stands on is settled
 
-Whatever moment this is killed at, the next run finds the intent or the id in the state, or the tag on AWS, and goes on.
+A thing that was made just now is not looked at where it is known what it is like: its settings are made at once, and AWS's word
+is taken for them. Whatever moment this is killed at, the next run finds the intent or the id in the state, or the tag on AWS, and goes on.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,6 +56,8 @@ class Event:
 
 
 Watcher = Callable[[Event], None]
+What = Literal["make", "settle"]
+Part = tuple[What, str]  # of the step with this key
 
 
 def apply(plan: Plan, *, things: Iterable[Thing], aws: Aws, lab: Lab, file: StateFile, watch: Watcher) -> None:
@@ -64,19 +68,18 @@ def apply(plan: Plan, *, things: Iterable[Thing], aws: Aws, lab: Lab, file: Stat
     """
     steps = {step.key: step for step in plan.steps if step.action not in {"replace", "delete"}}
     run = _Run(aws=aws, lab=lab, file=file, things={thing.key: thing for thing in things}, watch=watch)
-    order: TopologicalSorter[str] = TopologicalSorter(
-        {key: [need for need in step.needs if need in steps] for key, step in steps.items()}
-    )
+    order = _order(steps)
     order.prepare()
     errors: list[Exception] = []
     interrupted = False
     with ThreadPoolExecutor(WORKERS) as pool:
-        running: dict[Future[None], str] = {}
+        running: dict[Future[None], Part] = {}
         while (order.is_active() and not (errors or interrupted)) or running:
             try:
                 if not (errors or interrupted):
-                    for key in order.get_ready():
-                        running[pool.submit(run.carry_out, steps[key])] = key
+                    for part in order.get_ready():
+                        what, key = part
+                        running[pool.submit(run.make if what == "make" else run.settle, steps[key])] = part
                 done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
             except KeyboardInterrupt:
                 if interrupted:
@@ -84,18 +87,29 @@ def apply(plan: Plan, *, things: Iterable[Thing], aws: Aws, lab: Lab, file: Stat
                 interrupted = True
                 continue
             for future in done:
-                key = running.pop(future)
+                part = running.pop(future)
                 error = future.exception()
                 if isinstance(error, Exception):
                     errors.append(error)
                 else:
-                    order.done(key)
+                    order.done(part)
     if errors:
         raise errors[0]
     if interrupted:
         raise Interrupted(
             "interrupted: what was in flight is finished and saved", todo="run the same command again to go on"
         )
+
+
+def _order(steps: Mapping[str, Step]) -> TopologicalSorter[Part]:
+    """Both parts of each step, after those that they wait for."""
+    order: TopologicalSorter[Part] = TopologicalSorter()
+    for key, step in steps.items():
+        needs = [need for need in step.needs if need in steps]
+        before: What = "settle" if KINDS[step.kind].needs_settled else "make"
+        order.add(("make", key), *((before, need) for need in needs))
+        order.add(("settle", key), ("make", key), *(("settle", need) for need in needs))
+    return order
 
 
 class _Run:
@@ -108,18 +122,27 @@ class _Run:
         self.things = things
         self.watch = watch
         self.stop = threading.Event()
+        self.began: dict[str, float] = {}
 
-    def carry_out(self, step: Step) -> None:
+    def make(self, step: Step) -> None:
+        """Sees to it that the thing is there, and its id on disk."""
         if step.action == "keep":
             self._record(step, str(step.id))
             return
-        began = time.monotonic()
+        self.began[step.key] = time.monotonic()
         self.watch(Event(what="begin", step=step))
-        thing, kind = self.things[step.key], KINDS[step.kind]
-        id = str(step.id) if step.action in {"adopt", "settle"} else self._make(step, thing, kind)
-        self._record(step, id)
-        self._settle(step, thing, kind, id)
-        self.watch(Event(what="end", step=step, text=id, seconds=time.monotonic() - began))
+        is_there = step.action in {"adopt", "settle"}
+        self._record(step, str(step.id) if is_there else self._make(step, self.things[step.key], KINDS[step.kind]))
+
+    def settle(self, step: Step) -> None:
+        """Sees to it that every setting of the thing is as wanted."""
+        if step.action == "keep":
+            return
+        thing, kind, id = self.things[step.key], KINDS[step.kind], self.file.state.things[step.key].id
+        if not (step.action == "create" and self._settle_unseen(thing, kind, id)):
+            self._settle(step, thing, kind, id)
+        seconds = time.monotonic() - self.began[step.key]
+        self.watch(Event(what="end", step=step, text=id, seconds=seconds))
 
     def _record(self, step: Step, id: str) -> None:
         entry = Entry(kind=step.kind, id=id, owned=self.things[step.key].owned)
@@ -194,6 +217,15 @@ class _Run:
             time.sleep(pause_s)
         return None
 
+    def _settle_unseen(self, thing: Thing, kind: Kind, id: str) -> bool:
+        """Makes the settings of a thing that was made just now. Whether AWS said yes to each: if not, only a look tells."""
+        ids = self.file.state.ids()
+        facts = kind.as_made(thing, ids)
+        if facts is None:
+            return False
+        found = Found(key=thing.key, kind=thing.kind, id=id, tags={}, facts=facts)
+        return all(self._ask(thing, found, change) for change in kind.settle(thing, found, ids))
+
     def _settle(self, step: Step, thing: Thing, kind: Kind, id: str) -> None:
         """Looks until the thing is ready and every setting reads as wanted, making the changes that are missing."""
         began = time.monotonic()
@@ -227,17 +259,23 @@ class _Run:
             name = f"{change.difference.field}={change.difference.want}"
             if time.monotonic() - asked.get(name, float("-inf")) < REACT_S:
                 continue
-            where = f"{thing.key} {found.id}: {change.difference}"
-            try:
-                retry_while(partial(change.act, self.aws), when=is_not_yet_visible, aws=self.aws, where=where)
-            except EnaxpError:
-                raise
-            except Exception as error:
-                # A call repeated after a lost answer meets its own work: only the read-back tells whether it is ours.
-                if code_of(error) not in ALREADY:
-                    raise refused(where, error) from error
+            self._ask(thing, found, change)
             asked[name] = time.monotonic()
         return missing
+
+    def _ask(self, thing: Thing, found: Found, change: Change) -> bool:
+        """Makes one change. False when AWS has something like it already: a call repeated after a lost answer meets its own
+        work, and only a look tells whether it is ours."""
+        where = f"{thing.key} {found.id}: {change.difference}"
+        try:
+            retry_while(partial(change.act, self.aws), when=is_not_yet_visible, aws=self.aws, where=where)
+        except EnaxpError:
+            raise
+        except Exception as error:
+            if code_of(error) not in ALREADY:
+                raise refused(where, error) from error
+            return False
+        return True
 
     @staticmethod
     def _fresh(asked: dict[str, float]) -> bool:

@@ -10,21 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
-from enaxp.aws import Aws
+from enaxp.aws import Aws, both
 from enaxp.config import Config
 from enaxp.errors import LabError, NameTakenError, StateError, UsageError
 from enaxp.lab import keys
 from enaxp.lab.apply import Watcher, apply
+from enaxp.lab.kinds import KINDS
 from enaxp.lab.pins import check_account, given_gateway, partition_of, resolve_pins
 from enaxp.lab.plan import Plan, make_plan
 from enaxp.lab.spec import LAYER_OF_KIND, Pins, above, of_layers, wanted
 from enaxp.lab.state import State, StateFile, new_state
 from enaxp.lab.survey import Survey, discover_lab_id, survey
-from enaxp.lab.sweep import leftovers, sweep_duplicates, sweep_keys, sweep_layers
+from enaxp.lab.sweep import sweep_duplicates, sweep_keys, sweep_layers
 from enaxp.lab.tags import put_tags
 from enaxp.lab.things import (
-    LAYERS,
     TAG_CREATED,
     TAG_EXPIRES,
     TAG_LAB_ID,
@@ -36,6 +37,8 @@ from enaxp.lab.things import (
     from_text,
 )
 
+REACHED_BY = ("instance", "eni", "eip")
+_T = TypeVar("_T")
 BUILT_LAYERS: tuple[Layer, ...] = ("network", "compute")
 
 
@@ -65,11 +68,15 @@ def look(
     config: Config, *, aws: Aws, file: StateFile, target: Target, layers: Iterable[Layer] = BUILT_LAYERS
 ) -> Picture:
     """The lab as it is and as it should be. Changes nothing anywhere, not even the state file."""
-    state, notes = open_state(config, aws=aws, file=file, target=target)
-    lab = state.as_lab(config.tags)
-    gateway = given_gateway(config, aws, lab)
-    given = [thing for thing in wanted_for_survey(config, gateway=gateway) if not thing.owned]
-    seen = survey(aws, lab, state=state, things=given)
+    there = _existing(
+        config, aws=aws, file=file, target=target, see=lambda state: _survey_with_given(config, aws, state, KINDS)
+    )
+    if there is not None:
+        state, notes, (gateway, seen) = there
+    else:
+        state, notes = _newborn(config, aws=aws, target=target), tuple(file.notes)
+        # No thing carries a lab-id that was made just now: only what is given is looked at.
+        gateway, seen = _survey_with_given(config, aws, state, ())
     state = _with_dates_of_what_lives(state, seen)
     if state.expires_at <= datetime.now(UTC):
         state = replace(state, expires_at=_in(config.ttl_s))
@@ -105,6 +112,29 @@ def look(
     )
 
 
+def _existing(
+    config: Config, *, aws: Aws, file: StateFile, target: Target, see: Callable[[State], _T]
+) -> tuple[State, tuple[str, ...], _T] | None:
+    """As `existing_state`, with what is to be seen of the lab. Looking harms nobody: where a state file names the lab, it is begun
+    while AWS is still being asked whose credentials these are."""
+    known = file.load()
+    existing, seen = both(
+        lambda: existing_state(config, aws=aws, file=file, target=target), lambda: see(known) if known else None
+    )
+    if existing is None:
+        return None
+    state, notes = existing
+    return state, notes, see(state) if seen is None else seen
+
+
+def _survey_with_given(config: Config, aws: Aws, state: State, kinds: Iterable[str]) -> tuple[str | None, Survey]:
+    """What there is of the lab and of what is given; first: the gateway of a given VPC."""
+    lab = state.as_lab(config.tags)
+    gateway = given_gateway(config, aws, lab)
+    given = [thing for thing in wanted_for_survey(config, gateway=gateway) if not thing.owned]
+    return gateway, survey(aws, lab, state=state, things=given, kinds=kinds)
+
+
 def up(picture: Picture, *, config: Config, aws: Aws, file: StateFile, watch: Watcher) -> None:
     """Carries out the picture's plan. The caller holds the lab's lock.
 
@@ -132,6 +162,17 @@ def up(picture: Picture, *, config: Config, aws: Aws, file: StateFile, watch: Wa
         raise
     sweep_duplicates(plan.with_action("delete"), aws=aws, lab=picture.lab, watch=watch)
     _tag_with_the_new_end(picture, aws)
+
+
+def read_back(picture: Picture, *, aws: Aws, file: StateFile) -> Picture:
+    """The lab after an `up` that ended well. The hosts and what they are reached by are as AWS shows them now; what else was made
+    or changed is known by its id alone: AWS has said yes to all of it."""
+    seen = survey(aws, picture.lab, state=file.state, kinds=REACHED_BY)
+    known = {key: Found(key=key, kind=it.kind, id=it.id, tags={}) for key, it in file.state.things.items()}
+    kept = {step.key for step in picture.plan.with_action("keep")}
+    as_before = {key: found for key, found in picture.survey.found.items() if key in kept}
+    found = {**known, **as_before, **seen.found}
+    return replace(picture, state=file.state, survey=replace(seen, found=found))
 
 
 def refuse_disowned(picture: Picture) -> None:
@@ -178,18 +219,24 @@ def down(
     Raises LabError when another layer stands on one of them, or when something is in the way.
     """
     layers = tuple(layers)
-    lab_state = existing_state(config, aws=aws, file=file, target=target)
-    if lab_state is None:
+    there = _existing(
+        config,
+        aws=aws,
+        file=file,
+        target=target,
+        see=lambda state: survey(aws, state.as_lab(config.tags), state=state),
+    )
+    if there is None:
         file.forget()
         return Removal(removed=(), leftovers=(), lab_is_gone=True)
-    state, notes = lab_state
+    state, notes, seen = there
     for text in notes:
         note(text)
     file.save(state)
+    refuse_if_stood_on(seen, layers)
     lab = state.as_lab(config.tags)
-    refuse_if_stood_on(survey(aws, lab, state=state), layers)
-    removed = sweep_layers(layers, aws=aws, lab=lab, file=file, watch=watch)
-    rest = leftovers(aws, lab, file, LAYERS)
+    removed, seen = sweep_layers(layers, seen=seen, aws=aws, lab=lab, file=file, watch=watch)
+    rest = [*seen.all(), *seen.disowned.values()]
     left = tuple(found for found in rest if LAYER_OF_KIND[found.kind] in layers)
     if not rest:
         file.forget()
@@ -210,12 +257,8 @@ def refuse_if_stood_on(seen: Survey, layers: Iterable[Layer]) -> None:
             )
 
 
-def open_state(config: Config, *, aws: Aws, file: StateFile, target: Target) -> tuple[State, tuple[str, ...]]:
-    """The state of the lab: from the file, else of the tagged lab that lives on AWS, else of a new one. Second: what to tell."""
-    existing = existing_state(config, aws=aws, file=file, target=target)
-    if existing is not None:
-        return existing
-    fresh = new_state(
+def _newborn(config: Config, *, aws: Aws, target: Target) -> State:
+    return new_state(
         lab=config.lab,
         account=aws.account(),
         region=config.aws.region,
@@ -223,32 +266,26 @@ def open_state(config: Config, *, aws: Aws, file: StateFile, target: Target) -> 
         now=datetime.now(UTC),
         ttl_s=config.ttl_s,
     )
-    return fresh, tuple(file.notes)
 
 
 def existing_state(
     config: Config, *, aws: Aws, file: StateFile, target: Target
 ) -> tuple[State, tuple[str, ...]] | None:
-    """As `open_state`, but None when there is no such lab. Raises StateError for another account or region than the lab's."""
-    account = aws.account()
-    check_account(config, account)
+    """The state of the lab: from the file, else of the tagged lab that lives on AWS; None when there is no such lab. Second: what
+    to tell. Raises StateError for another account or region than the lab's."""
     state = file.load()
+    account, lab_id = both(
+        aws.account, lambda: None if state else discover_lab_id(aws, lab=config.lab, region=config.aws.region)
+    )
+    check_account(config, account)
     if state is not None:
         _refuse_contradiction(state, config, account, target)
         return state, tuple(file.notes)
-    lab_id = discover_lab_id(aws, lab=config.lab, region=config.aws.region)
     if lab_id is None:
         return None
-    adopted = new_state(
-        lab=config.lab,
-        account=account,
-        region=config.aws.region,
-        target=target.name,
-        now=datetime.now(UTC),
-        ttl_s=config.ttl_s,
-    )
+    adopted = replace(_newborn(config, aws=aws, target=target), lab_id=lab_id)
     text = f"there is no state file, but a lab {config.lab} with the id {lab_id} lives in {config.aws.region}: adopted by its tags"
-    return replace(adopted, lab_id=lab_id), (*file.notes, text)
+    return adopted, (*file.notes, text)
 
 
 def wanted_for_survey(config: Config, *, gateway: str | None) -> tuple[Thing, ...]:

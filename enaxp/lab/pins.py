@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
-from enaxp.aws import Aws, code_of, refused
+from enaxp.aws import Aws, both, code_of, refused
 from enaxp.config import Config
 from enaxp.errors import AwsError, LabError, UsageError
 from enaxp.lab.spec import Pins
@@ -51,9 +51,10 @@ def resolve_pins(
     zone = pinned.get("availability_zone") or subnet.get("zone") or instance.get("zone")
     ami = pinned.get("ami") or instance.get("image")
     if zone is None or ami is None:
-        architecture = check_type(aws, config.hosts.instance_type)
-        zone = zone or choose_zone(aws, config)
-        ami = ami or resolve_ami(aws, config.hosts.ami, architecture)
+        architecture, chosen = both(
+            lambda: check_type(aws, config.hosts.instance_type), lambda: zone or choose_zone(aws, config)
+        )
+        zone, ami = chosen, ami or resolve_ami(aws, config.hosts.ami, architecture)
     return Pins(
         ami=ami,
         availability_zone=zone,
@@ -141,11 +142,14 @@ def choose_zone(aws: Aws, config: Config) -> str:
 
 def offering_zones(aws: Aws, instance_type: str) -> list[str]:
     """Names of the region's own zones (no Local Zones: they have no ENA Express) that are open and offer the type."""
-    offerings = aws.ec2.get_paginator("describe_instance_type_offerings").paginate(
-        LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": [instance_type]}]
+    of_type = [{"Name": "instance-type", "Values": [instance_type]}]
+    offerings = aws.ec2.get_paginator("describe_instance_type_offerings")
+    pages, answer = both(
+        lambda: list(offerings.paginate(LocationType="availability-zone", Filters=of_type)),
+        aws.ec2.describe_availability_zones,
     )
-    offered = {offering["Location"] for page in offerings for offering in page["InstanceTypeOfferings"]}
-    zones = aws.ec2.describe_availability_zones()["AvailabilityZones"]
+    offered = {offering["Location"] for page in pages for offering in page["InstanceTypeOfferings"]}
+    zones = answer["AvailabilityZones"]
     return sorted(
         zone["ZoneName"]
         for zone in zones

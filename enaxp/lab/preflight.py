@@ -65,7 +65,7 @@ def _run(name: str, check: Callable[[Flight], list[Said]], flight: Flight) -> li
 
 def _identity(flight: Flight) -> list[Said]:
     """The account guard itself is older than this: no picture is made for another account."""
-    caller = flight.aws.sts.get_caller_identity()
+    caller = flight.aws.caller
     guarded = "the one that aws.account allows" if flight.config.aws.account else "any (aws.account is not set)"
     return [Said("ok", f"{caller['Arn']} in account {caller['Account']}, {guarded}")]
 
@@ -114,12 +114,12 @@ def _permissions(flight: Flight) -> list[Said]:
 
 def _names(flight: Flight) -> list[Said]:
     taken: list[Said] = []
-    lab_id = flight.picture.lab.lab_id
-    for thing in flight.picture.things:
-        if thing.kind not in NAMED or not thing.owned or thing.key in flight.picture.survey.found:
-            continue
-        found = KINDS[thing.kind].look(flight.aws, thing.name)
-        if found is not None and found.tags.get(TAG_LAB_ID) != lab_id:
+    picture = flight.picture
+    named = [t for t in picture.things if t.kind in NAMED and t.owned and t.key not in picture.survey.found]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        looks = list(pool.map(lambda thing: KINDS[thing.kind].look(flight.aws, thing.name), named))
+    for thing, found in zip(named, looks, strict=True):
+        if found is not None and found.tags.get(TAG_LAB_ID) != picture.lab.lab_id:
             whose = f"lab-id {found.tags[TAG_LAB_ID]}" if TAG_LAB_ID in found.tags else "nothing of enaxp's"
             text = f"the {thing.kind} {thing.name} is there already and is not this lab's ({whose})"
             taken.append(Said("failure", text, "use another --lab, or remove it if it is yours"))

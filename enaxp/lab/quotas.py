@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from enaxp.aws import Aws, code_of
+from enaxp.aws import Aws, both, code_of
 from enaxp.lab.findings import Said
 
+WORKERS = 4
 # EC2 counts the vCPUs of running on-demand instances by the first letters of their type.
 VCPU_QUOTAS = {
     "L-1216C47A": ("a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"),
@@ -65,14 +68,16 @@ COUNTED = (
 
 def check_quotas(aws: Aws, *, instance_type: str, creating: Callable[[str], int]) -> list[Said]:
     """A line for each quota that what is about to be made counts against; one that may not be read is a warning."""
-    said: list[Said] = []
+    checks: list[tuple[str, Callable[[], Said]]] = []
     hosts = creating("instance")
     if hosts:
-        said.append(_safely("vCPUs", lambda: _vcpus(aws, instance_type, hosts)))
+        checks.append(("vCPUs", lambda: _vcpus(aws, instance_type, hosts)))
     for quota in COUNTED:
         need = creating(quota.kind)
         if need:
-            said.append(_safely(quota.words, lambda quota=quota, need=need: _counted(aws, quota, need)))  # type: ignore[misc]
+            checks.append((quota.words, partial(_counted, aws, quota, need)))
+    with ThreadPoolExecutor(WORKERS) as pool:
+        said = list(pool.map(lambda check: _safely(*check), checks))
     return said or [Said("ok", "nothing is made that counts against a quota")]
 
 
@@ -87,6 +92,12 @@ def _vcpus(aws: Aws, instance_type: str, hosts: int) -> Said:
     if quota is None:
         return Said("warning", f"vCPUs: which quota {instance_type} counts against is not known")
     code, family = quota
+    limit, (used, each) = both(lambda: _limit(aws, "ec2", code), lambda: _vcpus_in_use(aws, instance_type, family))
+    return _compared("vCPUs", code, limit=limit, used=used, need=hosts * each)
+
+
+def _vcpus_in_use(aws: Aws, instance_type: str, family: tuple[str, ...]) -> tuple[int, int]:
+    """Of running on-demand instances of the family; and what one of this type has."""
     filters = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
     pages = aws.ec2.get_paginator("describe_instances").paginate(Filters=filters)
     instances = [i for page in pages for reservation in page["Reservations"] for i in reservation["Instances"]]
@@ -96,14 +107,12 @@ def _vcpus(aws: Aws, instance_type: str, hosts: int) -> Said:
         if _letters(i["InstanceType"]) in family and i.get("InstanceLifecycle") != "spot"
     )
     each = _vcpus_of(aws, {*running, instance_type})
-    used = sum(each[name] * count for name, count in running.items())
-    return _compared("vCPUs", code, limit=_limit(aws, "ec2", code), used=used, need=hosts * each[instance_type])
+    return sum(each[name] * count for name, count in running.items()), each[instance_type]
 
 
 def _counted(aws: Aws, quota: Counted, need: int) -> Said:
-    return _compared(
-        quota.words, quota.code, limit=_limit(aws, quota.service, quota.code), used=quota.count(aws), need=need
-    )
+    limit, used = both(lambda: _limit(aws, quota.service, quota.code), lambda: quota.count(aws))
+    return _compared(quota.words, quota.code, limit=limit, used=used, need=need)
 
 
 def _compared(words: str, code: str, *, limit: float, used: int, need: int) -> Said:

@@ -116,9 +116,7 @@ def _compute(config: Config, pins: Pins, *, public_key: str, partition: str, exp
         way_out = ("igw",) if config.network.subnet_id is None else ()
         for role in ROLES:
             eni = eni_key(role, "ena")
-            # The default route belongs to the way out: user data downloads as soon as the host boots.
-            needs = (eni, *way_out, *(("route-table",) if way_out else ()))
-            things.append(_thing(config, f"eip/{role}", want={"eni": eni}, needs=needs))
+            things.append(_thing(config, f"eip/{role}", want={"eni": eni}, needs=(eni, *way_out)))
     there = [thing.key for thing in things]
     return [*things, *(_instance(config, pins, role, there=there, expires_at=expires_at) for role in ROLES)]
 
@@ -147,6 +145,8 @@ def _instance(config: Config, pins: Pins, role: Role, *, there: list[str], expir
     )
     enis = (eni_key(role, "ena"), eni_key(role, "express"))
     shared = [key for key in ("instance-profile", "key-pair", "placement-group") if key in there]
+    # User data downloads as soon as the host boots.
+    way_out = ("route-table",) if config.network.subnet_id is None else ()
     return _thing(
         config,
         f"instance/{role}",
@@ -161,7 +161,7 @@ def _instance(config: Config, pins: Pins, role: Role, *, there: list[str], expir
             "express": (enis[1],),
             "in_group": config.placement == "cluster",
         },
-        needs=(*shared, *enis, *(key for key in (f"eip/{role}",) if key in there)),
+        needs=(*shared, *enis, *(key for key in (f"eip/{role}",) if key in there), *way_out),
     )
 
 

@@ -62,7 +62,7 @@ def status_of(
 
 def _thing(thing: Thing, picture: Picture) -> dict[str, Any]:
     found = picture.survey.found.get(thing.key)
-    drift = drift_of(thing, found, picture.survey.ids(), picture.lab) if found else ()
+    drift = drift_of(thing, found, picture.survey.ids(), picture.lab) if found and found.facts else ()
     return {
         "key": thing.key,
         "kind": thing.kind,

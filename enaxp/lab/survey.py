@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from enaxp.aws import Aws, refused
+from enaxp.aws import Aws, both, refused
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.state import State
 from enaxp.lab.things import TAG_LAB, TAG_LAB_ID, Found, Lab, Thing, unique_name
@@ -71,15 +71,14 @@ def survey(
 
 def discover_lab_id(aws: Aws, *, lab: str, region: str) -> str | None:
     """The lab-id of a lab of this name that lives in the region, from the role's tags or any tagged thing; None when there is none."""
-    role = KINDS["role"].look(aws, unique_name(lab, region))
+    named = [{"Name": "key", "Values": [TAG_LAB]}, {"Name": "value", "Values": [lab]}]
+    role, pages = both(
+        lambda: KINDS["role"].look(aws, unique_name(lab, region)),
+        lambda: list(aws.ec2.get_paginator("describe_tags").paginate(Filters=named)),
+    )
     if role is not None and role.tags.get(TAG_LAB) == lab and TAG_LAB_ID in role.tags:
         return role.tags[TAG_LAB_ID]
-    named = [{"Name": "key", "Values": [TAG_LAB]}, {"Name": "value", "Values": [lab]}]
-    resources = [
-        tag["ResourceId"]
-        for page in aws.ec2.get_paginator("describe_tags").paginate(Filters=named)
-        for tag in page["Tags"]
-    ]
+    resources = [tag["ResourceId"] for page in pages for tag in page["Tags"]]
     if not resources:
         return None
     ids = [{"Name": "key", "Values": [TAG_LAB_ID]}, {"Name": "resource-id", "Values": resources[:200]}]

@@ -1,6 +1,6 @@
 """Sweep: takes a lab down. Pass after pass over what carries its tags (and what the state knows), until nothing is left.
 
-    survey ─▶ what nothing living stands on ─▶ delete side by side ─▶ again ─▶ … ─▶ a listing by tag that must be empty
+    Survey ─▶ what nothing living stands on ─▶ delete side by side ─▶ again ─▶ … ─▶ a Survey that must be empty
 
 What is in use is left for the next pass. When nothing moves any more, the sweep stops and names what is in the way.
 """
@@ -8,8 +8,10 @@ What is in use is left for the next pass. When nothing moves any more, the sweep
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -21,7 +23,7 @@ from enaxp.lab.kinds import KINDS
 from enaxp.lab.plan import Step
 from enaxp.lab.spec import LAYER_OF_KIND
 from enaxp.lab.state import StateFile, without
-from enaxp.lab.survey import survey
+from enaxp.lab.survey import Survey, survey
 from enaxp.lab.things import Found, Lab, Layer
 
 STALL_S = 60.0  # nothing has moved for so long: stop and say what is in the way
@@ -29,20 +31,37 @@ DYING_S = 1200.0  # instances that shut down may take this long
 WORKERS = 12
 
 Identity = tuple[str, str]  # kind and id
+Outcome = Literal["gone", "dying", "blocked"]
 
 
-def sweep_layers(layers: Iterable[Layer], *, aws: Aws, lab: Lab, file: StateFile, watch: Watcher) -> list[Found]:
-    """Removes everything of these layers; gives back what was removed. Raises LabError, naming what is in the way, when stuck."""
+def sweep_layers(
+    layers: Iterable[Layer], *, seen: Survey, aws: Aws, lab: Lab, file: StateFile, watch: Watcher
+) -> tuple[list[Found], Survey]:
+    """Removes everything of these layers; gives back what was removed, and a last survey of the whole lab, which shows nothing of
+    them: the proof that the sweep is done. `seen`: what is there now.
+
+    Raises LabError, naming what is in the way, when stuck.
+    """
     chosen = set(layers)
-    kinds = {kind for kind, layer in LAYER_OF_KIND.items() if layer in chosen}
-    return _Sweep(aws=aws, lab=lab, file=file, watch=watch, kinds=kinds, keys=None).run()
+    sweep = _Sweep(
+        aws=aws,
+        lab=lab,
+        file=file,
+        watch=watch,
+        kinds=KINDS,
+        is_chosen=lambda found: LAYER_OF_KIND[found.kind] in chosen,
+    )
+    return sweep.run(seen)
 
 
 def sweep_keys(keys: Iterable[str], *, aws: Aws, lab: Lab, file: StateFile, watch: Watcher) -> list[Found]:
     """Removes these things alone (to make them anew, or because they are duplicates known by id)."""
     chosen = set(keys)
     kinds = {key.partition("/")[0] for key in chosen}
-    return _Sweep(aws=aws, lab=lab, file=file, watch=watch, kinds=kinds, keys=chosen).run()
+    seen = survey(aws, lab, state=file.state, kinds=kinds)
+    sweep = _Sweep(aws=aws, lab=lab, file=file, watch=watch, kinds=kinds, is_chosen=lambda found: found.key in chosen)
+    removed, _ = sweep.run(seen)
+    return removed
 
 
 def sweep_duplicates(duplicates: Iterable[Step], *, aws: Aws, lab: Lab, watch: Watcher) -> None:
@@ -63,26 +82,25 @@ def sweep_duplicates(duplicates: Iterable[Step], *, aws: Aws, lab: Lab, watch: W
         watch(Event(what="end", step=step, text=str(step.id)))
 
 
-def leftovers(aws: Aws, lab: Lab, file: StateFile, layers: Iterable[Layer]) -> list[Found]:
-    """What still carries the lab's tags in these layers, or is known and has lost them. Empty is the proof that a sweep is done."""
-    chosen = set(layers)
-    kinds = [kind for kind, layer in LAYER_OF_KIND.items() if layer in chosen]
-    seen = survey(aws, lab, state=file.state, kinds=kinds)
-    return [*seen.all(), *seen.disowned.values()]
-
-
 class _Sweep:
-    """One run over some kinds, or some keys of them. Things are told apart by kind and id: several kinds go by one name."""
+    """One run over the chosen things of some kinds. Things are told apart by kind and id: several kinds go by one name."""
 
     def __init__(
-        self, *, aws: Aws, lab: Lab, file: StateFile, watch: Watcher, kinds: set[str], keys: set[str] | None
+        self,
+        *,
+        aws: Aws,
+        lab: Lab,
+        file: StateFile,
+        watch: Watcher,
+        kinds: Iterable[str],
+        is_chosen: Callable[[Found], bool],
     ) -> None:
         self.aws = aws
         self.lab = lab
         self.file = file
         self.watch = watch
-        self.kinds = kinds
-        self.keys = keys
+        self.kinds = tuple(kinds)
+        self.is_chosen = is_chosen
         self.known: dict[Identity, Found] = {}
         self.began: dict[Identity, float] = {}
         self.removed: dict[Identity, Found] = {}
@@ -90,48 +108,68 @@ class _Sweep:
         self.disowned: set[str] = set()
         self.moved_at = time.monotonic()
 
-    def run(self) -> list[Found]:
-        """Deletes until a look at everything finds nothing. What a delete answered well is taken for gone until then."""
-        while living := self._look(self.kinds):
-            pauses = self.aws.pauses()
-            while living:
-                before = self._picture(living)
-                ready = [found for found in living if not self._stood_on(found, living)]
-                with ThreadPoolExecutor(WORKERS) as pool:
-                    gone = {
-                        _identity(found)
-                        for found, done in zip(ready, pool.map(self._delete, ready), strict=True)
-                        if done
-                    }
-                living = [found for found in living if _identity(found) not in gone]
-                if gone:
-                    self.moved_at, pauses = time.monotonic(), self.aws.pauses()
-                elif living:
-                    time.sleep(next(pauses))
-                    living = self._look({found.kind for found in living})
-                    self._check_progress(before, living)
-            time.sleep(next(self.aws.pauses()))
+    def run(self, seen: Survey) -> tuple[list[Found], Survey]:
+        """Deletes until a look at everything finds nothing, and gives that back, too. What a delete answered well is taken for
+        gone until then."""
+        pauses = self.aws.pauses()
+        living = self._read(seen, self.kinds)
+        while living:
+            if all(_identity(found) in self.removed for found in living):  # listings lag behind
+                time.sleep(next(pauses))
+                self._check_progress(self._picture(living), living)
+            self._remove(living)
+            seen = survey(self.aws, self.lab, state=self.file.state, kinds=self.kinds)
+            living = self._read(seen, self.kinds)
         for key in self._keys_of_state():
             self._forget(key)
-        return list(self.removed.values())
+        return list(self.removed.values()), seen
 
-    def _look(self, kinds: set[str]) -> list[Found]:
-        """What is there of these kinds. What was begun and is not there any more has ended."""
+    def _remove(self, living: list[Found]) -> None:
+        """Deletes these in the order that AWS wants, until all are gone. What takes its time is looked at until it has ended."""
+        pauses = self._patience()
+        dying: set[Identity] = set()
+        while living:
+            ready = [found for found in living if _identity(found) not in dying and not self._stood_on(found, living)]
+            with ThreadPoolExecutor(WORKERS) as pool:
+                outcomes = dict(zip(map(_identity, ready), pool.map(self._delete, ready), strict=True))
+            gone = {identity for identity, outcome in outcomes.items() if outcome == "gone"}
+            dying |= {identity for identity, outcome in outcomes.items() if outcome == "dying"}
+            living = [found for found in living if _identity(found) not in gone]
+            if gone:
+                pauses = self._patience()
+            elif living:
+                time.sleep(next(pauses))
+                before, living = self._picture(living), self._look_again(living, dying)
+                dying = set()
+                self._check_progress(before, living)
+
+    def _patience(self) -> Iterator[float]:
+        """The first look comes at once."""
+        return chain([0.0], self.aws.pauses())
+
+    def _look_again(self, living: list[Found], dying: set[Identity]) -> list[Found]:
+        """What of these is there still. While something ends only that can change; else something may be in the way that no
+        listing has shown yet."""
+        kinds = {kind for kind, _ in dying} or set(self.kinds)
         seen = survey(self.aws, self.lab, state=self.file.state, kinds=kinds)
-        self.disowned |= set(seen.disowned)
-        living = [found for found in seen.all() if self.keys is None or found.key in self.keys]
+        return [*(found for found in living if found.kind not in kinds), *self._read(seen, kinds)]
+
+    def _read(self, seen: Survey, kinds: Iterable[str]) -> list[Found]:
+        """What of these kinds is to be removed. What was begun and is not there any more has ended."""
+        self.disowned |= {key for key, found in seen.disowned.items() if self.is_chosen(found)}
+        living = [found for found in seen.all() if self.is_chosen(found)]
         self.known.update({_identity(found): found for found in living})
-        there = {_identity(found) for found in living}
-        for identity in self.began:
-            if identity[0] in kinds and identity not in there and identity not in self.removed:
+        ended = set(self.began) - {_identity(found) for found in living} - set(self.removed)
+        for identity in ended:
+            if identity[0] in kinds:
                 self._ended(self.known[identity])
         return living
 
     def _stood_on(self, found: Found, living: list[Found]) -> bool:
         return any(found.kind in KINDS[other.kind].needs for other in living)
 
-    def _delete(self, found: Found) -> bool:
-        """Whether it is gone now. An instance is not: it takes its time to end."""
+    def _delete(self, found: Found) -> Outcome:
+        """What became of it. An instance takes its time to end."""
         identity = _identity(found)
         if identity not in self.began:
             self.began[identity] = time.monotonic()
@@ -140,21 +178,21 @@ class _Sweep:
             KINDS[found.kind].delete(self.aws, found)
         except Blocked as blocked:
             self.blocked[identity] = blocked.by
-            return False
+            return "blocked"
         except EnaxpError:
             raise
         except Exception as error:
             raise refused(f"deleting {found.key} {found.id}", error) from error
         self.blocked.pop(identity, None)
         if found.kind == "instance" or found.pending == "deleting":
-            return False
+            return "dying"
         if identity not in self.removed:
             self._ended(found)
-        return True
+        return "gone"
 
     def _ended(self, found: Found) -> None:
         identity = _identity(found)
-        self.removed[identity] = found
+        self.removed[identity], self.moved_at = found, time.monotonic()
         self.watch(Event(what="end", step=_step(found), text=found.id, seconds=time.monotonic() - self.began[identity]))
         self._forget(found.key)
 
@@ -177,8 +215,8 @@ class _Sweep:
         kinds = {key: entry.kind for key, entry in state.things.items()} | {
             key: i.kind for key, i in state.intents.items()
         }
-        chosen = {key for key, kind in kinds.items() if kind in self.kinds and (self.keys is None or key in self.keys)}
-        return sorted(chosen - self.disowned)
+        known = [Found(key=key, kind=kind, id="", tags={}) for key, kind in kinds.items() if kind in self.kinds]
+        return sorted({found.key for found in known if self.is_chosen(found)} - self.disowned)
 
     @staticmethod
     def _picture(living: list[Found]) -> set[tuple[Identity, str]]:

@@ -62,7 +62,7 @@ class Lab:
 
 @dataclass(frozen=True, kw_only=True)
 class Thing:
-    """Something that the lab wants on AWS. `want` is read by its kind alone; `needs` are keys that must be there and settled first."""
+    """Something that the lab wants on AWS. `want` is read by its kind alone; `needs` are keys of what it stands on."""
 
     key: str
     kind: str
@@ -79,8 +79,8 @@ class Thing:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Something that is there. `facts` is what its kind read, `pending` what AWS is still doing with it; `gone` says that it has
-    ended for good, and why."""
+    """Something that is there. `facts` is what its kind read (nothing where it was not looked at), `pending` what AWS is still doing with
+    it; `gone` says that it has ended for good, and why."""
 
     key: str
     kind: str
@@ -120,6 +120,7 @@ class Kind(Protocol):
     """What enaxp knows of one kind of AWS thing.
 
     needs: kinds that it stands on: they are made before it and deleted after it.
+    needs_settled: whether what it stands on must be settled before it is made, and not only there.
     token: whether the API that makes it takes a client token, so that a lost answer can be asked for again.
     ready_s: how long it may take to become ready, in seconds.
     actions: the IAM actions that its calls need.
@@ -130,6 +131,8 @@ class Kind(Protocol):
     @property
     def needs(self) -> tuple[str, ...]: ...
     @property
+    def needs_settled(self) -> bool: ...
+    @property
     def token(self) -> bool: ...
     @property
     def ready_s(self) -> float: ...
@@ -137,7 +140,10 @@ class Kind(Protocol):
     def actions(self) -> tuple[str, ...]: ...
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
-        """Everything of this kind that carries the lab-id: one describe, filtered by tag (by name where AWS has no such filter)."""
+        """Everything of this kind that carries the lab-id: one describe, filtered by tag (by name where AWS has no such filter).
+
+        Also what is gone: AWS lists terminated instances for about an hour.
+        """
 
     def look(self, aws: Aws, id: str) -> Found | None:
         """One of this kind by its id; None when AWS does not know it (any more)."""
@@ -147,6 +153,9 @@ class Kind(Protocol):
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         """Makes the thing with one call and gives back its id."""
+
+    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any] | None:
+        """What of a thing that was made just now `settle` would read, known without asking; None: only a look tells."""
 
     def may_repeat(self, error: Exception) -> bool:
         """Whether a refused create may be asked again, because what it refers to is not known everywhere yet."""

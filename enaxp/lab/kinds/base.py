@@ -16,6 +16,7 @@ class BaseKind:
 
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
+    needs_settled: ClassVar[bool] = False
     token: ClassVar[bool] = False
     ready_s: ClassVar[float] = 120.0
     actions: ClassVar[tuple[str, ...]] = ()
@@ -25,6 +26,9 @@ class BaseKind:
 
     def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         yield from ()
+
+    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any] | None:
+        return None
 
     def may_repeat(self, error: Exception) -> bool:
         """Whether a refused create may be asked again: what it refers to is not known everywhere yet, or we asked too often."""

@@ -85,6 +85,9 @@ class KeyPair(Ec2Kind):
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("ec2").import_key_pair(**request)["KeyName"])
 
+    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+        return {}
+
     def fixed(self, thing: Thing, found: Found) -> list[Difference]:
         want = {"public_key": _without_comment(thing.want["public_key"])}
         return differences(found.facts, want, "public_key")
@@ -139,6 +142,9 @@ class Eni(Ec2Kind):
         answer = aws.ec2.create_network_interface(**request, ClientToken=token)
         return str(answer["NetworkInterface"]["NetworkInterfaceId"])
 
+    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+        return {"groups": [ids["security-group"]]}
+
     def fixed(self, thing: Thing, found: Found) -> list[Difference]:
         return differences(found.facts, thing.want, "address")
 
@@ -188,6 +194,9 @@ class Eip(Ec2Kind):
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("ec2").allocate_address(**request)["AllocationId"])
 
+    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+        return {"eni": None, "association": None}
+
     def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         eni = ids.get(thing.want["eni"])
         if found.facts["eni"] != eni:
@@ -212,6 +221,7 @@ class Instance(Ec2Kind):
 
     name = "instance"
     needs = ("instance-profile", "key-pair", "placement-group", "eni", "eip")
+    needs_settled = True
     token = True
     ready_s = 600.0
     resource, describe, items, ids_argument = "instance", "describe_instances", "Reservations", "InstanceIds"
@@ -225,10 +235,6 @@ class Instance(Ec2Kind):
 
     def _items(self, page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         return [instance for reservation in page["Reservations"] for instance in reservation["Instances"]]
-
-    def find(self, aws: Aws, lab: Lab) -> list[Found]:
-        """Terminated instances are listed for about an hour: they are not there any more."""
-        return [found for found in super().find(aws, lab) if not found.gone]
 
     def read(self, item: Mapping[str, Any]) -> Found:
         state = item["State"]["Name"]

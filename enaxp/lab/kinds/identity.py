@@ -63,6 +63,9 @@ class Role(BaseKind):
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("iam").create_role(**request)["Role"]["RoleName"])
 
+    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+        return {"policies": []}
+
     def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         for arn in thing.want["policy_arns"]:
             if arn not in found.facts["policies"]:
@@ -112,6 +115,9 @@ class InstanceProfile(BaseKind):
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("iam").create_instance_profile(**request)["InstanceProfile"]["InstanceProfileName"])
+
+    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+        return {"role": None}
 
     def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         role = ids.get("role")

@@ -53,6 +53,9 @@ class Vpc(Ec2Kind):
     def fixed(self, thing: Thing, found: Found) -> list[Difference]:
         return differences(found.facts, thing.want, "cidr")
 
+    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+        return {"dns_hostnames": False}
+
     def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         if not found.facts["dns_hostnames"]:
             yield change(
@@ -95,6 +98,9 @@ class Subnet(Ec2Kind):
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("ec2").create_subnet(**request)["Subnet"]["SubnetId"])
 
+    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+        return {}
+
     def fixed(self, thing: Thing, found: Found) -> list[Difference]:
         return differences(found.facts, thing.want, "cidr", "zone")
 
@@ -132,6 +138,9 @@ class Igw(Ec2Kind):
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("ec2").create_internet_gateway(**request)["InternetGateway"]["InternetGatewayId"])
+
+    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+        return {"attached": None}
 
     def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         vpc = ids.get("vpc")
@@ -191,6 +200,9 @@ class RouteTable(Ec2Kind):
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.ec2.create_route_table(**request, ClientToken=token)["RouteTable"]["RouteTableId"])
+
+    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+        return {"default_route": None, "route_state": None, "subnet": None}
 
     def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         igw, subnet, facts = ids.get("igw"), ids.get("subnet"), found.facts
@@ -278,6 +290,9 @@ class SecurityGroup(Ec2Kind):
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("ec2").create_security_group(**request)["GroupId"])
+
+    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+        return {"from_itself": False, "ssh": {}, "egress": True}
 
     def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
         group, facts, ssh_cidr = found.id, found.facts, thing.want["ssh_cidr"]
