@@ -116,7 +116,7 @@ def plan(
         session.console.document(picture.plan.as_json())
     else:
         session.console.plan(picture.plan)
-        say_what_it_costs(session, picture)
+        say_what_it_costs(session, picture, session.prices())
     if check and picture.plan.changing:
         raise typer.Exit(3)
 

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from enaxp.aws import both
 from enaxp.config import Role
 from enaxp.errors import HostError, LabError, NoValidResultError, UsageError
 from enaxp.lab.cost import usd_per_hour, usd_so_far
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from enaxp.bench.schedule import Plan
     from enaxp.console import Console
     from enaxp.hosts.doctor import Finding
+    from enaxp.lab.cost import Prices
     from enaxp.lab.findings import Report
 
 BENCH_LOCK = "bench.lock"
@@ -53,9 +55,8 @@ def bring_up(
         for note in picture.notes:
             say(note)
         if picture.plan.changing:
-            if picture.plan.with_action("create"):
-                _check_beforehand(session, picture)
-            say_what_it_costs(session, picture)
+            _, prices = both(lambda: _check_beforehand(session, picture), session.prices)
+            say_what_it_costs(session, picture, prices)
             if session.target.name == "aws" and not sure:
                 session.console.plan(picture.plan)
                 if not session.console.ask(f"Build this in account {picture.state.account}, {picture.state.region}?"):
@@ -407,6 +408,8 @@ def _check_beforehand(session: Session, picture: Picture) -> None:
     """What speaks against building this, before anything of it is made. Raises LabError with all of it at once."""
     from enaxp.lab.preflight import preflight_report
 
+    if not picture.plan.with_action("create"):
+        return
     report = preflight_report(picture, config=session.config, aws=session.aws)
     for finding in report.of("warning"):
         session.console.say(f"warning: {finding.check}: {finding.text}")
@@ -423,11 +426,11 @@ def _status(session: Session, picture: Picture) -> dict[str, Any]:
     )
 
 
-def say_what_it_costs(session: Session, picture: Picture) -> None:
+def say_what_it_costs(session: Session, picture: Picture, prices: Prices | None) -> None:
     """What everything that is wanted costs an hour, and until its time is over, before any of it is made."""
     if session.target.name != "aws":
         return
-    prices, say = session.prices(), session.console.say
+    say = session.console.say
     hourly = usd_per_hour(prices, (thing.kind for thing in picture.things if thing.owned))
     if prices is None or hourly is None:
         say(f"what {session.config.hosts.instance_type} costs in {session.config.aws.region} is not known here")

@@ -65,6 +65,7 @@ class State:
             created_at=self.created_at,
             expires_at=self.expires_at,
             tags=tags,
+            ids=self.ids(),
         )
 
     def ids(self) -> dict[str, str]:

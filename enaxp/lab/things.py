@@ -40,6 +40,7 @@ class Lab:
     created_at: datetime
     expires_at: datetime
     tags: Mapping[str, str] = field(default_factory=dict)
+    ids: Ids = field(default_factory=dict)  # by key, as the state knows them: what is known need not wait for a listing
 
     @property
     def unique_name(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from enaxp.aws import Aws, is_gone
+from enaxp.aws import Aws, both, is_gone
 from enaxp.lab.kinds.base import BaseKind, remove
 from enaxp.lab.things import TAG_KEY, TAG_LAB_ID, Change, Found, Ids, Lab, Thing, as_tag_list, change, from_tag_list
 
@@ -43,13 +43,16 @@ class Role(BaseKind):
 
     def look(self, aws: Aws, id: str) -> Found | None:
         try:
-            role = aws.iam.get_role(RoleName=id)["Role"]
-            pages = aws.iam.get_paginator("list_attached_role_policies").paginate(RoleName=id)
-            policies = sorted(policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"])
+            answer, pages = both(
+                lambda: aws.iam.get_role(RoleName=id),
+                lambda: list(aws.iam.get_paginator("list_attached_role_policies").paginate(RoleName=id)),
+            )
         except ClientError as error:
             if is_gone(error):
                 return None
             raise
+        role = answer["Role"]
+        policies = sorted(policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"])
         return _found(self.name, role["RoleName"], role.get("Tags"), policies=policies)
 
     def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from enaxp.aws import Aws
+from botocore.exceptions import ClientError
+
+from enaxp.aws import Aws, both, is_gone
 from enaxp.lab.kinds.base import Ec2Kind, differences, remove
 from enaxp.lab.things import Change, Difference, Found, Ids, Lab, Thing, change
 
@@ -27,14 +29,15 @@ class Vpc(Ec2Kind):
         "ec2:DeleteVpc",
     )
 
-    def _describe(self, aws: Aws, **arguments: Any) -> list[Found]:
-        """DNS hostnames are not part of the describe: one more call for each VPC found."""
-        complete = []
-        for found in super()._describe(aws, **arguments):
-            answer = aws.ec2.describe_vpc_attribute(VpcId=found.id, Attribute="enableDnsHostnames")
-            facts = {**found.facts, "dns_hostnames": answer["EnableDnsHostnames"]["Value"]}
-            complete.append(replace(found, facts=facts))
-        return complete
+    def find(self, aws: Aws, lab: Lab) -> list[Found]:
+        """DNS hostnames are not part of the describe: one more call for each VPC, side by side with it where the id is known."""
+        known = lab.ids.get("vpc")
+        listed, dns = both(partial(super().find, aws, lab), lambda: _dns_hostnames(aws, known) if known else None)
+        return [_with_dns(found, dns if found.id == known else _dns_hostnames(aws, found.id)) for found in listed]
+
+    def look(self, aws: Aws, id: str) -> Found | None:
+        found, dns = both(partial(super().look, aws, id), partial(_dns_hostnames, aws, id))
+        return found and _with_dns(found, dns)
 
     def read(self, item: Mapping[str, Any]) -> Found:
         return self.found(
@@ -67,6 +70,21 @@ class Vpc(Ec2Kind):
 
     def delete(self, aws: Aws, found: Found) -> None:
         remove(lambda: aws.ec2.delete_vpc(VpcId=found.id), where=f"deleting {found.key} {found.id}")
+
+
+def _dns_hostnames(aws: Aws, vpc: str) -> bool | None:
+    """Whether instances of the VPC get DNS names; None when there is no such VPC."""
+    try:
+        answer = aws.ec2.describe_vpc_attribute(VpcId=vpc, Attribute="enableDnsHostnames")
+    except ClientError as error:
+        if is_gone(error):
+            return None
+        raise
+    return bool(answer["EnableDnsHostnames"]["Value"])
+
+
+def _with_dns(vpc: Found, dns_hostnames: bool | None) -> Found:
+    return replace(vpc, facts={**vpc.facts, "dns_hostnames": dns_hostnames})
 
 
 class Subnet(Ec2Kind):

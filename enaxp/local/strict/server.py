@@ -1,7 +1,7 @@
 """The HTTP server of the strict AWS: one loopback port for all services, and a few paths of its own for whoever drives it.
 
 GET  /enaxp/things     {"things": [ids of what is alive]}
-GET  /enaxp/calls      {"calls": [{"service", "action", "status", "code", "named"}], "counts": {action: n}}     DELETE forgets them
+GET  /enaxp/calls      {"calls": [{"service", "action", "status", "code", "named", "at"}], "counts": {action: n}}     DELETE forgets them
 POST /enaxp/faults     {"seed": 0, "faults": [{"action": "Create*", "phase": "after", "nth": 1, …}]}      replaces the plan
 POST /enaxp/capacity   {"zones": {"us-east-1a": 0}, "late": false, "lacking": {"us-east-1b": ["c6i.8xlarge"]}}    likewise
 POST /enaxp/timing     {"ids_unknown": 1.5}     changes what is named
@@ -44,13 +44,15 @@ StartResponse = Callable[..., Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One call as the server saw it. code is the error's, or empty; named: ids and names in a request that is to change something."""
+    """One call as the server saw it. code is the error's, or empty; named: ids and names in a request that is to change something;
+    at: when it came, in seconds of a clock that only ever goes on."""
 
     service: str
     action: str
     status: int
     code: str = ""
     named: tuple[str, ...] = ()
+    at: float = 0.0
 
 
 class Asked(NamedTuple):
@@ -189,10 +191,10 @@ class _Gate:
         if path.startswith(OURS):
             answer = self._drive(environ, path.removeprefix(OURS))
         else:
-            asked = _asked(environ)
+            asked, came = _asked(environ), time.monotonic()
             time.sleep(self.latency_s)
             answer = self._meet_faults(environ, asked.service, asked.action)
-            self.calls.append(_call(asked, answer))
+            self.calls.append(_call(asked, answer, at=came))
         start_response(answer.status, answer.headers)
         return [answer.body]
 
@@ -284,11 +286,11 @@ def _members(content: bytes) -> Iterator[tuple[str, str]]:
         yield from ((member, value) for member, value in document.items() if isinstance(value, str))
 
 
-def _call(asked: Asked, answer: Answer) -> Call:
+def _call(asked: Asked, answer: Answer, *, at: float) -> Call:
     status = int(answer.status.split()[0])
     found = ERROR_CODE.search(answer.body.decode("utf-8", "replace")) if status >= 400 else None
     code = (found[1] or found[2]) if found else ""
-    return Call(service=asked.service, action=asked.action, status=status, code=code, named=asked.named())
+    return Call(service=asked.service, action=asked.action, status=status, code=code, named=asked.named(), at=at)
 
 
 def _failure(service: str, fault: Fault) -> Answer:

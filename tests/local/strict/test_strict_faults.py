@@ -216,6 +216,8 @@ def test_calls_are_counted(lab: Lab, server: StrictServer) -> None:
     told = drive(server, "GET", "calls")
 
     assert told["counts"] == {"DescribeVpcs": 3, "GetParameter": 1}
+    times = [call.pop("at") for call in told["calls"]]
+    assert times == sorted(times)
     assert told["calls"][0] == {"service": "ec2", "action": "DescribeVpcs", "status": 200, "code": "", "named": []}
     assert told["calls"][2] == {
         "service": "ec2",
