@@ -72,7 +72,8 @@ class TrialRecord:
 
     srd, interfaces and allowances are None where the counters are absent, which means unknown. interfaces holds, per role and arm,
     what each interface carried; allowances, per role, how far each `*_allowance_exceeded` counter moved. server_received is the
-    number of messages that the servers of a throughput trial counted; background_gbps what arrived of the bulk flows beside a probe.
+    number of messages that the servers of a throughput trial counted; background_gbps what arrived of the bulk flows beside a probe;
+    late_sends how many messages of a paced trial were sent only after the next one was due.
     """
 
     number: int
@@ -100,6 +101,7 @@ class TrialRecord:
     log_files: tuple[str, ...] = ()
     server_received: int | None = None
     background_gbps: float | None = None
+    late_sends: int | None = None
     control: bool = False
     crossed: bool = False
     pair: int = 1  # of hosts

@@ -181,7 +181,8 @@ class Runner:
     def _keep(self, measured: Measured, name: str) -> tuple[TrialRecord, Histogram | None]:
         folder, record = self.folder, measured.record
         histogram = Histogram.from_reduced(measured.log) if measured.log and measured.log.observations else None
-        planned = Histogram.from_rows(measured.planned, separator=b" ") if measured.planned else None
+        rows = b"".join(log.histogram_rows for log in measured.planned)
+        planned = Histogram.from_rows(rows, separator=b" ") if rows else None
         several = len(measured.logs) > 1
         record = replace(
             record,

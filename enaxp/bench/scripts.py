@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from enaxp.bench.schedule import BULK_LEAD_S
 from enaxp.errors import HostError
-from enaxp.hosts.sockperf import reduce_log_command, reduce_planned_command
+from enaxp.hosts.sockperf import Pace, reduce_log_command, reduce_planned_command
 
 Argv = Sequence[str]
 
@@ -41,13 +41,13 @@ done; }"""
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One trial's processes on the client. `period_s`: of the messages that are answered, when they have a plan to be late for."""
+    """One trial's processes on the client. `pace`: of the messages, when they have a plan to be late for."""
 
     name: str
     flows: Sequence[Argv]
     bulk: Sequence[Argv] = ()
     timeout_s: float
-    period_s: float | None = None
+    pace: Pace | None = None
     keep_log: bool = False
 
     def log_of(self, flow: int) -> str:
@@ -72,10 +72,10 @@ def client_script(run: Run, *, counters: str) -> str:
         log = run.log_of(flow)
         lines += [_part(f"raw{flow}"), f"cat {run.name}.{flow}.out"]
         lines += [_part(f"log{flow}"), f"[ -s {log} ] && {{ {reduce_log_command(log)}; }}"]
-        if run.period_s is not None:
+        if run.pace is not None:
             lines += [
                 _part(f"planned{flow}"),
-                f"[ -s {log} ] && {{ {reduce_planned_command(log, period_s=run.period_s)}; }}",
+                f"[ -s {log} ] && {{ {reduce_planned_command(log, run.pace)}; }}",
             ]
     for number, _ in enumerate(run.bulk):
         lines += [_part(f"bulk{number}"), f"cat {run.name}.bulk{number}.out"]

@@ -22,7 +22,7 @@ RECORD: Types = {
     **dict.fromkeys(("scenario", "arm", "command", "started_at"), (str,)),
     **dict.fromkeys(("discarded", "valid", "control", "crossed"), (bool,)),
     **dict.fromkeys(("reason", "histogram_file", "planned_histogram_file", "raw_file"), _MAYBE_TEXT),
-    **dict.fromkeys(("throughput_gbps", "server_received", "background_gbps"), _MAYBE_NUMBER),
+    **dict.fromkeys(("throughput_gbps", "server_received", "background_gbps", "late_sends"), _MAYBE_NUMBER),
     "wall_s": (int, float),
 }
 _OUTPUT: Types = {

@@ -22,6 +22,7 @@ from enaxp.bench.schedule import ARMS, Arm
 MOST_DEVIATIONS = 14.8  # median absolute ones
 MOST_SCATTER = 0.05
 MOST_DRIFT, DRIFT_CONFIDENCE = 0.5, 0.01
+MOST_LATE = 0.01  # of a trial's messages
 MOST_STEAL = 0.001
 MOST_SRD_RESOURCES_PCT = 80
 FEW = 5  # below so many trials nothing is said of their scatter
@@ -71,12 +72,24 @@ def _of_arm(name: str, trials: Sequence[TrialRecord]) -> Iterator[str]:
     disordered = sum(1 for trial in trials if trial.sockperf and trial.sockperf.out_of_order)
     if disordered:
         yield f"{name}: replies came out of order in {disordered} trials; they are not among the latencies"
+    yield from _late(name, trials)
     moved = {counter for trial in trials for by in (trial.allowances or {}).values() for counter, n in by.items() if n}
     if moved:
         yield f"{name}: allowance counters moved ({', '.join(sorted(moved))})"
     used = max((trial.srd.resources_pct or 0 for trial in trials if trial.srd), default=0)
     if used > MOST_SRD_RESOURCES_PCT:
         yield f"{name}: {used}% of the memory for SRD connections was in use; near 100% packets go by plain ENA"
+
+
+def _late(name: str, trials: Sequence[TrialRecord]) -> Iterator[str]:
+    """Whether the client kept its pace: that P99 of the wait before the send stays below the time from one message to the next."""
+    paced = [(t.late_sends, t.sockperf.observations or 0) for t in trials if t.late_sends is not None and t.sockperf]
+    behind = sum(late > MOST_LATE * sent for late, sent in paced)
+    if behind:
+        yield (
+            f"{name}: in {behind} of {len(paced)} trials the client fell behind its rate: more than {MOST_LATE:.0%} of the messages "
+            "were sent only after the next one was due"
+        )
 
 
 def _outliers(name: str, told: Sequence[tuple[TrialRecord, float]]) -> Iterator[str]:

@@ -28,6 +28,8 @@ from enaxp.errors import HostError
 from enaxp.hosts import nic
 from enaxp.hosts.sockperf import (
     OVERHEAD_S,
+    Pace,
+    PlannedLog,
     ReducedLog,
     client_command,
     combine,
@@ -46,12 +48,12 @@ LITTLE_SPACE_KB = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A trial as it ended. `planned` are lines of a histogram from the planned send time; `logs` full logs, gzipped."""
+    """A trial as it ended. `planned`: of each flow that has a plan; `logs`: full logs, gzipped."""
 
     record: TrialRecord
     raw: str = ""
     log: ReducedLog | None = None
-    planned: bytes | None = None
+    planned: tuple[PlannedLog, ...] = ()
     logs: tuple[bytes, ...] = ()
 
 
@@ -148,12 +150,9 @@ class Measurer:
             for flow in range(bulk.flows if bulk else 0)
             if bulk
         ]
-        period_s = (
-            (scenario.reply_every or 1) / scenario.rate if isinstance(scenario.rate, int) and not is_rate else None
-        )
-        return Run(
-            name=name, flows=flows, bulk=beside, timeout_s=own_s + GRACE_S, period_s=period_s, keep_log=self._keep_log
-        )
+        rate = scenario.rate if not is_rate else None
+        pace = Pace(rate=rate, reply_every=scenario.reply_every or 1) if isinstance(rate, int) else None
+        return Run(name=name, flows=flows, bulk=beside, timeout_s=own_s + GRACE_S, pace=pace, keep_log=self._keep_log)
 
     def _next_port(self) -> int:
         return FIRST_CLIENT_PORT + next(self._ports) % CLIENT_PORTS
@@ -207,6 +206,7 @@ def _judged(
         received=answer.bulk_received,
         trouble=_trouble(answer, log=log, is_rate=scenario.mode == "throughput", timeout_s=timeout_s),
     )
+    planned = _read_planned(answer)
     record = TrialRecord(
         **own,
         valid=report.valid,
@@ -219,11 +219,12 @@ def _judged(
         seconds=log.seconds if log else (),
         server_received=received,
         background_gbps=_background_gbps(answer, trial),
+        late_sends=sum(log.late_sends for log in planned) if planned else None,
     )
     raw = "\n".join(
         [*answer.of_each_flow("raw"), *(text for name, text in answer.parts.items() if name.startswith("bulk"))]
     )
-    return Measured(record=record, raw=raw, log=log, planned=_read_planned(answer), logs=logs)
+    return Measured(record=record, raw=raw, log=log, planned=planned, logs=logs)
 
 
 def _trouble(answer: _Answer, *, log: ReducedLog | None, is_rate: bool, timeout_s: float) -> str | None:
@@ -243,12 +244,11 @@ def _read_logs(answer: _Answer) -> ReducedLog | None:
         return None
 
 
-def _read_planned(answer: _Answer) -> bytes | None:
-    texts = answer.of_each_flow("planned")
+def _read_planned(answer: _Answer) -> tuple[PlannedLog, ...]:
     try:
-        return b"".join(read_planned(text) for text in texts) if all(texts) else None
+        return tuple(read_planned(text) for text in answer.of_each_flow("planned"))
     except ValueError:
-        return None
+        return ()
 
 
 def _background_gbps(answer: _Answer, trial: Trial) -> float | None:

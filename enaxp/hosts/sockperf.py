@@ -415,27 +415,55 @@ $2 + 0 > 0 && NF == 4 && $4 ~ /^[0-9]+[.][0-9]+$/ {
   sent = $2 + 0
   planned = (seen && later - period < sent) ? later - period : sent
   later = planned; seen = 1
+  late += (sent - planned > patience)
   many[sprintf("%.0f", (sent - planned) * 1e9 + $4 * 1e3)]++
 }
-END { for (ns in many) { print ns, many[ns]; all += many[ns] } print "end", all + 0 }
+END { for (ns in many) { print ns, many[ns]; all += many[ns] } print "late", late + 0; print "end", all + 0 }
 """
 
 
-def reduce_planned_command(log_path: str, *, period_s: float) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """When messages are due: `rate` a second, of which one in `reply_every` is answered."""
+
+    rate: int
+    reply_every: int = 1
+
+    @property
+    def send_s(self) -> float:
+        """From one message to the next."""
+        return 1 / self.rate
+
+    @property
+    def answer_s(self) -> float:
+        """From one that is answered to the next."""
+        return self.reply_every / self.rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedLog:
+    """A full log reduced to latencies from the planned send time, in lines of `value_ns count`. `late_sends`: how many messages
+    were sent only after the next one was due."""
+
+    histogram_rows: bytes
+    late_sends: int
+
+
+def reduce_planned_command(log_path: str, pace: Pace) -> str:
     """A shell pipeline that counts latencies from the planned send time in the full log at `log_path`, for `read_planned`.
 
-    `period_s` is the time between two messages that are answered. The wait before the send counts in full, the way as sockperf counts
-    it (half of the round trip).
+    The wait before the send counts in full, the way as sockperf counts it (half of the round trip).
     """
-    return f"tac {shlex.quote(log_path)} | LC_ALL=C awk -v period={period_s * 0.999:.12f} {shlex.quote(_PLANNED)}"
+    variables = f"-v period={pace.answer_s * 0.999:.12f} -v patience={pace.send_s:.12f}"
+    return f"tac {shlex.quote(log_path)} | LC_ALL=C awk {variables} {shlex.quote(_PLANNED)}"
 
 
-def read_planned(text: str) -> bytes:
-    """Lines of `value_ns count` out of what `reduce_planned_command` printed. Raises ValueError when it did not come to its end."""
-    rows, _, last = text.rstrip().rpartition("\n")
-    if not rows or not last.startswith("end "):
+def read_planned(text: str) -> PlannedLog:
+    """What `reduce_planned_command` printed. Raises ValueError when it did not come to its end, or holds no message."""
+    whole = re.fullmatch(r"((?:[0-9]+ [0-9]+\n)+)late ([0-9]+)\nend [0-9]+\n?", text)
+    if whole is None:
         raise ValueError("the reduced log does not come to its end")
-    return f"{rows}\n".encode()
+    return PlannedLog(histogram_rows=whole[1].encode(), late_sends=int(whole[2]))
 
 
 def join_logs(logs: Sequence[ReducedLog]) -> ReducedLog:

@@ -16,7 +16,7 @@ from enaxp.bench.schedule import Background, Trial, pairs, schedule, seconds
 from enaxp.bench.scripts import Run, client_script, end_script, servers_script, split
 from enaxp.bench.servers import bulk_flows, bulk_port, probe_port
 from enaxp.errors import BenchError, HostError
-from enaxp.hosts.sockperf import combine, parse, received_by_server
+from enaxp.hosts.sockperf import Pace, combine, parse, received_by_server
 
 
 def a_pair(**changes: object) -> tuple[Trial, Trial]:
@@ -128,7 +128,7 @@ def test_a_part_that_is_missing_is_named() -> None:
 
 
 def test_the_scripts_are_shell() -> None:
-    run = Run(name="0001", flows=[["sockperf", "x y"]], bulk=[["sockperf"]], timeout_s=12, period_s=0.001)
+    run = Run(name="0001", flows=[["sockperf", "x y"]], bulk=[["sockperf"]], timeout_s=12, pace=Pace(rate=1000))
 
     for script in (
         client_script(run, counters="true"),

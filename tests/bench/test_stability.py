@@ -20,6 +20,7 @@ def trials(
     arm: str = "ena",
     out_of_order: int = 0,
     allowances: dict[str, dict[str, int]] | None = None,
+    late_sends: int | None = None,
 ) -> list[TrialRecord]:
     return [
         TrialRecord(
@@ -37,10 +38,20 @@ def trials(
             valid=True,
             reason=None,
             allowances=allowances,
+            late_sends=late_sends,
             sockperf=replace(OUTPUT, percentiles_us={"50": median}, dropped=0, out_of_order=out_of_order),
         )
         for number, median in enumerate(medians, start=1)
     ]
+
+
+def test_a_client_that_falls_behind_its_rate_is_told() -> None:
+    sent = OUTPUT.observations or 0
+    assert warnings(trials([30.0] * 3, late_sends=sent // 101)) == []
+
+    [line] = warnings(trials([30.0] * 3, late_sends=sent // 50))
+
+    assert line.startswith("ENA: in 3 of 3 trials the client fell behind its rate: more than 1% of the messages")
 
 
 def test_a_quiet_run_is_left_in_peace() -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from enaxp.bench.histogram import Histogram
-from enaxp.hosts.sockperf import read_planned, reduce_planned_command
+from enaxp.hosts.sockperf import Pace, PlannedLog, read_planned, reduce_planned_command
 
 PERIOD_US = 1000.0
 
 
-def reduced(tmp_path: Path, sends_us: list[float], *, latency_us: float = 5.0) -> Histogram:
-    """The histogram of a log with these send times and one latency."""
+def planned(tmp_path: Path, sends_us: list[float], *, latency_us: float = 5.0) -> PlannedLog:
+    """The reduced log of a client that sent at these times, each message with the same latency."""
     head = ["Valid Duration: 1", "------------------------------", "packet, txTime(sec), rxTime(sec), latency(usec)"]
     rows = [
         f"{number}, {2.4 + at / 1e6:.9f}, {2.4 + (at + 2 * latency_us) / 1e6:.9f}, {latency_us:.3f}"
@@ -22,9 +22,13 @@ def reduced(tmp_path: Path, sends_us: list[float], *, latency_us: float = 5.0) -
     ]
     log = tmp_path / "full.log"
     log.write_text("\n".join([*head, *rows, "------------------------------", ""]))
-    command = reduce_planned_command(str(log), period_s=PERIOD_US / 1e6)
+    command = reduce_planned_command(str(log), Pace(rate=round(1e6 / PERIOD_US)))
     text = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout
-    return Histogram.from_rows(read_planned(text), separator=b" ")
+    return read_planned(text)
+
+
+def reduced(tmp_path: Path, sends_us: list[float]) -> Histogram:
+    return Histogram.from_rows(planned(tmp_path, sends_us).histogram_rows, separator=b" ")
 
 
 def test_messages_on_time_have_the_latency_they_have(tmp_path: Path) -> None:
@@ -55,6 +59,14 @@ def test_a_period_that_sockperf_rounds_down_does_not_add_up(tmp_path: Path) -> N
     assert reduced(tmp_path, [number * (PERIOD_US - 0.001) for number in range(20_000)]).max == 5000
 
 
+def test_messages_sent_after_the_next_one_was_due_are_counted(tmp_path: Path) -> None:
+    on_time = [number * PERIOD_US for number in range(100)]
+    held_up = [max(at, 59_500.0 + number) if 50 <= number < 60 else at for number, at in enumerate(on_time)]
+
+    assert planned(tmp_path, on_time).late_sends == 0
+    assert planned(tmp_path, held_up).late_sends == 9  # the tenth was due at 59 000 µs: less than a period late
+
+
 def test_a_log_without_rows_is_none() -> None:
     with pytest.raises(ValueError, match="end"):
-        read_planned("end 0\n")
+        read_planned("late 0\nend 0\n")
