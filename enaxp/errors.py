@@ -77,6 +77,10 @@ class HostError(EnaxpError):
     """A host could not be reached, or a command on it failed."""
 
 
+class HostKeyError(HostError):
+    """A host has another key than it had."""
+
+
 class BenchError(EnaxpError):
     """The bench could not be carried out."""
 

@@ -65,7 +65,7 @@ class Session:
                 port=host["ssh"]["port"],
                 user=host["ssh"]["user"],
                 private_key=given.private_key if given else self.file.private_key,
-                known_hosts=self.file.known_hosts,
+                known_hosts=self.file.known_hosts(host["instance_id"]),
                 ena_ip=host["ena"]["ip"],
                 ena_express_ip=host["ena_express"]["ip"],
             )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from enaxp.errors import HostError
+from enaxp.errors import HostError, HostKeyError
 
 if TYPE_CHECKING:
     import fabric
@@ -68,8 +68,8 @@ class Connection:
         try:
             self._fabric.open()
         except paramiko.BadHostKeyException as error:
-            todo = f"if the host was made anew, remove {self.host.known_hosts}; if it was not, somebody is in between"
-            raise HostError(where, said=str(error), todo=todo) from error
+            todo = f"if somebody has renewed the host's keys, remove {self.host.known_hosts}; if not, somebody is in between"
+            raise HostKeyError(where, said=str(error), todo=todo) from error
         except paramiko.AuthenticationException as error:
             raise HostError(
                 where, said=f"the key was refused: {error}", todo=f"check {self.host.private_key} and hosts.ssh_user"
@@ -132,7 +132,7 @@ def connect(host: Host, *, patience_s: float = 0.0) -> Connection:
             connection.open()
         except HostError as error:
             connection.close()
-            if time.monotonic() >= deadline or "made anew" in error.todo:
+            if time.monotonic() >= deadline or isinstance(error, HostKeyError):
                 raise
             time.sleep(0.5)
             continue

@@ -94,7 +94,6 @@ class StateFile:
         self.path = folder / f"{lab}.json"
         self.backup = folder / f"{lab}.json.bak"
         self.private_key = folder / f"{lab}.pem"
-        self.known_hosts = folder / f"{lab}.known_hosts"
         self._lab = lab
         self._guard = threading.Lock()
         self._state: State | None = None
@@ -118,6 +117,10 @@ class StateFile:
             return self._state
         return None
 
+    def known_hosts(self, instance_id: str) -> Path:
+        """Where the host key of an instance is kept. A host that is made anew is another instance, at the same address."""
+        return self.folder / f"{self._lab}.{instance_id}.known_hosts"
+
     @property
     def state(self) -> State:
         if self._state is None:
@@ -136,7 +139,8 @@ class StateFile:
 
     def forget(self) -> None:
         """Removes everything of this lab from the folder but its lock. The state goes last."""
-        for path in (self.private_key, self.known_hosts, self.backup, self.path):
+        known_hosts = self.folder.glob(f"{self._lab}.i-*.known_hosts")
+        for path in (self.private_key, *known_hosts, self.backup, self.path):
             path.unlink(missing_ok=True)
         self._state = None
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
+
 COMMAND = (sys.executable, "-m", "enaxp")
 MUTATING = (
     "Create",
@@ -102,6 +104,16 @@ class Driver:
         request = urllib.request.Request(f"{self.endpoint}/enaxp/{what}", method=method, data=data)
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
             return json.load(answer)
+
+    def client(self, service: str) -> Any:
+        """A client of the lab's cloud, for what others do to it."""
+        return boto3.client(
+            service,
+            region_name="us-east-1",
+            endpoint_url=self.endpoint,
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+        )
 
     def calls_of(self, *arguments: str) -> dict[str, int]:
         """How often each AWS action is called by a command that must succeed."""

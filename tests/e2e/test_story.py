@@ -84,6 +84,17 @@ def test_a_lab_whose_state_file_is_lost_is_found_by_its_tags(driver: Driver) -> 
     assert (len(gone["removed"]), gone["leftovers"]) == (5, [])
 
 
+def test_a_host_that_somebody_terminated_is_made_anew_and_reached_at_its_old_address(driver: Driver) -> None:
+    before = driver.ok("up", "--json").document["hosts"]["client"]
+    driver.client("ec2").terminate_instances(InstanceIds=[before["instance_id"]])
+
+    after = driver.ok("up", "--json").document["hosts"]["client"]
+
+    assert after["instance_id"] != before["instance_id"]
+    assert after["ssh"] == before["ssh"]
+    assert driver.ok("ssh", "client", "--", "echo", "reached").stdout == "reached\n"
+
+
 def test_two_labs_live_side_by_side_and_the_cloud_ends_with_the_last(driver: Driver) -> None:
     driver.ok("up", "network", "--lab", "one")
     driver.ok("up", "network", "--lab", "two")

@@ -144,7 +144,7 @@ def test_a_host_that_cannot_be_reached_is_told_before_anything_is_changed(
         port=9,
         user="nobody",
         private_key=labs.file().private_key,
-        known_hosts=labs.file().known_hosts,
+        known_hosts=labs.file().known_hosts("i-0"),
         ena_ip="192.168.3.10",
         ena_express_ip="192.168.3.11",
     )

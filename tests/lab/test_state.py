@@ -121,6 +121,7 @@ def test_forgetting_leaves_nothing_of_the_lab_but_its_locks(file: StateFile, sta
     file.save(state)
     file.save(state)
     file.private_key.write_text("secret")
+    file.known_hosts("i-0123456789abcdef0").write_text("key")
     with file.lock("down"):
         file.forget()
 
