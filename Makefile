@@ -9,9 +9,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SYSTEM := sockperf openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin
+SYSTEM := sockperf prometheus-node-exporter htop openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin
 # What only the tests need.
-TESTED_WITH := shellcheck chromium prometheus prometheus-node-exporter
+TESTED_WITH := shellcheck chromium prometheus
 
 .PHONY: demo test lint bench study crash acceptance install clean
 

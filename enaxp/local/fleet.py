@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from enaxp.local.strict import MachineInterface, MachineSpec
+    from enaxp.local.strict import MachineInterface, MachineSpec, ScriptResult
 
 END_S = 5.0  # for a machine to end by itself once it is told to
 BORN_S = 30.0
@@ -58,6 +58,7 @@ class Machine:
     gone: bool = False
     has_shut_down: bool = False
     failure: str | None = None
+    scripts: dict[str, ScriptResult] = field(default_factory=dict)  # those that have ended
     thread: threading.Thread | None = None
 
 
@@ -151,6 +152,18 @@ class Fleet:
         machine = self._machines.get(instance_id)
         return machine is not None and machine.has_shut_down
 
+    def run_script(self, instance_id: str, script_id: str, *, script: str, timeout_s: int) -> None:
+        """Begins to run it in the machine, as its agent of Systems Manager would. One that has ended never answers."""
+        with self._lock:
+            machine = self._machines.get(instance_id)
+            if machine is not None and machine.channel is not None:
+                _tell(machine.channel, {"do": "run", "id": script_id, "script": script, "timeout_s": timeout_s})
+
+    def script_result(self, instance_id: str, script_id: str) -> ScriptResult | None:
+        """How it ended; None while it runs."""
+        machine = self._machines.get(instance_id)
+        return machine.scripts.get(script_id) if machine else None
+
     def close(self) -> None:
         """Ends every machine and waits until nothing is left of them."""
         for instance_id in list(self._machines):
@@ -197,10 +210,13 @@ class Fleet:
         machine.up = True
 
     def _listen_to(self, machine: Machine) -> None:
-        """Waits for the end. Raises MachineError when nobody asked for it."""
+        """Takes down how scripts end, until the machine does. Raises MachineError when nobody asked for that."""
+        from enaxp.local.strict.machines import ScriptResult
+
         assert machine.channel is not None
         machine.channel.settimeout(None)
-        said = _hear(machine.channel)
+        while (said := _hear(machine.channel)) is not None and said["said"] == "ran":
+            machine.scripts[said["id"]] = ScriptResult(code=said["code"], stdout=said["stdout"], stderr=said["stderr"])
         if said is not None and said["said"] == "shut-down":
             machine.has_shut_down = True
         elif not machine.ending:

@@ -49,6 +49,12 @@ _FOR_NAMESPACES = {
     "pivot_root": ("util-linux", "util-linux"),
     "sysctl": ("procps", "procps-ng"),
 }
+# What the scripts of `templates/software/` install on a real host: a small machine reaches no repository.
+_SOFTWARE = {
+    "ethtool": ("ethtool", "ethtool"),
+    "htop": ("htop", "htop"),
+    "prometheus-node-exporter": ("prometheus-node-exporter", "node-exporter"),
+}
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 # Does once, in namespaces that end with it, everything that a machine and its subnet need.
@@ -101,13 +107,15 @@ def choose_isolation(asked: str) -> Isolation:
                 said=found.reason,
                 todo="run it as root (sudo), in a container with --privileged, or use --isolation processes",
             )
+    if found.name == "namespaces":
+        _check_programs(_SOFTWARE)
     ssh_user(found.name)
     return found
 
 
 def missing_programs() -> list[tuple[str, str]]:
     """Programs that the local target uses and that are not here, each with the package that has it."""
-    return _missing({**_FOR_ALL, **_FOR_NAMESPACES})
+    return _missing({**_FOR_ALL, **_FOR_NAMESPACES, **_SOFTWARE})
 
 
 def ssh_port() -> int:

@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from enaxp.local.machine_namespaces import Namespaces
-from enaxp.local.machine_place import Place, spawn
+from enaxp.local.machine_place import Place, spawn, write
 from enaxp.local.machine_processes import Processes
 
 MESSAGE_BYTES = 256 * 1024
+SAID_BYTES = 8000  # of each stream of a script: with both the message still fits into a socket's buffer
 
 
 class Kind(Protocol):
@@ -39,6 +40,9 @@ class Kind(Protocol):
 
     def run_user_data(self, place: Place, text: str) -> None:
         """Begins to run it; does not wait."""
+
+    def start_script(self, place: Place, script: Path, timeout_s: int, *, output: int, errors: int) -> int:
+        """Begins to run what Systems Manager asks for; gives back the pid."""
 
     def set_srd(self, place: Place, interface: str, mode: int, carries: str) -> None:
         """Takes over what the control plane says about an attachment."""
@@ -58,6 +62,7 @@ class Init:
         self._kind = kind
         self._place: Place | None = None
         self._listeners: dict[int, socket.socket] = {}
+        self._scripts: dict[int, Path] = {}  # pid → folder
         self._ended = False
         self._events = selectors.DefaultSelector()
 
@@ -96,6 +101,16 @@ class Init:
             case "user-data":
                 self._tell("up")
                 self._kind.run_user_data(self._place, self._user_data)
+            case "run":
+                self._run(self._place, order["id"], order["script"], order["timeout_s"])
+
+    def _run(self, place: Place, id: str, text: str, timeout_s: int) -> None:
+        """In a folder of its own, as the agent does; what it says goes into files there."""
+        script = write(place.path(f"/var/lib/amazon/ssm/{id}/_script.sh"), text, mode=0o700)
+        folder = script.parent
+        with (folder / "stdout").open("wb") as output, (folder / "stderr").open("wb") as errors:
+            pid = self._kind.start_script(place, script, timeout_s, output=output.fileno(), errors=errors.fileno())
+        self._scripts[pid] = folder
 
     def _listen(self, device_index: int, listener: socket.socket) -> None:
         self._deafen(device_index)
@@ -127,19 +142,29 @@ class Init:
     def _take_signal(self, stream: socket.socket) -> None:
         numbers = stream.recv(4096)
         with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                self._take_end(*ended)
         if signal.SIGPWR in numbers:
             self._tell("shut-down")
             self._ended = True
         if signal.SIGTERM in numbers:
             self._ended = True
 
+    def _take_end(self, pid: int, status: int) -> None:
+        """Of a script: the owner is told. Everything else that ends was nobody's business."""
+        folder = self._scripts.pop(pid, None)
+        if folder is not None:
+            said = {name: (folder / name).read_bytes()[:SAID_BYTES].decode("utf-8", "replace") for name in _STREAMS}
+            tell(self._channel, "ran", id=folder.name, code=os.waitstatus_to_exitcode(status), **said)
+
     def _tell(self, said: str) -> None:
         tell(self._channel, said)
 
 
-def tell(channel: socket.socket, said: str, **more: str) -> None:
+_STREAMS = ("stdout", "stderr")
+
+
+def tell(channel: socket.socket, said: str, **more: str | int) -> None:
     """One message to the owner, who may be gone."""
     with contextlib.suppress(OSError):
         channel.send(json.dumps({"said": said, **more}).encode(), socket.MSG_NOSIGNAL)

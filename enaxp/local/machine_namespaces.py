@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from enaxp.local.machine_place import Place, null, prepare, spawn, write
+from enaxp.local.machine_place import Place, find_program, null, prepare, spawn, write
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
 MNT_DETACH = 2
@@ -54,9 +54,13 @@ class Namespaces:
             if not text.startswith("#!"):
                 log.write(b"user data that does not begin with #! is not run\n")
                 return
-            environment = {"PATH": place.search_path, "HOME": "/root", "LANG": "C.UTF-8"}
             # cloud-init runs the file itself, so that its first line decides by what.
-            spawn([str(script)], environment, stdin=null(), output=log.fileno())
+            spawn([str(script)], _environment(place), stdin=null(), output=log.fileno())
+
+    def start_script(self, place: Place, script: Path, timeout_s: int, *, output: int, errors: int) -> int:
+        # The agent has a shell run the file, so that its first line decides by what, if it has one.
+        argv = [find_program("timeout"), "--kill-after=5", str(timeout_s), "sh", "-c", str(script)]
+        return spawn(argv, _environment(place), stdin=null(), output=output, errors=errors)
 
     def set_srd(self, place: Place, interface: str, mode: int, carries: str) -> None:
         # Without check: somebody may have taken the interface away, which is no reason to end the machine.
@@ -64,6 +68,10 @@ class Namespaces:
 
     def leave(self) -> None:
         """Nothing to do: it is the kernel's."""
+
+
+def _environment(place: Place) -> dict[str, str]:
+    return {"PATH": place.search_path, "HOME": "/root", "LANG": "C.UTF-8"}
 
 
 def enter(scratch: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -118,7 +119,9 @@ def spawn(
     )
 
 
+@cache
 def null() -> int:
+    """Standard input for what shall have none."""
     return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
 

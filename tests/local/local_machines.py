@@ -136,7 +136,6 @@ def script(role: str) -> str:
         interfaces=ADDRESSES[role],
         subnet_cidr=SUBNET,
         expires_at=None,
-        sockperf_commit="5ebd327da983225321818c0355db922515e026bd",
     )
     return render_userdata(boot)
 

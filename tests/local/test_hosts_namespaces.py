@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import local_machines
 import pytest
@@ -20,11 +22,14 @@ from local_machines import ADDRESSES, Lab, lab, script, traces, wait_until, wait
 from enaxp.errors import HostError
 from enaxp.hosts.nic import counters_command, probe_command, read_counters, read_probe
 from enaxp.hosts.sockperf import client_command, parse, server_command
+from enaxp.local.strict import ScriptResult
 
 pytestmark = [
     pytest.mark.namespaces,  # twins in test_hosts_processes.py
     pytest.mark.skipif(bool(why_not("processes")), reason=why_not("processes")),
 ]
+
+NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +84,14 @@ def ping_pong(machines: Lab, arm: int, *, protocol: str = "udp") -> str:
             return host.check(" ".join(client))
         finally:
             server.check("kill -INT $(cat /tmp/server.pid)")
+
+
+def ran(machines: Lab, script: str, *, timeout_s: int = 60) -> ScriptResult:
+    """How a script ended on the server."""
+    id = f"script-{next(NUMBERS)}"
+    machines.fleet.run_script("i-server", id, script=script, timeout_s=timeout_s)
+    wait_until(lambda: machines.fleet.script_result("i-server", id), "the script has ended")
+    return cast(ScriptResult, machines.fleet.script_result("i-server", id))
 
 
 def test_user_data_runs_to_its_end(booted: Lab) -> None:
@@ -186,6 +199,35 @@ def test_another_key_is_refused(booted: Lab, tmp_path: Path) -> None:
     stranger = Lab(fleet=booted.fleet, folder=tmp_path, kind="namespaces", port=booted.port)
     with pytest.raises(HostError, match="key was refused"), stranger.ssh("server", address=booted.public_ips["server"]):
         pass
+
+
+def test_a_script_of_systems_manager_is_run_in_the_host_alone(booted: Lab) -> None:
+    ended = ran(booted, "#!/bin/bash\nhostname\nid -u\ntouch /etc/made-here\necho no >&2\nexit 3\n")
+
+    assert (ended.code, ended.stdout, ended.stderr) == (3, "sockperf-server\n0\n", "no\n")
+    assert not Path("/etc/made-here").exists()
+
+
+def test_a_script_without_an_interpreter_is_the_shells(booted: Lab) -> None:
+    assert ran(booted, "echo $((1 + 1))\n").stdout == "2\n"
+
+
+def test_a_script_whose_time_is_over_ends_with_all_it_began(booted: Lab) -> None:
+    ended = ran(booted, "#!/bin/bash\nsleep 4711 &\nsleep 4712\n", timeout_s=1)
+
+    assert ended.code == 124
+    with booted.ssh("server") as host:
+        wait_until(
+            lambda: "471" not in host.run("ps -eo args | grep '^sleep'").stdout, "the script's processes are gone"
+        )
+
+
+def test_a_script_that_says_more_than_is_kept_is_cut(booted: Lab) -> None:
+    ended = ran(booted, "#!/bin/bash\nprintf 'x%.0s' {1..200000}\nprintf '\\x01%.0s' {1..200000} >&2\n")
+
+    assert ended.code == 0
+    assert (set(ended.stdout), set(ended.stderr)) == ({"x"}, {"\x01"})
+    assert 1000 < len(ended.stdout) < 200_000
 
 
 def test_an_address_can_be_moved_while_the_host_runs(fresh: Lab) -> None:

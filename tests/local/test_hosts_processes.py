@@ -50,6 +50,20 @@ def test_user_data_with_a_fault_is_told(tmp_path: Path) -> None:
     assert "syntax error" in str(done["log_tail"])
 
 
+def test_a_script_of_systems_manager_is_checked_and_not_run(machines: Lab, tmp_path: Path) -> None:
+    scripts = {"sound": f"touch {tmp_path}/made\nexit 3\n", "faulty": "if true; then\n"}
+    for id, script in scripts.items():
+        machines.fleet.run_script("i-server", id, script=script, timeout_s=60)
+    wait_until(lambda: all(machines.fleet.script_result("i-server", id) for id in scripts), "both have ended")
+
+    sound, faulty = (machines.fleet.script_result("i-server", id) for id in scripts)
+    assert sound is not None
+    assert faulty is not None
+    assert (sound.code, "not run" in sound.stdout, (tmp_path / "made").exists()) == (0, True, False)
+    assert faulty.code != 0
+    assert "syntax error" in faulty.stderr
+
+
 def test_sockperf_runs_between_private_addresses_that_are_mapped(machines: Lab) -> None:
     server_ip, client_ip = ADDRESSES["server"][1], ADDRESSES["client"][1]
     serve = " ".join(server_command(ip=server_ip, port=21111, protocol="udp"))

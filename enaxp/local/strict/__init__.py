@@ -8,6 +8,7 @@
     rules/        what AWS refuses, one small function a rule, by action
     ec2/          the EC2 actions that moto lacks or answers differently
     iam.py ssm.py service_quotas.py    likewise for the other services       quotas.py  limits of the account
+    ssm_documents.py ssm_runs.py       documents, and what Systems Manager does on hosts
     capacity.py   which types zones offer, and how much room they have
     install.py    puts all of it in moto's place
 
@@ -23,7 +24,7 @@ What it refuses follows from AWS's documentation and public reports: passing her
 
 from enaxp.local.strict.capacity import Capacity
 from enaxp.local.strict.faults import Fault, FaultPlan
-from enaxp.local.strict.machines import MachineInterface, Machines, MachineSpec, NoMachines
+from enaxp.local.strict.machines import MachineInterface, Machines, MachineSpec, NoMachines, ScriptResult
 from enaxp.local.strict.quotas import Quotas
 from enaxp.local.strict.server import Call, StrictServer, serve
 from enaxp.local.strict.timing import Timing
@@ -38,6 +39,7 @@ __all__ = [
     "Machines",
     "NoMachines",
     "Quotas",
+    "ScriptResult",
     "StrictServer",
     "Timing",
     "serve",

@@ -35,6 +35,15 @@ class MachineSpec:
     availability_zone: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScriptResult:
+    """How a script ended: its exit code (124: its time was over), and the beginning of what it said."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
 class Machines(Protocol):
     """Calls may come from any thread and return at once."""
 
@@ -61,6 +70,12 @@ class Machines(Protocol):
 
     def has_shut_down(self, instance_id: str) -> bool:
         """Its system has shut itself down."""
+
+    def run_script(self, instance_id: str, script_id: str, *, script: str, timeout_s: int) -> None:
+        """Systems Manager's agent is to run this, as root."""
+
+    def script_result(self, instance_id: str, script_id: str) -> ScriptResult | None:
+        """None while it runs."""
 
 
 class NoMachines:
@@ -89,3 +104,9 @@ class NoMachines:
 
     def has_shut_down(self, instance_id: str) -> bool:
         return False
+
+    def run_script(self, instance_id: str, script_id: str, *, script: str, timeout_s: int) -> None:
+        """Nothing to run it."""
+
+    def script_result(self, instance_id: str, script_id: str) -> ScriptResult | None:
+        return ScriptResult(code=0, stdout="", stderr="")

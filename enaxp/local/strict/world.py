@@ -24,6 +24,7 @@ from moto.ec2.models.instances import Instance, InstanceState, StateReason
 from enaxp.local.strict.capacity import Capacity
 from enaxp.local.strict.machines import Machines
 from enaxp.local.strict.quotas import Quotas
+from enaxp.local.strict.ssm_runs import Runs
 from enaxp.local.strict.timing import Timing
 
 STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
@@ -100,6 +101,7 @@ class World:
         self.profiles: dict[str, float] = {}  # instance profile → when it got its role
         self.unmapped: dict[str, float] = {}  # VPC → when an address was last taken off in it
         self.tokens: dict[tuple[str, str, str], Any] = {}  # (region, action, token) → what it was used for
+        self.runs = Runs(self)
         self._prepared: set[tuple[str, str]] = set()
         self._random = random.Random(0)
 
@@ -114,6 +116,7 @@ class World:
             for key, group in list(self.groups.items()):
                 if group.deleting_at is not None and now >= group.deleting_at + self.timing.placement_group:
                     del self.groups[key]
+            self.runs.tick()
 
     def _advance(self, life: Life, now: float) -> None:
         """Through as many states as are due."""
@@ -257,7 +260,11 @@ class World:
 
     def is_pending(self, id: str) -> bool:
         """Whether this part of the network is still being made."""
-        return self._since(self.born.get(id, LONG_AGO)) < self.timing.network_pending
+        return self.is_young(id, self.timing.network_pending)
+
+    def is_young(self, id: str, seconds: float) -> bool:
+        """Whether it was made less than so long ago."""
+        return self._since(self.born.get(id, LONG_AGO)) < seconds
 
     def is_ready(self, group: PlacementGroup) -> bool:
         """Whether instances can be put into this group."""
@@ -287,6 +294,7 @@ class World:
         """Ids of everything that somebody made and that is still there."""
         from moto.ec2.models import ec2_backends
         from moto.iam.models import iam_backends
+        from moto.ssm.models import ssm_backends
 
         with self.lock:
             self.tick()
@@ -297,6 +305,8 @@ class World:
             found += [group.id for group in self.groups.values()]
             found += [role.name for role in iam.roles.values()]
             found += [profile.name for profile in iam.instance_profiles.values()]
+            found += [name for region in ssm_backends[DEFAULT_ACCOUNT_ID].values() for name in region._documents]
+            found += [f"association-{id}" for id in self.runs.associations]
             return found
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
-from strict_lab import KEY, OTHER_ZONE, ZONE, Lab
+from strict_lab import KEY, OTHER_ZONE, ZONE, Lab, document
 
 from enaxp.local.strict import Quotas, StrictServer, Timing, serve
 
@@ -34,6 +35,7 @@ def standing(server: StrictServer) -> Lab:
     lab.interface("free_express", "192.168.3.31")
     _networks(lab)
     _hosts(lab)
+    _software(lab)
     lab.group("spread", strategy="spread")
     lab.iam.create_instance_profile(InstanceProfileName="roleless")
     lab.ids["loose_ip"] = lab.ec2.allocate_address(Domain="vpc")["AllocationId"]
@@ -75,6 +77,20 @@ def _hosts(lab: Lab) -> None:
     lab.interface("far", "192.168.4.10", SubnetId=lab.ids["far_subnet"])
     lab.launch("far", Placement={"GroupName": "elsewhere"})
     lab.wait_attached("far")
+
+
+def _software(lab: Lab) -> None:
+    lab.document("hello", document("echo {{ Word }}"))
+    lab.ids["hello_association"] = lab.association("hello")
+    lab.ids["sound"] = document("echo {{ Word }}")
+    lab.ids["no_json"] = "{"
+    lab.ids["old_schema"] = document("true", schemaVersion="1.2")
+    lab.ids["no_steps"] = document("true", mainSteps=[])
+    lab.ids["undeclared"] = document("echo {{ Nobody }}")
+    lab.ids["long_content"] = document("#" * 64 * 1024)
+    [step] = json.loads(document("true"))["mainSteps"]
+    lab.ids["twins"] = document("true", mainSteps=[step, step])
+    lab.ids["bad_step"] = document("true", mainSteps=[{**step, "name": "no-such name"}])
 
 
 def _host(lab: Lab, name: str, address: str, **more: object) -> None:

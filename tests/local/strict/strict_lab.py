@@ -62,6 +62,17 @@ def drive(server: StrictServer, method: str, path: str, body: Any = None) -> Any
         return json.load(answer)
 
 
+def document(*lines: str, **more: Any) -> str:
+    """The content of an SSM document with one step, which has a parameter `Word`."""
+    step = {
+        "action": "aws:runShellScript",
+        "name": "only",
+        "inputs": {"runCommand": list(lines), "timeoutSeconds": "60"},
+    }
+    word = {"type": "String", "default": "hello", "allowedPattern": "[a-z]+"}
+    return json.dumps({"schemaVersion": "2.2", "parameters": {"Word": word}, "mainSteps": [step], **more})
+
+
 def tags(resource: str) -> list[dict[str, Any]]:
     return [{"ResourceType": resource, "Tags": [TAG]}]
 
@@ -224,6 +235,16 @@ class Lab:
         self.ec2.modify_network_interface_attribute(
             NetworkInterfaceId=self.ids[name], EnaSrdSpecification=specification
         )
+
+    def document(self, name: str, content: str) -> None:
+        """One that can be used."""
+        self.ssm.create_document(Name=name, Content=content, DocumentType="Command", Tags=[TAG])
+        eventually(lambda: self.ssm.describe_document(Name=name)["Document"]["Status"] == "Active", f"{name} active")
+
+    def association(self, name: str, **more: Any) -> str:
+        """Of a document with the hosts that have the lab's tag."""
+        request = {"Targets": [{"Key": f"tag:{TAG['Key']}", "Values": [TAG["Value"]]}], "Tags": [TAG], **more}
+        return str(self.ssm.create_association(Name=name, **request)["AssociationDescription"]["AssociationId"])
 
     # -- look ----------------------------------------------------------------------------------------------------------
 

@@ -85,11 +85,16 @@ def picture(lab: Lab) -> dict[str, Any]:
         "addresses": ec2.describe_addresses()["Addresses"],
         "placement groups": ec2.describe_placement_groups()["PlacementGroups"],
         "tags": ec2.describe_tags()["Tags"],
+        "documents": lab.ssm.list_documents(Filters=[{"Key": "Owner", "Values": ["Self"]}])["DocumentIdentifiers"],
+        "associations": lab.ssm.list_associations()["Associations"],
+        "commands": lab.ssm.list_commands()["Commands"],
     }
 
 
 def _call(lab: Lab, case: dict[str, Any]) -> Callable[..., Any]:
-    return lab.ec2.run_instances if case["call"] == "launch" else getattr(lab.ec2, case["call"])
+    if case["call"] == "launch":
+        return lab.ec2.run_instances
+    return getattr(lab.ssm if case.get("service") == "ssm" else lab.ec2, case["call"])
 
 
 def _arguments(lab: Lab, case: dict[str, Any]) -> dict[str, Any]:
