@@ -22,6 +22,9 @@ TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
+SOFTWARE = ("tuning", "utilities", "sockperf", "node-exporter")
+STEP = {"action": "aws:runShellScript", "name": "step", "inputs": {"runCommand": ["true"]}}
+CONTENT = json.dumps({"schemaVersion": "2.2", "description": NAME, "mainSteps": [STEP]})
 Run = Callable[..., list[Any]]
 
 
@@ -47,6 +50,11 @@ def up(run: Run) -> None:
         iam.attach_role_policy(RoleName=NAME, PolicyArn="arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore")
         iam.create_instance_profile(InstanceProfileName=NAME, Tags=TAGS)
         iam.add_role_to_instance_profile(InstanceProfileName=NAME, RoleName=NAME)
+
+    def software(name: str) -> None:
+        document = f"{NAME}-{name}"
+        ssm.create_document(Name=document, Content=CONTENT, DocumentType="Command", DocumentFormat="JSON", Tags=TAGS)
+        ssm.create_association(Name=document, Targets=[{"Key": "tag:floor", "Values": ["yes"]}], Tags=TAGS)
 
     def network() -> tuple[list[str], list[str]]:
         vpc = ec2.create_vpc(CidrBlock="192.168.0.0/16", TagSpecifications=tagged("vpc"))["Vpc"]["VpcId"]
@@ -101,14 +109,15 @@ def up(run: Run) -> None:
         return str(ec2.allocate_address(Domain="vpc", TagSpecifications=tagged("elastic-ip"))["AllocationId"])
 
     parameter = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
-    _, (enis, _), _, _, image = run(
+    _, (enis, _), image, *_ = run(
         identity,
         network,
+        lambda: ssm.get_parameter(Name=parameter)["Parameter"]["Value"],
+        *(lambda name=name: software(name) for name in SOFTWARE),
         lambda: ec2.import_key_pair(KeyName=NAME, PublicKeyMaterial=KEY, TagSpecifications=tagged("key-pair")),
         lambda: ec2.create_placement_group(
             GroupName=NAME, Strategy="cluster", TagSpecifications=tagged("placement-group")
         ),
-        lambda: ssm.get_parameter(Name=parameter)["Parameter"]["Value"],
     )
 
     def launch(first: str, second: str) -> None:
@@ -139,7 +148,7 @@ def up(run: Run) -> None:
 
 def look(run: Run) -> list[Any]:
     """One describe of each kind."""
-    ec2, iam = boto3.client("ec2"), boto3.client("iam")
+    ec2, iam, ssm = boto3.client("ec2"), boto3.client("iam"), boto3.client("ssm")
     mine = {"Filters": [{"Name": "tag:floor", "Values": ["yes"]}]}
     return run(
         lambda: ec2.describe_vpcs(**mine),
@@ -154,13 +163,15 @@ def look(run: Run) -> list[Any]:
         lambda: ec2.describe_instances(**mine),
         lambda: iam.get_role(RoleName=NAME),
         lambda: iam.get_instance_profile(InstanceProfileName=NAME),
+        lambda: ssm.list_documents(Filters=[{"Key": "tag:floor", "Values": ["yes"]}]),
+        ssm.list_associations,
     )
 
 
 def down(run: Run) -> None:
     """Every delete in the order AWS wants."""
-    ec2, iam = boto3.client("ec2"), boto3.client("iam")
-    vpcs, subnets, gateways, tables, groups, _, _, enis, addresses, reservations, _, _ = look(run)
+    ec2, iam, ssm = boto3.client("ec2"), boto3.client("iam"), boto3.client("ssm")
+    vpcs, subnets, gateways, tables, groups, _, _, enis, addresses, reservations, _, _, _, listed = look(run)
     instances = [i["InstanceId"] for r in reservations["Reservations"] for i in r["Instances"]]
     ec2.terminate_instances(InstanceIds=instances)
     while any(
@@ -185,9 +196,14 @@ def down(run: Run) -> None:
         ec2.disassociate_route_table(AssociationId=table["Associations"][0]["RouteTableAssociationId"])
         ec2.delete_route_table(RouteTableId=table["RouteTableId"])
 
+    def forget(association: dict[str, Any]) -> None:
+        ssm.delete_association(AssociationId=association["AssociationId"])
+        ssm.delete_document(Name=association["Name"])
+
     run(
         identity,
         unroute,
+        *(lambda a=a: forget(a) for a in listed["Associations"]),
         *(lambda a=a: release(a) for a in addresses["Addresses"]),
         lambda: ec2.delete_placement_group(GroupName=NAME),
         lambda: ec2.delete_key_pair(KeyName=NAME),

@@ -44,6 +44,10 @@ GONE = frozenset(
         "InvalidInstanceID.NotFound",
         "InvalidPermission.NotFound",
         "NoSuchEntity",
+        "InvalidDocument",
+        "InvalidDocumentVersion",
+        "AssociationDoesNotExist",
+        "InvalidResourceId",
     }
 )
 IN_USE = frozenset(
@@ -54,6 +58,8 @@ IN_USE = frozenset(
         "InvalidNetworkInterface.InUse",
         "InvalidIPAddress.InUse",
         "DeleteConflict",
+        "AssociatedInstances",
+        "TooManyUpdates",
     }
 )
 ALREADY = frozenset(
@@ -66,10 +72,23 @@ ALREADY = frozenset(
     }
 )
 TAKEN_NAME = frozenset(
-    {"InvalidGroup.Duplicate", "InvalidPlacementGroup.Duplicate", "InvalidKeyPair.Duplicate", "EntityAlreadyExists"}
+    {
+        "InvalidGroup.Duplicate",
+        "InvalidPlacementGroup.Duplicate",
+        "InvalidKeyPair.Duplicate",
+        "EntityAlreadyExists",
+        "DocumentAlreadyExists",
+    }
 )
 THROTTLED = frozenset(
-    {"RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException", "ConcurrentModification"}
+    {
+        "RequestLimitExceeded",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "ConcurrentModification",
+        "TooManyUpdates",
+    }
 )
 # 5xx answers after which nobody knows whether the call was performed
 AMBIGUOUS = frozenset(
@@ -79,6 +98,7 @@ AMBIGUOUS = frozenset(
         "Unavailable",
         "ServiceUnavailable",
         "ServiceFailure",
+        "InternalServerError",
         "500",
         "502",
         "503",

@@ -22,7 +22,7 @@ from enaxp.aws import both
 from enaxp.config import Role
 from enaxp.errors import HostError, LabError, NoValidResultError, UsageError
 from enaxp.lab.cost import usd_per_hour, usd_so_far
-from enaxp.lab.lifecycle import Picture, down, existing_state, look, read_back, up
+from enaxp.lab.lifecycle import Picture, down, existing_state, look, up
 from enaxp.lab.status import nothing_there, status_of
 from enaxp.lab.things import LAYERS, Layer, as_text
 from enaxp.options import Options
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from enaxp.hosts.doctor import Finding
     from enaxp.lab.cost import Prices
     from enaxp.lab.findings import Report
+    from enaxp.lab.state_manager import Results
 
 BENCH_LOCK = "bench.lock"
 SRD_CHANGE_S = 60.0
@@ -47,11 +48,13 @@ def bring_up(
 
     Raises LabError when somebody says no.
     """
-    from enaxp.lab.boot import wait_until_ready
+    from enaxp.lab.boot import log_of, wait_until_ready
+    from enaxp.lab.state_manager import wait_for_software
 
     say = session.console.say
     with session.file.lock("up"):
         picture = _look(session, layers)
+        changed = tuple(step.key for step in picture.plan.changing)
         for note in picture.notes:
             say(note)
         if picture.plan.changing:
@@ -61,20 +64,23 @@ def bring_up(
                 session.console.plan(picture.plan)
                 if not session.console.ask(f"Build this in account {picture.state.account}, {picture.state.region}?"):
                     raise LabError("nothing was changed", todo="answer y, or give --yes")
-            built = _build(session, picture, layers, rollback=rollback)
-            picture = read_back(built, aws=session.aws, file=session.file)
+            picture = _build(session, picture, layers, rollback=rollback)
         else:
             up(picture, config=session.config, aws=session.aws, file=session.file, watch=session.console.lab_event)
             say("everything is as wanted: nothing to change")
-    status = _status(session, picture)
-    if wait and "compute" in layers:
-        say("waiting for the hosts: SSH, then the software that their first boot installs")
-        wait_until_ready(session.hosts(status).values(), say=say)
-    return status
+    if not wait or "compute" not in layers:
+        return _status(session, picture, software={})
+    say("waiting for the hosts: SSH, then their first boot, then State Manager's word that the software is in place")
+    hosts = session.hosts(_status(session, picture, software={}))
+    wait_until_ready(hosts.values(), say=say)
+    software = wait_for_software(
+        picture, session.aws, changed=changed, log_of=lambda role, piece: log_of(hosts[role], piece), say=say
+    )
+    return _status(session, picture, software=software)
 
 
 def _build(session: Session, picture: Picture, layers: Sequence[Layer], *, rollback: bool) -> Picture:
-    """Carries the picture out, where there is room; gives back the one that was."""
+    """Carries the picture out, where there is room; gives back the lab as it is then."""
     from enaxp.errors import EnaxpError
     from enaxp.lab.room import take_back, up_where_there_is_room
 
@@ -416,12 +422,15 @@ def _check_beforehand(session: Session, picture: Picture) -> None:
     report.require()
 
 
-def _status(session: Session, picture: Picture) -> dict[str, Any]:
+def _status(session: Session, picture: Picture, *, software: Results | None = None) -> dict[str, Any]:
+    from enaxp.lab.state_manager import results
+
     return status_of(
         picture,
         config=session.config,
         endpoint_url=session.endpoint_url,
         prices=session.prices(),
+        software=results(picture, session.aws) if software is None else software,
         now=datetime.now(UTC),
     )
 

@@ -218,11 +218,12 @@ class Console:
                     f"{nic['ip']}, SRD {_cell(nic['srd'])}, UDP {_cell(nic['srd_udp'])}" if nic else "-"
                     for nic in (host["ena"], host["ena_express"])
                 ),
+                _software(host["software"]),
             )
             for host in status["hosts"].values()
         ]
         if hosts:
-            self.table(("host", "ssh", "ENA", "ENA Express"), hosts)
+            self.table(("host", "ssh", "ENA", "ENA Express", "software"), hosts)
 
     def _clear(self) -> None:
         if self._transient:
@@ -247,6 +248,12 @@ def duration(seconds: float) -> str:
 
 def _drift(difference: Mapping[str, Any]) -> str:
     return f"{difference['field']}: {_cell(difference['have'])}, wanted {_cell(difference['want'])}"
+
+
+def _software(results: Mapping[str, Mapping[str, str]]) -> str:
+    """What State Manager has not put in place yet, or could not."""
+    missing = [f"{piece} {result['status']}" for piece, result in results.items() if result["status"] != "Success"]
+    return "; ".join(missing) or ("in place" if results else "-")
 
 
 def _cell(value: object) -> str:

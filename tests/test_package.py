@@ -49,7 +49,7 @@ print(len(things), "#!/bin/bash" in things[-1].want["user_data"])
         check=False,
     )
 
-    assert (ran.stdout, ran.stderr) == ("17 True\n", "")
+    assert (ran.stdout, ran.stderr) == ("25 True\n", "")
     assert started.returncode == 0, started.stderr
     assert (folder / "config/bench.yaml").read_text() == (ROOT / "config/bench.yaml").read_text()
 

@@ -29,7 +29,6 @@ from enaxp.aws import (
     Aws,
     code_of,
     is_ambiguous,
-    is_not_yet_visible,
     refused,
     retry_while,
     text_of,
@@ -60,8 +59,10 @@ What = Literal["make", "settle"]
 Part = tuple[What, str]  # of the step with this key
 
 
-def apply(plan: Plan, *, things: Iterable[Thing], aws: Aws, lab: Lab, file: StateFile, watch: Watcher) -> None:
-    """Carries out every step but `replace` and `delete` (those are a sweep's).
+def apply(
+    plan: Plan, *, things: Iterable[Thing], aws: Aws, lab: Lab, file: StateFile, watch: Watcher
+) -> Mapping[str, Found]:
+    """Carries out every step but `replace` and `delete` (those are a sweep's); gives back, by key, what was looked at, as it is now.
 
     After an error nothing new is started, what is in flight is finished and saved, and the first error is raised.
     The first KeyboardInterrupt does the same and raises Interrupted.
@@ -99,6 +100,7 @@ def apply(plan: Plan, *, things: Iterable[Thing], aws: Aws, lab: Lab, file: Stat
         raise Interrupted(
             "interrupted: what was in flight is finished and saved", todo="run the same command again to go on"
         )
+    return run.seen
 
 
 def _order(steps: Mapping[str, Step]) -> TopologicalSorter[Part]:
@@ -123,6 +125,7 @@ class _Run:
         self.watch = watch
         self.stop = threading.Event()
         self.began: dict[str, float] = {}
+        self.seen: dict[str, Found] = {}
 
     def make(self, step: Step) -> None:
         """Sees to it that the thing is there, and its id on disk."""
@@ -243,6 +246,7 @@ class _Run:
                 changes = kind.settle(thing, found, ids) if made else changes_of(thing, found, ids, self.lab)
                 missing = self._change(thing, found, changes, asked)
                 if not missing:
+                    self.seen[step.key] = found
                     return
             seen = seen or found is not None
             self._check_deadline(step, id, kind, found, missing, waited=time.monotonic() - began)
@@ -268,7 +272,7 @@ class _Run:
         work, and only a look tells whether it is ours."""
         where = f"{thing.key} {found.id}: {change.difference}"
         try:
-            retry_while(partial(change.act, self.aws), when=is_not_yet_visible, aws=self.aws, where=where)
+            retry_while(partial(change.act, self.aws), when=KINDS[thing.kind].may_repeat, aws=self.aws, where=where)
         except EnaxpError:
             raise
         except Exception as error:

@@ -1,6 +1,8 @@
-"""Boot: waits until the hosts are ready for work, and says what they are doing meanwhile.
+"""Boot: waits until the hosts have booted, and says what they are doing meanwhile.
 
 hosts ─▶ SSH answers ─▶ user data leaves its done-marker ─▶ ready, or the step that failed with the end of its log
+
+A first boot that could not install a piece of software has not failed for good: State Manager tries it again (`state_manager.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from enaxp.errors import HostError
 from enaxp.hosts.connection import Connection, Host, connect
+from enaxp.lab.software import NAMES
+from enaxp.lab.state_manager import log_command
 from enaxp.lab.userdata import Boot, done_command, parse_done
 
 SSH_S = 300.0
@@ -19,11 +23,20 @@ LOOK_S = 0.5
 
 
 def wait_until_ready(hosts: Iterable[Host], *, say: Callable[[str], None]) -> dict[str, Boot]:
-    """How each host's first boot went. Raises HostError when one cannot be reached, or a step of its user data failed."""
+    """How each host's first boot went. Raises HostError when one cannot be reached, or a step failed that nobody tries again."""
     hosts = tuple(hosts)
     with ThreadPoolExecutor(len(hosts)) as pool:
         boots = list(pool.map(lambda host: _wait(host, say), hosts))
     return {host.role: boot for host, boot in zip(hosts, boots, strict=True)}
+
+
+def log_of(host: Host, piece: str) -> str:
+    """The end of the log of a piece of software on this host; empty where there is none. Raises HostError."""
+    connection = connect(host)
+    try:
+        return connection.run(log_command(piece)).stdout
+    finally:
+        connection.close()
 
 
 def _wait(host: Host, say: Callable[[str], None]) -> Boot:
@@ -32,6 +45,9 @@ def _wait(host: Host, say: Callable[[str], None]) -> Boot:
         boot = _wait_for_software(connection, say)
     finally:
         connection.close()
+    if boot.failed_step in NAMES:
+        say(f"  {host.role}: its first boot could not install {boot.failed_step}: State Manager tries it again")
+        return boot
     if not boot.ok:
         raise HostError(
             f"the first boot of the {host.role} failed in step {boot.failed_step}",

@@ -7,7 +7,7 @@ down()  = look, sweep, and a listing by tag that must be empty
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -37,7 +37,7 @@ from enaxp.lab.things import (
     from_text,
 )
 
-REACHED_BY = ("instance", "eni", "eip")
+REACHED_BY = ("eni", "eip")
 _T = TypeVar("_T")
 BUILT_LAYERS: tuple[Layer, ...] = ("network", "compute")
 
@@ -135,8 +135,8 @@ def _survey_with_given(config: Config, aws: Aws, state: State, kinds: Iterable[s
     return gateway, survey(aws, lab, state=state, things=given, kinds=kinds)
 
 
-def up(picture: Picture, *, config: Config, aws: Aws, file: StateFile, watch: Watcher) -> None:
-    """Carries out the picture's plan. The caller holds the lab's lock.
+def up(picture: Picture, *, config: Config, aws: Aws, file: StateFile, watch: Watcher) -> Picture:
+    """Carries out the picture's plan; gives back the lab as it is then. The caller holds the lab's lock.
 
     Raises AwsError or LabError for what AWS refused, Interrupted after Ctrl-C; running it again goes on in every case.
     """
@@ -153,7 +153,7 @@ def up(picture: Picture, *, config: Config, aws: Aws, file: StateFile, watch: Wa
         seen = survey(aws, picture.lab, state=file.state, things=picture.things)
         plan = make_plan(picture.things, seen, file.state, picture.lab)
     try:
-        apply(plan, things=picture.things, aws=aws, lab=picture.lab, file=file, watch=watch)
+        looked_at = apply(plan, things=picture.things, aws=aws, lab=picture.lab, file=file, watch=watch)
     except NameTakenError:
         if (
             not file.state.things
@@ -162,17 +162,17 @@ def up(picture: Picture, *, config: Config, aws: Aws, file: StateFile, watch: Wa
         raise
     sweep_duplicates(plan.with_action("delete"), aws=aws, lab=picture.lab, watch=watch)
     _tag_with_the_new_end(picture, aws)
+    return _afterwards(picture, looked_at, aws=aws, file=file) if picture.plan.changing else picture
 
 
-def read_back(picture: Picture, *, aws: Aws, file: StateFile) -> Picture:
-    """The lab after an `up` that ended well. The hosts and what they are reached by are as AWS shows them now; what else was made
-    or changed is known by its id alone: AWS has said yes to all of it."""
+def _afterwards(picture: Picture, looked_at: Mapping[str, Found], *, aws: Aws, file: StateFile) -> Picture:
+    """After an `up` that ended well: the hosts and what they are reached by are as AWS shows them now; what else was made or changed
+    is known by its id alone, for AWS has said yes to all of it."""
     seen = survey(aws, picture.lab, state=file.state, kinds=REACHED_BY)
     known = {key: Found(key=key, kind=it.kind, id=it.id, tags={}) for key, it in file.state.things.items()}
     kept = {step.key for step in picture.plan.with_action("keep")}
     as_before = {key: found for key, found in picture.survey.found.items() if key in kept}
-    found = {**known, **as_before, **seen.found}
-    return replace(picture, state=file.state, survey=replace(seen, found=found))
+    return replace(picture, state=file.state, survey=Survey(found={**known, **as_before, **looked_at, **seen.found}))
 
 
 def refuse_disowned(picture: Picture) -> None:

@@ -143,11 +143,11 @@ def _why_create(thing: Thing, state: State) -> str:
 
 
 def _shown(thing: Thing) -> list[tuple[str, Any]]:
-    """What of a thing's wants a person cares to read: the text of user data is not."""
+    """What of a thing's wants a person cares to read: the text of user data or of a document is not."""
     return [
         (field, want)
         for field, want in thing.want.items()
-        if field not in {"user_data", "role", "public_key", "description"}
+        if field not in {"user_data", "role", "public_key", "description", "content"}
     ]
 
 

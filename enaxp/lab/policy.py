@@ -55,6 +55,7 @@ def policy_of(config: Config) -> dict[str, Any]:
     reads = set(READS) | {a for thing in things for a in KINDS[thing.kind].actions if _is_read(a)}
     ec2 = {action for action in actions if action.startswith("ec2:")} - reads - {"ec2:CreateTags"}
     iam = {action for action in actions if action.startswith("iam:")} - reads - {PASS_ROLE}
+    ssm = {action for action in actions if action.startswith("ssm:")} - reads
     partition, account = partition_of(config.aws.region), config.aws.account or "*"
     name = unique_name(config.lab, config.aws.region)
     own = [f"arn:{partition}:iam::{account}:{resource}/{name}" for resource in ("role", "instance-profile")]
@@ -68,6 +69,7 @@ def policy_of(config: Config) -> dict[str, Any]:
         _statement("TagWhatIsMade", {"ec2:CreateTags"}, ["*"], {"StringEquals": {"ec2:CreateAction": _creates(ec2)}}),
         _statement("TagWhatIsTagged", {"ec2:CreateTags"}, ["*"], {"Null": {_tag("Resource"): "false"}}),
     ]
+    statements += _software(ssm, config, partition=partition, account=account, name=name)
     if iam:
         statements.append(_statement("OwnRole", iam - _ATTACHING, own))
         only_this = {"ArnEquals": {"iam:PolicyARN": f"arn:{partition}:iam::aws:policy/{SSM_POLICY}"}}
@@ -76,6 +78,20 @@ def policy_of(config: Config) -> dict[str, Any]:
     to_hosts = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
     statements.append(_statement("GiveHostsTheRole", {PASS_ROLE}, passed, to_hosts))
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _software(ssm: set[str], config: Config, *, partition: str, account: str, name: str) -> Iterable[dict[str, Any]]:
+    """Documents of the lab's name, and who runs them. Associations are known by ids alone: they are removed if they carry the tags."""
+    service = f"arn:{partition}:ssm:{config.aws.region}:{account}"
+    documents, associations = f"{service}:document/{name}-*", f"{service}:association/*"
+    instances = f"arn:{partition}:ec2:{config.aws.region}:{account}:instance/*"
+    tagging, ending = {"ssm:AddTagsToResource"}, {"ssm:DeleteAssociation"}
+    making = {"ssm:CreateAssociation", "ssm:UpdateAssociation", "ssm:StartAssociationsOnce"}
+    tagged = {"Null": {_tag("Resource"): "false"}}
+    yield _statement("OwnDocuments", ssm - tagging - ending - making, [documents])
+    yield _statement("OwnAssociations", making, [associations, documents, instances])
+    yield _statement("TagSoftware", tagging, [associations, documents])
+    yield _statement("EndOwnAssociations", ending, [associations, documents, instances], tagged)
 
 
 def allows(policy: dict[str, Any], action: str) -> bool:

@@ -27,7 +27,7 @@ from enaxp.lab.things import TAG_LAB_ID
 
 WORKERS = 8
 # what is known by a name that others may have, too
-NAMED = ("role", "instance-profile", "placement-group", "key-pair")
+NAMED = ("role", "instance-profile", "placement-group", "key-pair", "ssm-document")
 
 
 def preflight_report(picture: Picture, *, config: Config, aws: Aws) -> Report:

@@ -31,15 +31,14 @@ def up_where_there_is_room(
     watch: Watcher,
     note: Callable[[str], None],
 ) -> Picture:
-    """As `up`, moving on from a zone without room; gives back the picture that was carried out.
+    """As `up`, moving on from a zone without room.
 
     Raises LabError, with the zones tried, when none is left.
     """
     tried = [picture.pins.availability_zone]
     while True:
         try:
-            up(picture, config=config, aws=aws, file=file, watch=watch)
-            return picture
+            return up(picture, config=config, aws=aws, file=file, watch=watch)
         except NoRoomError as error:
             fixed = config.network.availability_zone != "auto" or config.network.subnet_id is not None
             left = (

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from enaxp.config import ROLES, Config, Role
+from enaxp.lab.software import pieces
 from enaxp.lab.things import BELOW, LAYERS, Layer, Thing, unique_name
 from enaxp.lab.userdata import HostBoot, render_userdata
 
 SSM_POLICY = "AmazonSSMManagedInstanceCore"
-SOCKPERF_COMMIT = "5ebd327da983225321818c0355db922515e026bd"  # version 3.10
 
 LAYER_OF_KIND: Mapping[str, Layer] = {
     "vpc": "network",
@@ -32,6 +32,8 @@ LAYER_OF_KIND: Mapping[str, Layer] = {
     "eni": "compute",
     "eip": "compute",
     "instance": "compute",
+    "ssm-document": "compute",
+    "ssm-association": "compute",
 }
 
 
@@ -118,6 +120,7 @@ def _compute(config: Config, pins: Pins, *, public_key: str, partition: str, exp
             eni = eni_key(role, "ena")
             things.append(_thing(config, f"eip/{role}", want={"eni": eni}, needs=(eni, *way_out)))
     there = [thing.key for thing in things]
+    things += _software(config)
     return [*things, *(_instance(config, pins, role, there=there, expires_at=expires_at) for role in ROLES)]
 
 
@@ -134,6 +137,20 @@ def _key_pair(config: Config, public_key: str) -> Thing:
     return _thing(config, "key-pair", want={"public_key": public_key})
 
 
+def _software(config: Config) -> list[Thing]:
+    """A document and an association for each piece. An association does not need the hosts: they run it as soon as they appear."""
+    hosts = tuple(f"instance/{role}" for role in ROLES)
+    things = []
+    for piece in pieces():
+        document = _thing(
+            config, f"ssm-document/{piece.name}", want={"content": piece.document, "digest": piece.digest}
+        )
+        want = {"document": document.key, "digest": piece.digest, "hosts": hosts}
+        association = _thing(config, f"ssm-association/{piece.name}", want=want, needs=(document.key,))
+        things += [document, association]
+    return things
+
+
 def _instance(config: Config, pins: Pins, role: Role, *, there: list[str], expires_at: datetime) -> Thing:
     host = config.hosts.by_role()[role]
     boot = HostBoot(
@@ -141,7 +158,6 @@ def _instance(config: Config, pins: Pins, role: Role, *, there: list[str], expir
         interfaces=(host.ena_ip, host.ena_express_ip),
         subnet_cidr=config.network.subnet_cidr,
         expires_at=expires_at,
-        sockperf_commit=SOCKPERF_COMMIT,
     )
     enis = (eni_key(role, "ena"), eni_key(role, "express"))
     shared = [key for key in ("instance-profile", "key-pair", "placement-group") if key in there]

@@ -10,6 +10,7 @@ from enaxp.lab.cost import Prices, usd_per_hour, usd_so_far
 from enaxp.lab.lifecycle import Picture
 from enaxp.lab.plan import drift_of
 from enaxp.lab.spec import eni_key
+from enaxp.lab.state_manager import Results, as_json
 from enaxp.lab.things import Found, Thing, as_text
 
 
@@ -35,7 +36,13 @@ def nothing_there(*, lab: str, target: str, endpoint_url: str | None, region: st
 
 
 def status_of(
-    picture: Picture, *, config: Config, endpoint_url: str | None, prices: Prices | None, now: datetime
+    picture: Picture,
+    *,
+    config: Config,
+    endpoint_url: str | None,
+    prices: Prices | None,
+    software: Results,
+    now: datetime,
 ) -> dict[str, Any]:
     """The document of `status --json`. Without prices (on the local target, or where they are not known) what it costs is None."""
     state = picture.state
@@ -51,7 +58,7 @@ def status_of(
         "region": state.region,
         "availability_zone": picture.pins.availability_zone,
         "things": [_thing(thing, picture) for thing in picture.things],
-        "hosts": _hosts(picture, config),
+        "hosts": _hosts(picture, config, software),
         "urls": {},
         "created_at": as_text(state.created_at),
         "expires_at": as_text(state.expires_at),
@@ -73,7 +80,7 @@ def _thing(thing: Thing, picture: Picture) -> dict[str, Any]:
     }
 
 
-def _hosts(picture: Picture, config: Config) -> dict[str, Any]:
+def _hosts(picture: Picture, config: Config, software: Results) -> dict[str, Any]:
     found = picture.survey.found
     hosts: dict[str, Any] = {}
     for role, host in config.hosts.by_role().items():
@@ -95,6 +102,7 @@ def _hosts(picture: Picture, config: Config) -> dict[str, Any]:
             },
             "ena": _interface(found.get(eni_key(role, "ena"))),
             "ena_express": _interface(found.get(eni_key(role, "express"))),
+            "software": as_json(software.get(role, {})),
         }
     return hosts
 

@@ -1,4 +1,4 @@
-"""Tags: what of a thing's tags is not as wanted, and putting tags on things that are there: three calls do for every kind."""
+"""Tags: what of a thing's tags is not as wanted, and putting tags on things that are there: a few calls do for every kind."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from enaxp.lab.things import TAG_EXPIRES, Change, Found, Lab, Thing, as_tag_list
 
 AT_ONCE = 500  # resources in one call
 IAM_KINDS = ("role", "instance-profile")
+SSM_KINDS = {"ssm-document": "Document", "ssm-association": "Association"}  # and what SSM calls them
 
 
 def tag_changes(thing: Thing, found: Found, lab: Lab) -> Iterator[Change]:
@@ -26,13 +27,17 @@ def put_tags(aws: Aws, things: Iterable[Found], tags: Mapping[str, str]) -> None
     from botocore.exceptions import BotoCoreError, ClientError
 
     things, listed = tuple(things), as_tag_list(tags)
-    resources = [str(found.facts.get("tag_id", found.id)) for found in things if found.kind not in IAM_KINDS]
+    resources = [
+        str(found.facts.get("tag_id", found.id)) for found in things if found.kind not in (*IAM_KINDS, *SSM_KINDS)
+    ]
     try:
         for found in things:
             if found.kind == "role":
                 aws.iam.tag_role(RoleName=found.id, Tags=listed)
             elif found.kind == "instance-profile":
                 aws.iam.tag_instance_profile(InstanceProfileName=found.id, Tags=listed)
+            elif found.kind in SSM_KINDS:
+                aws.ssm.add_tags_to_resource(ResourceType=SSM_KINDS[found.kind], ResourceId=found.id, Tags=listed)
         for start in range(0, len(resources), AT_ONCE):
             aws.ec2.create_tags(Resources=resources[start : start + AT_ONCE], Tags=listed)
     except (ClientError, BotoCoreError) as error:

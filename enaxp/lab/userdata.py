@@ -1,6 +1,6 @@
 """User data: what a host runs at its first boot, and what its done-marker says. Pure: text in, text out.
 
-HostBoot ─▶ render_userdata() ─▶ bash for RunInstances          done-marker's text ─▶ parse_done() ─▶ Boot
+HostBoot, Software ─▶ render_userdata() ─▶ bash for RunInstances          done-marker's text ─▶ parse_done() ─▶ Boot
 """
 
 from __future__ import annotations
@@ -9,21 +9,16 @@ import ipaddress
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from typing import TYPE_CHECKING
 
-from enaxp.data import data_path
 from enaxp.errors import LabError
-
-if TYPE_CHECKING:
-    import jinja2
+from enaxp.lab.software import pieces
+from enaxp.lab.templates import render
 
 ROOT = "/var/lib/enaxp"
 DONE_PATH = f"{ROOT}/done.json"
 TIMER_PATH = "/etc/systemd/system/enaxp-ttl.timer"
 LIMIT_BYTES = 16 * 1024  # before encoding: what RunInstances takes
 MTU = 8900  # ENA Express carries no larger packet; larger ones silently go by plain ENA
-SOCKPERF_LEAST = "3.7"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +29,6 @@ class HostBoot:
     interfaces: tuple[str, ...]
     subnet_cidr: str
     expires_at: datetime | None
-    sockperf_commit: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +44,8 @@ class Boot:
 def render_userdata(boot: HostBoot) -> str:
     """The script, the same for the same boot. Raises LabError when it is longer than AWS takes (16 KB)."""
     subnet = ipaddress.IPv4Network(boot.subnet_cidr)
-    text = _template().render(
+    text = render(
+        "userdata.sh.j2",
         root=ROOT,
         done_path=DONE_PATH,
         hostname=boot.hostname,
@@ -59,8 +54,7 @@ def render_userdata(boot: HostBoot) -> str:
         gateway=str(subnet[1]),  # AWS's router has the first address of every subnet
         mtu=MTU,
         expires_at=_on_calendar(boot.expires_at) if boot.expires_at else None,
-        sockperf_commit=boot.sockperf_commit,
-        sockperf_least=SOCKPERF_LEAST,
+        software=pieces(),
     )
     if len(text.encode()) > LIMIT_BYTES:
         raise LabError(
@@ -110,13 +104,3 @@ def parse_done(text: str) -> Boot | str:
 def _on_calendar(moment: datetime) -> str:
     """As systemd's OnCalendar wants an absolute time."""
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-@lru_cache(maxsize=1)
-def _template() -> jinja2.Template:
-    import jinja2
-
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=False
-    )
-    return environment.from_string(data_path("templates/userdata.sh.j2").read_text(encoding="utf-8"))

@@ -131,7 +131,7 @@ class Driver:
 
     def running(self, program: str) -> list[str]:
         """The command lines of a program on this lab's hosts, and on no other's."""
-        lines = [_command_line(pid) for pid, _ in self.family()]
+        lines = [command_line(pid) for pid, _ in self.family()]
         return [" ".join(line) for line in lines if line and Path(line[0]).name == program]
 
     @staticmethod
@@ -169,7 +169,7 @@ def _stat(pid: str) -> list[str]:
         return []
 
 
-def _command_line(pid: str) -> list[str]:
+def command_line(pid: str) -> list[str]:
     """Empty when the process has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")

@@ -46,7 +46,8 @@ WHOLE = {
     "eipalloc": 2,
     "i": 2,
     "vol": 2,
-    "enaxp": 3,
+    "enaxp": 7,
+    "association": 4,
 }
 
 

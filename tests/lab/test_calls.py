@@ -11,7 +11,7 @@ import pytest
 from doomed import TARGET, DeadlyCloud, Labs, deadly_cloud
 
 from benchmarks import floor
-from enaxp.lab.lifecycle import look, read_back, up
+from enaxp.lab.lifecycle import look, up
 from enaxp.local.strict import Timing
 
 
@@ -50,7 +50,6 @@ def test_an_up_makes_at_most_a_quarter_more_calls_than_raw_boto3(
     picture = look(labs.config, aws=aws, file=file, target=TARGET)
     calls(cloud)
     up(picture, config=labs.config, aws=aws, file=file, watch=lambda _event: None)
-    read_back(picture, aws=aws, file=file)
 
     # Then that took few more, and everything is as wanted
     assert calls(cloud).total() <= 1.25 * in_raw_boto3
@@ -68,9 +67,10 @@ def test_a_lab_that_was_never_there_is_not_searched_for(cloud: DeadlyCloud, labs
 def test_what_up_tells_of_hosts_was_read_back_and_the_rest_is_known_by_its_id(labs: Labs) -> None:
     aws, file = labs.aws(), labs.file()
     picture = look(labs.config, aws=aws, file=file, target=TARGET)
-    up(picture, config=labs.config, aws=aws, file=file, watch=lambda _event: None)
 
-    found = read_back(picture, aws=aws, file=file).survey.found
+    afterwards = up(picture, config=labs.config, aws=aws, file=file, watch=lambda _event: None)
+
+    found = afterwards.survey.found
 
     assert {key: it.id for key, it in found.items()} == file.state.ids()
     assert found["eni/client-express"].facts["srd_udp"] is True

@@ -11,8 +11,8 @@ from doomed import WHOLE, DeadlyCloud, Labs, Moment, Phase, census, deadly_cloud
 
 Record = Callable[[str, object], None]
 
-UP = {"call": 36, "save": 44}  # at most so many of each; a moment that is never reached ends its case
-DOWN = {"call": 26, "save": 26}
+UP = {"call": 44, "save": 60}  # at most so many of each; a moment that is never reached ends its case
+DOWN = {"call": 34, "save": 34}
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,7 @@ def use(labs: Labs, **values: Any) -> None:
 
 def owned(labs: Labs) -> dict[str, bool]:
     picture = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
-    status = status_of(picture, config=labs.config, endpoint_url=None, prices=None, now=datetime.now(UTC))
+    status = status_of(picture, config=labs.config, endpoint_url=None, prices=None, software={}, now=datetime.now(UTC))
     return {thing["key"]: thing["owned"] for thing in status["things"]}
 
 

@@ -20,12 +20,22 @@ from enaxp.lab.labs import list_labs, list_labs_everywhere
 from enaxp.lab.lifecycle import look
 from enaxp.lab.policy import ENDING, allows, policy_of
 from enaxp.lab.preflight import preflight_report
+from enaxp.lab.state_manager import wait_for_software
 from enaxp.lab.things import LAYERS
 
 # As requests are signed → as IAM calls the service; actions of which IAM spells the name differently.
 SERVICES = {"servicequotas": "servicequotas", "service-quotas": "servicequotas"}
 # Declared for what a lab's plain life does not meet: drift, replacement, an interface's detour.
-FOR_REPAIRS = {"ec2:ReplaceRoute", "ec2:AuthorizeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress"}
+FOR_REPAIRS = {
+    "ec2:ReplaceRoute",
+    "ec2:AuthorizeSecurityGroupEgress",
+    "ec2:RevokeSecurityGroupIngress",
+    "ssm:DescribeAssociation",
+    "ssm:UpdateDocument",
+    "ssm:UpdateDocumentDefaultVersion",
+    "ssm:UpdateAssociation",
+    "ssm:StartAssociationsOnce",
+}
 
 
 def actions_of(policy: dict[str, Any]) -> set[str]:
@@ -50,6 +60,7 @@ def called(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         preflight_report(standing, config=labs.config, aws=labs.aws())
         ends = extend.new_end(standing, labs.file(), by_s=3600, now=standing.lab.created_at)
         extend.remember(standing, aws=labs.aws(), file=labs.file(), ends=ends)
+        wait_for_software(standing, labs.aws(), changed=["instance/server"], log_of=lambda *_: "", say=lambda _: None)
         find_prices(labs.aws(), "c6i.8xlarge")
         list_labs(labs.aws())
         list_labs_everywhere(labs.aws())

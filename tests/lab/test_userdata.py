@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from enaxp.errors import LabError
+from enaxp.lab.software import pieces
 from enaxp.lab.userdata import Boot, HostBoot, parse_done, render_userdata
 
 BOOT = HostBoot(
@@ -19,7 +20,6 @@ BOOT = HostBoot(
     interfaces=("192.168.3.10", "192.168.3.11"),
     subnet_cidr="192.168.3.0/24",
     expires_at=datetime(2026, 1, 31, 12, 0, 5, tzinfo=UTC),
-    sockperf_commit="5ebd327da983225321818c0355db922515e026bd",
 )
 
 
@@ -42,6 +42,13 @@ def test_the_script_is_the_same_every_time_and_fits() -> None:
     assert len(text.encode()) < 16 * 1024
 
 
+def test_all_software_is_installed_in_its_order() -> None:
+    text = render_userdata(BOOT)
+
+    places = [text.index(f"begin {piece.name}\n{piece.command}end\n") for piece in pieces()]
+    assert places == sorted(places)
+
+
 def test_a_script_that_aws_would_not_take_is_refused() -> None:
     with pytest.raises(LabError, match="AWS takes 16384"):
         render_userdata(replace(BOOT, hostname="x" * 17_000))
@@ -52,10 +59,6 @@ def test_the_timer_has_an_absolute_time_and_comes_before_what_can_fail() -> None
 
     assert "OnCalendar=2026-01-31 12:00:05 UTC" in text
     assert text.index("OnCalendar=") < text.index("begin hostname") < text.index("begin sockperf")
-
-
-def test_sockperf_comes_from_the_pinned_commit() -> None:
-    assert f"SOCKPERF_COMMIT={BOOT.sockperf_commit}" in render_userdata(BOOT)
 
 
 def test_a_done_marker_is_read_as_how_the_boot_went() -> None:

@@ -1,0 +1,65 @@
+"""Software: what the hosts must have, as scripts that may run any number of times. Pure: files in, text out.
+
+    templates/software/NAME.sh ─▶ Piece.command ─┬─▶ the first boot runs it (`userdata.py`)
+                                                 └─▶ Piece.document ─▶ State Manager runs it (`kinds/software.py`)
+
+There is no schedule: a host runs each piece when it first appears and when the piece changes, never in the middle of a bench.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from enaxp.data import data_path
+from enaxp.lab.templates import render
+
+# In this order at the first boot: what a bench cannot do without comes before what only watches it.
+NAMES = ("tuning", "utilities", "sockperf", "node-exporter")
+TIMEOUT_S = 900  # building sockperf on a small machine takes minutes
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One piece of software: its name, and the script that puts it in place on a host, run as root."""
+
+    name: str
+    script: str
+
+    @cached_property
+    def command(self) -> str:
+        """Bash that leaves the script on the host, runs it there, and keeps what it says in `log_path`."""
+        return render("software/run.sh.j2", name=self.name, script=self.script.rstrip("\n"), log=log_path(self.name))
+
+    @cached_property
+    def document(self) -> str:
+        """The content of its SSM document: JSON of schema 2.2 with one step."""
+        step = {
+            "action": "aws:runShellScript",
+            "name": self.name.replace("-", "_"),
+            "inputs": {
+                "timeoutSeconds": str(TIMEOUT_S),
+                "runCommand": ["#!/bin/bash", "set -euo pipefail", *self.command.splitlines()],
+            },
+        }
+        description = f"enaxp: puts {self.name} in place. It may run any number of times."
+        return json.dumps({"schemaVersion": "2.2", "description": description, "mainSteps": [step]}, indent=1)
+
+    @cached_property
+    def digest(self) -> str:
+        """Tells one content from another: it is the name of the document's version."""
+        return hashlib.sha256(self.document.encode()).hexdigest()[:12]
+
+
+def log_path(name: str) -> str:
+    """Where a host keeps what the latest run of this piece said."""
+    return f"/var/log/enaxp-{name}.log"
+
+
+@lru_cache(maxsize=1)
+def pieces() -> tuple[Piece, ...]:
+    """All software, in the order in which a first boot installs it."""
+    folder = data_path("templates/software")
+    return tuple(Piece(name, (folder / f"{name}.sh").read_text(encoding="utf-8")) for name in NAMES)

@@ -1,0 +1,178 @@
+"""State Manager: what it says of the software on each host, and waiting until all of it is in place.
+
+    Picture ─▶ results() ─▶ role → piece → Result          wait_for_software(): asked until each is Success, or one has failed
+
+That an association succeeded says little: it does without any host, too. What counts is what each host tells of the version wanted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from enaxp.aws import Aws, code_of, is_gone, refused
+from enaxp.config import ROLES
+from enaxp.errors import HostError
+from enaxp.lab.kinds import KINDS
+from enaxp.lab.lifecycle import Picture
+from enaxp.lab.software import NAMES, TIMEOUT_S, log_path
+from enaxp.lab.things import Found
+
+REGISTER_S = 600.0  # a host registers with Systems Manager within minutes, or never
+IN_PLACE = "Success"
+NOT_REGISTERED = "not registered"
+FAILED = frozenset({"Failed", "TimedOut", "Cancelled", "Skipped"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How the latest run of a piece on a host went. status: as State Manager calls it, Pending before the version wanted has run."""
+
+    status: str
+    detail: str = ""
+    at: str = ""  # tells one run from the next
+
+
+Results = Mapping[str, Mapping[str, Result]]  # role → piece → Result
+LogOf = Callable[[str, str], str]  # role, piece → the end of its log
+
+
+def results(picture: Picture, aws: Aws) -> Results:
+    """What each host says it has. The counts of an overview would do with hosts that are gone. Raises AwsError."""
+    return _asked(_hosts(picture), _associations(picture, aws), aws)
+
+
+def wait_for_software(
+    picture: Picture, aws: Aws, *, changed: Collection[str], log_of: LogOf, say: Callable[[str], None]
+) -> Results:
+    """The results once all of them are Success. What had failed before is run once more.
+
+    changed: keys of what was made or changed just now.
+    Raises HostError, naming host and piece with the end of its log, when one fails or is not done in time.
+    """
+    hosts, associations = _hosts(picture), _associations(picture, aws)
+    now = _asked(hosts, associations, aws)
+    before = {
+        (role, piece): result
+        for (role, piece), result in _each(now)
+        if result.status in FAILED and associations[piece].key not in changed
+    }
+    if before:
+        ids = sorted({associations[piece].id for _, piece in before})
+        aws.ssm.start_associations_once(AssociationIds=ids)
+    began, told = time.monotonic(), dict[tuple[str, str], str]()
+    while True:
+        open_ones = {at: result for at, result in _each(now) if result.status != IN_PLACE}
+        if not open_ones:
+            return now
+        for (role, piece), result in open_ones.items():
+            if result.status in FAILED and before.get((role, piece)) != result:
+                raise _failed(role, piece, result, log_of)
+            if told.get((role, piece)) != result.status and result.status == "InProgress":
+                say(f"  {role}: State Manager puts {piece} in place")
+            told[role, piece] = result.status
+        _check_time(open_ones, time.monotonic() - began)
+        time.sleep(aws.poll_s)
+        now = _asked(hosts, associations, aws)
+
+
+def as_json(results: Mapping[str, Result]) -> dict[str, dict[str, str]]:
+    """One host's part of the status document."""
+    return {piece: {"status": result.status, "detail": result.detail} for piece, result in results.items()}
+
+
+def log_command(piece: str) -> str:
+    """Prints the end of what the latest run of this piece said."""
+    return f'tail -n 20 "${{ENAXP_ROOT:-}}{log_path(piece)}" 2>/dev/null; true'
+
+
+def _hosts(picture: Picture) -> dict[str, str]:
+    """Instance ids by role."""
+    found = picture.survey.found
+    return {role: found[f"instance/{role}"].id for role in ROLES if f"instance/{role}" in found}
+
+
+def _associations(picture: Picture, aws: Aws) -> dict[str, Found]:
+    """What there is by the name of the piece, in the order of installation. What is known by its id alone is looked at."""
+    survey, look = picture.survey.found, KINDS["ssm-association"].look
+    found = {name: survey[f"ssm-association/{name}"] for name in NAMES if f"ssm-association/{name}" in survey}
+    with _asking(), ThreadPoolExecutor(len(NAMES)) as pool:
+        complete = pool.map(lambda one: one if one.facts else look(aws, one.id), found.values())
+        return {name: one for name, one in zip(found, complete, strict=True) if one is not None}
+
+
+@contextlib.contextmanager
+def _asking() -> Iterator[None]:
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise refused("asking State Manager about the software of the hosts", error) from error
+
+
+def _asked(hosts: Mapping[str, str], associations: Mapping[str, Found], aws: Aws) -> Results:
+    """What each host tells, side by side."""
+    with _asking(), ThreadPoolExecutor(max(1, len(hosts))) as pool:
+        told = list(pool.map(lambda instance: _told(aws, instance), hosts.values()))
+    return {
+        role: {piece: _result(found, by_id) for piece, found in associations.items()}
+        for role, by_id in zip(hosts, told, strict=True)
+    }
+
+
+def _told(aws: Aws, instance_id: str) -> dict[str, Any] | None:
+    """The latest run of each association by its id; None for a host that has not registered."""
+    try:
+        pages = aws.ssm.get_paginator("describe_instance_associations_status").paginate(InstanceId=instance_id)
+        return {info["AssociationId"]: info for page in pages for info in page["InstanceAssociationStatusInfos"]}
+    except ClientError as error:
+        if code_of(error) == "InvalidInstanceId" or is_gone(error):
+            return None
+        raise
+
+
+def _result(association: Found, told: Mapping[str, Any] | None) -> Result:
+    if told is None:
+        return Result(status=NOT_REGISTERED)
+    info = told.get(association.id)
+    if info is None or info.get("AssociationVersion") != association.facts["version"]:
+        return Result(status="Pending")
+    status = str(info.get("DetailedStatus") or info.get("Status") or "Pending")
+    detail = "" if status == IN_PLACE else str(info.get("ExecutionSummary") or "").strip()
+    return Result(status=status, detail=detail, at=str(info.get("ExecutionDate", "")))
+
+
+def _each(results: Results) -> Iterator[tuple[tuple[str, str], Result]]:
+    for role, by_piece in results.items():
+        for piece, result in by_piece.items():
+            yield (role, piece), result
+
+
+def _failed(role: str, piece: str, result: Result, log_of: LogOf) -> HostError:
+    return HostError(
+        f"State Manager could not put {piece} in place on the {role} ({result.status})",
+        said=log_of(role, piece).strip() or result.detail,
+        todo=f"all of it is in {log_path(piece)} there (`enaxp ssh {role}`); `enaxp up` tries once more",
+    )
+
+
+def _check_time(open_ones: Mapping[tuple[str, str], Result], waited: float) -> None:
+    """Raises HostError when one takes too long."""
+    for (role, piece), result in open_ones.items():
+        if result.status == NOT_REGISTERED and waited >= REGISTER_S:
+            raise HostError(
+                f"the {role} has not registered with Systems Manager for {waited:.0f} s",
+                said="State Manager keeps software only on hosts that have",
+                todo="its instance profile needs AmazonSSMManagedInstanceCore, its image the SSM agent, its network a way out on port 443",
+            )
+        if waited >= REGISTER_S + len(NAMES) * TIMEOUT_S:
+            raise HostError(
+                f"waited {waited:.0f} s for State Manager to put {piece} in place on the {role}",
+                said=f"it is {result.status}",
+                todo=f"look at {log_path(piece)} there (`enaxp ssh {role}`), then run `enaxp up` again",
+            )

@@ -1,0 +1,26 @@
+"""Templates: renders the files of `templates/` that are for hosts. Pure: the same values give the same text, byte for byte."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from enaxp.data import data_path
+
+if TYPE_CHECKING:
+    import jinja2
+
+
+def render(name: str, /, **values: Any) -> str:
+    """The text of `templates/NAME` with these values in it. Raises jinja2.UndefinedError for a value that is missing."""
+    return _template(name).render(**values)
+
+
+@lru_cache
+def _template(name: str) -> jinja2.Template:
+    import jinja2
+
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=False
+    )
+    return environment.from_string(data_path(f"templates/{name}").read_text(encoding="utf-8"))

@@ -1,0 +1,43 @@
+#!/bin/bash
+# sockperf: a distribution's package where there is a recent one, else the pinned commit, built. A tag can be moved, a commit cannot.
+set -Eeuo pipefail
+
+COMMIT=5ebd327da983225321818c0355db922515e026bd # version 3.10
+LEAST=3.7
+
+version() {
+  sockperf --version 2>&1 | grep -oE '[0-9]+\.[0-9]+' | head -n 1 || true
+}
+
+is_recent() { # is_recent VERSION
+  [ -n "$1" ] && [ "$(printf '%s\n' "$LEAST" "$1" | sort -V | head -n 1)" = "$LEAST" ]
+}
+
+build() {
+  local folder
+  dnf install -y gcc-c++ make automake autoconf libtool git tar
+  folder=$(mktemp -d)
+  git -C "$folder" init -q
+  git -C "$folder" fetch -q --depth 1 https://github.com/Mellanox/sockperf "$COMMIT"
+  git -C "$folder" checkout -q FETCH_HEAD
+  [ "$(git -C "$folder" rev-parse HEAD)" = "$COMMIT" ]
+  (cd "$folder" && ./autogen.sh && ./configure --prefix=/usr/local && make -j "$(nproc)" && make install)
+  ln -sf /usr/local/bin/sockperf /usr/bin/sockperf
+  rm -rf "$folder"
+}
+
+if is_recent "$(version)"; then
+  echo "sockperf: there already"
+elif command -v apt-get > /dev/null; then
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -q
+  apt-get install -y -q sockperf
+else
+  build
+fi
+found=$(version)
+if ! is_recent "$found"; then
+  echo "sockperf is ${found:-not there}, at least $LEAST is needed" >&2
+  exit 1
+fi
+echo "sockperf: version $found"
