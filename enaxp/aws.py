@@ -1,6 +1,6 @@
 """AWS: clients that wait patiently where a call may be repeated, and ask once where it may not; what an error code means; waiting.
 
-    Aws(region, …) ─▶ .ec2 .iam .ssm .sts      reads, deletes and settings: repeating them is harmless
+    Aws(region, …) ─▶ .ec2 .iam .ssm .ecr .sts      reads, deletes and settings: repeating them is harmless
                    └▶ .once("ec2")              creates without a token: one attempt, the caller decides what a lost answer means
 
 Errors are told apart by their code alone (texts change); the two codes that AWS shares between causes are split by text here
@@ -44,6 +44,7 @@ GONE = frozenset(
         "InvalidInstanceID.NotFound",
         "InvalidPermission.NotFound",
         "NoSuchEntity",
+        "RepositoryNotFoundException",
         "InvalidDocument",
         "InvalidDocumentVersion",
         "AssociationDoesNotExist",
@@ -78,6 +79,7 @@ TAKEN_NAME = frozenset(
         "InvalidKeyPair.Duplicate",
         "EntityAlreadyExists",
         "DocumentAlreadyExists",
+        "RepositoryAlreadyExistsException",
     }
 )
 THROTTLED = frozenset(
@@ -163,6 +165,10 @@ class Aws:
     @property
     def ssm(self) -> Any:
         return self._client("ssm", patient=True)
+
+    @property
+    def ecr(self) -> Any:
+        return self._client("ecr", patient=True)
 
     @property
     def sts(self) -> Any:

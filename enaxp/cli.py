@@ -38,6 +38,7 @@ class LayerName(StrEnum):
 
     network = "network"
     compute = "compute"
+    monitoring = "monitoring"
 
 
 class ReportFormat(StrEnum):
@@ -77,7 +78,8 @@ def command(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 
 Layers = Annotated[
-    list[LayerName] | None, typer.Argument(help="network, compute; both when none is named.", show_default=False)
+    list[LayerName] | None,
+    typer.Argument(help="network, compute, monitoring; the first two when none is named.", show_default=False),
 ]
 AllRegions = Annotated[bool, typer.Option("--all-regions", help="In every region of the account.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", envvar="ENAXP_YES", help="Do not ask.")]
@@ -133,13 +135,16 @@ def up(
         str | None, typer.Option("--ttl", envvar="ENAXP_TTL", help="How long the hosts live, e.g. 4h.")
     ] = None,
     rollback: Annotated[bool, typer.Option("--rollback", help="If it fails, take back what it made.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Every layer: the monitoring, too.")] = False,
 ) -> None:
     """Build the lab, or what is missing of it."""
     from enaxp.commands import bring_up
+    from enaxp.lab.things import LAYERS
     from enaxp.session import open_session
 
     with open_session(options, overrides={"ttl": ttl}) as session:
-        status = bring_up(session, layers=_layers(layers), sure=yes, wait=not no_wait, rollback=rollback)
+        chosen = LAYERS if everything else _layers(layers)
+        status = bring_up(session, layers=chosen, sure=yes, wait=not no_wait, rollback=rollback)
         _show_status(session, status)
 
 
@@ -456,6 +461,30 @@ def exporter(
     serve_metrics(options, results or options.results_dir, address=address, port=port)
 
 
+@command("monitor")
+def monitor(
+    options: Options,
+    push_image: Annotated[
+        Literal["push-image"] | None,
+        typer.Argument(help="Instead: build the exporter's image, and put it into the lab's repository."),
+    ] = None,
+    open_it: Annotated[bool, typer.Option("--open/--no-open", help="Show it in a browser.")] = True,
+    grafana_port: Annotated[int, typer.Option("--grafana-port", min=1, max=65535, help="Of this machine.")] = 3000,
+    prometheus_port: Annotated[
+        int, typer.Option("--prometheus-port", min=1, max=65535, help="Of this machine.")
+    ] = 9090,
+) -> None:
+    """Watch the lab's monitoring through an SSH tunnel, until Ctrl-C."""
+    from enaxp.monitor.commands import push_exporter_image, watch_monitoring
+    from enaxp.session import open_session
+
+    with open_session(options) as session:
+        if push_image:
+            push_exporter_image(session)
+            return
+        watch_monitoring(session, ports={"grafana": grafana_port, "prometheus": prometheus_port}, open_it=open_it)
+
+
 @command("policy")
 def policy(options: Options) -> None:
     """Print the IAM policy that allows what enaxp does for this lab, and nothing else."""
@@ -471,7 +500,7 @@ def policy(options: Options) -> None:
 @command("ssh")
 def ssh(
     options: Options,
-    role: Annotated[Literal["server", "client"], typer.Argument(help="Which host.")],
+    role: Annotated[Literal["server", "client", "monitoring"], typer.Argument(help="Which host.")],
     command: Annotated[
         list[str] | None, typer.Argument(help="What to run there; a login without.", metavar="[-- COMMAND...]")
     ] = None,

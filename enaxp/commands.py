@@ -5,7 +5,6 @@ Everything is told through the session's console; what a command leaves is given
 
 from __future__ import annotations
 
-import os
 import secrets
 import shlex
 import shutil
@@ -16,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from enaxp.aws import both
 from enaxp.config import Role
@@ -25,6 +24,7 @@ from enaxp.lab.cost import usd_per_hour, usd_so_far
 from enaxp.lab.lifecycle import Picture, down, existing_state, look, up
 from enaxp.lab.status import nothing_there, status_of
 from enaxp.lab.things import LAYERS, Layer, as_text
+from enaxp.monitor.commands import configure_monitoring, require_monitoring, require_room_for_monitoring
 from enaxp.options import Options
 from enaxp.session import Session
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from enaxp.lab.state_manager import Results
 
 BENCH_LOCK = "bench.lock"
+ROLE_KEYS = ("instance/server", "instance/client")
 SRD_CHANGE_S = 60.0
 
 
@@ -48,10 +49,9 @@ def bring_up(
 
     Raises LabError when somebody says no.
     """
-    from enaxp.lab.boot import log_of, wait_until_ready
-    from enaxp.lab.state_manager import wait_for_software
-
     say = session.console.say
+    if "monitoring" in layers:
+        require_room_for_monitoring(session)
     with session.file.lock("up"):
         picture = _look(session, layers)
         changed = tuple(step.key for step in picture.plan.changing)
@@ -68,14 +68,33 @@ def bring_up(
         else:
             up(picture, config=session.config, aws=session.aws, file=session.file, watch=session.console.lab_event)
             say("everything is as wanted: nothing to change")
-    if not wait or "compute" not in layers:
+    if not wait:
         return _status(session, picture, software={})
+    return _wait_for_hosts(session, picture, layers, changed=changed)
+
+
+def _wait_for_hosts(
+    session: Session, picture: Picture, layers: Sequence[Layer], *, changed: Sequence[str]
+) -> dict[str, Any]:
+    """Until the hosts of these layers have all that they need; gives back the status then. Raises HostError."""
+    from enaxp.lab.boot import log_of, wait_until_ready
+    from enaxp.lab.state_manager import wait_for_software
+
+    say = session.console.say
+    status = _status(session, picture, software={})
+    hosts = session.hosts(status) if "compute" in layers else {}
+    watcher = session.monitoring_host(status) if "monitoring" in layers else None
+    if not hosts and watcher is None:
+        return status
     say("waiting for the hosts: SSH, then their first boot, then State Manager's word that the software is in place")
-    hosts = session.hosts(_status(session, picture, software={}))
-    wait_until_ready(hosts.values(), say=say)
-    software = wait_for_software(
-        picture, session.aws, changed=changed, log_of=lambda role, piece: log_of(hosts[role], piece), say=say
-    )
+    wait_until_ready([*hosts.values(), *([watcher] if watcher else [])], say=say)
+    if watcher:
+        configure_monitoring(session, watcher)
+    software = None
+    if hosts:
+        software = wait_for_software(
+            picture, session.aws, changed=changed, log_of=lambda role, piece: log_of(hosts[role], piece), say=say
+        )
     return _status(session, picture, software=software)
 
 
@@ -119,7 +138,7 @@ def current_status(session: Session) -> dict[str, Any]:
             endpoint_url=session.endpoint_url,
             region=session.config.aws.region,
         )
-    return _status(session, _look(session, LAYERS))
+    return _status(session, _look(session))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -361,7 +380,7 @@ def remove_layers(session: Session, *, layers: Sequence[Layer]) -> dict[str, Any
         )
     else:
         say(f"{len(removal.removed)} things removed")
-    instance_type = next((str(found.facts["type"]) for found in removal.removed if found.kind == "instance"), None)
+    instance_type = next((str(found.facts["type"]) for found in removal.removed if found.key in ROLE_KEYS), None)
     prices = session.prices(instance_type) if removal.removed else None
     cost = usd_so_far(prices, removal.removed, now=datetime.now(UTC))
     if cost is not None:
@@ -386,27 +405,16 @@ def parse_files(files: Sequence[str]) -> list[dict[str, Any]]:
     return outputs
 
 
-def ssh_to_host(session: Session, *, role: Role, command: Sequence[str]) -> int:
+def ssh_to_host(session: Session, *, role: Role | Literal["monitoring"], command: Sequence[str]) -> int:
     """Runs the system's ssh on a host of the lab, attached to this terminal; gives back its exit code."""
-    program = shutil.which("ssh")
-    if program is None:
-        raise UsageError(
-            "there is no ssh program on this machine", todo="install OpenSSH's client (apt-get install openssh-client)"
-        )
-    host = session.hosts(current_status(session))[role]
-    options = {
-        "IdentitiesOnly": "yes",
-        "UserKnownHostsFile": str(host.known_hosts.absolute()),
-        "StrictHostKeyChecking": "accept-new",
-        "LogLevel": "ERROR",
-    }
-    arguments = [program, "-F", os.devnull, "-i", str(host.private_key.absolute()), "-p", str(host.port)]
-    for name, value in options.items():
-        arguments += ["-o", f"{name}={value}"]
-    return subprocess.run([*arguments, f"{host.user}@{host.address}", *command], check=False).returncode
+    from enaxp.hosts.connection import ssh_command
+
+    status = current_status(session)
+    host = require_monitoring(session, status) if role == "monitoring" else session.hosts(status)[role]
+    return subprocess.run([*ssh_command(host), *command], check=False).returncode
 
 
-def _look(session: Session, layers: Sequence[Layer]) -> Picture:
+def _look(session: Session, layers: Sequence[Layer] | None = None) -> Picture:
     return look(session.config, aws=session.aws, file=session.file, target=session.target, layers=layers)
 
 
@@ -440,7 +448,7 @@ def say_what_it_costs(session: Session, picture: Picture, prices: Prices | None)
     if session.target.name != "aws":
         return
     say = session.console.say
-    hourly = usd_per_hour(prices, (thing.kind for thing in picture.things if thing.owned))
+    hourly = usd_per_hour(prices, (thing.key for thing in picture.things if thing.owned))
     if prices is None or hourly is None:
         say(f"what {session.config.hosts.instance_type} costs in {session.config.aws.region} is not known here")
         return

@@ -82,6 +82,19 @@ class HostsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MonitoringConfig:
+    """subnet_cidr: empty where the VPC has no room for it beside the hosts' own."""
+
+    instance_type: str
+    subnet_cidr: str
+
+    @property
+    def address(self) -> str:
+        """Of the one host in that subnet."""
+        return str(ipaddress.IPv4Network(self.subnet_cidr)[10])
+
+
+@dataclass(frozen=True, kw_only=True)
 class BackgroundConfig:
     """Bulk flows beside a latency probe."""
 
@@ -121,6 +134,7 @@ class Config:
     tags: Mapping[str, str]
     network: NetworkConfig
     hosts: HostsConfig
+    monitoring: MonitoringConfig
     placement: Literal["cluster", "none"]
     ttl_s: float
     bench: BenchConfig
@@ -319,6 +333,7 @@ def _read_config(root: Reader) -> Config | None:
         tags=_read_tags(root.section("tags")),
         network=network,
         hosts=hosts,
+        monitoring=_read_monitoring(root.section("monitoring"), network, subnet, hosts),
         placement=root.choice("placement", ("cluster", "none"), "cluster"),
         ttl_s=root.duration("ttl", low=600, high=30 * 86400),
         bench=_read_bench(root.section("bench"), scenarios),
@@ -382,6 +397,40 @@ def _read_hosts(section: Reader, subnet: ipaddress.IPv4Network | None) -> HostsC
     )
     section.close()
     return config
+
+
+def _read_monitoring(
+    section: Reader, network: NetworkConfig, hosts_subnet: ipaddress.IPv4Network | None, hosts: HostsConfig
+) -> MonitoringConfig:
+    asked_type = section.text("instance_type", r"auto|[a-z][a-z0-9-]*\.[a-z0-9-]+", "auto, or an instance type")
+    asked_subnet = section.raw("subnet_cidr")
+    own = None if asked_subnet == "auto" else section.network("subnet_cidr", prefixes=(16, 28))
+    try:  # in somebody else's VPC nothing is known of its addresses here
+        vpc = None if network.vpc_id else ipaddress.IPv4Network(network.vpc_cidr)
+    except ValueError:  # a fault that is listed already
+        vpc = None
+    if own is None and hosts_subnet is not None and asked_subnet == "auto":
+        own = _beside(hosts_subnet, vpc)
+    elif own is not None and vpc is not None and not own.subnet_of(vpc):
+        section.fault("subnet_cidr", str(own), f"auto, or a network inside vpc_cidr {vpc}")
+    elif own is not None and hosts_subnet is not None and own.overlaps(hosts_subnet):
+        section.fault("subnet_cidr", str(own), f"auto, or a network apart from network.subnet_cidr {hosts_subnet}")
+    section.close()
+    has_graviton = re.match(r"[a-z]+\d+g", hosts.instance_type) is not None
+    return MonitoringConfig(
+        instance_type=("t4g.small" if has_graviton else "t3.small") if asked_type == "auto" else asked_type,
+        subnet_cidr=str(own or ""),
+    )
+
+
+def _beside(subnet: ipaddress.IPv4Network, vpc: ipaddress.IPv4Network | None) -> ipaddress.IPv4Network | None:
+    """The network of the same size after this one, or else before it, that lies in the VPC; None when neither does."""
+    for first in (int(subnet[0]) + subnet.num_addresses, int(subnet[0]) - subnet.num_addresses):
+        if 0 <= first < 2**32:
+            other = ipaddress.IPv4Network((first, subnet.prefixlen))
+            if vpc is None or other.subnet_of(vpc):
+                return other
+    return None
 
 
 def _read_host(section: Reader, subnet: ipaddress.IPv4Network | None) -> HostConfig:

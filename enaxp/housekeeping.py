@@ -22,7 +22,7 @@ from enaxp.lab.labs import Standing, list_labs, list_labs_everywhere
 from enaxp.lab.lifecycle import look
 from enaxp.lab.state import StateFile, new_state
 from enaxp.lab.survey import discover_lab_id
-from enaxp.lab.things import LAYERS, as_text
+from enaxp.lab.things import as_text
 from enaxp.session import Session
 
 MOST_S = 30 * 86400.0
@@ -41,12 +41,13 @@ def extend_lab(session: Session, *, by: str) -> dict[str, Any]:
         status = current_status(session)
         if status["lab_id"] is None:
             raise LabError(f"there is no lab {session.config.lab}", todo="run `enaxp up`, or name another --lab")
-        picture = look(session.config, aws=session.aws, file=session.file, target=session.target, layers=LAYERS)
+        picture = look(session.config, aws=session.aws, file=session.file, target=session.target)
         ends = extend.new_end(picture, session.file, by_s=by_s, now=datetime.now(UTC))
         if status["isolation"] == "processes":
             session.console.say("hosts that are plain processes have no timers: only the tags and the state change")
         elif len(status["hosts"]) == 2:
-            extend.set_timers(session.hosts(status).values(), ends=ends)
+            watcher = session.monitoring_host(status)
+            extend.set_timers([*session.hosts(status).values(), *([watcher] if watcher else [])], ends=ends)
         elif status["hosts"]:
             session.console.say("warning: one host is missing; the other one ends at its old time: run `enaxp up`")
         extend.remember(picture, aws=session.aws, file=session.file, ends=ends)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,13 +50,14 @@ class Session:
 
         if self.target.name != "aws":
             return None
-        return find_prices(self.aws, instance_type or self.config.hosts.instance_type, kept_in=self.prices_file)
+        hosts = find_prices(self.aws, instance_type or self.config.hosts.instance_type, kept_in=self.prices_file)
+        small = find_prices(self.aws, self.config.monitoring.instance_type, kept_in=self.prices_file)
+        return replace(hosts, monitoring=small.instance if small else None) if hosts else None
 
     def hosts(self, status: Mapping[str, Any]) -> dict[str, Host]:
         """How each host of a status document is reached. Raises UsageError when there are none."""
         if set(status["hosts"]) != {"server", "client"}:
             raise UsageError(f"lab {self.config.lab} has no hosts", todo="run `enaxp up` first")
-        given = self.config.hosts.key
         return {
             role: Host(
                 role=role,
@@ -64,13 +65,35 @@ class Session:
                 address=host["ssh"]["host"],
                 port=host["ssh"]["port"],
                 user=host["ssh"]["user"],
-                private_key=given.private_key if given else self.file.private_key,
+                private_key=self._private_key,
                 known_hosts=self.file.known_hosts(host["instance_id"]),
                 ena_ip=host["ena"]["ip"],
                 ena_express_ip=host["ena_express"]["ip"],
             )
             for role, host in status["hosts"].items()
         }
+
+    def monitoring_host(self, status: Mapping[str, Any]) -> Host | None:
+        """How the host of the layer monitoring is reached; None when there is none."""
+        host = status["monitoring"]
+        if host is None:
+            return None
+        return Host(
+            role="monitoring",
+            name=host["name"],
+            address=host["ssh"]["host"],
+            port=host["ssh"]["port"],
+            user=host["ssh"]["user"],
+            private_key=self._private_key,
+            known_hosts=self.file.known_hosts(host["instance_id"]),
+            ena_ip=host["ip"],
+            ena_express_ip=host["ip"],
+        )
+
+    @property
+    def _private_key(self) -> Path:
+        given = self.config.hosts.key
+        return given.private_key if given else self.file.private_key
 
 
 @contextlib.contextmanager

@@ -34,6 +34,8 @@ from enaxp.lab.lifecycle import wanted_for_survey
 assert enaxp.__file__.startswith({str(site)!r}), enaxp.__file__
 things = wanted_for_survey(load_config(), gateway=None)
 print(len(things), "#!/bin/bash" in things[-1].want["user_data"])
+from enaxp.monitor.files import dashboards, text_of
+assert len(dashboards()) == 2 and "groups:" in text_of("rules.yml")
 """
     environment = {**os.environ, "PYTHONPATH": str(site)}
 
@@ -49,7 +51,7 @@ print(len(things), "#!/bin/bash" in things[-1].want["user_data"])
         check=False,
     )
 
-    assert (ran.stdout, ran.stderr) == ("25 True\n", "")
+    assert (ran.stdout, ran.stderr) == ("34 True\n", "")
     assert started.returncode == 0, started.stderr
     assert (folder / "config/bench.yaml").read_text() == (ROOT / "config/bench.yaml").read_text()
 

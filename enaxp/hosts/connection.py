@@ -7,13 +7,15 @@ The host's key is learned at the first contact and pinned in the state folder: a
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from enaxp.errors import HostError, HostKeyError
+from enaxp.errors import HostError, HostKeyError, UsageError
 
 if TYPE_CHECKING:
     import fabric
@@ -116,6 +118,21 @@ class Connection:
             )
         return answer.stdout
 
+    def put(self, content: bytes, path: str) -> None:
+        """Writes a file that nobody but the user logged in may read. Unlike a command's, its content is in no process list.
+
+        Raises HostError.
+        """
+        import paramiko
+
+        try:
+            sftp = self._fabric.sftp()
+            with sftp.open(path, "wb") as file:
+                file.chmod(0o600)  # before anything is in it
+                file.write(content)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise HostError(f"writing {path} on the {self.host.role}", said=str(error)) from error
+
     def close(self) -> None:
         self._fabric.close()
 
@@ -137,6 +154,28 @@ def connect(host: Host, *, patience_s: float = 0.0) -> Connection:
             time.sleep(0.5)
             continue
         return connection
+
+
+def ssh_command(host: Host, *options: str) -> list[str]:
+    """The system's ssh for a host of a lab, with these options besides, as far as a command to be run there.
+
+    Raises UsageError when there is no such program.
+    """
+    program = shutil.which("ssh")
+    if program is None:
+        raise UsageError(
+            "there is no ssh program on this machine", todo="install OpenSSH's client (apt-get install openssh-client)"
+        )
+    settings = {
+        "IdentitiesOnly": "yes",
+        "UserKnownHostsFile": str(host.known_hosts.absolute()),
+        "StrictHostKeyChecking": "accept-new",
+        "LogLevel": "ERROR",
+    }
+    arguments = [program, "-F", os.devnull, "-i", str(host.private_key.absolute()), "-p", str(host.port)]
+    for name, value in settings.items():
+        arguments += ["-o", f"{name}={value}"]
+    return [*arguments, *options, f"{host.user}@{host.address}"]
 
 
 def _new_fabric(host: Host) -> fabric.Connection:

@@ -31,12 +31,13 @@ PRICE_LISTS = {"us-gov-": "", "cn-": "", "eu-": "eu-central-1", "ap-": "ap-south
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """USD an hour for one of each. source: where the price of an instance is from, in words."""
+    """USD an hour for one of each. source: where the price of an instance is from, in words; monitoring: the host of that layer."""
 
     instance: float
     disk: float
     address: float
     source: str
+    monitoring: float | None = None
 
 
 def find_prices(aws: Aws, instance_type: str, *, kept_in: Path | None = None) -> Prices | None:
@@ -67,11 +68,11 @@ def from_table(region: str, instance_type: str) -> Prices | None:
     return _prices(region, xlarge * factor, source=f"enaxp's table of {table['dated']}")
 
 
-def usd_per_hour(prices: Prices | None, kinds: Iterable[str]) -> float | None:
-    """What things of these kinds cost an hour: instances (each with its disk) and addresses; everything else is free."""
-    if prices is None:
-        return None
-    return round(sum(_rate(prices, kind) for kind in kinds), 4)
+def usd_per_hour(prices: Prices | None, keys: Iterable[str]) -> float | None:
+    """What things with these keys cost an hour: instances (each with its disk) and addresses; everything else is free."""
+    rates = [] if prices is None else [_rate(prices, key) for key in keys]
+    known = [rate for rate in rates if rate is not None]
+    return None if prices is None or len(known) < len(rates) else round(sum(known), 4)
 
 
 def usd_per_hour_of(
@@ -82,15 +83,14 @@ def usd_per_hour_of(
     known = [price for price in prices if price is not None]
     if len(known) < len(prices):
         return None
-    return round(sum(_rate(price, "instance") for price in known) + addresses * float(_table()["address_hour"]), 4)
+    return round(sum(price.instance + price.disk for price in known) + addresses * float(_table()["address_hour"]), 4)
 
 
 def usd_so_far(prices: Prices | None, things: Iterable[Found], *, now: datetime) -> float | None:
     """What these things have cost since they were made. What was there before and is gone is not in it."""
-    if prices is None:
-        return None
-    cost = sum(_rate(prices, found.kind) * max(0.0, _hours(found, now)) for found in things)
-    return round(cost, 4)
+    rates = [] if prices is None else [(_rate(prices, found.key or found.kind), _hours(found, now)) for found in things]
+    costs = [rate * max(0.0, hours) for rate, hours in rates if rate is not None]
+    return None if prices is None or len(costs) < len(rates) else round(sum(costs), 4)
 
 
 def price_of(answer: Mapping[str, Any]) -> float | None:
@@ -140,13 +140,15 @@ def _prices(region: str, instance: float, *, source: str) -> Prices:
 
 def _size_factor(size: str) -> float | None:
     """How many xlarge a size is; None for a bare `metal`, which says nothing."""
-    halves = {"medium": 0.25, "large": 0.5, "xlarge": 1.0}
+    halves = {"small": 0.125, "medium": 0.25, "large": 0.5, "xlarge": 1.0}
     found = re.fullmatch(r"(?:metal-)?(\d+)(?:xlarge|xl)", size)
     return float(found[1]) if found else halves.get(size)
 
 
-def _rate(prices: Prices, kind: str) -> float:
-    return {"instance": prices.instance + prices.disk, "eip": prices.address}.get(kind, 0.0)
+def _rate(prices: Prices, key: str) -> float | None:
+    if key == "instance/monitoring":
+        return None if prices.monitoring is None else prices.monitoring + prices.disk
+    return {"instance": prices.instance + prices.disk, "eip": prices.address}.get(key.partition("/")[0], 0.0)
 
 
 def _hours(found: Found, now: datetime) -> float:

@@ -46,11 +46,15 @@ def load_or_generate(path: Path) -> KeyPairFile:
 
 def save(key: KeyPairFile, path: Path) -> None:
     """Writes the private half with mode 0600, unless it lies there already."""
-    if path.exists():
-        return
+    if not path.exists():
+        write_secret(path, key.private_pem)
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Puts the text in the place of the file, which nobody else may ever read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(f".{os.getpid()}.new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(key.private_pem)
+        file.write(text)
     fresh.replace(path)

@@ -20,12 +20,13 @@ from enaxp.lab.apply import Watcher, apply
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.pins import check_account, given_gateway, partition_of, resolve_pins
 from enaxp.lab.plan import Plan, make_plan
-from enaxp.lab.spec import LAYER_OF_KIND, Pins, above, of_layers, wanted
+from enaxp.lab.spec import Pins, above, layer_of, of_layers, wanted
 from enaxp.lab.state import State, StateFile, new_state
 from enaxp.lab.survey import Survey, discover_lab_id, survey
 from enaxp.lab.sweep import sweep_duplicates, sweep_keys, sweep_layers
 from enaxp.lab.tags import put_tags
 from enaxp.lab.things import (
+    LAYERS,
     TAG_CREATED,
     TAG_EXPIRES,
     TAG_LAB_ID,
@@ -65,9 +66,12 @@ class Picture:
 
 
 def look(
-    config: Config, *, aws: Aws, file: StateFile, target: Target, layers: Iterable[Layer] = BUILT_LAYERS
+    config: Config, *, aws: Aws, file: StateFile, target: Target, layers: Iterable[Layer] | None = None
 ) -> Picture:
-    """The lab as it is and as it should be. Changes nothing anywhere, not even the state file."""
+    """The lab as it is and as it should be. Changes nothing anywhere, not even the state file.
+
+    layers: without any, those that `up` builds by itself and whatever else of the lab is there.
+    """
     there = _existing(
         config, aws=aws, file=file, target=target, see=lambda state: _survey_with_given(config, aws, state, KINDS)
     )
@@ -91,7 +95,7 @@ def look(
             partition=partition_of(config.aws.region),
             expires_at=state.expires_at,
         ),
-        layers,
+        layers_there(seen) if layers is None else layers,
     )
     pinned = {
         "ami": pins.ami,
@@ -133,6 +137,12 @@ def _survey_with_given(config: Config, aws: Aws, state: State, kinds: Iterable[s
     gateway = given_gateway(config, aws, lab)
     given = [thing for thing in wanted_for_survey(config, gateway=gateway) if not thing.owned]
     return gateway, survey(aws, lab, state=state, things=given, kinds=kinds)
+
+
+def layers_there(seen: Survey) -> tuple[Layer, ...]:
+    """The layers that `up` builds by itself, and every other one of which something is there."""
+    there = {layer_of(found.key) for found in seen.all()}
+    return tuple(layer for layer in LAYERS if layer in BUILT_LAYERS or layer in there)
 
 
 def up(picture: Picture, *, config: Config, aws: Aws, file: StateFile, watch: Watcher) -> Picture:
@@ -237,7 +247,7 @@ def down(
     lab = state.as_lab(config.tags)
     removed, seen = sweep_layers(layers, seen=seen, aws=aws, lab=lab, file=file, watch=watch)
     rest = [*seen.all(), *seen.disowned.values()]
-    left = tuple(found for found in rest if LAYER_OF_KIND[found.kind] in layers)
+    left = tuple(found for found in rest if layer_of(found.key) in layers)
     if not rest:
         file.forget()
     return Removal(removed=tuple(removed), leftovers=left, lab_is_gone=not rest)
@@ -246,13 +256,13 @@ def down(
 def refuse_if_stood_on(seen: Survey, layers: Iterable[Layer]) -> None:
     """Raises LabError when a layer that is not to be removed stands on one that is."""
     layers = tuple(layers)
-    there = {LAYER_OF_KIND[found.kind] for found in seen.all()}
+    there = [layer_of(found.key) for found in seen.all()]
     for layer in layers:
         standing = [other for other in above(layer) if other in there and other not in layers]
         if standing:
             raise LabError(
                 f"layer {standing[0]} stands on layer {layer}",
-                said=f"{sum(LAYER_OF_KIND[found.kind] == standing[0] for found in seen.all())} things of it are there",
+                said=f"{there.count(standing[0])} things of it are there",
                 todo=f"run `enaxp down {standing[0]}` first, or `enaxp down` for everything",
             )
 

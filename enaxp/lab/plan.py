@@ -147,7 +147,7 @@ def _shown(thing: Thing) -> list[tuple[str, Any]]:
     return [
         (field, want)
         for field, want in thing.want.items()
-        if field not in {"user_data", "role", "public_key", "description", "content"}
+        if field not in {"user_data", "role", "public_key", "description", "content", "key_pair", "profile"}
     ]
 
 

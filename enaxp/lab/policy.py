@@ -30,6 +30,7 @@ READS = (
     "servicequotas:GetServiceQuota",
     "servicequotas:GetAWSDefaultServiceQuota",
     "pricing:GetProducts",  # cost
+    "ecr:GetAuthorizationToken",  # `monitor push-image`
 )
 # EC2 actions on one thing that can be held to its tags.
 ENDING = (
@@ -45,6 +46,14 @@ ENDING = (
     "ec2:TerminateInstances",
 )
 MAKING = ("ec2:Create", "ec2:Allocate", "ec2:Import", "ec2:Run")
+# What docker asks of ECR for `monitor push-image`.
+PUSHING = (
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:InitiateLayerUpload",
+    "ecr:UploadLayerPart",
+    "ecr:CompleteLayerUpload",
+    "ecr:PutImage",
+)
 PASS_ROLE = "iam:PassRole"
 
 
@@ -57,8 +66,7 @@ def policy_of(config: Config) -> dict[str, Any]:
     iam = {action for action in actions if action.startswith("iam:")} - reads - {PASS_ROLE}
     ssm = {action for action in actions if action.startswith("ssm:")} - reads
     partition, account = partition_of(config.aws.region), config.aws.account or "*"
-    name = unique_name(config.lab, config.aws.region)
-    own = [f"arn:{partition}:iam::{account}:{resource}/{name}" for resource in ("role", "instance-profile")]
+    roles, profiles = (_named(things, kind, f"arn:{partition}:iam::{account}:{kind}") for kind in _OWN)
     statements = [
         _statement("Look", reads, ["*"]),
         _statement("ReadTheImage", {"ssm:GetParameter"}, [_parameter(config, partition)]),
@@ -69,12 +77,17 @@ def policy_of(config: Config) -> dict[str, Any]:
         _statement("TagWhatIsMade", {"ec2:CreateTags"}, ["*"], {"StringEquals": {"ec2:CreateAction": _creates(ec2)}}),
         _statement("TagWhatIsTagged", {"ec2:CreateTags"}, ["*"], {"Null": {_tag("Resource"): "false"}}),
     ]
+    name = unique_name(config.lab, config.aws.region)
     statements += _software(ssm, config, partition=partition, account=account, name=name)
+    ecr = {action for action in actions if action.startswith("ecr:")} - reads
+    registry = f"arn:{partition}:ecr:{config.aws.region}:{account}:repository"
+    if repositories := _named(things, "ecr-repository", registry):
+        statements.append(_statement("OwnRepository", ecr | set(PUSHING), repositories))
     if iam:
-        statements.append(_statement("OwnRole", iam - _ATTACHING, own))
+        statements.append(_statement("OwnRole", iam - _ATTACHING, [*roles, *profiles]))
         only_this = {"ArnEquals": {"iam:PolicyARN": f"arn:{partition}:iam::aws:policy/{SSM_POLICY}"}}
-        statements.append(_statement("OwnRolePolicies", iam & _ATTACHING, own[:1], only_this))
-    passed = own[:1] if iam else [f"arn:{partition}:iam::{account}:role/*"]
+        statements.append(_statement("OwnRolePolicies", iam & _ATTACHING, roles, only_this))
+    passed = roles if iam else [f"arn:{partition}:iam::{account}:role/*"]
     to_hosts = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
     statements.append(_statement("GiveHostsTheRole", {PASS_ROLE}, passed, to_hosts))
     return {"Version": "2012-10-17", "Statement": statements}
@@ -94,11 +107,17 @@ def _software(ssm: set[str], config: Config, *, partition: str, account: str, na
     yield _statement("EndOwnAssociations", ending, [associations, documents, instances], tagged)
 
 
+def _named(things: Iterable[Thing], kind: str, prefix: str) -> list[str]:
+    """The ARNs of what the lab makes of a kind that AWS knows by name."""
+    return [f"{prefix}/{thing.name}" for thing in things if thing.kind == kind and thing.owned]
+
+
 def allows(policy: dict[str, Any], action: str) -> bool:
     """Whether a statement of the policy names the action (conditions and resources not looked at)."""
     return any(action in statement["Action"] for statement in policy["Statement"])
 
 
+_OWN = ("role", "instance-profile")
 _ATTACHING = {"iam:AttachRolePolicy", "iam:DetachRolePolicy"}
 
 

@@ -7,6 +7,7 @@ What cannot be checked is a warning: somebody without permission to read quotas 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -50,6 +51,11 @@ class Flight:
         """How many things of these kinds are about to be made."""
         return sum(step.kind in kinds for step in self.picture.plan.with_action("create"))
 
+    def launching(self) -> list[str]:
+        """The types of the instances that are about to be launched."""
+        keys = {step.key for step in self.picture.plan.with_action("create")}
+        return [str(t.want["type"]) for t in self.picture.things if t.kind == "instance" and t.key in keys]
+
 
 def _run(name: str, check: Callable[[Flight], list[Said]], flight: Flight) -> list[Finding]:
     try:
@@ -77,19 +83,23 @@ def _instance_type(flight: Flight) -> list[Said]:
 
 
 def _zone(flight: Flight) -> list[Said]:
-    name, zone = flight.config.hosts.instance_type, flight.picture.pins.availability_zone
+    zone = flight.picture.pins.availability_zone
+    return [
+        _offer(flight, name, zone) for name in {flight.config.hosts.instance_type: 0, **Counter(flight.launching())}
+    ]
+
+
+def _offer(flight: Flight, name: str, zone: str) -> Said:
     offered = offering_zones(flight.aws, name)
     if zone in offered:
-        return [Said("ok", f"{zone} offers {name}; so do {', '.join(z for z in offered if z != zone) or 'no others'}")]
+        return Said("ok", f"{zone} offers {name}; so do {', '.join(z for z in offered if z != zone) or 'no others'}")
     where = ", ".join(offered) or "no zone"
     todo = "set network.availability_zone (or network.subnet_id) to one of these, after `enaxp down`"
-    return [Said("failure", f"{zone} does not offer {name}; offered in: {where}", todo)]
+    return Said("failure", f"{zone} does not offer {name}; offered in: {where}", todo)
 
 
 def _quotas(flight: Flight) -> list[Said]:
-    return check_quotas(
-        flight.aws, instance_type=flight.config.hosts.instance_type, creating=lambda kind: flight.creating(kind)
-    )
+    return check_quotas(flight.aws, launching=Counter(flight.launching()), creating=lambda kind: flight.creating(kind))
 
 
 def _permissions(flight: Flight) -> list[Said]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -66,12 +66,14 @@ COUNTED = (
 )
 
 
-def check_quotas(aws: Aws, *, instance_type: str, creating: Callable[[str], int]) -> list[Said]:
-    """A line for each quota that what is about to be made counts against; one that may not be read is a warning."""
-    checks: list[tuple[str, Callable[[], Said]]] = []
-    hosts = creating("instance")
-    if hosts:
-        checks.append(("vCPUs", lambda: _vcpus(aws, instance_type, hosts)))
+def check_quotas(aws: Aws, *, launching: Mapping[str, int], creating: Callable[[str], int]) -> list[Said]:
+    """A line for each quota that what is about to be made counts against; one that may not be read is a warning.
+
+    launching: how many instances of each type.
+    """
+    checks: list[tuple[str, Callable[[], Said]]] = [
+        ("vCPUs", partial(_vcpus, aws, types)) for types in _by_quota(launching)
+    ]
     for quota in COUNTED:
         need = creating(quota.kind)
         if need:
@@ -87,17 +89,26 @@ def vcpu_quota(instance_type: str) -> tuple[str, tuple[str, ...]] | None:
     return next(((code, family) for code, family in VCPU_QUOTAS.items() if letters in family), None)
 
 
-def _vcpus(aws: Aws, instance_type: str, hosts: int) -> Said:
-    quota = vcpu_quota(instance_type)
+def _by_quota(launching: Mapping[str, int]) -> list[dict[str, int]]:
+    """The types that count against one quota together."""
+    groups: dict[object, dict[str, int]] = {}
+    for name, count in launching.items():
+        groups.setdefault(vcpu_quota(name), {})[name] = count
+    return list(groups.values())
+
+
+def _vcpus(aws: Aws, launching: Mapping[str, int]) -> Said:
+    quota = vcpu_quota(next(iter(launching)))
     if quota is None:
-        return Said("warning", f"vCPUs: which quota {instance_type} counts against is not known")
+        return Said("warning", f"vCPUs: which quota {', '.join(launching)} counts against is not known")
     code, family = quota
-    limit, (used, each) = both(lambda: _limit(aws, "ec2", code), lambda: _vcpus_in_use(aws, instance_type, family))
-    return _compared("vCPUs", code, limit=limit, used=used, need=hosts * each)
+    limit, (used, each) = both(lambda: _limit(aws, "ec2", code), lambda: _vcpus_in_use(aws, family, launching))
+    need = sum(each[name] * count for name, count in launching.items())
+    return _compared("vCPUs", code, limit=limit, used=used, need=need)
 
 
-def _vcpus_in_use(aws: Aws, instance_type: str, family: tuple[str, ...]) -> tuple[int, int]:
-    """Of running on-demand instances of the family; and what one of this type has."""
+def _vcpus_in_use(aws: Aws, family: tuple[str, ...], types: Iterable[str]) -> tuple[int, Mapping[str, int]]:
+    """Of running on-demand instances of the family; and what one of each type has, of these types, too."""
     filters = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
     pages = aws.ec2.get_paginator("describe_instances").paginate(Filters=filters)
     instances = [i for page in pages for reservation in page["Reservations"] for i in reservation["Instances"]]
@@ -106,8 +117,8 @@ def _vcpus_in_use(aws: Aws, instance_type: str, family: tuple[str, ...]) -> tupl
         for i in instances
         if _letters(i["InstanceType"]) in family and i.get("InstanceLifecycle") != "spot"
     )
-    each = _vcpus_of(aws, {*running, instance_type})
-    return sum(each[name] * count for name, count in running.items()), each[instance_type]
+    each = _vcpus_of(aws, {*running, *types})
+    return sum(each[name] * count for name, count in running.items()), each
 
 
 def _counted(aws: Aws, quota: Counted, need: int) -> Said:

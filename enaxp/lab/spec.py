@@ -14,10 +14,12 @@ from datetime import datetime
 
 from enaxp.config import ROLES, Config, Role
 from enaxp.lab.software import pieces
-from enaxp.lab.things import BELOW, LAYERS, Layer, Thing, unique_name
-from enaxp.lab.userdata import HostBoot, render_userdata
+from enaxp.lab.things import BELOW, LAYERS, Layer, Thing, repository_name, unique_name
+from enaxp.lab.userdata import HostBoot, render_monitoring_userdata, render_userdata
 
 SSM_POLICY = "AmazonSSMManagedInstanceCore"
+MONITORING = "monitoring"  # what follows the kind in the keys of that layer's things
+MONITORING_POLICIES = (SSM_POLICY,)
 
 LAYER_OF_KIND: Mapping[str, Layer] = {
     "vpc": "network",
@@ -34,6 +36,7 @@ LAYER_OF_KIND: Mapping[str, Layer] = {
     "instance": "compute",
     "ssm-document": "compute",
     "ssm-association": "compute",
+    "ecr-repository": "monitoring",
 }
 
 
@@ -51,13 +54,20 @@ class Pins:
     gateway: str | None = None
 
 
+def layer_of(key: str) -> Layer:
+    """The layer of a thing: what is called after monitoring belongs to that, of whatever kind it is."""
+    kind, _, suffix = key.partition("/")
+    return "monitoring" if suffix == MONITORING else LAYER_OF_KIND[kind]
+
+
 def wanted(config: Config, pins: Pins, *, public_key: str, partition: str, expires_at: datetime) -> tuple[Thing, ...]:
-    """Every thing of the layers network and compute, each after what it needs.
+    """Every thing of every layer, each after what it needs.
 
     partition: `aws`, `aws-cn` or `aws-us-gov`, for ARNs.  Raises LabError when the hosts' user data is longer than AWS takes.
     """
     compute = _compute(config, pins, public_key=public_key, partition=partition, expires_at=expires_at)
-    return tuple(_claimed_first(thing) for thing in (*_network(config, pins), *compute))
+    monitoring = _monitoring(config, pins, public_key=public_key, partition=partition, expires_at=expires_at)
+    return tuple(_claimed_first(thing) for thing in (*_network(config, pins), *compute, *monitoring))
 
 
 def of_layers(things: Iterable[Thing], layers: Iterable[Layer]) -> tuple[Thing, ...]:
@@ -181,6 +191,70 @@ def _instance(config: Config, pins: Pins, role: Role, *, there: list[str], expir
     )
 
 
+def _monitoring(config: Config, pins: Pins, *, public_key: str, partition: str, expires_at: datetime) -> list[Thing]:
+    """A host of its own, in a subnet of its own: what it does must not be what is measured. None in somebody else's subnet,
+    and none where the VPC has no room for a second one.
+
+    It belongs to the hosts' security group as well, in which everything may talk to everything: so it reaches their exporters.
+    """
+    if config.network.subnet_id or not config.monitoring.subnet_cidr:
+        return []
+    subnet, group, eni = f"subnet/{MONITORING}", f"security-group/{MONITORING}", f"eni/{MONITORING}"
+    table, address, key = f"route-table/{MONITORING}", f"eip/{MONITORING}", f"key-pair/{MONITORING}"
+    role, profile, given = f"role/{MONITORING}", f"instance-profile/{MONITORING}", config.hosts.instance_profile
+    description = f"enaxp lab {config.lab}: monitoring, SSH from outside"
+    things = [
+        _thing(
+            config,
+            subnet,
+            want={"cidr": config.monitoring.subnet_cidr, "zone": pins.availability_zone},
+            needs=("vpc",),
+        ),
+        _thing(config, table, want={"subnet": subnet}, needs=("vpc", subnet, "igw")),
+        _thing(config, group, want={"ssh_cidr": pins.ssh_cidr, "description": description}, needs=("vpc",)),
+        _thing(
+            config, key, want={"public_key": public_key}, given_id=config.hosts.key.name if config.hosts.key else None
+        ),
+        _thing(
+            config,
+            eni,
+            want={
+                "address": config.monitoring.address,
+                "subnet": subnet,
+                "groups": (group, "security-group"),
+            },
+            needs=(subnet, group, "security-group"),
+        ),
+        _thing(config, profile, want={"role": role}, needs=() if given else (role,), given_id=given),
+        _thing(config, "ecr-repository", name=repository_name(config.lab, config.aws.region)),
+    ]
+    if not given:
+        policies = tuple(f"arn:{partition}:iam::aws:policy/{name}" for name in MONITORING_POLICIES)
+        things.insert(0, _thing(config, role, want={"policy_arns": policies}))
+    if config.hosts.address == "public":
+        things.append(_thing(config, address, want={"eni": eni}, needs=(eni, "igw", table)))
+    boot = HostBoot(
+        hostname=f"{MONITORING}-{config.lab}",
+        interfaces=(config.monitoring.address,),
+        subnet_cidr=config.monitoring.subnet_cidr,
+        expires_at=expires_at,
+    )
+    want = {
+        "role": MONITORING,
+        "type": config.monitoring.instance_type,
+        "image": pins.ami,
+        "zone": pins.availability_zone,
+        "user_data": render_monitoring_userdata(boot, grafana=pins.isolation is None),
+        "enis": (eni,),
+        "express": (),
+        "in_group": False,
+        "key_pair": key,
+        "profile": profile,
+    }
+    needs = tuple(thing.key for thing in things if thing.kind in {"key-pair", "instance-profile", "eni", "eip"})
+    return [*things, _thing(config, f"instance/{MONITORING}", want=want, needs=needs)]
+
+
 def _thing(
     config: Config,
     key: str,
@@ -195,7 +269,7 @@ def _thing(
     return Thing(
         key=key,
         kind=kind,
-        layer=LAYER_OF_KIND[kind],
+        layer=layer_of(key),
         name=name or (f"{unique}-{suffix}" if suffix else unique),
         want=want or {},
         needs=needs,

@@ -94,6 +94,7 @@ class StateFile:
         self.path = folder / f"{lab}.json"
         self.backup = folder / f"{lab}.json.bak"
         self.private_key = folder / f"{lab}.pem"
+        self.grafana_password = folder / f"{lab}.grafana-password"
         self._lab = lab
         self._guard = threading.Lock()
         self._state: State | None = None
@@ -140,7 +141,7 @@ class StateFile:
     def forget(self) -> None:
         """Removes everything of this lab from the folder but its lock. The state goes last."""
         known_hosts = self.folder.glob(f"{self._lab}.i-*.known_hosts")
-        for path in (self.private_key, *known_hosts, self.backup, self.path):
+        for path in (self.private_key, *known_hosts, self.grafana_password, self.backup, self.path):
             path.unlink(missing_ok=True)
         self._state = None
 

@@ -9,9 +9,11 @@ from enaxp.config import Config
 from enaxp.lab.cost import Prices, usd_per_hour, usd_so_far
 from enaxp.lab.lifecycle import Picture
 from enaxp.lab.plan import drift_of
-from enaxp.lab.spec import eni_key
+from enaxp.lab.spec import MONITORING, eni_key
 from enaxp.lab.state_manager import Results, as_json
 from enaxp.lab.things import Found, Thing, as_text
+
+PORTS = {"grafana": 3000, "prometheus": 9090}  # of the monitoring, on its own host and at this end of the tunnel
 
 
 def nothing_there(*, lab: str, target: str, endpoint_url: str | None, region: str) -> dict[str, Any]:
@@ -27,6 +29,7 @@ def nothing_there(*, lab: str, target: str, endpoint_url: str | None, region: st
         "availability_zone": None,
         "things": [],
         "hosts": {},
+        "monitoring": None,
         "urls": {},
         "created_at": None,
         "expires_at": None,
@@ -59,10 +62,11 @@ def status_of(
         "availability_zone": picture.pins.availability_zone,
         "things": [_thing(thing, picture) for thing in picture.things],
         "hosts": _hosts(picture, config, software),
-        "urls": {},
+        "monitoring": _monitoring(picture, config),
+        "urls": _urls(picture),
         "created_at": as_text(state.created_at),
         "expires_at": as_text(state.expires_at),
-        "usd_per_hour": usd_per_hour(prices, (found.kind for found in ours)),
+        "usd_per_hour": usd_per_hour(prices, (found.key for found in ours)),
         "usd_so_far": usd_so_far(prices, ours, now=now),
     }
 
@@ -105,6 +109,34 @@ def _hosts(picture: Picture, config: Config, software: Results) -> dict[str, Any
             "software": as_json(software.get(role, {})),
         }
     return hosts
+
+
+def _monitoring(picture: Picture, config: Config) -> dict[str, Any] | None:
+    """The host of that layer; None while there is none."""
+    found = picture.survey.found
+    instance, eni, address = (found.get(f"{kind}/{MONITORING}") for kind in ("instance", "eni", "eip"))
+    if instance is None or eni is None:
+        return None
+    public_ip = address.facts["public_ip"] if address else instance.facts["public_ip"]
+    return {
+        "name": instance.tags.get("Name", MONITORING),
+        "instance_id": instance.id,
+        "public_ip": public_ip,
+        "ip": eni.facts["address"],
+        "ssh": {
+            "host": public_ip if config.hosts.address == "public" else eni.facts["address"],
+            "port": config.hosts.ssh_port,
+            "user": config.hosts.ssh_user,
+        },
+    }
+
+
+def _urls(picture: Picture) -> dict[str, str]:
+    """Where the monitoring is seen while `enaxp monitor` holds a tunnel to it: it is open to nobody else. No Grafana on this machine."""
+    if f"instance/{MONITORING}" not in picture.survey.found:
+        return {}
+    names = ("prometheus",) if picture.pins.isolation else ("grafana", "prometheus")
+    return {name: f"http://127.0.0.1:{PORTS[name]}" for name in names}
 
 
 def _interface(eni: Found | None) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from enaxp.lab.apply import Event, Watcher
 from enaxp.lab.blockers import blockers_of
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.plan import Step
-from enaxp.lab.spec import LAYER_OF_KIND
+from enaxp.lab.spec import layer_of
 from enaxp.lab.state import StateFile, without
 from enaxp.lab.survey import Survey, survey
 from enaxp.lab.things import Found, Lab, Layer
@@ -49,7 +49,7 @@ def sweep_layers(
         file=file,
         watch=watch,
         kinds=KINDS,
-        is_chosen=lambda found: LAYER_OF_KIND[found.kind] in chosen,
+        is_chosen=lambda found: layer_of(found.key) in chosen,
     )
     return sweep.run(seen)
 

@@ -27,9 +27,8 @@ def put_tags(aws: Aws, things: Iterable[Found], tags: Mapping[str, str]) -> None
     from botocore.exceptions import BotoCoreError, ClientError
 
     things, listed = tuple(things), as_tag_list(tags)
-    resources = [
-        str(found.facts.get("tag_id", found.id)) for found in things if found.kind not in (*IAM_KINDS, *SSM_KINDS)
-    ]
+    of_ec2 = (found for found in things if found.kind not in (*IAM_KINDS, *SSM_KINDS, "ecr-repository"))
+    resources = [str(found.facts.get("tag_id", found.id)) for found in of_ec2]
     try:
         for found in things:
             if found.kind == "role":
@@ -38,6 +37,8 @@ def put_tags(aws: Aws, things: Iterable[Found], tags: Mapping[str, str]) -> None
                 aws.iam.tag_instance_profile(InstanceProfileName=found.id, Tags=listed)
             elif found.kind in SSM_KINDS:
                 aws.ssm.add_tags_to_resource(ResourceType=SSM_KINDS[found.kind], ResourceId=found.id, Tags=listed)
+            elif found.kind == "ecr-repository":
+                aws.ecr.tag_resource(resourceArn=found.facts["arn"], tags=listed)
         for start in range(0, len(resources), AT_ONCE):
             aws.ec2.create_tags(Resources=resources[start : start + AT_ONCE], Tags=listed)
     except (ClientError, BotoCoreError) as error:

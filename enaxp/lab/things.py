@@ -7,6 +7,7 @@ that makes it, reads back what is there, and yields a Change for each setting th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -46,6 +47,11 @@ class Lab:
     def unique_name(self) -> str:
         """For what AWS identifies by name. Never made from the lab-id, which can be lost."""
         return unique_name(self.name, self.region)
+
+    @property
+    def unique_names(self) -> tuple[str, ...]:
+        """Every name of this sort that a thing of the lab may have: what has no filter by tag is looked for by these."""
+        return unique_name(self.name, self.region), unique_name(self.name, self.region, "monitoring")
 
     def tags_for(self, thing: Thing) -> dict[str, str]:
         """Every tag of a thing. Byte-stable for the life of the lab, so that a request can be repeated with its token."""
@@ -171,8 +177,13 @@ class Kind(Protocol):
         """Asks AWS to remove it. Done or gone: returns. Raises Blocked while something else uses it or AWS is still at work."""
 
 
-def unique_name(lab: str, region: str) -> str:
-    return f"enaxp-{lab}-{region}"
+def unique_name(lab: str, region: str, suffix: str = "") -> str:
+    return "-".join(part for part in ("enaxp", lab, region, suffix) if part)
+
+
+def repository_name(lab: str, region: str) -> str:
+    """The unique name as ECR takes it: no two hyphens side by side."""
+    return re.sub("-(?=-)", "-0", unique_name(lab, region))
 
 
 def as_text(moment: datetime) -> str:

@@ -43,9 +43,18 @@ class Boot:
 
 def render_userdata(boot: HostBoot) -> str:
     """The script, the same for the same boot. Raises LabError when it is longer than AWS takes (16 KB)."""
+    return _rendered("userdata.sh.j2", boot, software=pieces())
+
+
+def render_monitoring_userdata(boot: HostBoot, *, grafana: bool) -> str:
+    """As `render_userdata`, for the host of the layer monitoring; with Grafana where it can be downloaded."""
+    return _rendered("monitoring.sh.j2", boot, grafana=grafana)
+
+
+def _rendered(template: str, boot: HostBoot, **more: object) -> str:
     subnet = ipaddress.IPv4Network(boot.subnet_cidr)
     text = render(
-        "userdata.sh.j2",
+        template,
         root=ROOT,
         done_path=DONE_PATH,
         hostname=boot.hostname,
@@ -54,7 +63,7 @@ def render_userdata(boot: HostBoot) -> str:
         gateway=str(subnet[1]),  # AWS's router has the first address of every subnet
         mtu=MTU,
         expires_at=_on_calendar(boot.expires_at) if boot.expires_at else None,
-        software=pieces(),
+        **more,
     )
     if len(text.encode()) > LIMIT_BYTES:
         raise LabError(

@@ -1,25 +1,194 @@
-"""Commands of the monitoring: what `enaxp exporter` and `enaxp monitor` do."""
+"""Commands of the monitoring: what `enaxp exporter`, `enaxp monitor` and `enaxp up monitoring` do."""
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import signal
+import socket
+import subprocess
 import threading
+import time
+import webbrowser
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from enaxp.console import Console
-from enaxp.errors import UsageError
-from enaxp.monitor.exporter import serving
+from enaxp.errors import HostError, LocalTargetError, UsageError
 from enaxp.options import Options
+
+if TYPE_CHECKING:
+    from enaxp.hosts.connection import Host
+    from enaxp.session import Session
+
+TUNNEL_S = 30.0
 
 
 def serve_metrics(options: Options, folder: Path, *, address: str, port: int) -> None:
     """Serves until Ctrl-C or SIGTERM. Raises UsageError when there is no such folder."""
+    from enaxp.monitor.exporter import serving
+
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}", todo="give the results folder of a bench: --results DIR")
     console = Console(as_json=options.as_json)
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    with serving(folder, address=address, port=port) as url:
+    with _until_told_to_end() as ended, serving(folder, address=address, port=port) as url:
         console.say(f"serving {folder} at {url}")
         ended.wait()
+
+
+def require_room_for_monitoring(session: Session) -> None:
+    """Raises UsageError or LocalTargetError, before anything is made, when this lab or this machine has no room for the layer."""
+    config = session.config
+    if config.network.subnet_id or not config.monitoring.subnet_cidr:
+        raise UsageError(
+            "the layer monitoring needs a subnet of its own",
+            said="network.subnet_id is somebody else's" if config.network.subnet_id else "vpc_cidr has no room for one",
+            todo="use a larger network.vpc_cidr, or `enaxp exporter` with a Prometheus of your own",
+        )
+    if session.target.name != "local":
+        return
+    missing = [program for program in ("prometheus", "promtool") if shutil.which(program) is None]
+    if missing:
+        raise LocalTargetError(
+            f"the monitoring needs {' and '.join(missing)} on this machine", todo="apt-get install prometheus"
+        )
+    if session.target.isolation != "namespaces":
+        raise LocalTargetError(
+            "hosts that are plain processes cannot be monitored",
+            said="each needs a port 9100 of its own",
+            todo="use `enaxp exporter` instead, or a machine that allows namespaces",
+        )
+
+
+def configure_monitoring(session: Session, host: Host) -> None:
+    """Brings the monitoring host its configuration and waits until it answers. Raises HostError."""
+    from enaxp.hosts.connection import connect
+    from enaxp.monitor.deploy import deploy
+
+    session.console.say("  monitoring: configuring")
+    connection = connect(host, patience_s=60)
+    try:
+        deploy(connection, session.config, password_file=session.file.grafana_password)
+    finally:
+        connection.close()
+    if session.target.name == "local":
+        session.console.say("  monitoring: Prometheus is ready. Grafana has no package: on this machine it is left out")
+    session.console.say("  monitoring: `enaxp monitor` shows it")
+
+
+def require_monitoring(session: Session, status: Mapping[str, Any]) -> Host:
+    """The monitoring host. Raises UsageError when there is none."""
+    host = session.monitoring_host(status)
+    if host is None:
+        raise UsageError(f"lab {session.config.lab} has no monitoring", todo="run `enaxp up monitoring` first")
+    return host
+
+
+def watch_monitoring(session: Session, *, ports: Mapping[str, int], open_it: bool) -> None:
+    """Holds a tunnel to the monitoring host open until Ctrl-C, shows where it ends here, and opens a browser there.
+
+    A tunnel that breaks is dug again. Raises HostError when it cannot be had at first, UsageError when a port is taken.
+    """
+    from enaxp.commands import current_status
+
+    status = current_status(session)
+    host = require_monitoring(session, status)
+    urls = {name: f"http://127.0.0.1:{ports[name]}" for name in status["urls"]}
+    for name in urls:
+        _require_free(name, ports[name])
+    with _until_told_to_end() as ended, _tunnel(host, {n: ports[n] for n in urls}) as alive:
+        _wait_for(ports[next(iter(urls))], alive)
+        for name, url in urls.items():
+            session.console.say(f"{name}: {url}")
+        if "grafana" in urls:
+            session.console.say(f"Grafana's user is admin, its password lies in {session.file.grafana_password}")
+        if session.console.as_json:
+            session.console.document({"urls": urls})
+        if open_it:
+            webbrowser.open(next(iter(urls.values())))
+        ended.wait()
+
+
+def push_exporter_image(session: Session) -> None:
+    """Builds the exporter's image and puts it into the lab's repository. Raises UsageError, naming what is missing, LabError, AwsError."""
+    from enaxp.lab.kinds import KINDS
+    from enaxp.lab.things import TAG_LAB, repository_name
+    from enaxp.monitor.image import find_program, push
+
+    config = session.config
+    if session.target.name == "local":
+        raise UsageError("a lab on this machine has no registry to push to", todo="use --target aws")
+    repository = KINDS["ecr-repository"].look(session.aws, repository_name(config.lab, config.aws.region))
+    if repository is None or repository.tags.get(TAG_LAB) != config.lab:
+        raise UsageError(f"lab {config.lab} has no repository for an image", todo="run `enaxp up monitoring` first")
+    image = push(session.aws, repository.facts["uri"], program=find_program())
+    if session.console.as_json:
+        session.console.document({"image": image})
+    else:
+        session.console.result(f"pushed {image}")
+
+
+@contextlib.contextmanager
+def _tunnel(host: Host, ports: Mapping[str, int]) -> Iterator[threading.Event]:
+    """An SSH tunnel from these ports of this machine, again and again when it breaks. The event: whether one was ever refused."""
+    from enaxp.hosts.connection import ssh_command
+    from enaxp.lab.status import PORTS
+
+    forwards = [word for n, port in ports.items() for word in ("-L", f"127.0.0.1:{port}:127.0.0.1:{PORTS[n]}")]
+    options = ["-N", "-o", "ExitOnForwardFailure=yes", "-o", "ServerAliveInterval=5", "-o", "BatchMode=yes"]
+    command = ssh_command(host, *options, *forwards)
+    over, failed = threading.Event(), threading.Event()
+
+    def dig() -> None:
+        while not over.is_set():
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+            while process.poll() is None and not over.wait(0.2):
+                pass
+            if process.poll() is None:
+                process.terminate()
+            process.wait()
+            if not over.is_set():
+                failed.set()
+            over.wait(1)
+
+    digger = threading.Thread(target=dig, daemon=True)
+    digger.start()
+    try:
+        yield failed
+    finally:
+        over.set()
+        digger.join()
+
+
+def _wait_for(port: int, failed: threading.Event) -> None:
+    deadline = time.monotonic() + TUNNEL_S
+    while time.monotonic() < deadline and not failed.is_set():
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.1)
+    raise HostError(
+        "the tunnel to the monitoring host could not be dug",
+        todo="check that the host is up (`enaxp status`) and that network.ssh_cidr contains this machine",
+    )
+
+
+def _require_free(name: str, port: int) -> None:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        raise UsageError(
+            f"port {port} of this machine is taken", said=str(error), todo=f"give another --{name}-port"
+        ) from None
+
+
+@contextlib.contextmanager
+def _until_told_to_end() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set."""
+    ended = threading.Event()
+    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield ended
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

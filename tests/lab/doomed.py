@@ -49,6 +49,7 @@ WHOLE = {
     "enaxp": 7,
     "association": 4,
 }
+MONITORED = Counter(WHOLE) + Counter(subnet=1, rtb=1, sg=1, eni=1, eipalloc=1, i=1, vol=1, enaxp=4)
 
 
 @dataclass
@@ -102,9 +103,17 @@ class DeadlyCloud:
 class Labs:
     """Labs of one folder in one cloud."""
 
-    def __init__(self, cloud: DeadlyCloud | SimpleNamespace, folder: Path, *, lab: str = "dev") -> None:
+    def __init__(
+        self,
+        cloud: DeadlyCloud | SimpleNamespace,
+        folder: Path,
+        *,
+        lab: str = "dev",
+        layers: Iterable[Layer] = BUILT_LAYERS,
+    ) -> None:
         self.cloud = cloud
         self.folder = folder
+        self.layers = tuple(layers)
         self.config: Config = load_config(overrides={"lab": lab})
         self.grace_s = 0.4  # how long enaxp gives new things to become visible
 
@@ -123,9 +132,9 @@ class Labs:
         file.load()
         return file
 
-    def up(self, layers: Iterable[Layer] = BUILT_LAYERS) -> None:
+    def up(self, layers: Iterable[Layer] | None = None) -> None:
         aws, file = self.aws(), self.file()
-        picture = look(self.config, aws=aws, file=file, target=TARGET, layers=layers)
+        picture = look(self.config, aws=aws, file=file, target=TARGET, layers=layers or self.layers)
         up(picture, config=self.config, aws=aws, file=file, watch=lambda _event: None)
 
     def down(self) -> Removal:
@@ -140,7 +149,7 @@ class Labs:
         )
 
     def changes_left(self) -> list[str]:
-        picture = look(self.config, aws=self.aws(), file=self.file(), target=TARGET, layers=BUILT_LAYERS)
+        picture = look(self.config, aws=self.aws(), file=self.file(), target=TARGET, layers=self.layers)
         return [f"{step.action} {step.key}: {step.reason}" for step in picture.plan.changing]
 
     def killed(self, what: Literal["up", "down"], *, nth: int, phase: Phase, at: Moment = "call") -> bool:
@@ -152,6 +161,7 @@ class Labs:
             "endpoint": self.cloud.server.endpoint_url,
             "folder": str(self.folder),
             "lab": self.config.lab,
+            "layers": self.layers,
             "grace_s": self.grace_s,
             "what": what,
             "save": [nth, phase] if at == "save" else None,
@@ -172,7 +182,10 @@ def _live_until_killed(order: dict[str, Any]) -> None:
     """What the process does: it waits until its killer is ready."""
     sys.stdin.read()
     labs = Labs(
-        SimpleNamespace(server=SimpleNamespace(endpoint_url=order["endpoint"])), Path(order["folder"]), lab=order["lab"]
+        SimpleNamespace(server=SimpleNamespace(endpoint_url=order["endpoint"])),
+        Path(order["folder"]),
+        lab=order["lab"],
+        layers=order["layers"],
     )
     labs.grace_s = order["grace_s"]
     if order["save"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,13 @@ def test_hosts_and_addresses_cost_and_nothing_else_does() -> None:
 
     assert usd_per_hour(ROUND, kinds) == 2 * 1.25 + 2 * 0.125
     assert usd_per_hour(None, kinds) is None
+
+
+def test_the_monitoring_host_has_a_price_of_its_own_and_what_is_not_known_makes_no_sum() -> None:
+    keys = ["instance/server", "instance/monitoring", "eip/monitoring"]
+
+    assert usd_per_hour(replace(ROUND, monitoring=0.5), keys) == 1.25 + (0.5 + 0.25) + 0.125
+    assert usd_per_hour(ROUND, keys) is None
 
 
 def test_cost_so_far_counts_each_thing_from_its_own_beginning() -> None:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from doomed import WHOLE, DeadlyCloud, Labs, Moment, Phase, census, deadly_cloud
+from doomed import MONITORED, WHOLE, DeadlyCloud, Labs, Moment, Phase, census, deadly_cloud
+
+from enaxp.lab.things import LAYERS
 
 Record = Callable[[str, object], None]
 
@@ -43,8 +45,9 @@ def moments(most: Mapping[str, int], *, every: int) -> list[tuple[Moment, int, P
 def assert_whole(labs: Labs, record: Record) -> None:
     """Exactly one of each thing, and nothing left to do."""
     there = census(labs)
-    record("duplicates", sum(max(0, count - WHOLE.get(kind, 0)) for kind, count in there.items()))
-    assert there == WHOLE
+    whole = MONITORED if "monitoring" in labs.layers else WHOLE
+    record("duplicates", sum(max(0, count - whole.get(kind, 0)) for kind, count in there.items()))
+    assert there == whole
     assert labs.changes_left() == []
 
 
@@ -96,6 +99,30 @@ def test_killed_in_down_the_next_up_builds_what_is_missing(labs: Labs, nth: int,
     labs.up()
 
     assert_whole(labs, record_property)
+
+
+WITH_MONITORING = {"call": 62, "save": 62}
+SOME = [("call", 47, "after"), ("save", 40, "before")]  # in the midst of that layer
+
+
+@pytest.mark.parametrize(
+    ("at", "nth", "phase"),
+    [
+        *SOME,
+        *(pytest.param(*one, marks=pytest.mark.acceptance) for one in moments(WITH_MONITORING, every=3)),
+    ],
+)
+def test_killed_with_monitoring_the_next_up_and_down_are_right(
+    cloud: DeadlyCloud, tmp_path: Path, at: Moment, nth: int, phase: Phase, record_property: Record
+) -> None:
+    labs = Labs(cloud, tmp_path, layers=LAYERS)
+    labs.killed("up", at=at, nth=nth, phase=phase)
+
+    labs.up()
+
+    assert_whole(labs, record_property)
+    labs.killed("down", at=at, nth=nth, phase=phase)
+    assert_gone(labs, record_property)
 
 
 @pytest.mark.acceptance

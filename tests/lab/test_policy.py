@@ -18,7 +18,7 @@ from enaxp.lab import extend
 from enaxp.lab.cost import find_prices
 from enaxp.lab.labs import list_labs, list_labs_everywhere
 from enaxp.lab.lifecycle import look
-from enaxp.lab.policy import ENDING, allows, policy_of
+from enaxp.lab.policy import ENDING, PUSHING, allows, policy_of
 from enaxp.lab.preflight import preflight_report
 from enaxp.lab.state_manager import wait_for_software
 from enaxp.lab.things import LAYERS
@@ -55,7 +55,7 @@ def called(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         labs = Labs(cloud, folder)
         picture = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
         preflight_report(picture, config=labs.config, aws=labs.aws())
-        labs.up()
+        labs.up(LAYERS)
         standing = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET, layers=LAYERS)
         preflight_report(standing, config=labs.config, aws=labs.aws())
         ends = extend.new_end(standing, labs.file(), by_s=3600, now=standing.lab.created_at)
@@ -77,7 +77,7 @@ def test_no_call_falls_outside_the_policy(called: set[str]) -> None:
 
 
 SOURCE = Path(enaxp.__file__).parent
-CALL = re.compile(r"""\.(ec2|iam|ssm|sts|quotas)\.(?:get_paginator\("(\w+)"|(\w+)\()""")
+CALL = re.compile(r"""\.(ec2|iam|ssm|ecr|sts|quotas)\.(?:get_paginator\("(\w+)"|(\w+)\()""")
 OF_THE_SDK = {"get_paginator", "can_paginate"}
 
 
@@ -105,9 +105,9 @@ def test_no_call_that_stands_in_the_code_falls_outside_the_policy() -> None:
 
 
 def test_the_policy_allows_little_that_is_never_called(called: set[str]) -> None:
-    unused = actions_of(policy_of(load_config())) - called - FOR_REPAIRS
+    unused = actions_of(policy_of(load_config())) - called - FOR_REPAIRS - set(PUSHING)
 
-    assert unused == {"iam:PassRole", "servicequotas:GetAWSDefaultServiceQuota"}
+    assert unused == {"iam:PassRole", "servicequotas:GetAWSDefaultServiceQuota", "ecr:GetAuthorizationToken"}
 
 
 def test_nothing_is_allowed_by_a_pattern() -> None:
@@ -136,7 +136,7 @@ def test_roles_are_the_labs_own(region: str, arn: str) -> None:
 
     passing = statement(policy_of(config), "GiveHostsTheRole")
 
-    assert passing["Resource"] == [arn]
+    assert passing["Resource"] == [arn, f"{arn}-monitoring"]
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
 
 

@@ -86,6 +86,7 @@ class Lab:
                     private_ip=address,
                     subnet_id="subnet-1",
                     subnet_cidr=SUBNET,
+                    vpc_id="vpc-1",
                     public_ip=self.public_ips.get(role) if index == 0 else None,
                     srd=False,
                     udp=False,

@@ -63,13 +63,14 @@ def fetch(url: str) -> str:
         return str(answer.read().decode())
 
 
-def query(prometheus: str, expression: str) -> list[dict[str, Any]]:
-    """What an instant query gives. Raises HTTPError with Prometheus's own words when it is not one."""
-    return list(_api(prometheus, "query", query=expression)["result"])
+def query(prometheus: str, expression: str, *, at: float | None = None) -> list[dict[str, Any]]:
+    """What an instant query gives, of now or of a time. Raises HTTPError with Prometheus's own words when it is not one."""
+    when = {} if at is None else {"time": at}
+    return list(api(prometheus, "query", query=expression, **when)["result"])
 
 
 def query_range(prometheus: str, expression: str, *, start: float, end: float) -> list[dict[str, Any]]:
-    return list(_api(prometheus, "query_range", query=expression, start=start, end=end, step=1)["result"])
+    return list(api(prometheus, "query_range", query=expression, start=start, end=end, step=1)["result"])
 
 
 def eventually(look: Callable[[], T], *, within_s: float = 30.0) -> T:
@@ -89,7 +90,8 @@ def eventually(look: Callable[[], T], *, within_s: float = 30.0) -> T:
         time.sleep(0.2)
 
 
-def _api(prometheus: str, what: str, **parameters: Any) -> dict[str, Any]:
+def api(prometheus: str, what: str, **parameters: Any) -> dict[str, Any]:
+    """The data in an answer of Prometheus's API."""
     return dict(json.loads(fetch(f"{prometheus}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"))["data"])
 
 

@@ -3,6 +3,7 @@
     network.py   vpc, subnet, igw, route-table, security-group
     compute.py   placement-group, key-pair, eni, eip, instance
     identity.py  role, instance-profile
+    monitoring.py ecr-repository
     software.py  ssm-document, ssm-association
 
 To add a kind: write one class here, and the things of it in `spec.py`.
@@ -10,6 +11,7 @@ To add a kind: write one class here, and the things of it in `spec.py`.
 
 from enaxp.lab.kinds.compute import Eip, Eni, Instance, KeyPair, PlacementGroup
 from enaxp.lab.kinds.identity import InstanceProfile, Role
+from enaxp.lab.kinds.monitoring import EcrRepository
 from enaxp.lab.kinds.network import Igw, RouteTable, SecurityGroup, Subnet, Vpc
 from enaxp.lab.kinds.software import SsmAssociation, SsmDocument
 from enaxp.lab.things import Kind
@@ -29,6 +31,7 @@ KINDS: dict[str, Kind] = {
         Eni(),
         Eip(),
         Instance(),
+        EcrRepository(),
         SsmDocument(),
         SsmAssociation(),
     )

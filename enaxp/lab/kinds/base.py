@@ -90,6 +90,17 @@ class Ec2Kind(BaseKind):
         return [{"ResourceType": resource, "Tags": tags} for resource in resources or (self.resource,)]
 
 
+def named(kind: str, id: str, tags: list[dict[str, str]] | None, **facts: Any) -> Found:
+    """Found of what AWS knows by its name."""
+    own = from_tag_list(tags)
+    return Found(key=own.get(TAG_KEY, ""), kind=kind, id=id, tags=own, facts=facts)
+
+
+def ours(found: Found | None, lab: Lab) -> list[Found]:
+    """Names are shared by everybody in the account: only the tags say whose it is."""
+    return [found] if found and found.tags.get(TAG_LAB_ID) == lab.lab_id else []
+
+
 def remove(call: Callable[[], object], *, where: str) -> None:
     """Makes a call that takes something away: what is gone already is done. Raises Blocked while something else uses it."""
     try:

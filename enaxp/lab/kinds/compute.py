@@ -97,7 +97,10 @@ class KeyPair(Ec2Kind):
 
 
 class Eni(Ec2Kind):
-    """want: address. ENA Express cannot be asked for here: it belongs to the attachment."""
+    """want: address, and where it is not the hosts': subnet, groups (keys). Setting: the groups.
+
+    ENA Express cannot be asked for here: it belongs to the attachment.
+    """
 
     name = "eni"
     needs = ("subnet", "security-group")
@@ -131,9 +134,9 @@ class Eni(Ec2Kind):
 
     def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
         return {
-            "SubnetId": ids["subnet"],
+            "SubnetId": ids[thing.want.get("subnet", "subnet")],
             "PrivateIpAddress": thing.want["address"],
-            "Groups": [ids["security-group"]],
+            "Groups": sorted(ids[key] for key in _groups(thing)),
             "Description": f"enaxp {lab.name}: {thing.key}",
             "TagSpecifications": self.tagged(thing, lab),
         }
@@ -149,7 +152,7 @@ class Eni(Ec2Kind):
         return differences(found.facts, thing.want, "address")
 
     def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
-        groups = [ids[key] for key in ("security-group",) if key in ids]
+        groups = sorted(ids[key] for key in _groups(thing) if key in ids)
         if found.facts["groups"] != groups:
             yield change(
                 "groups",
@@ -214,7 +217,8 @@ class Eip(Ec2Kind):
 
 
 class Instance(Ec2Kind):
-    """want: role, type, image, zone, key, user_data, enis (keys in device order), express (keys that carry ENA Express), in_group.
+    """want: role, type, image, zone, user_data, enis (keys in device order), express (keys that carry ENA Express), in_group, and
+    where they are not the hosts': key_pair, profile (keys).
 
     Setting: ENA Express with its UDP flag on each attachment that is to carry it, off on the others.
     """
@@ -266,8 +270,8 @@ class Instance(Ec2Kind):
             "InstanceType": want["type"],
             "MinCount": 1,
             "MaxCount": 1,
-            "KeyName": ids["key-pair"],
-            "IamInstanceProfile": {"Name": ids["instance-profile"]},
+            "KeyName": ids[want.get("key_pair", "key-pair")],
+            "IamInstanceProfile": {"Name": ids[want.get("profile", "instance-profile")]},
             "Placement": placement,
             "NetworkInterfaces": [
                 {"DeviceIndex": index, "NetworkInterfaceId": ids[eni]} for index, eni in enumerate(want["enis"])
@@ -326,6 +330,11 @@ def srd_of(attachment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _ROOT_VOLUME = {"VolumeSize": 30, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}
+
+
+def _groups(eni: Thing) -> tuple[str, ...]:
+    """The keys of an interface's security groups."""
+    return tuple(eni.want.get("groups", ("security-group",)))
 
 
 def _srd_in_words(srd: bool, udp: bool) -> str:

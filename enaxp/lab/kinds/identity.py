@@ -13,8 +13,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from enaxp.aws import Aws, both, is_gone
-from enaxp.lab.kinds.base import BaseKind, remove
-from enaxp.lab.things import TAG_KEY, TAG_LAB_ID, Change, Found, Ids, Lab, Thing, as_tag_list, change, from_tag_list
+from enaxp.lab.kinds.base import BaseKind, named, ours, remove
+from enaxp.lab.things import Change, Found, Ids, Lab, Thing, as_tag_list, change
 
 # What EC2 hosts may become; the same in every partition but China's, where the service has a name of its own.
 _TRUST = {
@@ -39,7 +39,7 @@ class Role(BaseKind):
     )
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
-        return _ours(self.look(aws, lab.unique_name), lab)
+        return _by_names(self, aws, lab)
 
     def look(self, aws: Aws, id: str) -> Found | None:
         try:
@@ -53,7 +53,7 @@ class Role(BaseKind):
             raise
         role = answer["Role"]
         policies = sorted(policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"])
-        return _found(self.name, role["RoleName"], role.get("Tags"), policies=policies)
+        return named(self.name, role["RoleName"], role.get("Tags"), policies=policies)
 
     def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
         return {
@@ -87,7 +87,7 @@ class Role(BaseKind):
 
 
 class InstanceProfile(BaseKind):
-    """Setting: the one role in it. EC2 learns of a new profile some seconds after IAM does."""
+    """want: role (its key; `role` without). Setting: the one role in it. EC2 learns of a new profile some seconds after IAM does."""
 
     name = "instance-profile"
     needs = ("role",)
@@ -101,7 +101,7 @@ class InstanceProfile(BaseKind):
     )
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
-        return _ours(self.look(aws, lab.unique_name), lab)
+        return _by_names(self, aws, lab)
 
     def look(self, aws: Aws, id: str) -> Found | None:
         try:
@@ -111,7 +111,7 @@ class InstanceProfile(BaseKind):
                 return None
             raise
         role = next((role["RoleName"] for role in profile["Roles"]), None)
-        return _found(self.name, profile["InstanceProfileName"], profile.get("Tags"), role=role)
+        return named(self.name, profile["InstanceProfileName"], profile.get("Tags"), role=role)
 
     def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
         return {"InstanceProfileName": thing.name, "Tags": as_tag_list(lab.tags_for(thing))}
@@ -123,7 +123,7 @@ class InstanceProfile(BaseKind):
         return {"role": None}
 
     def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
-        role = ids.get("role")
+        role = ids.get(thing.want.get("role", "role"))
         if found.facts["role"] != role:
             yield change("role", have=found.facts["role"], want=role, act=lambda aws: _put_role(aws, found, str(role)))
 
@@ -155,12 +155,7 @@ def _remove_role(aws: Aws, profile: Found) -> None:
         )
 
 
-def _found(kind: str, id: str, tags: list[dict[str, str]] | None, **facts: Any) -> Found:
-    own = from_tag_list(tags)
-    return Found(key=own.get(TAG_KEY, ""), kind=kind, id=id, tags=own, facts=facts)
-
-
-def _ours(found: Found | None, lab: Lab) -> list[Found]:
-    """Names are shared by everybody in the account: only the tags say whose it is."""
-    tags: Mapping[str, str] = found.tags if found else {}
-    return [found] if found and tags.get(TAG_LAB_ID) == lab.lab_id else []
+def _by_names(kind: Role | InstanceProfile, aws: Aws, lab: Lab) -> list[Found]:
+    hosts, monitoring = lab.unique_names
+    looks = both(lambda: kind.look(aws, hosts), lambda: kind.look(aws, monitoring))
+    return [found for look in looks for found in ours(look, lab)]

@@ -183,7 +183,9 @@ class Igw(Ec2Kind):
 
 
 class RouteTable(Ec2Kind):
-    """Settings: the default route to the gateway (which must be attached) and the association with the subnet."""
+    """want: subnet (its key; `subnet` without). Settings: the default route to the gateway (which must be attached) and the
+    association with the subnet.
+    """
 
     name = "route-table"
     needs = ("vpc", "subnet", "igw")
@@ -223,7 +225,7 @@ class RouteTable(Ec2Kind):
         return {"default_route": None, "route_state": None, "subnet": None}
 
     def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
-        igw, subnet, facts = ids.get("igw"), ids.get("subnet"), found.facts
+        igw, subnet, facts = ids.get("igw"), ids.get(thing.want.get("subnet", "subnet")), found.facts
         if facts["default_route"] != igw or facts["route_state"] != "active":
             verb = "replace_route" if facts["default_route"] else "create_route"
             yield change(

@@ -7,7 +7,7 @@
     world.py      what moto does not keep: instance lives, placement groups, tokens, ENA Express, when things became known
     rules/        what AWS refuses, one small function a rule, by action
     ec2/          the EC2 actions that moto lacks or answers differently
-    iam.py ssm.py service_quotas.py    likewise for the other services       quotas.py  limits of the account
+    iam.py ecr.py ssm.py service_quotas.py    likewise for the other services       quotas.py  limits of the account
     ssm_documents.py ssm_runs.py       documents, and what Systems Manager does on hosts
     capacity.py   which types zones offer, and how much room they have
     install.py    puts all of it in moto's place

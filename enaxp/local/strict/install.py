@@ -9,6 +9,7 @@ from typing import Any
 def install() -> Any:
     """moto's application with the strict layer in it. Idempotent."""
     import moto.ec2.urls
+    import moto.ecr.urls
     import moto.iam.urls
     import moto.servicequotas.urls
     import moto.ssm.urls
@@ -16,6 +17,7 @@ def install() -> Any:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     from enaxp.local.strict.ec2 import StrictEC2Response
+    from enaxp.local.strict.ecr import StrictEcrResponse
     from enaxp.local.strict.iam import StrictIamResponse
     from enaxp.local.strict.service_quotas import StrictServiceQuotasResponse
     from enaxp.local.strict.ssm import StrictSsmResponse
@@ -23,6 +25,7 @@ def install() -> Any:
     EC2_RESOURCE_TO_PREFIX["placement-group"] = "pg"
     EC2_PREFIX_TO_RESOURCE.update({"pg": "placement-group", "eipalloc": "elastic-ip"})
     moto.ec2.urls.url_paths["{0}/"] = StrictEC2Response.dispatch
+    moto.ecr.urls.url_paths["{0}/$"] = StrictEcrResponse.dispatch
     moto.iam.urls.url_paths["{0}/$"] = StrictIamResponse.dispatch
     moto.ssm.urls.url_paths["{0}/$"] = StrictSsmResponse.dispatch
     moto.servicequotas.urls.url_paths["{0}/$"] = StrictServiceQuotasResponse.dispatch

@@ -16,6 +16,7 @@ class MachineInterface:
     private_ip: str
     subnet_id: str
     subnet_cidr: str
+    vpc_id: str
     public_ip: str | None
     srd: bool
     udp: bool

@@ -30,7 +30,7 @@ from enaxp.local.strict.timing import Timing
 
 REMEMBERED_CALLS = 100_000
 OURS = "/enaxp/"
-SERVED = {"ec2", "iam", "sts", "ssm", "servicequotas"}  # moto knows more, and asks little of those who call them
+SERVED = {"ec2", "iam", "sts", "ssm", "ecr", "servicequotas"}  # moto knows more, and asks little of those who call them
 IN_XML = {"iam", "sts", "s3", "autoscaling", "cloudformation", "elasticloadbalancing", "monitoring", "rds", "sns"}
 INSTANCE_ID = re.compile(r"<instanceId>(i-[0-9a-f]{8,17})</instanceId>")
 THING_ID = re.compile(
@@ -130,7 +130,7 @@ class StrictServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-        for service in ("ec2", "iam", "ssm", "sts"):
+        for service in ("ec2", "iam", "ssm", "ecr", "sts"):
             moto.backends.get_backend(service).reset()
         set_current(None)
 

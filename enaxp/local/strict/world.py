@@ -293,6 +293,7 @@ class World:
     def things(self) -> list[str]:
         """Ids of everything that somebody made and that is still there."""
         from moto.ec2.models import ec2_backends
+        from moto.ecr.models import ecr_backends
         from moto.iam.models import iam_backends
         from moto.ssm.models import ssm_backends
 
@@ -306,6 +307,7 @@ class World:
             found += [role.name for role in iam.roles.values()]
             found += [profile.name for profile in iam.instance_profiles.values()]
             found += [name for region in ssm_backends[DEFAULT_ACCOUNT_ID].values() for name in region._documents]
+            found += [name for region in ecr_backends[DEFAULT_ACCOUNT_ID].values() for name in region.repositories]
             found += [f"association-{id}" for id in self.runs.associations]
             return found
 

@@ -105,6 +105,7 @@ def _interface(index: int, eni: Any) -> MachineInterface:
         private_ip=eni.private_ip_address,
         subnet_id=eni.subnet.id,
         subnet_cidr=eni.subnet.cidr_block,
+        vpc_id=eni.subnet.vpc_id,
         public_ip=eni.public_ip,
         srd=srd.on,
         udp=srd.udp,

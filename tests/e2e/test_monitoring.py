@@ -1,0 +1,371 @@
+"""Monitoring as it runs: a lab with every layer, the real Prometheus and node_exporter in its hosts, and a bench that they watch."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from driver import COMMAND, Driver, machine
+from monitoring import api, eventually, promtool, query, query_range
+
+from enaxp.lab.userdata import HostBoot, render_monitoring_userdata
+from enaxp.monitor.files import dashboards
+
+pytestmark = [pytest.mark.e2e, pytest.mark.namespaces]
+SCENARIOS = ("udp-latency", "tcp-latency", "tcp-throughput")
+# As State Manager keeps it on a host; it is left alone where it is there already.
+NODE_EXPORTER = r"""
+set -e
+unit=/etc/systemd/system/enaxp-node-exporter.service
+[ ! -e $unit ] || exit 0
+folder=/var/lib/node_exporter/textfile
+flags="--collector.ethtool --collector.ethtool.metrics-include=ena_srd|allowance --collector.textfile.directory=$folder"
+mkdir -p $folder
+cat > $unit <<END
+[Service]
+Type=simple
+ExecStart=$(command -v prometheus-node-exporter) --web.listen-address=:9100 $flags
+Restart=always
+[Install]
+WantedBy=multi-user.target
+END
+systemctl daemon-reload
+systemctl enable --now enaxp-node-exporter.service
+"""
+
+
+@dataclass
+class Watched:
+    """A lab whose bench was watched, and what happened meanwhile. Times are those of the clock, in s."""
+
+    driver: Driver
+    prometheus: str
+    tunnel: subprocess.Popen[str]
+    began: float = field(default_factory=time.time)
+    bench: subprocess.CompletedProcess[str] | None = None
+    away: float = 0.0
+    killed: float = 0.0
+
+    def on(self, role: str, script: str) -> str:
+        return self.driver.ok("ssh", role, "--", script).stdout
+
+    def ended_trials(self) -> float:
+        found = query(self.prometheus, "max(enaxp_run_ended_trials)")
+        return float(found[0]["value"][1]) if found else 0.0
+
+    def up(self, role: str) -> str | None:
+        found = query(self.prometheus, f'up{{role="{role}"}}')
+        return str(found[0]["value"][1]) if found else None
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    before = machine()
+    driver = Driver(tmp_path_factory.mktemp("monitoring"), "namespaces")
+    try:
+        driver.ok("up", "--all")
+        lab, family = tell_the_story(driver), driver.family()
+        yield lab
+        lab.tunnel.send_signal(signal.SIGINT)
+        lab.tunnel.communicate(timeout=10)
+        assert lab.tunnel.returncode == 0
+    finally:
+        driver.end()
+    assert driver.living(family) == []
+    assert machine() == before
+
+
+def tell_the_story(driver: Driver) -> Watched:
+    """A bench, and while it runs a node_exporter that is away for a while, a Prometheus and a tunnel that are killed."""
+    for role in ("server", "client"):
+        driver.ok("ssh", role, "--", NODE_EXPORTER)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    lab = Watched(
+        driver, f"http://127.0.0.1:{port}", driver.start("monitor", "--no-open", "--prometheus-port", str(port))
+    )
+    eventually(lambda: [lab.up("server"), lab.up("client")] == ["1", "1"])
+    bench = threading.Thread(target=run_bench, args=(lab,))
+    bench.start()
+    eventually(lambda: lab.ended_trials() >= 1, within_s=60)
+    lab.on("server", "systemctl stop enaxp-node-exporter.service")
+    eventually(lambda: lab.up("server") == "0")
+    lab.away = time.time()
+    lab.on("server", "systemctl start enaxp-node-exporter.service")
+    lab.on("client", "pkill -9 -x prometheus-node")
+    eventually(lambda: [lab.up("server"), lab.up("client")] == ["1", "1"])
+    lab.killed = time.time()
+    lab.on("monitoring", "pkill -9 -x prometheus")
+    for ssh in children(lab.tunnel.pid):
+        os.kill(ssh, signal.SIGKILL)
+    eventually(lambda: lab.up("client") == "1")
+    bench.join()
+    eventually(lambda: query(lab.prometheus, "enaxp_run_active == 0"))
+    return lab
+
+
+def run_bench(lab: Watched) -> None:
+    wanted = [word for name in SCENARIOS for word in ("-s", name)]
+    lab.bench = subprocess.run(
+        [*COMMAND, "bench", "--json", "-i", "1", "-r", "1", "-d", "1s", *wanted],
+        cwd=lab.driver.folder,
+        env=lab.driver.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()] or [
+        int(one) for task in Path(f"/proc/{pid}/task").iterdir() for one in (task / "children").read_text().split()
+    ]
+
+
+def panels() -> list[Any]:
+    """Each query of each panel, as Grafana asks it when every value of the variables is chosen."""
+    found = []
+    for name, text in dashboards().items():
+        for panel in json.loads(text)["panels"]:
+            for target in panel.get("targets", ()):
+                asked = re.sub(r"\$\w+", ".*", target["expr"])
+                found.append(pytest.param(asked, id=f"{name}: {panel['title']} {target['refId']}"))
+    return found
+
+
+@pytest.mark.parametrize("asked", panels())
+def test_every_query_of_every_panel_has_data(watched: Watched, asked: str) -> None:
+    series = query_range(watched.prometheus, asked, start=watched.began, end=time.time())
+
+    values = [float(value) for one in series for _, value in one["values"]]
+    assert [value for value in values if value == value], "nothing but gaps"
+
+
+def test_every_rule_is_evaluated_on_data_and_no_alert_rings_without_a_reason(watched: Watched) -> None:
+    [group] = api(watched.prometheus, "rules")["groups"]
+    signals = [rule["name"] for rule in group["rules"] if rule["type"] == "recording"]
+    alerts = {rule["name"]: rule for rule in group["rules"] if rule["type"] == "alerting"}
+
+    assert {rule["health"] for rule in group["rules"]} == {"ok"}
+    for name in signals:
+        assert query_range(watched.prometheus, name, start=watched.began, end=time.time()), name
+    assert all(any(name in rule["query"] for rule in alerts.values()) for name in signals)
+    invalid = query(watched.prometheus, 'enaxp_trials_total{outcome="invalid"} > 0')
+    firing = {name for name, rule in alerts.items() if rule["state"] == "firing"}
+    assert firing <= ({"EnaxpTrialFailures"} if invalid else set())
+
+
+def test_what_it_shows_is_what_the_bench_found(watched: Watched) -> None:
+    assert watched.bench is not None
+    assert watched.bench.returncode in (0, 4), watched.bench.stderr
+    result = json.loads(watched.bench.stdout)
+    shown = query(watched.prometheus, 'sum by (scenario, arm) (enaxp_trials_total{outcome=~"valid|invalid"})')
+
+    trials = {(one["metric"]["scenario"], one["metric"]["arm"]): float(one["value"][1]) for one in shown}
+    assert trials == {
+        (name, arm): of["trials"] for name in SCENARIOS for arm, of in result["scenarios"][name]["arms"].items()
+    }
+    assert query(watched.prometheus, "enaxp_run_active")[0]["value"][1] == "0"
+    srd = query(watched.prometheus, 'enaxp_trial_srd_ratio{scenario="udp-latency"}')
+    shares = {one["metric"]["arm"]: round(float(one["value"][1]), 2) for one in srd}
+    assert shares == {"ena_express": 1.0}, "on the other arm nothing is eligible"
+
+
+def test_the_hosts_are_scraped_every_second_by_their_roles(watched: Watched) -> None:
+    targets = api(watched.prometheus, "targets")["activeTargets"]
+
+    assert {one["labels"]["role"]: one["labels"]["instance"] for one in targets} == {
+        "server": "192.168.3.10:9100",
+        "client": "192.168.3.20:9100",
+    }
+    assert {one["scrapeInterval"] for one in targets} == {"1s"}
+
+
+def test_a_gap_is_a_gap_and_what_was_before_it_is_still_there(watched: Watched) -> None:
+    cpu = 'node_cpu_seconds_total{role="server", cpu="0", mode="idle"}'
+    there = {
+        round(at)
+        for one in query_range(watched.prometheus, cpu, start=watched.began, end=time.time())
+        for at, _ in one["values"]
+    }
+
+    assert query(watched.prometheus, cpu, at=watched.away) == []
+    assert query(watched.prometheus, 'up{role="server"}', at=watched.away)[0]["value"][1] == "0"
+    assert min(there) < watched.away < watched.killed < max(there)
+
+
+def test_no_trial_was_lost_to_what_happened_to_the_monitoring(watched: Watched) -> None:
+    [run] = (watched.driver.folder / "results/dev").iterdir()
+    records = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+
+    reasons = {record["reason"] for record in records if not record["valid"]}
+    assert len({(r["scenario"], r["arm"], r["iteration"], r["repeat"]) for r in records}) == 12
+    assert not [reason for reason in reasons if "metric" in reason or "connection" in reason]
+
+
+def test_what_the_client_publishes_is_what_promtool_calls_good_metrics(watched: Watched) -> None:
+    text = watched.on("client", "cat /var/lib/node_exporter/textfile/enaxp.prom")
+
+    assert promtool("check", "metrics", given=text).returncode == 0
+    assert text.count("\n") < 300
+
+
+def test_the_only_door_is_ssh_for_whom_the_config_names(watched: Watched) -> None:
+    ec2 = boto3.client(
+        "ec2",
+        endpoint_url=watched.driver.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    filters = [{"Name": "tag:enaxp:lab", "Values": ["dev"]}]
+    groups = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+
+    doors = {
+        (rule["IpProtocol"], rule.get("FromPort"), rule.get("ToPort"), entry["CidrIp"])
+        for group in groups
+        for rule in group["IpPermissions"]
+        for entry in rule["IpRanges"]
+    }
+    own = {pair["GroupId"] for group in groups for rule in group["IpPermissions"] for pair in rule["UserIdGroupPairs"]}
+    assert len(groups) == 2
+    assert doors == {("tcp", 22, 22, "127.0.0.0/8")}
+    assert own == {group["GroupId"] for group in groups}
+    listening = watched.on("monitoring", "cat /proc/net/tcp /proc/net/tcp6")
+    assert "0100007F:2382" in listening, "Prometheus listens on loopback"
+    assert "00000000:2382" not in listening
+
+
+def test_up_again_brings_nothing_new_and_disturbs_nothing(watched: Watched) -> None:
+    before = watched.on("monitoring", "pgrep -x prometheus")
+
+    watched.driver.ok("up", "--all")
+
+    assert watched.on("monitoring", "pgrep -x prometheus") == before
+    assert watched.driver.run("plan", "monitoring", "--check").code == 0
+
+
+def test_status_shows_the_host_and_where_it_is_seen(watched: Watched) -> None:
+    status = watched.driver.ok("status", "--json").document
+
+    assert status["monitoring"]["ip"] == "192.168.4.10"
+    assert status["urls"] == {"prometheus": "http://127.0.0.1:9090"}
+    assert set(status["hosts"]) == {"server", "client"}
+
+
+# What stands for the two releases here: archives of their form. No host reaches the real ones, and no test can.
+RELEASES = r"""
+set -e
+rm -rf /tmp/releases && mkdir -p /tmp/releases/made && cd /tmp/releases/made
+name=prometheus-$(sed -n 's/^PROMETHEUS=//p' /tmp/first-boot).linux-amd64
+mkdir $name && cp /usr/bin/true $name/prometheus && cp /usr/bin/true $name/promtool
+tar -czf ../$name.tar.gz $name
+(cd .. && sha256sum $name.tar.gz > sha256sums.txt && echo "$(printf 0%.0s $(seq 64))  other.tar.gz" >> sha256sums.txt)
+grafana=grafana-$(sed -n 's/^GRAFANA=//p' /tmp/first-boot)
+mkdir -p $grafana/bin $grafana/shown/api && echo ok > $grafana/shown/api/health
+printf '#!/bin/sh\ncd /opt/grafana/shown && exec python3 -m http.server 3000 --bind 127.0.0.1\n' > $grafana/bin/grafana
+chmod +x $grafana/bin/grafana
+tar -czf ../$grafana.linux-amd64.tar.gz $grafana
+(cd .. && sha256sum $grafana.linux-amd64.tar.gz | cut -c 1-64 > $grafana.linux-amd64.tar.gz.sha256)
+cat > /usr/local/bin/curl <<'END'
+#!/bin/bash
+# Answers from a folder, by the file's name, and keeps what was asked for.
+for url; do :; done
+echo "$url" >> /tmp/releases/asked
+cp "/tmp/releases/${url##*/}" . || exit 22
+END
+printf '#!/bin/sh\necho x86_64\n' > /usr/local/bin/uname
+chmod +x /usr/local/bin/curl /usr/local/bin/uname
+"""
+BOOT = "bash /tmp/first-boot > /tmp/boot.log 2>&1; cat /var/lib/enaxp/done.json"
+
+
+@pytest.fixture(scope="module")
+def amazon(watched: Watched) -> Watched:
+    """The monitoring host once more, as an Amazon Linux that has nothing yet. Its files are its own: this machine keeps its Prometheus."""
+    boot = HostBoot(
+        hostname="monitoring-dev",
+        interfaces=("192.168.4.10",),
+        subnet_cidr="192.168.4.0/24",
+        expires_at=datetime.now(UTC) + timedelta(hours=1),
+    )
+    script = render_monitoring_userdata(boot, grafana=True)
+    watched.on("monitoring", f"cat > /tmp/first-boot <<'END_OF_BOOT'\n{script}\nEND_OF_BOOT\n{RELEASES}")
+    return watched
+
+
+@pytest.mark.parametrize(
+    ("spoil", "step"),
+    [
+        ("echo more >> /tmp/releases/prometheus-*.tar.gz", "prometheus"),
+        ("echo more >> /tmp/releases/grafana-*.tar.gz", "grafana"),
+    ],
+    ids=["Prometheus", "Grafana"],
+)
+def test_a_release_that_is_not_what_its_checksum_says_is_not_installed(amazon: Watched, spoil: str, step: str) -> None:
+    amazon.on("monitoring", f"rm -rf /opt/grafana /usr/bin/prom* /usr/local/bin/prom*\n{RELEASES}\n{spoil}")
+
+    done = json.loads(amazon.on("monitoring", BOOT))
+
+    assert (done["ok"], done["failed_step"]) == (False, step), amazon.on("monitoring", "tail -20 /tmp/boot.log")
+    installed = {"prometheus": "/usr/local/bin/prometheus", "grafana": "/opt/grafana/bin/grafana"}[step]
+    assert amazon.on("monitoring", f"[ -e {installed} ] && echo there || echo not") == "not\n"
+
+
+def test_pinned_releases_are_installed_and_grafana_gets_a_password_that_nobody_else_sees(amazon: Watched) -> None:
+    amazon.on("monitoring", f"rm -rf /opt/grafana /usr/local/bin/prom*\n{RELEASES}")
+    done = json.loads(amazon.on("monitoring", BOOT))
+    assert done["ok"], done
+    asked = amazon.on("monitoring", "cat /tmp/releases/asked").split()
+    assert [url.split("/")[2] for url in asked] == ["github.com"] * 2 + ["dl.grafana.com"] * 2
+    amazon.on("monitoring", "rm -f /usr/local/bin/prom*")
+    # Prometheus answers still: it is the one from before.
+    amazon.on("monitoring", "sed -i s:/usr/local/bin/prometheus:/usr/bin/prometheus: /etc/systemd/system/enaxp-*")
+    amazon.on(
+        "monitoring",
+        "nohup sh -c 'while sleep 0.2; do cat /proc/[0-9]*/cmdline; done' > /tmp/seen 2> /dev/null < /dev/null &",
+    )
+    amazon.on("monitoring", "printf '#!/bin/sh\\n' > /usr/local/bin/promtool; chmod +x /usr/local/bin/promtool")
+
+    told = amazon.driver.ok("up", "monitoring")
+
+    kept = amazon.driver.folder / "state/dev.grafana-password"
+    password = kept.read_text()
+    assert (kept.stat().st_mode & 0o777, len(password)) == (0o600, 32)
+    assert amazon.on("monitoring", "cat /etc/enaxp/grafana-password") == password
+    assert amazon.on("monitoring", "stat -c '%a %U %G' /etc/enaxp/grafana-password").split()[0::2] == ["640", "grafana"]
+    assert (
+        amazon.on("monitoring", f"grep -rlF -e {password[:12]} /tmp /var/log /var/lib/enaxp /home /etc/systemd || true")
+        == ""
+    )
+    assert password not in told.stdout + told.stderr
+    assert not [path for path in (amazon.driver.folder / "state").rglob("*") if path != kept and is_in(password, path)]
+    amazon.driver.ok("up", "monitoring")
+    assert kept.read_text() == password
+
+
+def is_in(secret: str, path: Path) -> bool:
+    return path.is_file() and secret.encode() in path.read_bytes()
+
+
+def test_down_monitoring_takes_it_alone(watched: Watched) -> None:
+    removal = watched.driver.ok("down", "monitoring", "--json").document
+
+    keys = {one["key"].partition("/")[2] for one in removal["removed"]}
+    assert (keys, removal["leftovers"]) == ({"monitoring"}, [])
+    status = watched.driver.ok("status", "--json").document
+    assert (status["monitoring"], status["urls"]) == (None, {})
+    assert {thing["state"] for thing in status["things"]} == {"present"}
