@@ -73,7 +73,11 @@ def look(
     layers: without any, those that `up` builds by itself and whatever else of the lab is there.
     """
     there = _existing(
-        config, aws=aws, file=file, target=target, see=lambda state: _survey_with_given(config, aws, state, KINDS)
+        config,
+        aws=aws,
+        file=file,
+        target=target,
+        see=lambda state: _survey_with_given(config, aws, state, KINDS, layers=layers or ()),
     )
     if there is not None:
         state, notes, (gateway, seen) = there
@@ -104,13 +108,14 @@ def look(
         "isolation": pins.isolation,
     }
     state = replace(state, pinned=pinned)
+    lab = _searching(state.as_lab(config.tags), layers or ())
     return Picture(
         state=state,
-        lab=state.as_lab(config.tags),
+        lab=lab,
         pins=pins,
         things=things,
         survey=seen,
-        plan=make_plan(things, seen, state, state.as_lab(config.tags)),
+        plan=make_plan(things, seen, state, lab),
         key=key,
         notes=notes,
     )
@@ -131,12 +136,19 @@ def _existing(
     return state, notes, see(state) if seen is None else seen
 
 
-def _survey_with_given(config: Config, aws: Aws, state: State, kinds: Iterable[str]) -> tuple[str | None, Survey]:
-    """What there is of the lab and of what is given; first: the gateway of a given VPC."""
-    lab = state.as_lab(config.tags)
+def _survey_with_given(
+    config: Config, aws: Aws, state: State, kinds: Iterable[str], *, layers: Iterable[Layer] = ()
+) -> tuple[str | None, Survey]:
+    """What there is of the lab and of what is given; first: the gateway of a given VPC. layers: to search besides those known."""
+    lab = _searching(state.as_lab(config.tags), layers)
     gateway = given_gateway(config, aws, lab)
     given = [thing for thing in wanted_for_survey(config, gateway=gateway) if not thing.owned]
     return gateway, survey(aws, lab, state=state, things=given, kinds=kinds)
+
+
+def _searching(lab: Lab, layers: Iterable[Layer]) -> Lab:
+    """The lab, to be searched in these layers, too."""
+    return replace(lab, layers=tuple({*lab.layers, *layers}))
 
 
 def layers_there(seen: Survey) -> tuple[Layer, ...]:
@@ -234,7 +246,7 @@ def down(
         aws=aws,
         file=file,
         target=target,
-        see=lambda state: survey(aws, state.as_lab(config.tags), state=state),
+        see=lambda state: survey(aws, _searching(state.as_lab(config.tags), LAYERS), state=state),
     )
     if there is None:
         file.forget()

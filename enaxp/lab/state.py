@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from enaxp.errors import LabError, StateError
-from enaxp.lab.things import SCHEMA, Lab, as_text, from_text
+from enaxp.lab.spec import layer_of
+from enaxp.lab.things import LAYERS, SCHEMA, Lab, Layer, as_text, from_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,13 @@ class State:
             expires_at=self.expires_at,
             tags=tags,
             ids=self.ids(),
+            layers=self._layers(),
         )
+
+    def _layers(self) -> tuple[Layer, ...]:
+        """Those of which something is known, made or begun; a state that knows of nothing may be one whose lab was lost sight of."""
+        known = {layer_of(key) for key in (*self.things, *self.intents)}
+        return tuple(layer for layer in LAYERS if layer in known or not known)
 
     def ids(self) -> dict[str, str]:
         return {key: entry.id for key, entry in self.things.items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import chain
 from typing import Literal
 
@@ -24,7 +25,7 @@ from enaxp.lab.plan import Step
 from enaxp.lab.spec import layer_of
 from enaxp.lab.state import StateFile, without
 from enaxp.lab.survey import Survey, survey
-from enaxp.lab.things import Found, Lab, Layer
+from enaxp.lab.things import LAYERS, Found, Lab, Layer
 
 STALL_S = 60.0  # nothing has moved for so long: stop and say what is in the way
 DYING_S = 1200.0  # instances that shut down may take this long
@@ -96,7 +97,7 @@ class _Sweep:
         is_chosen: Callable[[Found], bool],
     ) -> None:
         self.aws = aws
-        self.lab = lab
+        self.lab = replace(lab, layers=LAYERS)  # nothing is believed to be gone
         self.file = file
         self.watch = watch
         self.kinds = tuple(kinds)

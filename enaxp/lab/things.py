@@ -42,6 +42,7 @@ class Lab:
     expires_at: datetime
     tags: Mapping[str, str] = field(default_factory=dict)
     ids: Ids = field(default_factory=dict)  # by key, as the state knows them: what is known need not wait for a listing
+    layers: tuple[Layer, ...] = LAYERS  # whose names are searched for, where AWS has no filter by tag
 
     @property
     def unique_name(self) -> str:
@@ -50,8 +51,9 @@ class Lab:
 
     @property
     def unique_names(self) -> tuple[str, ...]:
-        """Every name of this sort that a thing of the lab may have: what has no filter by tag is looked for by these."""
-        return unique_name(self.name, self.region), unique_name(self.name, self.region, "monitoring")
+        """Every name of this sort that a thing of its layers may have: what has no filter by tag is looked for by these."""
+        monitoring = (unique_name(self.name, self.region, "monitoring"),) if "monitoring" in self.layers else ()
+        return self.unique_name, *monitoring
 
     def tags_for(self, thing: Thing) -> dict[str, str]:
         """Every tag of a thing. Byte-stable for the life of the lab, so that a request can be repeated with its token."""

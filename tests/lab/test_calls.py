@@ -88,3 +88,18 @@ def test_an_instance_is_asked_to_end_once_and_only_it_is_watched_while_it_does(c
     made = calls(cloud)
     assert made["TerminateInstances"] == 2
     assert made["DescribeInstances"] > made["DescribeSubnets"] == 2  # what is there; that nothing is
+
+
+def test_a_lab_that_knows_of_no_monitoring_is_not_searched_for_one_but_a_down_looks_everywhere(
+    cloud: DeadlyCloud, labs: Labs
+) -> None:
+    labs.up()
+    calls(cloud)
+
+    look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+    looking = calls(cloud)
+    labs.down()
+    down = calls(cloud)
+
+    assert (looking["GetRole"], looking["DescribeRepositories"]) == (1, 0)
+    assert down["DescribeRepositories"] >= 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -156,6 +157,6 @@ def _remove_role(aws: Aws, profile: Found) -> None:
 
 
 def _by_names(kind: Role | InstanceProfile, aws: Aws, lab: Lab) -> list[Found]:
-    hosts, monitoring = lab.unique_names
-    looks = both(lambda: kind.look(aws, hosts), lambda: kind.look(aws, monitoring))
-    return [found for look in looks for found in ours(look, lab)]
+    with ThreadPoolExecutor(len(lab.unique_names)) as pool:
+        looks = pool.map(lambda name: kind.look(aws, name), lab.unique_names)
+        return [found for look in looks for found in ours(look, lab)]

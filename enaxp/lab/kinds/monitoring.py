@@ -25,6 +25,8 @@ class EcrRepository(BaseKind):
     )
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
+        if "monitoring" not in lab.layers:
+            return []
         return ours(self.look(aws, repository_name(lab.name, lab.region)), lab)
 
     def look(self, aws: Aws, id: str) -> Found | None:
