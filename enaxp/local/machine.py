@@ -50,6 +50,9 @@ class Kind(Protocol):
     def leave(self) -> None:
         """Ends every process of the machine but this one."""
 
+    def start_again(self, place: Place) -> None:
+        """Ends every process of the machine but this one, and begins to start what is enabled: a boot that is not the first."""
+
 
 KINDS: Mapping[str, Callable[..., Kind]] = {"namespaces": Namespaces, "processes": Processes}
 
@@ -144,6 +147,8 @@ class Init:
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 self._take_end(*ended)
+        if signal.SIGINT in numbers and self._place is not None:
+            self._kind.start_again(self._place)
         if signal.SIGPWR in numbers:
             self._tell("shut-down")
             self._ended = True
@@ -191,7 +196,7 @@ def _signals_as_stream() -> socket.socket:
     near.setblocking(False)
     far.setblocking(False)
     signal.set_wakeup_fd(far.detach(), warn_on_full_buffer=False)
-    for number in (signal.SIGCHLD, signal.SIGPWR, signal.SIGTERM):
+    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGPWR, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     return near
 

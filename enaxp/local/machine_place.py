@@ -119,6 +119,13 @@ def spawn(
     )
 
 
+def start_enabled(place: Place, environment: Mapping[str, str]) -> None:
+    """Begins to start every unit that is enabled, of which none runs."""
+    shutil.rmtree(place.path("/run/enaxp/units"), ignore_errors=True)
+    with place.path("/var/log/boot.log").open("ab") as log:
+        spawn([str(place.stand_in("systemctl")), "--boot"], environment, stdin=null(), output=log.fileno())
+
+
 @cache
 def null() -> int:
     """Standard input for what shall have none."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from enaxp.local.machine_place import Place, find_program, null, prepare, spawn, write
+from enaxp.local.machine_place import Place, find_program, null, prepare, spawn, start_enabled, write
 
 PR_SET_CHILD_SUBREAPER = 36
 ROOT_MARK = "ENAXP_ROOT"
@@ -72,6 +72,10 @@ class Processes:
 
     def leave(self) -> None:
         end_all(lambda: descendants(os.getpid()))
+
+    def start_again(self, place: Place) -> None:
+        self.leave()
+        start_enabled(place, {"PATH": place.search_path})
 
 
 def root_of(folder: Path) -> Path:

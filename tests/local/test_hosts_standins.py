@@ -85,6 +85,7 @@ def test_shellcheck_finds_nothing() -> None:
         ["shutdown", "-r", "now"],
         ["shutdown"],
         ["poweroff", "--force"],
+        ["reboot", "--force"],
         ["hostnamectl", "set-chassis", "vm"],
         ["sudo"],
         ["sudo", "-u", "nobody", "true"],
