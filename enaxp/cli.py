@@ -106,12 +106,14 @@ def plan(
     """Show what `up` would change, and why. Changes nothing."""
     from enaxp.commands import say_what_it_costs
     from enaxp.lab.lifecycle import look
+    from enaxp.monitor.commands import require_room_for_monitoring
     from enaxp.session import open_session
 
+    chosen = _layers(layers)
     with open_session(options) as session:
-        picture = look(
-            session.config, aws=session.aws, file=session.file, target=session.target, layers=_layers(layers)
-        )
+        if "monitoring" in chosen:
+            require_room_for_monitoring(session)
+        picture = look(session.config, aws=session.aws, file=session.file, target=session.target, layers=chosen)
     for note in picture.notes:
         session.console.say(note)
     if options.as_json:

@@ -6,12 +6,12 @@ Labs are known here by their tags: `ls` and `down --lab-id` need neither the sta
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enaxp.commands import BENCH_LOCK, current_status, remove_layers
 from enaxp.config import parse_duration
@@ -24,6 +24,9 @@ from enaxp.lab.state import StateFile, new_state
 from enaxp.lab.survey import discover_lab_id
 from enaxp.lab.things import as_text
 from enaxp.session import Session
+
+if TYPE_CHECKING:
+    from enaxp.hosts.connection import Host
 
 MOST_S = 30 * 86400.0
 
@@ -45,14 +48,20 @@ def extend_lab(session: Session, *, by: str) -> dict[str, Any]:
         ends = extend.new_end(picture, session.file, by_s=by_s, now=datetime.now(UTC))
         if status["isolation"] == "processes":
             session.console.say("hosts that are plain processes have no timers: only the tags and the state change")
-        elif len(status["hosts"]) == 2:
-            watcher = session.monitoring_host(status)
-            extend.set_timers([*session.hosts(status).values(), *([watcher] if watcher else [])], ends=ends)
-        elif status["hosts"]:
-            session.console.say("warning: one host is missing; the other one ends at its old time: run `enaxp up`")
+        else:
+            extend.set_timers(_hosts_with_timers(session, status), ends=ends)
         extend.remember(picture, aws=session.aws, file=session.file, ends=ends)
     session.console.say(f"lab {session.config.lab} ends at {as_text(ends)}")
     return current_status(session)
+
+
+def _hosts_with_timers(session: Session, status: Mapping[str, Any]) -> list[Host]:
+    """Every host that ends itself, the monitoring's too."""
+    hosts = [*session.hosts(status).values()] if len(status["hosts"]) == 2 else []
+    if status["hosts"] and not hosts:
+        session.console.say("warning: one host is missing; the other one ends at its old time: run `enaxp up`")
+    watcher = session.monitoring_host(status)
+    return [*hosts, watcher] if watcher else hosts
 
 
 def take_down_expired(session: Session, *, everywhere: bool, sure: bool, force: bool) -> dict[str, Any]:

@@ -97,8 +97,8 @@ def watch_monitoring(session: Session, *, ports: Mapping[str, int], open_it: boo
     urls = {name: f"http://127.0.0.1:{ports[name]}" for name in status["urls"]}
     for name in urls:
         _require_free(name, ports[name])
-    with _until_told_to_end() as ended, _tunnel(host, {n: ports[n] for n in urls}) as alive:
-        _wait_for(ports[next(iter(urls))], alive)
+    with _until_told_to_end() as ended, _tunnel(host, {n: ports[n] for n in urls}) as failed:
+        _wait_for(ports[next(iter(urls))], failed)
         for name, url in urls.items():
             session.console.say(f"{name}: {url}")
         if "grafana" in urls:

@@ -17,7 +17,7 @@ from enaxp.hosts.connection import Host
 from enaxp.housekeeping import _duration
 from enaxp.lab import extend
 from enaxp.lab.lifecycle import look
-from enaxp.lab.things import TAG_EXPIRES, from_text
+from enaxp.lab.things import LAYERS, TAG_EXPIRES, from_text
 from enaxp.lab.userdata import TIMER_PATH, timer_command
 
 ENDS = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -27,13 +27,13 @@ OLD_TIMER = "[Timer]\nOnCalendar=2026-01-01 00:00:00 UTC\nAccuracySec=1s\n"
 @pytest.fixture
 def labs(tmp_path: Path) -> Iterator[Labs]:
     with deadly_cloud() as cloud:
-        labs = Labs(cloud, tmp_path)
+        labs = Labs(cloud, tmp_path, layers=LAYERS)
         labs.up()
         yield labs
 
 
 def told_by_tags(labs: Labs) -> set[datetime]:
-    """What the tags of everything say, roles and volumes included."""
+    """What the tags of everything say: roles, volumes and the repository included."""
     picture = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
     return {from_text(found.tags[TAG_EXPIRES]) for found in picture.survey.all()}
 
