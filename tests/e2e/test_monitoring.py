@@ -10,41 +10,23 @@ import socket
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from driver import COMMAND, Driver, machine
+from driver import COMMAND, Driver, is_mutating, machine
 from monitoring import api, eventually, promtool, query, query_range
 
-from enaxp.lab.userdata import HostBoot, render_monitoring_userdata
+from enaxp.lab.spec import layer_of
+from enaxp.lab.userdata import TIMER_PATH, HostBoot, render_monitoring_userdata
 from enaxp.monitor.files import dashboards
 
 pytestmark = [pytest.mark.e2e, pytest.mark.namespaces]
 SCENARIOS = ("udp-latency", "tcp-latency", "tcp-throughput")
-# As State Manager keeps it on a host; it is left alone where it is there already.
-NODE_EXPORTER = r"""
-set -e
-unit=/etc/systemd/system/enaxp-node-exporter.service
-[ ! -e $unit ] || exit 0
-folder=/var/lib/node_exporter/textfile
-flags="--collector.ethtool --collector.ethtool.metrics-include=ena_srd|allowance --collector.textfile.directory=$folder"
-mkdir -p $folder
-cat > $unit <<END
-[Service]
-Type=simple
-ExecStart=$(command -v prometheus-node-exporter) --web.listen-address=:9100 $flags
-Restart=always
-[Install]
-WantedBy=multi-user.target
-END
-systemctl daemon-reload
-systemctl enable --now enaxp-node-exporter.service
-"""
 
 
 @dataclass
@@ -58,6 +40,7 @@ class Watched:
     bench: subprocess.CompletedProcess[str] | None = None
     away: float = 0.0
     killed: float = 0.0
+    restarted: float = 0.0
 
     def on(self, role: str, script: str) -> str:
         return self.driver.ok("ssh", role, "--", script).stdout
@@ -65,6 +48,13 @@ class Watched:
     def ended_trials(self) -> float:
         found = query(self.prometheus, "max(enaxp_run_ended_trials)")
         return float(found[0]["value"][1]) if found else 0.0
+
+    def records(self) -> list[dict[str, Any]]:
+        [run] = (self.driver.folder / "results/dev").iterdir()
+        return [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+
+    def targets(self) -> list[dict[str, Any]]:
+        return list(api(self.prometheus, "targets")["activeTargets"])
 
     def up(self, role: str) -> str | None:
         found = query(self.prometheus, f'up{{role="{role}"}}')
@@ -89,9 +79,9 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 
 def tell_the_story(driver: Driver) -> Watched:
-    """A bench, and while it runs a node_exporter that is away for a while, a Prometheus and a tunnel that are killed."""
-    for role in ("server", "client"):
-        driver.ok("ssh", role, "--", NODE_EXPORTER)
+    """A bench, and while it runs a node_exporter that is away for a while, a Prometheus and a tunnel that are killed; afterwards hosts
+    that are restarted.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     lab = Watched(
@@ -114,6 +104,13 @@ def tell_the_story(driver: Driver) -> Watched:
     eventually(lambda: lab.up("client") == "1")
     bench.join()
     eventually(lambda: query(lab.prometheus, "enaxp_run_active == 0"))
+    lab.restarted = time.time()
+    for role in ("client", "monitoring"):
+        driver.run("ssh", role, "--", "reboot")  # which ends the connection as well
+    since = datetime.fromtimestamp(lab.restarted, UTC).isoformat()
+    eventually(lambda: api(lab.prometheus, "status/runtimeinfo")["startTime"] > since)
+    eventually(lambda: [one["health"] for one in lab.targets()] == ["up", "up"])
+    eventually(lambda: query(lab.prometheus, f'process_start_time_seconds{{role="client"}} > {lab.restarted - 2}'))
     return lab
 
 
@@ -171,13 +168,17 @@ def test_every_rule_is_evaluated_on_data_and_no_alert_rings_without_a_reason(wat
 def test_what_it_shows_is_what_the_bench_found(watched: Watched) -> None:
     assert watched.bench is not None
     assert watched.bench.returncode in (0, 4), watched.bench.stderr
-    result = json.loads(watched.bench.stdout)
-    shown = query(watched.prometheus, 'sum by (scenario, arm) (enaxp_trials_total{outcome=~"valid|invalid"})')
+    shown = query(watched.prometheus, 'enaxp_trials_total{outcome=~"valid|discarded"} > 0')
 
-    trials = {(one["metric"]["scenario"], one["metric"]["arm"]): float(one["value"][1]) for one in shown}
-    assert trials == {
-        (name, arm): of["trials"] for name in SCENARIOS for arm, of in result["scenarios"][name]["arms"].items()
+    trials = {
+        (one["metric"]["scenario"], one["metric"]["arm"], one["metric"]["outcome"]): float(one["value"][1])
+        for one in shown
     }
+    assert trials == Counter(
+        (record["scenario"], record["arm"], "discarded" if record["discarded"] else "valid")
+        for record in watched.records()
+        if record["valid"]
+    )
     assert query(watched.prometheus, "enaxp_run_active")[0]["value"][1] == "0"
     srd = query(watched.prometheus, 'enaxp_trial_srd_ratio{scenario="udp-latency"}')
     shares = {one["metric"]["arm"]: round(float(one["value"][1]), 2) for one in srd}
@@ -185,7 +186,7 @@ def test_what_it_shows_is_what_the_bench_found(watched: Watched) -> None:
 
 
 def test_the_hosts_are_scraped_every_second_by_their_roles(watched: Watched) -> None:
-    targets = api(watched.prometheus, "targets")["activeTargets"]
+    targets = watched.targets()
 
     assert {one["labels"]["role"]: one["labels"]["instance"] for one in targets} == {
         "server": "192.168.3.10:9100",
@@ -204,13 +205,11 @@ def test_a_gap_is_a_gap_and_what_was_before_it_is_still_there(watched: Watched) 
 
     assert query(watched.prometheus, cpu, at=watched.away) == []
     assert query(watched.prometheus, 'up{role="server"}', at=watched.away)[0]["value"][1] == "0"
-    assert min(there) < watched.away < watched.killed < max(there)
+    assert min(there) < watched.away < watched.killed < watched.restarted < max(there)
 
 
 def test_no_trial_was_lost_to_what_happened_to_the_monitoring(watched: Watched) -> None:
-    [run] = (watched.driver.folder / "results/dev").iterdir()
-    records = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
-
+    records = watched.records()
     reasons = {record["reason"] for record in records if not record["valid"]}
     assert len({(r["scenario"], r["arm"], r["iteration"], r["repeat"]) for r in records}) == 12
     assert not [reason for reason in reasons if "metric" in reason or "connection" in reason]
@@ -224,15 +223,8 @@ def test_what_the_client_publishes_is_what_promtool_calls_good_metrics(watched: 
 
 
 def test_the_only_door_is_ssh_for_whom_the_config_names(watched: Watched) -> None:
-    ec2 = boto3.client(
-        "ec2",
-        endpoint_url=watched.driver.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
     filters = [{"Name": "tag:enaxp:lab", "Values": ["dev"]}]
-    groups = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+    groups = watched.driver.client("ec2").describe_security_groups(Filters=filters)["SecurityGroups"]
 
     doors = {
         (rule["IpProtocol"], rule.get("FromPort"), rule.get("ToPort"), entry["CidrIp"])
@@ -252,10 +244,18 @@ def test_the_only_door_is_ssh_for_whom_the_config_names(watched: Watched) -> Non
 def test_up_again_brings_nothing_new_and_disturbs_nothing(watched: Watched) -> None:
     before = watched.on("monitoring", "pgrep -x prometheus")
 
-    watched.driver.ok("up", "--all")
+    calls = watched.driver.calls_of("up", "--all")
+
+    assert [action for action in calls if is_mutating(action)] == []
 
     assert watched.on("monitoring", "pgrep -x prometheus") == before
     assert watched.driver.run("plan", "monitoring", "--check").code == 0
+
+
+def test_more_time_for_the_lab_is_more_time_for_its_monitoring(watched: Watched) -> None:
+    ends = datetime.fromisoformat(watched.driver.ok("extend", "1h", "--json").document["expires_at"])
+
+    assert f"OnCalendar={ends:%Y-%m-%d %H:%M:%S} UTC" in watched.on("monitoring", f"cat {TIMER_PATH}")
 
 
 def test_status_shows_the_host_and_where_it_is_seen(watched: Watched) -> None:
@@ -290,6 +290,12 @@ END
 printf '#!/bin/sh\necho x86_64\n' > /usr/local/bin/uname
 chmod +x /usr/local/bin/curl /usr/local/bin/uname
 """
+# Every command line is written down from now on.
+WATCH_PROCESSES = (
+    "nohup sh -c 'while sleep 0.2; do cat /proc/[0-9]*/cmdline; done' > /tmp/seen 2> /dev/null < /dev/null &"
+)
+# Nothing is installed; the Prometheus that runs goes on.
+BARE = "rm -rf /opt/grafana /usr/bin/prometheus /usr/bin/promtool /usr/local/bin/prom*"
 BOOT = "bash /tmp/first-boot > /tmp/boot.log 2>&1; cat /var/lib/enaxp/done.json"
 
 
@@ -307,6 +313,7 @@ def amazon(watched: Watched) -> Watched:
     return watched
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize(
     ("spoil", "step"),
     [
@@ -316,7 +323,7 @@ def amazon(watched: Watched) -> Watched:
     ids=["Prometheus", "Grafana"],
 )
 def test_a_release_that_is_not_what_its_checksum_says_is_not_installed(amazon: Watched, spoil: str, step: str) -> None:
-    amazon.on("monitoring", f"rm -rf /opt/grafana /usr/bin/prom* /usr/local/bin/prom*\n{RELEASES}\n{spoil}")
+    amazon.on("monitoring", f"{BARE}\n{RELEASES}\n{spoil}")
 
     done = json.loads(amazon.on("monitoring", BOOT))
 
@@ -326,19 +333,12 @@ def test_a_release_that_is_not_what_its_checksum_says_is_not_installed(amazon: W
 
 
 def test_pinned_releases_are_installed_and_grafana_gets_a_password_that_nobody_else_sees(amazon: Watched) -> None:
-    amazon.on("monitoring", f"rm -rf /opt/grafana /usr/local/bin/prom*\n{RELEASES}")
+    amazon.on("monitoring", f"{BARE}\n{RELEASES}")
     done = json.loads(amazon.on("monitoring", BOOT))
     assert done["ok"], done
     asked = amazon.on("monitoring", "cat /tmp/releases/asked").split()
     assert [url.split("/")[2] for url in asked] == ["github.com"] * 2 + ["dl.grafana.com"] * 2
-    amazon.on("monitoring", "rm -f /usr/local/bin/prom*")
-    # Prometheus answers still: it is the one from before.
-    amazon.on("monitoring", "sed -i s:/usr/local/bin/prometheus:/usr/bin/prometheus: /etc/systemd/system/enaxp-*")
-    amazon.on(
-        "monitoring",
-        "nohup sh -c 'while sleep 0.2; do cat /proc/[0-9]*/cmdline; done' > /tmp/seen 2> /dev/null < /dev/null &",
-    )
-    amazon.on("monitoring", "printf '#!/bin/sh\\n' > /usr/local/bin/promtool; chmod +x /usr/local/bin/promtool")
+    amazon.on("monitoring", WATCH_PROCESSES)
 
     told = amazon.driver.ok("up", "monitoring")
 
@@ -353,8 +353,6 @@ def test_pinned_releases_are_installed_and_grafana_gets_a_password_that_nobody_e
     )
     assert password not in told.stdout + told.stderr
     assert not [path for path in (amazon.driver.folder / "state").rglob("*") if path != kept and is_in(password, path)]
-    amazon.driver.ok("up", "monitoring")
-    assert kept.read_text() == password
 
 
 def is_in(secret: str, path: Path) -> bool:
@@ -364,8 +362,8 @@ def is_in(secret: str, path: Path) -> bool:
 def test_down_monitoring_takes_it_alone(watched: Watched) -> None:
     removal = watched.driver.ok("down", "monitoring", "--json").document
 
-    keys = {one["key"].partition("/")[2] for one in removal["removed"]}
-    assert (keys, removal["leftovers"]) == ({"monitoring"}, [])
+    assert {layer_of(one["key"]) for one in removal["removed"]} == {"monitoring"}
+    assert removal["leftovers"] == []
     status = watched.driver.ok("status", "--json").document
     assert (status["monitoring"], status["urls"]) == (None, {})
     assert {thing["state"] for thing in status["things"]} == {"present"}
