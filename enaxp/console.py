@@ -224,7 +224,7 @@ class Console:
         ]
         if hosts:
             self.table(("host", "ssh", "ENA", "ENA Express", "software"), hosts)
-        if watcher := status["monitoring"]:
+        if watcher := status.get("monitoring"):
             ssh, urls = watcher["ssh"], ", ".join(f"{name} {url}" for name, url in status["urls"].items())
             self.result(
                 f"\nmonitoring at {ssh['user']}@{ssh['host']}:{ssh['port']}; while `enaxp monitor` runs: {urls}"

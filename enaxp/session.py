@@ -75,7 +75,7 @@ class Session:
 
     def monitoring_host(self, status: Mapping[str, Any]) -> Host | None:
         """How the host of the layer monitoring is reached; None when there is none."""
-        host = status["monitoring"]
+        host = status.get("monitoring")
         if host is None:
             return None
         return Host(

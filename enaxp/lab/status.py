@@ -29,7 +29,6 @@ def nothing_there(*, lab: str, target: str, endpoint_url: str | None, region: st
         "availability_zone": None,
         "things": [],
         "hosts": {},
-        "monitoring": None,
         "urls": {},
         "created_at": None,
         "expires_at": None,
@@ -62,7 +61,7 @@ def status_of(
         "availability_zone": picture.pins.availability_zone,
         "things": [_thing(thing, picture) for thing in picture.things],
         "hosts": _hosts(picture, config, software),
-        "monitoring": _monitoring(picture, config),
+        **_monitoring(picture, config),
         "urls": _urls(picture),
         "created_at": as_text(state.created_at),
         "expires_at": as_text(state.expires_at),
@@ -111,14 +110,14 @@ def _hosts(picture: Picture, config: Config, software: Results) -> dict[str, Any
     return hosts
 
 
-def _monitoring(picture: Picture, config: Config) -> dict[str, Any] | None:
-    """The host of that layer; None while there is none."""
+def _monitoring(picture: Picture, config: Config) -> dict[str, Any]:
+    """The host of that layer, as `monitoring`; nothing while there is none."""
     found = picture.survey.found
     instance, eni, address = (found.get(f"{kind}/{MONITORING}") for kind in ("instance", "eni", "eip"))
     if instance is None or eni is None:
-        return None
+        return {}
     public_ip = address.facts["public_ip"] if address else instance.facts["public_ip"]
-    return {
+    host = {
         "name": instance.tags.get("Name", MONITORING),
         "instance_id": instance.id,
         "public_ip": public_ip,
@@ -129,6 +128,7 @@ def _monitoring(picture: Picture, config: Config) -> dict[str, Any] | None:
             "user": config.hosts.ssh_user,
         },
     }
+    return {"monitoring": host}
 
 
 def _urls(picture: Picture) -> dict[str, str]:

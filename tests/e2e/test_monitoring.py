@@ -365,5 +365,5 @@ def test_down_monitoring_takes_it_alone(watched: Watched) -> None:
     assert {layer_of(one["key"]) for one in removal["removed"]} == {"monitoring"}
     assert removal["leftovers"] == []
     status = watched.driver.ok("status", "--json").document
-    assert (status["monitoring"], status["urls"]) == (None, {})
+    assert (status.get("monitoring"), status["urls"]) == (None, {})
     assert {thing["state"] for thing in status["things"]} == {"present"}

@@ -37,7 +37,7 @@ def test_a_lab_comes_up_and_goes_down_layer_by_layer(driver: Driver) -> None:
     driver.ok("up", "compute")
     assert_exactly_one_of_each(driver)
     removed = driver.ok("down", "compute", "--json").document
-    assert (len(removed["removed"]), removed["leftovers"]) == (12, [])
+    assert (len(removed["removed"]), removed["leftovers"]) == (20, [])
     family = driver.family()
     driver.ok("down")
 
