@@ -51,7 +51,7 @@ assert len(dashboards()) == 2 and "groups:" in text_of("rules.yml")
         check=False,
     )
 
-    assert (ran.stdout, ran.stderr) == ("34 True\n", "")
+    assert (ran.stdout, ran.stderr) == ("35 True\n", "")
     assert started.returncode == 0, started.stderr
     assert (folder / "config/bench.yaml").read_text() == (ROOT / "config/bench.yaml").read_text()
 

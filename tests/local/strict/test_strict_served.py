@@ -18,7 +18,7 @@ from enaxp.lab.kinds import KINDS
 from enaxp.local.strict import StrictServer
 
 SOURCE = Path(enaxp.__file__).parent
-CLIENTS = {"ec2": "ec2", "iam": "iam", "ssm": "ssm", "sts": "sts", "quotas": "service-quotas"}
+CLIENTS = {"ec2": "ec2", "iam": "iam", "ssm": "ssm", "ecr": "ecr", "sts": "sts", "quotas": "service-quotas"}
 NOT_AN_ACTION = {"iam:PassRole"}
 # Prices are asked for by the way, and lived without: what is not served must still be said clearly.
 LIVED_WITHOUT = {"pricing:GetProducts"}
