@@ -312,6 +312,7 @@ def refused(where: str, error: Exception, *, todo: str = "") -> AwsError:
 _ADVICE = {
     "UnauthorizedOperation": "ask for this permission, then run the same command again",
     "AccessDenied": "ask for this permission, then run the same command again",
+    "AccessDeniedException": "ask for this permission, then run the same command again",
     "AuthFailure": "check the credentials: `aws sts get-caller-identity`",
     "VpcLimitExceeded": "delete a VPC that is not needed, or ask AWS for a higher quota (L-F678F1CE)",
     "AddressLimitExceeded": "release an Elastic IP that is not needed, or ask AWS for a higher quota (L-0263D0A3)",

@@ -27,12 +27,15 @@ from enaxp.lab.things import Found
 REGISTER_S = 600.0  # a host registers with Systems Manager within minutes, or never
 IN_PLACE = "Success"
 NOT_REGISTERED = "not registered"
+NOT_ASSOCIATED = "not associated"
 FAILED = frozenset({"Failed", "TimedOut", "Cancelled", "Skipped"})
+_ASKING = "asking State Manager about the software of the hosts"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """How the latest run of a piece on a host went. status: as State Manager calls it, Pending before the version wanted has run."""
+    """How the latest run of a piece on a host went. status: as State Manager calls it, Pending before the version wanted has run;
+    ours where it does not know the host, or nothing of the piece."""
 
     status: str
     detail: str = ""
@@ -65,7 +68,8 @@ def wait_for_software(
     }
     if before:
         ids = sorted({associations[piece].id for _, piece in before})
-        aws.ssm.start_associations_once(AssociationIds=ids)
+        with _refusals("having State Manager try again what has failed"):
+            aws.ssm.start_associations_once(AssociationIds=ids)
     began, told = time.monotonic(), dict[tuple[str, str], str]()
     while True:
         open_ones = {at: result for at, result in _each(now) if result.status != IN_PLACE}
@@ -79,6 +83,7 @@ def wait_for_software(
             told[role, piece] = result.status
         _check_time(open_ones, time.monotonic() - began)
         time.sleep(aws.poll_s)
+        associations = _complete(associations, aws)
         now = _asked(hosts, associations, aws)
 
 
@@ -99,28 +104,34 @@ def _hosts(picture: Picture) -> dict[str, str]:
 
 
 def _associations(picture: Picture, aws: Aws) -> dict[str, Found]:
-    """What there is by the name of the piece, in the order of installation. What is known by its id alone is looked at."""
-    survey, look = picture.survey.found, KINDS["ssm-association"].look
-    found = {name: survey[f"ssm-association/{name}"] for name in NAMES if f"ssm-association/{name}" in survey}
-    with _asking(), ThreadPoolExecutor(len(NAMES)) as pool:
-        complete = pool.map(lambda one: one if one.facts else look(aws, one.id), found.values())
-        return {name: one for name, one in zip(found, complete, strict=True) if one is not None}
+    """What there is by the name of the piece."""
+    found = picture.survey.found
+    there = {name: found[f"ssm-association/{name}"] for name in NAMES if f"ssm-association/{name}" in found}
+    return _complete(there, aws)
+
+
+def _complete(associations: Mapping[str, Found], aws: Aws) -> dict[str, Found]:
+    """With a look at those of which the id alone is known. One that was made just now may stay so: AWS does not know it at once."""
+    look = KINDS["ssm-association"].look
+    with _refusals(_ASKING), ThreadPoolExecutor(len(NAMES)) as pool:
+        complete = pool.map(lambda one: one if one.facts else look(aws, one.id) or one, associations.values())
+        return dict(zip(associations, complete, strict=True))
 
 
 @contextlib.contextmanager
-def _asking() -> Iterator[None]:
+def _refusals(where: str) -> Iterator[None]:
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        raise refused("asking State Manager about the software of the hosts", error) from error
+        raise refused(where, error) from error
 
 
 def _asked(hosts: Mapping[str, str], associations: Mapping[str, Found], aws: Aws) -> Results:
-    """What each host tells, side by side."""
-    with _asking(), ThreadPoolExecutor(max(1, len(hosts))) as pool:
+    """What each host tells, side by side, in the order of installation."""
+    with _refusals(_ASKING), ThreadPoolExecutor(max(1, len(hosts))) as pool:
         told = list(pool.map(lambda instance: _told(aws, instance), hosts.values()))
     return {
-        role: {piece: _result(found, by_id) for piece, found in associations.items()}
+        role: {piece: _result(associations.get(piece), by_id) for piece in NAMES}
         for role, by_id in zip(hosts, told, strict=True)
     }
 
@@ -136,9 +147,11 @@ def _told(aws: Aws, instance_id: str) -> dict[str, Any] | None:
         raise
 
 
-def _result(association: Found, told: Mapping[str, Any] | None) -> Result:
+def _result(association: Found | None, told: Mapping[str, Any] | None) -> Result:
     if told is None:
         return Result(status=NOT_REGISTERED)
+    if association is None or not association.facts:
+        return Result(status=NOT_ASSOCIATED)
     info = told.get(association.id)
     if info is None or info.get("AssociationVersion") != association.facts["version"]:
         return Result(status="Pending")
@@ -169,6 +182,12 @@ def _check_time(open_ones: Mapping[tuple[str, str], Result], waited: float) -> N
                 f"the {role} has not registered with Systems Manager for {waited:.0f} s",
                 said="State Manager keeps software only on hosts that have",
                 todo="its instance profile needs AmazonSSMManagedInstanceCore, its image the SSM agent, its network a way out on port 443",
+            )
+        if result.status == NOT_ASSOCIATED and waited >= REGISTER_S:
+            raise HostError(
+                f"State Manager has had nothing to do with {piece} for {waited:.0f} s",
+                said=f"there is no association that puts it on the {role}",
+                todo="run `enaxp up` again: it makes what is missing",
             )
         if waited >= REGISTER_S + len(NAMES) * TIMEOUT_S:
             raise HostError(

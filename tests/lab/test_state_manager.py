@@ -15,7 +15,7 @@ from doomed import TARGET, Labs
 from meddling import client
 
 from enaxp.errors import AwsError, HostError
-from enaxp.lab import spec, state_manager
+from enaxp.lab import lifecycle, spec, state_manager
 from enaxp.lab.lifecycle import Picture, look
 from enaxp.lab.software import NAMES, Piece, pieces
 from enaxp.lab.state_manager import Results, results, wait_for_software
@@ -122,6 +122,15 @@ def up(labs: Labs) -> Results:
     changed = [step.key for step in seen(labs).plan.changing]
     labs.up()
     return in_place(labs, changed=changed)
+
+
+def as_the_command_does(labs: Labs) -> Results:
+    """With the picture that an `up` gives back: what was made just now is known by its id alone."""
+    aws, before = labs.aws(), seen(labs)
+    after = lifecycle.up(before, config=labs.config, aws=aws, file=labs.file(), watch=lambda _: None)
+    return wait_for_software(
+        after, aws, changed=[step.key for step in before.plan.changing], log_of=lambda *_: "", say=lambda _: None
+    )
 
 
 def statuses(results: Results) -> dict[str, dict[str, str]]:
@@ -295,3 +304,56 @@ def test_a_document_of_our_name_that_somebody_else_has_is_neither_used_nor_remov
 
     assert set(server.things()) - set(before) == {"enaxp-taken-us-east-1-tuning"}
     ssm.delete_document(Name="enaxp-taken-us-east-1-tuning")
+
+
+@pytest.mark.parametrize("lag", [{"ids_unknown": 1.0}, {"tags_blind": 1.0}])
+def test_an_association_that_aws_does_not_know_yet_is_waited_for(
+    labs: Labs, server: StrictServer, lag: dict[str, float]
+) -> None:
+    ssm = client(labs, "ssm")
+    [one] = [item for item in ssm.list_associations()["Associations"] if item["Name"].endswith("-tuning")]
+    ssm.delete_association(AssociationId=one["AssociationId"])
+    server.set_timing(replace(Timing.instant(), **lag))
+
+    told = as_the_command_does(labs)
+
+    assert statuses(told) == IN_PLACE
+
+
+def test_a_piece_without_an_association_is_in_place_nowhere(labs: Labs) -> None:
+    ssm = client(labs, "ssm")
+    [one] = [item for item in ssm.list_associations()["Associations"] if item["Name"].endswith("-tuning")]
+    ssm.delete_association(AssociationId=one["AssociationId"])
+
+    assert statuses(results(seen(labs), labs.aws())) == {
+        role: {**IN_PLACE[role], "tuning": "not associated"} for role in IN_PLACE
+    }
+
+
+def test_an_association_that_never_shows_is_not_waited_for_for_ever(
+    labs: Labs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_manager, "REGISTER_S", 0.0)
+    ssm, picture = client(labs, "ssm"), seen(labs)
+    [one] = [item for item in ssm.list_associations()["Associations"] if item["Name"].endswith("-tuning")]
+    ssm.delete_association(AssociationId=one["AssociationId"])
+    found = dict(picture.survey.found)
+    found["ssm-association/tuning"] = replace(found["ssm-association/tuning"], facts={})
+    known_by_id = replace(picture, survey=replace(picture.survey, found=found))
+
+    with pytest.raises(HostError, match="nothing to do with tuning"):
+        wait_for_software(known_by_id, labs.aws(), changed=(), log_of=lambda *_: "", say=lambda _: None)
+
+
+def test_what_aws_says_against_another_try_is_told(labs: Labs, hosts: Hosts, server: StrictServer, edit: Any) -> None:
+    edit("utilities", "exit 3\n")
+    hosts.broken.add("utilities")
+    with pytest.raises(HostError, match="utilities"):
+        up(labs)
+    denied = Fault(action="StartAssociationsOnce", phase="before", nth=1, status=400, code="AccessDeniedException")
+    server.set_faults(FaultPlan([denied]))
+
+    with pytest.raises(AwsError, match="try again what has failed") as refused:
+        in_place(labs)
+
+    assert "ask for this permission" in refused.value.todo
