@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from driver import Driver
 
+pytestmark = pytest.mark.long
+
 QUICK = ("bench", "--repeats", "1", "--duration", "1s")
 
 

@@ -12,6 +12,8 @@ from driver import COMMAND, Driver
 
 from enaxp.hosts.sockperf import SockperfOutput, parse
 
+pytestmark = pytest.mark.long
+
 MANUAL = Path(__file__).parents[2] / "docs/manual.md"
 COMMANDS = [line.strip() for line in MANUAL.read_text().splitlines() if line.startswith("    enaxp ssh ")]
 SERVERS = [command for command in COMMANDS if "sockperf server" in command]

@@ -25,7 +25,7 @@ from enaxp.lab.spec import layer_of
 from enaxp.lab.userdata import TIMER_PATH, HostBoot, render_monitoring_userdata
 from enaxp.monitor.files import dashboards
 
-pytestmark = [pytest.mark.e2e, pytest.mark.namespaces]
+pytestmark = pytest.mark.namespaces
 SCENARIOS = ("udp-latency", "tcp-latency", "tcp-throughput")
 
 
