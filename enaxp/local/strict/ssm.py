@@ -288,7 +288,10 @@ class StrictSsmResponse(SimpleSystemManagerResponse):
         filled_parameters(content, settings.get("Parameters") or {})
 
     def _content(self, name: str, version: str | None) -> tuple[str, str]:
-        """A document's content, and the number of its version. Raises Refused."""
+        """A document's content, and the number of its version, as a call is told. Raises Refused, also while it is not ready."""
+        world = current()
+        if name not in AWS_DOCUMENTS and (world.is_unknown(_born(name)) or _is_being_made(world, name)):
+            raise Refused("InvalidDocument", f"Document {name} does not exist.")
         return content_of(self.current_account, self.region, name, version)
 
     # -- managed instances ---------------------------------------------------------------------------------------------
@@ -422,13 +425,13 @@ class StrictSsmResponse(SimpleSystemManagerResponse):
 
 
 def content_of(account: str, region: str, name: str, version: str | None) -> tuple[str, str]:
-    """A document's content, and the number of its version. Raises Refused when there is no such, or it is not ready."""
+    """A document's content, and the number of its version. Raises Refused when there is no such."""
     from moto.ssm.models import ssm_backends
 
     if name in AWS_DOCUMENTS:
         return AWS_DOCUMENTS[name], "1"
-    world, documents = current(), ssm_backends[account][region]._documents.get(name)
-    if documents is None or world.is_unknown(_born(name)) or _is_being_made(world, name):
+    documents = ssm_backends[account][region]._documents.get(name)
+    if documents is None:
         raise Refused("InvalidDocument", f"Document {name} does not exist.")
     found = documents.find(None if version == "$DEFAULT" else version, strict=False)
     if found is None:
@@ -437,7 +440,7 @@ def content_of(account: str, region: str, name: str, version: str | None) -> tup
 
 
 def run_of(association: Association, instance_id: str) -> Run:
-    """What an association makes a host run now."""
+    """What an association makes a host run now. Its document is there: nobody can delete one that is associated."""
     from moto.core import DEFAULT_ACCOUNT_ID
 
     settings = association.settings

@@ -174,6 +174,19 @@ def test_an_association_keeps_to_its_version_of_the_document(lab: Lab, hosts: Ho
     assert {script for _, script in ran(lab, hosts)} == {"echo first"}
 
 
+def test_what_is_due_runs_while_calls_miss_the_document(lab: Lab, server: StrictServer, hosts: Hosts) -> None:
+    lab.document("hello", document("echo hello"))
+    association = lab.association("hello")
+    ran(lab, hosts)
+    server.set_timing(replace(Timing.instant(), ids_unknown=3600.0))
+
+    lab.ssm.start_associations_once(AssociationIds=[association])
+
+    assert code_of(lambda: lab.ssm.describe_document(Name="hello")) == "InvalidDocument"
+    assert code_of(lambda: lab.ec2.describe_vpcs()) == ""
+    assert ran(lab, hosts) == sorted((host, "echo hello") for host in both(lab))
+
+
 def test_a_failure_is_told_per_host_and_by_execution(lab: Lab, hosts: Hosts) -> None:
     lab.document("hello", document("exit 3"))
 
