@@ -139,8 +139,9 @@ class Console:
     def plan(self, plan: Plan) -> None:
         """What would change, and why."""
         signs = {"keep": " ", "adopt": ">", "create": "+", "settle": "~", "replace": "±", "delete": "-"}
+        width = max((len(step.key) for step in plan.steps), default=0)
         for step in plan.steps:
-            self.result(f"{signs[step.action]} {step.action:<8} {step.key:<22} {step.reason}")
+            self.result(f"{signs[step.action]} {step.action:<8} {step.key:<{width}}  {step.reason}")
             for difference in step.changes if step.action != "keep" else ():
                 self.result(f"      {difference}")
         counts: dict[str, int] = {}

@@ -59,41 +59,28 @@ class Session:
         if set(status["hosts"]) != {"server", "client"}:
             raise UsageError(f"lab {self.config.lab} has no hosts", todo="run `enaxp up` first")
         return {
-            role: Host(
-                role=role,
-                name=host["name"],
-                address=host["ssh"]["host"],
-                port=host["ssh"]["port"],
-                user=host["ssh"]["user"],
-                private_key=self._private_key,
-                known_hosts=self.file.known_hosts(host["instance_id"]),
-                ena_ip=host["ena"]["ip"],
-                ena_express_ip=host["ena_express"]["ip"],
-            )
+            role: self._host(role, host, ena_ip=host["ena"]["ip"], ena_express_ip=host["ena_express"]["ip"])
             for role, host in status["hosts"].items()
         }
 
     def monitoring_host(self, status: Mapping[str, Any]) -> Host | None:
         """How the host of the layer monitoring is reached; None when there is none."""
         host = status.get("monitoring")
-        if host is None:
-            return None
+        return self._host("monitoring", host, ena_ip=host["ip"], ena_express_ip=host["ip"]) if host else None
+
+    def _host(self, role: str, host: Mapping[str, Any], *, ena_ip: str, ena_express_ip: str) -> Host:
+        given = self.config.hosts.key
         return Host(
-            role="monitoring",
+            role=role,
             name=host["name"],
             address=host["ssh"]["host"],
             port=host["ssh"]["port"],
             user=host["ssh"]["user"],
-            private_key=self._private_key,
+            private_key=given.private_key if given else self.file.private_key,
             known_hosts=self.file.known_hosts(host["instance_id"]),
-            ena_ip=host["ip"],
-            ena_express_ip=host["ip"],
+            ena_ip=ena_ip,
+            ena_express_ip=ena_express_ip,
         )
-
-    @property
-    def _private_key(self) -> Path:
-        given = self.config.hosts.key
-        return given.private_key if given else self.file.private_key
 
 
 @contextlib.contextmanager
