@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from enaxp.aws import Aws, code_of, is_ambiguous, is_throttled, retry_while, text_of
+from enaxp.aws import Aws, code_of, is_ambiguous, is_not_yet_visible, is_throttled, retry_while, text_of
 from enaxp.errors import AwsError, EnaxpError, LabError
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.kinds.base import Ec2Kind
@@ -198,6 +198,8 @@ def _verdict(error: Exception, *, certain: bool) -> Verdict:
         return "allowed"
     if code in {"UnauthorizedOperation", "AccessDenied"}:
         return "denied" if certain else "perhaps denied"
+    if is_not_yet_visible(error):  # an `up` that was killed made it moments ago: the launch itself waits for it
+        return "unknown"
     return "refused" if certain and code not in _NO_DEFAULT else "unknown"
 
 

@@ -98,6 +98,17 @@ def test_a_lab_that_stands_needs_no_room(labs: Labs) -> None:
     assert texts(flight(labs), "failure") == ""
 
 
+def test_what_was_made_moments_ago_and_is_not_known_everywhere_yet_stops_nobody(labs: Labs) -> None:
+    labs.up()
+    ids = [e.id for key, e in labs.file().state.things.items() if key.startswith("instance/")]
+    labs.aws().ec2.terminate_instances(InstanceIds=ids)
+    message = "Value (enaxp-dev-us-east-1) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name"
+    young = Fault(action="RunInstances", code="InvalidParameterValue", message=message, status=400, probability=1.0)
+    labs.cloud.server.set_faults(FaultPlan([young]))
+
+    assert texts(flight(labs), "failure") == ""
+
+
 def test_names_of_others_are_seen_beforehand(labs: Labs) -> None:
     aws = labs.aws()
     aws.iam.create_role(RoleName="enaxp-dev-us-east-1", AssumeRolePolicyDocument=TRUST)
