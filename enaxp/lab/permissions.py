@@ -92,11 +92,13 @@ Verdict = Literal["allowed", "denied", "perhaps denied", "refused", "unknown"]
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """One call to ask about. certain: it names nothing that does not exist, so that a denial is one."""
+    """One call to ask about. certain: it names nothing that does not exist, so that a denial is one. passes: whether a refusal is one
+    that the call itself waits for: what it names was made moments ago, or is about to come free."""
 
     action: str
     call: Callable[[Aws], object]
     certain: bool
+    passes: Callable[[Exception], bool] = is_not_yet_visible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +157,7 @@ def _of_create(picture: Picture, thing: Thing) -> Probe | None:
         action=MAKING[thing.kind],
         call=lambda aws: kind.create(aws, request, f"enaxp-dry-run-{thing.kind}"),
         certain=not ids.stood_in,
+        passes=kind.may_repeat,
     )
 
 
@@ -182,7 +185,7 @@ def _ask(aws: Aws, probe: Probe) -> Answer:
     except AwsError as error:
         return Answer(action=probe.action, verdict="unknown", said=error.said)
     except (ClientError, BotoCoreError) as error:
-        return Answer(action=probe.action, verdict=_verdict(error, certain=probe.certain), said=text_of(error))
+        return Answer(action=probe.action, verdict=_verdict(error, probe), said=text_of(error))
     except EnaxpError as error:  # `remove` and the like took it for their own
         return Answer(action=probe.action, verdict="unknown", said=str(error))
     raise LabError(
@@ -192,15 +195,13 @@ def _ask(aws: Aws, probe: Probe) -> Answer:
     )
 
 
-def _verdict(error: Exception, *, certain: bool) -> Verdict:
+def _verdict(error: Exception, probe: Probe) -> Verdict:
     code = code_of(error)
     if code == "DryRunOperation":
         return "allowed"
     if code in {"UnauthorizedOperation", "AccessDenied"}:
-        return "denied" if certain else "perhaps denied"
-    if is_not_yet_visible(error):  # an `up` that was killed made it moments ago: the launch itself waits for it
-        return "unknown"
-    return "refused" if certain and code not in _NO_DEFAULT else "unknown"
+        return "denied" if probe.certain else "perhaps denied"
+    return "refused" if probe.certain and code not in _NO_DEFAULT and not probe.passes(error) else "unknown"
 
 
 # A launch without interfaces needs a default VPC, which not every account has.
