@@ -29,30 +29,31 @@ def trials_of(run: Path) -> list[dict[str, Any]]:
 
 def when_a_trial_has_ended(lab: Driver, *arguments: str, act: Callable[[], None]) -> tuple[int, str]:
     """Starts a bench and acts once its first trial has ended, of the six that two iterations have; gives back how the bench ended."""
-    process = lab.start(*QUICK, "--iterations", "2", *arguments)
-    assert process.stdout is not None
-    text = ""
-    for line in process.stdout:
-        text += line
-        if "trial   1 of" in line:
-            act()
-            break
-    text += process.stdout.read()
-    process.stdout.close()
-    return process.wait(timeout=120), text
+    with lab.start(*QUICK, "--iterations", "2", *arguments) as process:
+        assert process.stdout is not None
+        text = ""
+        for line in process.stdout:
+            text += line
+            if "trial   1 of" in line:
+                act()
+                break
+        text += process.stdout.read()
+        return process.wait(timeout=120), text
 
 
 def on_host(lab: Driver, role: str, script: str) -> str:
     return lab.run("ssh", role, "--", script).stdout
 
 
+# Held still before it is signalled: one that was about to end by itself does not count.
 WHEN_BUSY = """cd "${{ENAXP_ROOT:-}}/tmp/enaxp-bench"
 used() {{ cut -d ' ' -f 14 "/proc/$1/stat"; }}
+held() {{ kill -STOP "$1" && sleep 0.1 && grep -q '^State:.T' "/proc/$1/status"; }}
 for _ in $(seq 100); do
   for p in $(cat {what}*.pid); do
     for c in $(cat "/proc/$p/task/$p/children"); do
       before=$(used "$c") && sleep 0.2 && after=$(used "$c") || continue
-      if [ "$after" -gt "$before" ]; then kill -{name} "$c"; exit; fi
+      if [ "$after" -gt "$before" ] && held "$c"; then kill -{name} "$c"; echo hit; exit; fi
     done
   done
   sleep 0.1
@@ -61,7 +62,8 @@ done"""
 
 def signal_sockperf(lab: Driver, role: str, what: str, *, name: signal.Signals) -> None:
     """Signals a sockperf process of one host, found by what its pid file is called, as soon as it is seen to work."""
-    on_host(lab, role, WHEN_BUSY.format(what=what, name=name.name[3:]))
+    said = on_host(lab, role, WHEN_BUSY.format(what=what, name=name.name[3:]))
+    assert "hit" in said, f"no {what}* was seen to work on the {role}"
 
 
 def test_a_killed_run_goes_on_where_it_was(lab: Driver) -> None:
