@@ -72,7 +72,12 @@ def stand_before(ip, port, arguments, delay):
     relay(ip, port, delay)
 
 
+def stay_on_one_core():
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
 def main(arguments):
+    stay_on_one_core()
     delays = json.loads(DELAYS.read_text()) if DELAYS.exists() else {}
     options = dict(zip(arguments, arguments[1:]))  # noqa: B905, RUF007 - hosts may have a Python older than 3.10
     ip = options.get("-i", "")

@@ -32,6 +32,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmarks.relay import stay_on_one_core
 from benchmarks.simulation import SHAPES, Size, coverage
 from enaxp.bench.histogram import merge_equal_weight
 from enaxp.bench.records import RunFolder
@@ -196,7 +197,10 @@ def _median(port: int, seconds: int) -> float:
     address = f"127.64.9.{port % 100}"
     command = [_sockperf(), "ping-pong", "-i", address, "-p", str(port), "-m", "64", "-t", str(seconds)]
     for _ in range(ATTEMPTS):
-        output = parse(subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=60, preexec_fn=stay_on_one_core
+        )
+        output = parse(done.stdout)
         if output.ok and output.percentiles_us is not None:
             return output.percentiles_us["50"]
     raise SystemExit(f"{' '.join(command)}: {output.reason}")
@@ -226,11 +230,12 @@ class Lab:
         return done.stdout
 
     def put(self, content: bytes, path: str, mode: str) -> None:
-        """Writes a file on the server."""
+        """Writes a file on both hosts."""
         text = base64.b64encode(content).decode()
-        self.run(
-            "ssh", "server", "--", f"echo {text} | base64 -d | sudo tee {path} > /dev/null && sudo chmod {mode} {path}"
-        )
+        for role in ("server", "client"):
+            self.run(
+                "ssh", role, "--", f"echo {text} | base64 -d | sudo tee {path} > /dev/null && sudo chmod {mode} {path}"
+            )
 
     def bench(self, size: BenchSize, *, seed: int) -> tuple[Mapping[str, Any], RunFolder]:
         """The one scenario of a bench's result, and its run folder."""
@@ -247,7 +252,7 @@ class Lab:
 
 @contextmanager
 def lab() -> Iterator[Lab]:
-    """A lab whose server has the relay before its sockperf; taken down afterwards."""
+    """A lab whose hosts have the relay before their sockperf; taken down afterwards."""
     with tempfile.TemporaryDirectory(prefix="enaxp-study-") as folder:
         built = Lab(folder)
         try:
