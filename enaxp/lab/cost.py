@@ -59,13 +59,13 @@ def find_prices(aws: Aws, instance_type: str, *, kept_in: Path | None = None) ->
 
 def from_table(region: str, instance_type: str) -> Prices | None:
     """Prices of the table in the package; None for what is not in it."""
-    table = _table()
+    there = _table()["regions"].get(region)
     family, _, size = instance_type.partition(".")
-    xlarge = table["xlarge_hour"].get(region, {}).get(family)
+    xlarge = there["xlarge_hour"].get(family) if there else None
     factor = _size_factor(size)
     if xlarge is None or factor is None:
         return None
-    return _prices(region, xlarge * factor, source=f"enaxp's table of {table['dated']}")
+    return _prices(region, xlarge * factor, source=f"enaxp's table of {there['dated']}")
 
 
 def usd_per_hour(prices: Prices | None, keys: Iterable[str]) -> float | None:
@@ -139,9 +139,9 @@ def _prices(region: str, instance: float, *, source: str) -> Prices:
 
 
 def _size_factor(size: str) -> float | None:
-    """How many xlarge a size is; None for a bare `metal`, which says nothing."""
+    """How many xlarge a size is; None for metal, which costs a tenth more than its size in some families and not in others."""
     halves = {"small": 0.125, "medium": 0.25, "large": 0.5, "xlarge": 1.0}
-    found = re.fullmatch(r"(?:metal-)?(\d+)(?:xlarge|xl)", size)
+    found = re.fullmatch(r"(\d+)xlarge", size)
     return float(found[1]) if found else halves.get(size)
 
 
@@ -164,8 +164,7 @@ def _hours(found: Found, now: datetime) -> float:
 def _table() -> dict[str, Any]:
     import yaml
 
-    table = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
-    return {**table, "dated": str(table["dated"])}
+    return dict(yaml.safe_load(TABLE.read_text(encoding="utf-8")))
 
 
 def _read_kept(path: Path | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ ROUND = Prices(instance=1.0, disk=0.25, address=0.125, source="a test")
     [
         ("us-east-1", "c6i.8xlarge", 1.36),
         ("us-west-2", "c7gn.16xlarge", 3.9936),
-        ("us-east-1", "c7i.metal-24xl", 4.284),
+        ("us-east-1", "c8gn.48xlarge", 11.376),
         ("us-east-1", "c6i.large", 0.085),
         ("eu-central-1", "m6i.8xlarge", 1.84),
     ],
@@ -38,7 +38,13 @@ def test_the_table_knows_sizes_by_their_family(region: str, type: str, usd: floa
 
 
 @pytest.mark.parametrize(
-    ("region", "type"), [("us-east-1", "x9z.8xlarge"), ("mars-north-1", "c6i.8xlarge"), ("us-east-1", "c6i.metal")]
+    ("region", "type"),
+    [
+        ("us-east-1", "x9z.8xlarge"),
+        ("mars-north-1", "c6i.8xlarge"),
+        ("us-east-1", "c6i.metal"),
+        ("us-east-1", "c7i.metal-24xl"),
+    ],
 )
 def test_what_is_not_in_the_table_is_not_known(region: str, type: str) -> None:
     assert from_table(region, type) is None
