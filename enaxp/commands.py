@@ -22,6 +22,7 @@ from enaxp.config import Role
 from enaxp.errors import HostError, LabError, NoValidResultError, UsageError
 from enaxp.lab.cost import usd_per_hour, usd_so_far
 from enaxp.lab.lifecycle import Picture, down, existing_state, look, up
+from enaxp.lab.pins import sustained_gbps
 from enaxp.lab.status import nothing_there, status_of
 from enaxp.lab.things import LAYERS, Layer, as_text
 from enaxp.monitor.commands import configure_monitoring, require_monitoring, require_room_for_monitoring
@@ -206,6 +207,7 @@ def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, P
                             argv=wish.argv,
                             ways=ways,
                             place=_place(session, status),
+                            host_gbps=_host_gbps(session, status),
                             forced=forced,
                         )
             except (Interrupted, BenchError, HostError) as error:
@@ -290,11 +292,9 @@ def _findings(session: Session, pair: Pair, status: dict[str, Any]) -> list[Find
     """Everything that the doctor looks at: what AWS says of both hosts, what each tells of itself, what must be the same on both."""
     from enaxp.hosts.doctor import ARMS, compare, examine, examine_lab, probe_command, read_facts
 
-    instances = {role: host["instance_id"] for role, host in status["hosts"].items()}
-    described = session.aws.ec2.describe_instances(InstanceIds=list(instances.values()))
-    by_id = {i["InstanceId"]: i for reservation in described["Reservations"] for i in reservation["Instances"]}
-    types = {role: by_id[instance]["InstanceType"] for role, instance in instances.items()}
-    zones = {role: by_id[instance]["Placement"]["AvailabilityZone"] for role, instance in instances.items()}
+    instances = _instances(session, status)
+    types = {role: instance["InstanceType"] for role, instance in instances.items()}
+    zones = {role: instance["Placement"]["AvailabilityZone"] for role, instance in instances.items()}
     known = session.aws.ec2.describe_instance_types(InstanceTypes=sorted(set(types.values())))["InstanceTypes"]
     supporting = [kind["InstanceType"] for kind in known if kind["NetworkInfo"].get("EnaSrdSupported")]
     found, facts = examine_lab(types, zones, supporting=supporting), {}
@@ -311,9 +311,7 @@ def _place(session: Session, status: dict[str, Any]) -> dict[str, str | None]:
     """What AWS says of the hosts, for whoever compares runs. Nothing on this machine, where it would be mere pretence."""
     if session.target.name != "aws":
         return {}
-    ids = [host["instance_id"] for host in status["hosts"].values()]
-    described = session.aws.ec2.describe_instances(InstanceIds=ids)["Reservations"]
-    instances = [instance for reservation in described for instance in reservation["Instances"]]
+    instances = _instances(session, status).values()
     return {
         "region": status["region"],
         "availability_zone": status["availability_zone"],
@@ -321,6 +319,21 @@ def _place(session: Session, status: dict[str, Any]) -> dict[str, str | None]:
         "image": " and ".join(sorted({instance["ImageId"] for instance in instances})),
         "placement": session.config.placement,
     }
+
+
+def _host_gbps(session: Session, status: dict[str, Any]) -> float | None:
+    """What the slower host carries all day, in Gbit/s; None on this machine, and where AWS does not say."""
+    if session.target.name != "aws":
+        return None
+    types = {instance["InstanceType"] for instance in _instances(session, status).values()}
+    return sustained_gbps(session.aws.ec2.describe_instance_types(InstanceTypes=sorted(types))["InstanceTypes"])
+
+
+def _instances(session: Session, status: dict[str, Any]) -> dict[str, Any]:
+    """What AWS says of each host's instance, by role."""
+    ids = {host["instance_id"]: role for role, host in status["hosts"].items()}
+    described = session.aws.ec2.describe_instances(InstanceIds=list(ids))["Reservations"]
+    return {ids[i["InstanceId"]]: i for reservation in described for i in reservation["Instances"]}
 
 
 def _require_health(

@@ -39,6 +39,7 @@ def carry_out(
     argv: list[str],
     ways: Ways,
     place: Mapping[str, str | None],
+    host_gbps: float | None,
     forced: tuple[str, ...] = (),
 ) -> None:
     """Runs the plan into the folder. Raises BenchError when an arm has no way of its own, and what Runner.run raises."""
@@ -56,6 +57,7 @@ def carry_out(
         },
         argv=tuple(argv),
         place=place,
+        host_gbps=host_gbps,
         forced=forced,
         versions=_versions(before),
         started_at=_now(),

@@ -169,6 +169,7 @@ class Manifest:
     resumed_at: tuple[str, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     place: Mapping[str, str | None] = field(default_factory=dict)  # what AWS says of the hosts: region, zone, type …
+    host_gbps: float | None = None  # what the slower host carries all day, in Gbit/s; None where AWS does not say
     forced: tuple[str, ...] = ()  # what was wrong with the hosts, when the bench went on all the same
     schema: int = SCHEMA
 

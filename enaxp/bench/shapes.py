@@ -35,6 +35,7 @@ MANIFEST: Types = {
     **dict.fromkeys(("isolation", "ended_at"), _MAYBE_TEXT),
     **dict.fromkeys(("plan", "connections", "versions", "environment", "place"), (dict,)),
     **dict.fromkeys(("argv", "forced", "resumed_at"), (list, tuple)),
+    "host_gbps": (int, float, type(None)),
 }
 _PLAN: Types = {
     **dict.fromkeys(("iterations", "repeats"), (int,)),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from enaxp.aws import Aws, both, code_of, refused
@@ -120,6 +120,16 @@ def near_types(aws: Aws, instance_type: str, *, most: int = 4) -> list[str]:
             able.sort(key=lambda t: (t["VCpuInfo"]["DefaultVCpus"], t["InstanceType"]))
             return [str(t["InstanceType"]) for t in able[:most]]
     return []
+
+
+def sustained_gbps(types: Iterable[Mapping[str, Any]]) -> float | None:
+    """What the slowest of these types (of DescribeInstanceTypes) carries all day, in Gbit/s; None when AWS does not say it of one.
+
+    Of the first network card, which holds the lab's interfaces. A higher peak is a burst, paid with credits and soon over.
+    """
+    rates = [(kind["NetworkInfo"].get("NetworkCards") or [{}])[0].get("BaselineBandwidthInGbps") for kind in types]
+    known = [float(rate) for rate in rates if rate is not None]
+    return min(known) if known and len(known) == len(rates) else None
 
 
 def choose_zone(aws: Aws, config: Config) -> str:

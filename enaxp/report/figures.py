@@ -155,6 +155,7 @@ class ScenarioFigures:
     events: tuple[Event, ...]
     srd: tuple[SrdFigures, ...]
     invalid: tuple[TrialRecord, ...]
+    host_gbps: float | None  # what the slower host carries all day; None where that is not known
 
     @property
     def is_rate(self) -> bool:
@@ -274,6 +275,7 @@ def _scenario(run: Run, evidence: Evidence, scenario: Scenario) -> ScenarioFigur
         events=tuple(event for record in measured for event in _events(record, began)),
         srd=tuple(_srd(arm, [record for record in trials if record.arm == arm]) for arm in ARMS),
         invalid=tuple(record for record in own if not record.valid),
+        host_gbps=run.manifest.host_gbps,
     )
 
 

@@ -32,7 +32,7 @@ def throughput(figures: ScenarioFigures) -> Chart | Gap:
         for trial in figures.trials
         if trial.throughput is not None
     ]
-    shown, beyond = _limits(figures.scenario.flows, most=max(row["gbps"] for row in (*rows, *dots)))
+    shown, beyond = _limits(figures, most=max(row["gbps"] for row in (*rows, *dots)))
     y = alt.Y("arm:N").sort(NAMES).title(None).axis(grid=False)
     x = (
         alt.X("gbps:Q")
@@ -60,12 +60,12 @@ def throughput(figures: ScenarioFigures) -> Chart | Gap:
     flows = f"{figures.scenario.flows} flows" if figures.scenario.flows > 1 else "one flow"
     told = listed([f"{row['arm']} {gigabits(row['gbps'])}" for row in rows])
     further = f" Beyond the picture: {listed(beyond)}." if beyond else ""
+    own = "" if figures.host_gbps else " An instance's own bandwidth can be less than that."
     return Chart(
         name=name,
         title=title,
         alt=f"Throughput of {flows}: {told}.",
-        caption=f"Bars: the mean of the valid trials; ticks: single trials; dashed: what AWS allows {flows}.{further} An instance's own "
-        "bandwidth can be less than that.",
+        caption=f"Bars: the mean of the valid trials; ticks: single trials; dashed: what AWS allows {flows}.{further}{own}",
         spec=spec_of(alt.layer(*layers), height=60 * len(rows)),
     )
 
@@ -114,9 +114,12 @@ def load_curve(name: str, points: Sequence[LoadPoint], figures: RunFigures) -> C
     )
 
 
-def _limits(flows: int, *, most: float) -> tuple[Rows, list[str]]:
+def _limits(figures: ScenarioFigures, *, most: float) -> tuple[Rows, list[str]]:
     """The limits that fit a picture of figures up to `most` Gbit/s, and the others in words."""
-    limits = [{"gbps": limit * flows, "limit": f"{what}: {limit * flows:g}"} for what, limit in FLOW_LIMITS.items()]
+    allowed = {what: limit * figures.scenario.flows for what, limit in FLOW_LIMITS.items()}
+    if figures.host_gbps:
+        allowed["an instance of this type, all day"] = figures.host_gbps
+    limits = [{"gbps": limit, "limit": f"{what}: {limit:g}"} for what, limit in allowed.items()]
     shown = [limit for limit in limits if float(str(limit["gbps"])) <= 2 * most]
     return shown, [f"{limit['limit']} Gbit/s" for limit in limits if limit not in shown]
 

@@ -15,6 +15,7 @@ from enaxp.report.axes import ladder
 from enaxp.report.charts import Chart, Gap, effect_domain, file_name, percentile_name, run_charts, scenario_charts
 from enaxp.report.drawing import COLOURS, png, svg
 from enaxp.report.figures import RunFigures, figures_of
+from enaxp.report.load_charts import throughput
 from enaxp.report.picture import comparison
 
 
@@ -84,6 +85,18 @@ def test_what_lacks_its_data_is_a_gap_with_a_reason(figures: RunFigures) -> None
 
     gaps = scenario_charts(nothing)
     assert all(isinstance(gap, Gap) and gap.why for gap in gaps)
+
+
+def test_throughput_is_held_against_what_the_hosts_carry_too_where_that_is_known(figures: RunFigures) -> None:
+    flow = figures.scenarios[1]
+
+    unknown, known = throughput(flow), throughput(replace(flow, host_gbps=6.25))
+
+    assert isinstance(unknown, Chart)
+    assert isinstance(known, Chart)
+    assert "An instance's own bandwidth can be less" in unknown.caption
+    assert "An instance's own bandwidth" not in known.caption
+    assert "an instance of this type, all day: 6.25" in str(known.spec) + known.caption
 
 
 def test_a_load_curve_names_the_rates_without_a_figure_and_marks_the_knee(figures: RunFigures) -> None:
