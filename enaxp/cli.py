@@ -104,9 +104,9 @@ def plan(
     check: Annotated[bool, typer.Option("--check", help="Exit 3 when something would change.")] = False,
 ) -> None:
     """Show what `up` would change, and why. Changes nothing."""
-    from enaxp.commands import say_what_it_costs
+    from enaxp.commands.lab import say_what_it_costs
+    from enaxp.commands.monitoring import require_room_for_monitoring
     from enaxp.lab.lifecycle import look
-    from enaxp.monitor.commands import require_room_for_monitoring
     from enaxp.session import open_session
 
     chosen = _layers(layers)
@@ -140,7 +140,7 @@ def up(
     everything: Annotated[bool, typer.Option("--all", help="Every layer: the monitoring, too.")] = False,
 ) -> None:
     """Build the lab, or what is missing of it."""
-    from enaxp.commands import bring_up
+    from enaxp.commands.lab import bring_up
     from enaxp.lab.things import LAYERS
     from enaxp.session import open_session
 
@@ -153,7 +153,7 @@ def up(
 @command("status")
 def status(options: Options) -> None:
     """Show the lab: things, hosts, addresses, and ENA Express as read back."""
-    from enaxp.commands import current_status
+    from enaxp.commands.looking import current_status
     from enaxp.session import open_session
 
     with open_session(options) as session:
@@ -172,7 +172,7 @@ def doctor(
     if preflight:
         _preflight(options)
         return
-    from enaxp.commands import examine_hosts
+    from enaxp.commands.doctor import examine_hosts
     from enaxp.hosts.doctor import required_and_bad
     from enaxp.session import open_session
 
@@ -240,7 +240,7 @@ def bench(
     ] = True,
 ) -> None:
     """Measure both interfaces, and say what the difference is."""
-    from enaxp.commands import BenchWish, run_bench
+    from enaxp.commands.bench import BenchWish, run_bench
     from enaxp.config import parse_percent
     from enaxp.session import open_session
 
@@ -283,7 +283,7 @@ def report(
     open_it: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
 ) -> None:
     """Render a run again, from its folder alone: the page, its charts, or Markdown. A run may still be going on."""
-    from enaxp.commands import report_run
+    from enaxp.commands.reading import report_run
     from enaxp.console import Console
 
     console = Console(as_json=options.as_json)
@@ -303,7 +303,7 @@ def parse(
     files: Annotated[list[str], typer.Argument(help="Saved sockperf output; - is stdin.", metavar="FILE...")],
 ) -> None:
     """Read saved sockperf output: figures, or why there are none. Exit 1 if any file is not a finished client run."""
-    from enaxp.commands import parse_files
+    from enaxp.commands.reading import parse_files
     from enaxp.console import Console
 
     outputs = parse_files(files)
@@ -328,8 +328,8 @@ def compare(
     """Hold runs against the first: what became faster or slower, and how sure that is. Runs are named as in `runs`."""
     from enaxp.bench.conditions import read_condition
     from enaxp.bench.schedule import ARMS
+    from enaxp.commands.reading import compare_runs, write_page
     from enaxp.console import Console
-    from enaxp.reading import compare_runs, write_page
     from enaxp.report.comparison_page import render_comparison
     from enaxp.report.telling import tell_comparison
 
@@ -352,9 +352,9 @@ def check(
     run: Annotated[str, typer.Argument(help="A path, a run id, how one begins, or latest.", metavar="RUN")],
 ) -> None:
     """Is this run complete and stable? With reasons. Exit 5 when it is not."""
+    from enaxp.commands.reading import check_run
     from enaxp.console import Console
     from enaxp.errors import ConditionFailedError
-    from enaxp.reading import check_run
     from enaxp.report.telling import tell_checkup
 
     folder, checkup = check_run(options.results_dir, run, lab=options.lab)
@@ -397,9 +397,9 @@ def down(
     ] = None,
 ) -> None:
     """Remove the lab, or layers of it, and prove by tag that nothing is left."""
-    from enaxp.commands import take_down
+    from enaxp.commands.housekeeping import take_down_by_id, take_down_expired
+    from enaxp.commands.lab import take_down
     from enaxp.errors import UsageError
-    from enaxp.housekeeping import take_down_by_id, take_down_expired
     from enaxp.session import open_session
 
     if sum((bool(layers), expired, lab_id is not None)) > 1:
@@ -422,7 +422,7 @@ def down(
 @command("ls")
 def ls(options: Options, all_regions: AllRegions = False) -> None:
     """List the labs of a region with age, end and hourly cost, from their tags and instances alone."""
-    from enaxp.housekeeping import standing_labs
+    from enaxp.commands.housekeeping import standing_labs
     from enaxp.session import open_session
 
     with open_session(options) as session:
@@ -439,7 +439,7 @@ def extend(
     by: Annotated[str, typer.Argument(help="How much longer, e.g. 2h.", metavar="TIME")],
 ) -> None:
     """Give the lab more time: its tags, its state and both hosts' timers. Works beside a running bench."""
-    from enaxp.housekeeping import extend_lab
+    from enaxp.commands.housekeeping import extend_lab
     from enaxp.session import open_session
 
     with open_session(options) as session:
@@ -458,7 +458,7 @@ def exporter(
     address: Annotated[str, typer.Option("--address", help="To listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve the newest run of each lab to Prometheus, running or finished, until Ctrl-C."""
-    from enaxp.monitor.commands import serve_metrics
+    from enaxp.commands.monitoring import serve_metrics
 
     serve_metrics(options, results or options.results_dir, address=address, port=port)
 
@@ -477,7 +477,7 @@ def monitor(
     ] = 9090,
 ) -> None:
     """Watch the lab's monitoring through an SSH tunnel, until Ctrl-C."""
-    from enaxp.monitor.commands import push_exporter_image, watch_monitoring
+    from enaxp.commands.monitoring import push_exporter_image, watch_monitoring
     from enaxp.session import open_session
 
     with open_session(options) as session:
@@ -508,7 +508,7 @@ def ssh(
     ] = None,
 ) -> None:
     """Log in to a host, or run a command on it."""
-    from enaxp.commands import ssh_to_host
+    from enaxp.commands.shell import ssh_to_host
     from enaxp.session import open_session
 
     with open_session(options) as session:
@@ -546,7 +546,7 @@ def _layers(layers: list[LayerName] | None) -> tuple[Layer, ...]:
 
 
 def _preflight(options: Options) -> None:
-    from enaxp.commands import preflight
+    from enaxp.commands.lab import preflight
     from enaxp.session import open_session
 
     with open_session(options) as session:

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
-from enaxp.bench.comparison import Change, Comparison
+from enaxp.bench.comparison import Change, Comparison, document
 from enaxp.bench.effect import LATENCY_METRICS, THROUGHPUT_PRIMARIES, Metric, signed_pct
 from enaxp.bench.schedule import ARM_NAMES
-from enaxp.errors import UsageError
+from enaxp.errors import ConditionFailedError, NoValidResultError, UsageError
 
 Way = Literal["faster", "slower", "different"]
 Outcome = Literal["shown", "not shown", "undecided", "unmeasured"]
@@ -54,6 +54,33 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """Runs against the first of them, and what was found of each stated condition."""
+
+    comparisons: tuple[Comparison, ...]
+    findings: tuple[Finding, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return document(self.comparisons) | {"conditions": [finding.to_json() for finding in self.findings]}
+
+    def require_conditions(self) -> None:
+        """Raises ConditionFailedError when a condition is shown, NoValidResultError when one could not be looked at at all."""
+        shown = [finding for finding in self.findings if finding.outcome == "shown"]
+        if shown:
+            raise ConditionFailedError(
+                "; ".join(sorted({f"--fail-if {finding.condition!r} holds" for finding in shown})),
+                said="; ".join(f"{finding.run} against {finding.base}: {finding.words}" for finding in shown),
+            )
+        for condition in dict.fromkeys(finding.condition for finding in self.findings):
+            of_it = [finding for finding in self.findings if finding.condition == condition]
+            if all(finding.outcome == "unmeasured" for finding in of_it):
+                raise NoValidResultError(
+                    f"nothing was measured that speaks for or against --fail-if {condition!r}",
+                    said="; ".join(finding.words for finding in of_it),
+                )
 
 
 def read_condition(text: str) -> Condition:

@@ -24,6 +24,8 @@ from enaxp.errors import LabError, StateError
 from enaxp.lab.spec import layer_of
 from enaxp.lab.things import LAYERS, SCHEMA, Lab, Layer, as_text, from_text
 
+BENCH_LOCK = "bench.lock"  # held by a bench beside the lab's own lock: `extend` works while it runs, `down` does not
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:

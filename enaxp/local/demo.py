@@ -6,7 +6,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from enaxp.commands import BenchWish, bring_up, run_bench, take_down
+from enaxp.commands.bench import BenchWish, run_bench
+from enaxp.commands.lab import bring_up, take_down
 from enaxp.lab.lifecycle import BUILT_LAYERS
 from enaxp.options import Options
 from enaxp.session import open_session

@@ -20,8 +20,7 @@ from enaxp.bench.schedule import ARM_NAMES
 from enaxp.report.telling import CAVEAT, OUTCOMES, came_to, figure, interval_in_words, where
 
 if TYPE_CHECKING:
-    from enaxp.bench.conditions import Finding
-    from enaxp.reading import Compared
+    from enaxp.bench.conditions import Compared, Finding
 
 # A drawing is this wide, in its own units; what reaches further than MOST_PCT is drawn up to the edge.
 WIDTH, HALF = 240, 120

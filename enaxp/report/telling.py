@@ -15,9 +15,9 @@ from enaxp.bench.schedule import ARM_NAMES
 
 if TYPE_CHECKING:
     from enaxp.bench.checkup import Checkup
+    from enaxp.bench.conditions import Compared
     from enaxp.bench.listing import RunLine
     from enaxp.console import Console
-    from enaxp.reading import Compared
 
 CAVEAT = (
     "The intervals cover what differs between iterations of a run. Other hosts, or another day, may differ by more: "

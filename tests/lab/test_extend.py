@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from doomed import TARGET, Labs, deadly_cloud
 
+from enaxp.commands.housekeeping import _duration
 from enaxp.errors import HostError, UsageError
 from enaxp.hosts.connection import Host
-from enaxp.housekeeping import _duration
 from enaxp.lab import extend
 from enaxp.lab.lifecycle import look
 from enaxp.lab.things import LAYERS, TAG_EXPIRES, from_text

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from doomed import TARGET, DeadlyCloud, Labs, deadly_cloud
 
+from enaxp.commands.housekeeping import standing_labs, take_down_by_id, take_down_expired
 from enaxp.console import Console
-from enaxp.housekeeping import standing_labs, take_down_by_id, take_down_expired
 from enaxp.lab.labs import Standing, list_labs
 from enaxp.lab.lifecycle import look
 from enaxp.lab.tags import put_tags

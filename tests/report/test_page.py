@@ -19,7 +19,7 @@ from benchmarks.made_run import FLOW, UDP, Made, load, make_run
 from enaxp.bench.conditions import read_condition
 from enaxp.bench.records import RunFolder
 from enaxp.bench.schedule import ARMS
-from enaxp.reading import compare_runs
+from enaxp.commands.reading import compare_runs
 from enaxp.report.comparison_page import render_comparison
 from enaxp.report.render import PAGE, write_page
 

@@ -13,14 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from enaxp.commands import BENCH_LOCK, current_status, remove_layers
+from enaxp.commands.lab import remove_layers
+from enaxp.commands.looking import current_status
 from enaxp.config import parse_duration
 from enaxp.errors import LabError, StateError, UsageError
 from enaxp.lab import extend
 from enaxp.lab.cost import usd_per_hour_of
 from enaxp.lab.labs import Standing, list_labs, list_labs_everywhere
 from enaxp.lab.lifecycle import look
-from enaxp.lab.state import StateFile, new_state
+from enaxp.lab.state import BENCH_LOCK, StateFile, new_state
 from enaxp.lab.survey import discover_lab_id
 from enaxp.lab.things import as_text
 from enaxp.session import Session

@@ -1,50 +1,27 @@
-"""Reading: what the verbs do that need run folders and nothing else — no lab, no credentials. One function a verb.
+"""Reading: what the verbs do that need saved results and nothing else — no lab, no credentials. One function a verb.
 
 RUN … ─▶ RunFolder.find ─▶ evidence ─▶ compare, judge | check | run_lines ─▶ plain data, told by the console or written as a page
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enaxp.bench.checkup import Checkup, check
-from enaxp.bench.comparison import Comparison, MeasuredRun, compare, document
-from enaxp.bench.conditions import Condition, Finding, judge
+from enaxp.bench.comparison import MeasuredRun, compare
+from enaxp.bench.conditions import Compared, Condition, judge
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.records import RunFolder
 from enaxp.bench.result import result_from, values_by_iteration
 from enaxp.bench.schedule import Arm
-from enaxp.errors import BenchError, ConditionFailedError, NoValidResultError, UsageError
+from enaxp.errors import BenchError, UsageError
 
-
-@dataclass(frozen=True, kw_only=True)
-class Compared:
-    """Runs against the first of them, and what was found of each stated condition."""
-
-    comparisons: tuple[Comparison, ...]
-    findings: tuple[Finding, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return document(self.comparisons) | {"conditions": [finding.to_json() for finding in self.findings]}
-
-    def require_conditions(self) -> None:
-        """Raises ConditionFailedError when a condition is shown, NoValidResultError when one could not be looked at at all."""
-        shown = [finding for finding in self.findings if finding.outcome == "shown"]
-        if shown:
-            raise ConditionFailedError(
-                "; ".join(sorted({f"--fail-if {finding.condition!r} holds" for finding in shown})),
-                said="; ".join(f"{finding.run} against {finding.base}: {finding.words}" for finding in shown),
-            )
-        for condition in dict.fromkeys(finding.condition for finding in self.findings):
-            of_it = [finding for finding in self.findings if finding.condition == condition]
-            if all(finding.outcome == "unmeasured" for finding in of_it):
-                raise NoValidResultError(
-                    f"nothing was measured that speaks for or against --fail-if {condition!r}",
-                    said="; ".join(finding.words for finding in of_it),
-                )
+if TYPE_CHECKING:
+    from enaxp.console import Console
+    from enaxp.options import Options
 
 
 def compare_runs(
@@ -68,6 +45,47 @@ def check_run(results_dir: Path, run: str, *, lab: str | None) -> tuple[RunFolde
     manifest = folder.read_manifest()
     evidence = evidence_of(folder, manifest.plan)
     return folder, check(manifest, evidence, result_from(manifest, evidence))
+
+
+def report_run(
+    options: Options, run: str, *, formats: Sequence[str], charts: Path | None, console: Console
+) -> dict[str, Any]:
+    """Renders a run again from its folder, in each of the formats, and gives back what was written.
+
+    html: the page and its picture, into the run's folder; md: text, to the console; png, svg: every chart, into `charts`.
+    """
+    from enaxp.bench.records import RunFolder
+    from enaxp.report.figures import read_run
+    from enaxp.report.markdown import render_markdown
+    from enaxp.report.render import IMAGE_FORMATS, ImageFormat, write_charts, write_page
+
+    folder = RunFolder.find(options.results_dir, lab=options.lab, run=run)
+    images: list[ImageFormat] = [kind for kind in IMAGE_FORMATS if kind in formats]
+    if charts and not images:
+        images = ["png"]
+    written = write_page(folder) if "html" in formats else []
+    if images:
+        written += write_charts(folder, into=charts or folder.path / "charts", formats=images)
+    markdown = render_markdown(read_run(folder)) if "md" in formats else None
+    if markdown is not None:
+        console.result(markdown.rstrip())
+    for path in written:
+        console.say(f"wrote {path}")
+    return {"run_id": folder.run_id, "written": [str(path) for path in written], "markdown": markdown}
+
+
+def parse_files(files: Sequence[str]) -> list[dict[str, Any]]:
+    """What the parser reads in each file. Raises UsageError for a file that cannot be opened."""
+    from enaxp.hosts.sockperf import parse
+
+    outputs = []
+    for name in files:
+        try:
+            content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        except OSError as error:
+            raise UsageError(f"{name} cannot be read", said=error.strerror or str(error)) from None
+        outputs.append(parse(content.decode("utf-8", errors="replace")).to_json(name))
+    return outputs
 
 
 def write_page(path: Path, text: str) -> None:

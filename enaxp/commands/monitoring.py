@@ -1,4 +1,4 @@
-"""Commands of the monitoring: what `enaxp exporter`, `enaxp monitor` and `enaxp up monitoring` do."""
+"""Monitoring: what `enaxp exporter`, `enaxp monitor` and `enaxp up monitoring` do."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from enaxp.commands.looking import current_status
 from enaxp.console import Console
 from enaxp.errors import HostError, LocalTargetError, UsageError
 from enaxp.options import Options
@@ -90,8 +91,6 @@ def watch_monitoring(session: Session, *, ports: Mapping[str, int], open_it: boo
 
     A tunnel that breaks is dug again. Raises HostError when it cannot be had at first, UsageError when a port is taken.
     """
-    from enaxp.commands import current_status
-
     status = current_status(session)
     host = require_monitoring(session, status)
     urls = {name: f"http://127.0.0.1:{ports[name]}" for name in status["urls"]}

@@ -19,9 +19,9 @@ from making import FIVE, Factor, a_manifest, a_plan, a_run, pairs_of_records, sh
 from enaxp.__main__ import main
 from enaxp.bench.bench import result_of
 from enaxp.bench.comparison import compare
+from enaxp.bench.conditions import Compared
 from enaxp.bench.names import LIST_THEM
 from enaxp.bench.records import RunFolder
-from enaxp.reading import Compared
 from enaxp.report.comparison_page import render_comparison
 from enaxp.report.files import write_report_files
 

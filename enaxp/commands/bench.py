@@ -1,0 +1,242 @@
+"""Bench: what `enaxp bench` does — a plan of the config, measured on the lab's hosts, worked out, drawn."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from enaxp.bench.bench import carry_out, go_on, result_of
+from enaxp.bench.pair import connected
+from enaxp.bench.records import RunFolder
+from enaxp.bench.result import has_valid_result
+from enaxp.bench.runner import Ways
+from enaxp.bench.schedule import Background, Plan, Scenario, schedule, seconds
+from enaxp.commands.doctor import host_gbps, place_of, require_health
+from enaxp.commands.looking import current_status
+from enaxp.errors import BenchError, HostError, Interrupted, LabError, NoValidResultError, UsageError
+from enaxp.lab.kinds.compute import set_srd, srd_of
+from enaxp.lab.state import BENCH_LOCK
+from enaxp.monitor.textfile import published
+from enaxp.report.files import write_report_files
+from enaxp.session import Session
+
+SRD_CHANGE_S = 60.0
+CutShort = Interrupted | BenchError | HostError
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchWish:
+    """What is asked of a bench besides its config. `resume` names a run that is to go on; its own plan is kept then.
+
+    `report`: whether the page is drawn at the end, too.
+    """
+
+    argv: list[str]
+    message_size: int | None = None
+    crossover: bool = False
+    control: bool = False
+    until_pct: float | None = None
+    max_iterations: int | None = None
+    keep_full_log: bool = False
+    resume: str | None = None
+    force: bool = False
+    report: bool = True
+
+
+def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, Path]:
+    """The result, the summary and the folder of a run. Raises NoValidResultError when no scenario gave one."""
+    from enaxp.report.render import draw_after_bench
+
+    results, lab = session.options.results_dir, session.config.lab
+    earlier = RunFolder.find(results, lab=lab, run=wish.resume) if wish.resume else None
+    plan = earlier.read_manifest().plan if earlier else _bench_plan(session, wish)
+    folder, cut_short = _measure(session, wish, plan, earlier=earlier)
+    result, summary = _work_out(folder, cut_short)
+    if cut_short is not None:
+        session.console.say(summary)
+        if isinstance(cut_short, HostError):
+            cut_short.todo += f"; then `enaxp bench --resume {folder.run_id}` goes on"
+        raise cut_short
+    if not has_valid_result(result):
+        session.console.say(summary)
+        raise NoValidResultError(
+            "no trial of at least one arm was valid", said=_first_reason(folder), todo=f"look at {folder.path}/raw"
+        )
+    for line in draw_after_bench(folder) if wish.report else ():
+        session.console.say(line)
+    return result, summary, folder.path
+
+
+def _measure(
+    session: Session, wish: BenchWish, plan: Plan, *, earlier: RunFolder | None
+) -> tuple[RunFolder, CutShort | None]:
+    """Measures what is left of the plan; gives back the folder, and what cut it short. Raises that when nothing was measured by then."""
+    results, lab = session.options.results_dir, session.config.lab
+    with session.file.lock("bench", name=BENCH_LOCK):
+        status = current_status(session)
+        hosts = session.hosts(status)
+        where = "local, not ENA" if session.target.name == "local" else str(status["availability_zone"])
+        title = f"enaxp bench, lab {lab}, {where}"
+        with connected(hosts) as pair, session.console.bench_view(plan, title=title, earlier=earlier) as watch:
+            crossed = earlier is not None and plan.crossover  # killed while crossed, it is put right by the run itself
+            forced = require_health(session, pair, status, force=wish.force, crossed=crossed)
+            _announce(session, plan, status, done=_done(earlier) if earlier else 0)
+            ways = Ways(watch=watch, keep_log=wish.keep_full_log, assign=_srd_changer(session, status))
+            folder = earlier or RunFolder.create(results, lab=lab, now=datetime.now(UTC))
+            try:
+                with published(ways, pair=pair, folder=folder) as ways:
+                    if earlier:
+                        go_on(folder, pair=pair, ways=ways)
+                    else:
+                        carry_out(
+                            plan,
+                            pair=pair,
+                            folder=folder,
+                            lab=lab,
+                            target=session.target.name,
+                            isolation=status["isolation"],
+                            argv=wish.argv,
+                            ways=ways,
+                            place=place_of(session, status),
+                            host_gbps=host_gbps(session, status),
+                            forced=forced,
+                        )
+            except (Interrupted, BenchError, HostError) as error:
+                if not folder.records():
+                    if not (folder.path / "manifest.json").exists():  # nothing was begun
+                        shutil.rmtree(folder.path)
+                    raise
+                return folder, error
+            return folder, None
+
+
+def _done(folder: RunFolder) -> int:
+    """How many trials of the plan have ended, those that were run again counted once."""
+    return len({(r.scenario, r.iteration, r.repeat, r.control, r.arm) for r in folder.records()})
+
+
+def _work_out(folder: RunFolder, cut_short: CutShort | None) -> tuple[dict[str, Any], str]:
+    """The result and the summary, both written. Raises BenchError when that cannot be done, or what cut the run short before."""
+    try:
+        result = result_of(folder)
+        return result, write_report_files(folder, result)
+    except OSError as error:
+        if cut_short is not None:
+            raise cut_short from error
+        raise BenchError(
+            f"writing the result into {folder.path}",
+            said=str(error),
+            todo=f"make room, then `enaxp bench --resume {folder.run_id}`: no trial is run again",
+        ) from error
+
+
+def _bench_plan(session: Session, wish: BenchWish) -> Plan:
+    """The plan of the config and the wish, with a seed: a new one unless one was given. Raises UsageError when they contradict."""
+    _refuse_contradictions(session, wish)
+    bench, scenarios = session.config.bench, []
+    for name in bench.scenarios:
+        asked = session.config.scenarios[name]
+        bulk = asked.background
+        background = (
+            Background(protocol=bulk.protocol, flows=bulk.flows, message_size=bulk.message_size) if bulk else None
+        )
+        scenarios.append(
+            Scenario(
+                name=name,
+                mode=asked.mode,
+                protocol=asked.protocol,
+                message_size=asked.message_size,
+                csv_name=asked.csv_name,
+                rate=asked.rate,
+                reply_every=asked.reply_every,
+                flows=asked.flows,
+                background=background,
+            )
+        )
+    if wish.message_size is not None:
+        scenarios = [replace(scenario, message_size=wish.message_size) for scenario in scenarios]
+    return Plan(
+        iterations=bench.iterations,
+        repeats=bench.repeats,
+        duration_s=bench.duration_s,
+        order=bench.order,
+        seed=bench.seed if bench.seed is not None else secrets.randbits(32),
+        margin_pct=bench.margin_pct,
+        scenarios=tuple(scenarios),
+        crossover=wish.crossover,
+        control=wish.control,
+        until_pct=wish.until_pct,
+        max_iterations=(wish.max_iterations or 5 * bench.iterations) if wish.until_pct is not None else None,
+    )
+
+
+def _refuse_contradictions(session: Session, wish: BenchWish) -> None:
+    bench = session.config.bench
+    if wish.crossover and bench.iterations < 2:
+        raise UsageError("a crossover needs two iterations at least", todo="give --iterations 2 or more")
+    if wish.crossover and wish.until_pct is not None:
+        raise UsageError("--crossover and --until do not go together", said="half of an unknown number is unknown")
+    if wish.control and bench.order == "parallel":
+        raise UsageError(
+            "--control and --order parallel do not go together", said="both arms would share one interface"
+        )
+    if wish.max_iterations is not None and wish.until_pct is None:
+        raise UsageError("--max-iterations is the limit of --until", todo="give --until, or --iterations alone")
+
+
+def _announce(session: Session, plan: Plan, status: dict[str, Any], *, done: int) -> None:
+    """Says how long it takes, what it costs, and when the lab would end before it."""
+    say, trials = session.console.say, len(schedule(replace(plan, until_pct=None)))
+    takes_s = seconds(plan) * max(0, trials - done) / trials
+    ends = datetime.now(UTC) + timedelta(seconds=takes_s)
+    already = f", {done} of them done" if done else ""
+    hourly = status["usd_per_hour"]
+    cost = f", about {hourly * takes_s / 3600:.2f} USD" if hourly else ""
+    say(
+        f"{trials} trials of {plan.duration_s:g} s, discarded ones included{already}: about {takes_s / 60:.1f} min, "
+        f"until {ends.astimezone():%H:%M:%S}{cost}; order {plan.order}, seed {plan.seed}"
+    )
+    if plan.until_pct is not None:
+        say(
+            f"it goes on until the intervals are within ±{plan.until_pct:g}%, or {plan.most_iterations} iterations are done"
+        )
+    if status["expires_at"] and datetime.fromisoformat(status["expires_at"]) < ends:
+        say(
+            f"warning: the lab ends at {status['expires_at']}, before this bench does; `enaxp extend` gives it more time"
+        )
+
+
+def _srd_changer(session: Session, status: dict[str, Any]) -> Callable[[bool], None]:
+    """What gives ENA Express to the one pair of interfaces and takes it from the other, and comes back when AWS reads so."""
+    interfaces = {
+        host[arm]["eni"]: arm == "ena_express" for host in status["hosts"].values() for arm in ("ena", "ena_express")
+    }
+
+    def change_over(crossed: bool) -> None:
+        wanted = {eni: on != crossed for eni, on in interfaces.items()}
+        for eni, on in sorted(wanted.items(), key=lambda item: item[1]):  # off first: never both
+            set_srd(session.aws, eni=eni, on=on)
+        deadline = time.monotonic() + SRD_CHANGE_S
+        for pause_s in session.aws.pauses():
+            answer = session.aws.ec2.describe_network_interfaces(NetworkInterfaceIds=list(wanted))
+            have = {i["NetworkInterfaceId"]: srd_of(i["Attachment"]) for i in answer["NetworkInterfaces"]}
+            if all(have[eni] == {"srd": on, "srd_udp": on} for eni, on in wanted.items()):
+                return
+            if time.monotonic() >= deadline:
+                raise LabError(
+                    "ENA Express was changed over, but AWS does not read so", said=str(have), todo="run `enaxp up`"
+                )
+            time.sleep(pause_s)
+
+    return change_over
+
+
+def _first_reason(folder: Any) -> str:
+    reasons = [record.reason for record in folder.records() if record.reason]
+    return reasons[0] if reasons else "no trial ended"

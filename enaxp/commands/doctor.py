@@ -1,0 +1,106 @@
+"""Doctor: what `enaxp doctor` does with the hosts, and what a bench wants to know of them before it begins."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from enaxp.bench.pair import Pair, connected
+from enaxp.commands.looking import current_status
+from enaxp.errors import BenchError
+from enaxp.hosts.doctor import (
+    ARMS,
+    Finding,
+    compare,
+    examine,
+    examine_lab,
+    fixes,
+    probe_command,
+    read_facts,
+    required_and_bad,
+    where_srd_is,
+)
+from enaxp.lab.pins import sustained_gbps
+from enaxp.session import Session
+
+
+def examine_hosts(session: Session, *, fix: bool) -> list[Finding]:
+    """What the doctor finds; with `fix` after mending what can be mended safely, on both hosts alike."""
+    status = current_status(session)
+    with connected(session.hosts(status)) as pair:
+        findings = _findings(session, pair, status)
+        commands = fixes(findings) if fix else []
+        for connection in pair.by_role().values():
+            for command in commands:
+                session.console.say(f"  {connection.host.role}: {command}")
+                as_root = f"sh -c {shlex.quote(command)}"
+                answer = connection.run(f"if [ $(id -u) -eq 0 ]; then {as_root}; else sudo -n {as_root}; fi")
+                if not answer.ok:
+                    session.console.say(f"  {connection.host.role}: that failed: {answer.stderr.strip()[-200:]}")
+        return _findings(session, pair, status) if commands else findings
+
+
+def require_health(
+    session: Session, pair: Pair, status: dict[str, Any], *, force: bool, crossed: bool
+) -> tuple[str, ...]:
+    """What is required and wrong, in words, when the bench is to go on in spite of it. Raises BenchError when it is not.
+
+    crossed: ENA Express may be on the other pair of interfaces for now.
+    """
+    bad = required_and_bad(_findings(session, pair, status))
+    wrong = [f"{f.host}: {f.check} is {f.have}, wanted {f.want}" for f in bad if not (crossed and where_srd_is(f))]
+    if wrong and not force:
+        raise BenchError(
+            "ENA Express is not as it should be on these hosts",
+            said="; ".join(wrong),
+            todo="run `enaxp up` for what AWS sets, `enaxp doctor --fix` for the hosts' own settings, or give --force",
+        )
+    for line in wrong:
+        session.console.say(f"going on in spite of this: {line}")
+    return tuple(wrong)
+
+
+def place_of(session: Session, status: dict[str, Any]) -> dict[str, str | None]:
+    """What AWS says of the hosts, for whoever compares runs. Nothing on this machine, where it would be mere pretence."""
+    if session.target.name != "aws":
+        return {}
+    instances = _instances(session, status).values()
+    return {
+        "region": status["region"],
+        "availability_zone": status["availability_zone"],
+        "instance_type": " and ".join(sorted({instance["InstanceType"] for instance in instances})),
+        "image": " and ".join(sorted({instance["ImageId"] for instance in instances})),
+        "placement": session.config.placement,
+    }
+
+
+def host_gbps(session: Session, status: dict[str, Any]) -> float | None:
+    """What the slower host carries all day, in Gbit/s; None on this machine, and where AWS does not say."""
+    if session.target.name != "aws":
+        return None
+    types = {instance["InstanceType"] for instance in _instances(session, status).values()}
+    return sustained_gbps(session.aws.ec2.describe_instance_types(InstanceTypes=sorted(types))["InstanceTypes"])
+
+
+def _findings(session: Session, pair: Pair, status: dict[str, Any]) -> list[Finding]:
+    """Everything that the doctor looks at: what AWS says of both hosts, what each tells of itself, what must be the same on both."""
+    instances = _instances(session, status)
+    types = {role: instance["InstanceType"] for role, instance in instances.items()}
+    zones = {role: instance["Placement"]["AvailabilityZone"] for role, instance in instances.items()}
+    known = session.aws.ec2.describe_instance_types(InstanceTypes=sorted(set(types.values())))["InstanceTypes"]
+    supporting = [kind["InstanceType"] for kind in known if kind["NetworkInfo"].get("EnaSrdSupported")]
+    found, facts = examine_lab(types, zones, supporting=supporting), {}
+    for role, connection in pair.by_role().items():
+        peer = pair.client if role == "server" else pair.server
+        own = {arm: connection.host.ip_of(arm) for arm in ARMS}
+        text = connection.check(probe_command(own, {arm: peer.host.ip_of(arm) for arm in ARMS}))
+        facts[role] = read_facts(text)
+        found += examine(role, facts[role], attachments=status["hosts"][role])
+    return [*found, *compare(facts)]
+
+
+def _instances(session: Session, status: dict[str, Any]) -> dict[str, Any]:
+    """What AWS says of each host's instance, by role."""
+    ids = {host["instance_id"]: role for role, host in status["hosts"].items()}
+    described = session.aws.ec2.describe_instances(InstanceIds=list(ids))["Reservations"]
+    return {ids[i["InstanceId"]]: i for reservation in described for i in reservation["Instances"]}
