@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _say(text: str) -> None:
-    from enaxp.console import printable
+    from enaxp.text import printable
 
     print(printable(f"enaxp: {text}"), file=sys.stderr, flush=True)
 

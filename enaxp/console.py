@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from enaxp.text import duration, printable
+
 if TYPE_CHECKING:
     from enaxp.bench.records import RunFolder
     from enaxp.bench.runner import Progress, Watcher
@@ -242,16 +244,6 @@ _END = {"create": "created", "adopt": "adopted", "settle": "settled", "replace":
 _ARM = {"ena": "ENA", "ena_express": "ENA Express"}
 
 
-def duration(seconds: float) -> str:
-    """A time span for a person."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
 def _drift(difference: Mapping[str, Any]) -> str:
     return f"{difference['field']}: {_cell(difference['have'])}, wanted {_cell(difference['want'])}"
 
@@ -268,15 +260,6 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return str(value)
-
-
-# What a terminal would take for a command: an escape in a name that came from a file stays visible, and does nothing.
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
-
-
-def printable(text: str) -> str:
-    """Text that a terminal shows as it is, whatever it holds."""
-    return text.translate(_CONTROLS)
 
 
 def _width() -> int:

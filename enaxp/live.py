@@ -27,6 +27,7 @@ from rich.text import Text
 from enaxp.bench.effect import MOST_TO_TELL_PCT, Effect, Metric
 from enaxp.bench.running import Running, RunningScenario
 from enaxp.bench.schedule import Arm, Plan
+from enaxp.text import duration, printable
 
 if TYPE_CHECKING:
     from enaxp.bench.runner import Progress, Watcher
@@ -167,8 +168,6 @@ def narrowing(widths_pct: Sequence[float]) -> str:
 
 def _how_far(moment: Moment) -> RenderableType:
     """The bar, what is done, and how long the rest takes, on one line."""
-    from enaxp.console import duration
-
     invalid = f", {moment.invalid} not valid" if moment.invalid else ""
     line = Table.grid(padding=(0, 1), expand=True)
     line.add_column(ratio=1)
@@ -189,7 +188,7 @@ def _table(scenarios: Sequence[RunningScenario], *, pairs_planned: int, with_bar
         for place, (metric, figures) in enumerate(scenario.figures.items()):
             effect = scenario.effects[metric]
             cells = (
-                Text(f"{_printable(scenario.name)} {scenario.pairs}/{pairs_planned}" if place == 0 else ""),
+                Text(f"{printable(scenario.name)} {scenario.pairs}/{pairs_planned}" if place == 0 else ""),
                 Text("" if metric == "throughput" else metric.upper().replace("_", ".")),
                 *(Text(_figure(metric, figures[arm])) for arm in ARM_NAMES),
                 Text(_so_far(effect), style=_STYLES.get(effect.code, "")),
@@ -213,9 +212,3 @@ def _so_far(effect: Effect) -> str:
 
 def _change(pct: float) -> str:
     return f"{pct:+.1f}" if pct <= MOST_TO_TELL_PCT else f">+{MOST_TO_TELL_PCT}"
-
-
-def _printable(text: str) -> str:
-    from enaxp.console import printable
-
-    return printable(text)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -38,9 +37,10 @@ from enaxp.report.axes import (
     numbered,
     spec_of,
 )
+from enaxp.report.chart import Chart, Gap
 from enaxp.report.curves import CurvePoint, ShiftPoint
-from enaxp.report.drawing import Spec
 from enaxp.report.figures import IterationPoint, RunFigures, ScenarioFigures
+from enaxp.report.load_charts import load_curve, throughput
 from enaxp.report.wording import METRIC_NAMES, change, counted, interval_in_words, label, microseconds
 
 # An effect beyond this is told in words; drawn, it would squeeze everything else.
@@ -48,31 +48,8 @@ WIDEST_PCT = 200.0
 TOLD = ("P50", "P90", "P99", "P99.9", "P99.99")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Chart:
-    """One chart. `alt` stands for it where it cannot be seen; `can_be_linear`: its latency axis is logarithmic, and need not be."""
-
-    name: str
-    title: str
-    alt: str
-    caption: str
-    spec: Spec
-    can_be_linear: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gap:
-    """A chart that cannot be drawn, and why."""
-
-    name: str
-    title: str
-    why: str
-
-
 def scenario_charts(figures: ScenarioFigures) -> list[Chart | Gap]:
     """The charts of one scenario, in the order of the page."""
-    from enaxp.report.load_charts import throughput
-
     if figures.is_rate:
         return [effects(figures), throughput(figures), iterations(figures, "throughput")]
     return [
@@ -88,8 +65,6 @@ def scenario_charts(figures: ScenarioFigures) -> list[Chart | Gap]:
 
 def run_charts(figures: RunFigures) -> list[Chart | Gap]:
     """The charts that several scenarios share: a load curve for each sweep."""
-    from enaxp.report.load_charts import load_curve
-
     return [load_curve(name, points, figures) for name, points in figures.loads.items()]
 
 

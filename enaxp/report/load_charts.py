@@ -8,7 +8,7 @@ import altair as alt
 
 from enaxp.bench.schedule import ARM_NAMES, ARMS
 from enaxp.report.axes import COLOUR, HEIGHT, NAMES, Rows, inline, latency_scale, numbered, spec_of
-from enaxp.report.charts import Chart, Gap
+from enaxp.report.chart import Chart, Gap
 from enaxp.report.figures import LoadPoint, RunFigures, ScenarioFigures
 from enaxp.report.wording import gigabits, listed, microseconds
 

@@ -25,7 +25,8 @@ from enaxp.bench.environment import differences
 from enaxp.bench.histogram import TAIL_SAMPLES, tail_is_thin
 from enaxp.bench.result import QUANTILES
 from enaxp.bench.schedule import ARM_NAMES, ARMS
-from enaxp.report.charts import Chart, Gap, run_charts, scenario_charts
+from enaxp.report.chart import Chart, Gap
+from enaxp.report.charts import run_charts, scenario_charts
 from enaxp.report.drawing import FONT, PAGE_COLOURS, look
 from enaxp.report.figures import RunFigures, ScenarioFigures, SrdFigures
 from enaxp.report.table import render_table

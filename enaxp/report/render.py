@@ -53,7 +53,8 @@ def draw_picture(figures: RunFigures) -> bytes | None:
 def write_charts(folder: RunFolder, *, into: Path, formats: Sequence[ImageFormat]) -> list[Path]:
     """Writes every chart of the run as pictures and gives back their paths. Raises as write_page does."""
     require_drawing()
-    from enaxp.report.charts import Chart, file_name, run_charts, scenario_charts
+    from enaxp.report.chart import Chart
+    from enaxp.report.charts import file_name, run_charts, scenario_charts
 
     figures = figures_of(folder)
     charts = [*(chart for one in figures.scenarios for chart in scenario_charts(one)), *run_charts(figures)]

@@ -12,7 +12,8 @@ import pytest
 
 from benchmarks.made_run import FLOW, UDP, Made, load, make_run
 from enaxp.report.axes import ladder
-from enaxp.report.charts import Chart, Gap, effect_domain, file_name, percentile_name, run_charts, scenario_charts
+from enaxp.report.chart import Chart, Gap
+from enaxp.report.charts import effect_domain, file_name, percentile_name, run_charts, scenario_charts
 from enaxp.report.drawing import COLOURS, png, svg
 from enaxp.report.figures import RunFigures, figures_of
 from enaxp.report.load_charts import throughput

@@ -17,15 +17,15 @@ from moto.ssm.exceptions import SSMException
 from moto.ssm.responses import SimpleSystemManagerResponse
 
 from enaxp.local.strict.ssm_documents import (
+    AWS_DOCUMENTS,
     NAME,
-    RUN_SHELL_SCRIPT,
     Refused,
     check_content,
     check_name,
     filled_parameters,
     steps,
 )
-from enaxp.local.strict.ssm_runs import Association, Execution, Run, Runs
+from enaxp.local.strict.ssm_runs import Association, Execution, Run, Runs, content_of
 from enaxp.local.strict.world import World, current
 
 # Everything of an association that an update takes back unless it repeats it.
@@ -47,7 +47,6 @@ SCHEDULE = re.compile(r"rate\((?P<n>\d+) (?P<unit>minutes?|hours?|days?)\)|cron\
 LEAST_RATE_MINUTES = 30
 STDOUT_SHOWN, STDERR_SHOWN, DETAIL_SHOWN = 24_000, 8_000, 2_500
 # AWS's own document, which everybody has.
-AWS_DOCUMENTS = {"AWS-RunShellScript": RUN_SHELL_SCRIPT}
 
 
 class StrictSsmResponse(SimpleSystemManagerResponse):
@@ -422,38 +421,6 @@ class StrictSsmResponse(SimpleSystemManagerResponse):
         start, size = int(self._get_param("NextToken") or 0), int(self._get_param("MaxResults") or default)
         end = start + size
         return items[start:end], str(end) if end < len(items) else None
-
-
-def content_of(account: str, region: str, name: str, version: str | None) -> tuple[str, str]:
-    """A document's content, and the number of its version. Raises Refused when there is no such."""
-    from moto.ssm.models import ssm_backends
-
-    if name in AWS_DOCUMENTS:
-        return AWS_DOCUMENTS[name], "1"
-    documents = ssm_backends[account][region]._documents.get(name)
-    if documents is None:
-        raise Refused("InvalidDocument", f"Document {name} does not exist.")
-    found = documents.find(None if version == "$DEFAULT" else version, strict=False)
-    if found is None:
-        raise Refused("InvalidDocumentVersion", f"Document {name} has no version {version}")
-    return found.content, str(found.document_version)
-
-
-def run_of(association: Association, instance_id: str) -> Run:
-    """What an association makes a host run now. Its document is there: nobody can delete one that is associated."""
-    from moto.core import DEFAULT_ACCOUNT_ID
-
-    settings = association.settings
-    content, version = content_of(
-        DEFAULT_ACCOUNT_ID, association.region, association.document, settings.get("DocumentVersion")
-    )
-    parameters = filled_parameters(content, settings.get("Parameters") or {})
-    return Run(
-        instance_id=instance_id,
-        document=association.document,
-        document_version=version,
-        steps=steps(content, parameters),
-    )
 
 
 def _check_schedule(expression: str | None) -> None:

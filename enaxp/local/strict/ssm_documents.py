@@ -34,6 +34,7 @@ RUN_SHELL_SCRIPT = json.dumps(
         ],
     }
 )
+AWS_DOCUMENTS = {"AWS-RunShellScript": RUN_SHELL_SCRIPT}
 
 
 class Refused(SSMException):

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from enaxp.local.strict.machines import ScriptResult
-from enaxp.local.strict.ssm_documents import Step
+from enaxp.local.strict.ssm_documents import AWS_DOCUMENTS, Refused, Step, filled_parameters, steps
 
 if TYPE_CHECKING:
     from enaxp.local.strict.world import Life, World
@@ -130,8 +130,6 @@ class Runs:
 
     def tick(self) -> None:
         """Starts what is due and brings what runs to where it is by now."""
-        from enaxp.local.strict.ssm import run_of
-
         for run in list(self._active):
             self._advance(run)
         managed: dict[str, dict[str, Life]] = {}
@@ -145,7 +143,7 @@ class Runs:
                     _fits(life, target) for target in association.settings["Targets"]
                 ):
                     continue
-                run = run_of(association, id)
+                run = _run_of(association, id)
                 association.latest[id] = (association.due, association.version, run)
                 fresh[id] = run
             if fresh:
@@ -202,6 +200,38 @@ class Runs:
         for association in self.associations.values():
             for execution in association.executions:
                 yield from ((run.id, run) for run in execution.runs.values())
+
+
+def content_of(account: str, region: str, name: str, version: str | None) -> tuple[str, str]:
+    """A document's content, and the number of its version. Raises Refused when there is no such."""
+    from moto.ssm.models import ssm_backends
+
+    if name in AWS_DOCUMENTS:
+        return AWS_DOCUMENTS[name], "1"
+    documents = ssm_backends[account][region]._documents.get(name)
+    if documents is None:
+        raise Refused("InvalidDocument", f"Document {name} does not exist.")
+    found = documents.find(None if version == "$DEFAULT" else version, strict=False)
+    if found is None:
+        raise Refused("InvalidDocumentVersion", f"Document {name} has no version {version}")
+    return found.content, str(found.document_version)
+
+
+def _run_of(association: Association, instance_id: str) -> Run:
+    """What an association makes a host run now. Its document is there: nobody can delete one that is associated."""
+    from moto.core import DEFAULT_ACCOUNT_ID
+
+    settings = association.settings
+    content, version = content_of(
+        DEFAULT_ACCOUNT_ID, association.region, association.document, settings.get("DocumentVersion")
+    )
+    parameters = filled_parameters(content, settings.get("Parameters") or {})
+    return Run(
+        instance_id=instance_id,
+        document=association.document,
+        document_version=version,
+        steps=steps(content, parameters),
+    )
 
 
 def _status(result: ScriptResult) -> str:
