@@ -1,6 +1,6 @@
 # make demo    the whole story on this machine: up, bench, summary, down (about two minutes after the installs)
 # make test    every test, the end-to-end ones included, and the linters
-# make bench   what enaxp costs: start-up, calls, wall time, as ratios
+# make selfcheck what enaxp costs: start-up, calls, wall time, as ratios
 # make study   whether the bench can be believed: A/A, known differences, simulated data (STUDY_ARGS="--minutes 90")
 # make crash   enaxp killed at every call and every save, and in twenty hostile clouds: leaks and duplicates counted
 # make acceptance   the full 10 x 10 run on the local target
@@ -13,7 +13,7 @@ SYSTEM := sockperf prometheus-node-exporter htop openssh-server openssh-client i
 # What only the tests need.
 TESTED_WITH := shellcheck chromium prometheus
 
-.PHONY: demo test lint bench study crash acceptance install clean
+.PHONY: demo test lint selfcheck study crash acceptance install clean
 
 demo: install
 	$(BIN)/enaxp demo
@@ -24,15 +24,15 @@ test: install lint
 	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: install
-	$(BIN)/ruff format --check enaxp tests benchmarks
-	$(BIN)/ruff check enaxp tests benchmarks
+	$(BIN)/ruff format --check enaxp tests selfcheck
+	$(BIN)/ruff check enaxp tests selfcheck
 	$(BIN)/mypy
 
-bench: install
-	$(BIN)/python -m benchmarks
+selfcheck: install
+	$(BIN)/python -m selfcheck
 
 study: install
-	$(BIN)/python -m benchmarks.study $(STUDY_ARGS)
+	$(BIN)/python -m selfcheck.study $(STUDY_ARGS)
 
 # Every call and every save of `up` and `down`, and twenty hostile clouds.
 crash: install

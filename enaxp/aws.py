@@ -142,7 +142,8 @@ class Aws:
         self.poll_s = poll_s
         self.grace_s = grace_s
         self._profile = profile
-        self._keys = {"aws_access_key_id": access_key, "aws_secret_access_key": secret_key} if access_key else {}
+        self._access_key = access_key
+        self._secret_key = secret_key
         self._lock = threading.Lock()
         self._session: Any = None
         self._clients: dict[tuple[str, bool], Any] = {}
@@ -179,7 +180,7 @@ class Aws:
         return self._client("service-quotas", patient=True)
 
     def once(self, service: str) -> Any:
-        """A client that never repeats a call by itself: for creates, where a blind repetition makes a second thing."""
+        """A client that never repeats a call by itself: for creates, where a blind repetition makes a second resource."""
         return self._client(service, patient=False)
 
     def in_region(self, region: str) -> Aws:
@@ -222,12 +223,17 @@ class Aws:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
-        retries = (
+        retries: Any = (
             {"mode": "adaptive", "total_max_attempts": 8} if patient else {"mode": "standard", "total_max_attempts": 1}
         )
         try:
             if self._session is None:
-                self._session = boto3.Session(profile_name=self._profile, region_name=self.region, **self._keys)
+                self._session = boto3.Session(
+                    profile_name=self._profile,
+                    region_name=self.region,
+                    aws_access_key_id=self._access_key,
+                    aws_secret_access_key=self._secret_key,
+                )
             return self._session.client(
                 service,
                 region_name=self.region,
@@ -288,7 +294,7 @@ def is_ambiguous(error: Exception) -> bool:
 
 
 def is_not_yet_visible(error: Exception) -> bool:
-    """A thing made moments ago is not known everywhere yet (ids, a gateway's attachment, an instance profile)."""
+    """A resource made moments ago is not known everywhere yet (ids, a gateway's attachment, an instance profile)."""
     code, text = code_of(error), text_of(error)
     if code == "InvalidParameterValue":
         return any(part in text for part in (*PROFILE_NOT_YET_KNOWN, "belong to different networks"))
@@ -321,7 +327,7 @@ _ADVICE = {
 }
 
 
-def both(first: Callable[[], _T], second: Callable[[], _U]) -> tuple[_T, _U]:
+def in_parallel(first: Callable[[], _T], second: Callable[[], _U]) -> tuple[_T, _U]:
     """What each of two calls gives back, made side by side. Raises what the first raised, else what the second did."""
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(second)

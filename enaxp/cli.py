@@ -20,7 +20,7 @@ from enaxp import __version__
 from enaxp.options import Options
 
 if TYPE_CHECKING:
-    from enaxp.lab.things import Layer
+    from enaxp.lab.model import Layer
     from enaxp.session import Session
 
 app = typer.Typer(
@@ -91,7 +91,7 @@ def init(
 ) -> None:
     """Write a commented config/bench.yaml with every default into this folder."""
     from enaxp.config import write_default_config
-    from enaxp.console import Console
+    from enaxp.terminal.console import Console
 
     path = write_default_config(options.config or Path("config/bench.yaml"), replace=force)
     Console(as_json=options.as_json).result(f"wrote {path}")
@@ -113,15 +113,15 @@ def plan(
     with open_session(options) as session:
         if "monitoring" in chosen:
             require_room_for_monitoring(session)
-        picture = look(session.config, aws=session.aws, file=session.file, target=session.target, layers=chosen)
-    for note in picture.notes:
+        snapshot = look(session.config, aws=session.aws, file=session.file, target=session.target, layers=chosen)
+    for note in snapshot.notes:
         session.console.say(note)
     if options.as_json:
-        session.console.document(picture.plan.as_json())
+        session.console.document(snapshot.plan.as_json())
     else:
-        session.console.plan(picture.plan)
-        say_what_it_costs(session, picture, session.prices())
-    if check and picture.plan.changing:
+        session.console.plan(snapshot.plan)
+        say_what_it_costs(session, snapshot, session.prices())
+    if check and snapshot.plan.changing:
         raise typer.Exit(3)
 
 
@@ -141,19 +141,19 @@ def up(
 ) -> None:
     """Build the lab, or what is missing of it."""
     from enaxp.commands.lab import bring_up
-    from enaxp.lab.things import LAYERS
+    from enaxp.lab.model import LAYERS
     from enaxp.session import open_session
 
     with open_session(options, overrides={"ttl": ttl}) as session:
         chosen = LAYERS if everything else _layers(layers)
-        status = bring_up(session, layers=chosen, sure=yes, wait=not no_wait, rollback=rollback)
+        status = bring_up(session, layers=chosen, assume_yes=yes, wait=not no_wait, rollback=rollback)
         _show_status(session, status)
 
 
 @command("status")
 def status(options: Options) -> None:
-    """Show the lab: things, hosts, addresses, and ENA Express as read back."""
-    from enaxp.commands.looking import current_status
+    """Show the lab: resources, hosts, addresses, and ENA Express as read back."""
+    from enaxp.commands.status import current_status
     from enaxp.session import open_session
 
     with open_session(options) as session:
@@ -240,7 +240,7 @@ def bench(
     ] = True,
 ) -> None:
     """Measure both interfaces, and say what the difference is."""
-    from enaxp.commands.bench import BenchWish, run_bench
+    from enaxp.commands.bench import BenchOptions, run_bench
     from enaxp.config import parse_percent
     from enaxp.session import open_session
 
@@ -253,7 +253,7 @@ def bench(
         "bench.seed": seed,
     }
     with open_session(options, overrides=overrides) as session:
-        wish = BenchWish(
+        bench_options = BenchOptions(
             argv=sys.argv[1:],
             message_size=message_size,
             crossover=crossover,
@@ -265,7 +265,7 @@ def bench(
             force=force,
             report=report,
         )
-        result, summary, folder = run_bench(session, wish)
+        result, summary, folder = run_bench(session, bench_options)
         if options.as_json:
             session.console.document(result)
         session.console.result(f"{summary}\nrun folder: {folder}")
@@ -283,8 +283,8 @@ def report(
     open_it: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
 ) -> None:
     """Render a run again, from its folder alone: the page, its charts, or Markdown. A run may still be going on."""
-    from enaxp.commands.reading import report_run
-    from enaxp.console import Console
+    from enaxp.commands.runs import report_run
+    from enaxp.terminal.console import Console
 
     console = Console(as_json=options.as_json)
     chosen = [one.value for one in formats or ()] or ([] if charts else ["html"])
@@ -303,8 +303,8 @@ def parse(
     files: Annotated[list[str], typer.Argument(help="Saved sockperf output; - is stdin.", metavar="FILE...")],
 ) -> None:
     """Read saved sockperf output: figures, or why there are none. Exit 1 if any file is not a finished client run."""
-    from enaxp.commands.reading import parse_files
-    from enaxp.console import Console
+    from enaxp.commands.runs import parse_files
+    from enaxp.terminal.console import Console
 
     outputs = parse_files(files)
     Console(as_json=options.as_json).document(outputs)
@@ -328,10 +328,10 @@ def compare(
     """Hold runs against the first: what became faster or slower, and how sure that is. Runs are named as in `runs`."""
     from enaxp.bench.conditions import read_condition
     from enaxp.bench.schedule import ARMS
-    from enaxp.commands.reading import compare_runs, write_page
-    from enaxp.console import Console
+    from enaxp.commands.runs import compare_runs, write_page
     from enaxp.report.comparison_page import render_comparison
-    from enaxp.report.telling import tell_comparison
+    from enaxp.terminal.console import Console
+    from enaxp.terminal.runs import tell_comparison
 
     conditions = [read_condition(text) for text in fail_if or ()]
     arms = ARMS if arm is None else (arm,)
@@ -352,10 +352,10 @@ def check(
     run: Annotated[str, typer.Argument(help="A path, a run id, how one begins, or latest.", metavar="RUN")],
 ) -> None:
     """Is this run complete and stable? With reasons. Exit 5 when it is not."""
-    from enaxp.commands.reading import check_run
-    from enaxp.console import Console
+    from enaxp.commands.runs import check_run
     from enaxp.errors import ConditionFailedError
-    from enaxp.report.telling import tell_checkup
+    from enaxp.terminal.console import Console
+    from enaxp.terminal.runs import tell_checkup
 
     folder, checkup = check_run(options.results_dir, run, lab=options.lab)
     console = Console(as_json=options.as_json)
@@ -372,9 +372,9 @@ def check(
 @command("runs")
 def runs(options: Options) -> None:
     """List the runs of every lab (or of --lab), the newest first."""
-    from enaxp.bench.listing import run_lines
-    from enaxp.console import Console
-    from enaxp.report.telling import tell_runs
+    from enaxp.bench.history import run_lines
+    from enaxp.terminal.console import Console
+    from enaxp.terminal.runs import tell_runs
 
     lines = run_lines(options.results_dir, lab=options.lab)
     console = Console(as_json=options.as_json)
@@ -397,8 +397,8 @@ def down(
     ] = None,
 ) -> None:
     """Remove the lab, or layers of it, and prove by tag that nothing is left."""
-    from enaxp.commands.housekeeping import take_down_by_id, take_down_expired
     from enaxp.commands.lab import take_down
+    from enaxp.commands.labs import take_down_by_id, take_down_expired
     from enaxp.errors import UsageError
     from enaxp.session import open_session
 
@@ -408,11 +408,11 @@ def down(
         raise UsageError("--all-regions goes with --expired", todo="give both, or --region")
     with open_session(options) as session:
         if expired:
-            removal = take_down_expired(session, everywhere=all_regions, sure=yes, force=force)
+            removal = take_down_expired(session, everywhere=all_regions, assume_yes=yes, force=force)
         elif lab_id is not None:
-            removal = take_down_by_id(session, lab_id, sure=yes, force=force)
+            removal = take_down_by_id(session, lab_id, assume_yes=yes, force=force)
         else:
-            removal = take_down(session, layers=_named(layers), sure=yes, force=force)
+            removal = take_down(session, layers=_named(layers), assume_yes=yes, force=force)
         if options.as_json:
             session.console.document(removal)
     if removal["leftovers"]:
@@ -422,7 +422,7 @@ def down(
 @command("ls")
 def ls(options: Options, all_regions: AllRegions = False) -> None:
     """List the labs of a region with age, end and hourly cost, from their tags and instances alone."""
-    from enaxp.commands.housekeeping import standing_labs
+    from enaxp.commands.labs import standing_labs
     from enaxp.session import open_session
 
     with open_session(options) as session:
@@ -439,7 +439,7 @@ def extend(
     by: Annotated[str, typer.Argument(help="How much longer, e.g. 2h.", metavar="TIME")],
 ) -> None:
     """Give the lab more time: its tags, its state and both hosts' timers. Works beside a running bench."""
-    from enaxp.commands.housekeeping import extend_lab
+    from enaxp.commands.labs import extend_lab
     from enaxp.session import open_session
 
     with open_session(options) as session:
@@ -491,8 +491,8 @@ def monitor(
 def policy(options: Options) -> None:
     """Print the IAM policy that allows what enaxp does for this lab, and nothing else."""
     from enaxp.config import load_config
-    from enaxp.console import Console
     from enaxp.lab.policy import policy_of
+    from enaxp.terminal.console import Console
 
     given = {"lab": options.lab, "aws.region": options.region}
     config = load_config(options.config, overrides={path: value for path, value in given.items() if value})
@@ -508,7 +508,7 @@ def ssh(
     ] = None,
 ) -> None:
     """Log in to a host, or run a command on it."""
-    from enaxp.commands.shell import ssh_to_host
+    from enaxp.commands.ssh import ssh_to_host
     from enaxp.session import open_session
 
     with open_session(options) as session:
@@ -524,7 +524,7 @@ def demo(
     duration: Annotated[str, typer.Option("--duration", help="Of one trial.")] = "1s",
 ) -> None:
     """The whole story on this machine, without an AWS account: up, bench, summary, down."""
-    from enaxp.local.demo import run_demo
+    from enaxp.commands.demo import run_demo
 
     run_demo(options, iterations=iterations, repeats=repeats, duration=duration)
 

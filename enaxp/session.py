@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from enaxp.aws import Aws
 from enaxp.config import Config, load_config
-from enaxp.console import Console
 from enaxp.errors import UsageError
 from enaxp.hosts.connection import Host
 from enaxp.lab.lifecycle import Target
 from enaxp.lab.state import StateFile
 from enaxp.options import Options
+from enaxp.terminal.console import Console
 
 if TYPE_CHECKING:
     from enaxp.lab.cost import Prices

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from enaxp.local.hosts import missing_programs, probe_isolation
+from enaxp.local.machines.isolation import missing_programs, probe_isolation
 
 LEFT_OUT = pytest.StashKey[str]()
 

@@ -32,8 +32,8 @@ from enaxp.config import load_config
 from enaxp.lab.lifecycle import wanted_for_survey
 
 assert enaxp.__file__.startswith({str(site)!r}), enaxp.__file__
-things = wanted_for_survey(load_config(), gateway=None)
-print(len(things), "#!/bin/bash" in things[-1].want["user_data"])
+resources = wanted_for_survey(load_config(), gateway=None)
+print(len(resources), "#!/bin/bash" in resources[-1].want["user_data"])
 from enaxp.monitor.files import dashboards, text_of
 assert len(dashboards()) == 2 and "groups:" in text_of("rules.yml")
 """
@@ -60,4 +60,4 @@ def test_the_wheel_holds_the_stand_ins_and_no_tests(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
 
     assert any(name.endswith("/ethtool") for name in names)
-    assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
+    assert not [name for name in names if name.startswith(("tests/", "selfcheck/"))]

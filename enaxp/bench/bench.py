@@ -18,18 +18,18 @@ from enaxp import __version__
 from enaxp.bench.environment import Environment, capture, differences, fingerprint
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.pair import Pair, Probes, connected, prove_routes
-from enaxp.bench.records import Connection as Addresses
+from enaxp.bench.records import ArmAddresses as Addresses
 from enaxp.bench.records import Manifest, RunFolder
 from enaxp.bench.result import is_narrow, result_from
-from enaxp.bench.runner import Runner, Ways
-from enaxp.bench.schedule import ARMS, Plan
+from enaxp.bench.runner import Runner, RunOptions
+from enaxp.bench.schedule import ARMS, BenchPlan
 from enaxp.errors import BenchError, HostError
 
 __all__ = ["carry_out", "connected", "go_on", "require_sockperf", "result_of"]
 
 
 def carry_out(
-    plan: Plan,
+    plan: BenchPlan,
     *,
     pair: Pair,
     folder: RunFolder,
@@ -37,7 +37,7 @@ def carry_out(
     target: str,
     isolation: str | None,
     argv: list[str],
-    ways: Ways,
+    options: RunOptions,
     place: Mapping[str, str | None],
     host_gbps: float | None,
     forced: tuple[str, ...] = (),
@@ -64,10 +64,10 @@ def carry_out(
         environment={"before": before, "interfaces": _interfaces(probes), "hashes": {"before": fingerprint(before)}},
     )
     folder.write_manifest(manifest)
-    _run(manifest, pair=pair, folder=folder, probes=probes, ways=ways)
+    _run(manifest, pair=pair, folder=folder, probes=probes, options=options)
 
 
-def go_on(folder: RunFolder, *, pair: Pair, ways: Ways) -> None:
+def go_on(folder: RunFolder, *, pair: Pair, options: RunOptions) -> None:
     """Carries out what is left of a run, by its own plan. Raises BenchError when the hosts are not those it was begun on."""
     manifest = folder.read_manifest()
     probes = prove_routes(pair)
@@ -85,17 +85,17 @@ def go_on(folder: RunFolder, *, pair: Pair, ways: Ways) -> None:
             )
     manifest = replace(manifest, resumed_at=(*manifest.resumed_at, _now()))
     folder.write_manifest(manifest)
-    _run(manifest, pair=pair, folder=folder, probes=probes, ways=ways)
+    _run(manifest, pair=pair, folder=folder, probes=probes, options=options)
 
 
-def _run(manifest: Manifest, *, pair: Pair, folder: RunFolder, probes: Probes, ways: Ways) -> None:
+def _run(manifest: Manifest, *, pair: Pair, folder: RunFolder, probes: Probes, options: RunOptions) -> None:
     """Carries out what is not on disk yet, and says in the manifest how it ended."""
     plan = manifest.plan
     if plan.until_pct is not None:
         until = plan.until_pct
-        ways = replace(ways, is_narrow=lambda: is_narrow(result_of(folder), to_pct=until))
+        options = replace(options, is_narrow=lambda: is_narrow(result_of(folder), to_pct=until))
     try:
-        Runner(pair, plan, folder, probes=probes, ways=ways).run()
+        Runner(pair, plan, folder, probes=probes, options=options).run()
     except BaseException:
         _end_manifest(folder, manifest, pair, probes, quietly=True)
         raise

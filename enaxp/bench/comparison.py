@@ -27,7 +27,7 @@ from enaxp.bench.effect import (
     per_cent,
     word_for,
 )
-from enaxp.bench.environment import Difference, differences_of_runs
+from enaxp.bench.environment import FactDifference, differences_of_runs
 from enaxp.bench.records import Manifest
 from enaxp.bench.result import figure_of, primaries_of
 from enaxp.bench.schedule import ARM_NAMES, ARMS, Arm, Scenario
@@ -54,7 +54,7 @@ class MeasuredRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class FigureChange:
     """What became of one metric from the first run to the other. `base` and `run` are in µs or 10⁹ bit/s, of all trials merged;
     of an effect they are in per cent. The counts are of iterations.
     """
@@ -76,8 +76,8 @@ class ScenarioComparison:
     """One scenario of two runs: by arm and metric, and by metric of the effect of ENA Express."""
 
     scenario: Scenario
-    arms: Mapping[Arm, Mapping[Metric, Change]]
-    effects: Mapping[Metric, Change]
+    arms: Mapping[Arm, Mapping[Metric, FigureChange]]
+    effects: Mapping[Metric, FigureChange]
 
     def code(self, arm: Arm) -> VerdictCode:
         """What the primaries of an arm come to."""
@@ -110,7 +110,7 @@ class Comparison:
     run: MeasuredRun
     scenarios: tuple[ScenarioComparison, ...]
     not_compared: Mapping[str, str]
-    differences: tuple[Difference, ...]
+    differences: tuple[FactDifference, ...]
     warnings: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -205,7 +205,9 @@ def _scenario(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, arms: Seq
     primaries = primaries_of(scenario)
     both = [measured.result["scenarios"][scenario.name] for measured in (base, run)]
 
-    def change(metric: Metric, before: list[float], after: list[float], figures: Sequence[float | None]) -> Change:
+    def change(
+        metric: Metric, before: list[float], after: list[float], figures: Sequence[float | None]
+    ) -> FigureChange:
         effect = measure_change(
             metric,
             before,
@@ -214,7 +216,7 @@ def _scenario(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, arms: Seq
             primary=metric in primaries,
             same_data=same_data,
         )
-        return Change(
+        return FigureChange(
             effect=effect, base=figures[0], run=figures[1], base_iterations=len(before), run_iterations=len(after)
         )
 

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
-from enaxp.bench.comparison import Change, Comparison, document
+from enaxp.bench.comparison import Comparison, FigureChange, document
 from enaxp.bench.effect import LATENCY_METRICS, THROUGHPUT_PRIMARIES, Metric, signed_pct
 from enaxp.bench.schedule import ARM_NAMES
 from enaxp.errors import ConditionFailedError, NoValidResultError, UsageError
 
 Way = Literal["faster", "slower", "different"]
-Outcome = Literal["shown", "not shown", "undecided", "unmeasured"]
+ConditionOutcome = Literal["shown", "not shown", "undecided", "unmeasured"]
 METRICS: tuple[Metric, ...] = (*LATENCY_METRICS, *THROUGHPUT_PRIMARIES)
 WAYS: tuple[Way, ...] = ("faster", "slower", "different")
 MOST_PCT = 1000
@@ -41,7 +41,7 @@ class Condition:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class ConditionFinding:
     """What one comparison says about a condition, for one scenario and arm."""
 
     condition: str
@@ -49,7 +49,7 @@ class Finding:
     run: str
     scenario: str
     arm: str | None
-    outcome: Outcome
+    outcome: ConditionOutcome
     words: str
 
     def to_json(self) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Compared:
     """Runs against the first of them, and what was found of each stated condition."""
 
     comparisons: tuple[Comparison, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[ConditionFinding, ...]
 
     def to_json(self) -> dict[str, Any]:
         return document(self.comparisons) | {"conditions": [finding.to_json() for finding in self.findings]}
@@ -102,20 +102,20 @@ def read_condition(text: str) -> Condition:
     )
 
 
-def judge(condition: Condition, comparisons: Sequence[Comparison]) -> list[Finding]:
+def judge(condition: Condition, comparisons: Sequence[Comparison]) -> list[ConditionFinding]:
     """What the comparisons say about a condition. Raises UsageError when it speaks of what none of the runs has measured."""
     _require_known(condition, comparisons)
     return [finding for comparison in comparisons for finding in _findings(condition, comparison)]
 
 
-def _findings(condition: Condition, comparison: Comparison) -> Iterator[Finding]:
+def _findings(condition: Condition, comparison: Comparison) -> Iterator[ConditionFinding]:
     for one in comparison.scenarios:
         if condition.scenario not in (None, one.scenario.name):
             continue
         for arm, changes in one.arms.items():
             if condition.metric in changes:
                 outcome, words = _outcome(condition, changes[condition.metric])
-                yield Finding(
+                yield ConditionFinding(
                     condition=condition.text,
                     base=comparison.base.name,
                     run=comparison.run.name,
@@ -126,7 +126,7 @@ def _findings(condition: Condition, comparison: Comparison) -> Iterator[Finding]
                 )
     for name, reason in comparison.not_compared.items():
         if condition.scenario in (None, name):
-            yield Finding(
+            yield ConditionFinding(
                 condition=condition.text,
                 base=comparison.base.name,
                 run=comparison.run.name,
@@ -137,7 +137,7 @@ def _findings(condition: Condition, comparison: Comparison) -> Iterator[Finding]
             )
 
 
-def _outcome(condition: Condition, change: Change) -> tuple[Outcome, str]:
+def _outcome(condition: Condition, change: FigureChange) -> tuple[ConditionOutcome, str]:
     """Whether a change is what the condition speaks of, by its whole interval."""
     effect, metric = change.effect, condition.metric.replace("_", ".")
     if effect.estimate_pct is None:

@@ -99,7 +99,7 @@ def differences(before: Environment, after: Environment) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class FactDifference:
     """One fact that is not the same in two runs. `of` says whose it is: a host's, both hosts', the lab's, enaxp's."""
 
     of: str
@@ -111,10 +111,10 @@ class Difference:
         return f"{self.fact} of {self.of}: {self.base or 'nothing'} → {self.run or 'nothing'}"
 
 
-def differences_of_runs(base: Manifest, run: Manifest) -> tuple[Difference, ...]:
+def differences_of_runs(base: Manifest, run: Manifest) -> tuple[FactDifference, ...]:
     """What two runs' hosts differ in, as far as both runs have recorded it; texts are cut to what differs."""
     found = [
-        Difference(of="the lab", fact=fact.replace("_", " "), base=str(base.place[fact]), run=str(run.place[fact]))
+        FactDifference(of="the lab", fact=fact.replace("_", " "), base=str(base.place[fact]), run=str(run.place[fact]))
         for fact in base.place
         if fact in run.place and base.place[fact] != run.place[fact]
     ]
@@ -122,10 +122,10 @@ def differences_of_runs(base: Manifest, run: Manifest) -> tuple[Difference, ...]
     for role, fact in sorted(one.keys() & other.keys(), key=lambda at: (at[1], at[0])):
         if one[role, fact] != other[role, fact]:
             was, now = _what_differs(one[role, fact], other[role, fact])
-            found.append(Difference(of=f"the {role}", fact=fact, base=was, run=now))
+            found.append(FactDifference(of=f"the {role}", fact=fact, base=was, run=now))
     if base.versions.get("enaxp") != run.versions.get("enaxp"):
         was, now = (str(manifest.versions.get("enaxp")) for manifest in (base, run))
-        found.append(Difference(of="enaxp", fact="version", base=was, run=now))
+        found.append(FactDifference(of="enaxp", fact="version", base=was, run=now))
     return tuple(_joined(found))
 
 
@@ -160,13 +160,13 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}…"
 
 
-def _joined(found: Sequence[Difference]) -> Iterator[Difference]:
+def _joined(found: Sequence[FactDifference]) -> Iterator[FactDifference]:
     """The same difference of both hosts told once."""
     told: dict[tuple[str, str, str], list[str]] = {}
     for difference in found:
         told.setdefault((difference.fact, difference.base, difference.run), []).append(difference.of)
     for (fact, was, now), owners in told.items():
-        yield Difference(of="both hosts" if len(owners) > 1 else owners[0], fact=fact, base=was, run=now)
+        yield FactDifference(of="both hosts" if len(owners) > 1 else owners[0], fact=fact, base=was, run=now)
 
 
 def steal_share(before: Environment, after: Environment, role: str) -> float | None:

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import RunFolder, TrialRecord
-from enaxp.bench.schedule import ARM_NAMES, Plan
+from enaxp.bench.schedule import ARM_NAMES, BenchPlan
 from enaxp.errors import BenchError
 
 ReadHistogram = Callable[[TrialRecord], Histogram | None]
-Identity = tuple[str, int, int, int, int, str, bool]
+TrialIdentity = tuple[str, int, int, int, int, str, bool]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,7 +28,7 @@ class Evidence:
 
     records: Sequence[TrialRecord]
     faults: Mapping[str, Sequence[str]]
-    _weighed: frozenset[Identity]
+    _weighed: frozenset[TrialIdentity]
     _read: ReadHistogram
     _read_planned: ReadHistogram | None
 
@@ -44,7 +44,7 @@ class Evidence:
 
 
 def weigh(
-    plan: Plan,
+    plan: BenchPlan,
     records: Sequence[TrialRecord],
     *,
     read_histogram: ReadHistogram,
@@ -76,7 +76,7 @@ def weigh(
     )
 
 
-def evidence_of(folder: RunFolder, plan: Plan) -> Evidence:
+def evidence_of(folder: RunFolder, plan: BenchPlan) -> Evidence:
     """The evidence in a run's folder. Raises BenchError when its records cannot be read at all."""
     return weigh(
         plan,
@@ -101,7 +101,7 @@ def _check_agreement(record: TrialRecord, histogram: Histogram | None) -> None:
         raise BenchError(f"its histogram holds {histogram.count} observations, its record {observations}")
 
 
-def _identity(record: TrialRecord) -> Identity:
+def _identity(record: TrialRecord) -> TrialIdentity:
     return (
         record.scenario,
         record.pair,

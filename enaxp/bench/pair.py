@@ -15,7 +15,7 @@ from enaxp.errors import BenchError, HostError
 from enaxp.hosts import nic
 from enaxp.hosts.connection import Connection, Host, connect
 
-Probes = Mapping[str, Mapping[Arm, nic.Probe]]
+Probes = Mapping[str, Mapping[Arm, nic.InterfaceProbe]]
 
 
 @dataclass
@@ -56,7 +56,7 @@ def prove_routes(pair: Pair) -> Probes:
 
     Raises BenchError when an arm leaves a host by another interface than its own: both arms would then measure the same one.
     """
-    probes: dict[str, dict[Arm, nic.Probe]] = {}
+    probes: dict[str, dict[Arm, nic.InterfaceProbe]] = {}
     for role, connection in pair.by_role().items():
         peer = pair.client if role == "server" else pair.server
         probes[role] = {

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from enaxp.bench.names import LIST_THEM, RUN_ID_FORM, listed, named, run_paths, split_name, what_is_there
-from enaxp.bench.schedule import ARMS, Arm, Plan, Trial
+from enaxp.bench.schedule import ARMS, Arm, BenchPlan, Trial
 from enaxp.bench.shapes import MANIFEST, RECORD, require_schema, require_types
 from enaxp.errors import BenchError
 from enaxp.hosts.sockperf import Second, SockperfOutput
@@ -145,7 +145,7 @@ def _interfaces_from_json(fields: Mapping[str, Any] | None) -> Interfaces | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Connection:
+class ArmAddresses:
     """The addresses one arm's traffic runs between."""
 
     source_ip: str
@@ -160,8 +160,8 @@ class Manifest:
     lab: str
     target: Literal["aws", "local"]
     isolation: str | None
-    plan: Plan
-    connections: Mapping[Arm, Connection]
+    plan: BenchPlan
+    connections: Mapping[Arm, ArmAddresses]
     argv: tuple[str, ...]
     versions: Mapping[str, str | None]
     started_at: str
@@ -185,8 +185,8 @@ class Manifest:
             return cls(
                 **{
                     **{name: fields[name] for name in cls.__dataclass_fields__ if name in fields},
-                    "plan": Plan.from_json(fields["plan"]),
-                    "connections": {arm: Connection(**fields["connections"][arm]) for arm in ARMS},
+                    "plan": BenchPlan.from_json(fields["plan"]),
+                    "connections": {arm: ArmAddresses(**fields["connections"][arm]) for arm in ARMS},
                     "argv": tuple(fields["argv"]),
                     "forced": tuple(fields.get("forced", ())),
                     "resumed_at": tuple(fields.get("resumed_at", ())),

@@ -28,13 +28,13 @@ from enaxp.bench.evidence import Evidence, ReadHistogram, weigh
 from enaxp.bench.gates import srd_gate
 from enaxp.bench.histogram import Distribution, Histogram, merge_equal_weight
 from enaxp.bench.records import Manifest, TrialRecord
-from enaxp.bench.schedule import ARMS, Arm, Plan, Scenario
+from enaxp.bench.schedule import ARMS, Arm, BenchPlan, Scenario
 from enaxp.bench.stability import control_warnings, host_warnings, warnings
 from enaxp.bench.verdict import Treatment, Verdict, verdict
 
 SCHEMA = 1
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "p99_99": 0.9999}
-Place = tuple[str, int, int, int]
+TrialPlace = tuple[str, int, int, int]
 ByArm = Mapping[Arm, Sequence["CountedTrial"]]
 Blocks = Mapping[Arm, Mapping[tuple[int, int], tuple[Sequence["CountedTrial"], Distribution | None]]]
 
@@ -95,12 +95,12 @@ def is_narrow(result: Mapping[str, Any], *, to_pct: float) -> bool:
 
 def counted(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     """The trials that count: not discarded, valid, and with a valid partner in the same attempt. Of each pair one attempt counts."""
-    attempts: dict[tuple[Place, int], dict[Arm, TrialRecord]] = defaultdict(dict)
+    attempts: dict[tuple[TrialPlace, int], dict[Arm, TrialRecord]] = defaultdict(dict)
     for record in records:
         if record.valid and not record.discarded:
             place = (record.scenario, record.pair, record.iteration, record.repeat)
             attempts[place, record.attempt][record.arm] = record
-    chosen: dict[Place, dict[Arm, TrialRecord]] = {}
+    chosen: dict[TrialPlace, dict[Arm, TrialRecord]] = {}
     for (place, _), both in attempts.items():
         if len(both) == len(ARMS):
             chosen.setdefault(place, both)
@@ -110,7 +110,7 @@ def counted(records: Iterable[TrialRecord]) -> list[TrialRecord]:
 _ONLY_WHEN_USED = ("crossover", "control", "until_pct", "max_iterations")
 
 
-def _plan(plan: Plan) -> dict[str, Any]:
+def _plan(plan: BenchPlan) -> dict[str, Any]:
     fields = plan.to_json() | {"scenarios": [scenario.name for scenario in plan.scenarios]}
     return {name: value for name, value in fields.items() if name not in _ONLY_WHEN_USED or value}
 
@@ -176,7 +176,7 @@ def _by_arm(trials: Sequence[CountedTrial]) -> ByArm:
     return {arm: [trial for trial in trials if trial.record.arm == arm] for arm in ARMS}
 
 
-def _control(scenario: Scenario, evidence: Evidence, plan: Plan) -> dict[str, Any] | None:
+def _control(scenario: Scenario, evidence: Evidence, plan: BenchPlan) -> dict[str, Any] | None:
     """What ENA against ENA differed by, and the noise, below which no effect is to be believed."""
     attempted = _attempted(scenario, evidence, control=True)
     trials = _counted_trials(attempted, evidence)

@@ -19,7 +19,7 @@ from enaxp.bench.evidence import evidence_of
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.pair import Pair, Probes
 from enaxp.bench.records import RunFolder, TrialRecord, trial_name
-from enaxp.bench.schedule import ARMS, Arm, Plan, Trial, other, pairs, schedule, trial_seconds
+from enaxp.bench.schedule import ARMS, Arm, BenchPlan, Trial, other, pairs, schedule, trial_seconds
 from enaxp.bench.scripts import NO_SPACE, end_all_script
 from enaxp.bench.servers import Servers
 from enaxp.bench.trial import FIRST_CLIENT_PORT, Measured, Measurer
@@ -47,19 +47,19 @@ class Progress:
     note: str = ""
 
 
-Watcher = Callable[[Progress], None]
+BenchWatcher = Callable[[Progress], None]
 PairOfTrials = tuple[Trial, Trial]
-Place = tuple[str, int, int, bool]
+PairPlace = tuple[str, int, int, bool]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ways:
+class RunOptions:
     """How a run is carried out, as far as it does not change what is measured.
 
     assign: changes over which interfaces carry SRD; needed for a crossover. is_narrow: whether the intervals are as narrow as asked.
     """
 
-    watch: Watcher
+    watch: BenchWatcher
     keep_log: bool = False
     assign: Assign | None = None
     is_narrow: Callable[[], bool] | None = None
@@ -68,13 +68,13 @@ class Ways:
 class Runner:
     """One run, or what is left of it: servers started, pairs carried out, servers stopped."""
 
-    def __init__(self, pair: Pair, plan: Plan, folder: RunFolder, *, probes: Probes, ways: Ways) -> None:
+    def __init__(self, pair: Pair, plan: BenchPlan, folder: RunFolder, *, probes: Probes, options: RunOptions) -> None:
         self.pair = pair
         self.plan = plan
         self.folder = folder
         self.probes = probes
         self.trials = schedule(plan)
-        self._ways = ways
+        self._options = options
         self._finished = _Finished(evidence_of(folder, plan).records)
         self._servers = Servers(pair, plan)
         self._measurer = Measurer(
@@ -83,7 +83,7 @@ class Runner:
             servers=self._servers,
             probes=probes,
             first_port=self._finished.last_port - FIRST_CLIENT_PORT + 1,
-            keep_log=ways.keep_log,
+            keep_log=options.keep_log,
         )
         self._crossed = False
         self._hopeless: set[str] = set()  # scenarios whose last pair failed in every attempt
@@ -122,7 +122,7 @@ class Runner:
         """Before an iteration beyond those that were asked for: whether the intervals are narrow enough by now."""
         begins = first.number == 1 or self.trials[first.number - 2].iteration != first.iteration
         beyond = first.iteration > self.plan.iterations
-        return begins and beyond and self._ways.is_narrow is not None and self._ways.is_narrow()
+        return begins and beyond and self._options.is_narrow is not None and self._options.is_narrow()
 
     # -- pairs ---------------------------------------------------------------------------------------------------------
 
@@ -235,11 +235,11 @@ class Runner:
 
     def _cross(self, *, to: bool) -> None:
         """Gives SRD to the other pair of interfaces (or back), and waits until the devices show it."""
-        if self._ways.assign is None:
+        if self._options.assign is None:
             raise BenchError("a crossover needs a way to change over ENA Express")
         self._crossed = True  # until it is known to be back
         self._tell(note=f"crossover: ENA Express is put on the {'first' if to else 'second'} interfaces")
-        self._ways.assign(to)
+        self._options.assign(to)
         wait_for_devices(self.pair, self.probes, crossed=to)
         self._crossed = to
 
@@ -256,7 +256,7 @@ class Runner:
         left = sum(trial_seconds(self.plan, trial.scenario) for trial in self.trials[done:]) / at_once
         if record is not None:  # what trials really take, once there is one
             left *= max(1.0, record.wall_s / trial_seconds(self.plan, self.plan.scenario(record.scenario)))
-        self._ways.watch(
+        self._options.watch(
             Progress(
                 done=done,
                 total=len(self.trials),
@@ -273,7 +273,7 @@ class _Finished:
     """What an earlier session of the run left: which pairs are finished, and which attempt the others are at."""
 
     def __init__(self, records: Iterable[TrialRecord]) -> None:
-        self._attempts: dict[Place, dict[int, dict[Arm, TrialRecord]]] = defaultdict(lambda: defaultdict(dict))
+        self._attempts: dict[PairPlace, dict[int, dict[Arm, TrialRecord]]] = defaultdict(lambda: defaultdict(dict))
         self.last_port = FIRST_CLIENT_PORT
         for record in records:
             place = (record.scenario, record.iteration, record.repeat, record.control)

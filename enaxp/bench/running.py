@@ -17,7 +17,7 @@ from enaxp.bench.evidence import Evidence
 from enaxp.bench.histogram import Distribution, Histogram, merge
 from enaxp.bench.records import TrialRecord
 from enaxp.bench.result import QUANTILES, primaries_of
-from enaxp.bench.schedule import ARMS, Arm, Plan, Scenario
+from enaxp.bench.schedule import ARMS, Arm, BenchPlan, Scenario
 
 At = tuple[int, int]  # pair of hosts, iteration
 
@@ -38,7 +38,7 @@ class RunningScenario:
 class Running:
     """Collects trials as they end. Trials of a control and discarded ones are left out."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: BenchPlan) -> None:
         self._of = {scenario.name: _Scenario(scenario, plan.margin_pct) for scenario in plan.scenarios}
         self._latest: dict[str, RunningScenario] = {}
         self.invalid = 0

@@ -69,7 +69,7 @@ class Scenario:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class BenchPlan:
     """What is measured, how often and in which order, fixed beforehand. `margin_pct` is the smallest difference of practical interest.
 
     With `until_pct` the run goes on beyond `iterations`, until the intervals of the primaries reach no further than that to either
@@ -101,7 +101,7 @@ class Plan:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Plan:
+    def from_json(cls, fields: Mapping[str, Any]) -> BenchPlan:
         return cls(**{**fields, "scenarios": tuple(map(Scenario.from_json, fields["scenarios"]))})
 
 
@@ -140,7 +140,7 @@ def other(arm: Arm) -> Arm:
     return "ena" if arm == "ena_express" else "ena_express"
 
 
-def schedule(plan: Plan) -> tuple[Trial, ...]:
+def schedule(plan: BenchPlan) -> tuple[Trial, ...]:
     """Every trial of the plan in the order it runs. A pair stands together; in order `parallel` its two trials run at once."""
     numbers = itertools.count(1)
     return tuple(
@@ -167,21 +167,21 @@ def pairs(trials: Iterable[Trial]) -> Iterator[tuple[Trial, Trial]]:
     return zip(one_by_one, one_by_one, strict=True)
 
 
-def seconds(plan: Plan) -> float:
+def seconds(plan: BenchPlan) -> float:
     """Estimated wall time of the whole plan in s, without connecting and set-up; without what `until_pct` may add."""
     in_turn = 1 if plan.order == "parallel" else 2
     pair_count = plan.iterations * (plan.repeats * (2 if plan.control else 1) + 1)
     return pair_count * in_turn * sum(trial_seconds(plan, scenario) for scenario in plan.scenarios)
 
 
-def trial_seconds(plan: Plan, scenario: Scenario) -> float:
+def trial_seconds(plan: BenchPlan, scenario: Scenario) -> float:
     """Estimated wall time of one trial in s: sockperf knows whole seconds, and adds its own."""
     bulk = scenario.mode == "throughput" or scenario.background is not None
     lead = BULK_LEAD_S if scenario.background else 0
     return math.ceil(plan.duration_s) + OVERHEAD_S + lead + (BULK_SET_UP_S if bulk else 0)
 
 
-def _block(plan: Plan, *, iteration: int, scenario: Scenario) -> Iterator[tuple[bool, int, Arm]]:
+def _block(plan: BenchPlan, *, iteration: int, scenario: Scenario) -> Iterator[tuple[bool, int, Arm]]:
     """The pairs of one scenario in one iteration: whether it is a control, its repeat, and the arm that goes first."""
     firsts = _first_arms(plan, iteration=iteration, scenario=scenario)
     yield from ((False, repeat, first) for repeat, first in enumerate(firsts))
@@ -189,7 +189,7 @@ def _block(plan: Plan, *, iteration: int, scenario: Scenario) -> Iterator[tuple[
         yield from ((True, repeat, first) for repeat, first in enumerate(firsts[1:], start=1))
 
 
-def _first_arms(plan: Plan, *, iteration: int, scenario: Scenario) -> list[Arm]:
+def _first_arms(plan: BenchPlan, *, iteration: int, scenario: Scenario) -> list[Arm]:
     """The arm that goes first in each pair of one iteration, the discarded pair before the others."""
     # A generator of its own for each block: a block does not depend on what ran before it.
     shuffled = random.Random(f"{plan.seed}/{iteration}/{scenario.name}")

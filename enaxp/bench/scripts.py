@@ -40,7 +40,7 @@ done; }"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class ClientRun:
     """One trial's processes on the client. `pace`: of the messages, when they have a plan to be late for."""
 
     name: str
@@ -59,7 +59,7 @@ def log_name(name: str, flow: int) -> str:
     return f"{name}.{flow}.log"
 
 
-def client_script(run: Run, *, counters: str) -> str:
+def client_script(run: ClientRun, *, counters: str) -> str:
     """One trial on the client. sockperf's exit code says nothing but that its deadline ended it, so its text is brought back."""
     lines = [_ENTER, _NEED_SPACE, _END, _part("before"), counters, "pids="]
     lines += [_start(run, f"{run.name}.bulk{number}", argv) for number, argv in enumerate(run.bulk)]
@@ -83,7 +83,7 @@ def client_script(run: Run, *, counters: str) -> str:
     return "\n".join(lines)
 
 
-def log_script(run: Run, flow: int) -> str:
+def log_script(run: ClientRun, flow: int) -> str:
     """Brings a full log, gzipped, as text, and removes it from the host."""
     log = run.log_of(flow)
     return f"{_ENTER}\ngzip -c {log} | base64 && rm -f {log}"
@@ -142,7 +142,7 @@ def split(text: str, *, needed: Sequence[str] = ()) -> dict[str, str]:
     return parts
 
 
-def _start(run: Run, name: str, argv: Argv) -> str:
+def _start(run: ClientRun, name: str, argv: Argv) -> str:
     return (
         f"timeout -k 2 {run.timeout_s:.0f} {shlex.join(argv)} > {name}.out 2>&1 & "
         f'pids="$pids $!"; echo $! >> client-{run.name}.pid'

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from enaxp.bench.pair import Pair
-from enaxp.bench.schedule import ARMS, Arm, Plan, Scenario, Trial, trial_seconds
+from enaxp.bench.schedule import ARMS, Arm, BenchPlan, Scenario, Trial, trial_seconds
 from enaxp.bench.scripts import end_all_script, end_script, servers_script, split
 from enaxp.errors import HostError
 from enaxp.hosts.sockperf import Protocol, received_by_server, server_command
@@ -39,7 +39,7 @@ def bulk_flows(scenario: Scenario) -> tuple[Protocol, int]:
 class Servers:
     """All servers of one run."""
 
-    def __init__(self, pair: Pair, plan: Plan) -> None:
+    def __init__(self, pair: Pair, plan: BenchPlan) -> None:
         self._pair = pair
         self._plan = plan
 

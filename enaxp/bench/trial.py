@@ -21,8 +21,8 @@ from typing import Any, Literal
 from enaxp.bench.gates import delivered_gbps, judge
 from enaxp.bench.pair import Pair, Probes, counters_command, read_counters
 from enaxp.bench.records import InterfaceDelta, Interfaces, SrdDelta, TrialRecord, trial_name
-from enaxp.bench.schedule import ARMS, Arm, Plan, Trial, other, trial_seconds
-from enaxp.bench.scripts import NO_SPACE, Run, client_script, log_name, log_script, split
+from enaxp.bench.schedule import ARMS, Arm, BenchPlan, Trial, other, trial_seconds
+from enaxp.bench.scripts import NO_SPACE, ClientRun, client_script, log_name, log_script, split
 from enaxp.bench.servers import Servers, bulk_port, probe_port
 from enaxp.errors import HostError
 from enaxp.hosts import nic
@@ -75,7 +75,14 @@ class Measurer:
     """Measures trials of a plan on a pair of hosts."""
 
     def __init__(
-        self, pair: Pair, plan: Plan, *, servers: Servers, probes: Probes, first_port: int = 1, keep_log: bool = False
+        self,
+        pair: Pair,
+        plan: BenchPlan,
+        *,
+        servers: Servers,
+        probes: Probes,
+        first_port: int = 1,
+        keep_log: bool = False,
     ) -> None:
         self._pair = pair
         self._plan = plan
@@ -113,7 +120,7 @@ class Measurer:
         own["wall_s"] = round(time.monotonic() - began, 3)
         return _judged(own, answer, trial, self._probes, timeout_s=run.timeout_s, logs=logs)
 
-    def _run_of(self, trial: Trial, name: str) -> Run:
+    def _run_of(self, trial: Trial, name: str) -> ClientRun:
         """What runs on the client: the trial's flows, and bulk flows beside them that outlast them."""
         scenario, own_s = trial.scenario, trial_seconds(self._plan, trial.scenario)
         is_rate = scenario.mode == "throughput"
@@ -152,12 +159,14 @@ class Measurer:
         ]
         rate = scenario.rate if not is_rate else None
         pace = Pace(rate=rate, reply_every=scenario.reply_every or 1) if isinstance(rate, int) else None
-        return Run(name=name, flows=flows, bulk=beside, timeout_s=own_s + GRACE_S, pace=pace, keep_log=self._keep_log)
+        return ClientRun(
+            name=name, flows=flows, bulk=beside, timeout_s=own_s + GRACE_S, pace=pace, keep_log=self._keep_log
+        )
 
     def _next_port(self) -> int:
         return FIRST_CLIENT_PORT + next(self._ports) % CLIENT_PORTS
 
-    def _carry_out(self, trial: Trial, run: Run) -> _Answer:
+    def _carry_out(self, trial: Trial, run: ClientRun) -> _Answer:
         """Bulk servers and counters of the server around one command on the client."""
         server, client = self._pair.server, self._pair.client
         bulk = self._servers.start_bulk(trial)
@@ -174,7 +183,7 @@ class Measurer:
             bulk_received=received,
         )
 
-    def _logs(self, run: Run) -> tuple[bytes, ...]:
+    def _logs(self, run: ClientRun) -> tuple[bytes, ...]:
         """The full log of each flow, gzipped. Raises HostError."""
         texts = [self._pair.client.check(log_script(run, flow), timeout_s=120) for flow in range(len(run.flows))]
         try:
@@ -295,15 +304,15 @@ def _srd(answer: _Answer, trial: Trial, probes: Probes) -> SrdDelta | None:
     )
 
 
-def _device_moved(answer: _Answer, role: str, probe: nic.Probe) -> dict[str, int] | None:
+def _device_moved(answer: _Answer, role: str, probe: nic.InterfaceProbe) -> dict[str, int] | None:
     before, after = _at(answer.before[role], probe), _at(answer.after[role], probe)
     return nic.moved(before.device, after.device) if before and after else None
 
 
-def _shown(answer: _Answer, role: str, probe: nic.Probe, counter: str) -> int | None:
+def _shown(answer: _Answer, role: str, probe: nic.InterfaceProbe, counter: str) -> int | None:
     after = _at(answer.after[role], probe)
     return after.device.get(counter) if after else None
 
 
-def _at(counters: Mapping[str, nic.Counters], probe: nic.Probe) -> nic.Counters | None:
+def _at(counters: Mapping[str, nic.Counters], probe: nic.InterfaceProbe) -> nic.Counters | None:
     return counters.get(probe.interface or "")

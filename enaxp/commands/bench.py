@@ -15,10 +15,10 @@ from enaxp.bench.bench import carry_out, go_on, result_of
 from enaxp.bench.pair import connected
 from enaxp.bench.records import RunFolder
 from enaxp.bench.result import has_valid_result
-from enaxp.bench.runner import Ways
-from enaxp.bench.schedule import Background, Plan, Scenario, schedule, seconds
+from enaxp.bench.runner import RunOptions
+from enaxp.bench.schedule import Background, BenchPlan, Scenario, schedule, seconds
 from enaxp.commands.doctor import host_gbps, place_of, require_health
-from enaxp.commands.looking import current_status
+from enaxp.commands.status import current_status
 from enaxp.errors import BenchError, HostError, Interrupted, LabError, NoValidResultError, UsageError
 from enaxp.lab.kinds.compute import set_srd, srd_of
 from enaxp.lab.state import BENCH_LOCK
@@ -31,7 +31,7 @@ CutShort = Interrupted | BenchError | HostError
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchWish:
+class BenchOptions:
     """What is asked of a bench besides its config. `resume` names a run that is to go on; its own plan is kept then.
 
     `report`: whether the page is drawn at the end, too.
@@ -49,14 +49,14 @@ class BenchWish:
     report: bool = True
 
 
-def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, Path]:
+def run_bench(session: Session, options: BenchOptions) -> tuple[dict[str, Any], str, Path]:
     """The result, the summary and the folder of a run. Raises NoValidResultError when no scenario gave one."""
     from enaxp.report.render import draw_after_bench
 
     results, lab = session.options.results_dir, session.config.lab
-    earlier = RunFolder.find(results, lab=lab, run=wish.resume) if wish.resume else None
-    plan = earlier.read_manifest().plan if earlier else _bench_plan(session, wish)
-    folder, cut_short = _measure(session, wish, plan, earlier=earlier)
+    earlier = RunFolder.find(results, lab=lab, run=options.resume) if options.resume else None
+    plan = earlier.read_manifest().plan if earlier else _bench_plan(session, options)
+    folder, cut_short = _measure(session, options, plan, earlier=earlier)
     result, summary = _work_out(folder, cut_short)
     if cut_short is not None:
         session.console.say(summary)
@@ -68,13 +68,13 @@ def run_bench(session: Session, wish: BenchWish) -> tuple[dict[str, Any], str, P
         raise NoValidResultError(
             "no trial of at least one arm was valid", said=_first_reason(folder), todo=f"look at {folder.path}/raw"
         )
-    for line in draw_after_bench(folder) if wish.report else ():
+    for line in draw_after_bench(folder) if options.report else ():
         session.console.say(line)
     return result, summary, folder.path
 
 
 def _measure(
-    session: Session, wish: BenchWish, plan: Plan, *, earlier: RunFolder | None
+    session: Session, options: BenchOptions, plan: BenchPlan, *, earlier: RunFolder | None
 ) -> tuple[RunFolder, CutShort | None]:
     """Measures what is left of the plan; gives back the folder, and what cut it short. Raises that when nothing was measured by then."""
     results, lab = session.options.results_dir, session.config.lab
@@ -85,14 +85,14 @@ def _measure(
         title = f"enaxp bench, lab {lab}, {where}"
         with connected(hosts) as pair, session.console.bench_view(plan, title=title, earlier=earlier) as watch:
             crossed = earlier is not None and plan.crossover  # killed while crossed, it is put right by the run itself
-            forced = require_health(session, pair, status, force=wish.force, crossed=crossed)
+            forced = require_health(session, pair, status, force=options.force, crossed=crossed)
             _announce(session, plan, status, done=_done(earlier) if earlier else 0)
-            ways = Ways(watch=watch, keep_log=wish.keep_full_log, assign=_srd_changer(session, status))
+            run_options = RunOptions(watch=watch, keep_log=options.keep_full_log, assign=_srd_changer(session, status))
             folder = earlier or RunFolder.create(results, lab=lab, now=datetime.now(UTC))
             try:
-                with published(ways, pair=pair, folder=folder) as ways:
+                with published(run_options, pair=pair, folder=folder) as run_options:
                     if earlier:
-                        go_on(folder, pair=pair, ways=ways)
+                        go_on(folder, pair=pair, options=run_options)
                     else:
                         carry_out(
                             plan,
@@ -101,8 +101,8 @@ def _measure(
                             lab=lab,
                             target=session.target.name,
                             isolation=status["isolation"],
-                            argv=wish.argv,
-                            ways=ways,
+                            argv=options.argv,
+                            options=run_options,
                             place=place_of(session, status),
                             host_gbps=host_gbps(session, status),
                             forced=forced,
@@ -136,9 +136,9 @@ def _work_out(folder: RunFolder, cut_short: CutShort | None) -> tuple[dict[str, 
         ) from error
 
 
-def _bench_plan(session: Session, wish: BenchWish) -> Plan:
-    """The plan of the config and the wish, with a seed: a new one unless one was given. Raises UsageError when they contradict."""
-    _refuse_contradictions(session, wish)
+def _bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
+    """The plan of the config and the options, with a seed: a new one unless one was given. Raises UsageError when they contradict."""
+    _refuse_contradictions(session, options)
     bench, scenarios = session.config.bench, []
     for name in bench.scenarios:
         asked = session.config.scenarios[name]
@@ -159,9 +159,9 @@ def _bench_plan(session: Session, wish: BenchWish) -> Plan:
                 background=background,
             )
         )
-    if wish.message_size is not None:
-        scenarios = [replace(scenario, message_size=wish.message_size) for scenario in scenarios]
-    return Plan(
+    if options.message_size is not None:
+        scenarios = [replace(scenario, message_size=options.message_size) for scenario in scenarios]
+    return BenchPlan(
         iterations=bench.iterations,
         repeats=bench.repeats,
         duration_s=bench.duration_s,
@@ -169,28 +169,28 @@ def _bench_plan(session: Session, wish: BenchWish) -> Plan:
         seed=bench.seed if bench.seed is not None else secrets.randbits(32),
         margin_pct=bench.margin_pct,
         scenarios=tuple(scenarios),
-        crossover=wish.crossover,
-        control=wish.control,
-        until_pct=wish.until_pct,
-        max_iterations=(wish.max_iterations or 5 * bench.iterations) if wish.until_pct is not None else None,
+        crossover=options.crossover,
+        control=options.control,
+        until_pct=options.until_pct,
+        max_iterations=(options.max_iterations or 5 * bench.iterations) if options.until_pct is not None else None,
     )
 
 
-def _refuse_contradictions(session: Session, wish: BenchWish) -> None:
+def _refuse_contradictions(session: Session, options: BenchOptions) -> None:
     bench = session.config.bench
-    if wish.crossover and bench.iterations < 2:
+    if options.crossover and bench.iterations < 2:
         raise UsageError("a crossover needs two iterations at least", todo="give --iterations 2 or more")
-    if wish.crossover and wish.until_pct is not None:
+    if options.crossover and options.until_pct is not None:
         raise UsageError("--crossover and --until do not go together", said="half of an unknown number is unknown")
-    if wish.control and bench.order == "parallel":
+    if options.control and bench.order == "parallel":
         raise UsageError(
             "--control and --order parallel do not go together", said="both arms would share one interface"
         )
-    if wish.max_iterations is not None and wish.until_pct is None:
+    if options.max_iterations is not None and options.until_pct is None:
         raise UsageError("--max-iterations is the limit of --until", todo="give --until, or --iterations alone")
 
 
-def _announce(session: Session, plan: Plan, status: dict[str, Any], *, done: int) -> None:
+def _announce(session: Session, plan: BenchPlan, status: dict[str, Any], *, done: int) -> None:
     """Says how long it takes, what it costs, and when the lab would end before it."""
     say, trials = session.console.say, len(schedule(replace(plan, until_pct=None)))
     takes_s = seconds(plan) * max(0, trials - done) / trials

@@ -6,11 +6,11 @@ import shlex
 from typing import Any
 
 from enaxp.bench.pair import Pair, connected
-from enaxp.commands.looking import current_status
+from enaxp.commands.status import current_status
 from enaxp.errors import BenchError
 from enaxp.hosts.doctor import (
     ARMS,
-    Finding,
+    HostFinding,
     compare,
     examine,
     examine_lab,
@@ -20,11 +20,11 @@ from enaxp.hosts.doctor import (
     required_and_bad,
     where_srd_is,
 )
-from enaxp.lab.pins import sustained_gbps
+from enaxp.lab.resolved import sustained_gbps
 from enaxp.session import Session
 
 
-def examine_hosts(session: Session, *, fix: bool) -> list[Finding]:
+def examine_hosts(session: Session, *, fix: bool) -> list[HostFinding]:
     """What the doctor finds; with `fix` after mending what can be mended safely, on both hosts alike."""
     status = current_status(session)
     with connected(session.hosts(status)) as pair:
@@ -82,7 +82,7 @@ def host_gbps(session: Session, status: dict[str, Any]) -> float | None:
     return sustained_gbps(session.aws.ec2.describe_instance_types(InstanceTypes=sorted(types))["InstanceTypes"])
 
 
-def _findings(session: Session, pair: Pair, status: dict[str, Any]) -> list[Finding]:
+def _findings(session: Session, pair: Pair, status: dict[str, Any]) -> list[HostFinding]:
     """Everything that the doctor looks at: what AWS says of both hosts, what each tells of itself, what must be the same on both."""
     instances = _instances(session, status)
     types = {role: instance["InstanceType"] for role, instance in instances.items()}

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from enaxp.commands.looking import current_status
-from enaxp.console import Console
+from enaxp.commands.status import current_status
 from enaxp.errors import HostError, LocalTargetError, UsageError
 from enaxp.options import Options
+from enaxp.terminal.console import Console
 
 if TYPE_CHECKING:
     from enaxp.hosts.connection import Host
@@ -112,7 +112,7 @@ def watch_monitoring(session: Session, *, ports: Mapping[str, int], open_it: boo
 def push_exporter_image(session: Session) -> None:
     """Builds the exporter's image and puts it into the lab's repository. Raises UsageError, naming what is missing, LabError, AwsError."""
     from enaxp.lab.kinds import KINDS
-    from enaxp.lab.things import TAG_LAB, repository_name
+    from enaxp.lab.model import TAG_LAB, repository_name
     from enaxp.monitor.image import find_program, push
 
     config = session.config

@@ -43,7 +43,7 @@ class Host:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class CommandResult:
     """What a command on a host left: its text and its exit code."""
 
     stdout: str
@@ -84,7 +84,7 @@ class Connection:
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport.set_keepalive(KEEPALIVE_S)
 
-    def run(self, command: str, *, timeout_s: float = 30.0) -> Answer:
+    def run(self, command: str, *, timeout_s: float = 30.0) -> CommandResult:
         """What the command printed and how it ended. Raises HostError when the connection is lost or the time runs out."""
         import invoke
         import paramiko
@@ -106,7 +106,7 @@ class Connection:
             raise HostError(
                 where, said="the connection was lost before the command ended", todo="check that the host is up"
             )
-        return Answer(stdout=result.stdout, stderr=result.stderr, exit_code=result.exited)
+        return CommandResult(stdout=result.stdout, stderr=result.stderr, exit_code=result.exited)
 
     def check(self, command: str, *, timeout_s: float = 30.0) -> str:
         """The standard output of a command that must succeed. Raises HostError with what it said when it does not."""

@@ -15,8 +15,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Level = Literal["required", "recommended", "info"]
-Outcome = Literal["ok", "bad", "unknown"]
+Requirement = Literal["required", "recommended", "info"]
+CheckOutcome = Literal["ok", "bad", "unknown"]
 ARMS = ("ena", "ena_express")
 
 MTU_MOST = 8900
@@ -44,15 +44,15 @@ _IDLE = "/sys/devices/system/cpu/cpu[0-9]*/cpuidle/state[0-9]*"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class HostFinding:
     """One check of one host. `fix` is the command, run as root there, that mends it; empty when there is none that is safe."""
 
     host: str
     check: str
-    level: Level
+    level: Requirement
     have: str
     want: str
-    outcome: Outcome
+    outcome: CheckOutcome
     fix: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def read_facts(text: str) -> Facts:
     return Facts(host=found["host"], arms={arm: found[arm] for arm in ARMS})
 
 
-def examine(host: str, facts: Facts, *, attachments: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+def examine(host: str, facts: Facts, *, attachments: Mapping[str, Mapping[str, Any]]) -> list[HostFinding]:
     """Every check of one host. attachments: per arm what AWS reads back, `srd` and `srd_udp`."""
     checks = (
         *_attachments(attachments),
@@ -135,19 +135,19 @@ def examine(host: str, facts: Facts, *, attachments: Mapping[str, Mapping[str, A
         *_settings(facts),
         *_cpus(facts),
     )
-    return [Finding(host=host, **check) for check in checks]
+    return [HostFinding(host=host, **check) for check in checks]
 
 
-def compare(hosts: Mapping[str, Facts]) -> list[Finding]:
+def compare(hosts: Mapping[str, Facts]) -> list[HostFinding]:
     """What must be the same on both hosts."""
-    shown: dict[tuple[str, Level], list[str | None]] = {
+    shown: dict[tuple[str, Requirement], list[str | None]] = {
         ("sockperf, the same on both", "required"): [facts.host.get("sockperf") for facts in hosts.values()],
         ("ENA driver, the same on both", "recommended"): [
             facts.arms["ena_express"].get("version") for facts in hosts.values()
         ],
     }
     return [
-        Finding(
+        HostFinding(
             host="both",
             **_check(check, level, " and ".join(v or "none" for v in versions), "one version", _alike(versions)),
         )
@@ -155,7 +155,9 @@ def compare(hosts: Mapping[str, Facts]) -> list[Finding]:
     ]
 
 
-def examine_lab(types: Mapping[str, str], zones: Mapping[str, str], *, supporting: Collection[str]) -> list[Finding]:
+def examine_lab(
+    types: Mapping[str, str], zones: Mapping[str, str], *, supporting: Collection[str]
+) -> list[HostFinding]:
     """Whether the hosts' instance types and zones have ENA Express. supporting: the types of which AWS says so."""
     findings = []
     for role, kind in types.items():
@@ -166,23 +168,23 @@ def examine_lab(types: Mapping[str, str], zones: Mapping[str, str], *, supportin
     return [*findings, _finding("both", "the same zone", "recommended", both, "one zone", _alike(list(zones.values())))]
 
 
-def required_and_bad(findings: Iterable[Finding]) -> list[Finding]:
+def required_and_bad(findings: Iterable[HostFinding]) -> list[HostFinding]:
     """What makes a bench pointless."""
     return [finding for finding in findings if finding.level == "required" and finding.outcome == "bad"]
 
 
-def where_srd_is(finding: Finding) -> bool:
+def where_srd_is(finding: HostFinding) -> bool:
     """Whether it is about which interface has ENA Express, which a crossover changes for a while."""
     return "attachment" in finding.check or "srd_mode" in finding.check
 
 
-def fixes(findings: Iterable[Finding]) -> list[str]:
+def fixes(findings: Iterable[HostFinding]) -> list[str]:
     """The commands that mend what is bad on one host, each once. All of them are safe, and touch both interfaces alike."""
     return list(dict.fromkeys(finding.fix for finding in findings if finding.outcome == "bad" and finding.fix))
 
 
-def _finding(host: str, check: str, level: Level, have: str, want: str, good: bool | None) -> Finding:
-    return Finding(host=host, **_check(check, level, have, want, good))
+def _finding(host: str, check: str, level: Requirement, have: str, want: str, good: bool | None) -> HostFinding:
+    return HostFinding(host=host, **_check(check, level, have, want, good))
 
 
 def _alike(values: Sequence[str | None]) -> bool | None:
@@ -190,8 +192,10 @@ def _alike(values: Sequence[str | None]) -> bool | None:
     return None if None in values else len(set(values)) == 1
 
 
-def _check(check: str, level: Level, have: object, want: str, good: bool | None, *, fix: str = "") -> dict[str, Any]:
-    outcome: Outcome = "unknown" if good is None or have in (None, "") else "ok" if good else "bad"
+def _check(
+    check: str, level: Requirement, have: object, want: str, good: bool | None, *, fix: str = ""
+) -> dict[str, Any]:
+    outcome: CheckOutcome = "unknown" if good is None or have in (None, "") else "ok" if good else "bad"
     shown = "not told" if have in (None, "") else str(have)
     return {"check": check, "level": level, "have": shown, "want": want, "outcome": outcome, "fix": fix}
 

@@ -19,7 +19,7 @@ STAND_IN = "stand-in"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probe:
+class InterfaceProbe:
     """One address of a host: its interface, the interface by which traffic from it to the other host leaves, and the driver.
 
     None where the host does not tell (in a plain process there is no interface with the lab's addresses).
@@ -54,7 +54,7 @@ def probe_command(own_ip: str, peer_ip: str) -> str:
     )
 
 
-def read_probe(text: str) -> Probe:
+def read_probe(text: str) -> InterfaceProbe:
     """What `probe_command` printed."""
     lines = [line.partition(" ") for line in text.splitlines()]
     one = {key: value.strip() for key, _, value in lines if key in {"interface", "route", "mtu"}}
@@ -65,7 +65,7 @@ def read_probe(text: str) -> Probe:
         for key, _, value in lines
         if key == "driver" and value.startswith(("driver:", "version:", "firmware-version:"))
     )
-    return Probe(
+    return InterfaceProbe(
         interface=interface,
         leaves_by=route.group(1) if route and interface else None,
         driver=driver or None,

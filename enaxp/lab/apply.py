@@ -3,7 +3,7 @@
     make:    intent saved ─▶ call ─▶ id saved                  as soon as what it stands on is made
     settle:  look until ready ─▶ change until read back        as soon as what it stands on is settled
 
-A thing that was made just now is not looked at where it is known what it is like: its settings are made at once, and AWS's word
+A resource that was made just now is not looked at where it is known what it is like: its settings are made at once, and AWS's word
 is taken for them. Whatever moment this is killed at, the next run finds the intent or the id in the state, or the tag on AWS, and goes on.
 """
 
@@ -35,9 +35,9 @@ from enaxp.aws import (
 )
 from enaxp.errors import AwsError, EnaxpError, Interrupted, LabError, NameTakenError, NoRoomError
 from enaxp.lab.kinds import KINDS
+from enaxp.lab.model import TAG_LAB_ID, Change, Difference, Found, Kind, Lab, Resource, as_text
 from enaxp.lab.plan import Plan, Step, changes_of
-from enaxp.lab.state import Entry, Intent, StateFile, with_intent, with_thing
-from enaxp.lab.things import TAG_LAB_ID, Change, Difference, Found, Kind, Lab, Thing, as_text
+from enaxp.lab.state import Entry, Intent, StateFile, with_intent, with_resource
 
 WORKERS = 12
 ATTEMPTS = 5  # at one create whose answers are lost
@@ -45,7 +45,7 @@ REACT_S = 20.0  # a change that is not read back by then is asked for again
 
 
 @dataclass(frozen=True, kw_only=True)
-class Event:
+class LabEvent:
     """What apply and sweep tell whoever watches: a step begins, says something, or ends after `seconds`."""
 
     what: Literal["begin", "note", "end"]
@@ -54,13 +54,13 @@ class Event:
     seconds: float = 0.0
 
 
-Watcher = Callable[[Event], None]
+LabWatcher = Callable[[LabEvent], None]
 What = Literal["make", "settle"]
 Part = tuple[What, str]  # of the step with this key
 
 
 def apply(
-    plan: Plan, *, things: Iterable[Thing], aws: Aws, lab: Lab, file: StateFile, watch: Watcher
+    plan: Plan, *, resources: Iterable[Resource], aws: Aws, lab: Lab, file: StateFile, watch: LabWatcher
 ) -> Mapping[str, Found]:
     """Carries out every step but `replace` and `delete` (those are a sweep's); gives back, by key, what was looked at, as it is now.
 
@@ -68,7 +68,7 @@ def apply(
     The first KeyboardInterrupt does the same and raises Interrupted.
     """
     steps = {step.key: step for step in plan.steps if step.action not in {"replace", "delete"}}
-    run = _Run(aws=aws, lab=lab, file=file, things={thing.key: thing for thing in things}, watch=watch)
+    run = _Apply(aws=aws, lab=lab, file=file, resources={resource.key: resource for resource in resources}, watch=watch)
     order = _order(steps)
     order.prepare()
     errors: list[Exception] = []
@@ -114,52 +114,54 @@ def _order(steps: Mapping[str, Step]) -> TopologicalSorter[Part]:
     return order
 
 
-class _Run:
+class _Apply:
     """What the steps of one apply share."""
 
-    def __init__(self, *, aws: Aws, lab: Lab, file: StateFile, things: dict[str, Thing], watch: Watcher) -> None:
+    def __init__(
+        self, *, aws: Aws, lab: Lab, file: StateFile, resources: dict[str, Resource], watch: LabWatcher
+    ) -> None:
         self.aws = aws
         self.lab = lab
         self.file = file
-        self.things = things
+        self.resources = resources
         self.watch = watch
         self.stop = threading.Event()
         self.began: dict[str, float] = {}
         self.seen: dict[str, Found] = {}
 
     def make(self, step: Step) -> None:
-        """Sees to it that the thing is there, and its id on disk."""
+        """Sees to it that the resource is there, and its id on disk."""
         if step.action == "keep":
             self._record(step, str(step.id))
             return
         self.began[step.key] = time.monotonic()
-        self.watch(Event(what="begin", step=step))
+        self.watch(LabEvent(what="begin", step=step))
         is_there = step.action in {"adopt", "settle"}
-        self._record(step, str(step.id) if is_there else self._make(step, self.things[step.key], KINDS[step.kind]))
+        self._record(step, str(step.id) if is_there else self._make(step, self.resources[step.key], KINDS[step.kind]))
 
     def settle(self, step: Step) -> None:
-        """Sees to it that every setting of the thing is as wanted."""
+        """Sees to it that every setting of the resource is as wanted."""
         if step.action == "keep":
             return
-        thing, kind, id = self.things[step.key], KINDS[step.kind], self.file.state.things[step.key].id
-        if not (step.action == "create" and self._settle_unseen(thing, kind, id)):
-            self._settle(step, thing, kind, id)
+        resource, kind, id = self.resources[step.key], KINDS[step.kind], self.file.state.resources[step.key].id
+        if not (step.action == "create" and self._settle_unseen(resource, kind, id)):
+            self._settle(step, resource, kind, id)
         seconds = time.monotonic() - self.began[step.key]
-        self.watch(Event(what="end", step=step, text=id, seconds=seconds))
+        self.watch(LabEvent(what="end", step=step, text=id, seconds=seconds))
 
     def _record(self, step: Step, id: str) -> None:
-        entry = Entry(kind=step.kind, id=id, owned=self.things[step.key].owned)
-        if self.file.state.things.get(step.key) != entry or step.key in self.file.state.intents:
-            self.file.update(lambda state: with_thing(state, step.key, entry))
+        entry = Entry(kind=step.kind, id=id, owned=self.resources[step.key].owned)
+        if self.file.state.resources.get(step.key) != entry or step.key in self.file.state.intents:
+            self.file.update(lambda state: with_resource(state, step.key, entry))
 
-    def _make(self, step: Step, thing: Thing, kind: Kind) -> str:
-        """The id of the thing, made once however often the answer is lost: intent → call → id."""
-        request = kind.request(thing, self.lab, self.file.state.ids())
+    def _make(self, step: Step, resource: Resource, kind: Kind) -> str:
+        """The id of the resource, made once however often the answer is lost: intent → call → id."""
+        request = kind.request(resource, self.lab, self.file.state.ids())
         previous = self.file.state.intents.get(step.key)
-        intent = _same_or_new(previous, thing, request)
+        intent = _same_or_new(previous, resource, request)
         if previous is not None and not kind.token:
-            # Begun before, and AWS cannot be asked by token: give a thing that was made after all time to show up.
-            found = self._wait_for_own(kind, thing)
+            # Begun before, and AWS cannot be asked by token: give a resource that was made after all time to show up.
+            found = self._wait_for_own(kind, resource)
             if found is not None:
                 return found.id
         self.file.update(lambda state: with_intent(state, step.key, intent))
@@ -175,24 +177,24 @@ class _Run:
             except AwsError:
                 raise
             except Exception as error:
-                found = self._after_failed_create(kind, thing, error, last=attempt == ATTEMPTS)
+                found = self._after_failed_create(kind, resource, error, last=attempt == ATTEMPTS)
                 if found is not None:
                     return found.id
                 self.watch(
-                    Event(what="note", step=step, text=f"no clear answer ({code_of(error) or error}): asking again")
+                    LabEvent(what="note", step=step, text=f"no clear answer ({code_of(error) or error}): asking again")
                 )
         raise AssertionError("unreachable: the last attempt raises")
 
-    def _after_failed_create(self, kind: Kind, thing: Thing, error: Exception, *, last: bool) -> Found | None:
-        """The thing, if it is there and ours; None when the create may be tried again. Raises AwsError when it may not."""
-        where = f"creating {thing.key}"
+    def _after_failed_create(self, kind: Kind, resource: Resource, error: Exception, *, last: bool) -> Found | None:
+        """The resource, if it is there and ours; None when the create may be tried again. Raises AwsError when it may not."""
+        where = f"creating {resource.key}"
         if code_of(error) in TAKEN_NAME:
-            found = kind.look(self.aws, thing.name) or self._wait_for_own(kind, thing)
+            found = kind.look(self.aws, resource.name) or self._wait_for_own(kind, resource)
             if found is not None and found.tags.get(TAG_LAB_ID) == self.lab.lab_id:
                 return found
             whose = f"lab-id {found.tags[TAG_LAB_ID]}" if found and TAG_LAB_ID in found.tags else "no lab-id"
             raise NameTakenError(
-                f"{where}: the name {thing.name} is taken by something that is not this lab's (it has {whose})",
+                f"{where}: the name {resource.name} is taken by something that is not this lab's (it has {whose})",
                 said=f"{code_of(error)}: {text_of(error)}",
                 todo="use another --lab name; if it is your lab, brought up elsewhere, run the same command again to adopt it",
             ) from error
@@ -203,16 +205,16 @@ class _Run:
         if kind.token and not last:
             self.stop.wait(next(self.aws.pauses()))  # the token finds what was made after all
             return None
-        found = self._wait_for_own(kind, thing)
+        found = self._wait_for_own(kind, resource)
         if found is None and last:
             raise refused(f"{where}: tried {ATTEMPTS} times", error) from error
         return found
 
-    def _wait_for_own(self, kind: Kind, thing: Thing) -> Found | None:
-        """The thing as its tags show it, looked for until things that were just made must have become visible."""
+    def _wait_for_own(self, kind: Kind, resource: Resource) -> Found | None:
+        """The resource as its tags show it, looked for until resources that were just made must have become visible."""
         deadline = time.monotonic() + self.aws.grace_s
         for pause_s in self.aws.pauses():
-            own = [found for found in kind.find(self.aws, self.lab) if found.key == thing.key and not found.gone]
+            own = [found for found in kind.find(self.aws, self.lab) if found.key == resource.key and not found.gone]
             if own:
                 return min(own, key=lambda found: (found.created, found.id))
             if time.monotonic() >= deadline or self.stop.is_set():
@@ -220,17 +222,17 @@ class _Run:
             time.sleep(pause_s)
         return None
 
-    def _settle_unseen(self, thing: Thing, kind: Kind, id: str) -> bool:
-        """Makes the settings of a thing that was made just now. Whether AWS said yes to each: if not, only a look tells."""
+    def _settle_unseen(self, resource: Resource, kind: Kind, id: str) -> bool:
+        """Makes the settings of a resource that was made just now. Whether AWS said yes to each: if not, only a look tells."""
         ids = self.file.state.ids()
-        facts = kind.as_made(thing, ids)
+        facts = kind.as_made(resource, ids)
         if facts is None:
             return False
-        found = Found(key=thing.key, kind=thing.kind, id=id, tags={}, facts=facts)
-        return all(self._ask(thing, found, change) for change in kind.settle(thing, found, ids))
+        found = Found(key=resource.key, kind=resource.kind, id=id, tags={}, facts=facts)
+        return all(self._ask(resource, found, change) for change in kind.settle(resource, found, ids))
 
-    def _settle(self, step: Step, thing: Thing, kind: Kind, id: str) -> None:
-        """Looks until the thing is ready and every setting reads as wanted, making the changes that are missing."""
+    def _settle(self, step: Step, resource: Resource, kind: Kind, id: str) -> None:
+        """Looks until the resource is ready and every setting reads as wanted, making the changes that are missing."""
         began = time.monotonic()
         asked: dict[str, float] = {}
         seen = False
@@ -243,8 +245,8 @@ class _Run:
                 ids = self.file.state.ids()
                 # What was made just now carries its tags, although AWS may not show them yet.
                 made = step.action == "create"
-                changes = kind.settle(thing, found, ids) if made else changes_of(thing, found, ids, self.lab)
-                missing = self._change(thing, found, changes, asked)
+                changes = kind.settle(resource, found, ids) if made else changes_of(resource, found, ids, self.lab)
+                missing = self._change(resource, found, changes, asked)
                 if not missing:
                     self.seen[step.key] = found
                     return
@@ -254,7 +256,7 @@ class _Run:
                 time.sleep(pause_s)
 
     def _change(
-        self, thing: Thing, found: Found, changes: Iterable[Change], asked: dict[str, float]
+        self, resource: Resource, found: Found, changes: Iterable[Change], asked: dict[str, float]
     ) -> list[Difference]:
         """Makes the changes that were not asked for lately; gives back all that is not as wanted."""
         missing = []
@@ -263,16 +265,16 @@ class _Run:
             name = f"{change.difference.field}={change.difference.want}"
             if time.monotonic() - asked.get(name, float("-inf")) < REACT_S:
                 continue
-            self._ask(thing, found, change)
+            self._ask(resource, found, change)
             asked[name] = time.monotonic()
         return missing
 
-    def _ask(self, thing: Thing, found: Found, change: Change) -> bool:
+    def _ask(self, resource: Resource, found: Found, change: Change) -> bool:
         """Makes one change. False when AWS has something like it already: a call repeated after a lost answer meets its own
         work, and only a look tells whether it is ours."""
-        where = f"{thing.key} {found.id}: {change.difference}"
+        where = f"{resource.key} {found.id}: {change.difference}"
         try:
-            retry_while(partial(change.act, self.aws), when=KINDS[thing.kind].may_repeat, aws=self.aws, where=where)
+            retry_while(partial(change.act, self.aws), when=KINDS[resource.kind].may_repeat, aws=self.aws, where=where)
         except EnaxpError:
             raise
         except Exception as error:
@@ -312,9 +314,9 @@ def _came_to_an_end(key: str, id: str, why: str) -> EnaxpError:
     return LabError(where, said=why, todo="run `enaxp up` again; if it repeats, try another zone")
 
 
-def _same_or_new(previous: Intent | None, thing: Thing, request: dict[str, Any]) -> Intent:
+def _same_or_new(previous: Intent | None, resource: Resource, request: dict[str, Any]) -> Intent:
     """The intent of last time when it asks for the very same (its token then finds what was made), else a new one."""
     digest = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
     if previous is not None and previous.request_hash == digest:
         return previous
-    return Intent(kind=thing.kind, token=str(uuid.uuid4()), request_hash=digest, at=as_text(datetime.now(UTC)))
+    return Intent(kind=resource.kind, token=str(uuid.uuid4()), request_hash=digest, at=as_text(datetime.now(UTC)))

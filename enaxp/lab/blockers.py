@@ -1,6 +1,6 @@
-"""Blockers: who uses a thing that AWS will not delete. Asked only when a sweep is stuck, to name each by id and owner.
+"""Blockers: who uses a resource that AWS will not delete. Asked only when a sweep is stuck, to name each by id and owner.
 
-Found ─▶ describe, filtered by the thing's id ─▶ "eni-0abc (interface; owner 123456789012, made by amazon-elb: ELB app/web)"
+Found ─▶ describe, filtered by the resource's id ─▶ "eni-0abc (interface; owner 123456789012, made by amazon-elb: ELB app/web)"
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from enaxp.aws import Aws
-from enaxp.lab.things import TAG_LAB, TAG_LAB_ID, Found, Lab, from_tag_list
+from enaxp.lab.model import TAG_LAB, TAG_LAB_ID, Found, Lab, from_tag_list
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Listing:
-    """One describe that shows what may stand on a thing: `by` is the filter that takes the thing's id."""
+    """One describe that shows what may stand on a resource: `by` is the filter that takes the resource's id."""
 
     what: str
     call: str
@@ -59,7 +59,7 @@ _STANDS_ON: Mapping[str, tuple[_Listing, ...]] = {
 
 
 def blockers_of(aws: Aws, found: Found, *, lab: Lab) -> list[str]:
-    """What stands on the thing and is not the lab's own, each with its id and whose it is. Empty where nothing is to be seen.
+    """What stands on the resource and is not the lab's own, each with its id and whose it is. Empty where nothing is to be seen.
 
     Raises botocore's ClientError when AWS refuses to tell.
     """

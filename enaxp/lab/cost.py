@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from enaxp.aws import Aws
-from enaxp.lab.things import TAG_CREATED, Found, from_text
+from enaxp.lab.model import TAG_CREATED, Found, from_text
 
 TABLE = Path(__file__).with_name("prices.yaml")
 HOURS_A_MONTH = 730
@@ -69,7 +69,7 @@ def from_table(region: str, instance_type: str) -> Prices | None:
 
 
 def usd_per_hour(prices: Prices | None, keys: Iterable[str]) -> float | None:
-    """What things with these keys cost an hour: instances (each with its disk) and addresses; everything else is free."""
+    """What resources with these keys cost an hour: instances (each with its disk) and addresses; everything else is free."""
     rates = [] if prices is None else [_rate(prices, key) for key in keys]
     known = [rate for rate in rates if rate is not None]
     return None if prices is None or len(known) < len(rates) else round(sum(known), 4)
@@ -86,9 +86,11 @@ def usd_per_hour_of(
     return round(sum(price.instance + price.disk for price in known) + addresses * float(_table()["address_hour"]), 4)
 
 
-def usd_so_far(prices: Prices | None, things: Iterable[Found], *, now: datetime) -> float | None:
-    """What these things have cost since they were made. What was there before and is gone is not in it."""
-    rates = [] if prices is None else [(_rate(prices, found.key or found.kind), _hours(found, now)) for found in things]
+def usd_so_far(prices: Prices | None, resources: Iterable[Found], *, now: datetime) -> float | None:
+    """What these resources have cost since they were made. What was there before and is gone is not in it."""
+    rates = (
+        [] if prices is None else [(_rate(prices, found.key or found.kind), _hours(found, now)) for found in resources]
+    )
     costs = [rate * max(0.0, hours) for rate, hours in rates if rate is not None]
     return None if prices is None or len(costs) < len(rates) else round(sum(costs), 4)
 

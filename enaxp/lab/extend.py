@@ -13,23 +13,23 @@ from datetime import UTC, datetime, timedelta
 from enaxp.aws import Aws
 from enaxp.errors import HostError
 from enaxp.hosts.connection import Host, connect
-from enaxp.lab.lifecycle import Picture
+from enaxp.lab.lifecycle import Snapshot
+from enaxp.lab.model import TAG_EXPIRES, TAG_LAB_ID, Found, as_text, from_text
 from enaxp.lab.state import StateFile
 from enaxp.lab.tags import put_tags
-from enaxp.lab.things import TAG_EXPIRES, TAG_LAB_ID, Found, as_text, from_text
 from enaxp.lab.userdata import timer_command
 
 PATIENCE_S = 20.0
 
 
-def ours(picture: Picture) -> list[Found]:
+def ours(snapshot: Snapshot) -> list[Found]:
     """What carries the lab's own tags."""
-    return [f for f in picture.survey.all() if f.tags.get(TAG_LAB_ID) == picture.lab.lab_id]
+    return [f for f in snapshot.survey.all() if f.tags.get(TAG_LAB_ID) == snapshot.lab.lab_id]
 
 
-def new_end(picture: Picture, file: StateFile, *, by_s: float, now: datetime) -> datetime:
+def new_end(snapshot: Snapshot, file: StateFile, *, by_s: float, now: datetime) -> datetime:
     """The end that the tags and the state tell, the later of them, and `by_s` seconds more; from now on if that is past."""
-    told = [from_text(found.tags[TAG_EXPIRES]) for found in ours(picture) if TAG_EXPIRES in found.tags]
+    told = [from_text(found.tags[TAG_EXPIRES]) for found in ours(snapshot) if TAG_EXPIRES in found.tags]
     state = file.load()
     latest = max([now.astimezone(UTC).replace(microsecond=0), *told, *([state.expires_at] if state else [])])
     return latest + timedelta(seconds=round(by_s))
@@ -42,10 +42,10 @@ def set_timers(hosts: Iterable[Host], *, ends: datetime) -> None:
         list(pool.map(lambda host: _set_timer(host, ends), hosts))
 
 
-def remember(picture: Picture, *, aws: Aws, file: StateFile, ends: datetime) -> None:
+def remember(snapshot: Snapshot, *, aws: Aws, file: StateFile, ends: datetime) -> None:
     """Writes the end into every tag and into the state. Raises AwsError."""
-    put_tags(aws, ours(picture), {TAG_EXPIRES: as_text(ends)})
-    file.save(replace(file.load() or picture.state, expires_at=ends))
+    put_tags(aws, ours(snapshot), {TAG_EXPIRES: as_text(ends)})
+    file.save(replace(file.load() or snapshot.state, expires_at=ends))
 
 
 def _set_timer(host: Host, ends: datetime) -> None:

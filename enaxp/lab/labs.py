@@ -15,7 +15,7 @@ from typing import Any
 
 from enaxp.aws import Aws, refused
 from enaxp.errors import AwsError
-from enaxp.lab.things import TAG_CREATED, TAG_EXPIRES, TAG_LAB, TAG_LAB_ID, as_text, from_text
+from enaxp.lab.model import TAG_CREATED, TAG_EXPIRES, TAG_LAB, TAG_LAB_ID, as_text, from_text
 
 WORKERS = 8
 LIVING = ("pending", "running", "stopping", "stopped", "shutting-down")
@@ -31,7 +31,7 @@ class Standing:
     region: str
     created_at: datetime | None
     expires_at: datetime | None
-    things: int
+    resources: int
     addresses: int
     instance_types: tuple[str, ...]
 
@@ -48,7 +48,7 @@ class Standing:
             "expires_at": as_text(self.expires_at) if self.expires_at else None,
             "expired": self.is_expired(now),
             "age_s": round((now - self.created_at).total_seconds()) if self.created_at else None,
-            "things": self.things,
+            "resources": self.resources,
             "instances": len(self.instance_types),
             "usd_per_hour": usd_per_hour,
         }
@@ -109,20 +109,20 @@ def _instances(aws: Aws) -> dict[str, tuple[str, dict[str, str]]]:
 def _grouped(
     tags: dict[str, dict[str, str]], instances: dict[str, tuple[str, dict[str, str]]], region: str
 ) -> list[Standing]:
-    things = {id: own for id, own in tags.items() if not id.startswith(NOT_COUNTED)}
-    things |= {id: own for id, (_, own) in instances.items()}
+    resources = {id: own for id, own in tags.items() if not id.startswith(NOT_COUNTED)}
+    resources |= {id: own for id, (_, own) in instances.items()}
     by_lab: dict[str, list[str]] = defaultdict(list)
-    for id, own in things.items():
+    for id, own in resources.items():
         if TAG_LAB in own and TAG_LAB_ID in own:
             by_lab[own[TAG_LAB_ID]].append(id)
     labs = [
         Standing(
-            lab=things[ids[0]][TAG_LAB],
+            lab=resources[ids[0]][TAG_LAB],
             lab_id=lab_id,
             region=region,
-            created_at=min(_moments(things, ids, TAG_CREATED), default=None),
-            expires_at=max(_moments(things, ids, TAG_EXPIRES), default=None),
-            things=len(ids),
+            created_at=min(_moments(resources, ids, TAG_CREATED), default=None),
+            expires_at=max(_moments(resources, ids, TAG_EXPIRES), default=None),
+            resources=len(ids),
             addresses=sum(id.startswith("eipalloc-") for id in ids),
             instance_types=tuple(sorted(instances[id][0] for id in ids if id in instances)),
         )
@@ -131,12 +131,12 @@ def _grouped(
     return sorted(labs, key=lambda lab: (as_text(lab.created_at) if lab.created_at else "", lab.lab_id))
 
 
-def _moments(things: dict[str, dict[str, str]], ids: Iterable[str], key: str) -> list[datetime]:
+def _moments(resources: dict[str, dict[str, str]], ids: Iterable[str], key: str) -> list[datetime]:
     """What the tags tell; somebody may have changed one into something else."""
     moments = []
     for id in ids:
         try:
-            moments.append(from_text(things[id][key]))
+            moments.append(from_text(resources[id][key]))
         except (KeyError, ValueError):
             continue
     return moments

@@ -1,6 +1,6 @@
 """Lifecycle: the three things one does with a lab — look at it, bring it up, take it down — put together from the parts.
 
-look()  = account → state → survey → pins → spec → plan            (calls nothing that changes anything)
+look()  = account → state → survey → resolved → spec → plan            (calls nothing that changes anything)
 up()    = look, save, sweep what must be made anew, apply
 down()  = look, sweep, and a listing by tag that must be empty
 """
@@ -12,20 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from enaxp.aws import Aws, both
+from enaxp.aws import Aws, in_parallel
 from enaxp.config import Config
 from enaxp.errors import LabError, NameTakenError, StateError, UsageError
 from enaxp.lab import keys
-from enaxp.lab.apply import Watcher, apply
+from enaxp.lab.apply import LabWatcher, apply
 from enaxp.lab.kinds import KINDS
-from enaxp.lab.pins import check_account, given_gateway, partition_of, resolve_pins
-from enaxp.lab.plan import Plan, make_plan
-from enaxp.lab.spec import Pins, above, layer_of, of_layers, wanted
-from enaxp.lab.state import State, StateFile, new_state
-from enaxp.lab.survey import Survey, discover_lab_id, survey
-from enaxp.lab.sweep import sweep_duplicates, sweep_keys, sweep_layers
-from enaxp.lab.tags import put_tags
-from enaxp.lab.things import (
+from enaxp.lab.model import (
     LAYERS,
     TAG_CREATED,
     TAG_EXPIRES,
@@ -33,10 +26,17 @@ from enaxp.lab.things import (
     Found,
     Lab,
     Layer,
-    Thing,
+    Resource,
     as_text,
     from_text,
 )
+from enaxp.lab.plan import Plan, make_plan
+from enaxp.lab.resolved import check_account, given_gateway, partition_of, resolve
+from enaxp.lab.spec import Resolved, above, layer_of, of_layers, wanted
+from enaxp.lab.state import State, StateFile, new_state
+from enaxp.lab.survey import Survey, discover_lab_id, survey
+from enaxp.lab.sweep import sweep_duplicates, sweep_keys, sweep_layers
+from enaxp.lab.tags import put_tags
 
 REACHED_BY = ("eni", "eip")
 _T = TypeVar("_T")
@@ -52,13 +52,13 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
+class Snapshot:
     """What is wanted, what is there, and what stands between, at one moment."""
 
     state: State
     lab: Lab
-    pins: Pins
-    things: tuple[Thing, ...]
+    resolved: Resolved
+    resources: tuple[Resource, ...]
     survey: Survey
     plan: Plan
     key: keys.KeyPairFile | None
@@ -67,7 +67,7 @@ class Picture:
 
 def look(
     config: Config, *, aws: Aws, file: StateFile, target: Target, layers: Iterable[Layer] | None = None
-) -> Picture:
+) -> Snapshot:
     """The lab as it is and as it should be. Changes nothing anywhere, not even the state file.
 
     layers: without any, those that `up` builds by itself and whatever else of the lab is there.
@@ -83,18 +83,18 @@ def look(
         state, notes, (gateway, seen) = there
     else:
         state, notes = _newborn(config, aws=aws, target=target), tuple(file.notes)
-        # No thing carries a lab-id that was made just now: only what is given is looked at.
+        # No resource carries a lab-id that was made just now: only what is given is looked at.
         gateway, seen = _survey_with_given(config, aws, state, ())
     state = _with_dates_of_what_lives(state, seen)
     if state.expires_at <= datetime.now(UTC):
         state = replace(state, expires_at=_in(config.ttl_s))
         notes = (*notes, "the lab's time had run out: it gets a new one")
-    pins = resolve_pins(config, aws=aws, pinned=state.pinned, found=seen, isolation=target.isolation, gateway=gateway)
+    resolved = resolve(config, aws=aws, pinned=state.pinned, found=seen, isolation=target.isolation, gateway=gateway)
     key = None if config.hosts.key else keys.load_or_generate(file.private_key)
-    things = of_layers(
+    resources = of_layers(
         wanted(
             config,
-            pins,
+            resolved,
             public_key=key.public_key if key else "",
             partition=partition_of(config.aws.region),
             expires_at=state.expires_at,
@@ -102,20 +102,20 @@ def look(
         layers_there(seen) if layers is None else layers,
     )
     pinned = {
-        "ami": pins.ami,
-        "availability_zone": pins.availability_zone,
-        "ssh_cidr": pins.ssh_cidr,
-        "isolation": pins.isolation,
+        "ami": resolved.ami,
+        "availability_zone": resolved.availability_zone,
+        "ssh_cidr": resolved.ssh_cidr,
+        "isolation": resolved.isolation,
     }
     state = replace(state, pinned=pinned)
     lab = _searching(state.as_lab(config.tags), layers or ())
-    return Picture(
+    return Snapshot(
         state=state,
         lab=lab,
-        pins=pins,
-        things=things,
+        resolved=resolved,
+        resources=resources,
         survey=seen,
-        plan=make_plan(things, seen, state, lab),
+        plan=make_plan(resources, seen, state, lab),
         key=key,
         notes=notes,
     )
@@ -127,7 +127,7 @@ def _existing(
     """As `existing_state`, with what is to be seen of the lab. Looking harms nobody: where a state file names the lab, it is begun
     while AWS is still being asked whose credentials these are."""
     known = file.load()
-    existing, seen = both(
+    existing, seen = in_parallel(
         lambda: existing_state(config, aws=aws, file=file, target=target), lambda: see(known) if known else None
     )
     if existing is None:
@@ -142,8 +142,8 @@ def _survey_with_given(
     """What there is of the lab and of what is given; first: the gateway of a given VPC. layers: to search besides those known."""
     lab = _searching(state.as_lab(config.tags), layers)
     gateway = given_gateway(config, aws, lab)
-    given = [thing for thing in wanted_for_survey(config, gateway=gateway) if not thing.owned]
-    return gateway, survey(aws, lab, state=state, things=given, kinds=kinds)
+    given = [resource for resource in wanted_for_survey(config, gateway=gateway) if not resource.owned]
+    return gateway, survey(aws, lab, state=state, resources=given, kinds=kinds)
 
 
 def _searching(lab: Lab, layers: Iterable[Layer]) -> Lab:
@@ -157,63 +157,63 @@ def layers_there(seen: Survey) -> tuple[Layer, ...]:
     return tuple(layer for layer in LAYERS if layer in BUILT_LAYERS or layer in there)
 
 
-def up(picture: Picture, *, config: Config, aws: Aws, file: StateFile, watch: Watcher) -> Picture:
-    """Carries out the picture's plan; gives back the lab as it is then. The caller holds the lab's lock.
+def up(snapshot: Snapshot, *, config: Config, aws: Aws, file: StateFile, watch: LabWatcher) -> Snapshot:
+    """Carries out the snapshot's plan; gives back the lab as it is then. The caller holds the lab's lock.
 
     Raises AwsError or LabError for what AWS refused, Interrupted after Ctrl-C; running it again goes on in every case.
     """
-    refuse_disowned(picture)
-    if picture.plan.changing or file.load() != picture.state:
+    refuse_disowned(snapshot)
+    if snapshot.plan.changing or file.load() != snapshot.state:
         # The lab-id is on disk before the first call, and the key before AWS hears of it.
-        file.save(picture.state)
-    if picture.key is not None:
-        keys.save(picture.key, file.private_key)
-    plan = picture.plan
+        file.save(snapshot.state)
+    if snapshot.key is not None:
+        keys.save(snapshot.key, file.private_key)
+    plan = snapshot.plan
     anew = plan.with_action("replace")
     if anew:
-        sweep_keys([step.key for step in anew], aws=aws, lab=picture.lab, file=file, watch=watch)
-        seen = survey(aws, picture.lab, state=file.state, things=picture.things)
-        plan = make_plan(picture.things, seen, file.state, picture.lab)
+        sweep_keys([step.key for step in anew], aws=aws, lab=snapshot.lab, file=file, watch=watch)
+        seen = survey(aws, snapshot.lab, state=file.state, resources=snapshot.resources)
+        plan = make_plan(snapshot.resources, seen, file.state, snapshot.lab)
     try:
-        looked_at = apply(plan, things=picture.things, aws=aws, lab=picture.lab, file=file, watch=watch)
+        looked_at = apply(plan, resources=snapshot.resources, aws=aws, lab=snapshot.lab, file=file, watch=watch)
     except NameTakenError:
         if (
-            not file.state.things
+            not file.state.resources
         ):  # somebody else has the lab: nothing of ours is there, and nothing is remembered of it
             file.forget()
         raise
-    sweep_duplicates(plan.with_action("delete"), aws=aws, lab=picture.lab, watch=watch)
-    _tag_with_the_new_end(picture, aws)
-    return _afterwards(picture, looked_at, aws=aws, file=file) if picture.plan.changing else picture
+    sweep_duplicates(plan.with_action("delete"), aws=aws, lab=snapshot.lab, watch=watch)
+    _tag_with_the_new_end(snapshot, aws)
+    return _afterwards(snapshot, looked_at, aws=aws, file=file) if snapshot.plan.changing else snapshot
 
 
-def _afterwards(picture: Picture, looked_at: Mapping[str, Found], *, aws: Aws, file: StateFile) -> Picture:
+def _afterwards(snapshot: Snapshot, looked_at: Mapping[str, Found], *, aws: Aws, file: StateFile) -> Snapshot:
     """After an `up` that ended well: the hosts and what they are reached by are as AWS shows them now; what else was made or changed
     is known by its id alone, for AWS has said yes to all of it."""
-    seen = survey(aws, picture.lab, state=file.state, kinds=REACHED_BY)
-    known = {key: Found(key=key, kind=it.kind, id=it.id, tags={}) for key, it in file.state.things.items()}
-    kept = {step.key for step in picture.plan.with_action("keep")}
-    as_before = {key: found for key, found in picture.survey.found.items() if key in kept}
-    return replace(picture, state=file.state, survey=Survey(found={**known, **as_before, **looked_at, **seen.found}))
+    seen = survey(aws, snapshot.lab, state=file.state, kinds=REACHED_BY)
+    known = {key: Found(key=key, kind=it.kind, id=it.id, tags={}) for key, it in file.state.resources.items()}
+    kept = {step.key for step in snapshot.plan.with_action("keep")}
+    as_before = {key: found for key, found in snapshot.survey.found.items() if key in kept}
+    return replace(snapshot, state=file.state, survey=Survey(found={**known, **as_before, **looked_at, **seen.found}))
 
 
-def refuse_disowned(picture: Picture) -> None:
+def refuse_disowned(snapshot: Snapshot) -> None:
     """Raises LabError when something of the lab has lost the lab's id: whose it is now, nobody can tell from here."""
-    lost = [f"{key} {found.id}" for key, found in picture.survey.disowned.items()]
+    lost = [f"{key} {found.id}" for key, found in snapshot.survey.disowned.items()]
     if lost:
         raise LabError(
-            f"lab {picture.lab.name} knows {', '.join(lost)}, but the tag {TAG_LAB_ID} is not there any more",
+            f"lab {snapshot.lab.name} knows {', '.join(lost)}, but the tag {TAG_LAB_ID} is not there any more",
             said="enaxp touches nothing that does not carry the lab's id",
-            todo=f"put the tag back (its value is {picture.lab.lab_id}), or remove the thing yourself; then try again",
+            todo=f"put the tag back (its value is {snapshot.lab.lab_id}), or remove the resource yourself; then try again",
         )
 
 
-def _tag_with_the_new_end(picture: Picture, aws: Aws) -> None:
+def _tag_with_the_new_end(snapshot: Snapshot, aws: Aws) -> None:
     """A lab whose time had run out has a new one: what was there before says so, too."""
-    ends = as_text(picture.lab.expires_at)
-    ours = (found for found in picture.survey.found.values() if found.tags.get(TAG_LAB_ID) == picture.lab.lab_id)
+    ends = as_text(snapshot.lab.expires_at)
+    ours = (found for found in snapshot.survey.found.values() if found.tags.get(TAG_LAB_ID) == snapshot.lab.lab_id)
     stale = [found for found in ours if found.tags.get(TAG_EXPIRES) != ends]
-    replaced = {step.key for step in picture.plan.with_action("create", "replace")}
+    replaced = {step.key for step in snapshot.plan.with_action("create", "replace")}
     put_tags(aws, [found for found in stale if found.key not in replaced], {TAG_EXPIRES: ends})
 
 
@@ -233,7 +233,7 @@ def down(
     file: StateFile,
     target: Target,
     layers: Iterable[Layer],
-    watch: Watcher,
+    watch: LabWatcher,
     note: Callable[[str], None],
 ) -> Removal:
     """Removes the layers (all of the lab: every layer). The caller holds the lab's lock.
@@ -274,7 +274,7 @@ def refuse_if_stood_on(seen: Survey, layers: Iterable[Layer]) -> None:
         if standing:
             raise LabError(
                 f"layer {standing[0]} stands on layer {layer}",
-                said=f"{there.count(standing[0])} things of it are there",
+                said=f"{there.count(standing[0])} resources of it are there",
                 todo=f"run `enaxp down {standing[0]}` first, or `enaxp down` for everything",
             )
 
@@ -296,7 +296,7 @@ def existing_state(
     """The state of the lab: from the file, else of the tagged lab that lives on AWS; None when there is no such lab. Second: what
     to tell. Raises StateError for another account or region than the lab's."""
     state = file.load()
-    account, lab_id = both(
+    account, lab_id = in_parallel(
         aws.account, lambda: None if state else discover_lab_id(aws, lab=config.lab, region=config.aws.region)
     )
     check_account(config, account)
@@ -310,14 +310,14 @@ def existing_state(
     return adopted, (*file.notes, text)
 
 
-def wanted_for_survey(config: Config, *, gateway: str | None) -> tuple[Thing, ...]:
-    """The things as far as they are known before anything is pinned: enough to know which are given."""
-    unknown = Pins(ami="", availability_zone="", ssh_cidr="", gateway=gateway)
+def wanted_for_survey(config: Config, *, gateway: str | None) -> tuple[Resource, ...]:
+    """The resources as far as they are known before anything is pinned: enough to know which are given."""
+    unknown = Resolved(ami="", availability_zone="", ssh_cidr="", gateway=gateway)
     return wanted(config, unknown, public_key="", partition="aws", expires_at=datetime.now(UTC))
 
 
 def _with_dates_of_what_lives(state: State, seen: Survey) -> State:
-    """The dates that the things' own tags carry: requests must repeat them to the letter."""
+    """The dates that the resources' own tags carry: requests must repeat them to the letter."""
     tags = next(
         (
             found.tags
@@ -326,7 +326,7 @@ def _with_dates_of_what_lives(state: State, seen: Survey) -> State:
         ),
         None,
     )
-    if state.things or tags is None:
+    if state.resources or tags is None:
         return state
     return replace(state, created_at=from_text(tags[TAG_CREATED]), expires_at=from_text(tags[TAG_EXPIRES]))
 

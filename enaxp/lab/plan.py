@@ -1,8 +1,8 @@
 """Plan: what stands between what is wanted and what is there, as plain data. Pure: calls nothing, reads no clock.
 
-    things × Survey × State × Lab ─▶ make_plan() ─▶ Plan(steps in dependency order)
+    resources × Survey × State × Lab ─▶ make_plan() ─▶ Plan(steps in dependency order)
 
-Each step says what happens to one thing, why, and field by field what changes. `plan` prints it; `apply` carries it out.
+Each step says what happens to one resource, why, and field by field what changes. `plan` prints it; `apply` carries it out.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from enaxp.lab.kinds import KINDS
+from enaxp.lab.model import Change, Difference, Found, Ids, Lab, Resource
 from enaxp.lab.state import State
 from enaxp.lab.survey import Survey
 from enaxp.lab.tags import tag_changes
-from enaxp.lab.things import Change, Difference, Found, Ids, Lab, Thing
 
 Action = Literal["keep", "adopt", "create", "settle", "replace", "delete"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What happens to one thing. `needs` are keys of steps that come first."""
+    """What happens to one resource. `needs` are keys of steps that come first."""
 
     key: str
     kind: str
@@ -53,15 +53,15 @@ class Plan:
         return {"steps": [step.as_json() for step in self.steps]}
 
 
-def make_plan(things: Iterable[Thing], survey: Survey, state: State, lab: Lab) -> Plan:
-    """One step for each thing wanted, and one `delete` for each duplicate found."""
-    things = tuple(things)
+def make_plan(resources: Iterable[Resource], survey: Survey, state: State, lab: Lab) -> Plan:
+    """One step for each resource wanted, and one `delete` for each duplicate found."""
+    resources = tuple(resources)
     replaced: set[str] = set()
     steps = []
-    for thing in things:
-        step = _step(thing, survey, state, lab, replaced)
+    for resource in resources:
+        step = _step(resource, survey, state, lab, replaced)
         if step.action == "replace":
-            replaced.add(thing.key)
+            replaced.add(resource.key)
         steps.append(step)
     extra = [
         Step(
@@ -77,55 +77,59 @@ def make_plan(things: Iterable[Thing], survey: Survey, state: State, lab: Lab) -
     return Plan(steps=(*steps, *extra))
 
 
-def changes_of(thing: Thing, found: Found, ids: Ids, lab: Lab) -> Iterator[Change]:
-    """A change for each setting and each tag of a thing that is not as wanted."""
-    yield from KINDS[thing.kind].settle(thing, found, ids)
-    yield from tag_changes(thing, found, lab)
+def changes_of(resource: Resource, found: Found, ids: Ids, lab: Lab) -> Iterator[Change]:
+    """A change for each setting and each tag of a resource that is not as wanted."""
+    yield from KINDS[resource.kind].settle(resource, found, ids)
+    yield from tag_changes(resource, found, lab)
 
 
-def drift_of(thing: Thing, found: Found, ids: Ids, lab: Lab) -> tuple[Difference, ...]:
-    """Every field of a thing that is not as wanted, whether it can be changed in place or not."""
-    if not thing.owned:
+def drift_of(resource: Resource, found: Found, ids: Ids, lab: Lab) -> tuple[Difference, ...]:
+    """Every field of a resource that is not as wanted, whether it can be changed in place or not."""
+    if not resource.owned:
         return ()
-    changes = changes_of(thing, found, ids, lab)
-    return (*KINDS[thing.kind].fixed(thing, found), *(change.difference for change in changes))
+    changes = changes_of(resource, found, ids, lab)
+    return (*KINDS[resource.kind].fixed(resource, found), *(change.difference for change in changes))
 
 
-def _step(thing: Thing, survey: Survey, state: State, lab: Lab, replaced: set[str]) -> Step:
-    found = survey.found.get(thing.key)
-    action, reason, changes = _decide(thing, found, survey, state, lab, replaced)
+def _step(resource: Resource, survey: Survey, state: State, lab: Lab, replaced: set[str]) -> Step:
+    found = survey.found.get(resource.key)
+    action, reason, changes = _decide(resource, found, survey, state, lab, replaced)
     return Step(
-        key=thing.key,
-        kind=thing.kind,
+        key=resource.key,
+        kind=resource.kind,
         action=action,
         reason=reason,
         changes=changes,
-        needs=thing.needs,
+        needs=resource.needs,
         id=found.id if found else None,
     )
 
 
 def _decide(
-    thing: Thing, found: Found | None, survey: Survey, state: State, lab: Lab, replaced: set[str]
+    resource: Resource, found: Found | None, survey: Survey, state: State, lab: Lab, replaced: set[str]
 ) -> tuple[Action, str, tuple[Difference, ...]]:
-    if not thing.owned:
+    if not resource.owned:
         return "keep", "given: used as it is", ()
-    if found is None and thing.key in survey.disowned:
-        return "keep", f"{survey.disowned[thing.key].id} does not carry this lab's id any more: it is not touched", ()
+    if found is None and resource.key in survey.disowned:
+        return (
+            "keep",
+            f"{survey.disowned[resource.key].id} does not carry this lab's id any more: it is not touched",
+            (),
+        )
     if found is None or found.pending == "shutting-down":
         return (
             "create",
-            _why_create(thing, state),
-            tuple(Difference(field=f, have=None, want=w) for f, w in _shown(thing)),
+            _why_create(resource, state),
+            tuple(Difference(field=f, have=None, want=w) for f, w in _shown(resource)),
         )
-    fixed = tuple(KINDS[thing.kind].fixed(thing, found))
+    fixed = tuple(KINDS[resource.kind].fixed(resource, found))
     if fixed:
         return "replace", "cannot be changed in place", fixed
-    stands_on = next((key for key in thing.needs if key in replaced), None)
+    stands_on = next((key for key in resource.needs if key in replaced), None)
     if stands_on:
         return "replace", f"{stands_on} is replaced under it", ()
-    changes = tuple(change.difference for change in changes_of(thing, found, survey.ids(), lab))
-    if thing.key not in state.things:
+    changes = tuple(change.difference for change in changes_of(resource, found, survey.ids(), lab))
+    if resource.key not in state.resources:
         return "adopt", "it carries this lab's tags, but the state does not know it", changes
     if changes:
         return "settle", "not as wanted", changes
@@ -134,19 +138,19 @@ def _decide(
     return "keep", "as wanted", ()
 
 
-def _why_create(thing: Thing, state: State) -> str:
-    if thing.key in state.things:
+def _why_create(resource: Resource, state: State) -> str:
+    if resource.key in state.resources:
         return "it is gone"
-    if thing.key in state.intents:
+    if resource.key in state.intents:
         return "begun before, not finished"
     return "not there yet"
 
 
-def _shown(thing: Thing) -> list[tuple[str, Any]]:
-    """What of a thing's wants a person cares to read: the text of user data or of a document is not."""
+def _shown(resource: Resource) -> list[tuple[str, Any]]:
+    """What of a resource's wants a person cares to read: the text of user data or of a document is not."""
     return [
         (field, want)
-        for field, want in thing.want.items()
+        for field, want in resource.want.items()
         if field not in {"user_data", "role", "public_key", "description", "content", "key_pair", "profile"}
     ]
 

@@ -2,7 +2,7 @@
 
     Config ─▶ spec (which kinds, which names) ─▶ actions of each kind ─▶ statements
 
-Reads are allowed everywhere; what makes things, in the lab's region; what ends things, only where they carry enaxp's tags, so that
+Reads are allowed everywhere; what makes resources, in the lab's region; what ends resources, only where they carry enaxp's tags, so that
 these credentials cannot remove anything else; roles and profiles, by the lab's own name.
 """
 
@@ -14,16 +14,16 @@ from typing import Any
 
 from enaxp.config import Config
 from enaxp.lab.kinds import KINDS
-from enaxp.lab.pins import AMI_PARAMETER, partition_of
-from enaxp.lab.spec import SSM_POLICY, Pins, wanted
-from enaxp.lab.things import TAG_LAB, Thing, unique_name
+from enaxp.lab.model import TAG_LAB, Resource, unique_name
+from enaxp.lab.resolved import AMI_PARAMETER, partition_of
+from enaxp.lab.spec import SSM_POLICY, Resolved, wanted
 
 # What is called besides what the kinds declare, and by which part.
 READS = (
     "sts:GetCallerIdentity",  # every command: whose account is this
     "ec2:DescribeTags",  # finding a lab without its state file, `ls`
     "ec2:DescribeRegions",  # `--all-regions`
-    "ec2:DescribeInstanceTypes",  # pins and preflight
+    "ec2:DescribeInstanceTypes",  # resolved and preflight
     "ec2:DescribeInstanceTypeOfferings",
     "ec2:DescribeAvailabilityZones",
     "ec2:DescribeImages",
@@ -32,7 +32,7 @@ READS = (
     "pricing:GetProducts",  # cost
     "ecr:GetAuthorizationToken",  # `monitor push-image`
 )
-# EC2 actions on one thing that can be held to its tags.
+# EC2 actions on one resource that can be held to its tags.
 ENDING = (
     "ec2:DeleteVpc",
     "ec2:DeleteSubnet",
@@ -59,14 +59,14 @@ PASS_ROLE = "iam:PassRole"
 
 def policy_of(config: Config) -> dict[str, Any]:
     """The policy document for a lab of this config, from the first `up` to the last `down`."""
-    things = _things(config)
-    actions = {action for thing in things if thing.owned for action in KINDS[thing.kind].actions}
-    reads = set(READS) | {a for thing in things for a in KINDS[thing.kind].actions if _is_read(a)}
+    resources = _resources(config)
+    actions = {action for resource in resources if resource.owned for action in KINDS[resource.kind].actions}
+    reads = set(READS) | {a for resource in resources for a in KINDS[resource.kind].actions if _is_read(a)}
     ec2 = {action for action in actions if action.startswith("ec2:")} - reads - {"ec2:CreateTags"}
     iam = {action for action in actions if action.startswith("iam:")} - reads - {PASS_ROLE}
     ssm = {action for action in actions if action.startswith("ssm:")} - reads
     partition, account = partition_of(config.aws.region), config.aws.account or "*"
-    roles, profiles = (_named(things, kind, f"arn:{partition}:iam::{account}:{kind}") for kind in _OWN)
+    roles, profiles = (_named(resources, kind, f"arn:{partition}:iam::{account}:{kind}") for kind in _OWN)
     statements = [
         _statement("Look", reads, ["*"]),
         _statement("ReadTheImage", {"ssm:GetParameter"}, [_parameter(config, partition)]),
@@ -81,7 +81,7 @@ def policy_of(config: Config) -> dict[str, Any]:
     statements += _software(ssm, config, partition=partition, account=account, name=name)
     ecr = {action for action in actions if action.startswith("ecr:")} - reads
     registry = f"arn:{partition}:ecr:{config.aws.region}:{account}:repository"
-    if repositories := _named(things, "ecr-repository", registry):
+    if repositories := _named(resources, "ecr-repository", registry):
         statements.append(_statement("OwnRepository", ecr | set(PUSHING), repositories))
     if iam:
         statements.append(_statement("OwnRole", iam - _ATTACHING, [*roles, *profiles]))
@@ -107,9 +107,9 @@ def _software(ssm: set[str], config: Config, *, partition: str, account: str, na
     yield _statement("EndOwnAssociations", ending, [associations, documents, instances], tagged)
 
 
-def _named(things: Iterable[Thing], kind: str, prefix: str) -> list[str]:
+def _named(resources: Iterable[Resource], kind: str, prefix: str) -> list[str]:
     """The ARNs of what the lab makes of a kind that AWS knows by name."""
-    return [f"{prefix}/{thing.name}" for thing in things if thing.kind == kind and thing.owned]
+    return [f"{prefix}/{resource.name}" for resource in resources if resource.kind == kind and resource.owned]
 
 
 def allows(policy: dict[str, Any], action: str) -> bool:
@@ -121,8 +121,8 @@ _OWN = ("role", "instance-profile")
 _ATTACHING = {"iam:AttachRolePolicy", "iam:DetachRolePolicy"}
 
 
-def _things(config: Config) -> tuple[Thing, ...]:
-    nothing = Pins(ami="", availability_zone="", ssh_cidr="")
+def _resources(config: Config) -> tuple[Resource, ...]:
+    nothing = Resolved(ami="", availability_zone="", ssh_cidr="")
     return wanted(config, nothing, public_key="", partition="aws", expires_at=datetime.now(UTC))
 
 

@@ -1,9 +1,9 @@
-"""Spec: from a Config and what is pinned to the things that the lab wants, in dependency order. Pure.
+"""Spec: from a Config and what is pinned to the resources that the lab wants, in dependency order. Pure.
 
-    Config + Pins + the lab's public key ─▶ wanted() ─▶ (Thing, …)
+    Config + Resolved + the lab's public key ─▶ wanted() ─▶ (Resource, …)
 
 What must be the same for the whole life of a lab (the image, the zone, who may use SSH) is resolved once, elsewhere, and comes
-in as Pins: two runs over the same lab want the same things, byte for byte.
+in as Resolved: two runs over the same lab want the same things, byte for byte.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from enaxp.config import ROLES, Config, Role
+from enaxp.lab.model import BELOW, LAYERS, Layer, Resource, repository_name, unique_name
 from enaxp.lab.software import pieces
-from enaxp.lab.things import BELOW, LAYERS, Layer, Thing, repository_name, unique_name
 from enaxp.lab.userdata import HostBoot, render_monitoring_userdata, render_userdata
 
 SSM_POLICY = "AmazonSSMManagedInstanceCore"
-MONITORING = "monitoring"  # what follows the kind in the keys of that layer's things
+MONITORING = "monitoring"  # what follows the kind in the keys of that layer's resources
 MONITORING_POLICIES = (SSM_POLICY,)
 
 LAYER_OF_KIND: Mapping[str, Layer] = {
@@ -41,7 +41,7 @@ LAYER_OF_KIND: Mapping[str, Layer] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pins:
+class Resolved:
     """What is resolved once for a lab. `isolation` is that of the local target, None on AWS.
 
     gateway: the internet gateway that a given VPC has already; it is used, never changed.
@@ -55,25 +55,27 @@ class Pins:
 
 
 def layer_of(key: str) -> Layer:
-    """The layer of a thing: what is called after monitoring belongs to that, of whatever kind it is."""
+    """The layer of a resource: what is called after monitoring belongs to that, of whatever kind it is."""
     kind, _, suffix = key.partition("/")
     return "monitoring" if suffix == MONITORING else LAYER_OF_KIND[kind]
 
 
-def wanted(config: Config, pins: Pins, *, public_key: str, partition: str, expires_at: datetime) -> tuple[Thing, ...]:
-    """Every thing of every layer, each after what it needs.
+def wanted(
+    config: Config, resolved: Resolved, *, public_key: str, partition: str, expires_at: datetime
+) -> tuple[Resource, ...]:
+    """Every resource of every layer, each after what it needs.
 
     partition: `aws`, `aws-cn` or `aws-us-gov`, for ARNs.  Raises LabError when the hosts' user data is longer than AWS takes.
     """
-    compute = _compute(config, pins, public_key=public_key, partition=partition, expires_at=expires_at)
-    monitoring = _monitoring(config, pins, public_key=public_key, partition=partition, expires_at=expires_at)
-    return tuple(_claimed_first(thing) for thing in (*_network(config, pins), *compute, *monitoring))
+    compute = _compute(config, resolved, public_key=public_key, partition=partition, expires_at=expires_at)
+    monitoring = _monitoring(config, resolved, public_key=public_key, partition=partition, expires_at=expires_at)
+    return tuple(_claimed_first(resource) for resource in (*_network(config, resolved), *compute, *monitoring))
 
 
-def of_layers(things: Iterable[Thing], layers: Iterable[Layer]) -> tuple[Thing, ...]:
-    """The things of these layers and of what they stand on."""
+def of_layers(resources: Iterable[Resource], layers: Iterable[Layer]) -> tuple[Resource, ...]:
+    """The resources of these layers and of what they stand on."""
     chosen = with_below(layers)
-    return tuple(thing for thing in things if thing.layer in chosen)
+    return tuple(resource for resource in resources if resource.layer in chosen)
 
 
 def with_below(layers: Iterable[Layer]) -> tuple[Layer, ...]:
@@ -93,75 +95,80 @@ def eni_key(role: Role, arm: str) -> str:
     return f"eni/{role}-{arm}"
 
 
-def _claimed_first(thing: Thing) -> Thing:
+def _claimed_first(resource: Resource) -> Resource:
     """The role comes first: its name is the claim on the lab. Who finds it taken has made nothing yet."""
-    is_root = not thing.needs and thing.kind != "role"
-    return replace(thing, needs=("role",)) if is_root and thing.owned else thing
+    is_root = not resource.needs and resource.kind != "role"
+    return replace(resource, needs=("role",)) if is_root and resource.owned else resource
 
 
-def _network(config: Config, pins: Pins) -> list[Thing]:
+def _network(config: Config, resolved: Resolved) -> list[Resource]:
     network = config.network
-    ground = [_thing(config, "vpc", want={"cidr": network.vpc_cidr}, given_id=network.vpc_id)]
+    ground = [_resource(config, "vpc", want={"cidr": network.vpc_cidr}, given_id=network.vpc_id)]
     if network.subnet_id:  # somebody else's subnet has somebody else's way out
-        ground.append(_thing(config, "subnet", given_id=network.subnet_id, needs=("vpc",)))
+        ground.append(_resource(config, "subnet", given_id=network.subnet_id, needs=("vpc",)))
     else:
-        subnet = {"cidr": network.subnet_cidr, "zone": pins.availability_zone}
+        subnet = {"cidr": network.subnet_cidr, "zone": resolved.availability_zone}
         ground += [
-            _thing(config, "subnet", want=subnet, needs=("vpc",)),
-            _thing(config, "igw", needs=("vpc",), given_id=pins.gateway),
-            _thing(config, "route-table", needs=("vpc", "subnet", "igw")),
+            _resource(config, "subnet", want=subnet, needs=("vpc",)),
+            _resource(config, "igw", needs=("vpc",), given_id=resolved.gateway),
+            _resource(config, "route-table", needs=("vpc", "subnet", "igw")),
         ]
-    group = {"ssh_cidr": pins.ssh_cidr, "description": f"enaxp lab {config.lab}: all traffic inside, SSH from outside"}
-    return [*ground, _thing(config, "security-group", want=group, needs=("vpc",))]
+    group = {
+        "ssh_cidr": resolved.ssh_cidr,
+        "description": f"enaxp lab {config.lab}: all traffic inside, SSH from outside",
+    }
+    return [*ground, _resource(config, "security-group", want=group, needs=("vpc",))]
 
 
-def _compute(config: Config, pins: Pins, *, public_key: str, partition: str, expires_at: datetime) -> list[Thing]:
-    things = [*_identity(config, partition), _key_pair(config, public_key)]
+def _compute(
+    config: Config, resolved: Resolved, *, public_key: str, partition: str, expires_at: datetime
+) -> list[Resource]:
+    resources = [*_identity(config, partition), _key_pair(config, public_key)]
     if config.placement == "cluster":
-        things.append(_thing(config, "placement-group", want={"strategy": "cluster"}))
+        resources.append(_resource(config, "placement-group", want={"strategy": "cluster"}))
     for role, host in config.hosts.by_role().items():
         for arm, address in (("ena", host.ena_ip), ("express", host.ena_express_ip)):
-            things.append(
-                _thing(config, eni_key(role, arm), want={"address": address}, needs=("subnet", "security-group"))
+            resources.append(
+                _resource(config, eni_key(role, arm), want={"address": address}, needs=("subnet", "security-group"))
             )
     if config.hosts.address == "public":
         way_out = ("igw",) if config.network.subnet_id is None else ()
         for role in ROLES:
             eni = eni_key(role, "ena")
-            things.append(_thing(config, f"eip/{role}", want={"eni": eni}, needs=(eni, *way_out)))
-    there = [thing.key for thing in things]
-    things += _software(config)
-    return [*things, *(_instance(config, pins, role, there=there, expires_at=expires_at) for role in ROLES)]
+            resources.append(_resource(config, f"eip/{role}", want={"eni": eni}, needs=(eni, *way_out)))
+    there = [resource.key for resource in resources]
+    resources += _software(config)
+    return [*resources, *(_instance(config, resolved, role, there=there, expires_at=expires_at) for role in ROLES)]
 
 
-def _identity(config: Config, partition: str) -> list[Thing]:
+def _identity(config: Config, partition: str) -> list[Resource]:
     if config.hosts.instance_profile:
-        return [_thing(config, "instance-profile", given_id=config.hosts.instance_profile)]
+        return [_resource(config, "instance-profile", given_id=config.hosts.instance_profile)]
     policies = {"policy_arns": (f"arn:{partition}:iam::aws:policy/{SSM_POLICY}",)}
-    return [_thing(config, "role", want=policies), _thing(config, "instance-profile", needs=("role",))]
+    return [_resource(config, "role", want=policies), _resource(config, "instance-profile", needs=("role",))]
 
 
-def _key_pair(config: Config, public_key: str) -> Thing:
+def _key_pair(config: Config, public_key: str) -> Resource:
     if config.hosts.key:
-        return _thing(config, "key-pair", given_id=config.hosts.key.name)
-    return _thing(config, "key-pair", want={"public_key": public_key})
+        return _resource(config, "key-pair", given_id=config.hosts.key.name)
+    return _resource(config, "key-pair", want={"public_key": public_key})
 
 
-def _software(config: Config) -> list[Thing]:
+def _software(config: Config) -> list[Resource]:
     """A document and an association for each piece. An association does not need the hosts: they run it as soon as they appear."""
     hosts = tuple(f"instance/{role}" for role in ROLES)
-    things = []
+    resources = []
     for piece in pieces():
-        document = _thing(
+        document = _resource(
             config, f"ssm-document/{piece.name}", want={"content": piece.document, "digest": piece.digest}
         )
         want = {"document": document.key, "digest": piece.digest, "hosts": hosts}
-        association = _thing(config, f"ssm-association/{piece.name}", want=want, needs=(document.key,))
-        things += [document, association]
-    return things
+        association = _resource(config, f"ssm-association/{piece.name}", want=want, needs=(document.key,))
+        resources += [document, association]
+    return resources
 
 
-def _instance(config: Config, pins: Pins, role: Role, *, there: list[str], expires_at: datetime) -> Thing:
+def _instance(config: Config, resolved: Resolved, role: Role, *, there: list[str], expires_at: datetime) -> Resource:
     host = config.hosts.by_role()[role]
     boot = HostBoot(
         hostname=host.name,
@@ -173,15 +180,15 @@ def _instance(config: Config, pins: Pins, role: Role, *, there: list[str], expir
     shared = [key for key in ("instance-profile", "key-pair", "placement-group") if key in there]
     # User data downloads as soon as the host boots.
     way_out = ("route-table",) if config.network.subnet_id is None else ()
-    return _thing(
+    return _resource(
         config,
         f"instance/{role}",
         name=host.name,
         want={
             "role": role,
             "type": config.hosts.instance_type,
-            "image": pins.ami,
-            "zone": pins.availability_zone,
+            "image": resolved.ami,
+            "zone": resolved.availability_zone,
             "user_data": render_userdata(boot),
             "enis": enis,
             "express": (enis[1],),
@@ -191,7 +198,9 @@ def _instance(config: Config, pins: Pins, role: Role, *, there: list[str], expir
     )
 
 
-def _monitoring(config: Config, pins: Pins, *, public_key: str, partition: str, expires_at: datetime) -> list[Thing]:
+def _monitoring(
+    config: Config, resolved: Resolved, *, public_key: str, partition: str, expires_at: datetime
+) -> list[Resource]:
     """A host of its own, in a subnet of its own: what it does must not be what is measured. None in somebody else's subnet,
     and none where the VPC has no room for a second one.
 
@@ -203,19 +212,19 @@ def _monitoring(config: Config, pins: Pins, *, public_key: str, partition: str, 
     table, address, key = f"route-table/{MONITORING}", f"eip/{MONITORING}", f"key-pair/{MONITORING}"
     role, profile, given = f"role/{MONITORING}", f"instance-profile/{MONITORING}", config.hosts.instance_profile
     description = f"enaxp lab {config.lab}: monitoring, SSH from outside"
-    things = [
-        _thing(
+    resources = [
+        _resource(
             config,
             subnet,
-            want={"cidr": config.monitoring.subnet_cidr, "zone": pins.availability_zone},
+            want={"cidr": config.monitoring.subnet_cidr, "zone": resolved.availability_zone},
             needs=("vpc",),
         ),
-        _thing(config, table, want={"subnet": subnet}, needs=("vpc", subnet, "igw")),
-        _thing(config, group, want={"ssh_cidr": pins.ssh_cidr, "description": description}, needs=("vpc",)),
-        _thing(
+        _resource(config, table, want={"subnet": subnet}, needs=("vpc", subnet, "igw")),
+        _resource(config, group, want={"ssh_cidr": resolved.ssh_cidr, "description": description}, needs=("vpc",)),
+        _resource(
             config, key, want={"public_key": public_key}, given_id=config.hosts.key.name if config.hosts.key else None
         ),
-        _thing(
+        _resource(
             config,
             eni,
             want={
@@ -225,14 +234,14 @@ def _monitoring(config: Config, pins: Pins, *, public_key: str, partition: str, 
             },
             needs=(subnet, group, "security-group"),
         ),
-        _thing(config, profile, want={"role": role}, needs=() if given else (role,), given_id=given),
-        _thing(config, "ecr-repository", name=repository_name(config.lab, config.aws.region)),
+        _resource(config, profile, want={"role": role}, needs=() if given else (role,), given_id=given),
+        _resource(config, "ecr-repository", name=repository_name(config.lab, config.aws.region)),
     ]
     if not given:
         policies = tuple(f"arn:{partition}:iam::aws:policy/{name}" for name in MONITORING_POLICIES)
-        things.insert(0, _thing(config, role, want={"policy_arns": policies}))
+        resources.insert(0, _resource(config, role, want={"policy_arns": policies}))
     if config.hosts.address == "public":
-        things.append(_thing(config, address, want={"eni": eni}, needs=(eni, "igw", table)))
+        resources.append(_resource(config, address, want={"eni": eni}, needs=(eni, "igw", table)))
     boot = HostBoot(
         hostname=f"{MONITORING}-{config.lab}",
         interfaces=(config.monitoring.address,),
@@ -242,20 +251,22 @@ def _monitoring(config: Config, pins: Pins, *, public_key: str, partition: str, 
     want = {
         "role": MONITORING,
         "type": config.monitoring.instance_type,
-        "image": pins.ami,
-        "zone": pins.availability_zone,
-        "user_data": render_monitoring_userdata(boot, grafana=pins.isolation is None),
+        "image": resolved.ami,
+        "zone": resolved.availability_zone,
+        "user_data": render_monitoring_userdata(boot, grafana=resolved.isolation is None),
         "enis": (eni,),
         "express": (),
         "in_group": False,
         "key_pair": key,
         "profile": profile,
     }
-    needs = tuple(thing.key for thing in things if thing.kind in {"key-pair", "instance-profile", "eni", "eip"})
-    return [*things, _thing(config, f"instance/{MONITORING}", want=want, needs=needs)]
+    needs = tuple(
+        resource.key for resource in resources if resource.kind in {"key-pair", "instance-profile", "eni", "eip"}
+    )
+    return [*resources, _resource(config, f"instance/{MONITORING}", want=want, needs=needs)]
 
 
-def _thing(
+def _resource(
     config: Config,
     key: str,
     *,
@@ -263,10 +274,10 @@ def _thing(
     want: Mapping[str, object] | None = None,
     needs: tuple[str, ...] = (),
     given_id: str | None = None,
-) -> Thing:
+) -> Resource:
     kind, _, suffix = key.partition("/")
     unique = unique_name(config.lab, config.aws.region)
-    return Thing(
+    return Resource(
         key=key,
         kind=kind,
         layer=layer_of(key),

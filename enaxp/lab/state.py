@@ -1,6 +1,6 @@
 """State: what enaxp remembers of a lab between commands, in one JSON file, replaced whole and atomically.
 
-    state/<lab>.json       ids, intents and pins          state/<lab>.json.bak   the one before
+    state/<lab>.json       ids, intents and what is pinned        state/<lab>.json.bak   the one before
     state/<lab>.lock       held by up, down and extend     state/<lab>.pem        the lab's private key
 
 The file is a convenience, not the truth: what carries the lab's tags on AWS can always be adopted again.
@@ -21,15 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from enaxp.errors import LabError, StateError
+from enaxp.lab.model import LAYERS, Lab, Layer, as_text, from_text
 from enaxp.lab.spec import layer_of
-from enaxp.lab.things import LAYERS, SCHEMA, Lab, Layer, as_text, from_text
 
+SCHEMA = 2
 BENCH_LOCK = "bench.lock"  # held by a bench beside the lab's own lock: `extend` works while it runs, `down` does not
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A thing that is known to exist."""
+    """A resource that is known to exist."""
 
     kind: str
     id: str
@@ -38,7 +39,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Intent:
-    """A thing about to be made: written before the call, dropped when its id is known."""
+    """A resource about to be made: written before the call, dropped when its id is known."""
 
     kind: str
     token: str
@@ -57,7 +58,7 @@ class State:
     expires_at: datetime
     generation: int = 1
     pinned: Mapping[str, Any] = field(default_factory=dict)
-    things: Mapping[str, Entry] = field(default_factory=dict)
+    resources: Mapping[str, Entry] = field(default_factory=dict)
     intents: Mapping[str, Intent] = field(default_factory=dict)
 
     def as_lab(self, tags: Mapping[str, str]) -> Lab:
@@ -74,15 +75,15 @@ class State:
 
     def _layers(self) -> tuple[Layer, ...]:
         """Those of which something is known, made or begun; a state that knows of nothing may be one whose lab was lost sight of."""
-        known = {layer_of(key) for key in (*self.things, *self.intents)}
+        known = {layer_of(key) for key in (*self.resources, *self.intents)}
         return tuple(layer for layer in LAYERS if layer in known or not known)
 
     def ids(self) -> dict[str, str]:
-        return {key: entry.id for key, entry in self.things.items()}
+        return {key: entry.id for key, entry in self.resources.items()}
 
 
 def new_state(*, lab: str, account: str, region: str, target: str, now: datetime, ttl_s: float) -> State:
-    """The state of a lab that nothing was made for yet: its lab-id exists before its first thing."""
+    """The state of a lab that nothing was made for yet: its lab-id exists before its first resource."""
     now = now.replace(microsecond=0)
     return State(
         lab=lab,
@@ -208,18 +209,18 @@ def with_intent(state: State, key: str, intent: Intent) -> State:
     return replace(state, intents={**state.intents, key: intent})
 
 
-def with_thing(state: State, key: str, entry: Entry) -> State:
-    """The thing is there: its id is known and nothing is intended any more."""
+def with_resource(state: State, key: str, entry: Entry) -> State:
+    """The resource is there: its id is known and nothing is intended any more."""
     intents = {other: intent for other, intent in state.intents.items() if other != key}
-    return replace(state, things={**state.things, key: entry}, intents=intents)
+    return replace(state, resources={**state.resources, key: entry}, intents=intents)
 
 
 def without(state: State, keys: set[str]) -> State:
-    """The things are gone. A new generation: what was made with the tokens of the old one must not come back."""
+    """The resources are gone. A new generation: what was made with the tokens of the old one must not come back."""
     return replace(
         state,
         generation=state.generation + 1,
-        things={key: entry for key, entry in state.things.items() if key not in keys},
+        resources={key: entry for key, entry in state.resources.items() if key not in keys},
         intents={key: intent for key, intent in state.intents.items() if key not in keys},
     )
 
@@ -234,6 +235,8 @@ def _to_json(state: State) -> dict[str, Any]:
 
 
 def _from_json(document: Any, path: Path, lab: str) -> State:
+    if document["schema"] == 1:  # called resources "things"
+        document = {**document, "schema": SCHEMA, "resources": document["things"]}
     if document["schema"] != SCHEMA:
         raise StateError(
             f"{path} has schema {document['schema']}, this enaxp reads {SCHEMA}",
@@ -246,7 +249,7 @@ def _from_json(document: Any, path: Path, lab: str) -> State:
     fields = {name: document[name] for name in ("lab", "lab_id", "account", "region", "target", "generation", "pinned")}
     return State(
         **fields,
-        things={key: Entry(**entry) for key, entry in document["things"].items()},
+        resources={key: Entry(**entry) for key, entry in document["resources"].items()},
         intents={key: Intent(**intent) for key, intent in document["intents"].items()},
         created_at=from_text(document["created_at"]),
         expires_at=from_text(document["expires_at"]),

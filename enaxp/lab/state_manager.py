@@ -20,9 +20,9 @@ from enaxp.aws import Aws, code_of, is_gone, refused
 from enaxp.config import ROLES
 from enaxp.errors import HostError
 from enaxp.lab.kinds import KINDS
-from enaxp.lab.lifecycle import Picture
+from enaxp.lab.lifecycle import Snapshot
+from enaxp.lab.model import Found
 from enaxp.lab.software import NAMES, TIMEOUT_S, log_path
-from enaxp.lab.things import Found
 
 REGISTER_S = 600.0  # a host registers with Systems Manager within minutes, or never
 IN_PLACE = "Success"
@@ -33,7 +33,7 @@ _ASKING = "asking State Manager about the software of the hosts"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class SoftwareResult:
     """How the latest run of a piece on a host went. status: as State Manager calls it, Pending before the version wanted has run;
     ours where it does not know the host, or nothing of the piece."""
 
@@ -42,24 +42,24 @@ class Result:
     at: str = ""  # tells one run from the next
 
 
-Results = Mapping[str, Mapping[str, Result]]  # role → piece → Result
+SoftwareResults = Mapping[str, Mapping[str, SoftwareResult]]  # role → piece → Result
 LogOf = Callable[[str, str], str]  # role, piece → the end of its log
 
 
-def results(picture: Picture, aws: Aws) -> Results:
+def results(snapshot: Snapshot, aws: Aws) -> SoftwareResults:
     """What each host says it has. The counts of an overview would do with hosts that are gone. Raises AwsError."""
-    return _asked(_hosts(picture), _associations(picture, aws), aws)
+    return _asked(_hosts(snapshot), _associations(snapshot, aws), aws)
 
 
 def wait_for_software(
-    picture: Picture, aws: Aws, *, changed: Collection[str], log_of: LogOf, say: Callable[[str], None]
-) -> Results:
+    snapshot: Snapshot, aws: Aws, *, changed: Collection[str], log_of: LogOf, say: Callable[[str], None]
+) -> SoftwareResults:
     """The results once all of them are Success. What had failed before is run once more.
 
     changed: keys of what was made or changed just now.
     Raises HostError, naming host and piece with the end of its log, when one fails or is not done in time.
     """
-    hosts, associations = _hosts(picture), _associations(picture, aws)
+    hosts, associations = _hosts(snapshot), _associations(snapshot, aws)
     now = _asked(hosts, associations, aws)
     before = {
         (role, piece): result
@@ -87,7 +87,7 @@ def wait_for_software(
         now = _asked(hosts, associations, aws)
 
 
-def as_json(results: Mapping[str, Result]) -> dict[str, dict[str, str]]:
+def as_json(results: Mapping[str, SoftwareResult]) -> dict[str, dict[str, str]]:
     """One host's part of the status document."""
     return {piece: {"status": result.status, "detail": result.detail} for piece, result in results.items()}
 
@@ -97,15 +97,15 @@ def log_command(piece: str) -> str:
     return f'tail -n 20 "${{ENAXP_ROOT:-}}{log_path(piece)}" 2>/dev/null; true'
 
 
-def _hosts(picture: Picture) -> dict[str, str]:
+def _hosts(snapshot: Snapshot) -> dict[str, str]:
     """Instance ids by role."""
-    found = picture.survey.found
+    found = snapshot.survey.found
     return {role: found[f"instance/{role}"].id for role in ROLES if f"instance/{role}" in found}
 
 
-def _associations(picture: Picture, aws: Aws) -> dict[str, Found]:
+def _associations(snapshot: Snapshot, aws: Aws) -> dict[str, Found]:
     """What there is by the name of the piece."""
-    found = picture.survey.found
+    found = snapshot.survey.found
     there = {name: found[f"ssm-association/{name}"] for name in NAMES if f"ssm-association/{name}" in found}
     return _complete(there, aws)
 
@@ -126,7 +126,7 @@ def _refusals(where: str) -> Iterator[None]:
         raise refused(where, error) from error
 
 
-def _asked(hosts: Mapping[str, str], associations: Mapping[str, Found], aws: Aws) -> Results:
+def _asked(hosts: Mapping[str, str], associations: Mapping[str, Found], aws: Aws) -> SoftwareResults:
     """What each host tells, side by side, in the order of installation."""
     with _refusals(_ASKING), ThreadPoolExecutor(max(1, len(hosts))) as pool:
         told = list(pool.map(lambda instance: _told(aws, instance), hosts.values()))
@@ -147,26 +147,26 @@ def _told(aws: Aws, instance_id: str) -> dict[str, Any] | None:
         raise
 
 
-def _result(association: Found | None, told: Mapping[str, Any] | None) -> Result:
+def _result(association: Found | None, told: Mapping[str, Any] | None) -> SoftwareResult:
     if told is None:
-        return Result(status=NOT_REGISTERED)
+        return SoftwareResult(status=NOT_REGISTERED)
     if association is None or not association.facts:
-        return Result(status=NOT_ASSOCIATED)
+        return SoftwareResult(status=NOT_ASSOCIATED)
     info = told.get(association.id)
     if info is None or info.get("AssociationVersion") != association.facts["version"]:
-        return Result(status="Pending")
+        return SoftwareResult(status="Pending")
     status = str(info.get("DetailedStatus") or info.get("Status") or "Pending")
     detail = "" if status == IN_PLACE else str(info.get("ExecutionSummary") or "").strip()
-    return Result(status=status, detail=detail, at=str(info.get("ExecutionDate", "")))
+    return SoftwareResult(status=status, detail=detail, at=str(info.get("ExecutionDate", "")))
 
 
-def _each(results: Results) -> Iterator[tuple[tuple[str, str], Result]]:
+def _each(results: SoftwareResults) -> Iterator[tuple[tuple[str, str], SoftwareResult]]:
     for role, by_piece in results.items():
         for piece, result in by_piece.items():
             yield (role, piece), result
 
 
-def _failed(role: str, piece: str, result: Result, log_of: LogOf) -> HostError:
+def _failed(role: str, piece: str, result: SoftwareResult, log_of: LogOf) -> HostError:
     return HostError(
         f"State Manager could not put {piece} in place on the {role} ({result.status})",
         said=log_of(role, piece).strip() or result.detail,
@@ -174,7 +174,7 @@ def _failed(role: str, piece: str, result: Result, log_of: LogOf) -> HostError:
     )
 
 
-def _check_time(open_ones: Mapping[tuple[str, str], Result], waited: float) -> None:
+def _check_time(open_ones: Mapping[tuple[str, str], SoftwareResult], waited: float) -> None:
     """Raises HostError when one takes too long."""
     for (role, piece), result in open_ones.items():
         if result.status == NOT_REGISTERED and waited >= REGISTER_S:

@@ -1,4 +1,4 @@
-"""Status: the lab as one document, the same for people and for programs. Pure: from a Picture and Prices to plain data."""
+"""Status: the lab as one document, the same for people and for programs. Pure: from a Snapshot and Prices to plain data."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from enaxp.config import Config
 from enaxp.lab.cost import Prices, usd_per_hour, usd_so_far
-from enaxp.lab.lifecycle import Picture
+from enaxp.lab.lifecycle import Snapshot
+from enaxp.lab.model import Found, Resource, as_text
 from enaxp.lab.plan import drift_of
 from enaxp.lab.spec import MONITORING, eni_key
-from enaxp.lab.state_manager import Results, as_json
-from enaxp.lab.things import Found, Thing, as_text
+from enaxp.lab.state_manager import SoftwareResults, as_json
 
 PORTS = {"grafana": 3000, "prometheus": 9090}  # of the monitoring, on its own host and at this end of the tunnel
 
@@ -27,7 +27,7 @@ def nothing_there(*, lab: str, target: str, endpoint_url: str | None, region: st
         "account": None,
         "region": region,
         "availability_zone": None,
-        "things": [],
+        "resources": [],
         "hosts": {},
         "urls": {},
         "created_at": None,
@@ -38,31 +38,31 @@ def nothing_there(*, lab: str, target: str, endpoint_url: str | None, region: st
 
 
 def status_of(
-    picture: Picture,
+    snapshot: Snapshot,
     *,
     config: Config,
     endpoint_url: str | None,
     prices: Prices | None,
-    software: Results,
+    software: SoftwareResults,
     now: datetime,
 ) -> dict[str, Any]:
     """The document of `status --json`. Without prices (on the local target, or where they are not known) what it costs is None."""
-    state = picture.state
-    owned = {thing.key for thing in picture.things if thing.owned}
-    ours = [found for key, found in picture.survey.found.items() if key in owned]
+    state = snapshot.state
+    owned = {resource.key for resource in snapshot.resources if resource.owned}
+    ours = [found for key, found in snapshot.survey.found.items() if key in owned]
     return {
         "lab": state.lab,
         "lab_id": state.lab_id,
         "target": state.target,
-        "isolation": picture.pins.isolation,
+        "isolation": snapshot.resolved.isolation,
         "endpoint_url": endpoint_url,
         "account": state.account,
         "region": state.region,
-        "availability_zone": picture.pins.availability_zone,
-        "things": [_thing(thing, picture) for thing in picture.things],
-        "hosts": _hosts(picture, config, software),
-        **_monitoring(picture, config),
-        "urls": _urls(picture),
+        "availability_zone": snapshot.resolved.availability_zone,
+        "resources": [_resource(resource, snapshot) for resource in snapshot.resources],
+        "hosts": _hosts(snapshot, config, software),
+        **_monitoring(snapshot, config),
+        "urls": _urls(snapshot),
         "created_at": as_text(state.created_at),
         "expires_at": as_text(state.expires_at),
         "usd_per_hour": usd_per_hour(prices, (found.key for found in ours)),
@@ -70,21 +70,21 @@ def status_of(
     }
 
 
-def _thing(thing: Thing, picture: Picture) -> dict[str, Any]:
-    found = picture.survey.found.get(thing.key)
-    drift = drift_of(thing, found, picture.survey.ids(), picture.lab) if found and found.facts else ()
+def _resource(resource: Resource, snapshot: Snapshot) -> dict[str, Any]:
+    found = snapshot.survey.found.get(resource.key)
+    drift = drift_of(resource, found, snapshot.survey.ids(), snapshot.lab) if found and found.facts else ()
     return {
-        "key": thing.key,
-        "kind": thing.kind,
+        "key": resource.key,
+        "kind": resource.kind,
         "id": found.id if found else None,
-        "owned": thing.owned,
+        "owned": resource.owned,
         "state": "missing" if found is None else "pending" if found.pending else "present",
         "drift": [{"field": d.field, "have": d.have, "want": d.want} for d in drift],
     }
 
 
-def _hosts(picture: Picture, config: Config, software: Results) -> dict[str, Any]:
-    found = picture.survey.found
+def _hosts(snapshot: Snapshot, config: Config, software: SoftwareResults) -> dict[str, Any]:
+    found = snapshot.survey.found
     hosts: dict[str, Any] = {}
     for role, host in config.hosts.by_role().items():
         instance = found.get(f"instance/{role}")
@@ -110,9 +110,9 @@ def _hosts(picture: Picture, config: Config, software: Results) -> dict[str, Any
     return hosts
 
 
-def _monitoring(picture: Picture, config: Config) -> dict[str, Any]:
+def _monitoring(snapshot: Snapshot, config: Config) -> dict[str, Any]:
     """The host of that layer, as `monitoring`; nothing while there is none."""
-    found = picture.survey.found
+    found = snapshot.survey.found
     instance, eni, address = (found.get(f"{kind}/{MONITORING}") for kind in ("instance", "eni", "eip"))
     if instance is None or eni is None:
         return {}
@@ -131,11 +131,11 @@ def _monitoring(picture: Picture, config: Config) -> dict[str, Any]:
     return {"monitoring": host}
 
 
-def _urls(picture: Picture) -> dict[str, str]:
+def _urls(snapshot: Snapshot) -> dict[str, str]:
     """Where the monitoring is seen while `enaxp monitor` holds a tunnel to it: it is open to nobody else. No Grafana on this machine."""
-    if f"instance/{MONITORING}" not in picture.survey.found:
+    if f"instance/{MONITORING}" not in snapshot.survey.found:
         return {}
-    names = ("prometheus",) if picture.pins.isolation else ("grafana", "prometheus")
+    names = ("prometheus",) if snapshot.resolved.isolation else ("grafana", "prometheus")
     return {name: f"http://127.0.0.1:{PORTS[name]}" for name in names}
 
 

@@ -2,7 +2,7 @@
 
 lab-id ─▶ Kind.find (all kinds at once) ─┐
 ids in the state that no listing shows ──┼─▶ Survey: key → Found, and duplicates
-given things ─▶ Kind.look ───────────────┘
+given resources ─▶ Kind.look ───────────────┘
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from enaxp.aws import Aws, both, refused
+from enaxp.aws import Aws, in_parallel, refused
 from enaxp.lab.kinds import KINDS
+from enaxp.lab.model import TAG_LAB, TAG_LAB_ID, Found, Lab, Resource, unique_name
 from enaxp.lab.state import State
-from enaxp.lab.things import TAG_LAB, TAG_LAB_ID, Found, Lab, Thing, unique_name
 
 WORKERS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """found: one for each key. duplicates: further things with a key that one has already (a create whose answer was lost).
+    """found: one for each key. duplicates: further resources with a key that one has already (a create whose answer was lost).
     disowned: by key, what the state knows by id and carries no lab's id any more; nobody but its owner may touch it.
     """
 
@@ -37,18 +37,18 @@ class Survey:
 
 
 def survey(
-    aws: Aws, lab: Lab, *, state: State, things: Iterable[Thing] = (), kinds: Iterable[str] = tuple(KINDS)
+    aws: Aws, lab: Lab, *, state: State, resources: Iterable[Resource] = (), kinds: Iterable[str] = tuple(KINDS)
 ) -> Survey:
-    """Everything that carries the lab-id, and the given things among `things`. Raises AwsError when AWS refuses to tell."""
+    """Everything that carries the lab-id, and the given resources among `resources`. Raises AwsError when AWS refuses to tell."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    key_of = {(entry.kind, entry.id): key for key, entry in state.things.items() if entry.owned}
-    given = [thing for thing in things if not thing.owned]
+    key_of = {(entry.kind, entry.id): key for key, entry in state.resources.items() if entry.owned}
+    given = [resource for resource in resources if not resource.owned]
     kinds = tuple(kinds)
     try:
         with ThreadPoolExecutor(WORKERS) as pool:
             lists = [pool.submit(KINDS[kind].find, aws, lab) for kind in kinds]
-            looks = [pool.submit(KINDS[thing.kind].look, aws, str(thing.given_id)) for thing in given]
+            looks = [pool.submit(KINDS[resource.kind].look, aws, str(resource.given_id)) for resource in given]
             listed = [found for future in lists for found in future.result()]
             foreign = [future.result() for future in looks]
             unlisted = _not_listed(state, kinds, {found.id for found in listed})
@@ -58,9 +58,9 @@ def survey(
     ours = [found for found in (*listed, *late) if found.tags.get(TAG_LAB_ID) == lab.lab_id and not found.gone]
     keyed = [replace(found, key=key_of.get((found.kind, found.id), found.key or found.kind)) for found in ours]
     one, more = _oldest_first(keyed, state)
-    for thing, seen in zip(given, foreign, strict=True):
+    for resource, seen in zip(given, foreign, strict=True):
         if seen is not None:
-            one[thing.key] = replace(seen, key=thing.key)
+            one[resource.key] = replace(seen, key=resource.key)
     disowned = {
         key: replace(found, key=key)
         for found in late
@@ -70,18 +70,18 @@ def survey(
 
 
 def discover_lab_id(aws: Aws, *, lab: str, region: str) -> str | None:
-    """The lab-id of a lab of this name that lives in the region, from the role's tags or any tagged thing; None when there is none."""
+    """The lab-id of a lab of this name that lives in the region, from the role's tags or any tagged resource; None when there is none."""
     named = [{"Name": "key", "Values": [TAG_LAB]}, {"Name": "value", "Values": [lab]}]
-    role, pages = both(
+    role, pages = in_parallel(
         lambda: KINDS["role"].look(aws, unique_name(lab, region)),
         lambda: list(aws.ec2.get_paginator("describe_tags").paginate(Filters=named)),
     )
     if role is not None and role.tags.get(TAG_LAB) == lab and TAG_LAB_ID in role.tags:
         return role.tags[TAG_LAB_ID]
-    resources = [tag["ResourceId"] for page in pages for tag in page["Tags"]]
-    if not resources:
+    tagged_ids = [tag["ResourceId"] for page in pages for tag in page["Tags"]]
+    if not tagged_ids:
         return None
-    ids = [{"Name": "key", "Values": [TAG_LAB_ID]}, {"Name": "resource-id", "Values": resources[:200]}]
+    ids = [{"Name": "key", "Values": [TAG_LAB_ID]}, {"Name": "resource-id", "Values": tagged_ids[:200]}]
     answer = aws.ec2.describe_tags(Filters=ids)["Tags"]
     return str(answer[0]["Value"]) if answer else None
 
@@ -89,7 +89,7 @@ def discover_lab_id(aws: Aws, *, lab: str, region: str) -> str | None:
 def _not_listed(state: State, kinds: Iterable[str], listed: set[str]) -> list[tuple[str, str]]:
     """Listings by tag lag behind: what the state knows and no listing shows is looked at by its id."""
     wanted = set(kinds)
-    return [(e.kind, e.id) for e in state.things.values() if e.owned and e.kind in wanted and e.id not in listed]
+    return [(e.kind, e.id) for e in state.resources.values() if e.owned and e.kind in wanted and e.id not in listed]
 
 
 def _oldest_first(found: list[Found], state: State) -> tuple[dict[str, Found], list[Found]]:

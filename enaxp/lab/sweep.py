@@ -18,25 +18,25 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from enaxp.aws import Aws, Blocked, refused
 from enaxp.errors import EnaxpError, LabError
-from enaxp.lab.apply import Event, Watcher
+from enaxp.lab.apply import LabEvent, LabWatcher
 from enaxp.lab.blockers import blockers_of
 from enaxp.lab.kinds import KINDS
+from enaxp.lab.model import LAYERS, Found, Lab, Layer
 from enaxp.lab.plan import Step
 from enaxp.lab.spec import layer_of
 from enaxp.lab.state import StateFile, without
 from enaxp.lab.survey import Survey, survey
-from enaxp.lab.things import LAYERS, Found, Lab, Layer
 
 STALL_S = 60.0  # nothing has moved for so long: stop and say what is in the way
 DYING_S = 1200.0  # instances that shut down may take this long
 WORKERS = 12
 
-Identity = tuple[str, str]  # kind and id
-Outcome = Literal["gone", "dying", "blocked"]
+ResourceIdentity = tuple[str, str]  # kind and id
+DeleteOutcome = Literal["gone", "dying", "blocked"]
 
 
 def sweep_layers(
-    layers: Iterable[Layer], *, seen: Survey, aws: Aws, lab: Lab, file: StateFile, watch: Watcher
+    layers: Iterable[Layer], *, seen: Survey, aws: Aws, lab: Lab, file: StateFile, watch: LabWatcher
 ) -> tuple[list[Found], Survey]:
     """Removes everything of these layers; gives back what was removed, and a last survey of the whole lab, which shows nothing of
     them: the proof that the sweep is done. `seen`: what is there now.
@@ -55,8 +55,8 @@ def sweep_layers(
     return sweep.run(seen)
 
 
-def sweep_keys(keys: Iterable[str], *, aws: Aws, lab: Lab, file: StateFile, watch: Watcher) -> list[Found]:
-    """Removes these things alone (to make them anew, or because they are duplicates known by id)."""
+def sweep_keys(keys: Iterable[str], *, aws: Aws, lab: Lab, file: StateFile, watch: LabWatcher) -> list[Found]:
+    """Removes these resources alone (to make them anew, or because they are duplicates known by id)."""
     chosen = set(keys)
     kinds = {key.partition("/")[0] for key in chosen}
     seen = survey(aws, lab, state=file.state, kinds=kinds)
@@ -65,13 +65,13 @@ def sweep_keys(keys: Iterable[str], *, aws: Aws, lab: Lab, file: StateFile, watc
     return removed
 
 
-def sweep_duplicates(duplicates: Iterable[Step], *, aws: Aws, lab: Lab, watch: Watcher) -> None:
-    """Removes things of which there is another one with the same key. They are new and empty: nothing stands on them."""
+def sweep_duplicates(duplicates: Iterable[Step], *, aws: Aws, lab: Lab, watch: LabWatcher) -> None:
+    """Removes resources of which there is another one with the same key. They are new and empty: nothing stands on them."""
     for step in duplicates:
         found = KINDS[step.kind].look(aws, str(step.id))
         if found is None:
             continue
-        watch(Event(what="begin", step=step))
+        watch(LabEvent(what="begin", step=step))
         try:
             KINDS[step.kind].delete(aws, found)
         except Blocked as blocked:
@@ -80,11 +80,11 @@ def sweep_duplicates(duplicates: Iterable[Step], *, aws: Aws, lab: Lab, watch: W
                 said=blocked.by,
                 todo="look at it, then try again",
             ) from blocked
-        watch(Event(what="end", step=step, text=str(step.id)))
+        watch(LabEvent(what="end", step=step, text=str(step.id)))
 
 
 class _Sweep:
-    """One run over the chosen things of some kinds. Things are told apart by kind and id: several kinds go by one name."""
+    """One run over the chosen resources of some kinds. Resources are told apart by kind and id: several kinds go by one name."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class _Sweep:
         aws: Aws,
         lab: Lab,
         file: StateFile,
-        watch: Watcher,
+        watch: LabWatcher,
         kinds: Iterable[str],
         is_chosen: Callable[[Found], bool],
     ) -> None:
@@ -102,10 +102,10 @@ class _Sweep:
         self.watch = watch
         self.kinds = tuple(kinds)
         self.is_chosen = is_chosen
-        self.known: dict[Identity, Found] = {}
-        self.began: dict[Identity, float] = {}
-        self.removed: dict[Identity, Found] = {}
-        self.blocked: dict[Identity, str] = {}
+        self.known: dict[ResourceIdentity, Found] = {}
+        self.began: dict[ResourceIdentity, float] = {}
+        self.removed: dict[ResourceIdentity, Found] = {}
+        self.blocked: dict[ResourceIdentity, str] = {}
         self.disowned: set[str] = set()
         self.moved_at = time.monotonic()
 
@@ -128,7 +128,7 @@ class _Sweep:
     def _remove(self, living: list[Found]) -> None:
         """Deletes these in the order that AWS wants, until all are gone. What takes its time is looked at until it has ended."""
         pauses = self._patience()
-        dying: set[Identity] = set()
+        dying: set[ResourceIdentity] = set()
         while living:
             ready = [found for found in living if _identity(found) not in dying and not self._stood_on(found, living)]
             with ThreadPoolExecutor(WORKERS) as pool:
@@ -148,7 +148,7 @@ class _Sweep:
         """The first look comes at once."""
         return chain([0.0], self.aws.pauses())
 
-    def _look_again(self, living: list[Found], dying: set[Identity]) -> list[Found]:
+    def _look_again(self, living: list[Found], dying: set[ResourceIdentity]) -> list[Found]:
         """What of these is there still. While something ends only that can change; else something may be in the way that no
         listing has shown yet."""
         kinds = {kind for kind, _ in dying} or set(self.kinds)
@@ -169,12 +169,12 @@ class _Sweep:
     def _stood_on(self, found: Found, living: list[Found]) -> bool:
         return any(found.kind in KINDS[other.kind].needs for other in living)
 
-    def _delete(self, found: Found) -> Outcome:
+    def _delete(self, found: Found) -> DeleteOutcome:
         """What became of it. An instance takes its time to end."""
         identity = _identity(found)
         if identity not in self.began:
             self.began[identity] = time.monotonic()
-            self.watch(Event(what="begin", step=_step(found)))
+            self.watch(LabEvent(what="begin", step=_step(found)))
         try:
             KINDS[found.kind].delete(self.aws, found)
         except Blocked as blocked:
@@ -194,7 +194,9 @@ class _Sweep:
     def _ended(self, found: Found) -> None:
         identity = _identity(found)
         self.removed[identity], self.moved_at = found, time.monotonic()
-        self.watch(Event(what="end", step=_step(found), text=found.id, seconds=time.monotonic() - self.began[identity]))
+        self.watch(
+            LabEvent(what="end", step=_step(found), text=found.id, seconds=time.monotonic() - self.began[identity])
+        )
         self._forget(found.key)
 
     def _in_the_way_of(self, found: Found) -> str:
@@ -207,23 +209,23 @@ class _Sweep:
         return f"used by {', '.join(users)}" if users else said
 
     def _forget(self, key: str) -> None:
-        if key in self.file.state.things or key in self.file.state.intents:
+        if key in self.file.state.resources or key in self.file.state.intents:
             self.file.update(lambda state: without(state, {key}))
 
     def _keys_of_state(self) -> list[str]:
         """Keys that the state still lists although nothing of them is there."""
         state = self.file.state
-        kinds = {key: entry.kind for key, entry in state.things.items()} | {
+        kinds = {key: entry.kind for key, entry in state.resources.items()} | {
             key: i.kind for key, i in state.intents.items()
         }
         known = [Found(key=key, kind=kind, id="", tags={}) for key, kind in kinds.items() if kind in self.kinds]
         return sorted({found.key for found in known if self.is_chosen(found)} - self.disowned)
 
     @staticmethod
-    def _picture(living: list[Found]) -> set[tuple[Identity, str]]:
+    def _picture(living: list[Found]) -> set[tuple[ResourceIdentity, str]]:
         return {(_identity(found), found.pending) for found in living}
 
-    def _check_progress(self, before: set[tuple[Identity, str]], living: list[Found]) -> None:
+    def _check_progress(self, before: set[tuple[ResourceIdentity, str]], living: list[Found]) -> None:
         now = time.monotonic()
         if self._picture(living) != before:
             self.moved_at = now
@@ -237,7 +239,7 @@ class _Sweep:
         )
 
 
-def _identity(found: Found) -> Identity:
+def _identity(found: Found) -> ResourceIdentity:
     return found.kind, found.id
 
 

@@ -48,10 +48,10 @@ class LocalCloud:
         """Config values that this machine dictates."""
         return {"hosts.ssh_port": self.ssh_port, "hosts.ssh_user": self.ssh_user}
 
-    def things(self) -> list[str]:
+    def resources(self) -> list[str]:
         """Ids of everything that lives in it."""
-        with _open(f"{self.endpoint_url}/enaxp/things") as answer:
-            return list(json.load(answer)["things"])
+        with _open(f"{self.endpoint_url}/enaxp/resources") as answer:
+            return list(json.load(answer)["resources"])
 
 
 @contextlib.contextmanager
@@ -82,14 +82,14 @@ def _alive(folder: Path) -> LocalCloud | None:
     """The cloud that this folder tells of, if it still answers."""
     try:
         cloud = LocalCloud(**json.loads((folder / "cloud.json").read_text()))
-        cloud.things()
+        cloud.resources()
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return cloud
 
 
 def _start(folder: Path, isolation: str, say: Callable[[str], None]) -> LocalCloud:
-    from enaxp.local.hosts import choose_isolation
+    from enaxp.local.machines.isolation import choose_isolation
 
     # Checked here, where a person reads it: choosing raises LocalTargetError when something is missing.
     chosen = choose_isolation("auto" if isolation == "None" else isolation)
@@ -127,7 +127,7 @@ def _stop_if_idle(folder: Path, lease: Any) -> None:
     except BlockingIOError:
         return
     cloud = _alive(folder)
-    if cloud is None or cloud.things():
+    if cloud is None or cloud.resources():
         return
     with contextlib.suppress(ProcessLookupError):
         os.kill(cloud.pid, signal.SIGTERM)

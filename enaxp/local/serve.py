@@ -12,8 +12,8 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-from enaxp.local import hosts
 from enaxp.local.cloud import LocalCloud, publish
+from enaxp.local.machines import isolation as hosts
 from enaxp.local.strict import Timing, serve
 
 TICK_S = 0.1

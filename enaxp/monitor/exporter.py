@@ -27,7 +27,7 @@ Signature = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Run:
+class ExportedRun:
     """A run folder as it was when it was read. `families` is empty when it could not be."""
 
     signature: Signature
@@ -40,7 +40,7 @@ class Catalogue:
     """The runs below a folder (or the one run that the folder is). Scrapes may come side by side."""
 
     folder: Path
-    _known: dict[Path, _Run] = field(default_factory=dict)
+    _known: dict[Path, ExportedRun] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def families(self) -> tuple[Family, ...]:
@@ -57,7 +57,7 @@ class Catalogue:
             _counted(served=len(newest), older=len(paths) - len(newest) - broken, unreadable=broken),
         )
 
-    def _read(self, path: Path) -> _Run:
+    def _read(self, path: Path) -> ExportedRun:
         signature = _signature(path)
         known = self._known.get(path)
         if known is not None and known.signature == signature:
@@ -65,9 +65,9 @@ class Catalogue:
         try:
             folder = RunFolder.open(path)
             manifest = folder.read_manifest()
-            return _Run(signature=signature, lab=manifest.lab, families=families_of(manifest, folder.records()))
+            return ExportedRun(signature=signature, lab=manifest.lab, families=families_of(manifest, folder.records()))
         except (BenchError, OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError):
-            return _Run(signature=signature)  # whatever is in it, it is no run that can be shown
+            return ExportedRun(signature=signature)  # whatever is in it, it is no run that can be shown
 
 
 @contextmanager

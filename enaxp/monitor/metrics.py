@@ -20,7 +20,7 @@ from typing import Literal, TypeVar
 
 from enaxp.bench.gates import Gate, judge
 from enaxp.bench.records import Manifest, TrialRecord
-from enaxp.bench.schedule import ARMS, Arm, Plan, Scenario, other
+from enaxp.bench.schedule import ARMS, Arm, BenchPlan, Scenario, other
 
 Labels = Mapping[str, str]
 _Key = TypeVar("_Key")
@@ -133,7 +133,7 @@ def _run(manifest: Manifest, records: Sequence[TrialRecord]) -> Iterator[Family]
     yield _gauge("enaxp_run_last_trial_timestamp_seconds", "When the newest run's last trial ended.", lab, last)
 
 
-def _planned(plan: Plan) -> int:
+def _planned(plan: BenchPlan) -> int:
     """How many trials a plan has, without making any: a damaged one may ask for more than there is room for."""
     pairs = plan.most_iterations * (plan.repeats * (2 if plan.control else 1) + 1)
     return pairs * len(ARMS) * len(plan.scenarios)

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from enaxp.bench.pair import Pair
 from enaxp.bench.records import Manifest, RunFolder
-from enaxp.bench.runner import Progress, Ways
+from enaxp.bench.runner import Progress, RunOptions
 from enaxp.errors import EnaxpError
 from enaxp.monitor.metrics import exposition, families_of
 
@@ -27,7 +27,7 @@ WRITE_S = 10.0  # more patience than that a bench does not have
 
 
 @contextlib.contextmanager
-def published(ways: Ways, *, pair: Pair, folder: RunFolder) -> Iterator[Ways]:
+def published(ways: RunOptions, *, pair: Pair, folder: RunFolder) -> Iterator[RunOptions]:
     """The ways of a run whose trials are published on the client as they end; once more at the end of the run."""
     publisher = _Publisher(ways, pair, folder)
     try:
@@ -54,7 +54,7 @@ root chmod 0644 "$folder/{NAME}.new" && root mv "$folder/{NAME}.new" "$folder/{N
 class _Publisher:
     """Looks on as a run goes, and publishes after each of its trials."""
 
-    def __init__(self, ways: Ways, pair: Pair, folder: RunFolder) -> None:
+    def __init__(self, ways: RunOptions, pair: Pair, folder: RunFolder) -> None:
         self._ways = ways
         self._pair = pair
         self._folder = folder

@@ -14,13 +14,13 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from enaxp import __version__
-from enaxp.bench.comparison import Change, Comparison, MeasuredRun, ScenarioComparison
+from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun, ScenarioComparison
 from enaxp.bench.effect import Metric, signed_pct
 from enaxp.bench.schedule import ARM_NAMES
-from enaxp.report.telling import CAVEAT, OUTCOMES, came_to, figure, interval_in_words, where
+from enaxp.terminal.runs import CAVEAT, OUTCOMES, came_to, figure, interval_in_words, where
 
 if TYPE_CHECKING:
-    from enaxp.bench.conditions import Compared, Finding
+    from enaxp.bench.conditions import Compared, ConditionFinding
 
 # A drawing is this wide, in its own units; what reaches further than MOST_PCT is drawn up to the edge.
 WIDTH, HALF = 240, 120
@@ -49,7 +49,7 @@ class Drawing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class ChangeLine:
     """One row of a table."""
 
     of: str
@@ -70,7 +70,7 @@ class Part:
     name: str
     reach: str
     words: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[ChangeLine, ...]
 
 
 def render_comparison(compared: Compared) -> str:
@@ -107,7 +107,7 @@ def _title(comparisons: Sequence[Comparison]) -> str:
     return "Some figures changed" if every - {"inconclusive", "invalid", "same"} else "No change is shown"
 
 
-def _conditions(findings: Sequence[Finding]) -> str:
+def _conditions(findings: Sequence[ConditionFinding]) -> str:
     """How many of the stated conditions fail; empty when there are none."""
     stated = dict.fromkeys(finding.condition for finding in findings)
     failing = {finding.condition for finding in findings if finding.outcome == "shown"}
@@ -144,10 +144,10 @@ def _part(one: ScenarioComparison) -> Part:
     )
 
 
-def _line(of: str, metric: Metric, change: Change, figures: tuple[str, str], reach: float) -> Line:
+def _line(of: str, metric: Metric, change: FigureChange, figures: tuple[str, str], reach: float) -> ChangeLine:
     effect = change.effect
     margin = f" (within ±{effect.margin_pct:.3g}%)" if effect.code == "same" else ""
-    return Line(
+    return ChangeLine(
         of=of,
         metric=metric.replace("_", "."),
         base=figures[0],
@@ -160,7 +160,7 @@ def _line(of: str, metric: Metric, change: Change, figures: tuple[str, str], rea
     )
 
 
-def _drawing(change: Change, reach: float) -> Drawing | None:
+def _drawing(change: FigureChange, reach: float) -> Drawing | None:
     effect = change.effect
     if effect.low_pct is None or effect.high_pct is None or effect.estimate_pct is None:
         return None

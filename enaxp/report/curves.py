@@ -66,7 +66,7 @@ class ShiftPoint:
     thin: bool
 
 
-Blocks = Mapping[Arm, Sequence[Block]]
+CurveBlocks = Mapping[Arm, Sequence[Block]]
 
 
 def merged(blocks: Sequence[Block]) -> Distribution:
@@ -84,7 +84,7 @@ def merged(blocks: Sequence[Block]) -> Distribution:
     return parts[0][0]
 
 
-def percentile_curve(blocks: Blocks, whole: Mapping[Arm, Distribution]) -> tuple[CurvePoint, ...]:
+def percentile_curve(blocks: CurveBlocks, whole: Mapping[Arm, Distribution]) -> tuple[CurvePoint, ...]:
     """The latencies of both arms over the percentiles; `whole` is each arm `merged`."""
     points: list[CurvePoint] = []
     for arm, own in blocks.items():
@@ -107,7 +107,7 @@ def percentile_curve(blocks: Blocks, whole: Mapping[Arm, Distribution]) -> tuple
     return tuple(points)
 
 
-def shift_curve(blocks: Blocks) -> tuple[ShiftPoint, ...]:
+def shift_curve(blocks: CurveBlocks) -> tuple[ShiftPoint, ...]:
     """The effect at each percentile, by the statistic of the effects: log ratios per iteration, then their mean and t-interval."""
     places = {arm: {(block.pair, block.iteration): block for block in blocks[arm]} for arm in ARMS}
     both = [(ena, places["ena_express"][at]) for at, ena in places["ena"].items() if at in places["ena_express"]]

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from enaxp.bench.schedule import ARM_NAMES, ARMS
-from enaxp.report.figures import Run
-from enaxp.report.wording import (
+from enaxp.report.data import RunData
+from enaxp.report.words import (
     METRIC_NAMES,
     gigabits,
     headline,
@@ -27,12 +27,12 @@ from enaxp.report.wording import (
 METRICS = ("p50", "p90", "p99", "p99_9", "mean", "throughput")
 
 
-def render_markdown(run: Run) -> str:
+def render_markdown(run: RunData) -> str:
     """The text, with a newline at its end. What a run's files hold is text in it, never markup."""
     return "\n".join([*_head(run), *_scenarios(run), *_foot(run), ""])
 
 
-def _head(run: Run) -> Iterator[str]:
+def _head(run: RunData) -> Iterator[str]:
     yield f"## {plain(headline(run.result['scenarios']))}"
     yield ""
     for standing in filter(None, (standing_in_words(run), *run.faults)):
@@ -40,7 +40,7 @@ def _head(run: Run) -> Iterator[str]:
         yield ""
 
 
-def _scenarios(run: Run) -> Iterator[str]:
+def _scenarios(run: RunData) -> Iterator[str]:
     scenarios = run.manifest.plan.scenarios
     for scenario in scenarios:
         measured = run.result["scenarios"][scenario.name]
@@ -75,7 +75,7 @@ def _rows(measured: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {name} | {' | '.join(told)} | {change} | {word} |"
 
 
-def _foot(run: Run) -> Iterator[str]:
+def _foot(run: RunData) -> Iterator[str]:
     plan = run.manifest.plan
     yield (
         f"Run `{plain(run.manifest.run_id)}`: {plain(measured_between(run.manifest))}; {plan.iterations} iterations of "

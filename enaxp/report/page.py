@@ -25,12 +25,12 @@ from enaxp.bench.environment import differences
 from enaxp.bench.histogram import TAIL_SAMPLES, tail_is_thin
 from enaxp.bench.result import QUANTILES
 from enaxp.bench.schedule import ARM_NAMES, ARMS
-from enaxp.report.chart import Chart, Gap
-from enaxp.report.charts import run_charts, scenario_charts
-from enaxp.report.drawing import FONT, PAGE_COLOURS, look
-from enaxp.report.figures import RunFigures, ScenarioFigures, SrdFigures
+from enaxp.report.charts.chart import Chart, Gap
+from enaxp.report.charts.scenario import run_charts, scenario_charts
+from enaxp.report.charts.vega import FONT, PAGE_COLOURS, look
+from enaxp.report.data import RunFigures, ScenarioFigures, SrdFigures
 from enaxp.report.table import render_table
-from enaxp.report.wording import (
+from enaxp.report.words import (
     METRIC_NAMES,
     UNKNOWN,
     change,
@@ -53,7 +53,7 @@ _OWN = frozenset({"load", "cpu_times", "rules", "routes", "links", "irqs", "link
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class FigureLine:
     """One line of a scenario's table: both arms' value as text, what changes, and whether to lean on it."""
 
     key: str
@@ -81,8 +81,8 @@ class ScenarioPart:
     words: str
     proof: str
     changes: str
-    lines: tuple[Line, ...]
-    planned: tuple[Line, ...]
+    lines: tuple[FigureLine, ...]
+    planned: tuple[FigureLine, ...]
     noise: str
     charts: tuple[Chart | Gap, ...]
     srd: tuple[SrdFigures, ...]
@@ -188,7 +188,7 @@ def _part(number: int, figures: ScenarioFigures) -> ScenarioPart:
     )
 
 
-def _lines(figures: ScenarioFigures) -> Iterable[Line]:
+def _lines(figures: ScenarioFigures) -> Iterable[FigureLine]:
     """The table of a scenario: the compared figures first, then those that are shown only."""
     arms = figures.result["arms"]
     if figures.is_rate:
@@ -198,7 +198,7 @@ def _lines(figures: ScenarioFigures) -> Iterable[Line]:
             yield _line(figures, metric, f"{metric}_us", unit="µs")
         yield _line(figures, "max", "max_us", unit="µs")
     loss = {arm: arms[arm]["loss_rate"] for arm in ARMS}
-    yield Line(
+    yield FigureLine(
         key="loss_rate",
         name="loss",
         unit="",
@@ -212,10 +212,10 @@ def _lines(figures: ScenarioFigures) -> Iterable[Line]:
     )
 
 
-def _line(figures: ScenarioFigures, metric: str, field: str, *, unit: str) -> Line:
+def _line(figures: ScenarioFigures, metric: str, field: str, *, unit: str) -> FigureLine:
     values = {arm: figures.result["arms"][arm][field] for arm in ARMS}
     effect = figures.result["effects"].get(metric)
-    return Line(
+    return FigureLine(
         key=field,
         name=METRIC_NAMES.get(metric, metric),
         unit=unit,
@@ -237,14 +237,14 @@ def _is_thin(figures: ScenarioFigures, metric: str) -> bool:
     return tail_is_thin(QUANTILES[metric], observations=fewest, iterations=figures.iterations)
 
 
-def _planned_lines(result: Mapping[str, Any]) -> Iterable[Line]:
+def _planned_lines(result: Mapping[str, Any]) -> Iterable[FigureLine]:
     """Latencies from the planned send time, for a scenario that has one."""
     planned = result.get("from_planned")
     if planned is None or any(planned[arm]["p50_us"] is None for arm in ARMS):
         return
     for name in ("p50", "p99", "p99_9", "max"):
         values = {arm: planned[arm][f"{name}_us"] for arm in ARMS}
-        yield Line(
+        yield FigureLine(
             key=f"planned_{name}_us",
             name=METRIC_NAMES.get(name, name),
             unit="µs",

@@ -12,8 +12,8 @@ from typing import Literal
 
 from enaxp.bench.records import RunFolder
 from enaxp.errors import BenchError
-from enaxp.report.drawing import can_draw, png, require_drawing, runtime_aside, svg
-from enaxp.report.figures import RunFigures, figures_of
+from enaxp.report.charts.vega import can_draw, png, require_drawing, runtime_aside, svg
+from enaxp.report.data import RunFigures, figures_of
 
 PAGE, PICTURE = "report.html", "latency_comparison.png"
 ImageFormat = Literal["png", "svg"]
@@ -44,7 +44,7 @@ def write_page(folder: RunFolder) -> list[Path]:
 
 def draw_picture(figures: RunFigures) -> bytes | None:
     """`latency_comparison.png`: both arms and what changes, in one picture; None when nothing was measured."""
-    from enaxp.report.picture import comparison
+    from enaxp.report.charts.overview import comparison
 
     spec = comparison(figures)
     return None if spec is None else png(spec, scale=1.5)
@@ -53,8 +53,8 @@ def draw_picture(figures: RunFigures) -> bytes | None:
 def write_charts(folder: RunFolder, *, into: Path, formats: Sequence[ImageFormat]) -> list[Path]:
     """Writes every chart of the run as pictures and gives back their paths. Raises as write_page does."""
     require_drawing()
-    from enaxp.report.chart import Chart
-    from enaxp.report.charts import file_name, run_charts, scenario_charts
+    from enaxp.report.charts.chart import Chart
+    from enaxp.report.charts.scenario import file_name, run_charts, scenario_charts
 
     figures = figures_of(folder)
     charts = [*(chart for one in figures.scenarios for chart in scenario_charts(one)), *run_charts(figures)]

@@ -10,7 +10,7 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from enaxp.bench.schedule import ARMS, Arm, Plan
+from enaxp.bench.schedule import ARMS, Arm, BenchPlan
 
 COLUMNS = {
     "Avg_Latency_us": "mean_us",
@@ -26,7 +26,7 @@ INTERFACES: Mapping[Arm, str] = {"ena": "ENA", "ena_express": "ENA_Express"}
 Row = dict[str, str]
 
 
-def render_table(result: Mapping[str, Any], plan: Plan) -> str:
+def render_table(result: Mapping[str, Any], plan: BenchPlan) -> str:
     """The text of `results.csv`. What was not measured is an empty cell.
 
     In the guide one row holds a test's latency and its throughput. Two scenarios with the same `csv_name` share rows likewise, as long

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from making import a_manifest, a_plan, a_record, pairs_of_records, shifted
 
 from enaxp.bench.checkup import Checkup, check
 from enaxp.bench.evidence import weigh
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import TrialRecord
 from enaxp.bench.result import result_from
+from tests.support.factories import a_manifest, a_plan, a_record, pairs_of_records, shifted
 
 PLAN = a_plan(iterations=5)
 WHOLE = pairs_of_records(PLAN)

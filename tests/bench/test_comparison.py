@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from making import TCP, UDP, a_plan, a_run, slower_express
 
 from enaxp.bench.comparison import Comparison, compare, document, measure_change
 from enaxp.bench.effect import interval_between
 from enaxp.bench.records import TrialRecord
+from tests.support.factories import TCP, UDP, a_plan, a_run, slower_express
 
 PLAN = a_plan(iterations=5)
 LOGS = st.lists(st.floats(-0.1, 0.1), min_size=2, max_size=12)  # of iterations of one run

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from making import FIVE, TCP_RATE, a_plan, a_run, slower_express
 
-from enaxp.bench.comparison import Change, Comparison, ScenarioComparison, compare
+from enaxp.bench.comparison import Comparison, FigureChange, ScenarioComparison, compare
 from enaxp.bench.conditions import Condition, judge, read_condition
 from enaxp.bench.effect import Effect, Metric
 from enaxp.bench.schedule import Scenario
 from enaxp.errors import UsageError
+from tests.support.factories import FIVE, TCP_RATE, a_plan, a_run, slower_express
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def showing(metric: Metric, low: float | None, high: float | None) -> Comparison
         primary=True,
         code="same",
     )
-    change = Change(effect=effect, base=1.0, run=1.0, base_iterations=5, run_iterations=5)
+    change = FigureChange(effect=effect, base=1.0, run=1.0, base_iterations=5, run_iterations=5)
     one = ScenarioComparison(scenario=scenario, arms={"ena": {metric: change}}, effects={})
     measured = {
         scenario.name: {metric: {"ena": {}, "ena_express": {}}}  # what `judge` takes for measured

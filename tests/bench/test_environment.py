@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from enaxp.bench.environment import capture, differences, fingerprint
-from enaxp.hosts.connection import Answer
-from enaxp.hosts.nic import Probe
+from enaxp.hosts.connection import CommandResult
+from enaxp.hosts.nic import InterfaceProbe
 
 HOST = {"kernel": "Linux 6.1", "load": "0.10 0.20", "ena.counters": "tx_timeout: 0", "ena.rings": "RX: 1024"}
 
@@ -39,9 +39,9 @@ def test_hosts_that_do_not_answer_have_no_fingerprint() -> None:
 class ThisMachine:
     """Stands for a connection: the same commands, run here."""
 
-    def run(self, command: str) -> Answer:
+    def run(self, command: str) -> CommandResult:
         done = run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=30)
-        return Answer(stdout=done.stdout, stderr=done.stderr, exit_code=done.returncode)
+        return CommandResult(stdout=done.stdout, stderr=done.stderr, exit_code=done.returncode)
 
 
 class Pair:
@@ -50,7 +50,7 @@ class Pair:
 
 
 def test_a_real_host_tells_its_facts_and_an_interface_its_own() -> None:
-    lo = Probe(interface="lo", leaves_by="lo", driver=None, mtu=65536)
+    lo = InterfaceProbe(interface="lo", leaves_by="lo", driver=None, mtu=65536)
 
     facts = capture(Pair(), {"client": {"ena": lo}})["client"]  # type: ignore[arg-type]
 
@@ -63,7 +63,7 @@ def test_a_real_host_tells_its_facts_and_an_interface_its_own() -> None:
 
 
 def test_a_host_without_interfaces_of_its_own_tells_what_it_can() -> None:
-    unknown = Probe(interface=None, leaves_by=None, driver=None, mtu=None)
+    unknown = InterfaceProbe(interface=None, leaves_by=None, driver=None, mtu=None)
 
     facts = capture(Pair(), {"client": {"ena": unknown}})["client"]  # type: ignore[arg-type]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from making import GOOD, a_manifest, a_plan, pairs_of_records, shifted
 
 from enaxp.bench.bench import result_of
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import RunFolder
 from enaxp.errors import BenchError
+from tests.support.factories import GOOD, a_manifest, a_plan, pairs_of_records, shifted
 
 PLAN = a_plan(iterations=3)
 

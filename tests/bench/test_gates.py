@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from making import GOOD, SRD_OFF, SRD_ON, TCP_RATE, UDP
 
 from enaxp.bench.gates import delivered_gbps, judge
 from enaxp.bench.records import InterfaceDelta
 from enaxp.bench.schedule import Background
 from enaxp.hosts.sockperf import parse
+from tests.support.factories import GOOD, SRD_OFF, SRD_ON, TCP_RATE, UDP
 
 BUSY = InterfaceDelta(rx_packets=1100, tx_packets=1100, rx_bytes=116_600, tx_bytes=116_600)
 QUIET = InterfaceDelta(rx_packets=3, tx_packets=3, rx_bytes=300, tx_bytes=300)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from making import a_manifest
 
 from enaxp.bench.records import RunFolder
 from enaxp.errors import BenchError
+from tests.support.factories import a_manifest
 
 RUNS = ("dev/20250411-082610", "dev/20250411-092610", "dev/20250412-000000", "prod/20250411-082610", "prod/baseline")
 

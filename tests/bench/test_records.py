@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from making import GOOD, SRD_ON, a_manifest, a_plan, a_record
 
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import InterfaceDelta, RunFolder, TrialRecord, trial_name
 from enaxp.bench.schedule import schedule
 from enaxp.errors import BenchError
 from enaxp.hosts.sockperf import Second
+from tests.support.factories import GOOD, SRD_ON, a_manifest, a_plan, a_record
 
 NOW = datetime(2025, 4, 11, 8, 26, 10, tzinfo=UTC)
 DELTA = InterfaceDelta(rx_packets=1, tx_packets=2, rx_bytes=3, tx_bytes=4)

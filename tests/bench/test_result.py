@@ -8,12 +8,23 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from making import GOOD, SRD_ON, TCP, TCP_RATE, UDP, a_manifest, a_plan, a_record, pairs_of_records, shifted
 
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.result import build_result, counted, has_valid_result
-from enaxp.bench.schedule import Plan
+from enaxp.bench.schedule import BenchPlan
+from tests.support.factories import (
+    GOOD,
+    SRD_ON,
+    TCP,
+    TCP_RATE,
+    UDP,
+    a_manifest,
+    a_plan,
+    a_record,
+    pairs_of_records,
+    shifted,
+)
 
 ARM_KEYS = [
     "trials", "valid_trials", "observations", "mean_us", "p50_us", "p90_us", "p99_us", "p99_9_us", "p99_99_us", "max_us",
@@ -33,7 +44,7 @@ def express_slower(record: TrialRecord) -> float:
 
 
 def result_of(
-    records: Sequence[TrialRecord], *, plan: Plan = TEN_BY_TEN, shift: Shift = alike, **changes: Any
+    records: Sequence[TrialRecord], *, plan: BenchPlan = TEN_BY_TEN, shift: Shift = alike, **changes: Any
 ) -> dict[str, Any]:
     manifest: Manifest = a_manifest(plan=plan, **changes)
 

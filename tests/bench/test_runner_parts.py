@@ -7,16 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from making import GOOD, TCP_RATE, UDP, a_manifest, a_plan, a_record
 
 from enaxp.bench.records import RunFolder, TrialRecord, trial_name
 from enaxp.bench.result import is_narrow, noise_pct
 from enaxp.bench.runner import _Finished
 from enaxp.bench.schedule import Background, Trial, pairs, schedule, seconds
-from enaxp.bench.scripts import Run, client_script, end_script, servers_script, split
+from enaxp.bench.scripts import ClientRun, client_script, end_script, servers_script, split
 from enaxp.bench.servers import bulk_flows, bulk_port, probe_port
 from enaxp.errors import BenchError, HostError
 from enaxp.hosts.sockperf import Pace, combine, parse, received_by_server
+from tests.support.factories import GOOD, TCP_RATE, UDP, a_manifest, a_plan, a_record
 
 
 def a_pair(**changes: object) -> tuple[Trial, Trial]:
@@ -128,7 +128,7 @@ def test_a_part_that_is_missing_is_named() -> None:
 
 
 def test_the_scripts_are_shell() -> None:
-    run = Run(name="0001", flows=[["sockperf", "x y"]], bulk=[["sockperf"]], timeout_s=12, pace=Pace(rate=1000))
+    run = ClientRun(name="0001", flows=[["sockperf", "x y"]], bulk=[["sockperf"]], timeout_s=12, pace=Pace(rate=1000))
 
     for script in (
         client_script(run, counters="true"),

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from making import TCP_RATE, a_manifest, a_plan, a_record, pairs_of_records, shifted
 
 from enaxp.bench.evidence import weigh
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import TrialRecord
 from enaxp.bench.result import result_from
 from enaxp.bench.running import Running
+from tests.support.factories import TCP_RATE, a_manifest, a_plan, a_record, pairs_of_records, shifted
 
 PLAN = a_plan(iterations=4, repeats=3)
 

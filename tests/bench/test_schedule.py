@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enaxp.bench.schedule import Background, Plan, Scenario, pairs, schedule, seconds
+from enaxp.bench.schedule import Background, BenchPlan, Scenario, pairs, schedule, seconds
 
 UDP = Scenario(name="udp-latency", mode="ping-pong", protocol="udp", message_size=64, csv_name="UDP_Small")
 TCP = replace(UDP, name="tcp-latency", protocol="tcp", csv_name="TCP_Small")
-PLAN = Plan(iterations=10, repeats=10, duration_s=10, order="interleaved", seed=7, margin_pct=2, scenarios=(UDP,))
+PLAN = BenchPlan(iterations=10, repeats=10, duration_s=10, order="interleaved", seed=7, margin_pct=2, scenarios=(UDP,))
 
 plans = st.builds(
     replace,
@@ -39,7 +39,7 @@ def test_ten_times_ten_gives_a_hundred_trials_an_arm_and_one_discarded_pair_an_i
 
 
 @given(plans)
-def test_trials_come_in_whole_pairs_numbered_in_order(plan: Plan) -> None:
+def test_trials_come_in_whole_pairs_numbered_in_order(plan: BenchPlan) -> None:
     trials = schedule(plan)
 
     assert [trial.number for trial in trials] == list(range(1, len(trials) + 1))
@@ -50,7 +50,7 @@ def test_trials_come_in_whole_pairs_numbered_in_order(plan: Plan) -> None:
 
 
 @given(plans)
-def test_each_block_begins_with_its_discarded_pair_and_holds_every_repeat_once(plan: Plan) -> None:
+def test_each_block_begins_with_its_discarded_pair_and_holds_every_repeat_once(plan: BenchPlan) -> None:
     blocks: dict[tuple[int, str], list[int]] = {}
     for first, _ in pairs(schedule(plan)):
         blocks.setdefault((first.iteration, first.scenario.name), []).append(first.repeat)
@@ -60,7 +60,7 @@ def test_each_block_begins_with_its_discarded_pair_and_holds_every_repeat_once(p
 
 
 @given(plans)
-def test_either_arm_goes_first_equally_often(plan: Plan) -> None:
+def test_either_arm_goes_first_equally_often(plan: BenchPlan) -> None:
     firsts = Counter[tuple[int, str, str]]()
     for first, _ in pairs(schedule(plan)):
         if not first.discarded:
@@ -77,7 +77,7 @@ def test_either_arm_goes_first_equally_often(plan: Plan) -> None:
 
 
 @given(plans)
-def test_the_same_plan_gives_the_same_trials(plan: Plan) -> None:
+def test_the_same_plan_gives_the_same_trials(plan: BenchPlan) -> None:
     assert schedule(plan) == schedule(plan)
 
 
@@ -118,7 +118,7 @@ def test_a_plan_comes_back_from_json() -> None:
     loaded = replace(UDP, name="loaded", background=Background(protocol="tcp", flows=4, message_size=1472))
     plan = replace(PLAN, scenarios=(UDP, loaded))
 
-    assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+    assert BenchPlan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
     assert Scenario.from_json(asdict(loaded)) == loaded
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from driver import Driver, machine
+
+from tests.support.driver import Driver, machine
 
 BOTH = [pytest.param("namespaces", marks=pytest.mark.namespaces), "processes"]
 
@@ -39,7 +40,7 @@ def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driver]:
 
 
 def _require_programs() -> None:
-    from enaxp.local.hosts import missing_programs
+    from enaxp.local.machines.isolation import missing_programs
 
     missing = missing_programs()
     if missing:

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from driver import Driver
+
+from tests.support.driver import Driver
 
 pytestmark = pytest.mark.long
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driver import Driver
+
+from tests.support.driver import Driver
 
 pytestmark = pytest.mark.long
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from driver import Driver
+from tests.support.driver import Driver
 
 
 def test_more_time_reaches_the_hosts_the_tags_and_the_state(lab: Driver) -> None:

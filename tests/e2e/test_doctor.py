@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from driver import Driver
+
+from tests.support.driver import Driver
 
 
 def outcomes(findings: list[dict[str, Any]], outcome: str) -> set[tuple[str, str]]:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driver import Driver, is_mutating
+
+from tests.support.driver import Driver, is_mutating
 
 STATUS_KEYS = {
-    "lab", "lab_id", "target", "isolation", "endpoint_url", "account", "region", "availability_zone", "things", "hosts", "urls",
+    "lab", "lab_id", "target", "isolation", "endpoint_url", "account", "region", "availability_zone", "resources", "hosts", "urls",
     "created_at", "expires_at", "usd_per_hour", "usd_so_far",
 }  # fmt: skip
 SOFTWARE = {"ListDocuments", "ListAssociations", "ListTagsForResource", "DescribeInstanceAssociationsStatus"}
@@ -36,9 +37,9 @@ def test_the_status_says_what_is_there(lab: Driver) -> None:
 
     assert set(status) == STATUS_KEYS
     assert (status["lab"], status["target"], status["isolation"]) == ("dev", "local", lab.isolation)
-    assert {thing["state"] for thing in status["things"]} == {"present"}
-    assert all(thing["drift"] == [] and thing["owned"] for thing in status["things"])
-    kinds = sorted(thing["kind"] for thing in status["things"])
+    assert {resource["state"] for resource in status["resources"]} == {"present"}
+    assert all(resource["drift"] == [] and resource["owned"] for resource in status["resources"])
+    kinds = sorted(resource["kind"] for resource in status["resources"])
     assert kinds == sorted(
         ["vpc", "subnet", "igw", "route-table", "security-group", "placement-group", "key-pair", "role", "instance-profile"]
         + 4 * ["eni"] + 2 * ["eip"] + 2 * ["instance"] + 4 * ["ssm-document", "ssm-association"]
@@ -109,7 +110,7 @@ def test_a_real_aws_client_sees_ena_express_on_exactly_the_secondary_attachments
     assert len(interfaces) == 4
 
 
-def test_every_thing_carries_the_labs_tags(lab: Driver) -> None:
+def test_every_resource_carries_the_labs_tags(lab: Driver) -> None:
     lab_id = lab.ok("status", "--json").document["lab_id"]
     wanted = {"enaxp:lab", "enaxp:lab-id", "enaxp:key", "enaxp:created", "enaxp:expires", "enaxp:schema", "Name"}
 
@@ -125,8 +126,8 @@ def test_every_thing_carries_the_labs_tags(lab: Driver) -> None:
         aws(lab, "iam", "get-role", "--role-name", "enaxp-dev-us-east-1")["Role"],
     ]
 
-    for thing in described:
-        tags = {tag["Key"]: tag["Value"] for tag in thing["Tags"]}
+    for resource in described:
+        tags = {tag["Key"]: tag["Value"] for tag in resource["Tags"]}
         assert wanted <= set(tags)
         assert tags["enaxp:lab-id"] == lab_id
 

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from driver import COMMAND, Driver
 
 from enaxp.hosts.sockperf import SockperfOutput, parse
+from tests.support.driver import COMMAND, Driver
 
 pytestmark = pytest.mark.long
 

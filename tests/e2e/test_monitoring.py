@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driver import COMMAND, Driver, is_mutating, machine
-from monitoring import api, eventually, promtool, query, query_range
 
 from enaxp.lab.spec import layer_of
 from enaxp.lab.userdata import TIMER_PATH, HostBoot, render_monitoring_userdata
 from enaxp.monitor.files import dashboards
+from tests.support.driver import COMMAND, Driver, is_mutating, machine
+from tests.support.monitoring import api, eventually, promtool, query, query_range
 
 pytestmark = pytest.mark.namespaces
 SCENARIOS = ("udp-latency", "tcp-latency", "tcp-throughput")
@@ -366,4 +366,4 @@ def test_down_monitoring_takes_it_alone(watched: Watched) -> None:
     assert removal["leftovers"] == []
     status = watched.driver.ok("status", "--json").document
     assert (status.get("monitoring"), status["urls"]) == (None, {})
-    assert {thing["state"] for thing in status["things"]} == {"present"}
+    assert {resource["state"] for resource in status["resources"]} == {"present"}

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from driver import Driver, command_line
 
-from enaxp.local.hosts import missing_programs
+from enaxp.local.machines.isolation import missing_programs
+from tests.support.driver import Driver, command_line
 
 pytestmark = pytest.mark.namespaces
 SOURCE = Path(__file__).parents[2]

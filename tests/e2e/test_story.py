@@ -6,7 +6,8 @@ import json
 import signal
 
 import pytest
-from driver import Driver, machine
+
+from tests.support.driver import Driver, machine
 
 SINGLE = {
     "VPC": "vpc-",
@@ -19,19 +20,19 @@ SINGLE = {
 
 
 def assert_exactly_one_of_each(driver: Driver) -> None:
-    things = driver.cloud("things")["things"]
+    resources = driver.cloud("resources")["resources"]
     for what, prefix in SINGLE.items():
-        assert len([thing for thing in things if thing.startswith(prefix)]) == 1, f"{what}: {things}"
+        assert len([resource for resource in resources if resource.startswith(prefix)]) == 1, f"{what}: {resources}"
     for prefix, count in {"eni-": 4, "eipalloc-": 2, "i-": 2}.items():
-        assert len([thing for thing in things if thing.startswith(prefix)]) == count, things
-    assert things.count("enaxp-dev-us-east-1") == 3  # role, instance profile, key pair
+        assert len([resource for resource in resources if resource.startswith(prefix)]) == count, resources
+    assert resources.count("enaxp-dev-us-east-1") == 3  # role, instance profile, key pair
 
 
 def test_a_lab_comes_up_and_goes_down_layer_by_layer(driver: Driver) -> None:
     before = machine()
 
     driver.ok("up", "network")
-    assert {thing["kind"] for thing in driver.ok("status", "--json").document["things"] if thing["state"] == "present"} == {
+    assert {resource["kind"] for resource in driver.ok("status", "--json").document["resources"] if resource["state"] == "present"} == {
         "vpc", "subnet", "igw", "route-table", "security-group",
     }  # fmt: skip
     driver.ok("up", "compute")
@@ -43,7 +44,7 @@ def test_a_lab_comes_up_and_goes_down_layer_by_layer(driver: Driver) -> None:
 
     assert driver.living(family) == []
     status = driver.ok("status", "--json").document
-    assert (status["lab_id"], status["things"], status["hosts"]) == (None, [], {})
+    assert (status["lab_id"], status["resources"], status["hosts"]) == (None, [], {})
     assert not (driver.folder / "state/dev.json").exists()
     assert not (driver.folder / "state/dev.pem").exists()
     assert machine() == before
@@ -76,7 +77,7 @@ def test_a_lab_whose_state_file_is_lost_is_found_by_its_tags(driver: Driver) -> 
 
     found = driver.ok("up", "network")
     assert "adopted by its tags" in found.stderr
-    assert len([thing for thing in driver.cloud("things")["things"] if thing.startswith("vpc-")]) == 1
+    assert len([resource for resource in driver.cloud("resources")["resources"] if resource.startswith("vpc-")]) == 1
     for name in ("dev.json", "dev.json.bak"):
         (driver.folder / "state" / name).unlink(missing_ok=True)
     gone = driver.ok("down", "--json").document

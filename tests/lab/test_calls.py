@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from doomed import TARGET, DeadlyCloud, Labs, deadly_cloud
 
-from benchmarks import floor
 from enaxp.lab.lifecycle import look, up
 from enaxp.local.strict import Timing
+from selfcheck import floor
+from tests.support.crash_harness import TARGET, DeadlyCloud, Labs, deadly_cloud
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def test_an_up_makes_at_most_a_quarter_more_calls_than_raw_boto3(
 
     # When enaxp has asked all that it wants to know beforehand, and then builds one
     aws, file = labs.aws(), labs.file()
-    picture = look(labs.config, aws=aws, file=file, target=TARGET)
+    snapshot = look(labs.config, aws=aws, file=file, target=TARGET)
     calls(cloud)
-    up(picture, config=labs.config, aws=aws, file=file, watch=lambda _event: None)
+    up(snapshot, config=labs.config, aws=aws, file=file, watch=lambda _event: None)
 
     # Then that took few more, and everything is as wanted
     assert calls(cloud).total() <= 1.25 * in_raw_boto3
@@ -66,9 +66,9 @@ def test_a_lab_that_was_never_there_is_not_searched_for(cloud: DeadlyCloud, labs
 
 def test_what_up_tells_of_hosts_was_read_back_and_the_rest_is_known_by_its_id(labs: Labs) -> None:
     aws, file = labs.aws(), labs.file()
-    picture = look(labs.config, aws=aws, file=file, target=TARGET)
+    snapshot = look(labs.config, aws=aws, file=file, target=TARGET)
 
-    afterwards = up(picture, config=labs.config, aws=aws, file=file, watch=lambda _event: None)
+    afterwards = up(snapshot, config=labs.config, aws=aws, file=file, watch=lambda _event: None)
 
     found = afterwards.survey.found
 

@@ -14,7 +14,7 @@ from botocore.stub import ANY, Stubber
 
 from enaxp.aws import Aws
 from enaxp.lab.cost import Prices, find_prices, from_table, price_of, usd_per_hour, usd_so_far
-from enaxp.lab.things import TAG_CREATED, Found
+from enaxp.lab.model import TAG_CREATED, Found
 
 ROUND = Prices(instance=1.0, disk=0.25, address=0.125, source="a test")
 
@@ -64,16 +64,16 @@ def test_the_monitoring_host_has_a_price_of_its_own_and_what_is_not_known_makes_
     assert usd_per_hour(ROUND, keys) is None
 
 
-def test_cost_so_far_counts_each_thing_from_its_own_beginning() -> None:
+def test_cost_so_far_counts_each_resource_from_its_own_beginning() -> None:
     now = datetime(2026, 1, 1, 12, tzinfo=UTC)
-    things = [
+    resources = [
         Found(key="instance/server", kind="instance", id="i-1", tags={}, created="2026-01-01 10:00:00+00:00"),
         Found(key="eip/server", kind="eip", id="eipalloc-1", tags={TAG_CREATED: "2026-01-01T08:00:00Z"}),
         Found(key="vpc", kind="vpc", id="vpc-1", tags={TAG_CREATED: "2026-01-01T00:00:00Z"}),
     ]
 
-    assert usd_so_far(ROUND, things, now=now) == 2 * 1.25 + 4 * 0.125
-    assert usd_so_far(None, things, now=now) is None
+    assert usd_so_far(ROUND, resources, now=now) == 2 * 1.25 + 4 * 0.125
+    assert usd_so_far(None, resources, now=now) is None
 
 
 def listed(*usd: str, unit: str = "Hrs") -> dict[str, Any]:

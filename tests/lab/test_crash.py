@@ -1,4 +1,4 @@
-"""Killed at any moment: the next `up` ends with exactly one of each thing, the next `down` with none."""
+"""Killed at any moment: the next `up` ends with exactly one of each resource, the next `down` with none."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from doomed import MONITORED, WHOLE, DeadlyCloud, Labs, Moment, Phase, census, deadly_cloud
 
-from enaxp.lab.things import LAYERS
+from enaxp.lab.model import LAYERS
+from tests.support.crash_harness import MONITORED, WHOLE, DeadlyCloud, Labs, Moment, Phase, census, deadly_cloud
 
 Record = Callable[[str, object], None]
 
@@ -28,7 +28,7 @@ def labs(cloud: DeadlyCloud, tmp_path: Path) -> Iterator[Labs]:
     labs = Labs(cloud, tmp_path)
     yield labs
     labs.down()
-    assert cloud.server.things() == []
+    assert cloud.server.resources() == []
 
 
 def moments(most: Mapping[str, int], *, every: int) -> list[tuple[Moment, int, Phase]]:
@@ -43,7 +43,7 @@ def moments(most: Mapping[str, int], *, every: int) -> list[tuple[Moment, int, P
 
 
 def assert_whole(labs: Labs, record: Record) -> None:
-    """Exactly one of each thing, and nothing left to do."""
+    """Exactly one of each resource, and nothing left to do."""
     there = census(labs)
     whole = MONITORED if "monitoring" in labs.layers else WHOLE
     record("duplicates", sum(max(0, count - whole.get(kind, 0)) for kind, count in there.items()))
@@ -54,7 +54,7 @@ def assert_whole(labs: Labs, record: Record) -> None:
 def assert_gone(labs: Labs, record: Record) -> None:
     """A `down` that ends well, and nothing there afterwards."""
     removal = labs.down()
-    left = labs.cloud.server.things()
+    left = labs.cloud.server.resources()
     record("leaks", len(left))
     assert left == []
     assert (removal.leftovers, removal.lab_is_gone) == ((), True)
@@ -170,18 +170,18 @@ def test_a_state_file_that_is_lost_or_old_costs_nothing(labs: Labs, accident: st
         assert census(labs) == WHOLE
     else:
         assert labs.down().lab_is_gone
-        assert labs.cloud.server.things() == []
+        assert labs.cloud.server.resources() == []
 
 
 def test_nothing_of_others_is_touched(labs: Labs, tmp_path: Path) -> None:
     other = Labs(labs.cloud, tmp_path / "other", lab="other")
     other.up()
-    theirs = set(labs.cloud.server.things())
+    theirs = set(labs.cloud.server.resources())
 
     labs.up()
     labs.killed("down", nth=5, phase="after")
     labs.down()
 
-    assert set(labs.cloud.server.things()) == theirs
+    assert set(labs.cloud.server.resources()) == theirs
     assert other.changes_left() == []
     other.down()

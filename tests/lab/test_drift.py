@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from doomed import TARGET, WHOLE, DeadlyCloud, Labs, census, deadly_cloud
-from meddling import MEDDLING, client
 
 from enaxp.errors import LabError, NameTakenError
 from enaxp.lab import sweep
 from enaxp.lab.lifecycle import look, up
+from tests.support.crash_harness import TARGET, WHOLE, DeadlyCloud, Labs, census, deadly_cloud
+from tests.support.drift_cases import MEDDLING, client
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,8 @@ def test_drift_is_shown_and_repaired(labs: Labs, name: str) -> None:
     meddle, key, field = MEDDLING[name]
     meddle(client(labs, "ec2"), client(labs, "iam"), labs.file().state.ids())
 
-    picture = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
-    [step] = picture.plan.changing
+    snapshot = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+    [step] = snapshot.plan.changing
     assert (step.key, step.action, [change.field for change in step.changes]) == (key, "settle", [field])
     labs.up()
 
@@ -91,14 +91,14 @@ def test_who_comes_second_to_a_lab_gives_way_and_has_made_nothing(labs: Labs, tm
     """Two machines begin at once: the role's name is the claim."""
     first, second = Labs(labs.cloud, tmp_path / "first", lab="race"), Labs(labs.cloud, tmp_path / "second", lab="race")
     aws, file = second.aws(), second.file()
-    picture = look(second.config, aws=aws, file=file, target=TARGET)  # the second looks before the first has begun
+    snapshot = look(second.config, aws=aws, file=file, target=TARGET)  # the second looks before the first has begun
     first.up()
-    before = set(labs.cloud.server.things())
+    before = set(labs.cloud.server.resources())
 
     with pytest.raises(NameTakenError, match="is taken by something that is not this lab's"):
-        up(picture, config=second.config, aws=aws, file=file, watch=lambda _event: None)
+        up(snapshot, config=second.config, aws=aws, file=file, watch=lambda _event: None)
 
-    assert set(labs.cloud.server.things()) == before
+    assert set(labs.cloud.server.resources()) == before
     assert not (tmp_path / "second/race.json").exists()
     assert first.changes_left() == []
     first.down()

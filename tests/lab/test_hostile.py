@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from doomed import WHOLE, Labs, census, deadly_cloud
 
 from enaxp.local.strict import Fault, FaultPlan, Timing
+from tests.support.crash_harness import WHOLE, Labs, census, deadly_cloud
 
 AS_AWS_AT_ITS_WORST = Timing(
     instance_running=2.0,
@@ -78,7 +78,7 @@ def test_up_up_and_down_end_right_in_a_cloud_at_its_worst(
 
 
 def up_up_down(labs: Labs, *, seed: int, grace_s: float, record: Callable[[str, object], None]) -> None:
-    """As everybody uses it. grace_s: how long enaxp gives new things to become visible; longer than they take."""
+    """As everybody uses it. grace_s: how long enaxp gives new resources to become visible; longer than they take."""
     labs.grace_s = grace_s
     labs.cloud.server.set_faults(hostile(seed))
     for _ in range(2):
@@ -86,6 +86,6 @@ def up_up_down(labs: Labs, *, seed: int, grace_s: float, record: Callable[[str, 
         there = census(labs)
         record("duplicates", sum(max(0, count - WHOLE.get(kind, 0)) for kind, count in there.items()))
         assert there == WHOLE
-    removal, left = labs.down(), labs.cloud.server.things()
+    removal, left = labs.down(), labs.cloud.server.resources()
     record("leaks", len(left))
     assert (removal.lab_is_gone, left) == (True, [])

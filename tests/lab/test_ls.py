@@ -8,16 +8,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from doomed import TARGET, DeadlyCloud, Labs, deadly_cloud
 
-from enaxp.commands.housekeeping import standing_labs, take_down_by_id, take_down_expired
-from enaxp.console import Console
+from enaxp.commands.labs import standing_labs, take_down_by_id, take_down_expired
 from enaxp.lab.labs import Standing, list_labs
 from enaxp.lab.lifecycle import look
+from enaxp.lab.model import TAG_EXPIRES, as_text
 from enaxp.lab.tags import put_tags
-from enaxp.lab.things import TAG_EXPIRES, as_text
 from enaxp.options import Options
 from enaxp.session import Session
+from enaxp.terminal.console import Console
+from tests.support.crash_harness import TARGET, DeadlyCloud, Labs, deadly_cloud
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -44,8 +44,8 @@ def session(labs: Labs, folder: Path) -> Session:
 
 def expire(labs: Labs) -> None:
     """As if its time were over long ago; its state file does not know."""
-    picture = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
-    put_tags(labs.aws(), picture.survey.all(), {TAG_EXPIRES: as_text(NOW - timedelta(days=400))})
+    snapshot = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+    put_tags(labs.aws(), snapshot.survey.all(), {TAG_EXPIRES: as_text(NOW - timedelta(days=400))})
 
 
 def test_a_lab_is_listed_with_what_its_tags_tell(cloud: DeadlyCloud, tmp_path: Path) -> None:
@@ -100,14 +100,14 @@ def test_only_labs_whose_time_is_over_are_swept(cloud: DeadlyCloud, tmp_path: Pa
     young.up()
     expire(old)
 
-    removal = take_down_expired(session(old, tmp_path / "mine"), everywhere=False, sure=True, force=False)
+    removal = take_down_expired(session(old, tmp_path / "mine"), everywhere=False, assume_yes=True, force=False)
 
     assert {removed["kind"] for removed in removal["removed"]} >= {"vpc", "role", "instance", "eip"}
     assert removal["leftovers"] == []
     assert [lab.lab for lab in list_labs(young.aws())] == ["young"]
     assert young.changes_left() == []
     young.down()
-    assert cloud.server.things() == []
+    assert cloud.server.resources() == []
 
 
 def test_a_lab_is_removed_by_its_id_alone(cloud: DeadlyCloud, tmp_path: Path) -> None:
@@ -117,18 +117,18 @@ def test_a_lab_is_removed_by_its_id_alone(cloud: DeadlyCloud, tmp_path: Path) ->
     lab_id = theirs.file().state.lab_id
     mine = session(theirs, tmp_path / "mine")
 
-    removal = take_down_by_id(mine, lab_id, sure=True, force=False)
+    removal = take_down_by_id(mine, lab_id, assume_yes=True, force=False)
 
-    assert len(removal["removed"]) == len(theirs.file().state.things)
-    assert cloud.server.things() == []
-    assert take_down_by_id(mine, lab_id, sure=True, force=False) == {"removed": [], "leftovers": []}
+    assert len(removal["removed"]) == len(theirs.file().state.resources)
+    assert cloud.server.resources() == []
+    assert take_down_by_id(mine, lab_id, assume_yes=True, force=False) == {"removed": [], "leftovers": []}
 
 
 def test_its_own_state_file_goes_with_it(cloud: DeadlyCloud, tmp_path: Path) -> None:
     labs = Labs(cloud, tmp_path)
     labs.up()
 
-    take_down_by_id(session(labs, tmp_path), labs.file().state.lab_id, sure=True, force=False)
+    take_down_by_id(session(labs, tmp_path), labs.file().state.lab_id, assume_yes=True, force=False)
 
     assert labs.file().load() is None
 
@@ -146,7 +146,7 @@ def test_a_role_that_is_left_alone_is_found_by_the_labs_name(cloud: DeadlyCloud,
         Tags=[{"Key": key, "Value": value} for key, value in role.tags.items()],
     )
 
-    removal = take_down_by_id(session(labs, tmp_path / "mine"), state.lab_id, sure=True, force=False)
+    removal = take_down_by_id(session(labs, tmp_path / "mine"), state.lab_id, assume_yes=True, force=False)
 
     assert [removed["kind"] for removed in removal["removed"]] == ["role"]
 
@@ -158,7 +158,7 @@ def test_a_lab_that_does_not_tell_its_end_is_not_over() -> None:
         region="us-east-1",
         created_at=None,
         expires_at=None,
-        things=1,
+        resources=1,
         addresses=0,
         instance_types=(),
     )

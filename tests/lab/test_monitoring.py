@@ -13,11 +13,11 @@ import pytest
 
 from enaxp.config import Config, load_config
 from enaxp.lab.kinds import KINDS
-from enaxp.lab.spec import Pins, layer_of, of_layers, wanted
-from enaxp.lab.things import Found, Lab, Thing
+from enaxp.lab.model import Found, Lab, Resource
+from enaxp.lab.spec import Resolved, layer_of, of_layers, wanted
 from enaxp.lab.userdata import HostBoot, render_monitoring_userdata
 
-PINS = Pins(ami="ami-1", availability_zone="us-east-1a", ssh_cidr="198.51.100.7/32")
+PINS = Resolved(ami="ami-1", availability_zone="us-east-1a", ssh_cidr="198.51.100.7/32")
 ENDS = datetime(2026, 1, 31, 16, tzinfo=UTC)
 LAB = Lab(name="dev", lab_id="1-2-3", region="us-east-1", created_at=ENDS, expires_at=ENDS)
 SOME = [
@@ -28,9 +28,9 @@ SOME = [
 ]  # fmt: skip
 
 
-def things_of(overrides: Mapping[str, Any], *, pins: Pins = PINS) -> tuple[Config, tuple[Thing, ...]]:
+def resources_of(overrides: Mapping[str, Any], *, resolved: Resolved = PINS) -> tuple[Config, tuple[Resource, ...]]:
     config = load_config(overrides=overrides)
-    return config, wanted(config, pins, public_key="ssh-ed25519 AAAA enaxp", partition="aws", expires_at=ENDS)
+    return config, wanted(config, resolved, public_key="ssh-ed25519 AAAA enaxp", partition="aws", expires_at=ENDS)
 
 
 class Recorder:
@@ -47,8 +47,8 @@ class Recorder:
         """Ways out are not doors."""
 
 
-def rules_of(group: Thing) -> list[dict[str, Any]]:
-    """Every rule by which a new group of this thing lets something in."""
+def rules_of(group: Resource) -> list[dict[str, Any]]:
+    """Every rule by which a new group of this resource lets something in."""
     new = Found(
         key=group.key,
         kind=group.kind,
@@ -64,7 +64,7 @@ def rules_of(group: Thing) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("overrides", SOME, ids=["as it is", "another network"])
 def test_no_port_is_open_to_the_world(overrides: Mapping[str, Any]) -> None:
-    groups = [thing for thing in things_of(overrides)[1] if thing.kind == "security-group"]
+    groups = [resource for resource in resources_of(overrides)[1] if resource.kind == "security-group"]
     rules = [rule for group in groups for rule in rules_of(group)]
 
     assert len(groups) == 2
@@ -82,8 +82,8 @@ def test_no_port_is_open_to_the_world(overrides: Mapping[str, Any]) -> None:
 
 @pytest.mark.parametrize("overrides", SOME, ids=["as it is", "another network"])
 def test_it_stands_beside_the_hosts_and_not_among_them(overrides: Mapping[str, Any]) -> None:
-    config, things = things_of(overrides)
-    by_key = {thing.key: thing for thing in things}
+    config, resources = resources_of(overrides)
+    by_key = {resource.key: resource for resource in resources}
     host, subnet = by_key["instance/monitoring"], ipaddress.IPv4Network(config.monitoring.subnet_cidr)
 
     assert not host.want["in_group"]
@@ -99,13 +99,13 @@ def test_it_stands_beside_the_hosts_and_not_among_them(overrides: Mapping[str, A
 
 
 def test_a_layer_can_be_had_without_the_other() -> None:
-    _, things = things_of({})
+    _, resources = resources_of({})
 
     for layers, absent in ((["monitoring"], "compute"), (["compute"], "monitoring")):
-        chosen = of_layers(things, layers)  # type: ignore[arg-type]
-        keys = {thing.key for thing in chosen}
+        chosen = of_layers(resources, layers)  # type: ignore[arg-type]
+        keys = {resource.key for resource in chosen}
         assert {layer_of(key) for key in keys} == {"network", *layers}
-        beyond = {need for thing in chosen for need in thing.needs if need not in keys}
+        beyond = {need for resource in chosen for need in resource.needs if need not in keys}
         assert beyond <= {"role"}, f"something of {layers} stands on {absent}"
 
 
@@ -120,16 +120,16 @@ def test_a_layer_can_be_had_without_the_other() -> None:
     ids=["the next one", "the one before at the end", "no room", "as asked"],
 )
 def test_its_subnet_is_found_where_there_is_room(overrides: Mapping[str, Any], subnet: str) -> None:
-    config, things = things_of(overrides)
+    config, resources = resources_of(overrides)
 
     assert config.monitoring.subnet_cidr == subnet
-    assert any(thing.layer == "monitoring" for thing in things) == bool(subnet)
+    assert any(resource.layer == "monitoring" for resource in resources) == bool(subnet)
 
 
 def test_in_somebody_elses_subnet_there_is_none() -> None:
-    _, things = things_of({"network.vpc_id": "vpc-0123", "network.subnet_id": "subnet-0123"})
+    _, resources = resources_of({"network.vpc_id": "vpc-0123", "network.subnet_id": "subnet-0123"})
 
-    assert not [thing.key for thing in things if thing.layer == "monitoring"]
+    assert not [resource.key for resource in resources if resource.layer == "monitoring"]
 
 
 @pytest.mark.parametrize(

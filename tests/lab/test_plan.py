@@ -11,36 +11,51 @@ import pytest
 import yaml
 
 from enaxp.config import load_config
+from enaxp.lab.model import Found, Lab, Resource
 from enaxp.lab.plan import Plan, make_plan
 from enaxp.lab.software import pieces
-from enaxp.lab.spec import Pins, of_layers, wanted
+from enaxp.lab.spec import Resolved, of_layers, wanted
 from enaxp.lab.state import Entry, Intent, State
 from enaxp.lab.survey import Survey
-from enaxp.lab.things import Found, Lab, Thing
 
 HERE = Path(__file__).parent
 WHOLE: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "whole_lab.yaml").read_text())
 CASES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((HERE / "plans").glob("*.yaml"))}
 BEGAN, ENDS = datetime(2026, 1, 31, 12, tzinfo=UTC), datetime(2026, 1, 31, 16, tzinfo=UTC)
 PINS = {"ami": "ami-1", "availability_zone": "us-east-1a", "ssh_cidr": "198.51.100.7/32"}
-FIELDS = {"says", "config", "pins", "layers", "nothing_but", "without", "facts", "pending", "duplicates", "disowned"}
+FIELDS = {
+    "says",
+    "config",
+    "resolved",
+    "layers",
+    "nothing_but",
+    "without",
+    "facts",
+    "pending",
+    "duplicates",
+    "disowned",
+}
 FIELDS |= {"state", "only", "steps", "changes", "also"}
 
 
 def plan_of(case: Mapping[str, Any]) -> Plan:
     config = load_config(overrides=case.get("config"))
     lab = Lab(name="dev", lab_id="1-2-3", region="us-east-1", created_at=BEGAN, expires_at=ENDS)
-    pins = Pins(**PINS | case.get("pins", {}))
-    everything = wanted(config, pins, public_key="ssh-ed25519 AAAA enaxp", partition="aws", expires_at=ENDS)
+    resolved = Resolved(**PINS | case.get("resolved", {}))
+    everything = wanted(config, resolved, public_key="ssh-ed25519 AAAA enaxp", partition="aws", expires_at=ENDS)
     state = _state(case.get("state", {}))
-    things = of_layers(everything, case.get("layers", ("network", "compute")))
+    resources = of_layers(everything, case.get("layers", ("network", "compute")))
     asked = Lab(**{**vars(lab), "tags": config.tags})
-    return make_plan(things, _survey(case, everything, lab), state, asked)
+    return make_plan(resources, _survey(case, everything, lab), state, asked)
 
 
-def _survey(case: Mapping[str, Any], things: Iterable[Thing], lab: Lab) -> Survey:
+def _survey(case: Mapping[str, Any], resources: Iterable[Resource], lab: Lab) -> Survey:
     keys = set(case.get("nothing_but", WHOLE)) - set(case.get("without", ())) - set(case.get("disowned", ()))
-    found = {thing.key: _found(thing.key, case, lab.tags_for(thing)) for thing in things if thing.key in keys}
+    found = {
+        resource.key: _found(resource.key, case, lab.tags_for(resource))
+        for resource in resources
+        if resource.key in keys
+    }
     more = tuple(Found(kind=one["key"].partition("/")[0], tags={}, **one) for one in case.get("duplicates", ()))
     disowned = {key: _found(key, case, {}) for key in case.get("disowned", ())}
     return Survey(found=found, duplicates=more, disowned=disowned)
@@ -68,7 +83,7 @@ def _state(said: Mapping[str, Any]) -> State:
         target="aws",
         created_at=BEGAN,
         expires_at=ENDS,
-        things=known,
+        resources=known,
         intents=begun,
     )
 

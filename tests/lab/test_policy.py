@@ -10,18 +10,18 @@ from typing import Any
 
 import boto3
 import pytest
-from doomed import TARGET, Labs, deadly_cloud
 
 import enaxp
 from enaxp.config import Config, load_config
 from enaxp.lab import extend
+from enaxp.lab.checks.preflight import preflight_report
 from enaxp.lab.cost import find_prices
 from enaxp.lab.labs import list_labs, list_labs_everywhere
 from enaxp.lab.lifecycle import look
+from enaxp.lab.model import LAYERS
 from enaxp.lab.policy import ENDING, PUSHING, allows, policy_of
-from enaxp.lab.preflight import preflight_report
 from enaxp.lab.state_manager import wait_for_software
-from enaxp.lab.things import LAYERS
+from tests.support.crash_harness import TARGET, Labs, deadly_cloud
 
 # As requests are signed → as IAM calls the service; actions of which IAM spells the name differently.
 SERVICES = {"servicequotas": "servicequotas", "service-quotas": "servicequotas"}
@@ -53,8 +53,8 @@ def called(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     folder: Path = tmp_path_factory.mktemp("life")
     with deadly_cloud() as cloud:
         labs = Labs(cloud, folder)
-        picture = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
-        preflight_report(picture, config=labs.config, aws=labs.aws())
+        snapshot = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+        preflight_report(snapshot, config=labs.config, aws=labs.aws())
         labs.up(LAYERS)
         standing = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET, layers=LAYERS)
         preflight_report(standing, config=labs.config, aws=labs.aws())
@@ -114,7 +114,7 @@ def test_nothing_is_allowed_by_a_pattern() -> None:
     assert not [action for action in actions_of(policy_of(load_config())) if "*" in action]
 
 
-def test_what_ends_things_is_held_to_their_tags_and_to_the_region() -> None:
+def test_what_ends_resources_is_held_to_their_tags_and_to_the_region() -> None:
     policy = policy_of(load_config(overrides={"aws.region": "eu-west-1"}))
     ending = statement(policy, "EndWhatIsTagged")
 
@@ -144,7 +144,7 @@ def given(**values: Any) -> Config:
     return load_config(overrides={path.replace("__", "."): value for path, value in values.items()})
 
 
-def test_given_things_need_no_permission_to_make_or_end_them() -> None:
+def test_given_resources_need_no_permission_to_make_or_end_them() -> None:
     config = given(
         network__vpc_id="vpc-0123456789abcdef0",
         network__subnet_id="subnet-0123456789abcdef0",

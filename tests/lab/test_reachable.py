@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from doomed import WHOLE, DeadlyCloud, Labs, census, deadly_cloud
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from meddling import MEDDLING, client
 
 from enaxp.errors import StateError
+from tests.support.crash_harness import WHOLE, DeadlyCloud, Labs, census, deadly_cloud
+from tests.support.drift_cases import MEDDLING, client
 
 Accident = tuple[str, Callable[[Labs], object]]
 # What an accident meets that strikes what is not there: nothing happens.
@@ -91,7 +91,7 @@ def assert_up_and_down_are_right(cloud: DeadlyCloud, history: list[Accident]) ->
             assert (census(labs), labs.changes_left()) == (WHOLE, [])
         finally:
             removal = labs.down()
-        assert (cloud.server.things(), removal.leftovers, removal.lab_is_gone) == ([], (), True)
+        assert (cloud.server.resources(), removal.leftovers, removal.lab_is_gone) == ([], (), True)
 
 
 # A history costs seconds, and is short already: shrinking one that fails would take longer than reading it.

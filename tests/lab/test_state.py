@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from enaxp.errors import LabError, StateError
-from enaxp.lab.state import Entry, Intent, State, StateFile, new_state, with_intent, with_thing, without
+from enaxp.lab.state import Entry, Intent, State, StateFile, new_state, with_intent, with_resource, without
 
 
 @pytest.fixture
@@ -27,31 +27,31 @@ def state() -> State:
 
 def test_what_was_saved_is_read_back(file: StateFile, state: State) -> None:
     intent = Intent(kind="vpc", token="t", request_hash="h", at="2026-01-01T00:00:00Z")
-    rich = with_intent(with_thing(state, "role", Entry(kind="role", id="enaxp-dev")), "vpc", intent)
+    rich = with_intent(with_resource(state, "role", Entry(kind="role", id="enaxp-dev")), "vpc", intent)
 
     file.save(rich)
 
     assert StateFile(file.folder, "dev").load() == rich
 
 
-def test_a_thing_that_is_there_is_intended_no_longer(state: State) -> None:
+def test_a_resource_that_is_there_is_intended_no_longer(state: State) -> None:
     intended = with_intent(state, "vpc", Intent(kind="vpc", token="t", request_hash="h", at=""))
 
-    assert with_thing(intended, "vpc", Entry(kind="vpc", id="vpc-1")).intents == {}
+    assert with_resource(intended, "vpc", Entry(kind="vpc", id="vpc-1")).intents == {}
 
 
 def test_what_is_gone_begins_a_new_generation(state: State) -> None:
-    there = with_thing(state, "vpc", Entry(kind="vpc", id="vpc-1"))
+    there = with_resource(state, "vpc", Entry(kind="vpc", id="vpc-1"))
 
     gone = without(there, {"vpc"})
 
-    assert (gone.things, gone.generation) == ({}, state.generation + 1)
+    assert (gone.resources, gone.generation) == ({}, state.generation + 1)
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"schema": 1}', "[]", "null", "\x00\x00"], ids=repr)
 def test_a_damaged_file_gives_way_to_the_one_before(file: StateFile, state: State, damage: str) -> None:
     file.save(state)
-    file.save(with_thing(state, "vpc", Entry(kind="vpc", id="vpc-1")))
+    file.save(with_resource(state, "vpc", Entry(kind="vpc", id="vpc-1")))
     file.path.write_text(damage)
 
     again = StateFile(file.folder, "dev")
@@ -71,7 +71,7 @@ def test_a_damaged_file_without_one_before_is_as_none(file: StateFile, state: St
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "says"), [("schema", 2, "schema 2"), ("lab", "other", "belongs to lab other")]
+    ("field", "value", "says"), [("schema", 3, "schema 3"), ("lab", "other", "belongs to lab other")]
 )
 def test_a_file_of_another_kind_is_refused(file: StateFile, state: State, field: str, value: object, says: str) -> None:
     file.save(state)
@@ -86,7 +86,7 @@ def test_updates_from_many_threads_are_all_kept(file: StateFile, state: State) -
     file.save(state)
 
     def add(number: int) -> None:
-        file.update(lambda now: with_thing(now, f"eni/{number}", Entry(kind="eni", id=f"eni-{number}")))
+        file.update(lambda now: with_resource(now, f"eni/{number}", Entry(kind="eni", id=f"eni-{number}")))
 
     threads = [threading.Thread(target=add, args=(number,)) for number in range(20)]
     for thread in threads:
@@ -94,7 +94,7 @@ def test_updates_from_many_threads_are_all_kept(file: StateFile, state: State) -
     for thread in threads:
         thread.join()
 
-    assert len(file.state.things) == 20
+    assert len(file.state.resources) == 20
     assert StateFile(file.folder, "dev").load() == file.state
 
 
@@ -126,3 +126,19 @@ def test_forgetting_leaves_nothing_of_the_lab_but_its_locks(file: StateFile, sta
         file.forget()
 
     assert [path.name for path in file.folder.iterdir()] == ["dev.lock"]
+
+
+def test_a_file_of_schema_1_is_migrated_and_saved_as_schema_2(file: StateFile, state: State) -> None:
+    known = with_resource(state, "vpc", Entry(kind="vpc", id="vpc-1"))
+    file.save(known)
+    document = json.loads(file.path.read_text())
+    document["things"] = document.pop("resources")
+    file.path.write_text(json.dumps({**document, "schema": 1}))
+
+    again = StateFile(file.folder, "dev")
+    read = again.load()
+    again.save(known)
+
+    assert read == known
+    written = json.loads(file.path.read_text())
+    assert (written["schema"], list(written["resources"]), "things" in written) == (2, ["vpc"], False)

@@ -11,15 +11,15 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from doomed import TARGET, Labs
-from meddling import client
 
 from enaxp.errors import AwsError, HostError
 from enaxp.lab import lifecycle, spec, state_manager
-from enaxp.lab.lifecycle import Picture, look
+from enaxp.lab.lifecycle import Snapshot, look
 from enaxp.lab.software import NAMES, Piece, pieces
-from enaxp.lab.state_manager import Results, results, wait_for_software
+from enaxp.lab.state_manager import SoftwareResults, results, wait_for_software
 from enaxp.local.strict import Fault, FaultPlan, NoMachines, ScriptResult, StrictServer, Timing, serve
+from tests.support.crash_harness import TARGET, Labs
+from tests.support.drift_cases import client
 
 IN_PLACE = {role: dict.fromkeys(NAMES, "Success") for role in ("server", "client")}
 
@@ -71,7 +71,7 @@ def standing(server: StrictServer, tmp_path_factory: pytest.TempPathFactory) -> 
     labs.aws = lambda: aws  # type: ignore[method-assign]
     yield labs
     labs.down()
-    assert server.things() == []
+    assert server.resources() == []
 
 
 @pytest.fixture
@@ -106,26 +106,26 @@ def edit(monkeypatch: pytest.MonkeyPatch) -> Any:
     return edit
 
 
-def seen(labs: Labs) -> Picture:
+def seen(labs: Labs) -> Snapshot:
     return look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
 
 
-def in_place(labs: Labs, *, changed: Collection[str] = ()) -> Results:
+def in_place(labs: Labs, *, changed: Collection[str] = ()) -> SoftwareResults:
     def log_of(role: str, piece: str) -> str:
         return f"the log of {piece} on the {role}"
 
     return wait_for_software(seen(labs), labs.aws(), changed=changed, log_of=log_of, say=lambda _: None)
 
 
-def up(labs: Labs) -> Results:
+def up(labs: Labs) -> SoftwareResults:
     """As the command does it."""
     changed = [step.key for step in seen(labs).plan.changing]
     labs.up()
     return in_place(labs, changed=changed)
 
 
-def as_the_command_does(labs: Labs) -> Results:
-    """With the picture that an `up` gives back: what was made just now is known by its id alone."""
+def as_the_command_does(labs: Labs) -> SoftwareResults:
+    """With the snapshot that an `up` gives back: what was made just now is known by its id alone."""
     aws, before = labs.aws(), seen(labs)
     after = lifecycle.up(before, config=labs.config, aws=aws, file=labs.file(), watch=lambda _: None)
     return wait_for_software(
@@ -133,7 +133,7 @@ def as_the_command_does(labs: Labs) -> Results:
     )
 
 
-def statuses(results: Results) -> dict[str, dict[str, str]]:
+def statuses(results: SoftwareResults) -> dict[str, dict[str, str]]:
     return {role: {piece: one.status for piece, one in by_piece.items()} for role, by_piece in results.items()}
 
 
@@ -151,10 +151,10 @@ def test_every_host_runs_every_piece_once(standing: Labs, hosts: Hosts) -> None:
 
 
 def test_what_the_hosts_have_is_one_question_to_each(labs: Labs, server: StrictServer) -> None:
-    picture = seen(labs)
+    snapshot = seen(labs)
     server.forget_calls()
 
-    assert statuses(results(picture, labs.aws())) == IN_PLACE
+    assert statuses(results(snapshot, labs.aws())) == IN_PLACE
     assert [call.action for call in server.calls] == ["DescribeInstanceAssociationsStatus"] * 2
 
 
@@ -292,7 +292,7 @@ def test_what_others_made_of_an_association_is_put_right(labs: Labs, hosts: Host
 def test_a_document_of_our_name_that_somebody_else_has_is_neither_used_nor_removed(
     server: StrictServer, tmp_path: Path
 ) -> None:
-    labs, before = Labs(SimpleNamespace(server=server), tmp_path, lab="taken"), server.things()
+    labs, before = Labs(SimpleNamespace(server=server), tmp_path, lab="taken"), server.resources()
     ssm = client(labs, "ssm")
     ssm.create_document(
         Name="enaxp-taken-us-east-1-tuning", Content=pieces()[0].document, DocumentType="Command", DocumentFormat="JSON"
@@ -302,7 +302,7 @@ def test_a_document_of_our_name_that_somebody_else_has_is_neither_used_nor_remov
         labs.up()
     labs.down()
 
-    assert set(server.things()) - set(before) == {"enaxp-taken-us-east-1-tuning"}
+    assert set(server.resources()) - set(before) == {"enaxp-taken-us-east-1-tuning"}
     ssm.delete_document(Name="enaxp-taken-us-east-1-tuning")
 
 
@@ -334,12 +334,12 @@ def test_an_association_that_never_shows_is_not_waited_for_for_ever(
     labs: Labs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(state_manager, "REGISTER_S", 0.0)
-    ssm, picture = client(labs, "ssm"), seen(labs)
+    ssm, snapshot = client(labs, "ssm"), seen(labs)
     [one] = [item for item in ssm.list_associations()["Associations"] if item["Name"].endswith("-tuning")]
     ssm.delete_association(AssociationId=one["AssociationId"])
-    found = dict(picture.survey.found)
+    found = dict(snapshot.survey.found)
     found["ssm-association/tuning"] = replace(found["ssm-association/tuning"], facts={})
-    known_by_id = replace(picture, survey=replace(picture.survey, found=found))
+    known_by_id = replace(snapshot, survey=replace(snapshot.survey, found=found))
 
     with pytest.raises(HostError, match="nothing to do with tuning"):
         wait_for_software(known_by_id, labs.aws(), changed=(), log_of=lambda *_: "", say=lambda _: None)

@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from monitoring import eventually, fetch, promtool, some_records, write_run
 from prometheus_client.parser import text_string_to_metric_families
 
 from enaxp.errors import UsageError
 from enaxp.monitor.exporter import serving
+from tests.support.monitoring import eventually, fetch, promtool, some_records, write_run
 
 
 def samples(url: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:

@@ -13,10 +13,10 @@ import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
-from monitoring import promtool
 
 from enaxp.data import data_path
 from enaxp.monitor.files import Node, dashboards, prometheus_config, text_of
+from tests.support.monitoring import promtool
 
 NODES = [Node(lab="dev", role=role, address=f"192.168.3.{n}:9100") for role, n in (("server", 10), ("client", 20))]
 BOARDS = {name: json.loads(text) for name, text in dashboards().items()}
@@ -62,7 +62,7 @@ def test_grafanas_schema_knows_every_field_of_a_dashboard(name: str) -> None:
 
 
 def lost(given: Any, read: Any, where: str = "") -> list[str]:
-    """Where `read` does not have what was given. Empty things and nulls may be left out."""
+    """Where `read` does not have what was given. Empty resources and nulls may be left out."""
     if isinstance(given, dict) and isinstance(read, dict):
         return [one for key, value in given.items() for one in lost(value, read.get(key), f"{where}.{key}")]
     if isinstance(given, list) and isinstance(read, list) and len(given) == len(read):

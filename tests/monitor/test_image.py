@@ -11,11 +11,11 @@ from pathlib import Path
 
 import boto3
 import pytest
-from monitoring import eventually, fetch, write_run
 
 from enaxp import __version__
 from enaxp.local.strict import StrictServer, Timing, serve
 from enaxp.monitor.image import lay_out
+from tests.support.monitoring import eventually, fetch, write_run
 
 NAME = "enaxp-dev-us-east-1"
 DOCKER = """#!/bin/sh

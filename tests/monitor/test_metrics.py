@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from making import SRD_ON, a_record
-from monitoring import PLAN, TAILED, a_running_manifest, promtool, some_records
 
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.monitor.metrics import exposition, families_of, merged
+from tests.support.factories import SRD_ON, a_record
+from tests.support.monitoring import PLAN, TAILED, a_running_manifest, promtool, some_records
 
 EXPRESS = {"lab": "dev", "scenario": "udp-latency", "protocol": "udp", "arm": "ena_express"}
 

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from monitoring import eventually, query, query_range, some_records, write_run
 
 from enaxp.bench.records import RunFolder
 from enaxp.monitor.files import prometheus_config, text_of
+from tests.support.monitoring import eventually, query, query_range, some_records, write_run
 
 ENDED = 'enaxp_run_ended_trials{lab="dev"}'
 

@@ -10,12 +10,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from monitoring import promtool, some_records, write_run
 
 from enaxp.bench.records import RunFolder, TrialRecord
-from enaxp.bench.runner import Progress, Ways
+from enaxp.bench.runner import Progress, RunOptions
 from enaxp.errors import HostError
 from enaxp.monitor.textfile import FOLDER, NAME, published, write_command
+from tests.support.monitoring import promtool, some_records, write_run
 
 
 def shell(command: str, root: Path) -> subprocess.CompletedProcess[str]:
@@ -47,7 +47,7 @@ def progress(record: TrialRecord | None = None) -> Progress:
 
 
 def watched(client: Client, folder: RunFolder, told: list[Progress]) -> Any:
-    return published(Ways(watch=told.append), pair=SimpleNamespace(client=client), folder=folder)  # type: ignore[arg-type]
+    return published(RunOptions(watch=told.append), pair=SimpleNamespace(client=client), folder=folder)  # type: ignore[arg-type]
 
 
 def test_a_file_is_replaced_whole_and_the_collector_reads_no_half_of_it(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_no_fault_of_publishing_reaches_the_run(tmp_path: Path, fault: Exception
         raise fault
 
     client, folder = SimpleNamespace(check=broken), write_run(tmp_path, [])
-    ways = Ways(watch=lambda _: None)
+    ways = RunOptions(watch=lambda _: None)
 
     with published(ways, pair=SimpleNamespace(client=client), folder=folder) as ways:  # type: ignore[arg-type]
         ways.watch(progress(some_records()[0]))

@@ -15,13 +15,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from benchmarks.made_run import FLOW, UDP, Made, load, make_run
 from enaxp.bench.conditions import read_condition
 from enaxp.bench.records import RunFolder
 from enaxp.bench.schedule import ARMS
-from enaxp.commands.reading import compare_runs
+from enaxp.commands.runs import compare_runs
 from enaxp.report.comparison_page import render_comparison
 from enaxp.report.render import PAGE, write_page
+from selfcheck.made_run import FLOW, UDP, Made, load, make_run
 
 MARKUP = "<img src=x onerror=alert(1)></script><script>document.title='taken'</script>"
 ODD = replace(UDP, name=f"udp {MARKUP}", rate=None)

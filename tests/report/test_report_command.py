@@ -11,13 +11,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.made_run import FLOW, UDP, Made, make_run
 from enaxp.bench.records import RunFolder
-from enaxp.report import drawing, render
-from enaxp.report.figures import read_run
+from enaxp.report import render
+from enaxp.report.charts import vega
+from enaxp.report.data import read_run
 from enaxp.report.markdown import plain, render_markdown
 from enaxp.report.render import draw_after_bench
-from enaxp.report.wording import headline
+from enaxp.report.words import headline
+from selfcheck.made_run import FLOW, UDP, Made, make_run
 
 
 @pytest.fixture
@@ -67,10 +68,10 @@ def test_a_run_that_is_not_there_is_said_without_a_traceback(tmp_path: Path, arg
 
 def test_without_the_extra_it_says_how_to_get_it(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "can_draw", lambda: False)
-    monkeypatch.setattr(drawing, "can_draw", lambda: False)
+    monkeypatch.setattr(vega, "can_draw", lambda: False)
 
     assert ["pip install 'enaxp[report]'" in line for line in draw_after_bench(run)] == [True]
-    with pytest.raises(drawing.ReportExtraMissing, match="`report` extra"):
+    with pytest.raises(vega.ReportExtraMissing, match="`report` extra"):
         render.write_page(run)
 
 

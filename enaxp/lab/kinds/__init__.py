@@ -1,4 +1,4 @@
-"""Every kind of AWS thing that enaxp can make, one class each: `KINDS` maps a kind's name to it.
+"""Every kind of AWS resource that enaxp can make, one class each: `KINDS` maps a kind's name to it.
 
     network.py   vpc, subnet, igw, route-table, security-group
     compute.py   placement-group, key-pair, eni, eip, instance
@@ -6,7 +6,7 @@
     monitoring.py ecr-repository
     software.py  ssm-document, ssm-association
 
-To add a kind: write one class here, and the things of it in `spec.py`.
+To add a kind: write one class here, and the resources of it in `spec.py`.
 """
 
 from enaxp.lab.kinds.compute import Eip, Eni, Instance, KeyPair, PlacementGroup
@@ -14,7 +14,7 @@ from enaxp.lab.kinds.identity import InstanceProfile, Role
 from enaxp.lab.kinds.monitoring import EcrRepository
 from enaxp.lab.kinds.network import Igw, RouteTable, SecurityGroup, Subnet, Vpc
 from enaxp.lab.kinds.software import SsmAssociation, SsmDocument
-from enaxp.lab.things import Kind
+from enaxp.lab.model import Kind
 
 KINDS: dict[str, Kind] = {
     kind.name: kind

@@ -8,7 +8,18 @@ from typing import Any, ClassVar
 from botocore.exceptions import ClientError
 
 from enaxp.aws import Aws, Blocked, is_gone, is_in_use, is_not_yet_visible, is_throttled, text_of
-from enaxp.lab.things import TAG_KEY, TAG_LAB_ID, Change, Difference, Found, Ids, Lab, Thing, as_tag_list, from_tag_list
+from enaxp.lab.model import (
+    TAG_KEY,
+    TAG_LAB_ID,
+    Change,
+    Difference,
+    Found,
+    Ids,
+    Lab,
+    Resource,
+    as_tag_list,
+    from_tag_list,
+)
 
 
 class BaseKind:
@@ -21,13 +32,13 @@ class BaseKind:
     ready_s: ClassVar[float] = 120.0
     actions: ClassVar[tuple[str, ...]] = ()
 
-    def fixed(self, thing: Thing, found: Found) -> list[Difference]:
+    def fixed(self, resource: Resource, found: Found) -> list[Difference]:
         return []
 
-    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+    def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
         yield from ()
 
-    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any] | None:
+    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any] | None:
         return None
 
     def may_repeat(self, error: Exception) -> bool:
@@ -38,7 +49,7 @@ class BaseKind:
 class Ec2Kind(BaseKind):
     """A kind that EC2 describes with filters and ids: subclasses say with which call, and how to read one answer."""
 
-    resource: ClassVar[str]  # as TagSpecifications calls it
+    resource_type: ClassVar[str]  # as TagSpecifications calls it
     describe: ClassVar[str]  # the client method
     items: ClassVar[str]  # the member of its answer that holds the list
     ids_argument: ClassVar[str]
@@ -84,10 +95,12 @@ class Ec2Kind(BaseKind):
         key = own.get(TAG_KEY, "")
         return Found(key=key, kind=self.name, id=id, tags=own, facts=facts, pending=pending, gone=gone, created=created)
 
-    def tagged(self, thing: Thing, lab: Lab, *resources: str) -> list[dict[str, Any]]:
+    def tagged(self, resource: Resource, lab: Lab, *resource_types: str) -> list[dict[str, Any]]:
         """TagSpecifications for a create call."""
-        tags = as_tag_list(lab.tags_for(thing))
-        return [{"ResourceType": resource, "Tags": tags} for resource in resources or (self.resource,)]
+        tags = as_tag_list(lab.tags_for(resource))
+        return [
+            {"ResourceType": resource_type, "Tags": tags} for resource_type in resource_types or (self.resource_type,)
+        ]
 
 
 def named(kind: str, id: str, tags: list[dict[str, str]] | None, **facts: Any) -> Found:

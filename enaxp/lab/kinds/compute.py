@@ -12,7 +12,7 @@ from typing import Any
 
 from enaxp.aws import Aws, code_of
 from enaxp.lab.kinds.base import Ec2Kind, differences, remove
-from enaxp.lab.things import Change, Difference, Found, Ids, Lab, Thing, change
+from enaxp.lab.model import Change, Difference, Found, Ids, Lab, Resource, change
 
 EXPRESS_DEVICE = 1  # device 0 stays plain ENA: it carries SSH
 SHUTTING_DOWN = "shutting-down"
@@ -23,7 +23,7 @@ class PlacementGroup(Ec2Kind):
 
     name = "placement-group"
     ready_s = 300.0
-    resource, describe, items, ids_argument = (
+    resource_type, describe, items, ids_argument = (
         "placement-group",
         "describe_placement_groups",
         "PlacementGroups",
@@ -42,19 +42,19 @@ class PlacementGroup(Ec2Kind):
             tag_id=item.get("GroupId", item["GroupName"]),  # a group goes by its name, its tags by its id
         )
 
-    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
         return {
-            "GroupName": thing.name,
-            "Strategy": thing.want["strategy"],
-            "TagSpecifications": self.tagged(thing, lab),
+            "GroupName": resource.name,
+            "Strategy": resource.want["strategy"],
+            "TagSpecifications": self.tagged(resource, lab),
         }
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         aws.once("ec2").create_placement_group(**request)
         return str(request["GroupName"])
 
-    def fixed(self, thing: Thing, found: Found) -> list[Difference]:
-        return differences(found.facts, thing.want, "strategy")
+    def fixed(self, resource: Resource, found: Found) -> list[Difference]:
+        return differences(found.facts, resource.want, "strategy")
 
     def delete(self, aws: Aws, found: Found) -> None:
         if found.pending != "deleting":
@@ -65,7 +65,7 @@ class KeyPair(Ec2Kind):
     """want: public_key (one OpenSSH line). Compared by the key itself: fingerprints come in several forms."""
 
     name = "key-pair"
-    resource, describe, items, ids_argument = "key-pair", "describe_key_pairs", "KeyPairs", "KeyNames"
+    resource_type, describe, items, ids_argument = "key-pair", "describe_key_pairs", "KeyPairs", "KeyNames"
     actions = ("ec2:ImportKeyPair", "ec2:DescribeKeyPairs", "ec2:DeleteKeyPair")
 
     def _describe(self, aws: Aws, **arguments: Any) -> list[Found]:
@@ -75,21 +75,21 @@ class KeyPair(Ec2Kind):
         public_key = _without_comment(item["PublicKey"]) if item.get("PublicKey") else None
         return self.found(item["KeyName"], item.get("Tags"), public_key=public_key, tag_id=item["KeyPairId"])
 
-    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
         return {
-            "KeyName": thing.name,
-            "PublicKeyMaterial": thing.want["public_key"],
-            "TagSpecifications": self.tagged(thing, lab),
+            "KeyName": resource.name,
+            "PublicKeyMaterial": resource.want["public_key"],
+            "TagSpecifications": self.tagged(resource, lab),
         }
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("ec2").import_key_pair(**request)["KeyName"])
 
-    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
         return {}
 
-    def fixed(self, thing: Thing, found: Found) -> list[Difference]:
-        want = {"public_key": _without_comment(thing.want["public_key"])}
+    def fixed(self, resource: Resource, found: Found) -> list[Difference]:
+        want = {"public_key": _without_comment(resource.want["public_key"])}
         return differences(found.facts, want, "public_key")
 
     def delete(self, aws: Aws, found: Found) -> None:
@@ -105,7 +105,7 @@ class Eni(Ec2Kind):
     name = "eni"
     needs = ("subnet", "security-group")
     token = True
-    resource, describe, items, ids_argument = (
+    resource_type, describe, items, ids_argument = (
         "network-interface",
         "describe_network_interfaces",
         "NetworkInterfaces",
@@ -132,27 +132,27 @@ class Eni(Ec2Kind):
             **srd_of(attachment),
         )
 
-    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
         return {
-            "SubnetId": ids[thing.want.get("subnet", "subnet")],
-            "PrivateIpAddress": thing.want["address"],
-            "Groups": sorted(ids[key] for key in _groups(thing)),
-            "Description": f"enaxp {lab.name}: {thing.key}",
-            "TagSpecifications": self.tagged(thing, lab),
+            "SubnetId": ids[resource.want.get("subnet", "subnet")],
+            "PrivateIpAddress": resource.want["address"],
+            "Groups": sorted(ids[key] for key in _groups(resource)),
+            "Description": f"enaxp {lab.name}: {resource.key}",
+            "TagSpecifications": self.tagged(resource, lab),
         }
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         answer = aws.ec2.create_network_interface(**request, ClientToken=token)
         return str(answer["NetworkInterface"]["NetworkInterfaceId"])
 
-    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
         return {"groups": [ids["security-group"]]}
 
-    def fixed(self, thing: Thing, found: Found) -> list[Difference]:
-        return differences(found.facts, thing.want, "address")
+    def fixed(self, resource: Resource, found: Found) -> list[Difference]:
+        return differences(found.facts, resource.want, "address")
 
-    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
-        groups = sorted(ids[key] for key in _groups(thing) if key in ids)
+    def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
+        groups = sorted(ids[key] for key in _groups(resource) if key in ids)
         if found.facts["groups"] != groups:
             yield change(
                 "groups",
@@ -173,7 +173,7 @@ class Eip(Ec2Kind):
 
     name = "eip"
     needs = ("igw", "eni")
-    resource, describe, items, ids_argument = "elastic-ip", "describe_addresses", "Addresses", "AllocationIds"
+    resource_type, describe, items, ids_argument = "elastic-ip", "describe_addresses", "Addresses", "AllocationIds"
     actions = (
         "ec2:AllocateAddress",
         "ec2:DescribeAddresses",
@@ -191,17 +191,17 @@ class Eip(Ec2Kind):
             association=item.get("AssociationId") or None,
         )
 
-    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
-        return {"Domain": "vpc", "TagSpecifications": self.tagged(thing, lab)}
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+        return {"Domain": "vpc", "TagSpecifications": self.tagged(resource, lab)}
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("ec2").allocate_address(**request)["AllocationId"])
 
-    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
         return {"eni": None, "association": None}
 
-    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
-        eni = ids.get(thing.want["eni"])
+    def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
+        eni = ids.get(resource.want["eni"])
         if found.facts["eni"] != eni:
             yield change(
                 "associated with", have=found.facts["eni"], want=eni, act=lambda aws: _associate(aws, found, str(eni))
@@ -228,7 +228,7 @@ class Instance(Ec2Kind):
     needs_settled = True
     token = True
     ready_s = 600.0
-    resource, describe, items, ids_argument = "instance", "describe_instances", "Reservations", "InstanceIds"
+    resource_type, describe, items, ids_argument = "instance", "describe_instances", "Reservations", "InstanceIds"
     actions = (
         "ec2:RunInstances",
         "ec2:CreateTags",
@@ -260,8 +260,8 @@ class Instance(Ec2Kind):
             srd={eni: srd_of(attachment) for eni, attachment in interfaces.items()},
         )
 
-    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
-        want = thing.want
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+        want = resource.want
         placement = {"AvailabilityZone": want["zone"]}
         if want["in_group"]:
             placement["GroupName"] = ids["placement-group"]
@@ -280,7 +280,7 @@ class Instance(Ec2Kind):
             "InstanceInitiatedShutdownBehavior": "terminate",
             "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 2, "HttpEndpoint": "enabled"},
             "BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": _ROOT_VOLUME}],
-            "TagSpecifications": self.tagged(thing, lab, "instance", "volume"),
+            "TagSpecifications": self.tagged(resource, lab, "instance", "volume"),
         }
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
@@ -291,12 +291,12 @@ class Instance(Ec2Kind):
         """Interfaces of an instance that is still shutting down come free soon."""
         return super().may_repeat(error) or code_of(error) == "InvalidNetworkInterface.InUse"
 
-    def fixed(self, thing: Thing, found: Found) -> list[Difference]:
-        return differences(found.facts, thing.want, "type", "image", "zone")
+    def fixed(self, resource: Resource, found: Found) -> list[Difference]:
+        return differences(found.facts, resource.want, "type", "image", "zone")
 
-    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
-        for key in thing.want["enis"]:
-            eni, wanted = ids.get(key), key in thing.want["express"]
+    def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
+        for key in resource.want["enis"]:
+            eni, wanted = ids.get(key), key in resource.want["express"]
             have = found.facts["srd"].get(eni)
             if eni is None or have is None or found.facts["state"] != "running":
                 continue
@@ -332,7 +332,7 @@ def srd_of(attachment: Mapping[str, Any]) -> dict[str, Any]:
 _ROOT_VOLUME = {"VolumeSize": 30, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}
 
 
-def _groups(eni: Thing) -> tuple[str, ...]:
+def _groups(eni: Resource) -> tuple[str, ...]:
     """The keys of an interface's security groups."""
     return tuple(eni.want.get("groups", ("security-group",)))
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from enaxp.aws import Aws, both, is_gone
+from enaxp.aws import Aws, in_parallel, is_gone
 from enaxp.lab.kinds.base import BaseKind, named, ours, remove
-from enaxp.lab.things import Change, Found, Ids, Lab, Thing, as_tag_list, change
+from enaxp.lab.model import Change, Found, Ids, Lab, Resource, as_tag_list, change
 
 # What EC2 hosts may become; the same in every partition but China's, where the service has a name of its own.
 _TRUST = {
@@ -44,7 +44,7 @@ class Role(BaseKind):
 
     def look(self, aws: Aws, id: str) -> Found | None:
         try:
-            answer, pages = both(
+            answer, pages = in_parallel(
                 lambda: aws.iam.get_role(RoleName=id),
                 lambda: list(aws.iam.get_paginator("list_attached_role_policies").paginate(RoleName=id)),
             )
@@ -56,22 +56,22 @@ class Role(BaseKind):
         policies = sorted(policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"])
         return named(self.name, role["RoleName"], role.get("Tags"), policies=policies)
 
-    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
         return {
-            "RoleName": thing.name,
+            "RoleName": resource.name,
             "AssumeRolePolicyDocument": json.dumps(_TRUST),
             "Description": f"Hosts of the enaxp lab {lab.name}",
-            "Tags": as_tag_list(lab.tags_for(thing)),
+            "Tags": as_tag_list(lab.tags_for(resource)),
         }
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("iam").create_role(**request)["Role"]["RoleName"])
 
-    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
         return {"policies": []}
 
-    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
-        for arn in thing.want["policy_arns"]:
+    def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
+        for arn in resource.want["policy_arns"]:
             if arn not in found.facts["policies"]:
                 yield change(
                     "policy",
@@ -114,17 +114,17 @@ class InstanceProfile(BaseKind):
         role = next((role["RoleName"] for role in profile["Roles"]), None)
         return named(self.name, profile["InstanceProfileName"], profile.get("Tags"), role=role)
 
-    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
-        return {"InstanceProfileName": thing.name, "Tags": as_tag_list(lab.tags_for(thing))}
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+        return {"InstanceProfileName": resource.name, "Tags": as_tag_list(lab.tags_for(resource))}
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("iam").create_instance_profile(**request)["InstanceProfile"]["InstanceProfileName"])
 
-    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
         return {"role": None}
 
-    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
-        role = ids.get(thing.want.get("role", "role"))
+    def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
+        role = ids.get(resource.want.get("role", "role"))
         if found.facts["role"] != role:
             yield change("role", have=found.facts["role"], want=role, act=lambda aws: _put_role(aws, found, str(role)))
 

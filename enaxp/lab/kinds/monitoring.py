@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from enaxp.aws import Aws, is_gone
 from enaxp.lab.kinds.base import BaseKind, named, ours, remove
-from enaxp.lab.things import Found, Ids, Lab, Thing, as_tag_list, repository_name
+from enaxp.lab.model import Found, Ids, Lab, Resource, as_tag_list, repository_name
 
 
 class EcrRepository(BaseKind):
@@ -39,17 +39,17 @@ class EcrRepository(BaseKind):
             raise
         return named(self.name, id, tags, arn=repository["repositoryArn"], uri=repository["repositoryUri"])
 
-    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
         return {
-            "repositoryName": thing.name,
+            "repositoryName": resource.name,
             "imageScanningConfiguration": {"scanOnPush": True},
-            "tags": as_tag_list(lab.tags_for(thing)),
+            "tags": as_tag_list(lab.tags_for(resource)),
         }
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("ecr").create_repository(**request)["repository"]["repositoryName"])
 
-    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
         return {}
 
     def delete(self, aws: Aws, found: Found) -> None:

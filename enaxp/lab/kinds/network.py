@@ -9,9 +9,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from enaxp.aws import Aws, both, is_gone
+from enaxp.aws import Aws, in_parallel, is_gone
 from enaxp.lab.kinds.base import Ec2Kind, differences, remove
-from enaxp.lab.things import Change, Difference, Found, Ids, Lab, Thing, change
+from enaxp.lab.model import Change, Difference, Found, Ids, Lab, Resource, change
 
 ANYWHERE = "0.0.0.0/0"
 
@@ -20,7 +20,7 @@ class Vpc(Ec2Kind):
     """want: cidr. Setting: dns_hostnames (off in a new VPC; one attribute a call)."""
 
     name = "vpc"
-    resource, describe, items, ids_argument = "vpc", "describe_vpcs", "Vpcs", "VpcIds"
+    resource_type, describe, items, ids_argument = "vpc", "describe_vpcs", "Vpcs", "VpcIds"
     actions = (
         "ec2:CreateVpc",
         "ec2:DescribeVpcs",
@@ -32,11 +32,13 @@ class Vpc(Ec2Kind):
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
         """DNS hostnames are not part of the describe: one more call for each VPC, side by side with it where the id is known."""
         known = lab.ids.get("vpc")
-        listed, dns = both(partial(super().find, aws, lab), lambda: _dns_hostnames(aws, known) if known else None)
+        listed, dns = in_parallel(
+            partial(super().find, aws, lab), lambda: _dns_hostnames(aws, known) if known else None
+        )
         return [_with_dns(found, dns if found.id == known else _dns_hostnames(aws, found.id)) for found in listed]
 
     def look(self, aws: Aws, id: str) -> Found | None:
-        found, dns = both(partial(super().look, aws, id), partial(_dns_hostnames, aws, id))
+        found, dns = in_parallel(partial(super().look, aws, id), partial(_dns_hostnames, aws, id))
         return found and _with_dns(found, dns)
 
     def read(self, item: Mapping[str, Any]) -> Found:
@@ -47,19 +49,19 @@ class Vpc(Ec2Kind):
             cidr=item["CidrBlock"],
         )
 
-    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
-        return {"CidrBlock": thing.want["cidr"], "TagSpecifications": self.tagged(thing, lab)}
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+        return {"CidrBlock": resource.want["cidr"], "TagSpecifications": self.tagged(resource, lab)}
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("ec2").create_vpc(**request)["Vpc"]["VpcId"])
 
-    def fixed(self, thing: Thing, found: Found) -> list[Difference]:
-        return differences(found.facts, thing.want, "cidr")
+    def fixed(self, resource: Resource, found: Found) -> list[Difference]:
+        return differences(found.facts, resource.want, "cidr")
 
-    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
         return {"dns_hostnames": False}
 
-    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+    def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
         if not found.facts["dns_hostnames"]:
             yield change(
                 "dns_hostnames",
@@ -92,7 +94,7 @@ class Subnet(Ec2Kind):
 
     name = "subnet"
     needs = ("vpc",)
-    resource, describe, items, ids_argument = "subnet", "describe_subnets", "Subnets", "SubnetIds"
+    resource_type, describe, items, ids_argument = "subnet", "describe_subnets", "Subnets", "SubnetIds"
     actions = ("ec2:CreateSubnet", "ec2:DescribeSubnets", "ec2:DeleteSubnet")
 
     def read(self, item: Mapping[str, Any]) -> Found:
@@ -105,22 +107,22 @@ class Subnet(Ec2Kind):
             vpc=item["VpcId"],
         )
 
-    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
         return {
             "VpcId": ids["vpc"],
-            "CidrBlock": thing.want["cidr"],
-            "AvailabilityZone": thing.want["zone"],
-            "TagSpecifications": self.tagged(thing, lab),
+            "CidrBlock": resource.want["cidr"],
+            "AvailabilityZone": resource.want["zone"],
+            "TagSpecifications": self.tagged(resource, lab),
         }
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("ec2").create_subnet(**request)["Subnet"]["SubnetId"])
 
-    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
         return {}
 
-    def fixed(self, thing: Thing, found: Found) -> list[Difference]:
-        return differences(found.facts, thing.want, "cidr", "zone")
+    def fixed(self, resource: Resource, found: Found) -> list[Difference]:
+        return differences(found.facts, resource.want, "cidr", "zone")
 
     def delete(self, aws: Aws, found: Found) -> None:
         remove(lambda: aws.ec2.delete_subnet(SubnetId=found.id), where=f"deleting {found.key} {found.id}")
@@ -131,7 +133,7 @@ class Igw(Ec2Kind):
 
     name = "igw"
     needs = ("vpc",)
-    resource, describe, items, ids_argument = (
+    resource_type, describe, items, ids_argument = (
         "internet-gateway",
         "describe_internet_gateways",
         "InternetGateways",
@@ -151,16 +153,16 @@ class Igw(Ec2Kind):
         )
         return self.found(item["InternetGatewayId"], item.get("Tags"), attached=attached)
 
-    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
-        return {"TagSpecifications": self.tagged(thing, lab)}
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+        return {"TagSpecifications": self.tagged(resource, lab)}
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("ec2").create_internet_gateway(**request)["InternetGateway"]["InternetGatewayId"])
 
-    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
         return {"attached": None}
 
-    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
+    def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
         vpc = ids.get("vpc")
         if found.facts["attached"] != vpc:
             yield change(
@@ -190,7 +192,12 @@ class RouteTable(Ec2Kind):
     name = "route-table"
     needs = ("vpc", "subnet", "igw")
     token = True
-    resource, describe, items, ids_argument = "route-table", "describe_route_tables", "RouteTables", "RouteTableIds"
+    resource_type, describe, items, ids_argument = (
+        "route-table",
+        "describe_route_tables",
+        "RouteTables",
+        "RouteTableIds",
+    )
     actions = (
         "ec2:CreateRouteTable",
         "ec2:DescribeRouteTables",
@@ -215,17 +222,17 @@ class RouteTable(Ec2Kind):
             associations=tuple(a["RouteTableAssociationId"] for a in associations),
         )
 
-    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
-        return {"VpcId": ids["vpc"], "TagSpecifications": self.tagged(thing, lab)}
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+        return {"VpcId": ids["vpc"], "TagSpecifications": self.tagged(resource, lab)}
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.ec2.create_route_table(**request, ClientToken=token)["RouteTable"]["RouteTableId"])
 
-    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
         return {"default_route": None, "route_state": None, "subnet": None}
 
-    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
-        igw, subnet, facts = ids.get("igw"), ids.get(thing.want.get("subnet", "subnet")), found.facts
+    def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
+        igw, subnet, facts = ids.get("igw"), ids.get(resource.want.get("subnet", "subnet")), found.facts
         if facts["default_route"] != igw or facts["route_state"] != "active":
             verb = "replace_route" if facts["default_route"] else "create_route"
             yield change(
@@ -259,7 +266,7 @@ class SecurityGroup(Ec2Kind):
 
     name = "security-group"
     needs = ("vpc",)
-    resource, describe, items, ids_argument = (
+    resource_type, describe, items, ids_argument = (
         "security-group",
         "describe_security_groups",
         "SecurityGroups",
@@ -300,22 +307,22 @@ class SecurityGroup(Ec2Kind):
             ),
         )
 
-    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
         return {
-            "GroupName": thing.name,
-            "Description": thing.want["description"],
+            "GroupName": resource.name,
+            "Description": resource.want["description"],
             "VpcId": ids["vpc"],
-            "TagSpecifications": self.tagged(thing, lab),
+            "TagSpecifications": self.tagged(resource, lab),
         }
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("ec2").create_security_group(**request)["GroupId"])
 
-    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
         return {"from_itself": False, "ssh": {}, "egress": True}
 
-    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
-        group, facts, ssh_cidr = found.id, found.facts, thing.want["ssh_cidr"]
+    def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
+        group, facts, ssh_cidr = found.id, found.facts, resource.want["ssh_cidr"]
         if not facts["from_itself"]:
             itself = {
                 "IpProtocol": "-1",

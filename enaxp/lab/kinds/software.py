@@ -15,14 +15,14 @@ from botocore.exceptions import ClientError
 
 from enaxp.aws import Aws, code_of, is_gone
 from enaxp.lab.kinds.base import BaseKind, remove
-from enaxp.lab.things import (
+from enaxp.lab.model import (
     TAG_KEY,
     TAG_LAB_ID,
     Change,
     Found,
     Ids,
     Lab,
-    Thing,
+    Resource,
     as_tag_list,
     change,
     from_tag_list,
@@ -62,27 +62,27 @@ class SsmDocument(BaseKind):
                 return None
             raise
 
-    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
         return {
-            "Name": thing.name,
-            "Content": thing.want["content"],
-            "VersionName": thing.want["digest"],
+            "Name": resource.name,
+            "Content": resource.want["content"],
+            "VersionName": resource.want["digest"],
             "DocumentType": "Command",
             "DocumentFormat": "JSON",
             "TargetType": "/AWS::EC2::Instance",
-            "Tags": as_tag_list(lab.tags_for(thing)),
+            "Tags": as_tag_list(lab.tags_for(resource)),
         }
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         return str(aws.once("ssm").create_document(**request)["DocumentDescription"]["Name"])
 
-    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
-        return {"digest": thing.want["digest"]}
+    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
+        return {"digest": resource.want["digest"]}
 
-    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
-        digest = thing.want["digest"]
+    def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
+        digest = resource.want["digest"]
         if found.facts["digest"] != digest:
-            act = partial(_put_content, name=found.id, content=thing.want["content"], digest=digest)
+            act = partial(_put_content, name=found.id, content=resource.want["content"], digest=digest)
             yield change("content", have=found.facts["digest"], want=digest, act=act)
 
     def delete(self, aws: Aws, found: Found) -> None:
@@ -132,23 +132,27 @@ class SsmAssociation(BaseKind):
                 return None
             raise
 
-    def request(self, thing: Thing, lab: Lab, ids: Ids) -> dict[str, Any]:
-        document, digest = ids[thing.want["document"]], thing.want["digest"]
-        run = _run(document=document, digest=digest, targets=_targets(lab.lab_id, thing))
-        return {**run, "Tags": as_tag_list(lab.tags_for(thing))}
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+        document, digest = ids[resource.want["document"]], resource.want["digest"]
+        run = _run(document=document, digest=digest, targets=_targets(lab.lab_id, resource))
+        return {**run, "Tags": as_tag_list(lab.tags_for(resource))}
 
     def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
         answer = aws.once("ssm").create_association(**request, DocumentVersion=_version(aws, request))
         return str(answer["AssociationDescription"]["AssociationId"])
 
-    def as_made(self, thing: Thing, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
         return {}  # made with all that it has
 
-    def settle(self, thing: Thing, found: Found, ids: Ids) -> Iterator[Change]:
-        document, lab_id, digest = ids.get(thing.want["document"]), found.tags.get(TAG_LAB_ID), thing.want["digest"]
+    def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
+        document, lab_id, digest = (
+            ids.get(resource.want["document"]),
+            found.tags.get(TAG_LAB_ID),
+            resource.want["digest"],
+        )
         if document is None or lab_id is None:
             return
-        targets = _targets(lab_id, thing)
+        targets = _targets(lab_id, resource)
         act = partial(_update, id=found.id, run=_run(document=document, digest=digest, targets=targets))
         if found.facts["digest"] != digest:
             yield change("content", have=found.facts["digest"], want=digest, act=act)
@@ -159,9 +163,9 @@ class SsmAssociation(BaseKind):
         remove(lambda: aws.ssm.delete_association(AssociationId=found.id), where=f"deleting {found.key} {found.id}")
 
 
-def _targets(lab_id: str, thing: Thing) -> dict[str, list[str]]:
+def _targets(lab_id: str, resource: Resource) -> dict[str, list[str]]:
     """Values by tag. All of them must hold: another layer's hosts carry the lab's id, too."""
-    return {TAG_LAB_ID: [lab_id], TAG_KEY: sorted(thing.want["hosts"])}
+    return {TAG_LAB_ID: [lab_id], TAG_KEY: sorted(resource.want["hosts"])}
 
 
 def _run(*, document: str, digest: str, targets: Mapping[str, list[str]]) -> dict[str, Any]:

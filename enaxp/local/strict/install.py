@@ -50,4 +50,4 @@ def read_models_once() -> None:
     def load_file(_loader: Any, path: str) -> Any:
         return kept(path)
 
-    JSONFileLoader.load_file = load_file
+    JSONFileLoader.load_file = load_file  # type: ignore[method-assign, assignment]

@@ -1,6 +1,6 @@
 """The HTTP server of the strict AWS: one loopback port for all services, and a few paths of its own for whoever drives it.
 
-GET  /enaxp/things     {"things": [ids of what is alive]}
+GET  /enaxp/resources     {"resources": [ids of what is alive]}
 GET  /enaxp/calls      {"calls": [{"service", "action", "status", "code", "named", "at"}], "counts": {action: n}}     DELETE forgets them
 POST /enaxp/faults     {"seed": 0, "faults": [{"action": "Create*", "phase": "after", "nth": 1, …}]}      replaces the plan
 POST /enaxp/capacity   {"zones": {"us-east-1a": 0}, "late": false, "lacking": {"us-east-1b": ["c6i.8xlarge"]}}    likewise
@@ -69,7 +69,7 @@ class Asked(NamedTuple):
         return tuple(value for member, value in self.given if member in NAMING or THING_ID.fullmatch(value))
 
 
-class Answer(NamedTuple):
+class HttpAnswer(NamedTuple):
     """A whole HTTP answer."""
 
     status: str
@@ -113,9 +113,9 @@ class StrictServer:
     def set_latency(self, seconds: float) -> None:
         self._gate.latency_s = seconds
 
-    def things(self) -> list[str]:
+    def resources(self) -> list[str]:
         """Ids of everything alive."""
-        return list(self._world.things())
+        return list(self._world.resources())
 
     def tick(self) -> None:
         """Lets time pass for what nobody looks at."""
@@ -198,7 +198,7 @@ class _Gate:
         start_response(answer.status, answer.headers)
         return [answer.body]
 
-    def _meet_faults(self, environ: dict[str, Any], service: str, action: str) -> Answer:
+    def _meet_faults(self, environ: dict[str, Any], service: str, action: str) -> HttpAnswer:
         fault = self.faults.strike(action)
         if fault is not None and fault.phase == "before":
             return _failure(service, fault)
@@ -209,7 +209,7 @@ class _Gate:
             return answer
         return answer if fault is None else _failure(service, fault)
 
-    def _perform(self, environ: dict[str, Any], service: str, action: str) -> Answer:
+    def _perform(self, environ: dict[str, Any], service: str, action: str) -> HttpAnswer:
         """moto's whole answer, so that it can still be thrown away. What moto cannot do becomes an error in the service's protocol."""
         if service not in SERVED:
             return _unserved(service, action)
@@ -229,9 +229,9 @@ class _Gate:
             )
         if "html" in dict(seen["headers"]).get("Content-Type", "") and not seen["status"].startswith("2"):
             return _unserved(service, action)
-        return Answer(seen["status"], seen["headers"], body)
+        return HttpAnswer(seen["status"], seen["headers"], body)
 
-    def _drive(self, environ: dict[str, Any], what: str) -> Answer:
+    def _drive(self, environ: dict[str, Any], what: str) -> HttpAnswer:
         try:
             answer = self._do(environ["REQUEST_METHOD"], what, environ)
         except (ValueError, TypeError, KeyError) as error:
@@ -240,8 +240,8 @@ class _Gate:
 
     def _do(self, method: str, what: str, environ: dict[str, Any]) -> dict[str, Any] | None:
         match method, what:
-            case "GET", "things":
-                return {"things": self.world.things()}
+            case "GET", "resources":
+                return {"resources": self.world.resources()}
             case "GET", "calls":
                 calls = list(self.calls)
                 counts = collections.Counter(call.action for call in calls)
@@ -286,39 +286,39 @@ def _members(content: bytes) -> Iterator[tuple[str, str]]:
         yield from ((member, value) for member, value in document.items() if isinstance(value, str))
 
 
-def _call(asked: Asked, answer: Answer, *, at: float) -> Call:
+def _call(asked: Asked, answer: HttpAnswer, *, at: float) -> Call:
     status = int(answer.status.split()[0])
     found = ERROR_CODE.search(answer.body.decode("utf-8", "replace")) if status >= 400 else None
     code = (found[1] or found[2]) if found else ""
     return Call(service=asked.service, action=asked.action, status=status, code=code, named=asked.named(), at=at)
 
 
-def _failure(service: str, fault: Fault) -> Answer:
+def _failure(service: str, fault: Fault) -> HttpAnswer:
     return _error(service, fault.code, fault.message, status=fault.status)
 
 
-def _unserved(service: str, action: str) -> Answer:
+def _unserved(service: str, action: str) -> HttpAnswer:
     return _error(
         service, "InvalidAction", f"the local AWS does not serve {service or '?'}:{action or '?'}", status=400
     )
 
 
-def _error(service: str, code: str, message: str, *, status: int) -> Answer:
+def _error(service: str, code: str, message: str, *, status: int) -> HttpAnswer:
     """An error in the service's own protocol; in JSON where we do not know it."""
     line, xml = f"{status} {code}", [("Content-Type", "text/xml")]
     if service == "ec2":
         from enaxp.local.strict.ec2 import error_answer
 
-        return Answer(line, xml, error_answer(code, message)[2].encode())
+        return HttpAnswer(line, xml, error_answer(code, message)[2].encode())
     if service in IN_XML:
         from enaxp.local.strict.iam import error_body
 
-        return Answer(line, xml, error_body(code, message).encode())
+        return HttpAnswer(line, xml, error_body(code, message).encode())
     return _json({"__type": code, "message": message}, status=line)
 
 
-def _json(document: dict[str, Any], *, status: str = "200 OK") -> Answer:
-    return Answer(status, [("Content-Type", "application/x-amz-json-1.1")], json.dumps(document).encode())
+def _json(document: dict[str, Any], *, status: str = "200 OK") -> HttpAnswer:
+    return HttpAnswer(status, [("Content-Type", "application/x-amz-json-1.1")], json.dumps(document).encode())
 
 
 def _json_body(environ: dict[str, Any]) -> dict[str, Any]:

@@ -19,13 +19,13 @@ from moto.ssm.responses import SimpleSystemManagerResponse
 from enaxp.local.strict.ssm_documents import (
     AWS_DOCUMENTS,
     NAME,
-    Refused,
+    RefusedBySsm,
     check_content,
     check_name,
     filled_parameters,
     steps,
 )
-from enaxp.local.strict.ssm_runs import Association, Execution, Run, Runs, content_of
+from enaxp.local.strict.ssm_runs import Association, Execution, ScriptRun, ScriptRuns, content_of
 from enaxp.local.strict.world import World, current
 
 # Everything of an association that an update takes back unless it repeats it.
@@ -68,7 +68,7 @@ class StrictSsmResponse(SimpleSystemManagerResponse):
         return super().get_parameter()
 
     @property
-    def _runs(self) -> Runs:
+    def _runs(self) -> ScriptRuns:
         return current().runs
 
     # -- documents -----------------------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ class StrictSsmResponse(SimpleSystemManagerResponse):
         check_name(name)
         check_content(self._get_param("Content") or "")
         if self._get_param("DocumentType") != "Command":
-            raise Refused("InvalidDocumentContent", "the local AWS only knows documents of type Command")
+            raise RefusedBySsm("InvalidDocumentContent", "the local AWS only knows documents of type Command")
         result = super().create_document()
         current().born[_born(name)] = time.monotonic()
         return _with_status(result, "DocumentDescription")
@@ -98,7 +98,7 @@ class StrictSsmResponse(SimpleSystemManagerResponse):
         rest = [dict(f) for f in filters if not f["Key"].startswith("tag:")]
         for f in rest:
             if f["Key"] not in {"Owner", "Name", "DocumentType", "PlatformTypes", "TargetType"}:
-                raise Refused("InvalidFilterKey", f"The filter key {f['Key']} is not valid")
+                raise RefusedBySsm("InvalidFilterKey", f"The filter key {f['Key']} is not valid")
         found, _ = self.ssm_backend.list_documents(document_filter_list=None, filters=rest, max_results=10_000)
         kept = []
         for item in found:
@@ -123,13 +123,13 @@ class StrictSsmResponse(SimpleSystemManagerResponse):
         users = [a.id for a in self._runs.associations.values() if (a.region, a.document) == (self.region, name)]
         if users:
             message = f"You must disassociate a document before you can delete it: {', '.join(users)}"
-            raise Refused("AssociatedInstances", message)
+            raise RefusedBySsm("AssociatedInstances", message)
         return super().delete_document()
 
     def _require_document(self, name: str | None) -> str:
         """One made moments ago may still be unknown."""
         if not name or name not in self.ssm_backend._documents or current().is_unknown(_born(name)):
-            raise Refused("InvalidDocument", f"Document with name {name} does not exist.")
+            raise RefusedBySsm("InvalidDocument", f"Document with name {name} does not exist.")
         return name
 
     # -- tags ----------------------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ class StrictSsmResponse(SimpleSystemManagerResponse):
     def _tags_of_association(self) -> dict[str, str]:
         id = self._get_param("ResourceId")
         if id not in self._runs.associations:
-            raise Refused("InvalidResourceId", f"{id} does not exist")
+            raise RefusedBySsm("InvalidResourceId", f"{id} does not exist")
         tags: dict[str, str] = self.ssm_backend._resource_tags["Association"][id]
         return tags
 
@@ -190,7 +190,7 @@ class StrictSsmResponse(SimpleSystemManagerResponse):
         ids = self._get_param("AssociationIds") or []
         for id in ids:
             if id not in self._runs.associations:
-                raise Refused("AssociationDoesNotExist", f"Association {id} does not exist")
+                raise RefusedBySsm("AssociationDoesNotExist", f"Association {id} does not exist")
         for id in ids:
             self._runs.run_again(self._runs.associations[id])
         return EmptyResult()
@@ -207,7 +207,9 @@ class StrictSsmResponse(SimpleSystemManagerResponse):
     def list_associations(self) -> ActionResult:
         filters = {f["key"]: f["value"] for f in self._get_param("AssociationFilterList") or []}
         if set(filters) - ASSOCIATION_FILTERS:
-            raise Refused("ValidationException", f"the local AWS knows the filters {sorted(ASSOCIATION_FILTERS)} alone")
+            raise RefusedBySsm(
+                "ValidationException", f"the local AWS knows the filters {sorted(ASSOCIATION_FILTERS)} alone"
+            )
         world = current()
         shown = [
             _listed(association)
@@ -227,7 +229,7 @@ class StrictSsmResponse(SimpleSystemManagerResponse):
         association, asked = self._association(), self._get_param("ExecutionId")
         execution = next((one for one in association.executions if one.id == asked), None)
         if execution is None:
-            raise Refused("AssociationExecutionDoesNotExist", f"Execution {asked} does not exist")
+            raise RefusedBySsm("AssociationExecutionDoesNotExist", f"Execution {asked} does not exist")
         targets = [
             {
                 "AssociationId": association.id,
@@ -261,36 +263,38 @@ class StrictSsmResponse(SimpleSystemManagerResponse):
         id = self._get_param("AssociationId")
         association = self._runs.associations.get(id)
         if association is None or association.region != self.region or current().is_unknown(association.id):
-            raise Refused("AssociationDoesNotExist", f"Association {id} does not exist")
+            raise RefusedBySsm("AssociationDoesNotExist", f"Association {id} does not exist")
         return association
 
     def _settings(self) -> dict[str, Any]:
         for member in NOT_SERVED:
             if self._get_param(member) is not None:
-                raise Refused("ValidationException", f"the local AWS does not serve associations with {member}")
+                raise RefusedBySsm("ValidationException", f"the local AWS does not serve associations with {member}")
         return {member: self._get_param(member) for member in SETTINGS if self._get_param(member) is not None}
 
     def _check_association(self, association: Association) -> None:
         settings = association.settings
         name = settings.get("AssociationName")
         if name is not None and not NAME.fullmatch(name):
-            raise Refused("ValidationException", f"Value '{name}' at 'associationName' failed to satisfy constraint")
+            raise RefusedBySsm(
+                "ValidationException", f"Value '{name}' at 'associationName' failed to satisfy constraint"
+            )
         for member in ("MaxConcurrency", "MaxErrors"):
             value = settings.get(member)
             if value is not None and (
                 not SHARE.fullmatch(value) or (member == "MaxConcurrency" and value in {"0", "0%"})
             ):
-                raise Refused("ValidationException", f"Value '{value}' at '{member}' failed to satisfy constraint")
+                raise RefusedBySsm("ValidationException", f"Value '{value}' at '{member}' failed to satisfy constraint")
         _check_schedule(settings.get("ScheduleExpression"))
         _check_targets(settings.get("Targets"))
         content, _ = self._content(association.document, settings.get("DocumentVersion"))
         filled_parameters(content, settings.get("Parameters") or {})
 
     def _content(self, name: str, version: str | None) -> tuple[str, str]:
-        """A document's content, and the number of its version, as a call is told. Raises Refused, also while it is not ready."""
+        """A document's content, and the number of its version, as a call is told. Raises RefusedBySsm, also while it is not ready."""
         world = current()
         if name not in AWS_DOCUMENTS and (world.is_unknown(_born(name)) or _is_being_made(world, name)):
-            raise Refused("InvalidDocument", f"Document {name} does not exist.")
+            raise RefusedBySsm("InvalidDocument", f"Document {name} does not exist.")
         return content_of(self.current_account, self.region, name, version)
 
     # -- managed instances ---------------------------------------------------------------------------------------------
@@ -299,7 +303,7 @@ class StrictSsmResponse(SimpleSystemManagerResponse):
         wanted = {f["Key"]: set(f["Values"]) for f in self._get_param("Filters") or []}
         wanted |= {f["key"]: set(f["valueSet"]) for f in self._get_param("InstanceInformationFilterList") or []}
         if set(wanted) - {"InstanceIds", "PingStatus"}:
-            raise Refused(
+            raise RefusedBySsm(
                 "InvalidFilterKey", f"the local AWS knows the filters InstanceIds and PingStatus, not {set(wanted)}"
             )
         found = [
@@ -325,7 +329,7 @@ class StrictSsmResponse(SimpleSystemManagerResponse):
         managed = self._runs.managed(self.region)
         for id in ids:
             if id not in managed:
-                raise Refused(
+                raise RefusedBySsm(
                     "InvalidInstanceId", f"Instances [[{id}]] not in a valid state for account {self.current_account}"
                 )
         return [str(id) for id in ids]
@@ -338,15 +342,15 @@ class StrictSsmResponse(SimpleSystemManagerResponse):
         parameters = filled_parameters(content, self._get_param("Parameters") or {})
         targets, ids = self._get_param("Targets"), list(self._get_param("InstanceIds") or [])
         if len(ids) != len(set(ids)):
-            raise Refused("DuplicateInstanceId", "You cannot specify an instance ID in more than one association.")
+            raise RefusedBySsm("DuplicateInstanceId", "You cannot specify an instance ID in more than one association.")
         if bool(targets) == bool(ids):
-            raise Refused("ValidationException", "either InstanceIds or Targets must be given")
+            raise RefusedBySsm("ValidationException", "either InstanceIds or Targets must be given")
         if targets:
             _check_targets(targets)
         ids = self._runs.targets(self.region, targets) if targets else self._require_managed(ids)
         command_id, comment = str(uuid.uuid4()), self._get_param("Comment") or ""
         runs = [
-            Run(
+            ScriptRun(
                 instance_id=id,
                 document=name,
                 document_version=version,
@@ -366,13 +370,13 @@ class StrictSsmResponse(SimpleSystemManagerResponse):
             None,
         )
         if run is None or current().is_unknown(command_id):
-            raise Refused("InvocationDoesNotExist", "")
+            raise RefusedBySsm("InvocationDoesNotExist", "")
         names = [step.name for step in run.steps]
         plugin = self._get_param("PluginName")
         if plugin is None and len(names) > 1 and not run.has_ended:
             plugin = names[0]
         if plugin is not None and plugin not in names:
-            raise Refused("InvalidPluginName", f"{plugin} is no step of {run.document}")
+            raise RefusedBySsm("InvalidPluginName", f"{plugin} is no step of {run.document}")
         index = names.index(plugin) if plugin else len(names) - 1
         result = run.results[index] if index < len(run.results) else None
         status = run.status_of(index) if plugin else run.status
@@ -397,7 +401,7 @@ class StrictSsmResponse(SimpleSystemManagerResponse):
     def list_command_invocations(self) -> ActionResult:
         command_id, instance_id = self._get_param("CommandId"), self._get_param("InstanceId")
         if self._get_param("Filters"):
-            raise Refused("InvalidFilterKey", "the local AWS knows no filters of command invocations")
+            raise RefusedBySsm("InvalidFilterKey", "the local AWS knows no filters of command invocations")
         found = [
             _invocation(id, run, details=bool(self._get_param("Details")))
             for id, run in self._runs.all_runs()
@@ -428,19 +432,21 @@ def _check_schedule(expression: str | None) -> None:
         return
     found = SCHEDULE.fullmatch(expression)
     if found is None:
-        raise Refused("InvalidSchedule", f"{expression} is no schedule")
+        raise RefusedBySsm("InvalidSchedule", f"{expression} is no schedule")
     if found["unit"] and found["unit"].startswith("minute") and int(found["n"]) < LEAST_RATE_MINUTES:
-        raise Refused("InvalidSchedule", f"the least rate is {LEAST_RATE_MINUTES} minutes")
-    raise Refused("InvalidSchedule", "the local AWS runs associations once for each target and change, on no schedule")
+        raise RefusedBySsm("InvalidSchedule", f"the least rate is {LEAST_RATE_MINUTES} minutes")
+    raise RefusedBySsm(
+        "InvalidSchedule", "the local AWS runs associations once for each target and change, on no schedule"
+    )
 
 
 def _check_targets(targets: Any) -> None:
     if not isinstance(targets, list) or not 0 < len(targets) <= MOST_TARGETS:
-        raise Refused("InvalidTarget", f"1 to {MOST_TARGETS} targets must be given")
+        raise RefusedBySsm("InvalidTarget", f"1 to {MOST_TARGETS} targets must be given")
     for target in targets:
         key, values = str(target.get("Key", "")), target.get("Values") or []
         if not (key == "InstanceIds" or key.startswith("tag:")) or not 0 < len(values) <= MOST_VALUES:
-            raise Refused("InvalidTarget", f"{key} is no target, or has not 1 to {MOST_VALUES} values")
+            raise RefusedBySsm("InvalidTarget", f"{key} is no target, or has not 1 to {MOST_VALUES} values")
 
 
 def _listed(association: Association) -> dict[str, Any]:
@@ -490,7 +496,7 @@ def _execution(association: Association, execution: Execution) -> dict[str, Any]
     }
 
 
-def _result(association: Association, version: int, run: Run) -> dict[str, Any]:
+def _result(association: Association, version: int, run: ScriptRun) -> dict[str, Any]:
     """What an instance tells of its latest run."""
     done = sum(result.code == 0 for result in run.results)
     failed, all_steps = len(run.results) - done, len(run.steps)
@@ -509,7 +515,7 @@ def _result(association: Association, version: int, run: Run) -> dict[str, Any]:
     }
 
 
-def _command(command_id: str, runs: Sequence[Run], name: str, version: str) -> dict[str, Any]:
+def _command(command_id: str, runs: Sequence[ScriptRun], name: str, version: str) -> dict[str, Any]:
     statuses = {run.status for run in runs}
     status = next((s for s in ("InProgress", "Pending", "Failed", "TimedOut") if s in statuses), "Success")
     asked = runs[0].asked_at if runs else datetime.now(UTC)
@@ -529,7 +535,7 @@ def _command(command_id: str, runs: Sequence[Run], name: str, version: str) -> d
     }
 
 
-def _invocation(command_id: str, run: Run, *, details: bool) -> dict[str, Any]:
+def _invocation(command_id: str, run: ScriptRun, *, details: bool) -> dict[str, Any]:
     plugins = [
         {
             "Name": step.name,

@@ -37,12 +37,12 @@ RUN_SHELL_SCRIPT = json.dumps(
 AWS_DOCUMENTS = {"AWS-RunShellScript": RUN_SHELL_SCRIPT}
 
 
-class Refused(SSMException):
+class RefusedBySsm(SSMException):
     """SSM says no."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class DocumentStep:
     """One script of a document, as a host is to run it. ends_on_failure: no step after it is run then."""
 
     name: str
@@ -52,72 +52,72 @@ class Step:
 
 
 def check_name(name: str) -> None:
-    """Raises Refused for a name that AWS does not take, or keeps for itself."""
+    """Raises RefusedBySsm for a name that AWS does not take, or keeps for itself."""
     if not NAME.fullmatch(name) or name.casefold().startswith(RESERVED):
-        raise Refused("ValidationException", f"Value '{name}' at 'name' failed to satisfy constraint")
+        raise RefusedBySsm("ValidationException", f"Value '{name}' at 'name' failed to satisfy constraint")
 
 
 def check_content(content: str) -> None:
-    """Raises Refused for a content that is no Command document of schema 2.2 that runs shell scripts."""
+    """Raises RefusedBySsm for a content that is no Command document of schema 2.2 that runs shell scripts."""
     if len(content.encode()) > LARGEST:
-        raise Refused("MaxDocumentSizeExceeded", f"The document is larger than {LARGEST} bytes")
+        raise RefusedBySsm("MaxDocumentSizeExceeded", f"The document is larger than {LARGEST} bytes")
     try:
         document = json.loads(content)
     except ValueError:
-        raise Refused("InvalidDocumentContent", "The content is no valid JSON") from None
+        raise RefusedBySsm("InvalidDocumentContent", "The content is no valid JSON") from None
     if not isinstance(document, dict):
-        raise Refused("InvalidDocumentContent", "The content is no JSON object")
+        raise RefusedBySsm("InvalidDocumentContent", "The content is no JSON object")
     if document.get("schemaVersion") != "2.2":
         message = f"Schema version {document.get('schemaVersion')} is not supported for this type"
-        raise Refused("InvalidDocumentSchemaVersion", message)
+        raise RefusedBySsm("InvalidDocumentSchemaVersion", message)
     steps, names = document.get("mainSteps"), set()
     if not isinstance(steps, list) or not steps:
-        raise Refused("InvalidDocumentContent", "mainSteps must be a list that is not empty")
+        raise RefusedBySsm("InvalidDocumentContent", "mainSteps must be a list that is not empty")
     for step in steps:
         _check_step(step)
         if step["name"] in names:
-            raise Refused("InvalidDocumentContent", f"The step name {step['name']} is there twice")
+            raise RefusedBySsm("InvalidDocumentContent", f"The step name {step['name']} is there twice")
         names.add(step["name"])
     declared = set(document.get("parameters") or {})
     for name in PLACEHOLDER.findall(content):
         if ":" not in name and name not in declared:
-            raise Refused("InvalidDocumentContent", f"The parameter {name} is used, and not declared")
+            raise RefusedBySsm("InvalidDocumentContent", f"The parameter {name} is used, and not declared")
 
 
 def _check_step(step: Any) -> None:
     if not isinstance(step, dict) or set(step) - STEP_MEMBERS or not STEP_NAME.fullmatch(str(step.get("name", ""))):
-        raise Refused("InvalidDocumentContent", f"not a step: {json.dumps(step)[:100]}")
+        raise RefusedBySsm("InvalidDocumentContent", f"not a step: {json.dumps(step)[:100]}")
     if step.get("action") != "aws:runShellScript":
-        raise Refused(
+        raise RefusedBySsm(
             "InvalidDocumentContent", f"the local AWS only knows aws:runShellScript, not {step.get('action')}"
         )
     inputs = step.get("inputs")
     command = inputs.get("runCommand") if isinstance(inputs, dict) else None
     lines = isinstance(command, list) and all(isinstance(line, str) for line in command)
     if not command or not (lines or isinstance(command, str)):
-        raise Refused("InvalidDocumentContent", f"runCommand of step {step['name']} must be a list of strings")
+        raise RefusedBySsm("InvalidDocumentContent", f"runCommand of step {step['name']} must be a list of strings")
 
 
 def filled_parameters(content: str, given: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """The parameters with their defaults. Raises Refused for one that is unknown, missing, or not as its pattern wants."""
+    """The parameters with their defaults. Raises RefusedBySsm for one that is unknown, missing, or not as its pattern wants."""
     declared: dict[str, Any] = json.loads(content).get("parameters") or {}
     unknown = set(given) - set(declared)
     if unknown:
-        raise Refused("InvalidParameters", f"not in the document: {', '.join(sorted(unknown))}")
+        raise RefusedBySsm("InvalidParameters", f"not in the document: {', '.join(sorted(unknown))}")
     values: dict[str, list[str]] = {}
     for name, declaration in declared.items():
         default = declaration.get("default")
         value = given.get(name) or (default if isinstance(default, list) or default is None else [default])
         if value is None:
-            raise Refused("InvalidParameters", f"the parameter {name} is required")
+            raise RefusedBySsm("InvalidParameters", f"the parameter {name} is required")
         pattern = declaration.get("allowedPattern")
         if not isinstance(value, list) or (pattern and not all(re.fullmatch(pattern, one) for one in value)):
-            raise Refused("InvalidParameters", f"the value of {name} is not allowed")
+            raise RefusedBySsm("InvalidParameters", f"the value of {name} is not allowed")
         values[name] = [str(one) for one in value]
     return values
 
 
-def steps(content: str, parameters: Mapping[str, list[str]]) -> tuple[Step, ...]:
+def steps(content: str, parameters: Mapping[str, list[str]]) -> tuple[DocumentStep, ...]:
     """The scripts, with the parameters put in as plain text: nothing is quoted, as on AWS."""
 
     def fill(text: str) -> list[str]:
@@ -132,7 +132,7 @@ def steps(content: str, parameters: Mapping[str, list[str]]) -> tuple[Step, ...]
         lines = [line for text in ([command] if isinstance(command, str) else command) for line in fill(text)]
         [timeout] = fill(str(step["inputs"].get("timeoutSeconds", DEFAULT_TIMEOUT_S)))
         found.append(
-            Step(
+            DocumentStep(
                 name=step["name"],
                 script="\n".join(lines) + "\n",
                 timeout_s=int(timeout),

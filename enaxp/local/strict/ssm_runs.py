@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from enaxp.local.strict.machines import ScriptResult
-from enaxp.local.strict.ssm_documents import AWS_DOCUMENTS, Refused, Step, filled_parameters, steps
+from enaxp.local.strict.ssm_documents import AWS_DOCUMENTS, DocumentStep, RefusedBySsm, filled_parameters, steps
 
 if TYPE_CHECKING:
     from enaxp.local.strict.world import Life, World
@@ -27,13 +27,13 @@ TIMED_OUT = 124  # the exit code of timeout(1)
 
 
 @dataclass
-class Run:
+class ScriptRun:
     """One document on one instance. status: Pending, InProgress, Success, Failed or TimedOut."""
 
     instance_id: str
     document: str
     document_version: str
-    steps: tuple[Step, ...]
+    steps: tuple[DocumentStep, ...]
     comment: str = ""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     status: str = "Pending"
@@ -62,7 +62,7 @@ class Execution:
     id: str
     version: int
     created_at: datetime
-    runs: dict[str, Run]
+    runs: dict[str, ScriptRun]
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Association:
     version: int = 1
     due: int = 1
     executions: list[Execution] = field(default_factory=list)
-    latest: dict[str, tuple[int, int, Run]] = field(default_factory=dict)
+    latest: dict[str, tuple[int, int, ScriptRun]] = field(default_factory=dict)
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     updated_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -88,14 +88,14 @@ class Association:
         return Counter(run.status for _, _, run in self.latest.values())
 
 
-class Runs:
+class ScriptRuns:
     """Everything of Systems Manager that happens on hosts."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self.associations: dict[str, Association] = {}
-        self.commands: dict[str, list[Run]] = {}  # command id → one run an instance
-        self._active: list[Run] = []
+        self.commands: dict[str, list[ScriptRun]] = {}  # command id → one run an instance
+        self._active: list[ScriptRun] = []
 
     # -- who is managed --------------------------------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ class Runs:
 
     # -- what is to run --------------------------------------------------------------------------------------------------
 
-    def command(self, runs: list[Run], command_id: str) -> None:
+    def command(self, runs: list[ScriptRun], command_id: str) -> None:
         """Begins the runs of a command."""
         for run in runs:
             run.id = command_id
@@ -136,7 +136,7 @@ class Runs:
         for association in self.associations.values():
             lives = managed.setdefault(association.region, self.managed(association.region))
             association.latest = {id: last for id, last in association.latest.items() if id in self._world.lives}
-            fresh: dict[str, Run] = {}
+            fresh: dict[str, ScriptRun] = {}
             for id, life in lives.items():
                 last = association.latest.get(id)
                 if (last is not None and last[0] == association.due) or not all(
@@ -163,7 +163,7 @@ class Runs:
                 busy.add(run.instance_id)
                 self._begin_step(run)
 
-    def _begin_step(self, run: Run) -> None:
+    def _begin_step(self, run: ScriptRun) -> None:
         step = run.steps[run.begun]
         run.status = "InProgress"
         self._world.machines.run_script(
@@ -171,7 +171,7 @@ class Runs:
         )
         run.begun += 1
 
-    def _advance(self, run: Run) -> None:
+    def _advance(self, run: ScriptRun) -> None:
         life = self._world.lives.get(run.instance_id)
         if life is None or life.state != "running":
             self._end(run, "Failed")
@@ -189,11 +189,11 @@ class Runs:
         else:
             self._begin_step(run)
 
-    def _end(self, run: Run, status: str) -> None:
+    def _end(self, run: ScriptRun, status: str) -> None:
         run.status, run.ended_at = status, datetime.now(UTC)
         self._active.remove(run)
 
-    def all_runs(self) -> Iterator[tuple[str, Run]]:
+    def all_runs(self) -> Iterator[tuple[str, ScriptRun]]:
         """Every run with the id of the command that it is, oldest first: those of associations can be asked about likewise."""
         for command_id, runs in self.commands.items():
             yield from ((command_id, run) for run in runs)
@@ -203,21 +203,21 @@ class Runs:
 
 
 def content_of(account: str, region: str, name: str, version: str | None) -> tuple[str, str]:
-    """A document's content, and the number of its version. Raises Refused when there is no such."""
+    """A document's content, and the number of its version. Raises RefusedBySsm when there is no such."""
     from moto.ssm.models import ssm_backends
 
     if name in AWS_DOCUMENTS:
         return AWS_DOCUMENTS[name], "1"
     documents = ssm_backends[account][region]._documents.get(name)
     if documents is None:
-        raise Refused("InvalidDocument", f"Document {name} does not exist.")
+        raise RefusedBySsm("InvalidDocument", f"Document {name} does not exist.")
     found = documents.find(None if version == "$DEFAULT" else version, strict=False)
     if found is None:
-        raise Refused("InvalidDocumentVersion", f"Document {name} has no version {version}")
+        raise RefusedBySsm("InvalidDocumentVersion", f"Document {name} has no version {version}")
     return found.content, str(found.document_version)
 
 
-def _run_of(association: Association, instance_id: str) -> Run:
+def _run_of(association: Association, instance_id: str) -> ScriptRun:
     """What an association makes a host run now. Its document is there: nobody can delete one that is associated."""
     from moto.core import DEFAULT_ACCOUNT_ID
 
@@ -226,7 +226,7 @@ def _run_of(association: Association, instance_id: str) -> Run:
         DEFAULT_ACCOUNT_ID, association.region, association.document, settings.get("DocumentVersion")
     )
     parameters = filled_parameters(content, settings.get("Parameters") or {})
-    return Run(
+    return ScriptRun(
         instance_id=instance_id,
         document=association.document,
         document_version=version,
@@ -238,7 +238,7 @@ def _status(result: ScriptResult) -> str:
     return "Success" if result.code == 0 else "TimedOut" if result.code == TIMED_OUT else "Failed"
 
 
-def _script_id(run: Run, index: int) -> str:
+def _script_id(run: ScriptRun, index: int) -> str:
     return f"{run.id}.{index}"
 
 

@@ -17,7 +17,7 @@ class Timing:
     profile_visible: EC2 does not know an instance profile for so long after it got its role.
     ssm_document: a document is being made for so long.  ssm_online: a running instance registers with Systems Manager after so long.
     tags_of_terminated, entry_of_terminated: how long those stay to be seen.
-    ids_unknown: a new id (of IAM, too) is unknown to other calls for so long.  tags_blind: listings by tag miss a new thing so long.
+    ids_unknown: a new id (of IAM, too) is unknown to other calls for so long.  tags_blind: listings by tag miss a new resource so long.
     flapping: the chance (0 to 1) that what was known already is missed again, for `flapping_for` seconds from its making.
     """
 

@@ -24,7 +24,7 @@ from moto.ec2.models.instances import Instance, InstanceState, StateReason
 from enaxp.local.strict.capacity import Capacity
 from enaxp.local.strict.machines import Machines
 from enaxp.local.strict.quotas import Quotas
-from enaxp.local.strict.ssm_runs import Runs
+from enaxp.local.strict.ssm_runs import ScriptRuns
 from enaxp.local.strict.timing import Timing
 
 STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
@@ -53,7 +53,7 @@ class Life:
 
 
 @dataclass
-class PlacementGroup:
+class GroupInUse:
     """A placement group, with the names that its describe has."""
 
     name: str
@@ -65,7 +65,7 @@ class PlacementGroup:
 
 
 @dataclass
-class Srd:
+class AttachmentSrd:
     """ENA Express of one attachment."""
 
     on: bool = False
@@ -95,13 +95,13 @@ class World:
         self.public_address = public_address
         self.lock = threading.RLock()
         self.lives: dict[str, Life] = {}
-        self.groups: dict[tuple[str, str], PlacementGroup] = {}  # (region, name) → group
-        self.srd: dict[str, Srd] = {}  # interface → its attachment's ENA Express
+        self.groups: dict[tuple[str, str], GroupInUse] = {}  # (region, name) → group
+        self.srd: dict[str, AttachmentSrd] = {}  # interface → its attachment's ENA Express
         self.born: dict[str, float] = {}  # id, or what/name → when it was made
         self.profiles: dict[str, float] = {}  # instance profile → when it got its role
         self.unmapped: dict[str, float] = {}  # VPC → when an address was last taken off in it
         self.tokens: dict[tuple[str, str, str], Any] = {}  # (region, action, token) → what it was used for
-        self.runs = Runs(self)
+        self.runs = ScriptRuns(self)
         self._prepared: set[tuple[str, str]] = set()
         self._random = random.Random(0)
 
@@ -246,7 +246,7 @@ class World:
         return "ok" if self._since(life.running_at) >= self.timing.status_checks else "initializing"
 
     def is_blind_to(self, id: str) -> bool:
-        """Whether listings by tag still miss this new thing."""
+        """Whether listings by tag still miss this new resource."""
         return self._is_missed(id, self.timing.tags_blind)
 
     def is_unknown(self, id: str) -> bool:
@@ -266,7 +266,7 @@ class World:
         """Whether it was made less than so long ago."""
         return self._since(self.born.get(id, LONG_AGO)) < seconds
 
-    def is_ready(self, group: PlacementGroup) -> bool:
+    def is_ready(self, group: GroupInUse) -> bool:
         """Whether instances can be put into this group."""
         return group.deleting_at is None and self._since(group.created_at) >= self.timing.placement_group
 
@@ -290,7 +290,7 @@ class World:
             backend.groups.pop(vpc_id, None)
             del backend.vpcs[vpc_id]
 
-    def things(self) -> list[str]:
+    def resources(self) -> list[str]:
         """Ids of everything that somebody made and that is still there."""
         from moto.ec2.models import ec2_backends
         from moto.ecr.models import ecr_backends
@@ -300,7 +300,7 @@ class World:
         with self.lock:
             self.tick()
             found = [
-                id for account, region in sorted(self._prepared) for id in _things_of(ec2_backends[account][region])
+                id for account, region in sorted(self._prepared) for id in _resources_of(ec2_backends[account][region])
             ]
             iam = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
             found += [group.id for group in self.groups.values()]
@@ -312,12 +312,12 @@ class World:
             return found
 
 
-def _drop(things: dict[str, Any], vpc_id: str) -> None:
-    for id in [id for id, thing in things.items() if thing.vpc_id == vpc_id]:
-        del things[id]
+def _drop(resources: dict[str, Any], vpc_id: str) -> None:
+    for id in [id for id, resource in resources.items() if resource.vpc_id == vpc_id]:
+        del resources[id]
 
 
-def _things_of(backend: Any) -> Iterator[str]:
+def _resources_of(backend: Any) -> Iterator[str]:
     parts: tuple[Iterable[str], ...] = (
         backend.vpcs,
         (subnet for zone in backend.subnets.values() for subnet in zone),

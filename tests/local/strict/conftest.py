@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from strict_lab import KEY, OTHER_ZONE, ZONE, Lab, document
 
 from enaxp.local.strict import Quotas, StrictServer, Timing, serve
+from tests.support.strict_lab import KEY, OTHER_ZONE, ZONE, Lab, document
 
 ECDSA = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBJ lab"
 
@@ -28,7 +28,7 @@ def fresh(server: StrictServer) -> Lab:
 
 @pytest.fixture(scope="module")
 def standing(server: StrictServer) -> Lab:
-    """A running lab of two hosts, and odd things beside it: what they are for is told by their names."""
+    """A running lab of two hosts, and odd resources beside it: what they are for is told by their names."""
     lab = Lab.at(server)
     lab.build()
     lab.interface("free", "192.168.3.30")

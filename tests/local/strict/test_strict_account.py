@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from strict_lab import REGION, TRUST, ZONE_WITHOUT, Lab, clients, code_of
 
 from enaxp.local.strict import StrictServer
+from tests.support.strict_lab import REGION, TRUST, ZONE_WITHOUT, Lab, clients, code_of
 
 BAD_TRUST = {
     "empty": "{}",

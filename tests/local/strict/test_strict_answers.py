@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from strict_lab import KEY, TAGGED, Lab, clients, code_of, tags
 
 from enaxp.local.strict import StrictServer
+from tests.support.strict_lab import KEY, TAGGED, Lab, clients, code_of, tags
 
 EXPRESS_STEPS: list[tuple[dict[str, Any], tuple[bool, bool]]] = [
     ({"EnaSrdEnabled": False, "EnaSrdUdpSpecification": {"EnaSrdUdpEnabled": False}}, (False, False)),
@@ -344,7 +344,7 @@ def test_callers_side_by_side_do_not_disturb_each_other(standing: Lab, server: S
 
     # Each address was asked for twice: one of both was refused.
     assert len(made) == 16
-    assert sum(eni in server.things() for eni in made) == 16
+    assert sum(eni in server.resources() for eni in made) == 16
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda eni: ec2.delete_network_interface(NetworkInterfaceId=eni), made))
-    assert not set(made) & set(server.things())
+    assert not set(made) & set(server.resources())

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from strict_lab import OTHER_ZONE, ZONE, ZONE_WITHOUT, Lab, clients, code_of, drive, eventually
 
 from enaxp.local.strict import Capacity, StrictServer
+from tests.support.strict_lab import OTHER_ZONE, ZONE, ZONE_WITHOUT, Lab, clients, code_of, drive, eventually
 
 
 @pytest.fixture(autouse=True)
@@ -35,14 +35,14 @@ def launch(lab: Lab, subnet: str = "subnet", **more: Any) -> Any:
 
 def test_a_full_zone_refuses_as_a_server_that_has_failed(lab: Lab, server: StrictServer) -> None:
     drive(server, "POST", "capacity", {"zones": {ZONE: 0}})
-    there = server.things()
+    there = server.resources()
 
     with pytest.raises(ClientError, match=f"capacity .*{ZONE}.* choosing {OTHER_ZONE}") as refused:
         launch(lab)
 
     assert refused.value.response["Error"]["Code"] == "InsufficientInstanceCapacity"
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
-    assert server.things() == there
+    assert server.resources() == there
     assert launch(lab, "far_subnet")
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from strict_lab import Lab, clients, code_of, drive, eventually
 
 from enaxp.local.strict import Fault, FaultPlan, StrictServer
+from tests.support.strict_lab import Lab, clients, code_of, drive, eventually
 
 
 @pytest.fixture(autouse=True)
@@ -194,7 +194,7 @@ def test_another_process_can_set_faults(lab: Lab, server: StrictServer) -> None:
         ("POST", "timing", {"never": 1}, 400),
         ("POST", "timing", {"attach": "soon"}, 400),
         ("GET", "nothing", None, 404),
-        ("POST", "things", {}, 404),
+        ("POST", "resources", {}, 404),
     ],
 )
 def test_a_bad_order_is_refused(method: str, path: str, body: Any, status: int, server: StrictServer) -> None:
@@ -245,9 +245,9 @@ def test_calls_tell_what_they_are_to_change(lab: Lab, server: StrictServer) -> N
     assert named == [{ids["vpc"], ids["subnet"]}, set(), {ids["vpc"]}, {"placement"}, {"enaxp"}, set()]
 
 
-def test_things_are_told(lab: Lab, server: StrictServer) -> None:
-    assert drive(server, "GET", "things") == {"things": server.things()}
-    assert lab.ids["vpc"] in server.things()
+def test_resources_are_told(lab: Lab, server: StrictServer) -> None:
+    assert drive(server, "GET", "resources") == {"resources": server.resources()}
+    assert lab.ids["vpc"] in server.resources()
 
 
 def test_each_call_can_be_made_to_take_longer(lab: Lab, server: StrictServer) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from strict_lab import Lab, clients, eventually
 
 from enaxp.local.strict import Timing, serve
+from tests.support.strict_lab import Lab, clients, eventually
 
 TIMINGS = {
     "instant": Timing.instant(),
@@ -23,11 +23,11 @@ def test_a_lab_can_be_made_and_removed_and_leaves_nothing(timing: Timing) -> Non
         lab = Lab.at(server)
         lab.build()
         # vpc, subnet, igw, rtb, sg, 4 eni, 2 eip, key, group, role, profile, 2 instances with a volume each
-        assert len(server.things()) == 19
+        assert len(server.resources()) == 19
         assert lab.express_of("server_express") == (True, True)
         assert lab.express_of("server") is None
         lab.remove()
-        eventually(lambda: server.things() == [], "nothing left")
+        eventually(lambda: server.resources() == [], "nothing left")
         assert clients(server)("sts").get_caller_identity()["Account"] == "123456789012"
     finally:
         server.stop()
@@ -41,7 +41,7 @@ def test_a_stopped_server_leaves_nothing_to_the_next(  # moto keeps its state in
 
     second = serve(timing=Timing.instant())
     try:
-        assert second.things() == []
+        assert second.resources() == []
         assert second.calls == []
     finally:
         second.stop()

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from strict_lab import KEY, REGION, TAGGED, Lab, code_of, drive, eventually, tags
 
 from enaxp.local.strict import MachineSpec, NoMachines, StrictServer, Timing, serve
+from tests.support.strict_lab import KEY, REGION, TAGGED, Lab, code_of, drive, eventually, tags
 
 LONG = 3600.0
 
@@ -180,7 +180,7 @@ def test_time_passes_without_anybody_looking(lab: Lab, machines: ScriptedMachine
     eventually(lambda: server.tick() is None and ("terminate", instance) in machines.told, "told to end")
     server.tick()
 
-    assert instance not in server.things()
+    assert instance not in server.resources()
 
 
 def test_a_machine_hears_of_ena_express(lab: Lab, machines: ScriptedMachines) -> None:
@@ -319,7 +319,7 @@ def test_an_image_can_be_named_by_its_parameter(lab: Lab) -> None:
 
 # -- time ------------------------------------------------------------------------------------------------------------------------
 
-# What is still refused or shown while one thing takes for ever.
+# What is still refused or shown while one resource takes for ever.
 WAITING = {
     "pending": ({"instance_running": LONG}, lambda lab: lab.state("server_host"), "pending"),
     "attaching": ({"attach": LONG}, lambda lab: lab.attachment(lab.ids["server"])["Status"], "attaching"),
@@ -435,7 +435,7 @@ def test_new_ids_are_unknown_at_first(machines: ScriptedMachines, clouds: list[C
     assert code_of(lambda: lab.ec2.describe_vpcs(VpcIds=[vpc])) == "InvalidVpcID.NotFound"
     assert code_of(lambda: lab.group_state("new")) == "InvalidPlacementGroup.Unknown"
     assert code_of(lambda: lab.iam.get_role(RoleName="new")) == "NoSuchEntity"
-    assert vpc in clouds[0].server.things()
+    assert vpc in clouds[0].server.resources()
 
 
 def test_listings_by_tag_miss_what_is_new(machines: ScriptedMachines, clouds: list[Cloud]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from strict_lab import KEY, Lab, clients, code_of
 
 from enaxp.local.strict import Quotas, StrictServer, Timing, serve
+from tests.support.strict_lab import KEY, Lab, clients, code_of
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 from botocore.exceptions import ClientError
-from strict_lab import Lab, filled
 
 from enaxp.local.strict import StrictServer
+from tests.support.strict_lab import Lab, filled
 
 HERE = Path(__file__).parent
 
@@ -38,7 +38,7 @@ def at_first(standing: Lab) -> dict[str, Any]:
 def test_what_aws_refuses_is_refused_and_changes_nothing(
     case: dict[str, Any], standing: Lab, server: StrictServer
 ) -> None:
-    before = server.things()
+    before = server.resources()
 
     with pytest.raises(ClientError) as refused:
         _call(standing, case)(**_arguments(standing, case))
@@ -47,19 +47,19 @@ def test_what_aws_refuses_is_refused_and_changes_nothing(
     assert error["Error"]["Code"] == case["code"]
     assert case.get("text", "") in error["Error"]["Message"]
     assert error["ResponseMetadata"]["HTTPStatusCode"] == 400
-    assert server.things() == before
+    assert server.resources() == before
 
 
 @pytest.mark.parametrize("case", _dry_runs())
 def test_a_dry_run_of_a_sound_call_changes_nothing(case: dict[str, Any], standing: Lab, server: StrictServer) -> None:
-    before = server.things()
+    before = server.resources()
 
     with pytest.raises(ClientError) as refused:
         _call(standing, case)(**_arguments(standing, case), DryRun=True)
 
     assert refused.value.response["Error"]["Code"] == "DryRunOperation"
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 412
-    assert server.things() == before
+    assert server.resources() == before
 
 
 def test_a_dry_run_of_an_unsound_call_says_what_is_wrong(standing: Lab) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 import botocore.session
 import yaml
 from botocore.exceptions import ClientError
-from strict_lab import clients
 
 import enaxp
 from enaxp.lab.kinds import KINDS
 from enaxp.local.strict import StrictServer
+from tests.support.strict_lab import clients
 
 SOURCE = Path(enaxp.__file__).parent
 CLIENTS = {"ec2": "ec2", "iam": "iam", "ssm": "ssm", "ecr": "ecr", "sts": "sts", "quotas": "service-quotas"}

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
-from strict_lab import Lab, code_of, document, eventually
 
 from enaxp.local.strict import NoMachines, ScriptResult, StrictServer, Timing, serve
+from tests.support.strict_lab import Lab, code_of, document, eventually
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Client tokens: the same request twice is one thing, and another request under the same token is refused."""
+"""Client tokens: the same request twice is one resource, and another request under the same token is refused."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from strict_lab import KEY, Lab, code_of, eventually
 
 from enaxp.local.strict import StrictServer
+from tests.support.strict_lab import KEY, Lab, code_of, eventually
 
 Tokened = tuple[Callable[..., Any], Callable[[Any], str], dict[str, Any], dict[str, Any]]
 
@@ -39,26 +39,26 @@ def tokened(request: pytest.FixtureRequest, lab: Lab) -> Tokened:
     return ec2.run_instances, _instance, lab.request("once", ClientToken="instance"), {"UserData": "other"}
 
 
-def test_the_same_request_twice_makes_one_thing(tokened: Tokened, server: StrictServer) -> None:
+def test_the_same_request_twice_makes_one_resource(tokened: Tokened, server: StrictServer) -> None:
     call, read, asked, _ = tokened
 
     first = read(call(**asked))
-    there = server.things()
+    there = server.resources()
 
     assert read(call(**asked)) == first
-    assert server.things() == there
+    assert server.resources() == there
 
 
 def test_another_request_under_the_same_token_is_refused(tokened: Tokened, server: StrictServer) -> None:
     call, _, asked, other = tokened
     call(**asked)
-    there = server.things()
+    there = server.resources()
 
     assert code_of(lambda: call(**{**asked, **other})) == "IdempotentParameterMismatch"
-    assert server.things() == there
+    assert server.resources() == there
 
 
-def test_without_a_token_of_its_own_each_request_makes_a_thing(lab: Lab) -> None:
+def test_without_a_token_of_its_own_each_request_makes_a_resource(lab: Lab) -> None:
     made = {lab.ec2.create_route_table(VpcId=lab.ids["vpc"])["RouteTable"]["RouteTableId"] for _ in range(2)}
 
     assert len(made) == 2

@@ -32,21 +32,21 @@ from enaxp.local.strict.world import World, current
 TOKENED = {"RunInstances", "CreateNetworkInterface", "CreateRouteTable"}
 MAKING = ("Create", "Allocate", "Import", "Run")
 ID = re.compile(r">((?:vpc|subnet|igw|rtb|sg|eni|eipalloc|key|i)-[0-9a-f]{8,17})<")
-Answer = tuple[int, dict[str, str], Any]
+MotoAnswer = tuple[int, dict[str, str], Any]
 
 
 class Remembered(NamedTuple):
     """What a token was used for."""
 
     digest: str
-    answer: Answer
+    answer: MotoAnswer
     instances: frozenset[str]
 
 
 class StrictEC2Response(Describes, InstanceActions, NetworkActions, PlacementActions, EC2Response):
     """EC2 with AWS's rules. Each action is a method with its name, as everywhere in moto."""
 
-    def call_action(self) -> Answer:
+    def call_action(self) -> MotoAnswer:
         world = current()
         with world.lock:
             world.prepare(self.ec2_backend)
@@ -58,7 +58,7 @@ class StrictEC2Response(Describes, InstanceActions, NetworkActions, PlacementAct
             except NotImplementedError as error:
                 return _unserved(str(error))
 
-    def _meet_rules(self, world: World, action: str) -> Answer:
+    def _meet_rules(self, world: World, action: str) -> MotoAnswer:
         if camelcase_to_underscores(action) not in method_names_from_class(type(self)):
             return error_answer("InvalidAction", f"The action {action} is not valid for this web service.")
         request = rules.Request(action=action, get=self._get_param, backend=self.ec2_backend, world=world)
@@ -74,7 +74,7 @@ class StrictEC2Response(Describes, InstanceActions, NetworkActions, PlacementAct
             return error_answer("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
         if known is not None:
             return known.answer
-        answer: Answer = super().call_action()
+        answer: MotoAnswer = super().call_action()
         if answer[0] < 400:
             made = frozenset(ID.findall(str(answer[2]))) if action.startswith(MAKING) else frozenset()
             for id in made:
@@ -89,7 +89,7 @@ class StrictEC2Response(Describes, InstanceActions, NetworkActions, PlacementAct
         return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _unserved(said: str) -> Answer:
+def _unserved(said: str) -> MotoAnswer:
     """moto raises the same for an action and for a filter that it lacks. AWS has both: rules told apart what AWS has not."""
     return error_answer("InvalidAction", f"the local AWS does not serve this. {said}")
 
@@ -97,13 +97,13 @@ def _unserved(said: str) -> Answer:
 def _check_repetition(world: World, known: Remembered, digest: str) -> None:
     """The same token gives the same answer, as long as it comes with the same request and its instances live."""
     if known.digest != digest:
-        raise rules.Refused(
+        raise rules.RefusedByEc2(
             "IdempotentParameterMismatch",
             "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).",
         )
     lives = [world.lives.get(instance_id) for instance_id in known.instances]
     if any(life is None or life.state in {"shutting-down", "terminated"} for life in lives):
-        raise rules.Refused(
+        raise rules.RefusedByEc2(
             "IdempotentInstanceTerminated",
             "The client token you have provided is associated with a resource that is already deleted.",
         )

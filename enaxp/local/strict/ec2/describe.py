@@ -1,4 +1,4 @@
-"""Listings: filters that moto lacks, pages, states that take time, and things that are not known yet.
+"""Listings: filters that moto lacks, pages, states that take time, and resources that are not known yet.
 
 As in the modules beside it, the class is a mixin: its `super()` is moto's class of all EC2 actions.
 """

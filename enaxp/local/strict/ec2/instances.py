@@ -11,8 +11,8 @@ from moto.ec2.responses._base_response import EC2BaseResponse
 from enaxp.local.strict.ec2.network import set_ena_express
 from enaxp.local.strict.machines import MachineInterface, MachineSpec
 from enaxp.local.strict.rules.instances import SSM_IMAGE, group_name, user_data_bytes
-from enaxp.local.strict.rules.request import Refused, Request
-from enaxp.local.strict.world import Life, Srd, current
+from enaxp.local.strict.rules.request import RefusedByEc2, Request
+from enaxp.local.strict.world import AttachmentSrd, Life, current
 
 
 class InstanceActions(EC2BaseResponse):
@@ -66,7 +66,7 @@ class InstanceActions(EC2BaseResponse):
 
         found = ssm_backends[self.current_account][self.region].get_parameters([parameter])
         if parameter not in found:
-            raise Refused("InvalidParameterValue", f"The SSM parameter '{parameter}' does not exist")
+            raise RefusedByEc2("InvalidParameterValue", f"The SSM parameter '{parameter}' does not exist")
         return str(found[parameter].value)
 
     def _machine(self, instance: Any) -> MachineSpec:
@@ -97,7 +97,7 @@ def _state(instance: Any) -> dict[str, Any]:
 
 
 def _interface(index: int, eni: Any) -> MachineInterface:
-    srd = current().srd.get(eni.id, Srd())
+    srd = current().srd.get(eni.id, AttachmentSrd())
     return MachineInterface(
         device_index=index,
         eni_id=eni.id,

@@ -13,7 +13,7 @@ from moto.ec2.models.elastic_network_interfaces import Attachment, NetworkInterf
 from moto.ec2.models.route_tables import Route
 from moto.ec2.responses._base_response import EC2BaseResponse
 
-from enaxp.local.strict.world import Srd, World, current
+from enaxp.local.strict.world import AttachmentSrd, World, current
 
 
 class StrictAttachment(Attachment):
@@ -160,7 +160,7 @@ class NetworkActions(EC2BaseResponse):
 
 def set_ena_express(world: World, eni: Any, specification: dict[str, Any]) -> None:
     """What is not given stays: switching only SRD off keeps the UDP flag as a memory without effect."""
-    state = world.srd.setdefault(eni.id, Srd())
+    state = world.srd.setdefault(eni.id, AttachmentSrd())
     state.on = specification.get("EnaSrdEnabled", state.on)
     state.udp = (specification.get("EnaSrdUdpSpecification") or {}).get("EnaSrdUdpEnabled", state.udp)
     if eni.instance.id in world.lives:

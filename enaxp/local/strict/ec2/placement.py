@@ -8,8 +8,8 @@ from typing import Any
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.responses._base_response import EC2BaseResponse
 
-from enaxp.local.strict.rules.request import Refused
-from enaxp.local.strict.world import PlacementGroup, current
+from enaxp.local.strict.rules.request import RefusedByEc2
+from enaxp.local.strict.world import GroupInUse, current
 
 
 class PlacementActions(EC2BaseResponse):
@@ -18,7 +18,7 @@ class PlacementActions(EC2BaseResponse):
     def create_placement_group(self) -> ActionResult:
         world, name = current(), self._get_param("GroupName")
         strategy = self._get_param("Strategy") or "cluster"
-        group = PlacementGroup(name=name, strategy=strategy, region=self.region, created_at=time.monotonic())
+        group = GroupInUse(name=name, strategy=strategy, region=self.region, created_at=time.monotonic())
         world.groups[self.region, name] = group
         world.born[group.id] = world.born[f"group/{name}"] = group.created_at
         tags = self._parse_tag_specification("placement-group").get("placement-group", {})
@@ -31,7 +31,7 @@ class PlacementActions(EC2BaseResponse):
         groups = [group for group in world.groups.values() if group.region == self.region]
         for name in names:
             if name not in [group.name for group in groups] or world.is_unknown(f"group/{name}"):
-                raise Refused("InvalidPlacementGroup.Unknown", f"The Placement Group '{name}' is unknown.")
+                raise RefusedByEc2("InvalidPlacementGroup.Unknown", f"The Placement Group '{name}' is unknown.")
         chosen = [group for group in groups if (not names or group.name in names) and (not ids or group.id in ids)]
         for asked in self._get_param("Filters") or []:
             chosen = [group for group in chosen if self._matches(group, asked["Name"], asked.get("Values", []))]
@@ -41,7 +41,7 @@ class PlacementActions(EC2BaseResponse):
         current().groups[self.region, self._get_param("GroupName")].deleting_at = time.monotonic()
         return EmptyResult()
 
-    def _matches(self, group: PlacementGroup, name: str, values: list[str]) -> bool:
+    def _matches(self, group: GroupInUse, name: str, values: list[str]) -> bool:
         tags = {tag["key"]: tag["value"] for tag in self.ec2_backend.describe_tags({"resource-id": [group.id]})}
         blind = current().is_blind_to(group.id)
         if name.startswith("tag:"):
@@ -57,7 +57,7 @@ class PlacementActions(EC2BaseResponse):
         }
         return facts.get(name) in values
 
-    def _shown(self, group: PlacementGroup) -> dict[str, Any]:
+    def _shown(self, group: GroupInUse) -> dict[str, Any]:
         ready = "available" if current().is_ready(group) else "pending"
         tags = self.ec2_backend.describe_tags({"resource-id": [group.id]})
         return {

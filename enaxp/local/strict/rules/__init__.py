@@ -11,7 +11,7 @@ that runs. Codes that no public source confirms are marked (?): they are sensibl
 """
 
 from enaxp.local.strict.rules import everywhere, instances, interfaces, limits, network
-from enaxp.local.strict.rules.request import Refused, Request, Rule
+from enaxp.local.strict.rules.request import RefusedByEc2, Request, Rule
 
 # Form: these hold for a repeated request, too, whose token has been seen before.
 FORM: tuple[Rule, ...] = (
@@ -20,14 +20,14 @@ FORM: tuple[Rule, ...] = (
     everywhere.token_is_short_enough,
 )
 ALWAYS: tuple[Rule, ...] = (
-    everywhere.named_things_exist,
+    everywhere.named_resources_exist,
     everywhere.filters_are_there,
     everywhere.page_is_asked_for_rightly,
 )
 AUTHORIZE = (network.permissions_are_complete, network.permissions_are_new, limits.rules_are_left)
 RULES: dict[str, tuple[Rule, ...]] = {
-    "CreateTags": (everywhere.given_tags_are_valid, everywhere.tagged_things_exist),
-    "DeleteTags": (everywhere.tagged_things_exist,),
+    "CreateTags": (everywhere.given_tags_are_valid, everywhere.tagged_resources_exist),
+    "DeleteTags": (everywhere.tagged_resources_exist,),
     "CreateVpc": (network.vpc_cidr_is_between_16_and_28, limits.vpcs_are_left),
     "ModifyVpcAttribute": (network.one_vpc_attribute_a_call,),
     "DeleteVpc": (network.vpc_is_empty,),
@@ -87,15 +87,15 @@ RULES: dict[str, tuple[Rule, ...]] = {
 
 
 def check_form(request: Request) -> None:
-    """Raises Refused when the request could never be right, whatever there is."""
+    """Raises RefusedByEc2 when the request could never be right, whatever there is."""
     for rule in FORM:
         rule(request)
 
 
 def check(request: Request) -> None:
-    """Meets every rule of the action. Raises Refused at the first that says no."""
+    """Meets every rule of the action. Raises RefusedByEc2 at the first that says no."""
     for rule in (*ALWAYS, *RULES.get(request.action, ())):
         rule(request)
 
 
-__all__ = ["Refused", "Request", "Rule", "check", "check_form"]
+__all__ = ["RefusedByEc2", "Request", "Rule", "check", "check_form"]

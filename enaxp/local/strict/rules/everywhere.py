@@ -8,7 +8,7 @@ from functools import cache
 
 from moto.core.utils import get_service_model
 
-from enaxp.local.strict.rules.request import SORTS, Refused, Request, not_found
+from enaxp.local.strict.rules.request import SORTS, RefusedByEc2, Request, not_found
 
 # Members of a request that hold ids, and the prefix of what they name.
 MEMBERS = {
@@ -52,7 +52,7 @@ TAGS_OF_A_THING = 50
 FILTER_NAME = re.compile(r"(?:<li>\s*<p>\s*|\buse |\bor )<code>([^<]+)</code>")
 
 
-def named_things_exist(request: Request) -> None:
+def named_resources_exist(request: Request) -> None:
     """Eventual consistency is in here, too: a call that names an id made moments ago may not find it."""
     for member, prefix in MEMBERS.items():
         prefix = "pg" if member == "GroupIds" and request.action == "DescribePlacementGroups" else prefix
@@ -61,12 +61,12 @@ def named_things_exist(request: Request) -> None:
             if not isinstance(id, str):
                 continue
             if not re.fullmatch(rf"{prefix}-[0-9a-f]{{8,17}}", id):
-                raise Refused(SORTS[prefix].malformed, f'Invalid id: "{id}"')
+                raise RefusedByEc2(SORTS[prefix].malformed, f'Invalid id: "{id}"')
             if not request.is_known(id):
                 raise not_found(prefix, id)
 
 
-def tagged_things_exist(request: Request) -> None:
+def tagged_resources_exist(request: Request) -> None:
     """CreateTags and DeleteTags take ids of all sorts."""
     for id in request.get("Resources") or []:
         prefix = id.partition("-")[0]
@@ -78,7 +78,7 @@ def required_members_are_there(request: Request) -> None:
     for member in get_service_model("ec2").operation_model(request.action).input_shape.required_members:
         if request.get(member) in (None, "", []):
             name = member[0].lower() + member[1:]
-            raise Refused("MissingParameter", f"The request must contain the parameter {name}")
+            raise RefusedByEc2("MissingParameter", f"The request must contain the parameter {name}")
 
 
 def tag_specifications_fit(request: Request) -> None:
@@ -87,7 +87,7 @@ def tag_specifications_fit(request: Request) -> None:
         resource = specification.get("ResourceType")
         if allowed is not None and resource not in allowed:
             message = f"'{resource}' is not a valid taggable resource type for this operation."
-            raise Refused("InvalidParameterValue", message)
+            raise RefusedByEc2("InvalidParameterValue", message)
         _check_tags(specification.get("Tags") or [])
 
 
@@ -98,21 +98,21 @@ def given_tags_are_valid(request: Request) -> None:
 def _check_tags(tags: Sequence[dict[str, str]]) -> None:
     keys = [tag.get("Key", "") for tag in tags]
     if len(set(keys)) != len(keys):
-        raise Refused("InvalidParameterValue", "Duplicate tag key specified.")
+        raise RefusedByEc2("InvalidParameterValue", "Duplicate tag key specified.")
     if len(keys) > TAGS_OF_A_THING:
-        raise Refused("TagLimitExceeded", "You have exceeded the maximum number of tags for this resource.")
+        raise RefusedByEc2("TagLimitExceeded", "You have exceeded the maximum number of tags for this resource.")
     for tag in tags:
         key, value = tag.get("Key", ""), tag.get("Value", "")
         if key.lower().startswith("aws:"):
-            raise Refused("InvalidParameterValue", f"Tag keys starting with 'aws:' are reserved: {key}")
+            raise RefusedByEc2("InvalidParameterValue", f"Tag keys starting with 'aws:' are reserved: {key}")
         if not 0 < len(key) <= 127 or len(value) > 256:
-            raise Refused("InvalidParameterValue", f"Tag {key[:40]!r} is too long")
+            raise RefusedByEc2("InvalidParameterValue", f"Tag {key[:40]!r} is too long")
 
 
 def token_is_short_enough(request: Request) -> None:
     token = request.get("ClientToken")
     if token and (len(token) > TOKEN_LENGTH or not token.isascii()):
-        raise Refused("InvalidParameterValue", f"Client token must be at most {TOKEN_LENGTH} ASCII characters")
+        raise RefusedByEc2("InvalidParameterValue", f"Client token must be at most {TOKEN_LENGTH} ASCII characters")
 
 
 def filters_are_there(request: Request) -> None:
@@ -120,7 +120,7 @@ def filters_are_there(request: Request) -> None:
         name = str(asked.get("Name"))
         known = _filters_of(request.action)
         if known and name not in known and not (name.startswith("tag:") and "tag:" in known):
-            raise Refused("InvalidParameterValue", f"The filter '{name}' is invalid")
+            raise RefusedByEc2("InvalidParameterValue", f"The filter '{name}' is invalid")
 
 
 @cache
@@ -135,10 +135,10 @@ def page_is_asked_for_rightly(request: Request) -> None:
     """A page size goes with filters, never with a list of ids."""
     if request.get("MaxResults") and any(request.get(member) for member in PAGED):
         message = "The parameter idSet cannot be used with the parameter maxResults"
-        raise Refused("InvalidParameterCombination", message)
+        raise RefusedByEc2("InvalidParameterCombination", message)
 
 
 def only_one_of(request: Request, members: Iterable[str]) -> None:
     """Modify calls change one attribute at a time."""
     if sum(request.get(member) is not None for member in members) > 1:
-        raise Refused("InvalidParameterCombination", "Fields for multiple attribute types specified")
+        raise RefusedByEc2("InvalidParameterCombination", "Fields for multiple attribute types specified")

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from enaxp.local.strict.rules.interfaces import check_ena_express, check_groups, check_number
-from enaxp.local.strict.rules.request import Refused, Request, type_data
+from enaxp.local.strict.rules.request import RefusedByEc2, Request, type_data
 
 USER_DATA_LIMIT = 16 * 1024  # bytes, before base64
 SSM_IMAGE = "resolve:ssm:"
@@ -21,11 +21,11 @@ ONLY_FOR_NEW = ("SubnetId", "Groups", "PrivateIpAddress", "AssociatePublicIpAddr
 def key_is_importable(request: Request) -> None:
     name = request.get("KeyName") or ""
     if not 0 < len(name) <= 255 or name != name.strip() or not name.isascii():
-        raise Refused("InvalidParameterValue", f"Value ({name}) for parameter keyName is invalid.")
+        raise RefusedByEc2("InvalidParameterValue", f"Value ({name}) for parameter keyName is invalid.")
     material = request.get("PublicKeyMaterial")
     text = material if isinstance(material, bytes) else base64.b64decode(material or "")
     if not re.match(rb"(ssh-ed25519|ssh-rsa) [A-Za-z0-9+/=]+", text):
-        raise Refused("InvalidKey.Format", "Key is not in valid OpenSSH public key format")
+        raise RefusedByEc2("InvalidKey.Format", "Key is not in valid OpenSSH public key format")
 
 
 # -- placement groups ----------------------------------------------------------------------------------------------------------
@@ -34,9 +34,9 @@ def key_is_importable(request: Request) -> None:
 def placement_group_name_is_free(request: Request) -> None:
     name = request.get("GroupName") or ""
     if not 0 < len(name) <= 255 or not name.isascii():
-        raise Refused("InvalidParameterValue", f"Value ({name}) for parameter groupName is invalid.")
+        raise RefusedByEc2("InvalidParameterValue", f"Value ({name}) for parameter groupName is invalid.")
     if (request.region, name) in request.world.groups:
-        raise Refused("InvalidPlacementGroup.Duplicate", f"The Placement Group '{name}' already exists.")
+        raise RefusedByEc2("InvalidPlacementGroup.Duplicate", f"The Placement Group '{name}' already exists.")
 
 
 def placement_group_is_unused(request: Request) -> None:
@@ -50,7 +50,7 @@ def placement_group_is_unused(request: Request) -> None:
         busy = life.ended_at is None or time.monotonic() < life.ended_at + lag
         if life.group == name and life.backend is request.backend and busy:
             message = f"The placement group '{name}' is in use and may not be deleted."
-            raise Refused("InvalidPlacementGroup.InUse", message)
+            raise RefusedByEc2("InvalidPlacementGroup.InUse", message)
 
 
 def group_takes_the_instance(request: Request) -> None:
@@ -63,7 +63,7 @@ def group_takes_the_instance(request: Request) -> None:
     if group.strategy not in type_data(request.instance_type)["PlacementGroupInfo"]["SupportedStrategies"]:
         strategy = group.strategy.capitalize()
         message = f"{strategy} placement groups are not supported by the '{request.instance_type}' instance type."
-        raise Refused("InvalidParameterCombination", message)
+        raise RefusedByEc2("InvalidParameterCombination", message)
     for zone in _zones(request):
         _check_same_zone(request, name, zone)
 
@@ -73,7 +73,7 @@ def _check_same_zone(request: Request, name: str, zone: str) -> None:
     for life in request.world.lives.values():
         member = life.group == name and life.backend is request.backend and life.state in {"pending", "running"}
         if member and life.instance._placement.zone != zone:
-            raise Refused(
+            raise RefusedByEc2(
                 "InvalidPlacementGroup.InUse",
                 f"The placement group '{name}' is in use in another availability zone: {life.instance._placement.zone}",
             )
@@ -87,8 +87,8 @@ def group_name(request: Request) -> str | None:
     return request.get("Placement.GroupName") or None
 
 
-def _unknown_group(name: str) -> Refused:
-    return Refused("InvalidPlacementGroup.Unknown", f"The Placement Group '{name}' is unknown.")
+def _unknown_group(name: str) -> RefusedByEc2:
+    return RefusedByEc2("InvalidPlacementGroup.Unknown", f"The Placement Group '{name}' is unknown.")
 
 
 # -- launching -----------------------------------------------------------------------------------------------------------------
@@ -97,9 +97,9 @@ def _unknown_group(name: str) -> Refused:
 def counts_are_sensible(request: Request) -> None:
     least, most = int(request.get("MinCount") or 0), int(request.get("MaxCount") or 0)
     if not 1 <= least <= most:
-        raise Refused("InvalidParameterValue", f"Value ({least}) for parameter minCount is invalid.")
+        raise RefusedByEc2("InvalidParameterValue", f"Value ({least}) for parameter minCount is invalid.")
     if most > 1 and any(nic.get("NetworkInterfaceId") for nic in request.interfaces):
-        raise Refused("InvalidParameterCombination", "Multiple instances cannot share a network interface")  # (?)
+        raise RefusedByEc2("InvalidParameterCombination", "Multiple instances cannot share a network interface")  # (?)
 
 
 def image_exists_and_fits(request: Request) -> None:
@@ -107,13 +107,13 @@ def image_exists_and_fits(request: Request) -> None:
     if image_id.startswith(SSM_IMAGE):
         return
     if not re.fullmatch(r"ami-[0-9a-f]{8,17}", image_id):
-        raise Refused("InvalidAMIID.Malformed", f'Invalid id: "{image_id}"')
+        raise RefusedByEc2("InvalidAMIID.Malformed", f'Invalid id: "{image_id}"')
     images = request.backend.describe_images(filters={"image-id": [image_id]})
     if not images:
-        raise Refused("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")
+        raise RefusedByEc2("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")
     architectures = type_data(request.instance_type).get("ProcessorInfo", {}).get("SupportedArchitectures")
     if architectures and images[0].architecture not in architectures:
-        raise Refused(
+        raise RefusedByEc2(
             "InvalidParameterValue",
             f"The architecture '{','.join(architectures)}' of the specified instance type does not match "
             f"the architecture '{images[0].architecture}' of the specified AMI.",
@@ -123,11 +123,11 @@ def image_exists_and_fits(request: Request) -> None:
 def type_exists_in_the_zone(request: Request) -> None:
     instance_type = request.instance_type
     if not type_data(instance_type):
-        raise Refused("InvalidParameterValue", f"Invalid value '{instance_type}' for InstanceType.")
+        raise RefusedByEc2("InvalidParameterValue", f"Invalid value '{instance_type}' for InstanceType.")
     offering = request.zones_offering
     for zone in _zones(request):
         if zone not in offering:
-            raise Refused(
+            raise RefusedByEc2(
                 "Unsupported",
                 f"Your requested instance type ({instance_type}) is not supported in your requested Availability Zone "
                 f"({zone}). Please retry your request by choosing {', '.join(sorted(offering))}.",
@@ -139,7 +139,7 @@ def zone_has_room(request: Request) -> None:
     for zone in _zones(request):
         if not world.capacity.late and not world.has_room(zone, int(request.get("MinCount") or 1)):
             others = sorted(other for other in request.zones_offering if world.has_room(other))
-            raise Refused(
+            raise RefusedByEc2(
                 "InsufficientInstanceCapacity",
                 f"We currently do not have sufficient {request.instance_type} capacity in the Availability Zone you "
                 f"requested ({zone}). Our system will be working on provisioning additional capacity. You can currently "
@@ -150,7 +150,7 @@ def zone_has_room(request: Request) -> None:
 def key_exists(request: Request) -> None:
     name = request.get("KeyName")
     if name and (name not in request.backend.key_pairs or request.world.is_unknown(f"key/{name}")):
-        raise Refused("InvalidKeyPair.NotFound", f"The key pair '{name}' does not exist")
+        raise RefusedByEc2("InvalidKeyPair.NotFound", f"The key pair '{name}' does not exist")
 
 
 def profile_is_known(request: Request) -> None:
@@ -166,14 +166,14 @@ def profile_is_known(request: Request) -> None:
     if profile is None or (profile.roles and since < request.world.timing.profile_visible):
         what, called = ("name", "name") if name else ("arn", "ARN")
         message = f"Value ({name or arn}) for parameter iamInstanceProfile.{what} is invalid."
-        raise Refused("InvalidParameterValue", f"{message} Invalid IAM Instance Profile {called}")
+        raise RefusedByEc2("InvalidParameterValue", f"{message} Invalid IAM Instance Profile {called}")
     if not profile.roles:
-        raise Refused("InvalidParameterValue", f"IAM Instance Profile {profile.name} has no associated IAM Roles")
+        raise RefusedByEc2("InvalidParameterValue", f"IAM Instance Profile {profile.name} has no associated IAM Roles")
 
 
 def user_data_fits(request: Request) -> None:
     if len(user_data_bytes(request.get("UserData"))) > USER_DATA_LIMIT:
-        raise Refused("InvalidParameterValue", "User data is limited to 16384 bytes")
+        raise RefusedByEc2("InvalidParameterValue", "User data is limited to 16384 bytes")
 
 
 def user_data_bytes(raw: Any) -> bytes:
@@ -200,7 +200,7 @@ def nothing_is_said_twice(request: Request) -> None:
     for what, given in beside.items():
         if given:
             message = f"Network interfaces and an instance-level {what} may not be specified on the same request"
-            raise Refused("InvalidParameterCombination", message)
+            raise RefusedByEc2("InvalidParameterCombination", message)
 
 
 def device_indexes_are_right(request: Request) -> None:
@@ -209,14 +209,14 @@ def device_indexes_are_right(request: Request) -> None:
         return
     if None in indexes or len(set(indexes)) != len(indexes) or "0" not in map(str, indexes):
         message = "Each network interface requires a device index; 0 must be among them, none twice."
-        raise Refused("InvalidParameterValue", message)  # (?)
+        raise RefusedByEc2("InvalidParameterValue", message)  # (?)
 
 
 def existing_interfaces_stay_as_they_are(request: Request) -> None:
     """What exists has its subnet, address, groups and tags already, and outlives the instance."""
     interfaces = request.interfaces
     if len(interfaces) > 1 and any(nic.get("AssociatePublicIpAddress") is not None for nic in interfaces):
-        raise Refused(
+        raise RefusedByEc2(
             "InvalidParameterCombination",
             "The associatePublicIPAddress parameter cannot be specified when launching with multiple network interfaces.",
         )
@@ -226,10 +226,10 @@ def existing_interfaces_stay_as_they_are(request: Request) -> None:
         again += [member for member in ONLY_FOR_NEW if nic.get(member) is not None]
         if again:
             message = f"A network interface may not specify a network interface ID and {again[0]}"
-            raise Refused("InvalidParameterCombination", message)
+            raise RefusedByEc2("InvalidParameterCombination", message)
     tagged = {specification.get("ResourceType") for specification in request.get("TagSpecifications") or []}
     if existing and existing == interfaces and "network-interface" in tagged:
-        raise Refused(
+        raise RefusedByEc2(
             "InvalidParameterValue",
             "You cannot specify tags for network interfaces if there are no network interfaces being created by the request.",
         )
@@ -240,13 +240,13 @@ def interfaces_are_free_and_together(request: Request) -> None:
         if nic.get("NetworkInterfaceId"):
             eni = request.eni(nic["NetworkInterfaceId"])
             if eni.instance is not None:
-                raise Refused("InvalidNetworkInterface.InUse", f"Interface: [{eni.id}] in use.")
+                raise RefusedByEc2("InvalidNetworkInterface.InUse", f"Interface: [{eni.id}] in use.")
         elif nic.get("SubnetId"):
             check_groups(request, nic.get("Groups") or [], vpc_id=request.subnet(nic["SubnetId"]).vpc_id)
     zones = _zones(request)
     if len(zones) > 1:
         message = f"Network interfaces and placement are in different zones: {', '.join(zones)}"
-        raise Refused("InvalidParameterValue", message)
+        raise RefusedByEc2("InvalidParameterValue", message)
     check_number(request.instance_type, len(request.interfaces))
 
 
@@ -274,14 +274,14 @@ def instances_are_alive(request: Request) -> None:
         state = request.backend.get_instance(instance_id)._state.name
         if state in {"shutting-down", "terminated"}:
             message = f"This instance '{instance_id}' is not in a state from which it can be started or stopped."
-            raise Refused("IncorrectInstanceState", message)
+            raise RefusedByEc2("IncorrectInstanceState", message)
 
 
 def one_instance_attribute_a_call(request: Request) -> None:
     members = ("InstanceInitiatedShutdownBehavior", "DisableApiTermination", "DisableApiStop", "EbsOptimized")
     more = ("UserData", "InstanceType", "SourceDestCheck", "Groups")
     if sum(request.get(member) is not None for member in (*members, *more)) > 1:
-        raise Refused("InvalidParameterCombination", "Fields for multiple attribute types specified")
+        raise RefusedByEc2("InvalidParameterCombination", "Fields for multiple attribute types specified")
 
 
 def termination_is_allowed(request: Request) -> None:
@@ -291,4 +291,4 @@ def termination_is_allowed(request: Request) -> None:
             message = (
                 f"The instance '{instance_id}' may not be terminated. Modify its 'disableApiTermination' attribute."
             )
-            raise Refused("OperationNotPermitted", message)
+            raise RefusedByEc2("OperationNotPermitted", message)

@@ -6,7 +6,7 @@ import ipaddress
 from typing import Any
 
 from enaxp.local.strict.rules.everywhere import only_one_of
-from enaxp.local.strict.rules.request import Refused, Request, has_ena_express, type_data
+from enaxp.local.strict.rules.request import RefusedByEc2, Request, has_ena_express, type_data
 
 GROUPS_OF_AN_INTERFACE = 5
 
@@ -23,13 +23,15 @@ def eni_address_is_usable_and_free(request: Request) -> None:
     try:
         address = ipaddress.IPv4Address(asked)
     except ValueError:
-        raise Refused("InvalidParameterValue", f"Value ({asked}) for parameter privateIpAddress is invalid.") from None
+        raise RefusedByEc2(
+            "InvalidParameterValue", f"Value ({asked}) for parameter privateIpAddress is invalid."
+        ) from None
     if address not in network:
-        raise Refused("InvalidParameterValue", f"Address does not fall within the subnet's address range: {asked}")
+        raise RefusedByEc2("InvalidParameterValue", f"Address does not fall within the subnet's address range: {asked}")
     if not network[4] <= address <= network[-2]:
-        raise Refused("InvalidParameterValue", f"Address {asked} is in subnet's reserved address range")
+        raise RefusedByEc2("InvalidParameterValue", f"Address {asked} is in subnet's reserved address range")
     if any(eni.subnet.id == subnet.id and eni.private_ip_address == asked for eni in request.backend.enis.values()):
-        raise Refused("InvalidIPAddress.InUse", "The specified address is already in use.")
+        raise RefusedByEc2("InvalidIPAddress.InUse", "The specified address is already in use.")
 
 
 def eni_groups_exist(request: Request) -> None:
@@ -45,16 +47,16 @@ def eni_groups_exist(request: Request) -> None:
 def check_groups(request: Request, groups: list[str], *, vpc_id: str) -> None:
     if len(groups) > GROUPS_OF_AN_INTERFACE:
         message = "The maximum number of security groups per interface has been reached."
-        raise Refused("SecurityGroupsPerInterfaceLimitExceeded", message)
+        raise RefusedByEc2("SecurityGroupsPerInterfaceLimitExceeded", message)
     for group_id in groups:
         if group_id not in request.backend.groups.get(vpc_id, {}) or request.world.is_unknown(group_id):
-            raise Refused("InvalidGroup.NotFound", f"The security group '{group_id}' does not exist")
+            raise RefusedByEc2("InvalidGroup.NotFound", f"The security group '{group_id}' does not exist")
 
 
 def eni_is_free(request: Request) -> None:
     eni = request.eni(request.get("NetworkInterfaceId"))
     if eni.instance is not None:
-        raise Refused("InvalidParameterValue", f"Network interface '{eni.id}' is currently in use.")
+        raise RefusedByEc2("InvalidParameterValue", f"Network interface '{eni.id}' is currently in use.")
 
 
 def one_eni_attribute_a_call(request: Request) -> None:
@@ -68,18 +70,18 @@ def eni_can_be_attached(request: Request) -> None:
     )
     index = int(request.get("DeviceIndex") or 0)
     if eni.instance is not None:
-        raise Refused("InvalidNetworkInterface.InUse", f"Interface: [{eni.id}] in use.")
+        raise RefusedByEc2("InvalidNetworkInterface.InUse", f"Interface: [{eni.id}] in use.")
     if index in instance.nics:
-        raise Refused(
+        raise RefusedByEc2(
             "InvalidParameterValue",
             f"Instance '{instance.id}' already has an interface attached at device index '{index}'.",
         )
     if eni.subnet.availability_zone != instance._placement.zone:
         message = f"You may not attach a network interface to an instance in another Availability Zone: {eni.id}"
-        raise Refused("InvalidParameterCombination", message)  # (?)
+        raise RefusedByEc2("InvalidParameterCombination", message)  # (?)
     if instance._state.name not in {"running", "stopped"}:
         message = f"Instance '{instance.id}' is not 'running' or 'stopped'."
-        raise Refused("IncorrectState", message)
+        raise RefusedByEc2("IncorrectState", message)
     check_number(instance.instance_type, len(instance.nics) + 1)
     check_ena_express(instance.instance_type, request.get("EnaSrdSpecification"), on=False)
 
@@ -87,14 +89,14 @@ def eni_can_be_attached(request: Request) -> None:
 def check_number(instance_type: str, interfaces: int) -> None:
     if interfaces > type_data(instance_type)["NetworkInfo"]["MaximumNetworkInterfaces"]:
         message = f"Interface count {interfaces} exceeds the limit for {instance_type}"
-        raise Refused("AttachmentLimitExceeded", message)
+        raise RefusedByEc2("AttachmentLimitExceeded", message)
 
 
 def first_interface_stays(request: Request) -> None:
     for eni in request.backend.enis.values():
         if eni.attachment_id == request.get("AttachmentId") and int(eni.device_index or 0) == 0:
             message = f"The network interface at device index 0 cannot be detached: {eni.id}"
-            raise Refused("OperationNotPermitted", message)
+            raise RefusedByEc2("OperationNotPermitted", message)
 
 
 # -- ENA Express ---------------------------------------------------------------------------------------------------------------
@@ -108,7 +110,7 @@ def ena_express_is_possible(request: Request) -> None:
     eni = request.eni(request.get("NetworkInterfaceId"))
     if eni.instance is None:
         message = f"Network interface '{eni.id}' is not attached to an instance."
-        raise Refused("InvalidParameterCombination", message)  # (?)
+        raise RefusedByEc2("InvalidParameterCombination", message)  # (?)
     state = request.world.srd.get(eni.id)
     check_ena_express(eni.instance.instance_type, specification, on=bool(state and state.on))
 
@@ -119,10 +121,10 @@ def check_ena_express(instance_type: str, specification: dict[str, Any] | None, 
         return
     if not has_ena_express(instance_type):
         message = f"ENA Express is not supported by instance type {instance_type}."
-        raise Refused("InvalidParameterCombination", message)  # (?)
+        raise RefusedByEc2("InvalidParameterCombination", message)  # (?)
     udp = (specification.get("EnaSrdUdpSpecification") or {}).get("EnaSrdUdpEnabled", False)
     if udp and not specification.get("EnaSrdEnabled", on):
-        raise Refused("InvalidParameterCombination", "EnaSrdUdpEnabled requires EnaSrdEnabled.")  # (?)
+        raise RefusedByEc2("InvalidParameterCombination", "EnaSrdUdpEnabled requires EnaSrdEnabled.")  # (?)
 
 
 # -- addresses -----------------------------------------------------------------------------------------------------------------
@@ -132,11 +134,13 @@ def address_can_be_associated(request: Request) -> None:
     address, eni_id = request.address(request.get("AllocationId")), request.get("NetworkInterfaceId")
     eni = request.eni(eni_id) if eni_id else _only_interface(request)
     if request.gateway_of(eni.subnet.vpc_id) is None:
-        raise Refused("Gateway.NotAttached", f"Network {eni.subnet.vpc_id} is not attached to any internet gateway")
+        raise RefusedByEc2(
+            "Gateway.NotAttached", f"Network {eni.subnet.vpc_id} is not attached to any internet gateway"
+        )
     life = request.world.life_of_eni(eni)
     if life is not None and life.state == "pending":
         message = f"The pending instance '{life.instance.id}' is not in a valid state for this operation."
-        raise Refused("InvalidInstanceID" if eni_id else "IncorrectInstanceState", message)
+        raise RefusedByEc2("InvalidInstanceID" if eni_id else "IncorrectInstanceState", message)
     if request.get("AllowReassociation") is False:
         _check_unassociated(request, address, eni)
 
@@ -145,19 +149,21 @@ def _only_interface(request: Request) -> Any:
     """The interface of an instance that is named itself: it must have no other."""
     instance = request.backend.get_instance(request.get("InstanceId"))
     if len(instance.nics) > 1:
-        raise Refused("InvalidInstanceID", f"There are multiple interfaces attached to instance '{instance.id}'.")
+        raise RefusedByEc2("InvalidInstanceID", f"There are multiple interfaces attached to instance '{instance.id}'.")
     return instance.nics[0]
 
 
 def _check_unassociated(request: Request, address: Any, eni: Any) -> None:
     if address.eni is not None and address.eni.id != eni.id:
         message = f"resource {address.allocation_id} is already associated with associate-id {address.association_id}"
-        raise Refused("Resource.AlreadyAssociated", message)
+        raise RefusedByEc2("Resource.AlreadyAssociated", message)
     if any(other.eni is eni for other in request.backend.addresses if other is not address):
-        raise Refused("Resource.AlreadyAssociated", f"resource {eni.id} is already associated with another address")
+        raise RefusedByEc2(
+            "Resource.AlreadyAssociated", f"resource {eni.id} is already associated with another address"
+        )
 
 
 def address_is_free(request: Request) -> None:
     address = request.address(request.get("AllocationId"))
     if address.association_id:
-        raise Refused("InvalidIPAddress.InUse", f"Address {address.public_ip} is in use.")
+        raise RefusedByEc2("InvalidIPAddress.InUse", f"Address {address.public_ip} is in use.")

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from enaxp.local.strict.rules.request import Refused, Request, groups_of, type_data
+from enaxp.local.strict.rules.request import RefusedByEc2, Request, groups_of, type_data
 
 
 def vpcs_are_left(request: Request) -> None:
     if len(request.backend.vpcs) >= request.world.quotas.vpcs:
-        raise Refused("VpcLimitExceeded", "The maximum number of VPCs has been reached.")
+        raise RefusedByEc2("VpcLimitExceeded", "The maximum number of VPCs has been reached.")
 
 
 def internet_gateways_are_left(request: Request) -> None:
     if len(request.backend.internet_gateways) >= request.world.quotas.internet_gateways:
-        raise Refused("InternetGatewayLimitExceeded", "The maximum number of internet gateways has been reached.")
+        raise RefusedByEc2("InternetGatewayLimitExceeded", "The maximum number of internet gateways has been reached.")
 
 
 def addresses_are_left(request: Request) -> None:
     if len(request.backend.addresses) >= request.world.quotas.addresses:
-        raise Refused("AddressLimitExceeded", "The maximum number of addresses has been reached.")
+        raise RefusedByEc2("AddressLimitExceeded", "The maximum number of addresses has been reached.")
 
 
 def interfaces_are_left(request: Request) -> None:
     if len(request.backend.enis) >= request.world.quotas.interfaces:
-        raise Refused("NetworkInterfaceLimitExceeded", "The maximum number of network interfaces has been reached.")
+        raise RefusedByEc2(
+            "NetworkInterfaceLimitExceeded", "The maximum number of network interfaces has been reached."
+        )
 
 
 def placement_groups_are_left(request: Request) -> None:
     there = [group for group in request.world.groups.values() if group.region == request.region]
     if len(there) >= request.world.quotas.placement_groups:
-        raise Refused("PlacementGroupLimitExceeded", "The maximum number of placement groups has been reached.")
+        raise RefusedByEc2("PlacementGroupLimitExceeded", "The maximum number of placement groups has been reached.")
 
 
 def rules_are_left(request: Request) -> None:
@@ -41,7 +43,7 @@ def rules_are_left(request: Request) -> None:
     asked = sum(len(p.get("IpRanges") or []) + len(p.get("UserIdGroupPairs") or []) for p in permissions)
     if there + asked > request.world.quotas.rules_per_group:
         message = "The maximum number of rules per security group has been reached."
-        raise Refused("RulesPerSecurityGroupLimitExceeded", message)
+        raise RefusedByEc2("RulesPerSecurityGroupLimitExceeded", message)
 
 
 def vcpus_are_left(request: Request) -> None:
@@ -52,7 +54,7 @@ def vcpus_are_left(request: Request) -> None:
     )
     limit = request.world.quotas.vcpus
     if running + _vcpus(request.instance_type) * int(request.get("MaxCount") or 1) > limit:
-        raise Refused(
+        raise RefusedByEc2(
             "VcpuLimitExceeded",
             f"You have requested more vCPU capacity than your current vCPU limit of {limit} allows "
             "for the instance bucket that the specified instance type belongs to.",

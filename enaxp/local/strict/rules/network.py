@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from enaxp.local.strict.rules.everywhere import only_one_of
-from enaxp.local.strict.rules.request import Refused, Request, groups_of, subnets_of
+from enaxp.local.strict.rules.request import RefusedByEc2, Request, groups_of, subnets_of
 
 GROUP_TEXT = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{0,255}")
 WITH_PORTS = {"tcp", "udp", "6", "17"}
@@ -20,19 +20,19 @@ WITH_PORTS = {"tcp", "udp", "6", "17"}
 
 def vpc_cidr_is_between_16_and_28(request: Request) -> None:
     if not _is_between_16_and_28(request.get("CidrBlock")):
-        raise Refused("InvalidVpc.Range", f"The CIDR '{request.get('CidrBlock')}' is invalid.")
+        raise RefusedByEc2("InvalidVpc.Range", f"The CIDR '{request.get('CidrBlock')}' is invalid.")
 
 
 def subnet_cidr_is_between_16_and_28(request: Request) -> None:
     if not _is_between_16_and_28(request.get("CidrBlock")):
-        raise Refused("InvalidSubnet.Range", f"The CIDR '{request.get('CidrBlock')}' is invalid.")
+        raise RefusedByEc2("InvalidSubnet.Range", f"The CIDR '{request.get('CidrBlock')}' is invalid.")
 
 
 def _is_between_16_and_28(cidr: str) -> bool:
     try:
         return 16 <= ipaddress.IPv4Network(cidr, strict=False).prefixlen <= 28
     except ValueError:
-        raise Refused("InvalidParameterValue", f"Value ({cidr}) for parameter cidrBlock is invalid.") from None
+        raise RefusedByEc2("InvalidParameterValue", f"Value ({cidr}) for parameter cidrBlock is invalid.") from None
 
 
 def one_vpc_attribute_a_call(request: Request) -> None:
@@ -48,13 +48,13 @@ def vpc_is_empty(request: Request) -> None:
         *request.enis_of(vpc_id),
     ]
     if children or request.gateway_of(vpc_id):
-        raise Refused("DependencyViolation", f"The vpc '{vpc_id}' has dependencies and cannot be deleted.")
+        raise RefusedByEc2("DependencyViolation", f"The vpc '{vpc_id}' has dependencies and cannot be deleted.")
 
 
 def subnet_is_empty(request: Request) -> None:
     subnet_id = request.get("SubnetId")
     if any(eni.subnet.id == subnet_id for eni in request.backend.enis.values()):
-        raise Refused("DependencyViolation", f"The subnet '{subnet_id}' has dependencies and cannot be deleted.")
+        raise RefusedByEc2("DependencyViolation", f"The subnet '{subnet_id}' has dependencies and cannot be deleted.")
 
 
 # -- gateway and routes --------------------------------------------------------------------------------------------------------
@@ -63,14 +63,14 @@ def subnet_is_empty(request: Request) -> None:
 def one_gateway_a_vpc(request: Request) -> None:
     vpc_id = request.get("VpcId")
     if request.gateway_of(vpc_id) is not None:
-        raise Refused("Resource.AlreadyAssociated", f"Network {vpc_id} already has an internet gateway attached")
+        raise RefusedByEc2("Resource.AlreadyAssociated", f"Network {vpc_id} already has an internet gateway attached")
 
 
 def gateway_is_detached(request: Request) -> None:
     gateway = request.backend.internet_gateways[request.get("InternetGatewayId")]
     if gateway.vpc is not None:
         message = f"The internetGateway '{gateway.id}' has dependencies and cannot be deleted."
-        raise Refused("DependencyViolation", message)
+        raise RefusedByEc2("DependencyViolation", message)
 
 
 def no_address_is_mapped(request: Request) -> None:
@@ -79,7 +79,7 @@ def no_address_is_mapped(request: Request) -> None:
     mapped = any(address.eni and address.eni.subnet.vpc_id == vpc_id for address in request.backend.addresses)
     lately = time.monotonic() - world.unmapped.get(vpc_id, float("-inf")) < world.timing.gateway_busy
     if mapped or lately:
-        raise Refused(
+        raise RefusedByEc2(
             "DependencyViolation",
             f"Network {vpc_id} has some mapped public address(es). "
             "Please unmap those public address(es) before detaching the gateway.",
@@ -92,11 +92,11 @@ def gateway_belongs_to_the_network(request: Request) -> None:
     if table is None or not gateway_id or not gateway_id.startswith("igw-"):
         return
     if not request.is_known(gateway_id):
-        raise Refused("InvalidGatewayID.NotFound", f"The gateway ID '{gateway_id}' does not exist")
+        raise RefusedByEc2("InvalidGatewayID.NotFound", f"The gateway ID '{gateway_id}' does not exist")
     gateway = request.backend.internet_gateways[gateway_id]
     if gateway.vpc is None or gateway.vpc.id != table.vpc_id:
         message = f"route table {table.id} and network gateway {gateway_id} belong to different networks"
-        raise Refused("InvalidParameterValue", message)
+        raise RefusedByEc2("InvalidParameterValue", message)
 
 
 def subnet_has_no_other_route_table(request: Request) -> None:
@@ -104,11 +104,11 @@ def subnet_has_no_other_route_table(request: Request) -> None:
     table = request.backend.route_tables.get(request.get("RouteTableId"))
     if table is not None and table.vpc_id != subnet.vpc_id:
         message = f"Route table {table.id} and subnet {subnet.id} belong to different networks"
-        raise Refused("InvalidParameterValue", message)  # (?)
+        raise RefusedByEc2("InvalidParameterValue", message)  # (?)
     for other in request.backend.route_tables.values():
         if subnet.id in other._associations.values():
             message = f"the specified association for route table {other.id} conflicts with an existing association"
-            raise Refused("Resource.AlreadyAssociated", message)
+            raise RefusedByEc2("Resource.AlreadyAssociated", message)
 
 
 # -- security groups -----------------------------------------------------------------------------------------------------------
@@ -117,9 +117,9 @@ def subnet_has_no_other_route_table(request: Request) -> None:
 def group_texts_are_allowed(request: Request) -> None:
     name, description = request.get("GroupName") or "", request.get("Description") or ""
     if not name or name.lower().startswith("sg-"):
-        raise Refused("InvalidParameterValue", "Group names may not be in the format sg-*.")
+        raise RefusedByEc2("InvalidParameterValue", "Group names may not be in the format sg-*.")
     if name.lower() == "default":
-        raise Refused("InvalidGroup.Reserved", "The security group 'default' is reserved")
+        raise RefusedByEc2("InvalidGroup.Reserved", "The security group 'default' is reserved")
     for what, text in (("GroupName", name), ("GroupDescription", description)):
         _check_text(what, text)
 
@@ -129,34 +129,34 @@ def _check_text(what: str, text: str) -> None:
         message = (
             f"Value ({text}) for parameter {what} is invalid. Only some ASCII characters are allowed, at most 255."
         )
-        raise Refused("InvalidParameterValue", message)
+        raise RefusedByEc2("InvalidParameterValue", message)
 
 
 def group_name_is_free(request: Request) -> None:
     vpc_id, name = request.get("VpcId"), request.get("GroupName") or ""
     if any(group.name.casefold() == name.casefold() for group in request.backend.groups.get(vpc_id, {}).values()):
-        raise Refused("InvalidGroup.Duplicate", f"The security group '{name}' already exists for VPC '{vpc_id}'")
+        raise RefusedByEc2("InvalidGroup.Duplicate", f"The security group '{name}' already exists for VPC '{vpc_id}'")
 
 
 def permissions_are_complete(request: Request) -> None:
     """The group may go by its name only in a default VPC, which there is not."""
     if not request.get("GroupId"):
-        raise Refused("MissingParameter", "The request must contain the parameter groupId")
+        raise RefusedByEc2("MissingParameter", "The request must contain the parameter groupId")
     for permission in request.get("IpPermissions") or []:
         ports = permission.get("FromPort"), permission.get("ToPort")
         if str(permission.get("IpProtocol")) in WITH_PORTS and None in ports:
             message = "Invalid value for portRange. Must specify both from and to ports with TCP/UDP."
-            raise Refused("InvalidParameterValue", message)
+            raise RefusedByEc2("InvalidParameterValue", message)
         for entry in (*(permission.get("IpRanges") or []), *(permission.get("UserIdGroupPairs") or [])):
             _check_text("Description", entry.get("Description") or "")
         for entry in permission.get("IpRanges") or []:
             try:
                 ipaddress.IPv4Network(entry.get("CidrIp", ""), strict=False)
             except ValueError:
-                raise Refused("InvalidParameterValue", f"CIDR block {entry.get('CidrIp')} is malformed") from None
+                raise RefusedByEc2("InvalidParameterValue", f"CIDR block {entry.get('CidrIp')} is malformed") from None
         for pair in permission.get("UserIdGroupPairs") or []:
             if pair.get("GroupId") and not request.is_known(pair["GroupId"]):
-                raise Refused("InvalidGroup.NotFound", f"The security group '{pair['GroupId']}' does not exist")
+                raise RefusedByEc2("InvalidGroup.NotFound", f"The security group '{pair['GroupId']}' does not exist")
 
 
 def permissions_are_new(request: Request) -> None:
@@ -171,7 +171,7 @@ def permissions_are_new(request: Request) -> None:
     again = [rule for rule in _rules_in(request.get("IpPermissions") or []) if rule in there]
     if again:
         message = f'the specified rule "peer: {again[0][3]}, {again[0][0]}, ALLOW" already exists'
-        raise Refused("InvalidPermission.Duplicate", message)
+        raise RefusedByEc2("InvalidPermission.Duplicate", message)
 
 
 def _rules_in(permissions: list[dict[str, Any]]) -> Iterator[tuple[str, Any, Any, str]]:
@@ -199,4 +199,4 @@ def group_is_unused(request: Request) -> None:
         for rule in (*group.ingress_rules, *group.egress_rules)
     )
     if used or referred_to:
-        raise Refused("DependencyViolation", f"resource {group_id} has a dependent object")
+        raise RefusedByEc2("DependencyViolation", f"resource {group_id} has a dependent object")

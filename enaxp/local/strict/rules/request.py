@@ -14,12 +14,12 @@ from enaxp.local.strict.world import World
 Rule = Callable[["Request"], None]
 
 
-class Refused(EC2ClientError):  # noqa: N818 - AWS's word for it
+class RefusedByEc2(EC2ClientError):  # noqa: N818 - AWS's word for it
     """AWS says no. The status is 400 unless the code has one of its own."""
 
 
 class Sort(NamedTuple):
-    """What an id's prefix tells: how AWS calls such things, its codes, and which ids there are."""
+    """What an id's prefix tells: how AWS calls such resources, its codes, and which ids there are."""
 
     noun: str
     not_found: str
@@ -135,9 +135,9 @@ class Request:
         return next((g for g in self.backend.internet_gateways.values() if g.vpc and g.vpc.id == vpc_id), None)
 
 
-def not_found(prefix: str, id: str) -> Refused:
+def not_found(prefix: str, id: str) -> RefusedByEc2:
     sort = SORTS[prefix]
-    return Refused(sort.not_found, f"The {sort.noun} ID '{id}' does not exist")
+    return RefusedByEc2(sort.not_found, f"The {sort.noun} ID '{id}' does not exist")
 
 
 def subnets_of(backend: Any) -> list[Any]:

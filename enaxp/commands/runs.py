@@ -1,0 +1,117 @@
+"""Runs: what the verbs do that need saved results and nothing else — no lab, no credentials. One function a verb.
+
+RUN … ─▶ RunFolder.find ─▶ evidence ─▶ compare, judge | check | run_lines ─▶ plain data, told by the console or written as a page
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from enaxp.bench.checkup import Checkup, check
+from enaxp.bench.comparison import MeasuredRun, compare
+from enaxp.bench.conditions import Compared, Condition, judge
+from enaxp.bench.evidence import evidence_of
+from enaxp.bench.records import RunFolder
+from enaxp.bench.result import result_from, values_by_iteration
+from enaxp.bench.schedule import Arm
+from enaxp.errors import BenchError, UsageError
+
+if TYPE_CHECKING:
+    from enaxp.options import Options
+    from enaxp.terminal.console import Console
+
+
+def compare_runs(
+    results_dir: Path, runs: Sequence[str], *, lab: str | None, arms: Sequence[Arm], conditions: Sequence[Condition]
+) -> Compared:
+    """Each run against the first. Raises UsageError for a single run, BenchError for what is no run."""
+    if len(runs) < 2:
+        raise UsageError("a comparison needs two runs", todo="name two or more; `enaxp runs` lists them")
+    folders = [RunFolder.find(results_dir, lab=lab, run=run) for run in runs]
+    base, *others = [_measured(folder, name=name) for folder, name in zip(folders, _names(folders), strict=True)]
+    comparisons = tuple(compare(base, other, arms=arms) for other in others)
+    return Compared(
+        comparisons=comparisons,
+        findings=tuple(finding for condition in conditions for finding in judge(condition, comparisons)),
+    )
+
+
+def check_run(results_dir: Path, run: str, *, lab: str | None) -> tuple[RunFolder, Checkup]:
+    """The run's folder, and what is wrong with it. Raises BenchError for what is no run."""
+    folder = RunFolder.find(results_dir, lab=lab, run=run)
+    manifest = folder.read_manifest()
+    evidence = evidence_of(folder, manifest.plan)
+    return folder, check(manifest, evidence, result_from(manifest, evidence))
+
+
+def report_run(
+    options: Options, run: str, *, formats: Sequence[str], charts: Path | None, console: Console
+) -> dict[str, Any]:
+    """Renders a run again from its folder, in each of the formats, and gives back what was written.
+
+    html: the page and its picture, into the run's folder; md: text, to the console; png, svg: every chart, into `charts`.
+    """
+    from enaxp.bench.records import RunFolder
+    from enaxp.report.data import read_run
+    from enaxp.report.markdown import render_markdown
+    from enaxp.report.render import IMAGE_FORMATS, ImageFormat, write_charts, write_page
+
+    folder = RunFolder.find(options.results_dir, lab=options.lab, run=run)
+    images: list[ImageFormat] = [kind for kind in IMAGE_FORMATS if kind in formats]
+    if charts and not images:
+        images = ["png"]
+    written = write_page(folder) if "html" in formats else []
+    if images:
+        written += write_charts(folder, into=charts or folder.path / "charts", formats=images)
+    markdown = render_markdown(read_run(folder)) if "md" in formats else None
+    if markdown is not None:
+        console.result(markdown.rstrip())
+    for path in written:
+        console.say(f"wrote {path}")
+    return {"run_id": folder.run_id, "written": [str(path) for path in written], "markdown": markdown}
+
+
+def parse_files(files: Sequence[str]) -> list[dict[str, Any]]:
+    """What the parser reads in each file. Raises UsageError for a file that cannot be opened."""
+    from enaxp.hosts.sockperf import parse
+
+    outputs = []
+    for name in files:
+        try:
+            content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        except OSError as error:
+            raise UsageError(f"{name} cannot be read", said=error.strerror or str(error)) from None
+        outputs.append(parse(content.decode("utf-8", errors="replace")).to_json(name))
+    return outputs
+
+
+def write_page(path: Path, text: str) -> None:
+    """Writes a page. Raises BenchError when it cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BenchError(f"{path} cannot be written", said=error.strerror or str(error)) from None
+
+
+def _names(folders: Sequence[RunFolder]) -> list[str]:
+    """What each run is called: its lab and id, or its path where another run of the same name would be taken for it."""
+    names = [f"{folder.path.resolve().parent.name}/{folder.path.resolve().name}" for folder in folders]
+    paths = {
+        name: {folder.path.resolve() for folder, own in zip(folders, names, strict=True) if own == name}
+        for name in names
+    }
+    return [name if len(paths[name]) == 1 else str(folder.path) for folder, name in zip(folders, names, strict=True)]
+
+
+def _measured(folder: RunFolder, *, name: str) -> MeasuredRun:
+    manifest = folder.read_manifest()
+    evidence = evidence_of(folder, manifest.plan)
+    return MeasuredRun(
+        name=name,
+        manifest=manifest,
+        result=result_from(manifest, evidence),
+        values={scenario.name: values_by_iteration(scenario, evidence) for scenario in manifest.plan.scenarios},
+    )

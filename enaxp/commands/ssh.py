@@ -1,0 +1,21 @@
+"""SSH: what `enaxp ssh` does."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from typing import Literal
+
+from enaxp.commands.monitoring import require_monitoring
+from enaxp.commands.status import current_status
+from enaxp.config import Role
+from enaxp.session import Session
+
+
+def ssh_to_host(session: Session, *, role: Role | Literal["monitoring"], command: Sequence[str]) -> int:
+    """Runs the system's ssh on a host of the lab, attached to this terminal; gives back its exit code."""
+    from enaxp.hosts.connection import ssh_command
+
+    status = current_status(session)
+    host = require_monitoring(session, status) if role == "monitoring" else session.hosts(status)[role]
+    return subprocess.run([*ssh_command(host), *command], check=False).returncode

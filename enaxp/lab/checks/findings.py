@@ -1,0 +1,55 @@
+"""Findings: what a check says — how it stands, in words, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from enaxp.errors import LabError
+
+Level = Literal["ok", "warning", "failure"]
+
+
+class Said(NamedTuple):
+    """One line of a check."""
+
+    level: Level
+    text: str
+    todo: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A line with the name of the check that says it."""
+
+    check: str
+    level: Level
+    text: str
+    todo: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        return {"check": self.check, "level": self.level, "text": self.text, "todo": self.todo}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Every finding, in the order of the checks."""
+
+    findings: tuple[Finding, ...]
+
+    def of(self, level: Level) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.level == level)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"ok": not self.of("failure"), "findings": [finding.as_json() for finding in self.findings]}
+
+    def require(self) -> None:
+        """Raises LabError, naming every failure at once."""
+        failures = self.of("failure")
+        if failures:
+            todos = dict.fromkeys(finding.todo for finding in failures if finding.todo)
+            raise LabError(
+                "this lab cannot be built as resources stand:\n"
+                + "\n".join(f"  - {finding.check}: {finding.text}" for finding in failures),
+                todo="; ".join(todos) or "put these right, then run the same command again",
+            )

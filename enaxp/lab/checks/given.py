@@ -1,0 +1,126 @@
+"""Given resources: what somebody else's VPC, subnet, profile or key must have for a lab to work in it. Looked at, never changed."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Any
+
+from enaxp.aws import Aws
+from enaxp.config import Config
+from enaxp.lab.checks.findings import Said
+from enaxp.lab.kinds.network import ANYWHERE
+from enaxp.lab.lifecycle import Snapshot
+from enaxp.lab.model import Found
+
+
+def check_given(config: Config, snapshot: Snapshot, aws: Aws) -> list[Said]:
+    """What the given resources lack."""
+    given = [resource for resource in snapshot.resources if not resource.owned]
+    said = [
+        Said("failure", f"{resource.kind} {resource.given_id} is not there", "correct the config, or leave it out")
+        for resource in given
+        if resource.key not in snapshot.survey.found
+    ]
+    if not said:
+        found = snapshot.survey.found
+        if config.network.subnet_id:
+            said += _subnet(config, snapshot, aws, found["subnet"])
+        elif config.network.vpc_id:
+            said += _room_in(config, snapshot, aws, found["vpc"])
+        if config.network.vpc_id and not found["vpc"].facts["dns_hostnames"]:
+            said.append(
+                Said("warning", f"{config.network.vpc_id} gives its hosts no DNS names (enableDnsHostnames is off)")
+            )
+        said += _rest(config, found)
+    return said or [Said("ok", f"{', '.join(t.key for t in given) or 'none'}")]
+
+
+def _room_in(config: Config, snapshot: Snapshot, aws: Aws, vpc: Found) -> Iterator[Said]:
+    """Whether the lab's own subnet fits into a VPC of somebody else."""
+    wanted, todo = (
+        ipaddress.IPv4Network(config.network.subnet_cidr),
+        "set network.subnet_cidr (and the hosts' addresses)",
+    )
+    [described] = aws.ec2.describe_vpcs(VpcIds=[vpc.id])["Vpcs"]
+    blocks = [block["CidrBlock"] for block in described.get("CidrBlockAssociationSet", [])] or [described["CidrBlock"]]
+    if not any(wanted.subnet_of(ipaddress.IPv4Network(block)) for block in blocks):
+        yield Said("failure", f"subnet_cidr {wanted} does not lie in {vpc.id} ({', '.join(blocks)})", todo)
+    pages = aws.ec2.get_paginator("describe_subnets").paginate(Filters=[{"Name": "vpc-id", "Values": [vpc.id]}])
+    own = snapshot.survey.found.get("subnet")
+    for subnet in (subnet for page in pages for subnet in page["Subnets"]):
+        clashes = wanted.overlaps(ipaddress.IPv4Network(subnet["CidrBlock"]))
+        if clashes and (own is None or own.id != subnet["SubnetId"]):
+            yield Said("failure", f"subnet_cidr {wanted} overlaps {subnet['SubnetId']} ({subnet['CidrBlock']})", todo)
+
+
+def _subnet(config: Config, snapshot: Snapshot, aws: Aws, subnet: Found) -> Iterator[Said]:
+    """Whether the hosts fit into a subnet of somebody else, and find a way out of it."""
+    [described] = aws.ec2.describe_subnets(SubnetIds=[subnet.id])["Subnets"]
+    if described["VpcId"] != config.network.vpc_id:
+        yield Said(
+            "failure", f"{subnet.id} lies in {described['VpcId']}, not in {config.network.vpc_id}", "correct vpc_id"
+        )
+    if described["CidrBlock"] != config.network.subnet_cidr:
+        text = f"{subnet.id} is {described['CidrBlock']}, network.subnet_cidr says {config.network.subnet_cidr}"
+        yield Said("failure", text, "set network.subnet_cidr and the hosts' addresses to fit it")
+    zone = config.network.availability_zone
+    if zone not in ("auto", described["AvailabilityZone"]):
+        yield Said("failure", f"{subnet.id} lies in {described['AvailabilityZone']}, not in {zone}", "correct the zone")
+    need = sum(step.kind == "eni" for step in snapshot.plan.with_action("create"))
+    if described["AvailableIpAddressCount"] < need:
+        text = f"{subnet.id} has {described['AvailableIpAddressCount']} free addresses, {need} are needed"
+        yield Said("failure", text, "free some, or use another subnet")
+    yield from _taken_addresses(snapshot, aws, subnet)
+    yield from _way_out(config, aws, subnet)
+
+
+def _taken_addresses(snapshot: Snapshot, aws: Aws, subnet: Found) -> Iterator[Said]:
+    wanted = {str(t.want["address"]): t.key for t in snapshot.resources if t.kind == "eni"}
+    missing = {address: key for address, key in wanted.items() if key not in snapshot.survey.found}
+    if not missing:
+        return
+    filters = [
+        {"Name": "subnet-id", "Values": [subnet.id]},
+        {"Name": "addresses.private-ip-address", "Values": sorted(missing)},
+    ]
+    for interface in aws.ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]:
+        text = f"{interface['PrivateIpAddress']} is taken by {interface['NetworkInterfaceId']}"
+        yield Said("failure", text, "choose other addresses for the hosts (hosts.server, hosts.client)")
+
+
+def _way_out(config: Config, aws: Aws, subnet: Found) -> Iterator[Said]:
+    """The default route of the subnet's own table, or of the VPC's main one."""
+    vpc = str(subnet.facts["vpc"])
+    routes = _routes(aws, "association.subnet-id", subnet.id) or _routes(aws, "vpc-id", vpc, main=True)
+    default: dict[str, Any] = next((r for r in routes if r.get("DestinationCidrBlock") == ANYWHERE), {})
+    gateway = str(default.get("GatewayId", ""))
+    if config.hosts.address == "public":
+        if not gateway.startswith("igw-"):
+            text = f"{subnet.id} has no route to an internet gateway: public addresses do not work in it"
+            yield Said("failure", text, "use a public subnet, or set hosts.address: private")
+    elif not default:
+        text = f"{subnet.id} has no default route: the first boot cannot download what hosts.ami does not have"
+        yield Said("warning", text)
+
+
+def _routes(aws: Aws, name: str, value: str, *, main: bool = False) -> list[dict[str, Any]]:
+    filters = [{"Name": name, "Values": [value]}]
+    if main:
+        filters.append({"Name": "association.main", "Values": ["true"]})
+    return [
+        route for table in aws.ec2.describe_route_tables(Filters=filters)["RouteTables"] for route in table["Routes"]
+    ]
+
+
+def _rest(config: Config, found: Any) -> Iterator[Said]:
+    """Profile, key, and addresses that are reached from inside alone."""
+    if config.hosts.instance_profile and not found["instance-profile"].facts["role"]:
+        text = f"the instance profile {config.hosts.instance_profile} has no role in it"
+        yield Said("failure", text, "put one in, or set hosts.instance_profile: auto")
+    key = config.hosts.key
+    if key and not key.private_key.is_file():
+        yield Said("failure", f"the private key {key.private_key} is not there", "correct hosts.key.private_key")
+    if config.hosts.address == "private" and not config.network.subnet_id:
+        text = "without public addresses the lab's own network has no way out: hosts.ami must have sockperf and ethtool"
+        yield Said("warning", text)

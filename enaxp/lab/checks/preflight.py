@@ -1,0 +1,182 @@
+"""Preflight: what can be known before the first resource is made, so that a lab fails at once or not at all.
+
+    Picture ─▶ checks side by side ─▶ Report: what is fine, what is doubtful, what will fail — each with what to do
+
+What cannot be checked is a warning: somebody without permission to read quotas may still build a lab.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from enaxp.aws import Aws, code_of, text_of
+from enaxp.config import Config
+from enaxp.errors import EnaxpError, LabError
+from enaxp.lab.checks.findings import Finding, Report, Said
+from enaxp.lab.checks.given import check_given
+from enaxp.lab.checks.permissions import probe, probes
+from enaxp.lab.checks.quotas import check_quotas
+from enaxp.lab.kinds import KINDS
+from enaxp.lab.lifecycle import Snapshot
+from enaxp.lab.model import TAG_LAB_ID
+from enaxp.lab.resolved import check_type, offering_zones
+
+WORKERS = 8
+# what is known by a name that others may have, too
+NAMED = ("role", "instance-profile", "placement-group", "key-pair", "ssm-document")
+
+
+def preflight_report(snapshot: Snapshot, *, config: Config, aws: Aws) -> Report:
+    """Every check of what the snapshot's plan is about to do. Changes nothing."""
+    flight = Flight(snapshot=snapshot, config=config, aws=aws)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        results = [pool.submit(_run, name, check, flight) for name, check in CHECKS.items()]
+        return Report(findings=tuple(finding for result in results for finding in result.result()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flight:
+    """What the checks look at."""
+
+    snapshot: Snapshot
+    config: Config
+    aws: Aws
+
+    def creating(self, *kinds: str) -> int:
+        """How many resources of these kinds are about to be made."""
+        return sum(step.kind in kinds for step in self.snapshot.plan.with_action("create"))
+
+    def launching(self) -> list[str]:
+        """The types of the instances that are about to be launched."""
+        keys = {step.key for step in self.snapshot.plan.with_action("create")}
+        return [str(t.want["type"]) for t in self.snapshot.resources if t.kind == "instance" and t.key in keys]
+
+
+def _run(name: str, check: Callable[[Flight], list[Said]], flight: Flight) -> list[Finding]:
+    try:
+        said = check(flight)
+    except LabError as error:
+        said = [Said("failure", _in_one_line(error.where, error.said), error.todo)]
+    except EnaxpError as error:
+        said = [Said("warning", f"could not be checked: {_in_one_line(error.where, error.said)}")]
+    except (ClientError, BotoCoreError) as error:
+        said = [Said("warning", f"could not be checked: {code_of(error)}: {text_of(error)}")]
+    return [Finding(check=name, level=level, text=text, todo=todo) for level, text, todo in said]
+
+
+def _identity(flight: Flight) -> list[Said]:
+    """The account guard itself is older than this: no snapshot is made for another account."""
+    caller = flight.aws.caller
+    guarded = "the one that aws.account allows" if flight.config.aws.account else "any (aws.account is not set)"
+    return [Said("ok", f"{caller['Arn']} in account {caller['Account']}, {guarded}")]
+
+
+def _instance_type(flight: Flight) -> list[Said]:
+    name = flight.config.hosts.instance_type
+    architecture = check_type(flight.aws, name)
+    return [Said("ok", f"{name} ({architecture}) supports ENA Express")]
+
+
+def _zone(flight: Flight) -> list[Said]:
+    zone = flight.snapshot.resolved.availability_zone
+    return [
+        _offer(flight, name, zone) for name in {flight.config.hosts.instance_type: 0, **Counter(flight.launching())}
+    ]
+
+
+def _offer(flight: Flight, name: str, zone: str) -> Said:
+    offered = offering_zones(flight.aws, name)
+    if zone in offered:
+        return Said("ok", f"{zone} offers {name}; so do {', '.join(z for z in offered if z != zone) or 'no others'}")
+    where = ", ".join(offered) or "no zone"
+    todo = "set network.availability_zone (or network.subnet_id) to one of these, after `enaxp down`"
+    return Said("failure", f"{zone} does not offer {name}; offered in: {where}", todo)
+
+
+def _quotas(flight: Flight) -> list[Said]:
+    return check_quotas(flight.aws, launching=Counter(flight.launching()), creating=lambda kind: flight.creating(kind))
+
+
+def _permissions(flight: Flight) -> list[Said]:
+    """All that is missing is listed together: nobody should have to ask for permissions one at a time."""
+    answers = probe(flight.aws, probes(flight.snapshot))
+    by = {verdict: [a for a in answers if a.verdict == verdict] for verdict in {a.verdict for a in answers}}
+    said: list[Said] = []
+    if by.get("denied"):
+        names = ", ".join(sorted(answer.action for answer in by["denied"]))
+        said.append(
+            Said("failure", f"not allowed: {names}", "ask for these; `enaxp policy` prints all that enaxp needs")
+        )
+    if by.get("perhaps denied"):
+        names = ", ".join(sorted(answer.action for answer in by["perhaps denied"]))
+        said.append(Said("warning", f"perhaps not allowed (asked about an id of nothing): {names}"))
+    said += [Said("failure", f"{answer.action} would be refused: {answer.said}") for answer in by.get("refused", [])]
+    told = len(by.get("allowed", []))
+    rest = f"; of {len(by['unknown'])} others nothing can be told before" if by.get("unknown") else ""
+    said.append(Said("ok", f"{told} EC2 actions are allowed{rest}; IAM cannot be asked"))
+    return said
+
+
+def _names(flight: Flight) -> list[Said]:
+    taken: list[Said] = []
+    snapshot = flight.snapshot
+    named = [t for t in snapshot.resources if t.kind in NAMED and t.owned and t.key not in snapshot.survey.found]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        looks = list(pool.map(lambda resource: KINDS[resource.kind].look(flight.aws, resource.name), named))
+    for resource, found in zip(named, looks, strict=True):
+        if found is not None and found.tags.get(TAG_LAB_ID) != snapshot.lab.lab_id:
+            whose = f"lab-id {found.tags[TAG_LAB_ID]}" if TAG_LAB_ID in found.tags else "nothing of enaxp's"
+            text = f"the {resource.kind} {resource.name} is there already and is not this lab's ({whose})"
+            taken.append(Said("failure", text, "use another --lab, or remove it if it is yours"))
+    return taken or [Said("ok", "no name that the lab needs is taken")]
+
+
+def _image(flight: Flight) -> list[Said]:
+    image = flight.snapshot.resolved.ami
+    todo = "set hosts.ami to another one"
+    try:
+        images = flight.aws.ec2.describe_images(ImageIds=[image])["Images"]
+    except ClientError as error:
+        if not code_of(error).startswith("InvalidAMIID"):
+            raise
+        images = []
+    if not images:
+        return [Said("failure", f"{image} is not to be had in {flight.aws.region}", todo)]
+    found, wanted = images[0], check_type(flight.aws, flight.config.hosts.instance_type)
+    said: list[Said] = []
+    if found.get("State", "available") != "available":
+        said.append(Said("failure", f"{image} is {found['State']}", todo))
+    if found["Architecture"] != wanted:
+        text = f"{image} is for {found['Architecture']}, {flight.config.hosts.instance_type} is {wanted}"
+        said.append(Said("failure", text, todo))
+    if not found.get("EnaSupport", True):
+        said.append(Said("failure", f"{image} has no ENA driver", todo))
+    if found.get("RootDeviceName", "/dev/xvda") != "/dev/xvda":
+        text = f"{image} boots from {found['RootDeviceName']}: the disk of {image}'s own size is used, not enaxp's"
+        said.append(Said("warning", text))
+    return said or [Said("ok", f"{image}: {found.get('Name') or 'no name'}")]
+
+
+def _given(flight: Flight) -> list[Said]:
+    return check_given(flight.config, flight.snapshot, flight.aws)
+
+
+def _in_one_line(where: str, said: str) -> str:
+    return f"{where}: {said}" if said else where
+
+
+CHECKS: dict[str, Callable[[Flight], list[Said]]] = {
+    "identity": _identity,
+    "instance type": _instance_type,
+    "zone": _zone,
+    "quotas": _quotas,
+    "permissions": _permissions,
+    "names": _names,
+    "image": _image,
+    "given resources": _given,
+}

@@ -1,0 +1,219 @@
+"""What is resolved once for the life of a lab — the image, the zone, who may use SSH — and whether the account is the right one.
+
+    Config + State + Survey ─▶ resolve_pins() ─▶ Resolved
+
+A pin that was resolved once is never resolved again: it is in the state, or is read back from what lives.
+"""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from enaxp.aws import Aws, code_of, in_parallel, refused
+from enaxp.config import Config
+from enaxp.errors import AwsError, LabError, UsageError
+from enaxp.lab.model import TAG_LAB_ID, Lab, from_tag_list
+from enaxp.lab.spec import Resolved
+from enaxp.lab.survey import Survey
+
+AMI_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{architecture}"
+WHO_AM_I = "https://checkip.amazonaws.com"
+
+
+def check_account(config: Config, account: str) -> None:
+    """Raises LabError when the credentials belong to another account than the config allows."""
+    if config.aws.account and config.aws.account != account:
+        raise LabError(
+            f"these credentials belong to account {account}, the config allows {config.aws.account} alone",
+            todo="choose another --profile, or change aws.account",
+        )
+
+
+def resolve(
+    config: Config,
+    *,
+    aws: Aws,
+    pinned: Mapping[str, Any],
+    found: Survey,
+    isolation: str | None,
+    gateway: str | None = None,
+) -> Resolved:
+    """Image, zone and who may use SSH: from the state, else from what lives, else resolved now.
+
+    Raises LabError when the instance type has no ENA Express or no zone offers it, UsageError when this machine's public
+    address cannot be found out.
+    """
+    instance = next((f.facts for key, f in found.found.items() if key.startswith("instance/")), {})
+    subnet = found.found["subnet"].facts if "subnet" in found.found else {}
+    zone = pinned.get("availability_zone") or subnet.get("zone") or instance.get("zone")
+    ami = pinned.get("ami") or instance.get("image")
+    if zone is None or ami is None:
+        architecture, chosen = in_parallel(
+            lambda: check_type(aws, config.hosts.instance_type), lambda: zone or choose_zone(aws, config)
+        )
+        zone, ami = chosen, ami or resolve_ami(aws, config.hosts.ami, architecture)
+    return Resolved(
+        ami=ami,
+        availability_zone=zone,
+        ssh_cidr=_ssh_cidr(config, aws, pinned),
+        isolation=isolation or pinned.get("isolation"),
+        gateway=gateway,
+    )
+
+
+def given_gateway(config: Config, aws: Aws, lab: Lab) -> str | None:
+    """The id of the internet gateway that a given VPC has already, if it is not the lab's own; None: the lab makes one."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    vpc = config.network.vpc_id
+    if vpc is None or config.network.subnet_id is not None:
+        return None
+    filters = [{"Name": "attachment.vpc-id", "Values": [vpc]}]
+    try:
+        attached = aws.ec2.describe_internet_gateways(Filters=filters)["InternetGateways"]
+    except (ClientError, BotoCoreError) as error:
+        raise refused(f"asking for the internet gateway of {vpc}", error) from error
+    others = [g["InternetGatewayId"] for g in attached if from_tag_list(g.get("Tags")).get(TAG_LAB_ID) != lab.lab_id]
+    return str(others[0]) if others else None
+
+
+def check_type(aws: Aws, instance_type: str) -> str:
+    """The architecture of an instance type. Raises LabError when AWS does not know it, or it cannot carry ENA Express."""
+    from botocore.exceptions import ClientError
+
+    try:
+        [described] = aws.ec2.describe_instance_types(InstanceTypes=[instance_type])["InstanceTypes"]
+    except ClientError as error:
+        if code_of(error) != "InvalidInstanceType":
+            raise refused(f"asking what {instance_type} can do", error) from error
+        raise LabError(
+            f"{aws.region} has no instance type {instance_type}",
+            said=code_of(error),
+            todo="choose another hosts.instance_type or aws.region",
+        ) from error
+    if not described["NetworkInfo"].get("EnaSrdSupported"):
+        near = ", ".join(near_types(aws, instance_type)) or "c6i.8xlarge"
+        raise LabError(
+            f"{instance_type} does not support ENA Express (EnaSrdSupported is false)",
+            todo=f"choose a type that does; near it: {near}",
+        )
+    if described["NetworkInfo"]["MaximumNetworkInterfaces"] < 2:
+        raise LabError(f"{instance_type} takes fewer than two interfaces", todo="choose a larger hosts.instance_type")
+    return str(described["ProcessorInfo"]["SupportedArchitectures"][0])
+
+
+def near_types(aws: Aws, instance_type: str, *, most: int = 4) -> list[str]:
+    """Types with ENA Express of the same family, smallest first; of its sisters (c6i, c6in, c7i … for c6id) when it has none.
+
+    EC2 has no filter for ENA Express: what it describes is filtered here.
+    """
+    family = instance_type.partition(".")[0]
+    for pattern in (f"{family}.*", f"{family[:2]}*", f"{family[:1]}*"):
+        pages = aws.ec2.get_paginator("describe_instance_types").paginate(
+            Filters=[{"Name": "instance-type", "Values": [pattern]}]
+        )
+        able = [t for page in pages for t in page["InstanceTypes"] if t["NetworkInfo"].get("EnaSrdSupported")]
+        if able:
+            able.sort(key=lambda t: (t["VCpuInfo"]["DefaultVCpus"], t["InstanceType"]))
+            return [str(t["InstanceType"]) for t in able[:most]]
+    return []
+
+
+def sustained_gbps(types: Iterable[Mapping[str, Any]]) -> float | None:
+    """What the slowest of these types (of DescribeInstanceTypes) carries all day, in Gbit/s; None when AWS does not say it of one.
+
+    Of the first network card, which holds the lab's interfaces. A higher peak is a burst, paid with credits and soon over.
+    """
+    rates = [(kind["NetworkInfo"].get("NetworkCards") or [{}])[0].get("BaselineBandwidthInGbps") for kind in types]
+    known = [float(rate) for rate in rates if rate is not None]
+    return min(known) if known and len(known) == len(rates) else None
+
+
+def choose_zone(aws: Aws, config: Config) -> str:
+    """The zone asked for, or the first that offers the type. Raises LabError, with the zones that do, when it does not."""
+    offered = offering_zones(aws, config.hosts.instance_type)
+    asked = config.network.availability_zone
+    if asked != "auto" and asked not in offered:
+        raise LabError(
+            f"{asked} does not offer {config.hosts.instance_type}",
+            said=f"offered in: {', '.join(offered) or 'no zone'}",
+            todo="choose another zone or type",
+        )
+    if not offered:
+        raise LabError(
+            f"no zone of {aws.region} offers {config.hosts.instance_type}",
+            todo="choose another hosts.instance_type or aws.region",
+        )
+    return offered[0] if asked == "auto" else asked
+
+
+def offering_zones(aws: Aws, instance_type: str) -> list[str]:
+    """Names of the region's own zones (no Local Zones: they have no ENA Express) that are open and offer the type."""
+    of_type = [{"Name": "instance-type", "Values": [instance_type]}]
+    offerings = aws.ec2.get_paginator("describe_instance_type_offerings")
+    pages, answer = in_parallel(
+        lambda: list(offerings.paginate(LocationType="availability-zone", Filters=of_type)),
+        aws.ec2.describe_availability_zones,
+    )
+    offered = {offering["Location"] for page in pages for offering in page["InstanceTypeOfferings"]}
+    zones = answer["AvailabilityZones"]
+    return sorted(
+        zone["ZoneName"]
+        for zone in zones
+        if zone["ZoneName"] in offered
+        and zone["State"] == "available"
+        and zone.get("OptInStatus", "opt-in-not-required") == "opt-in-not-required"
+        and zone.get("ZoneType", "availability-zone") == "availability-zone"
+    )
+
+
+def resolve_ami(aws: Aws, asked: str, architecture: str) -> str:
+    """The image id: as given, or the value of an SSM parameter (by default the newest Amazon Linux 2023). Raises AwsError."""
+    if asked.startswith("ami-"):
+        return asked
+    name = AMI_PARAMETER.format(architecture=architecture) if asked == "auto" else asked
+    try:
+        value = str(aws.ssm.get_parameter(Name=name)["Parameter"]["Value"])
+    except Exception as error:
+        raise refused(
+            f"reading the image's id from the parameter {name}", error, todo="set hosts.ami to an AMI id"
+        ) from error
+    if not re.fullmatch(r"ami-[0-9a-f]{8,17}", value):
+        raise AwsError(f"the parameter {name} holds {value!r}, not an AMI id", todo="set hosts.ami to an AMI id")
+    return value
+
+
+def partition_of(region: str) -> str:
+    """The ARN partition of a region."""
+    if region.startswith("cn-"):
+        return "aws-cn"
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
+
+
+def _ssh_cidr(config: Config, aws: Aws, pinned: Mapping[str, Any]) -> str:
+    if config.network.ssh_cidr != "auto":
+        return config.network.ssh_cidr
+    if pinned.get("ssh_cidr"):
+        return str(pinned["ssh_cidr"])
+    if re.match(r"https?://(127\.|localhost)", aws.ec2.meta.endpoint_url):
+        return "127.0.0.0/8"
+    return public_address()
+
+
+def public_address() -> str:
+    """This machine's public address as a /32. Raises UsageError when it cannot be found out."""
+    try:
+        with urllib.request.urlopen(WHO_AM_I, timeout=5) as answer:
+            address = answer.read(64).decode("ascii").strip()
+        if not re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}", address):
+            raise ValueError(f"it answered {address!r}")
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"this machine's public address cannot be found out ({WHO_AM_I})",
+            said=str(error),
+            todo="say who may reach port 22: set network.ssh_cidr, for example 203.0.113.7/32",
+        ) from None
+    return f"{address}/32"

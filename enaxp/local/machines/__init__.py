@@ -1,0 +1,1 @@
+"""The hosts of the local target: small machines made of namespaces, or of process groups where namespaces are not allowed."""

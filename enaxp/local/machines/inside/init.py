@@ -1,0 +1,223 @@
+"""The first process of a machine: `python -m …inside.init KIND SOCKET FOLDER`, started by `namespaces.py` or `processes.py`.
+
+    born ─▶ (orders) ─▶ root file system, keys, interfaces ─▶ ready ─▶ SSH answers: up ─▶ user data runs ─▶ … ─▶ the end
+
+It answers SSH on the sockets it is handed, one `sshd -i` per connection, collects the processes that others left, and ends, and
+with it the machine, when the stream of orders does: that is when its owner closes it or dies.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from enaxp.local.machines.inside.namespaces import Namespaces
+from enaxp.local.machines.inside.place import Place, spawn, write
+from enaxp.local.machines.inside.processes import Processes
+
+MESSAGE_BYTES = 256 * 1024
+SAID_BYTES = 8000  # of each stream of a script: with both the message still fits into a socket's buffer
+
+
+class MachineKind(Protocol):
+    """What differs between a machine of namespaces and one of plain processes."""
+
+    def settle_in(self) -> None:
+        """Before any order: a place of its own."""
+
+    def boot(self, orders: Mapping[str, Any]) -> Place:
+        """Carries out the orders. Gives back where things are."""
+
+    def run_user_data(self, place: Place, text: str) -> None:
+        """Begins to run it; does not wait."""
+
+    def start_script(self, place: Place, script: Path, timeout_s: int, *, output: int, errors: int) -> int:
+        """Begins to run what Systems Manager asks for; gives back the pid."""
+
+    def set_srd(self, place: Place, interface: str, mode: int, carries: str) -> None:
+        """Takes over what the control plane says about an attachment."""
+
+    def leave(self) -> None:
+        """Ends every process of the machine but this one."""
+
+    def start_again(self, place: Place) -> None:
+        """Ends every process of the machine but this one, and begins to start what is enabled: a boot that is not the first."""
+
+
+KINDS: Mapping[str, Callable[..., MachineKind]] = {"namespaces": Namespaces, "processes": Processes}
+
+
+class Init:
+    """The event loop: orders, connections, signals."""
+
+    def __init__(self, channel: socket.socket, kind: MachineKind) -> None:
+        self._channel = channel
+        self._kind = kind
+        self._place: Place | None = None
+        self._listeners: dict[int, socket.socket] = {}
+        self._scripts: dict[int, Path] = {}  # pid → folder
+        self._ended = False
+        self._events = selectors.DefaultSelector()
+
+    def live(self) -> None:
+        """Until the end of the stream, or a shutdown."""
+        self._tell("born")
+        self._kind.settle_in()
+        self._watch(self._channel, self._take_order)
+        self._watch(_signals_as_stream(), self._take_signal)
+        while not self._ended:
+            for key, _ in self._events.select():
+                key.data(key.fileobj)
+
+    def _watch(self, source: socket.socket, act: Callable[[socket.socket], None]) -> None:
+        self._events.register(source, selectors.EVENT_READ, act)
+
+    def _take_order(self, channel: socket.socket) -> None:
+        data, sockets = _receive(channel)
+        if not data:
+            self._ended = True
+            return
+        order = json.loads(data)
+        if order["do"] == "boot":
+            self._user_data = order["user_data"]
+            self._place = self._kind.boot(order)
+            self._tell("ready")
+            return
+        assert self._place is not None
+        match order["do"]:
+            case "listen":
+                self._listen(order["device_index"], sockets[0])
+            case "deafen":
+                self._deafen(order["device_index"])
+            case "srd":
+                self._kind.set_srd(self._place, order["interface"], order["mode"], order["carries"])
+            case "user-data":
+                self._tell("up")
+                self._kind.run_user_data(self._place, self._user_data)
+            case "run":
+                self._run(self._place, order["id"], order["script"], order["timeout_s"])
+
+    def _run(self, place: Place, id: str, text: str, timeout_s: int) -> None:
+        """In a folder of its own, as the agent does; what it says goes into files there."""
+        script = write(place.path(f"/var/lib/amazon/ssm/{id}/_script.sh"), text, mode=0o700)
+        folder = script.parent
+        with (folder / "stdout").open("wb") as output, (folder / "stderr").open("wb") as errors:
+            pid = self._kind.start_script(place, script, timeout_s, output=output.fileno(), errors=errors.fileno())
+        self._scripts[pid] = folder
+
+    def _listen(self, device_index: int, listener: socket.socket) -> None:
+        self._deafen(device_index)
+        listener.setblocking(False)
+        self._listeners[device_index] = listener
+        self._watch(listener, self._accept)
+
+    def _deafen(self, device_index: int) -> None:
+        old = self._listeners.pop(device_index, None)
+        if old is not None:
+            self._events.unregister(old)
+            old.close()
+
+    def _accept(self, listener: socket.socket) -> None:
+        assert self._place is not None
+        with contextlib.suppress(OSError):
+            connection, _ = listener.accept()
+            with connection, self._place.path("/var/log/sshd.log").open("ab") as log:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                # The log is not standard output: that is the connection, like standard input.
+                spawn(
+                    self._place.sshd_command,
+                    {"PATH": self._place.search_path},
+                    stdin=connection.fileno(),
+                    output=connection.fileno(),
+                    errors=log.fileno(),
+                )
+
+    def _take_signal(self, stream: socket.socket) -> None:
+        numbers = stream.recv(4096)
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                self._take_end(*ended)
+        if signal.SIGINT in numbers and self._place is not None:
+            self._kind.start_again(self._place)
+        if signal.SIGPWR in numbers:
+            self._tell("shut-down")
+            self._ended = True
+        if signal.SIGTERM in numbers:
+            self._ended = True
+
+    def _take_end(self, pid: int, status: int) -> None:
+        """Of a script: the owner is told. Everything else that ends was nobody's business."""
+        folder = self._scripts.pop(pid, None)
+        if folder is not None:
+            said = {name: (folder / name).read_bytes()[:SAID_BYTES].decode("utf-8", "replace") for name in _STREAMS}
+            tell(self._channel, "ran", id=folder.name, code=os.waitstatus_to_exitcode(status), **said)
+
+    def _tell(self, said: str) -> None:
+        tell(self._channel, said)
+
+
+_STREAMS = ("stdout", "stderr")
+
+
+def tell(channel: socket.socket, said: str, **more: str | int) -> None:
+    """One message to the owner, who may be gone."""
+    with contextlib.suppress(OSError):
+        channel.send(json.dumps({"said": said, **more}).encode(), socket.MSG_NOSIGNAL)
+
+
+def _receive(channel: socket.socket) -> tuple[bytes, list[socket.socket]]:
+    """One order, and the sockets that came with it. No data: the end of the stream."""
+    numbers = array.array("i")
+    try:
+        data, ancillary, _, _ = channel.recvmsg(MESSAGE_BYTES, socket.CMSG_SPACE(4 * numbers.itemsize))
+    except ConnectionError:
+        return b"", []
+    for level, what, content in ancillary:
+        if (level, what) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
+    for number in numbers:
+        os.set_inheritable(number, False)
+    return data, [socket.socket(fileno=number) for number in numbers]
+
+
+def _signals_as_stream() -> socket.socket:
+    """Each signal that this process gets comes out as a byte."""
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    far.setblocking(False)
+    signal.set_wakeup_fd(far.detach(), warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGPWR, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    return near
+
+
+def main(kind_name: str, channel_number: str, folder: str) -> int:
+    """Runs the machine to its end. Gives back the exit code."""
+    channel = socket.socket(fileno=int(channel_number))
+    channel.set_inheritable(False)
+    kind = KINDS[kind_name](folder=Path(folder))
+    os.umask(0o022)
+    try:
+        Init(channel, kind).live()
+    except Exception as error:  # whatever it was: the owner is told, and the machine ends
+        traceback.print_exc()
+        said = getattr(error, "stderr", None) or ""
+        tell(channel, "failed", why=f"{type(error).__name__}: {error} {said}".strip())
+        return 1
+    finally:
+        kind.leave()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,139 @@
+"""Processes: a machine that is a folder and a tree of processes, where this computer allows no more. Runs as that tree's root.
+
+It shares the computer's network, users and file system, so nothing that would change them is run: user data is only checked.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from enaxp.local.machines.inside.place import Place, find_program, null, prepare, spawn, start_enabled, write
+
+PR_SET_CHILD_SUBREAPER = 36
+ROOT_MARK = "ENAXP_ROOT"
+NOTE = "user data was checked but not run: hosts are plain processes here"
+SCRIPT_NOTE = "this was checked but not run: hosts are plain processes here"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processes:
+    """The supervisor of a tree of processes. The kernel gives it those that lost their parent, so it knows them all."""
+
+    folder: Path
+
+    def settle_in(self) -> None:
+        if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "this kernel does not let a process adopt its orphans")
+
+    def boot(self, orders: Mapping[str, Any]) -> Place:
+        if os.geteuid() == 0:
+            # Where sshd locks up its unprivileged half. The same for every sshd of the computer, so it stays.
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        place = Place(root=root_of(self.folder), kind="processes", init=os.getpid())
+        keys = write(place.path("/run/enaxp/authorized_keys"), f"{orders['public_key']}\n", mode=0o600)
+        home = place.path("/home")
+        home.mkdir(parents=True, exist_ok=True)
+        words = {"@SLOT@": str(orders["slot"]), "@SOCKPERF@": find_program("sockperf")}
+        prepare(place, marker=orders["instance_id"], home=home, public_key_file=str(keys), words=words)
+        return place
+
+    def run_user_data(self, place: Place, text: str) -> None:
+        script = write(place.path("/var/lib/cloud/instance/user-data.txt"), text, mode=0o700)
+        checked = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True, check=False)
+        ok = checked.returncode == 0
+        done: dict[str, Any] = {
+            "ok": ok,
+            "failed_step": None if ok else "syntax",
+            "steps": [],
+            "log_tail": checked.stderr,
+            "note": NOTE,
+        }
+        new = write(place.path("/var/lib/enaxp/done.json.new"), json.dumps(done), mode=0o644)
+        new.replace(new.with_suffix(""))
+
+    def start_script(self, place: Place, script: Path, timeout_s: int, *, output: int, errors: int) -> int:
+        """It would change this computer: it is checked, as user data is."""
+        checked = f'{shlex.quote(find_program("bash"))} -n "$1" && echo {shlex.quote(SCRIPT_NOTE)}'
+        argv = [find_program("sh"), "-c", checked, "sh", str(script)]
+        return spawn(argv, {"PATH": place.search_path}, stdin=null(), output=output, errors=errors)
+
+    def set_srd(self, place: Place, interface: str, mode: int, carries: str) -> None:
+        """Nothing to do: there is no interface, and what its counters would say is unknown."""
+
+    def leave(self) -> None:
+        end_all(lambda: descendants(os.getpid()))
+
+    def start_again(self, place: Place) -> None:
+        self.leave()
+        start_enabled(place, {"PATH": place.search_path})
+
+
+def root_of(folder: Path) -> Path:
+    """Where the files of the machine are that has this folder."""
+    return folder.resolve() / "root"
+
+
+def end_all(find: Callable[[], Iterator[int]]) -> None:
+    """Kills what `find` finds until it finds nothing: a process that is killed may have started another one meanwhile."""
+    for _ in range(200):
+        found = list(find())
+        if not found:
+            return
+        for pid in found:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        _collect()
+        time.sleep(0.01)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """The living processes below this one."""
+    children: dict[int, list[int]] = {}
+    for each in _pids():
+        try:
+            state, parent = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if state != "Z":
+            children.setdefault(int(parent), []).append(each)
+    below = [pid]
+    while below:
+        found = children.get(below.pop(), [])
+        yield from found
+        below += found
+
+
+def marked(folder: Path) -> Iterator[int]:
+    """Processes that were started in the machine of this folder, whoever is their parent now."""
+    mark = f"{ROOT_MARK}={root_of(folder)}".encode()
+    for pid in _pids():
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            continue
+        if mark in environment.split(b"\0"):
+            yield pid
+
+
+def _pids() -> Iterator[int]:
+    return (int(entry) for entry in os.listdir("/proc") if entry.isdigit())  # noqa: PTH208 - thousands of names
+
+
+def _collect() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return

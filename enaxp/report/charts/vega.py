@@ -1,0 +1,185 @@
+"""Vega: a chart's specification as SVG or PNG, and what the page needs to draw it itself. The only place that knows vl-convert.
+
+    spec (scenario.py) + look ─┬─▶ svg(), png(): with fixed colours, on white
+                             └─▶ page: runtime() once, and the same spec with the page's own colours
+
+Colours are not in the specifications: `look` gives them, as the page's CSS variables or as those of a light picture. The page's charts
+so follow its light and dark, on the screen and in print, without being drawn again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from enaxp.errors import EnaxpError
+
+FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", "DejaVu Sans", Arial, sans-serif'
+# vl-convert brings Liberation Sans along: a picture looks the same wherever it is drawn.
+PICTURE_FONT = "Liberation Sans, Helvetica, Arial, sans-serif"
+PICTURE_WIDTH = 760
+# ENA and ENA Express differ in lightness and in hue, the blue and orange that every kind of colour blindness tells apart.
+COLOURS: Mapping[str, str] = {
+    "ink": "#1a1f26",
+    "muted": "#56606b",
+    "grid": "#e1e5ea",
+    "axis": "#aab3bd",
+    "surface": "#ffffff",
+    "ena": "#1d6fb8",
+    "express": "#cf5a06",
+    "margin": "#7d8894",
+}
+PAGE_COLOURS: Mapping[str, str] = {name: f"var(--{name})" for name in COLOURS}
+
+Spec = dict[str, Any]
+
+
+class ReportExtraMissing(EnaxpError):  # noqa: N818 - nothing is wrong, something is not installed
+    """What draws is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__("the report page and its charts need the `report` extra", todo="pip install 'enaxp[report]'")
+
+
+def can_draw() -> bool:
+    """Whether the `report` extra is installed."""
+    return all(importlib.util.find_spec(name) for name in ("altair", "vl_convert"))
+
+
+def require_drawing() -> None:
+    """Raises ReportExtraMissing where the extra is not installed."""
+    if not can_draw():
+        raise ReportExtraMissing
+
+
+def runtime() -> str:
+    """The JavaScript that draws specifications in a page: vega, vega-lite and vega-embed in one, about 0.9 MB."""
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_vegalite()))
+
+
+@contextlib.contextmanager
+def runtime_aside() -> Iterator[Callable[[], str]]:
+    """`runtime()`, begun at once in a process of its own: it takes as long as all the rest of a page. Calling it waits for the text."""
+    code = "import sys; from enaxp.report.charts.vega import runtime; sys.stdout.write(runtime())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+
+    def text() -> str:
+        output, _ = process.communicate()
+        return output.decode() if process.returncode == 0 else runtime()
+
+    with process:
+        try:
+            yield text
+        finally:
+            process.kill()
+
+
+def svg(spec: Spec) -> str:
+    """A chart as an SVG picture on white."""
+    import vl_convert
+
+    return str(vl_convert.vegalite_to_svg(_sized(spec), vl_version=_vegalite(), config=look(COLOURS, PICTURE_FONT)))
+
+
+def png(spec: Spec, *, scale: float = 2) -> bytes:
+    """A chart as a PNG picture on white, `scale` pixels for each of its units."""
+    import vl_convert
+
+    return bytes(
+        vl_convert.vegalite_to_png(
+            _sized(spec), vl_version=_vegalite(), scale=scale, config=look(COLOURS, PICTURE_FONT)
+        )
+    )
+
+
+def look(colours: Mapping[str, str], font: str) -> Spec:
+    """The configuration that gives every chart the same look."""
+    ink, muted = colours["ink"], colours["muted"]
+    return {
+        "background": colours["surface"] if font == PICTURE_FONT else "transparent",
+        "font": font,
+        "padding": 16 if font == PICTURE_FONT else 0,
+        "view": {"stroke": None},
+        "range": {"category": [colours["ena"], colours["express"]], "symbol": ["circle", "diamond"]},
+        "axis": {
+            "labelColor": muted,
+            "titleColor": muted,
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "titleFontWeight": "normal",
+            "gridColor": colours["grid"],
+            "domainColor": colours["axis"],
+            "tickColor": colours["axis"],
+            "labelPadding": 6,
+            "labelLimit": 0,
+            "titlePadding": 10,
+        },
+        "axisX": {"grid": False},
+        "axisY": {"domain": False, "ticks": False},
+        "legend": {
+            "orient": "top",
+            "direction": "horizontal",
+            "title": None,
+            "labelColor": ink,
+            "labelFontSize": 13,
+            "symbolSize": 110,
+            "symbolOpacity": 1,
+            "symbolBaseFillColor": muted,
+            "symbolBaseStrokeColor": muted,
+            "symbolStrokeWidth": 2.5,
+            "columnPadding": 18,
+            "offset": 10,
+        },
+        "title": {
+            "color": ink,
+            "subtitleColor": muted,
+            "fontSize": 19,
+            "fontWeight": 600,
+            "subtitleFontSize": 13,
+            "subtitleLineHeight": 18,
+            "subtitlePadding": 6,
+            "anchor": "start",
+            "offset": 18,
+        },
+        "text": {"color": ink, "fontSize": 12},
+        "rule": {"color": colours["axis"]},
+        "style": _styles(colours),
+    }
+
+
+def _styles(colours: Mapping[str, str]) -> Spec:
+    """What the charts call by name."""
+    ink, muted = colours["ink"], colours["muted"]
+    return {
+        "margin": {"color": colours["margin"], "fillOpacity": 0.16, "strokeOpacity": 0},
+        "zero": {"color": colours["muted"], "strokeWidth": 1},
+        "border": {"color": colours["grid"], "strokeWidth": 1},
+        "limit": {"color": colours["muted"], "strokeDash": [5, 4]},
+        "estimate": {"color": ink, "fill": ink, "filled": True, "opacity": 1},
+        "interval": {"color": ink},
+        "shift": {"color": colours["express"]},
+        "link": {"color": colours["axis"], "strokeWidth": 3},
+        "quiet": {"color": muted, "fontSize": 11},
+        "event": {"color": ink, "fill": ink, "filled": True, "opacity": 0.85},
+        "hover": {"color": muted, "strokeWidth": 10},
+    }
+
+
+def _sized(spec: Spec) -> Spec:
+    """The specification with a fixed width, where the page's follows its column."""
+    return {**spec, "width": PICTURE_WIDTH} if spec.get("width") == "container" else spec
+
+
+def _vegalite() -> str:
+    """The version of Vega-Lite that the specifications are written for, as altair says: `v6.4.1` is 6.4."""
+    import altair
+
+    return ".".join(altair.SCHEMA_VERSION.removeprefix("v").split(".")[:2])

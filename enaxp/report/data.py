@@ -1,0 +1,492 @@
+"""Data: what a report shows of a run, worked out from its folder alone. No drawing, no words for a reader beyond what is wrong.
+
+    RunFolder ─▶ read_run ─▶ Run (manifest, records, result; what is wrong with the files) ─▶ figures_of ─▶ ScenarioFigures, …
+                                                                                           └─▶ charts/, page.py, markdown.py
+
+A run may be of an older version, still running, cut short, or damaged: what is missing stays missing, and is said. A trial whose
+files contradict each other does not count, and its pair with it: a report rather lacks a figure than shows a wrong one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from enaxp.bench.evidence import Evidence, evidence_of
+from enaxp.bench.histogram import merge_equal_weight
+from enaxp.bench.records import Manifest, RunFolder, TrialRecord
+from enaxp.bench.result import QUANTILES, SCHEMA, counted, result_from
+from enaxp.bench.schedule import ARM_NAMES, ARMS, Arm, Scenario
+from enaxp.errors import BenchError
+from enaxp.report.curves import Block, CurveBlocks, CurvePoint, ShiftPoint, body, merged, percentile_curve, shift_curve
+
+# A time series draws every second as long as it stays readable and small; then one point a trial.
+MOST_SECONDS = 600
+# The figures of result.json and those of the histograms are the same numbers; beyond this they are not.
+SAME = 1e-4
+RunStanding = Literal["finished", "partial", "not ended"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunData:
+    """What a run folder holds. `faults` are sentences on files that cannot be believed, and what was done about it."""
+
+    manifest: Manifest
+    records: Sequence[TrialRecord]
+    result: Mapping[str, Any]
+    faults: tuple[str, ...]
+
+    @property
+    def pairs_planned(self) -> int:
+        plan = self.manifest.plan
+        return plan.iterations * plan.repeats * len(plan.scenarios)
+
+    @property
+    def pairs_counted(self) -> int:
+        return len(counted(record for record in self.records if not record.control)) // len(ARMS)
+
+    @property
+    def standing(self) -> RunStanding:
+        """Whether the plan was carried out, was not, or the run never said that it ended: it runs, or was killed."""
+        if self.manifest.ended_at is None:
+            return "not ended"
+        return "finished" if self.pairs_counted >= self.pairs_planned else "partial"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IterationPoint:
+    """One figure of both arms in one iteration, in µs or Gbit/s."""
+
+    pair: int
+    iteration: int
+    ena: float
+    ena_express: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimePoint:
+    """What one second of a trial saw, or a whole trial. `at_min`: minutes since the first trial of the scenario began."""
+
+    at_min: float
+    trial: int
+    iteration: int
+    arm: Arm
+    p50_us: float
+    p99_us: float
+    max_us: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Border:
+    """Where an iteration begins."""
+
+    at_min: float
+    iteration: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEvent:
+    """Something that happened to a trial, beside what it measured."""
+
+    at_min: float
+    trial: int
+    arm: Arm
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialPoint:
+    """One counted trial: its median and P99 in µs, or its throughput in Gbit/s."""
+
+    trial: int
+    iteration: int
+    arm: Arm
+    p50: float | None
+    p99: float | None
+    throughput: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadPoint:
+    """Both arms' latency at one rate of a sweep. `reached` is in messages a second, as sent."""
+
+    scenario: str
+    wanted: int
+    reached: float
+    arm: Arm
+    p50_us: float
+    p99_us: float
+    loss_rate: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SrdFigures:
+    """What the counters say of one arm's counted trials, added up; None where no trial has them. Shares are 0 to 1."""
+
+    arm: Arm
+    trials: int
+    tx: int | None
+    eligible: int | None
+    share: float | None
+    least_share: float | None
+    modes: tuple[int, ...]
+    resources_pct: int | None
+    allowances: Mapping[str, int] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioFigures:
+    """All that is shown of one scenario. A sequence without a point is a gap, which the page explains."""
+
+    scenario: Scenario
+    result: Mapping[str, Any]
+    iterations: int
+    curve: tuple[CurvePoint, ...]
+    shift: tuple[ShiftPoint, ...]
+    body: tuple[CurvePoint, ...]
+    by_iteration: Mapping[str, tuple[IterationPoint, ...]]  # by metric: p50, p99, or throughput
+    trials: tuple[TrialPoint, ...]
+    series: tuple[TimePoint, ...]
+    series_by_second: bool
+    borders: tuple[Border, ...]
+    events: tuple[RunEvent, ...]
+    srd: tuple[SrdFigures, ...]
+    invalid: tuple[TrialRecord, ...]
+    host_gbps: float | None  # what the slower host carries all day; None where that is not known
+
+    @property
+    def is_rate(self) -> bool:
+        return self.scenario.mode == "throughput"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFigures:
+    """All that is shown of a run. `loads` holds the sweeps, by the name they share."""
+
+    run: RunData
+    scenarios: tuple[ScenarioFigures, ...]
+    loads: Mapping[str, tuple[LoadPoint, ...]]
+    faults: tuple[str, ...]
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------------
+
+
+def read_run(folder: RunFolder) -> RunData:
+    """The run in a folder. Raises BenchError when it is none, or of a schema that this enaxp does not know."""
+    return _run_and_evidence(folder)[0]
+
+
+def _run_and_evidence(folder: RunFolder) -> tuple[RunData, Evidence]:
+    """The run, and its histograms beside it: these are large, and not to be kept once the figures are worked out."""
+    manifest = folder.read_manifest()
+    evidence = evidence_of(folder, manifest.plan)
+    contradicted = [f"{scenario}: {fault}" for scenario, faults in evidence.faults.items() for fault in faults]
+    stored, said = _stored_result(folder)
+    if stored is not None and not contradicted and _speaks_of(stored, manifest, evidence.records):
+        return RunData(manifest=manifest, records=evidence.records, result=stored, faults=tuple(said)), evidence
+    if stored is not None and not contradicted and manifest.ended_at is not None:
+        said.append(
+            "result.json does not speak of the trials in this folder: the figures here are worked out from them"
+        )
+    # What contradicts a trial is told with the files, once; not again among the warnings of its scenario.
+    result = result_from(manifest, replace(evidence, faults={}))
+    faults = (*contradicted, *said)
+    return RunData(manifest=manifest, records=evidence.records, result=result, faults=faults), evidence
+
+
+def _stored_result(folder: RunFolder) -> tuple[dict[str, Any] | None, list[str]]:
+    """What result.json holds, and what is wrong with it. Raises BenchError for a schema of the future."""
+    if not (folder.path / "result.json").exists():
+        return None, []
+    try:
+        stored = folder.read_result()
+    except BenchError as error:
+        return None, [f"result.json cannot be read ({error.said or error.where}): the figures here are worked out anew"]
+    if stored.get("schema") != SCHEMA:
+        raise BenchError(
+            f"{folder.path / 'result.json'} is of schema {stored.get('schema')!r}; this enaxp reads {SCHEMA}",
+            todo="read the run with the enaxp that wrote it",
+        )
+    return stored, []
+
+
+def _speaks_of(stored: Mapping[str, Any], manifest: Manifest, records: Sequence[TrialRecord]) -> bool:
+    """Whether a result holds what it should, and was worked out from just these trials."""
+    attempted = [record for record in records if not record.discarded and not record.control]
+    try:
+        return all(
+            stored["scenarios"][scenario.name]["arms"][arm]["trials"]
+            == sum(record.scenario == scenario.name and record.arm == arm for record in attempted)
+            and _is_whole(stored["scenarios"][scenario.name])
+            for scenario in manifest.plan.scenarios
+            for arm in ARMS
+        )
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
+def _is_whole(measured: Mapping[str, Any]) -> bool:
+    figures = ("valid_trials", "observations", "mean_us", "max_us", "loss_rate", "throughput_gbps")
+    wanted = (*figures, *(f"{name}_us" for name in QUANTILES))
+    effect = ("estimate_pct", "low_pct", "high_pct", "margin_pct", "primary", "code")
+    return (
+        all(name in measured["arms"][arm] for arm in ARMS for name in wanted)
+        and all(name in one for one in measured["effects"].values() for name in effect)
+        and all(name in measured["treatment"] for name in ("proven", "srd_share", "source"))
+        and all(isinstance(measured["verdict"][name], str) for name in ("code", "words"))
+    )
+
+
+# -- working out -----------------------------------------------------------------------------------------------------------
+
+
+def figures_of(folder: RunFolder) -> RunFigures:
+    """Everything a report shows of the run in a folder. Raises what `read_run` raises."""
+    run, evidence = _run_and_evidence(folder)
+    scenarios = tuple(_scenario(run, evidence, scenario) for scenario in run.manifest.plan.scenarios)
+    disagreeing = [words for figures in scenarios for words in _disagreements(figures)]
+    return RunFigures(run=run, scenarios=scenarios, loads=_loads(run, scenarios), faults=(*run.faults, *disagreeing))
+
+
+def _scenario(run: RunData, evidence: Evidence, scenario: Scenario) -> ScenarioFigures:
+    own = [record for record in run.records if record.scenario == scenario.name and not record.discarded]
+    measured = [record for record in own if not record.control]
+    trials = sorted(counted(measured), key=lambda record: (record.started_at, record.number))
+    blocks = _blocks(evidence, trials)
+    whole = {arm: merged(own) for arm, own in blocks.items() if own}
+    began = _moment(trials[0]) if trials else None
+    series, by_second = _series(trials, began)
+    return ScenarioFigures(
+        scenario=scenario,
+        result=run.result["scenarios"][scenario.name],
+        iterations=len({(record.pair, record.iteration) for record in trials}),
+        curve=percentile_curve(blocks, whole),
+        shift=shift_curve(blocks),
+        body=body(whole),
+        by_iteration=_rates_by_iteration(trials) if scenario.mode == "throughput" else _latencies_by_iteration(blocks),
+        trials=tuple(_trial_point(record) for record in trials),
+        series=series,
+        series_by_second=by_second,
+        borders=_borders(trials, began),
+        events=tuple(event for record in measured for event in _events(record, began)),
+        srd=tuple(_srd(arm, [record for record in trials if record.arm == arm]) for arm in ARMS),
+        invalid=tuple(record for record in own if not record.valid),
+        host_gbps=run.manifest.host_gbps,
+    )
+
+
+def _blocks(evidence: Evidence, trials: Sequence[TrialRecord]) -> CurveBlocks:
+    """The latencies of each arm by iteration."""
+    places: dict[Arm, dict[tuple[int, int], list[TrialRecord]]] = {arm: defaultdict(list) for arm in ARMS}
+    for record in trials:
+        places[record.arm][record.pair, record.iteration].append(record)
+    blocks: dict[Arm, list[Block]] = {arm: [] for arm in ARMS}
+    for arm, iterations in places.items():
+        for (pair, iteration), records in sorted(iterations.items()):
+            histograms = [h for record in records if (h := evidence.histogram(record)) is not None]
+            if histograms:
+                observations = sum(histogram.count for histogram in histograms)
+                blocks[arm].append(
+                    Block(pair, iteration, len(histograms), observations, merge_equal_weight(histograms))
+                )
+    return blocks
+
+
+def _latencies_by_iteration(blocks: CurveBlocks) -> dict[str, tuple[IterationPoint, ...]]:
+    express = {(block.pair, block.iteration): block.merged for block in blocks["ena_express"]}
+    return {
+        metric: tuple(
+            IterationPoint(
+                pair=block.pair,
+                iteration=block.iteration,
+                ena=block.merged.quantile(QUANTILES[metric]) / 1000,
+                ena_express=express[block.pair, block.iteration].quantile(QUANTILES[metric]) / 1000,
+            )
+            for block in blocks["ena"]
+            if (block.pair, block.iteration) in express
+        )
+        for metric in ("p50", "p99")
+    }
+
+
+def _rates_by_iteration(trials: Sequence[TrialRecord]) -> dict[str, tuple[IterationPoint, ...]]:
+    places: dict[tuple[int, int], dict[Arm, list[float]]] = defaultdict(lambda: {arm: [] for arm in ARMS})
+    for record in trials:
+        if record.throughput_gbps is not None:
+            places[record.pair, record.iteration][record.arm].append(record.throughput_gbps)
+    points = tuple(
+        IterationPoint(
+            pair=pair,
+            iteration=iteration,
+            ena=sum(rates["ena"]) / len(rates["ena"]),
+            ena_express=sum(rates["ena_express"]) / len(rates["ena_express"]),
+        )
+        for (pair, iteration), rates in sorted(places.items())
+        if all(rates.values())
+    )
+    return {"throughput": points}
+
+
+def _trial_point(record: TrialRecord) -> TrialPoint:
+    percentiles = record.sockperf.percentiles_us if record.sockperf else {}
+    return TrialPoint(
+        trial=record.number,
+        iteration=record.iteration,
+        arm=record.arm,
+        p50=percentiles.get("50"),
+        p99=percentiles.get("99"),
+        throughput=record.throughput_gbps,
+    )
+
+
+def _series(trials: Sequence[TrialRecord], began: datetime | None) -> tuple[tuple[TimePoint, ...], bool]:
+    """The run over time: by second, or where that would be too much to draw, by trial. The second value says which."""
+    if sum(len(record.seconds) for record in trials) <= MOST_SECONDS:
+        return tuple(point for record in trials for point in _by_second(record, began)), True
+    return tuple(point for record in trials for point in _by_trial(record, began)), False
+
+
+def _by_second(record: TrialRecord, began: datetime | None) -> Iterator[TimePoint]:
+    for second in record.seconds:
+        yield TimePoint(
+            at_min=_minutes(record, began) + second.second / 60,
+            trial=record.number,
+            iteration=record.iteration,
+            arm=record.arm,
+            p50_us=second.p50_us,
+            p99_us=second.p99_us,
+            max_us=second.max_us,
+        )
+
+
+def _by_trial(record: TrialRecord, began: datetime | None) -> Iterator[TimePoint]:
+    output = record.sockperf
+    if output is None or output.max_us is None or not {"50", "99"} <= output.percentiles_us.keys():
+        return
+    yield TimePoint(
+        at_min=_minutes(record, began) + record.wall_s / 120,
+        trial=record.number,
+        iteration=record.iteration,
+        arm=record.arm,
+        p50_us=output.percentiles_us["50"],
+        p99_us=output.percentiles_us["99"],
+        max_us=output.max_us,
+    )
+
+
+def _borders(trials: Sequence[TrialRecord], began: datetime | None) -> tuple[Border, ...]:
+    first: dict[int, float] = {}
+    for record in trials:
+        first.setdefault(record.iteration, _minutes(record, began))
+    return tuple(Border(at_min=at, iteration=iteration) for iteration, at in sorted(first.items()))
+
+
+def _events(record: TrialRecord, began: datetime | None) -> Iterator[RunEvent]:
+    """What a reader of the time series should know of this trial."""
+    words = []
+    if not record.valid:
+        words.append(f"does not count: {record.reason}")
+    moved = {
+        f"{name} +{by} ({role})"
+        for role, by_name in (record.allowances or {}).items()
+        for name, by in by_name.items()
+        if by
+    }
+    words += sorted(name for name in moved if "_exceeded" in name)
+    if record.sockperf and record.sockperf.dropped:
+        words.append(f"{record.sockperf.dropped} messages lost")
+    if record.sockperf and record.sockperf.out_of_order:
+        words.append(f"{record.sockperf.out_of_order} replies out of order")
+    for each in words:
+        yield RunEvent(at_min=_minutes(record, began), trial=record.number, arm=record.arm, words=each)
+
+
+def _srd(arm: Arm, trials: Sequence[TrialRecord]) -> SrdFigures:
+    seen = [record.srd for record in trials if record.srd is not None]
+    eligible = sum(srd.eligible for srd in seen)
+    shares = [srd.share for srd in seen if srd.share is not None]
+    modes = {mode for srd in seen for mode in (srd.mode, srd.peer_mode) if mode is not None}
+    told = [record.allowances for record in trials if record.allowances is not None]
+    allowances: dict[str, int] = defaultdict(int)
+    for roles in told:
+        for role, counters in roles.items():
+            for name, by in counters.items():
+                if name.endswith("_exceeded"):
+                    allowances[f"{name} ({role})"] += by
+    return SrdFigures(
+        arm=arm,
+        trials=len(trials),
+        tx=sum(srd.tx for srd in seen) if seen else None,
+        eligible=eligible if seen else None,
+        share=sum(srd.tx for srd in seen) / eligible if eligible else None,
+        least_share=min(shares, default=None),
+        modes=tuple(sorted(modes)),
+        resources_pct=max((srd.resources_pct for srd in seen if srd.resources_pct is not None), default=None),
+        allowances=dict(allowances) if told else None,
+    )
+
+
+def _loads(run: RunData, scenarios: Iterable[ScenarioFigures]) -> dict[str, tuple[LoadPoint, ...]]:
+    """The sweeps: scenarios that are one but for their rate, `NAME@RATE`. One rate alone is no curve."""
+    sweeps: dict[str, list[LoadPoint]] = defaultdict(list)
+    rates: dict[str, set[int]] = defaultdict(set)
+    for figures in scenarios:
+        scenario = figures.scenario
+        name, at, _ = scenario.name.rpartition("@")
+        if not at or not isinstance(scenario.rate, int) or figures.is_rate:
+            continue
+        rates[name].add(scenario.rate)
+        for arm in ARMS:
+            measured = figures.result["arms"][arm]
+            reached = _rate_reached(run.records, scenario, arm)
+            if reached is not None and measured["p50_us"] is not None:
+                sweeps[name].append(
+                    LoadPoint(
+                        scenario=scenario.name,
+                        wanted=scenario.rate,
+                        reached=reached,
+                        arm=arm,
+                        p50_us=measured["p50_us"],
+                        p99_us=measured["p99_us"],
+                        loss_rate=measured["loss_rate"],
+                    )
+                )
+    return {name: tuple(sweeps[name]) for name, of in rates.items() if len(of) > 1}
+
+
+def _rate_reached(records: Sequence[TrialRecord], scenario: Scenario, arm: Arm) -> float | None:
+    """The messages a second that the counted trials of an arm sent, on the mean."""
+    own = [record for record in records if record.scenario == scenario.name and not record.control]
+    rates = [
+        record.sockperf.sent / window
+        for record in counted(own)
+        if record.arm == arm and record.sockperf and record.sockperf.sent
+        if (window := record.sockperf.valid_runtime_s or record.sockperf.total_runtime_s)
+    ]
+    return sum(rates) / len(rates) if rates else None
+
+
+def _disagreements(figures: ScenarioFigures) -> Iterator[str]:
+    """Where the result says something else than the histograms do."""
+    for point in figures.curve:
+        name = next((name for name, p in QUANTILES.items() if p == point.p), None)
+        if name is None:
+            continue
+        said = figures.result["arms"][point.arm][f"{name}_us"]
+        if said is None or abs(said - point.us) > SAME * point.us:
+            yield (
+                f"{figures.scenario.name}: result.json gives {said} µs for {name.replace('_', '.')} of {ARM_NAMES[point.arm]}, "
+                f"the histograms {point.us:.3f} µs"
+            )
+
+
+def _minutes(record: TrialRecord, began: datetime | None) -> float:
+    return (_moment(record) - began).total_seconds() / 60 if began else 0.0
+
+
+def _moment(record: TrialRecord) -> datetime:
+    return datetime.fromisoformat(record.started_at)

@@ -1,0 +1,178 @@
+"""Words: a run's figures and verdicts as people read them, the same in the page, the charts and the Markdown. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from enaxp.bench.effect import MOST_TO_TELL_PCT
+from enaxp.bench.records import Manifest
+from enaxp.bench.schedule import Scenario
+
+if TYPE_CHECKING:
+    from enaxp.report.data import RunData, RunFigures
+
+METRIC_NAMES: Mapping[str, str] = {
+    "mean": "mean",
+    "p50": "P50",
+    "p90": "P90",
+    "p99": "P99",
+    "p99_9": "P99.9",
+    "p99_99": "P99.99",
+    "throughput": "throughput",
+}
+HEADLINES: Mapping[str, str] = {
+    "faster": "ENA Express is faster",
+    "slower": "ENA Express is slower",
+    "same": "ENA Express makes no practical difference",
+    "slightly-faster": "ENA Express is slightly faster",
+    "slightly-slower": "ENA Express is slightly slower",
+    "inconclusive": "Inconclusive: this run does not decide it",
+    "invalid": "Invalid: this run does not answer the question",
+}
+LABELS: Mapping[str, str] = {
+    "faster": "faster",
+    "slower": "slower",
+    "same": "no practical difference",
+    "slightly-faster": "slightly faster",
+    "slightly-slower": "slightly slower",
+    "mixed": "mixed",
+    "inconclusive": "inconclusive",
+    "invalid": "invalid",
+}
+UNKNOWN = "not measured"
+
+
+def headline(scenarios: Mapping[str, Mapping[str, Any]]) -> str:
+    """The verdict in a few words: of the one scenario, or of all of them."""
+    codes = [measured["verdict"]["code"] for measured in scenarios.values()]
+    if len(set(codes)) == 1:
+        return _one_headline(next(iter(scenarios.values())))
+    told = [code for code in codes if code not in ("inconclusive", "invalid")]
+    if not told:
+        return HEADLINES["inconclusive"]
+    if len(set(told)) == 1 and told[0] in HEADLINES:
+        return f"{HEADLINES[told[0]]} in {len(told)} of {len(codes)} scenarios; the rest is undecided"
+    return "It depends on the traffic"
+
+
+def _one_headline(measured: Mapping[str, Any]) -> str:
+    if measured["verdict"]["code"] != "mixed":
+        return HEADLINES.get(measured["verdict"]["code"], measured["verdict"]["code"])
+    primaries = {name: effect["code"] for name, effect in measured["effects"].items() if effect["primary"]}
+    slower_at_median = primaries.get("p50") in ("slower", "slightly-slower")
+    return (
+        "ENA Express is slower at the median, faster in the tail"
+        if slower_at_median
+        else "ENA Express is faster at the median, slower in the tail"
+    )
+
+
+def label(code: str) -> str:
+    """A verdict's or an effect's code as words."""
+    return LABELS.get(code, code)
+
+
+def microseconds(us: float | None) -> str:
+    """A latency with as many digits as matter."""
+    if us is None:
+        return UNKNOWN
+    digits = 2 if us < 100 else 1 if us < 1000 else 0
+    return f"{us:,.{digits}f} µs"
+
+
+def gigabits(gbps: float | None) -> str:
+    """A throughput in 10⁹ bit/s."""
+    return UNKNOWN if gbps is None else f"{gbps:,.3f} Gbit/s"
+
+
+def change(pct: float | None) -> str:
+    """A change in per cent with its sign, a true minus; beyond tenfold the figure itself says nothing any more."""
+    if pct is None:
+        return UNKNOWN
+    if pct > MOST_TO_TELL_PCT:
+        return f"over +{MOST_TO_TELL_PCT} %"
+    text = f"{pct:+.2f} %".replace("-", "−")
+    return "0.00 %" if text in ("+0.00 %", "−0.00 %") else text
+
+
+def interval_in_words(pct: float | None, low: float | None, high: float | None) -> str:
+    """An estimate with its interval: `−3.10 % [−4.02 %, −2.17 %]`."""
+    if pct is None:
+        return UNKNOWN
+    if low is None or high is None:
+        return f"{change(pct)} (no interval)"
+    return f"{change(pct)} [{change(low)}, {change(high)}]"
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def counted(number: int, what: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def traffic_in_words(scenario: Scenario) -> str:
+    """What traffic a scenario is: `UDP ping-pong, 64-byte messages, one at a time`."""
+    protocol, size = scenario.protocol.upper(), f"{scenario.message_size:,}-byte messages"
+    flows = f" in {scenario.flows} flows" if scenario.flows > 1 else ""
+    if scenario.mode == "throughput":
+        return f"{protocol} one way, {size}, as many as go through{flows}"
+    if scenario.mode == "under-load":
+        rate = f"{scenario.rate:,} a second" if isinstance(scenario.rate, int) else "as many as go through"
+        return f"{protocol} under load, {size}, {rate}{flows}, whatever is answered"
+    beside = ""
+    if scenario.background is not None:
+        bulk = scenario.background
+        beside = f", beside {bulk.flows} {bulk.protocol.upper()} bulk flows"
+    return f"{protocol} ping-pong, {size}, one at a time{beside}; latency is half a round trip"
+
+
+def proof_in_words(treatment: Mapping[str, Any]) -> str:
+    """Whether SRD is proven to have carried the ENA Express arm, and by what."""
+    share = "" if treatment["srd_share"] is None else f"{100 * treatment['srd_share']:.2f} % of eligible packets"
+    by = {"device": "by the device's counters", "stand-in": "by a stand-in's counters"}.get(treatment["source"], "")
+    if treatment["proven"]:
+        return f"Yes: {share}, {by}"
+    if treatment["proven"] is None:
+        return "Unknown: the counters are absent"
+    return f"No: {share or 'the arms were not SRD on and SRD off'}{', ' + by if by else ''}"
+
+
+def standing_in_words(run: RunData) -> str:
+    """What is to be said of a run that did not carry out its plan; empty for one that did."""
+    done = f"{run.pairs_counted} of {run.pairs_planned} pairs count"
+    match run.standing:
+        case "not ended":
+            return f"This run has not ended: it still runs, or was cut off. {done} so far."
+        case "partial":
+            return f"This run is partial: {done}."
+        case "finished":
+            return ""
+
+
+def measured_between(manifest: Manifest) -> str:
+    """For which hosts a verdict holds."""
+    before = manifest.environment.get("before", {})
+    kinds = {
+        f"{facts.get('cpu_model') or 'unknown processor'}, {facts.get('cpus') or '?'} CPUs" for facts in before.values()
+    }
+    what = f" ({listed(sorted(kinds))})" if kinds else ""
+    where = f"lab {manifest.lab} on this machine" if manifest.target == "local" else f"lab {manifest.lab} on AWS"
+    return f"This one pair of hosts: {where}{what}"
+
+
+def sureness_in_words(figures: RunFigures) -> str:
+    """What the intervals rest on."""
+    counts = sorted({one.iterations for one in figures.scenarios if one.iterations})
+    trials = sum(len(one.trials) for one in figures.scenarios)
+    margin = f"margin ±{figures.run.manifest.plan.margin_pct:g} %, fixed beforehand"
+    if figures.run.manifest.plan.control:
+        margin += ", or what ENA against ENA differs by"
+    if not counts or counts[-1] < 2:
+        return f"Not sure at all: {counted(counts[-1] if counts else 0, 'iteration')} with valid pairs, no interval; {margin}"
+    iterations = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+    return f"97.5 % intervals over {iterations} iterations, {counted(trials, 'trial')}; {margin}"

@@ -1,0 +1,214 @@
+"""Live: the view of a bench at a terminal — how far it is, what it comes to so far, how the intervals narrow, how long it takes yet.
+
+    Progress ─▶ LiveView.watch ─▶ Running ─▶ view_of (rich renderables) ─▶ drawn once a second and after each trial
+
+It is drawn on stderr, below what else is said. On the local target the drawing shares this machine with what is measured: hence once
+a second. A fault in it never costs a run: then the bench goes on with plain lines.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console as Terminal
+from rich.console import ConsoleDimensions, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from enaxp.bench.effect import MOST_TO_TELL_PCT, Effect, Metric
+from enaxp.bench.running import Running, RunningScenario
+from enaxp.bench.schedule import Arm, BenchPlan
+from enaxp.text import duration, printable
+
+if TYPE_CHECKING:
+    from enaxp.bench.runner import BenchWatcher, Progress
+
+DRAWS_PER_SECOND = 1.0
+BARS = "▁▂▃▄▅▆▇█"
+MOST_BARS = 12
+WIDE = 76  # columns from which on the narrowing is drawn
+LINES_AROUND = 8  # what the view needs besides its table
+ARM_NAMES: dict[Arm, str] = {"ena": "ENA", "ena_express": "ENA Express"}
+_STYLES = {"faster": "green", "slightly-faster": "green", "slower": "red", "slightly-slower": "red", "same": "bold"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """What the view shows at one moment. `scenarios` are those that have figures, the one measured last at the end; `order` is the
+    plan's.
+    """
+
+    title: str
+    done: int
+    total: int
+    seconds_left: float
+    now: str
+    invalid: int
+    scenarios: Sequence[RunningScenario]
+    order: Sequence[str]
+
+
+class LiveView:
+    """Shows a bench while it is open. `plain` takes over when drawing fails; `running` may know trials of an earlier session."""
+
+    def __init__(self, plan: BenchPlan, *, title: str, running: Running, plain: BenchWatcher) -> None:
+        self._plan = plan
+        self._title = title
+        self._running = running
+        self._plain = plain
+        self._latest: Progress | None = None
+        self._told_at = time.monotonic()
+        self._broken = False
+        # Arms that run at once tell at once. Nothing is drawn or said while it is held: drawing has a lock of its own.
+        self._lock = threading.Lock()
+        self._terminal = Terminal(file=sys.stderr, markup=False, highlight=False, emoji=False)
+        self._live = Live(
+            console=self._terminal,
+            refresh_per_second=DRAWS_PER_SECOND,
+            get_renderable=self._draw,
+            redirect_stdout=False,
+        )
+
+    def __enter__(self) -> LiveView:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def watch(self, progress: Progress) -> None:
+        """Takes in what the runner tells. What is worth keeping is said above the view, where it stays."""
+        if self._broken:
+            self._plain(progress)
+            return
+        try:
+            self._take_in(progress)
+        except Exception as fault:
+            self._broken = True
+            self._live.stop()
+            print(f"the live view failed ({fault!r}): going on with plain lines", file=sys.stderr)
+            self._plain(progress)
+
+    def _take_in(self, progress: Progress) -> None:
+        if progress.note:
+            self._plain(progress)
+            return
+        with self._lock:
+            if progress.record is not None:
+                self._running.add(progress.record, progress.histogram)
+            self._latest, self._told_at = progress, time.monotonic()
+        if progress.record is not None and not progress.record.valid:
+            self._plain(progress)
+        self._live.refresh()
+
+    def _draw(self) -> RenderableType:
+        if self._latest is None:
+            return Text(self._title, style="bold", overflow="ellipsis", no_wrap=True)
+        with self._lock:
+            latest, since = self._latest, time.monotonic() - self._told_at
+            moment = Moment(
+                title=self._title,
+                done=latest.done,
+                total=latest.total,
+                seconds_left=max(0.0, latest.seconds_left - since),
+                now=what_runs(latest),
+                invalid=self._running.invalid,
+                scenarios=self._running.scenarios,
+                order=[scenario.name for scenario in self._plan.scenarios],
+            )
+        return view_of(moment, size=self._terminal.size, pairs_planned=self._plan.iterations * self._plan.repeats)
+
+
+def view_of(moment: Moment, *, size: ConsoleDimensions, pairs_planned: int) -> RenderableType:
+    """The view of one moment, no higher than the terminal."""
+    parts: list[RenderableType] = [
+        Text(moment.title, style="bold", overflow="ellipsis", no_wrap=True),
+        _how_far(moment),
+        Text(f"now: {moment.now}", style="dim", overflow="ellipsis", no_wrap=True),
+    ]
+    fitting = max(1, (size.height - LINES_AROUND) // 2)
+    shown = sorted(moment.scenarios[-fitting:], key=lambda scenario: moment.order.index(scenario.name))
+    if shown:
+        parts += [Text(""), _table(shown, pairs_planned=pairs_planned, with_bars=size.width >= WIDE)]
+    if hidden := len(moment.scenarios) - len(shown):
+        parts.append(Text(f"… and {hidden} more scenarios", style="dim"))
+    return Group(*parts)
+
+
+def what_runs(progress: Progress) -> str:
+    """The trial under way, or the one that has just ended."""
+    trial = progress.trial
+    if trial is None:
+        return "getting ready"
+    what = "warm-up" if trial.discarded else "control" if trial.control else f"repeat {trial.repeat}"
+    return f"{trial.scenario.name}, iteration {trial.iteration}, {what}, {ARM_NAMES[trial.arm]}"
+
+
+def narrowing(widths_pct: Sequence[float]) -> str:
+    """How wide the interval was after each iteration, as bars: the widest is the highest."""
+    latest = [
+        math.log1p(width) for width in widths_pct[-MOST_BARS:]
+    ]  # the first, from two iterations, is beyond all others
+    widest = max(latest, default=0.0)
+    if widest <= 0:
+        return ""
+    return "".join(BARS[min(len(BARS) - 1, int(width / widest * len(BARS)))] for width in latest)
+
+
+def _how_far(moment: Moment) -> RenderableType:
+    """The bar, what is done, and how long the rest takes, on one line."""
+    invalid = f", {moment.invalid} not valid" if moment.invalid else ""
+    line = Table.grid(padding=(0, 1), expand=True)
+    line.add_column(ratio=1)
+    line.add_column(no_wrap=True)
+    line.add_row(
+        ProgressBar(total=max(1, moment.total), completed=moment.done),
+        Text(f"{moment.done} of {moment.total} trials{invalid}, {duration(moment.seconds_left)} left"),
+    )
+    return line
+
+
+def _table(scenarios: Sequence[RunningScenario], *, pairs_planned: int, with_bars: bool) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("", overflow="ellipsis", no_wrap=True)
+    for name in ("", "ENA", "ENA Express", "change so far", "")[: 5 if with_bars else 4]:
+        table.add_column(name, no_wrap=True, justify="right" if name.startswith("ENA") else "left")
+    for scenario in scenarios:
+        for place, (metric, figures) in enumerate(scenario.figures.items()):
+            effect = scenario.effects[metric]
+            cells = (
+                Text(f"{printable(scenario.name)} {scenario.pairs}/{pairs_planned}" if place == 0 else ""),
+                Text("" if metric == "throughput" else metric.upper().replace("_", ".")),
+                *(Text(_figure(metric, figures[arm])) for arm in ARM_NAMES),
+                Text(_so_far(effect), style=_STYLES.get(effect.code, "")),
+                Text(narrowing(scenario.widths_pct.get(metric, ())), style="dim"),
+            )
+            table.add_row(*cells if with_bars else cells[:-1])
+    return table
+
+
+def _figure(metric: Metric, value: float) -> str:
+    return f"{value:.3f} Gbit/s" if metric == "throughput" else f"{value:.2f} µs"
+
+
+def _so_far(effect: Effect) -> str:
+    if effect.estimate_pct is None:
+        return "-"
+    if effect.low_pct is None or effect.high_pct is None:
+        return f"{_change(effect.estimate_pct)}%"
+    return f"{_change(effect.estimate_pct)}% [{_change(effect.low_pct)}, {_change(effect.high_pct)}]"
+
+
+def _change(pct: float) -> str:
+    return f"{pct:+.1f}" if pct <= MOST_TO_TELL_PCT else f">+{MOST_TO_TELL_PCT}"

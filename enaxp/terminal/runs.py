@@ -1,0 +1,167 @@
+"""Runs: comparisons, checkups and lists of runs for a person at a terminal. What is said is put together here; the console prints.
+
+Compared ─▶ tell_comparison ;  Checkup ─▶ tell_checkup ;  RunLine, … ─▶ tell_runs
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun
+from enaxp.bench.effect import Effect, signed_pct
+from enaxp.bench.schedule import ARM_NAMES
+
+if TYPE_CHECKING:
+    from enaxp.bench.checkup import Checkup
+    from enaxp.bench.conditions import Compared
+    from enaxp.bench.history import RunLine
+    from enaxp.terminal.console import Console
+
+CAVEAT = (
+    "The intervals cover what differs between iterations of a run. Other hosts, or another day, may differ by more: "
+    "to be sure of a small change, measure each side more than once."
+)
+MOST_NAMED = 3  # scenarios in a line; of more it is counted what they came to
+OUTCOMES = {"shown": "FAILS", "not shown": "passes", "undecided": "undecided", "unmeasured": "not measured"}
+
+
+def tell_comparison(console: Console, compared: Compared) -> None:
+    """Tables of what changed, then what each condition came to, then what to keep in mind."""
+    for comparison in compared.comparisons:
+        console.result(f"{_about(comparison.run)}\nagainst {_about(comparison.base)}")
+        for warning in comparison.warnings:
+            console.result(f"Warning: {warning}")
+        for difference in comparison.differences:
+            console.result(f"Warning: they differ: {difference}")
+        for name, reason in comparison.not_compared.items():
+            console.result(f"Not compared: {name}: {reason}")
+        _tell_changes(console, comparison)
+    if compared.findings:
+        rows = [(OUTCOMES[one.outcome], one.condition, one.run, one.words) for one in compared.findings]
+        console.table(("condition", "", "run", "what was found"), rows)
+        console.result("")
+    console.result(CAVEAT)
+
+
+def _tell_changes(console: Console, comparison: Comparison) -> None:
+    for one in comparison.scenarios:
+        rows = [
+            (
+                ARM_NAMES[arm],
+                metric.replace("_", "."),
+                figure(metric, change.base),
+                figure(metric, change.run),
+                interval_in_words(change.effect),
+                word(change),
+            )
+            for arm, changes in one.arms.items()
+            for metric, change in changes.items()
+        ]
+        rows += [
+            (
+                "its effect",
+                metric.replace("_", "."),
+                _pct(change.base),
+                _pct(change.run),
+                interval_in_words(change.effect),
+                word(change),
+            )
+            for metric, change in one.effects.items()
+            if change.effect.primary
+        ]
+        console.result(f"\n{one.scenario.name}")
+        console.table(("", "", comparison.base.name, comparison.run.name, "change [interval]", ""), rows)
+        console.result("")
+        for arm in one.arms:
+            console.result(one.words(arm))
+    console.result("")
+
+
+def tell_checkup(console: Console, name: str, checkup: Checkup) -> None:
+    """Whether the run is complete and stable, and each reason on a line."""
+    console.result(
+        f"{name}: {'incomplete' if checkup.missing else 'complete'}, {'unstable' if checkup.unstable else 'stable'}"
+    )
+    for label, lines in (
+        ("missing", checkup.missing),
+        ("unstable", checkup.unstable),
+        ("remark", checkup.remarks),
+    ):
+        for line in lines:
+            console.result(f"  {label:<9} {line}")
+
+
+def tell_runs(console: Console, lines: Sequence[RunLine]) -> None:
+    """One line a run, the newest first."""
+    if not lines:
+        console.result("there are no runs here")
+        return
+    console.table(
+        ("run", "began", "target", "i × r × s", "verdicts"),
+        [
+            (
+                f"{line.lab}/{line.run_id}",
+                (line.started_at or "-")[:16].replace("T", " "),
+                line.target or "-",
+                "-" if line.iterations is None else f"{line.iterations} × {line.repeats} × {line.duration_s:g}",
+                _came_to(line),
+            )
+            for line in lines
+        ],
+    )
+
+
+def figure(metric: str, value: float | None) -> str:
+    """A figure of an arm, with its unit."""
+    if value is None:
+        return "not measured"
+    return f"{value:.3f} Gbit/s" if metric == "throughput" else f"{value:.2f} µs"
+
+
+def interval_in_words(effect: Effect) -> str:
+    """An estimate and its interval."""
+    if effect.estimate_pct is None:
+        return "not measured"
+    if effect.low_pct is None or effect.high_pct is None:
+        return f"{signed_pct(effect.estimate_pct)} (no interval)"
+    return f"{signed_pct(effect.estimate_pct)} [{signed_pct(effect.low_pct)}, {signed_pct(effect.high_pct)}]"
+
+
+def word(change: FigureChange) -> str:
+    """The word for a change, with the margin it rests on where that is not plain, and whether it was fixed beforehand."""
+    effect = change.effect
+    within = f" within ±{effect.margin_pct:.3g}%" if effect.code == "same" else ""
+    return f"{effect.code}{within}{'' if effect.primary else ' (exploratory)'}"
+
+
+def _pct(value: float | None) -> str:
+    return "not measured" if value is None else signed_pct(value)
+
+
+def _about(run: MeasuredRun) -> str:
+    plan, began = run.manifest.plan, run.manifest.started_at[:16].replace("T", " ")
+    return f"{run.name}: {began}, {where(run)}, {plan.iterations} × {plan.repeats} × {plan.duration_s:g} s"
+
+
+def came_to(verdicts: Mapping[str, str]) -> str:
+    """What the scenarios of a run came to, each by its name while they are few."""
+    if len(verdicts) > MOST_NAMED:
+        return ", ".join(f"{count} {code}" for code, count in Counter(verdicts.values()).most_common())
+    return ", ".join(f"{name}: {code}" for name, code in verdicts.items())
+
+
+def where(run: MeasuredRun) -> str:
+    """Where a run was made, as far as its manifest says."""
+    manifest = run.manifest
+    if manifest.target == "local":
+        return f"local, not ENA (hosts as {manifest.isolation})"
+    return ", ".join(["AWS", *(str(value) for value in manifest.place.values() if value)])
+
+
+def _came_to(line: RunLine) -> str:
+    if line.fault is not None:
+        return f"cannot be read: {line.fault}"
+    told = came_to({name: code or "no result" for name, code in (line.verdicts or {}).items()})
+    return f"{told} (not ended)" if line.standing == "not ended" else told

@@ -1,0 +1,170 @@
+"""Prints what enaxp costs beside its goals: start-up, provisioning against the raw-boto3 floor, the bench's own time, the report.
+
+python -m selfcheck [startup] [provisioning] [bench] [report]        all of them without a name
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from enaxp.local.strict import StrictServer, Timing, serve
+
+ENAXP = [sys.executable, "-m", "enaxp"]
+LATENCIES_S = (0.0, 0.15)
+SOCKPERF_OVERHEAD_S = 2.24
+
+
+def timed(command: list[str], *, folder: str = ".", environment: dict[str, str] | None = None) -> float:
+    """Seconds that a command takes, which must succeed."""
+    began = time.monotonic()
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} → {done.returncode}\n{done.stdout}{done.stderr}")
+    return time.monotonic() - began
+
+
+def startup() -> None:
+    """`enaxp --help` against the interpreter alone. Goal: at most 150 ms more."""
+    bare = statistics.median(timed([sys.executable, "-c", "pass"]) for _ in range(9))
+    full = statistics.median(timed([*ENAXP, "--help"]) for _ in range(9))
+    print(
+        f"start-up: python {bare * 1000:.0f} ms, enaxp --help {full * 1000:.0f} ms: {(full - bare) * 1000:.0f} ms more (goal: 150)"
+    )
+
+
+def provisioning() -> None:
+    """`up`, a second `up` and `down` against the same lab in raw boto3, at no latency and at 150 ms a call. Goals: 1.3, 1.2 and 1.3
+    times the threaded floor, a quarter more calls; what `up` asks before it makes the first resource is counted apart."""
+    server = serve(timing=Timing.instant())
+    try:
+        for latency in LATENCIES_S:
+            server.set_latency(latency)
+            print(f"provisioning at {latency * 1000:.0f} ms a call:")
+            _against_floor(server)
+    finally:
+        server.stop()
+
+
+def _against_floor(server: StrictServer) -> None:
+    environment = {
+        **os.environ,
+        "AWS_ENDPOINT_URL": server.endpoint_url,
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
+    }
+    figures: dict[str, dict[str, tuple[int, float]]] = {}
+    before, of_software = (0, 0.0), 0
+    with tempfile.TemporaryDirectory() as folder:
+
+        def measure(command: list[str]) -> tuple[int, float]:
+            server.forget_calls()
+            seconds = timed(command, folder=folder, environment=environment)
+            return len(server.calls), seconds
+
+        def beforehand() -> tuple[int, float]:
+            """Calls and seconds until the first resource was made: the role."""
+            came = [(call.at, call.action) for call in server.calls]
+            role = min(at for at, action in came if action == "CreateRole")
+            return sum(at < role for at, _ in came), role - min(at for at, _ in came)
+
+        for way in ("sequential", "threaded"):
+            floor = [sys.executable, "-m", "selfcheck.floor"]
+            figures[f"floor, {way}"] = {
+                "up": measure([*floor, "up", way]),
+                "no-op": measure([*floor, "look", way]),
+                "down": measure([*floor, "down", way]),
+            }
+        whole = measure([*ENAXP, "up", "--yes", "--no-wait"])
+        before = beforehand()
+        figures["enaxp"] = {
+            "up": (whole[0] - before[0], whole[1] - before[1]),
+            "no-op": measure([*ENAXP, "up", "--yes", "--no-wait"]),
+        }
+        of_software = sum(call.service == "ssm" for call in server.calls)
+        figures["enaxp"]["down"] = measure([*ENAXP, "down", "--yes"])
+    best = figures["floor, threaded"]
+    for who, verbs in figures.items():
+        cells = "   ".join(
+            f"{verb}: {calls:>3} calls {seconds:6.2f} s (×{seconds / best[verb][1]:.2f})"
+            for verb, (calls, seconds) in verbs.items()
+        )
+        print(f"  {who:<18} {cells}")
+    print(f"  before it makes anything, enaxp up asks: {before[0]} calls, {before[1]:.2f} s")
+    others = figures["enaxp"]["no-op"][0] - of_software
+    print(f"  a second up makes {others} calls (goal: at most 16), and {of_software} about software")
+
+
+def bench() -> None:
+    """The wall time of a bench on the local target against what its trials must take. Goal: 1.05 of it, plus 5 s."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "ENAXP_TARGET": "local"}
+        timed([*ENAXP, "up"], folder=folder, environment=environment)
+        try:
+            seconds = timed(
+                [*ENAXP, "bench", "--iterations", "2", "--repeats", "3", "--duration", "1s"],
+                folder=folder,
+                environment=environment,
+            )
+            [run] = Path(folder, "results/dev").iterdir()
+            trials = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+        finally:
+            timed([*ENAXP, "down", "--force"], folder=folder, environment=environment)
+    least = len(trials) * (1 + SOCKPERF_OVERHEAD_S)
+    goal = 1.05 * least + 5
+    print(
+        f"bench: {len(trials)} trials in {seconds:.1f} s, {least:.1f} s of it sockperf's own: ×{seconds / least:.3f} (goal: {goal:.1f} s)"
+    )
+
+
+def report() -> None:
+    """`enaxp report` on made runs of 200 and of 2000 trials. Goals: 200 in 5 s; 2000 in 500 MB and less than ten times the time."""
+    figures = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for iterations in (10, 100):
+            # In a process of its own: the most memory a process has held is handed down to those it starts.
+            timed([sys.executable, "-m", "selfcheck.made_run", folder, str(iterations)])
+            [run] = Path(folder, "made").iterdir()
+            trials = iterations * 10 * 2
+            seconds, peak_mb = peak_of([*ENAXP, "report", str(run)])
+            size_mb = (run / "report.html").stat().st_size / 1e6
+            figures[trials] = seconds
+            print(
+                f"report: {trials:>4} trials in {seconds:.1f} s, at most {peak_mb:.0f} MB of memory, a page of {size_mb:.2f} MB"
+            )
+            shutil.rmtree(run)
+    print(f"  ten times the trials take ×{figures[2000] / figures[200]:.1f} of the time (goal: below 10; 500 MB)")
+
+
+def peak_of(command: list[str]) -> tuple[float, float]:
+    """Seconds that a command takes, and the most memory it holds in MB."""
+    began = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status != 0:
+        raise SystemExit(f"{' '.join(command)} failed")
+    return time.monotonic() - began, usage.ru_maxrss / 1024
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "startup": startup,
+    "provisioning": provisioning,
+    "bench": bench,
+    "report": report,
+}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or PARTS:
+        PARTS[name]()

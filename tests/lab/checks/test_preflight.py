@@ -1,0 +1,179 @@
+"""What preflight says before anything is made: all of it at once, and nothing is made by asking."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from enaxp.aws import Aws
+from enaxp.config import Config, load_config
+from enaxp.errors import LabError
+from enaxp.lab.checks import permissions
+from enaxp.lab.checks.findings import Report
+from enaxp.lab.checks.preflight import preflight_report
+from enaxp.lab.checks.quotas import vcpu_quota
+from enaxp.lab.kinds import KINDS
+from enaxp.lab.lifecycle import look
+from enaxp.lab.resolved import check_type, near_types
+from enaxp.local.strict import Fault, FaultPlan, Quotas
+from tests.support.crash_harness import TARGET, DeadlyCloud, Labs, deadly_cloud
+
+
+@pytest.fixture
+def cloud() -> Iterator[DeadlyCloud]:
+    with deadly_cloud() as running:
+        yield running
+
+
+@pytest.fixture
+def labs(cloud: DeadlyCloud, tmp_path: Path) -> Labs:
+    return Labs(cloud, tmp_path)
+
+
+def flight(labs: Labs, config: Config | None = None) -> Report:
+    config = config or labs.config
+    snapshot = look(config, aws=labs.aws(), file=labs.file(), target=TARGET)
+    return preflight_report(snapshot, config=config, aws=labs.aws())
+
+
+def texts(report: Report, level: str) -> str:
+    return "\n".join(f"{f.check}: {f.text}" for f in report.findings if f.level == level)
+
+
+def test_a_lab_that_can_be_built_passes_and_asking_makes_nothing(labs: Labs) -> None:
+    report = flight(labs)
+
+    assert texts(report, "failure") == ""
+    assert texts(report, "warning") == ""
+    assert {f.check for f in report.findings} >= {"identity", "instance type", "zone", "quotas", "permissions", "image"}
+    assert labs.cloud.server.resources() == []
+    report.require()
+
+
+def test_every_missing_permission_is_named_at_once(labs: Labs) -> None:
+    denied = [
+        Fault(
+            action=action, code="UnauthorizedOperation", message="You are not authorized.", status=403, probability=1.0
+        )
+        for action in ("CreateVpc", "RunInstances", "AllocateAddress", "AttachInternetGateway")
+    ]
+    labs.cloud.server.set_faults(FaultPlan(denied))
+
+    report = flight(labs)
+
+    [failure] = report.of("failure")
+    assert failure.text == "not allowed: ec2:AllocateAddress, ec2:CreateVpc, ec2:RunInstances"
+    assert "ec2:AttachInternetGateway" in texts(report, "warning")  # asked about an id of nothing: no proof
+    with pytest.raises(LabError, match="ec2:CreateVpc"):
+        report.require()
+
+
+def test_what_may_not_be_asked_is_a_warning(labs: Labs) -> None:
+    denied = Fault(action="GetServiceQuota", code="AccessDeniedException", message="no", status=400, probability=1.0)
+    labs.cloud.server.set_faults(FaultPlan([denied]))
+
+    report = flight(labs)
+
+    assert "vCPUs: could not be checked: AccessDeniedException" in texts(report, "warning")
+    assert texts(report, "failure") == ""
+
+
+def test_quotas_are_compared_with_what_is_in_use(labs: Labs) -> None:
+    labs.cloud.server._world.quotas = Quotas(vcpus=63, addresses=1, vpcs=1)
+
+    said = texts(flight(labs), "failure")
+
+    assert "quotas: vCPUs: 64 needed, 0 of 63 in use" in said
+    assert "quotas: Elastic IPs: 2 needed, 0 of 1 in use" in said
+    assert "VPCs" not in said
+
+
+def test_a_lab_that_stands_needs_no_room(labs: Labs) -> None:
+    labs.up()
+    labs.cloud.server._world.quotas = Quotas(vcpus=64, addresses=2, vpcs=1, internet_gateways=1)
+
+    assert texts(flight(labs), "failure") == ""
+
+
+def test_what_was_made_moments_ago_and_is_not_known_everywhere_yet_stops_nobody(labs: Labs) -> None:
+    labs.up()
+    ids = [e.id for key, e in labs.file().state.resources.items() if key.startswith("instance/")]
+    labs.aws().ec2.terminate_instances(InstanceIds=ids)
+    message = "Value (enaxp-dev-us-east-1) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name"
+    young = Fault(action="RunInstances", code="InvalidParameterValue", message=message, status=400, probability=1.0)
+    labs.cloud.server.set_faults(FaultPlan([young]))
+
+    assert texts(flight(labs), "failure") == ""
+
+
+def test_names_of_others_are_seen_beforehand(labs: Labs) -> None:
+    aws = labs.aws()
+    aws.iam.create_role(RoleName="enaxp-dev-us-east-1", AssumeRolePolicyDocument=TRUST)
+    aws.ec2.create_placement_group(GroupName="enaxp-dev-us-east-1", Strategy="cluster")
+
+    said = texts(flight(labs), "failure")
+
+    assert "the role enaxp-dev-us-east-1 is there already and is not this lab's" in said
+    assert "the placement-group enaxp-dev-us-east-1 is there already" in said
+
+
+TRUST = json.dumps(
+    {"Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+)
+
+
+def test_an_image_for_other_machines_is_refused(labs: Labs) -> None:
+    arm = labs.aws().ssm.get_parameter(Name="/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64")
+    config = load_config(overrides={"hosts.ami": arm["Parameter"]["Value"]})
+
+    assert "is for arm64, c6i.8xlarge is x86_64" in texts(flight(labs, config), "failure")
+    assert "is not to be had in us-east-1" in texts(
+        flight(labs, load_config(overrides={"hosts.ami": "ami-0123456789abcdef0"})), "failure"
+    )
+
+
+def test_a_type_without_ena_express_names_near_ones_that_have_it(labs: Labs) -> None:
+    aws = labs.aws()
+
+    with pytest.raises(LabError) as refusal:
+        check_type(aws, "c6i.large")
+
+    assert "near it: c6i.8xlarge, c6i.12xlarge" in refusal.value.todo
+    assert all(name.startswith("c") for name in near_types(aws, "c3.large"))
+
+
+@pytest.mark.parametrize(
+    ("type", "code"),
+    [
+        ("c6i.8xlarge", "L-1216C47A"),
+        ("hpc7g.16xlarge", "L-F7808C92"),
+        ("x2idn.32xlarge", "L-7295265B"),
+        ("q1.big", None),
+    ],
+)
+def test_each_family_counts_against_its_own_quota(type: str, code: str | None) -> None:
+    found = vcpu_quota(type)
+
+    assert (found[0] if found else None) == code
+
+
+def test_every_ec2_action_that_changes_something_is_asked_about_or_known_not_to_be() -> None:
+    declared = {action for kind in KINDS.values() for action in kind.actions if action.startswith("ec2:")}
+    changing = {action for action in declared if not action.startswith("ec2:Describe")}
+    asked = set(permissions.CALLS) | set(permissions.MAKING.values()) | permissions.NOT_ASKED
+
+    assert changing <= asked
+    assert set(permissions.CALLS) | set(permissions.MAKING.values()) <= declared
+
+
+def test_each_call_on_a_resource_is_one_that_ec2_understands(labs: Labs) -> None:
+    aws: Aws = labs.aws()
+    asked = [permissions._of_call(action) for action in permissions.CALLS]
+
+    answers = permissions.probe(aws, asked)
+
+    assert {answer.verdict for answer in answers} <= {"unknown", "allowed"}
+    assert not [answer for answer in answers if "not valid for this web service" in answer.said]

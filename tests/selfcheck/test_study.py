@@ -1,0 +1,134 @@
+"""The study: that its truths are true, and a short one of everything it does."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+
+from selfcheck.simulation import SHAPES, Size, coverage
+from selfcheck.study import KINDS, Bench, Kind, delays, main, measure_relay, said, summary, true_pct
+
+needs_sockperf = pytest.mark.skipif(shutil.which("sockperf") is None, reason="sockperf is not installed")
+
+
+@pytest.mark.parametrize("shape", SHAPES[1:], ids=lambda shape: shape.name)
+def test_the_interval_holds_the_truth_as_often_as_it_says(shape: object) -> None:
+    """From the latencies of each trial on, by what a bench itself uses. Seeded; the study does the same with more benches."""
+    held = coverage(shape, seed=1, size=Size(benches=600, observations=200))  # type: ignore[arg-type]
+
+    assert held == {"p50": pytest.approx(0.95, abs=0.02), "p99": pytest.approx(0.95, abs=0.02)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("same", 0.0),
+        ("slower", 100 * (math.sqrt(1.5 * 1.25) - 1)),  # 20 µs onto 40 and onto 80
+        ("faster", 100 * (1 / math.sqrt(1.5 * 1.25) - 1)),
+        ("mixed", None),
+    ],
+)
+def test_the_truth_is_the_delay_at_the_level_of_each_iteration(kind: Kind, expected: float | None) -> None:
+    quick_and_slow = {"ena": [40.0, 80.0], "ena_express": [40.0, 80.0]}
+
+    assert true_pct(kind, quick_and_slow, added_us=20) == (None if expected is None else pytest.approx(expected))
+
+
+def test_only_the_arm_that_is_held_back_is_and_both_pass_a_relay() -> None:
+    held_back = {kind: [delay["us"] for delay in delays(kind, us=40).values()] for kind in KINDS}
+
+    assert held_back == {"same": [], "slower": [0, 40], "faster": [40, 0], "mixed": [0, 40]}
+
+
+def test_a_summary_counts_words_and_truths_by_kind() -> None:
+    def bench(kind: Kind, code: str, *, held: bool | None) -> Bench:
+        figures = dict.fromkeys(("mean", "p50", "p99"), 0.0)
+        return Bench(
+            kind=kind,
+            code=code,
+            said=said(kind, code),
+            estimate_pct=figures,
+            low_pct=figures,
+            high_pct=figures,
+            true_pct=figures,
+            held=dict.fromkeys(figures, held),
+            seconds=1,
+        )
+
+    found = summary(
+        [
+            bench("same", "same", held=True),
+            bench("same", "slightly-faster", held=False),
+            bench("same", "inconclusive", held=True),
+            bench("mixed", "mixed", held=None),
+        ]
+    )
+
+    assert found == {
+        "same": {
+            "benches": 3,
+            "right": 1,
+            "undecided": 1,
+            "wrong": 1,
+            "codes": ["inconclusive", "same", "slightly-faster"],
+            "held": {"mean": 2, "p50": 2, "p99": 2},
+        },
+        "mixed": {
+            "benches": 1,
+            "right": 1,
+            "undecided": 0,
+            "wrong": 0,
+            "codes": ["mixed"],
+            "held": {"mean": None, "p50": None, "p99": None},
+        },
+    }
+
+
+@needs_sockperf
+def test_the_relay_adds_what_it_is_asked_to_and_what_it_passes_stays_sockperfs() -> None:
+    added = measure_relay(us=2000, pairs=1)
+
+    assert {metric: one.middle_us > 0.9 * 2000 / 2 for metric, one in added.items()} == {
+        "mean": True,
+        "p50": True,
+        "p99": True,
+    }
+
+
+@pytest.mark.e2e
+@pytest.mark.namespaces
+@needs_sockperf
+def test_a_short_study_never_takes_an_arm_that_is_held_back_for_the_faster_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "study.json"
+    size = [
+        "--iterations",
+        "3",
+        "--repeats",
+        "1",
+        "--duration",
+        "1",
+        "--delay",
+        "1000",
+        "--pairs",
+        "1",
+        "--minutes",
+        "0",
+        "--simulated",
+        "0",
+    ]
+
+    main([*size, "--kinds", "slower", "--out", str(out)])
+
+    study = json.loads(out.read_text())
+    # Three iterations beside other work may leave it undecided, but never make the held-back arm the faster one.
+    assert study["summary"]["slower"]["wrong"] == 0
+    assert set(study["summary"]["slower"]["codes"]) <= {"slower", "inconclusive"}
+    assert study["benches"][0]["estimate_pct"]["p50"] > 100
+    assert study["benches"][0]["true_pct"]["p50"] > 100
+    assert "slower  1 benches, word right in" in capsys.readouterr().out

@@ -1,0 +1,229 @@
+"""Runs enaxp's lifecycle in a child process and kills it, with SIGKILL, at an exact moment: before or after the n-th mutating call,
+or the n-th save of the state.
+
+The strict AWS runs in this process, so it is the server that decides when the client dies: the call it dies of is performed, or not,
+but its answer never arrives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal
+
+from enaxp.aws import Aws
+from enaxp.config import Config, load_config
+from enaxp.lab.lifecycle import BUILT_LAYERS, Removal, Target, down, look, up
+from enaxp.lab.model import LAYERS, Layer
+from enaxp.lab.state import State, StateFile
+from enaxp.local.strict import StrictServer, Timing, serve
+from enaxp.local.strict.server import HttpAnswer
+
+Phase = Literal["before", "after"]
+Moment = Literal["call", "save"]
+READS = ("Describe", "Get", "List")
+TARGET = Target(name="aws")
+CHILD_S = 120.0  # a child that takes longer hangs
+WHOLE = {
+    "vpc": 1,
+    "subnet": 1,
+    "igw": 1,
+    "rtb": 1,
+    "sg": 1,
+    "pg": 1,
+    "eni": 4,
+    "eipalloc": 2,
+    "i": 2,
+    "vol": 2,
+    "enaxp": 7,
+    "association": 4,
+}
+MONITORED = Counter(WHOLE) + Counter(subnet=1, rtb=1, sg=1, eni=1, eipalloc=1, i=1, vol=1, enaxp=4)
+
+
+@dataclass
+class Doom:
+    """Kills `pid` at its n-th mutating call."""
+
+    pid: int
+    nth: int
+    phase: Phase
+    seen: int = 0
+
+
+class DeadlyCloud:
+    """A strict AWS that can kill its client."""
+
+    def __init__(self, timing: Timing) -> None:
+        self.server: StrictServer = serve(timing=timing)
+        self.doom: Doom | None = None
+        self._lock = threading.Lock()
+        gate: Any = self.server._gate
+        perform = gate._meet_faults
+
+        def meet(environ: dict[str, Any], service: str, action: str) -> Any:
+            strikes = self._strikes(action)
+            if strikes == "before":
+                self._kill()
+                return HttpAnswer("500 Lost", [], b"")
+            answer = perform(environ, service, action)
+            if strikes == "after":
+                self._kill()
+            return answer
+
+        gate._meet_faults = meet
+
+    def _strikes(self, action: str) -> Phase | None:
+        with self._lock:
+            if self.doom is None or action.startswith(READS):
+                return None
+            self.doom.seen += 1
+            return self.doom.phase if self.doom.seen == self.doom.nth else None
+
+    def _kill(self) -> None:
+        assert self.doom is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.doom.pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        self.server.stop()
+
+
+class Labs:
+    """Labs of one folder in one cloud."""
+
+    def __init__(
+        self,
+        cloud: DeadlyCloud | SimpleNamespace,
+        folder: Path,
+        *,
+        lab: str = "dev",
+        layers: Iterable[Layer] = BUILT_LAYERS,
+    ) -> None:
+        self.cloud = cloud
+        self.folder = folder
+        self.layers = tuple(layers)
+        self.config: Config = load_config(overrides={"lab": lab})
+        self.grace_s = 0.4  # how long enaxp gives new resources to become visible
+
+    def aws(self) -> Aws:
+        return Aws(
+            region="us-east-1",
+            endpoint_url=self.cloud.server.endpoint_url,
+            access_key="x",
+            secret_key="x",
+            poll_s=0.02,
+            grace_s=self.grace_s,
+        )
+
+    def file(self) -> StateFile:
+        file = StateFile(self.folder, self.config.lab)
+        file.load()
+        return file
+
+    def up(self, layers: Iterable[Layer] | None = None) -> None:
+        aws, file = self.aws(), self.file()
+        snapshot = look(self.config, aws=aws, file=file, target=TARGET, layers=layers or self.layers)
+        up(snapshot, config=self.config, aws=aws, file=file, watch=lambda _event: None)
+
+    def down(self) -> Removal:
+        return down(
+            self.config,
+            aws=self.aws(),
+            file=self.file(),
+            target=TARGET,
+            layers=LAYERS,
+            watch=lambda _event: None,
+            note=lambda _text: None,
+        )
+
+    def changes_left(self) -> list[str]:
+        snapshot = look(self.config, aws=self.aws(), file=self.file(), target=TARGET, layers=self.layers)
+        return [f"{step.action} {step.key}: {step.reason}" for step in snapshot.plan.changing]
+
+    def killed(self, what: Literal["up", "down"], *, nth: int, phase: Phase, at: Moment = "call") -> bool:
+        """Whether a process that does `what` was killed at its n-th mutating call, or save; False when it came to its end before.
+
+        A process of its own, not a fork: a fork of one with threads may never come out of a lock.
+        """
+        order = {
+            "endpoint": self.cloud.server.endpoint_url,
+            "folder": str(self.folder),
+            "lab": self.config.lab,
+            "layers": self.layers,
+            "grace_s": self.grace_s,
+            "what": what,
+            "save": [nth, phase] if at == "save" else None,
+        }
+        child = subprocess.Popen([sys.executable, __file__, json.dumps(order)], stdin=subprocess.PIPE, text=True)
+        self.cloud.doom = Doom(pid=child.pid, nth=nth, phase=phase) if at == "call" else None
+        try:
+            child.communicate("go", timeout=CHILD_S)
+        finally:
+            self.cloud.doom = None
+            child.kill()
+            child.wait()
+        assert child.returncode in {0, -signal.SIGKILL}, "the process failed by itself"
+        return child.returncode != 0
+
+
+def _live_until_killed(order: dict[str, Any]) -> None:
+    """What the process does: it waits until its killer is ready."""
+    sys.stdin.read()
+    labs = Labs(
+        SimpleNamespace(server=SimpleNamespace(endpoint_url=order["endpoint"])),
+        Path(order["folder"]),
+        lab=order["lab"],
+        layers=order["layers"],
+    )
+    labs.grace_s = order["grace_s"]
+    if order["save"]:
+        _die_at_a_save(*order["save"])
+    if order["what"] == "up":
+        labs.up()
+    else:
+        labs.down()
+
+
+def _die_at_a_save(nth: int, phase: Phase) -> None:
+    """In a child that dies anyway: its n-th save of the state is its last moment, with the file written or not."""
+    write, saves = StateFile._write, itertools.count(1)
+
+    def last_write(file: StateFile, state: State) -> None:
+        doomed = next(saves) == nth
+        if doomed and phase == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(file, state)
+        if doomed:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    StateFile._write = last_write  # type: ignore[method-assign]
+
+
+def census(labs: Labs) -> dict[str, int]:
+    """How many of each kind there are, by the prefix of their ids (roles, profiles and keys are called enaxp-…)."""
+    return dict(Counter(resource.partition("-")[0] for resource in labs.cloud.server.resources()))
+
+
+@contextlib.contextmanager
+def deadly_cloud(timing: Timing | None = None) -> Iterator[DeadlyCloud]:
+    cloud = DeadlyCloud(timing or Timing.instant())
+    try:
+        yield cloud
+    finally:
+        cloud.stop()
+
+
+if __name__ == "__main__":
+    _live_until_killed(json.loads(sys.argv[1]))

@@ -1,0 +1,181 @@
+"""Drives enaxp as a person does: its command line, in a folder, as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+COMMAND = (sys.executable, "-m", "enaxp")
+MUTATING = (
+    "Create",
+    "Delete",
+    "Modify",
+    "Run",
+    "Terminate",
+    "Allocate",
+    "Release",
+    "Associate",
+    "Disassociate",
+    "Attach",
+    "Detach",
+)
+MUTATING += ("Authorize", "Revoke", "Import", "Add", "Remove", "Put", "Replace")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.stdout)
+
+
+@dataclass(frozen=True)
+class Driver:
+    """enaxp in one folder, on the local target."""
+
+    folder: Path
+    isolation: str
+
+    def run(self, *arguments: str, timeout_s: float = 300) -> Ran:
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def ok(self, *arguments: str, timeout_s: float = 300) -> Ran:
+        """As run, for a command that must succeed."""
+        ran = self.run(*arguments, timeout_s=timeout_s)
+        assert ran.code == 0, f"enaxp {' '.join(arguments)} → {ran.code}\n{ran.stdout}\n{ran.stderr}"
+        return ran
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            # A test run in the background has SIGINT ignored, and would hand that on.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "ENAXP_TARGET": "local",
+            "ENAXP_ISOLATION": self.isolation,
+            "COLUMNS": "120",
+            "ENAXP_REPORT": "0",
+        }
+
+    @property
+    def endpoint(self) -> str:
+        return str(json.loads((self.folder / "state/local-cloud/cloud.json").read_text())["endpoint_url"])
+
+    def cloud(self, what: str, *, method: str = "GET", body: Any = None) -> Any:
+        """One of the cloud's own paths: resources, calls, faults, latency."""
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(f"{self.endpoint}/enaxp/{what}", method=method, data=data)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def client(self, service: str) -> Any:
+        """A client of the lab's cloud, for what others do to it."""
+        return boto3.client(
+            service,
+            region_name="us-east-1",
+            endpoint_url=self.endpoint,
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+        )
+
+    def calls_of(self, *arguments: str) -> dict[str, int]:
+        """How often each AWS action is called by a command that must succeed."""
+        self.cloud("calls", method="DELETE")
+        self.ok(*arguments)
+        return dict(self.cloud("calls")["counts"])
+
+    def family(self) -> set[tuple[str, str]]:
+        """The cloud's process and all below it, each by its pid and start time."""
+        stats = {path.name: _stat(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()}
+        found = {str(json.loads((self.folder / "state/local-cloud/cloud.json").read_text())["pid"])}
+        while more := {pid for pid, fields in stats.items() if fields[1:2] and fields[1] in found} - found:
+            found |= more
+        return {(pid, stats[pid][19]) for pid in found if stats.get(pid)}
+
+    def running(self, program: str) -> list[str]:
+        """The command lines of a program on this lab's hosts, and on no other's."""
+        lines = [command_line(pid) for pid, _ in self.family()]
+        return [" ".join(line) for line in lines if line and Path(line[0]).name == program]
+
+    @staticmethod
+    def living(family: set[tuple[str, str]]) -> list[str]:
+        """Those of a family that still run."""
+        return [pid for pid, started in family if (fields := _stat(pid)) and fields[0] != "Z" and fields[19] == started]
+
+    def end(self) -> None:
+        """Takes down whatever is up, whatever a test left."""
+        if (self.folder / "state/local-cloud/cloud.json").exists():
+            self.run("down", "--yes", "--force")
+
+
+def is_mutating(action: str) -> bool:
+    return action.startswith(MUTATING)
+
+
+def machine() -> dict[str, list[str]]:
+    """What a lab could leave on this machine besides processes: mounts, namespaces, links and routes."""
+    return {
+        "mounts": [
+            line for line in Path("/proc/mounts").read_text().splitlines() if "enaxp" in line or "machines" in line
+        ],
+        "namespaces": _names("/run/netns") if Path("/run/netns").is_dir() else [],
+        "links": _names("/sys/class/net"),
+        "routes": Path("/proc/net/route").read_text().splitlines(),
+    }
+
+
+def _stat(pid: str) -> list[str]:
+    """The fields of /proc/PID/stat after the name; empty when the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def command_line(pid: str) -> list[str]:
+    """Empty when the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+    except OSError:
+        return []
+
+
+def _names(folder: str) -> list[str]:
+    return sorted(path.name for path in Path(folder).iterdir())

@@ -1,0 +1,232 @@
+"""Two hosts of one subnet, as RunInstances would ask for them, and what is left of them. Also a program that owns such hosts:
+`python local_machines.py KIND RUN_DIR` launches them, prints their addresses once they are up, and waits to be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from enaxp.hosts.connection import Connection, Host, connect
+from enaxp.lab.userdata import HostBoot, done_command, render_userdata
+from enaxp.local.machines import isolation as hosts
+from enaxp.local.machines.fleet import Fleet
+from enaxp.local.machines.inside.processes import descendants
+from enaxp.local.strict import MachineInterface, MachineSpec
+
+SUBNET = "192.168.3.0/24"
+ADDRESSES = {"server": ("192.168.3.10", "192.168.3.11"), "client": ("192.168.3.20", "192.168.3.21")}
+KINDS: dict[str, type[Fleet]] = {"namespaces": hosts.NamespaceMachines, "processes": hosts.ProcessMachines}
+PATIENCE_S = 60.0
+
+
+def wait_until_none(find: Callable[[], Collection[object]], what: str) -> None:
+    """Waits until `find` finds nothing; says what it still finds when it gives up."""
+    deadline = time.monotonic() + PATIENCE_S
+    while found := find():
+        assert time.monotonic() < deadline, f"still there after {PATIENCE_S:.0f} s, {what}: {found}"
+        time.sleep(0.05)
+
+
+def wait_until(holds: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {PATIENCE_S:.0f} s: {what}"
+        time.sleep(0.02)
+
+
+@dataclass
+class Lab:
+    """Machines `i-server` and `i-client` of one fleet, and the way to them."""
+
+    fleet: Fleet
+    folder: Path
+    kind: str
+    port: int
+    public_ips: dict[str, str] = field(default_factory=dict)
+    done: dict[str, dict[str, object]] = field(default_factory=dict)
+    next_address: Callable[[], str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.next_address = hosts.public_addresses(self.port)
+
+    @property
+    def key(self) -> Path:
+        path = self.folder / "key"
+        if not path.exists():
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+        return path
+
+    def launch(self, role: str, *, user_data: str | None = None) -> None:
+        self.public_ips[role] = self.next_address()
+        self.fleet.launch(self.spec(role, user_data if user_data is not None else script(role)))
+
+    def spec(self, role: str, user_data: str) -> MachineSpec:
+        numbers = list(ADDRESSES).index(role)
+        return MachineSpec(
+            instance_id=f"i-{role}",
+            image_id="ami-1",
+            instance_type="c6i.8xlarge",
+            user_data=user_data,
+            key_name="key",
+            public_key=self.key.with_suffix(".pub").read_text().strip(),
+            availability_zone="us-east-1a",
+            interfaces=tuple(
+                MachineInterface(
+                    device_index=index,
+                    eni_id=f"eni-{role}-{index}",
+                    mac=f"02:00:00:00:{numbers:02x}:{index:02x}",
+                    private_ip=address,
+                    subnet_id="subnet-1",
+                    subnet_cidr=SUBNET,
+                    vpc_id="vpc-1",
+                    public_ip=self.public_ips.get(role) if index == 0 else None,
+                    srd=False,
+                    udp=False,
+                )
+                for index, address in enumerate(ADDRESSES[role])
+            ),
+        )
+
+    def wait_up(self, *roles: str) -> None:
+        for role in roles:
+            wait_until(lambda: self.fleet.is_up(f"i-{role}") or self.fleet.failure(f"i-{role}"), f"{role} is up")  # noqa: B023
+            assert self.fleet.is_up(f"i-{role}"), self.fleet.failure(f"i-{role}")
+
+    @contextmanager
+    def ssh(self, role: str, *, address: str | None = None) -> Iterator[Connection]:
+        host = Host(
+            role=role,
+            name=role,
+            address=address or self.public_ips[role],
+            port=self.port,
+            user=hosts.ssh_user(self.kind),
+            private_key=self.key,
+            known_hosts=self.folder / "known_hosts",
+            ena_ip=ADDRESSES[role][0],
+            ena_express_ip=ADDRESSES[role][1],
+        )
+        connection = connect(host)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def wait_booted(self, role: str) -> dict[str, object]:
+        """What the done-marker says."""
+        with self.ssh(role) as host:
+            wait_until(lambda: host.run(done_command()).stdout.startswith("{"), f"{role} has booted")
+            return dict(json.loads(host.run(done_command()).stdout))
+
+    def terminate(self, *roles: str) -> None:
+        for role in roles:
+            self.fleet.terminate(f"i-{role}")
+        wait_until(lambda: all(self.fleet.is_gone(f"i-{role}") for role in roles), "gone")
+
+
+def script(role: str) -> str:
+    boot = HostBoot(
+        hostname=f"sockperf-{role}",
+        interfaces=ADDRESSES[role],
+        subnet_cidr=SUBNET,
+        expires_at=None,
+    )
+    return render_userdata(boot)
+
+
+@contextmanager
+def lab(kind: str, folder: Path) -> Iterator[Lab]:
+    """Closed at the end."""
+    port = hosts.ssh_port()
+    fleet = KINDS[kind](folder / "machines", ssh_port=port)
+    try:
+        yield Lab(fleet=fleet, folder=folder, kind=kind, port=port)
+    finally:
+        fleet.close()
+        assert not (folder / "machines").exists()
+
+
+def why_not(kind: str) -> str:
+    """Why machines of this kind cannot be had here; empty when they can."""
+    missing = [program for program in ("sockperf", "sshd", "ssh-keygen", "ip") if not _which(program)]
+    if missing:
+        return f"{', '.join(missing)} not found"
+    found = hosts.probe_isolation()
+    return found.reason if kind == "namespaces" and found.name != "namespaces" else ""
+
+
+def _which(program: str) -> str | None:
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
+# -- what is left ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Traces:
+    """Processes below an owner, each with the time of its start, and the namespaces that they are in but the owner is not."""
+
+    processes: frozenset[tuple[int, str]]
+    spaces: frozenset[str]
+
+    def without(self, other: Traces) -> Traces:
+        return Traces(self.processes - other.processes, self.spaces - other.spaces)
+
+    def left(self) -> set[object]:
+        """Those of them that are still there, with what they are. A namespace that nothing holds is gone: its number is soon another's."""
+        still = {(pid, began, _command(pid)) for pid, began in self.processes if started(pid) == began}
+        held = {space for pid, *_ in still for space in spaces_of(pid)}
+        return {*still, *(self.spaces & held)}
+
+
+def traces(owner: int) -> Traces:
+    below = list(descendants(owner))
+    spaces = {space for pid in below for space in spaces_of(pid)} - set(spaces_of(owner))
+    alive = {(pid, began) for pid in below if (began := started(pid))}  # some end while one looks at them
+    return Traces(frozenset(alive), frozenset(spaces))
+
+
+def started(pid: int) -> str:
+    """When this process began, in ticks; empty when there is none."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if words[0] == "Z" else words[19]
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def spaces_of(pid: int) -> list[str]:
+    found = []
+    for name in ("mnt", "net", "pid", "uts", "ipc"):
+        try:
+            found.append(str(Path(f"/proc/{pid}/ns/{name}").readlink()))
+        except OSError:
+            continue
+    return found
+
+
+def main(kind: str, run_dir: str) -> None:
+    with lab(kind, Path(run_dir)) as owned:
+        owned.launch("server")
+        owned.launch("client")
+        owned.wait_up("server", "client")
+        print(json.dumps({"port": owned.port, "public_ips": owned.public_ips}), flush=True)
+        time.sleep(PATIENCE_S)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
