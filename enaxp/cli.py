@@ -327,11 +327,11 @@ def compare(
 ) -> None:
     """Hold runs against the first: what became faster or slower, and how sure that is. Runs are named as in `runs`."""
     from enaxp.bench.conditions import read_condition
-    from enaxp.bench.schedule import ARMS
     from enaxp.commands.runs import compare_runs, write_page
     from enaxp.report.comparison_page import render_comparison
     from enaxp.terminal.console import Console
     from enaxp.terminal.runs import tell_comparison
+    from enaxp.traffic import ARMS
 
     conditions = [read_condition(text) for text in fail_if or ()]
     arms = ARMS if arm is None else (arm,)

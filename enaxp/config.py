@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar
 
 from enaxp.data import data_path
 from enaxp.errors import ConfigError, UsageError
+from enaxp.traffic import MODES, PROTOCOLS, Background, Mode, Order, Protocol, Rate, Scenario
 
 LAB_NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
@@ -27,10 +28,6 @@ OWN_TAG_PREFIX = "enaxp:"
 MAX_USER_TAGS = 40  # AWS allows 50 on a resource; enaxp needs seven of them
 
 Role = Literal["server", "client"]
-Order = Literal["interleaved", "parallel"]
-Mode = Literal["ping-pong", "under-load", "throughput"]
-Protocol = Literal["udp", "tcp"]
-Rate = int | Literal["max"] | None
 _T = TypeVar("_T")
 
 
@@ -95,28 +92,6 @@ class MonitoringConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackgroundConfig:
-    """Bulk flows beside a latency probe."""
-
-    protocol: Protocol
-    flows: int
-    message_size: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScenarioConfig:
-    name: str
-    mode: Mode
-    protocol: Protocol
-    message_size: int
-    rate: Rate  # messages a second; a list in the file becomes one scenario a rate
-    reply_every: int | None
-    flows: int
-    background: BackgroundConfig | None
-    csv_name: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class BenchConfig:
     scenarios: tuple[str, ...]
     iterations: int
@@ -138,7 +113,7 @@ class Config:
     placement: Literal["cluster", "none"]
     ttl_s: float
     bench: BenchConfig
-    scenarios: Mapping[str, ScenarioConfig]
+    scenarios: Mapping[str, Scenario]
 
 
 def load_config(path: Path | None = None, *, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -511,7 +486,7 @@ def _read_tags(section: Reader) -> dict[str, str]:
     return tags
 
 
-def _read_bench(section: Reader, scenarios: Mapping[str, ScenarioConfig]) -> BenchConfig:
+def _read_bench(section: Reader, scenarios: Mapping[str, Scenario]) -> BenchConfig:
     seed = section.raw("seed")
     config = BenchConfig(
         scenarios=_read_scenario_names(section, scenarios),
@@ -526,7 +501,7 @@ def _read_bench(section: Reader, scenarios: Mapping[str, ScenarioConfig]) -> Ben
     return config
 
 
-def _read_scenario_names(section: Reader, scenarios: Mapping[str, ScenarioConfig]) -> tuple[str, ...]:
+def _read_scenario_names(section: Reader, scenarios: Mapping[str, Scenario]) -> tuple[str, ...]:
     names = section.raw("scenarios")
     known = f"a list of {', '.join(scenarios) or 'scenarios'}, or [all]"
     if not isinstance(names, list) or not names:
@@ -543,8 +518,8 @@ def _read_scenario_names(section: Reader, scenarios: Mapping[str, ScenarioConfig
     return tuple(chosen)
 
 
-def _read_scenarios(section: Reader) -> dict[str, ScenarioConfig]:
-    scenarios: dict[str, ScenarioConfig] = {}
+def _read_scenarios(section: Reader) -> dict[str, Scenario]:
+    scenarios: dict[str, Scenario] = {}
     for name in section.names():
         one = section.section(name)
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,39}", name):
@@ -557,9 +532,9 @@ def _read_scenarios(section: Reader) -> dict[str, ScenarioConfig]:
     return scenarios
 
 
-def _read_scenario(name: str, section: Reader) -> list[ScenarioConfig]:
-    mode: Mode = section.choice("mode", ("ping-pong", "under-load", "throughput"), "ping-pong")
-    protocol: Protocol = section.choice("protocol", ("udp", "tcp"), "udp")
+def _read_scenario(name: str, section: Reader) -> list[Scenario]:
+    mode: Mode = section.choice("mode", MODES, "ping-pong")
+    protocol: Protocol = section.choice("protocol", PROTOCOLS, "udp")
     message_size = _read_message_size(section, protocol)
     reply_every = (
         section.whole("reply_every", low=1, high=2**30, default=1)
@@ -576,7 +551,7 @@ def _read_scenario(name: str, section: Reader) -> list[ScenarioConfig]:
     rates = _read_rates(section, mode)
     several = len(rates) > 1
     return [
-        ScenarioConfig(
+        Scenario(
             name=f"{name}@{rate}" if several else name,
             mode=mode,
             protocol=protocol,
@@ -599,12 +574,12 @@ def _read_message_size(section: Reader, protocol: Protocol) -> int:
     return section.whole("message_size", low=14, high=_MESSAGE_SIZES[protocol])
 
 
-def _read_background(section: Reader) -> BackgroundConfig | None:
+def _read_background(section: Reader) -> Background | None:
     if section.raw("background") is None:
         return None
     background = section.section("background")
-    protocol: Protocol = background.choice("protocol", ("udp", "tcp"), "tcp")
-    config = BackgroundConfig(
+    protocol: Protocol = background.choice("protocol", PROTOCOLS, "tcp")
+    config = Background(
         protocol=protocol,
         flows=background.whole("flows", low=1, high=64),
         message_size=_read_message_size(background, protocol),

@@ -18,9 +18,10 @@ import numpy.typing as npt
 from enaxp.bench.bench import result_of
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import ArmAddresses, InterfaceDelta, Manifest, RunFolder, SrdDelta, TrialRecord
-from enaxp.bench.schedule import ARMS, Arm, BenchPlan, Scenario, Trial, schedule
+from enaxp.bench.schedule import BenchPlan, Trial, schedule
 from enaxp.hosts.sockperf import Second, SockperfOutput
 from enaxp.report.files import write_report_files
+from enaxp.traffic import ARMS, Arm, Scenario
 
 BEGAN = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 ALLOWANCES = ("bw_in_allowance_exceeded", "bw_out_allowance_exceeded", "pps_allowance_exceeded")

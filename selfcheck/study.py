@@ -36,8 +36,8 @@ from typing import Any, Literal
 
 from enaxp.bench.histogram import merge_equal_weight
 from enaxp.bench.records import RunFolder
-from enaxp.bench.result import QUANTILES, counted
-from enaxp.bench.schedule import ARMS, Arm
+from enaxp.bench.result import counted
+from enaxp.traffic import ARMS, QUANTILES, Arm
 from selfcheck.relay import stay_on_one_core
 from selfcheck.simulation import SHAPES, Size, coverage
 

@@ -22,8 +22,9 @@ from enaxp.bench.records import ArmAddresses as Addresses
 from enaxp.bench.records import Manifest, RunFolder
 from enaxp.bench.result import is_narrow, result_from
 from enaxp.bench.runner import Runner, RunOptions
-from enaxp.bench.schedule import ARMS, BenchPlan
+from enaxp.bench.schedule import BenchPlan
 from enaxp.errors import BenchError, HostError
+from enaxp.traffic import ARMS
 
 __all__ = ["carry_out", "connected", "go_on", "require_sockperf", "result_of"]
 

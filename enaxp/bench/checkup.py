@@ -16,9 +16,8 @@ from typing import Any
 from enaxp.bench.evidence import Evidence
 from enaxp.bench.histogram import tail_is_thin
 from enaxp.bench.records import Manifest, TrialRecord
-from enaxp.bench.result import QUANTILES, primaries_of
-from enaxp.bench.schedule import ARMS, Scenario
 from enaxp.bench.stability import host_warnings
+from enaxp.traffic import ARMS, QUANTILES, Scenario, metric_text
 
 SCHEMA = 1
 FEW_ITERATIONS = 5
@@ -102,9 +101,9 @@ def _unstable(manifest: Manifest, evidence: Evidence, scenario: Scenario, measur
         [(reason, _)] = Counter(record.reason for record in invalid).most_common(1)
         yield f"{scenario.name}: {len(invalid)} of {len(attempts)} trials were not valid, mostly: {reason}"
     for metric, noise in (measured.get("control") or {"noise_pct": {}})["noise_pct"].items():
-        if metric in primaries_of(scenario) and noise > manifest.plan.margin_pct:
+        if metric in scenario.primaries and noise > manifest.plan.margin_pct:
             yield (
-                f"{scenario.name}: ENA against ENA differs by {noise:.2f}% at {metric.replace('_', '.')}, "
+                f"{scenario.name}: ENA against ENA differs by {noise:.2f}% at {metric_text(metric)}, "
                 f"more than the margin of {manifest.plan.margin_pct:g}%"
             )
 
@@ -132,14 +131,14 @@ def _remarks(manifest: Manifest, evidence: Evidence, scenario: Scenario, measure
     fewest = min((measured["arms"][arm]["observations"] or 0 for arm in ARMS), default=0)
     iterations = manifest.plan.iterations
     thin = [
-        name.replace("_", ".")
+        metric_text(name)
         for name, p in QUANTILES.items()
         if fewest and tail_is_thin(p, observations=fewest, iterations=iterations)
     ]
     if thin:
         yield f"{scenario.name}: {', '.join(thin)} rest on few observations in each iteration"
     undecided = [
-        metric.replace("_", ".")
+        metric_text(metric)
         for metric, effect in measured["effects"].items()
         if effect["primary"] and effect["code"] == "inconclusive" and effect["low_pct"] is not None
     ]

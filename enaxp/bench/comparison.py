@@ -21,7 +21,6 @@ from enaxp.bench.effect import (
     EXPLORATORY_CONFIDENCE,
     PRIMARY_CONFIDENCE,
     Effect,
-    Metric,
     interval_between,
     needed_for,
     per_cent,
@@ -29,9 +28,8 @@ from enaxp.bench.effect import (
 )
 from enaxp.bench.environment import FactDifference, differences_of_runs
 from enaxp.bench.records import Manifest
-from enaxp.bench.result import figure_of, primaries_of
-from enaxp.bench.schedule import ARM_NAMES, ARMS, Arm, Scenario
 from enaxp.bench.verdict import VerdictCode, combine, describe
+from enaxp.traffic import ARM_NAMES, ARMS, Arm, Metric, Scenario, figure_name
 
 Values = Mapping[Metric, Mapping[Arm, Mapping[tuple[int, int], float]]]  # by (pair of hosts, iteration)
 SCHEMA = 1
@@ -202,7 +200,7 @@ def measure_change(
 def _scenario(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, arms: Sequence[Arm]) -> ScenarioComparison:
     one, other = base.values[scenario.name], run.values[scenario.name]
     same_data = one == other
-    primaries = primaries_of(scenario)
+    primaries = scenario.primaries
     both = [measured.result["scenarios"][scenario.name] for measured in (base, run)]
 
     def change(
@@ -228,7 +226,7 @@ def _scenario(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, arms: Seq
                     metric,
                     _logs(one[metric][arm]),
                     _logs(other[metric][arm]),
-                    [measured["arms"][arm][figure_of(metric)] for measured in both],
+                    [measured["arms"][arm][figure_name(metric)] for measured in both],
                 )
                 for metric in one
             }

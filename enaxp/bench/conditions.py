@@ -15,13 +15,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
 from enaxp.bench.comparison import Comparison, FigureChange, document
-from enaxp.bench.effect import LATENCY_METRICS, THROUGHPUT_PRIMARIES, Metric, signed_pct
-from enaxp.bench.schedule import ARM_NAMES
+from enaxp.bench.effect import signed_pct
 from enaxp.errors import ConditionFailedError, NoValidResultError, UsageError
+from enaxp.traffic import ARM_NAMES, METRICS, Metric, metric_text
 
 Way = Literal["faster", "slower", "different"]
 ConditionOutcome = Literal["shown", "not shown", "undecided", "unmeasured"]
-METRICS: tuple[Metric, ...] = (*LATENCY_METRICS, *THROUGHPUT_PRIMARIES)
 WAYS: tuple[Way, ...] = ("faster", "slower", "different")
 MOST_PCT = 1000
 _GRAMMAR = re.compile(
@@ -139,7 +138,7 @@ def _findings(condition: Condition, comparison: Comparison) -> Iterator[Conditio
 
 def _outcome(condition: Condition, change: FigureChange) -> tuple[ConditionOutcome, str]:
     """Whether a change is what the condition speaks of, by its whole interval."""
-    effect, metric = change.effect, condition.metric.replace("_", ".")
+    effect, metric = change.effect, metric_text(condition.metric)
     if effect.estimate_pct is None:
         return "unmeasured", f"{metric} was not measured in both runs"
     told = f"{metric} changed by {signed_pct(effect.estimate_pct)}"

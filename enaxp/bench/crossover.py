@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 
 from enaxp.bench.pair import Pair, Probes, read_counters
-from enaxp.bench.schedule import ARMS
 from enaxp.errors import BenchError
+from enaxp.traffic import ARMS
 
 # Gives ENA Express to one pair of interfaces and takes it from the other; True: crossed. Comes back when the control plane reads so.
 Assign = Callable[[bool], None]

@@ -15,14 +15,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Metric = Literal["mean", "p50", "p90", "p99", "p99_9", "throughput"]
+from enaxp.traffic import THROUGHPUT, Metric
+
 Code = Literal[
     "faster", "slower", "same", "slightly-faster", "slightly-slower", "inconclusive", "invalid"
 ]  # faster is better, for latency and for throughput
 
-LATENCY_METRICS: tuple[Metric, ...] = ("mean", "p50", "p90", "p99", "p99_9")
-LATENCY_PRIMARIES: tuple[Metric, ...] = ("p50", "p99")
-THROUGHPUT_PRIMARIES: tuple[Metric, ...] = ("throughput",)
 # Two primaries share the 5 % of being wrong; the rest is exploratory and shares nothing.
 PRIMARY_CONFIDENCE = 0.975
 EXPLORATORY_CONFIDENCE = 0.95
@@ -142,7 +140,7 @@ def improvement_pct(metric: Metric, *, ena: float | None, ena_express: float | N
     """The guide's improvement in per cent: (ENA − Express) / ENA for a latency, (Express − ENA) / ENA for throughput."""
     if ena is None or ena_express is None or ena == 0:
         return None
-    gain = ena_express - ena if metric == "throughput" else ena - ena_express
+    gain = ena_express - ena if metric == THROUGHPUT else ena - ena_express
     return gain / ena * 100
 
 
@@ -150,7 +148,7 @@ def word_for(metric: Metric, low: float | None, high: float | None, margin_pct: 
     """The word for an interval: what it lies beyond, within, or neither."""
     if low is None or high is None:
         return "inconclusive"
-    if metric != "throughput":  # lower latency is faster
+    if metric != THROUGHPUT:  # lower latency is faster
         low, high = -high, -low
     if low > margin_pct:
         return "faster"

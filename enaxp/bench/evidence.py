@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import RunFolder, TrialRecord
-from enaxp.bench.schedule import ARM_NAMES, BenchPlan
+from enaxp.bench.schedule import BenchPlan
 from enaxp.errors import BenchError
+from enaxp.traffic import ARM_NAMES
 
 ReadHistogram = Callable[[TrialRecord], Histogram | None]
 TrialIdentity = tuple[str, int, int, int, int, str, bool]
@@ -57,7 +58,7 @@ def weigh(
         scenario = scenarios.get(record.scenario)
         if scenario is not None and record.valid and not record.discarded:
             try:
-                if scenario.mode == "throughput":
+                if scenario.is_rate:
                     _holds_a_rate(record)
                 else:
                     _check_agreement(record, read_histogram(record))

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from enaxp.bench.records import InterfaceDelta, Interfaces, SrdDelta
-from enaxp.bench.schedule import Arm, Scenario
-from enaxp.hosts.sockperf import Protocol, SockperfOutput
+from enaxp.hosts.sockperf import SockperfOutput
+from enaxp.traffic import Arm, Protocol, Scenario
 
 # Of the eligible packets of the ENA Express arm, the share that must go over SRD; the rest is connection set-up.
 SRD_SHARE_NEEDED = 0.99
@@ -89,7 +89,7 @@ def judge(
 
 def log_gate(scenario: Scenario, sockperf: SockperfOutput, logged: int | None) -> Gate:
     """Whether the full log holds every observation of sockperf's summary. A throughput run has none."""
-    if scenario.mode == "throughput":
+    if scenario.is_rate:
         return Gate("log", True)
     if logged is None:
         return Gate("log", False, "the full log could not be read")
@@ -112,11 +112,11 @@ def rate_gate(scenario: Scenario, sockperf: SockperfOutput) -> Gate:
 
 def bulk_gate(scenario: Scenario, sockperf: SockperfOutput, received: int | None) -> Gate:
     """Whether the bulk flows ran: those that are measured, or those beside the probe. sockperf reports full bandwidth to nobody, too."""
-    if scenario.mode != "throughput" and scenario.background is None:
+    if not scenario.is_rate and scenario.background is None:
         return Gate("bulk", True)
     if received is None:
         return Gate("bulk", None, "what the servers of the bulk flows received is unknown")
-    if scenario.mode != "throughput":
+    if not scenario.is_rate:
         return Gate("bulk", received > 0, "the bulk flows beside the probe did not run: nothing of them arrived")
     needed = ARRIVED_SHARE_NEEDED * (sockperf.sent or 0)
     return Gate(
@@ -178,7 +178,7 @@ def delivered_gbps(*, scenario: Scenario, sockperf: SockperfOutput, received: in
 
     sockperf measures at the sender only, and prints full bandwidth for UDP that nobody receives: so the servers' own count is taken.
     """
-    if scenario.mode != "throughput" or not sockperf.ok or received is None or not sockperf.total_runtime_s:
+    if not scenario.is_rate or not sockperf.ok or received is None or not sockperf.total_runtime_s:
         return None
     return received * scenario.message_size * 8 / sockperf.total_runtime_s / 1e9
 

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from enaxp.bench.schedule import ARMS, Arm
 from enaxp.errors import BenchError, HostError
 from enaxp.hosts import nic
 from enaxp.hosts.connection import Connection, Host, connect
+from enaxp.traffic import ARMS, Arm
 
 Probes = Mapping[str, Mapping[Arm, nic.InterfaceProbe]]
 

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from enaxp.bench.names import LIST_THEM, RUN_ID_FORM, listed, named, run_paths, split_name, what_is_there
-from enaxp.bench.schedule import ARMS, Arm, BenchPlan, Trial
+from enaxp.bench.schedule import BenchPlan, Trial
 from enaxp.bench.shapes import MANIFEST, RECORD, require_schema, require_types
 from enaxp.errors import BenchError
 from enaxp.hosts.sockperf import Second, SockperfOutput
+from enaxp.traffic import ARMS, Arm
 
 if TYPE_CHECKING:
     from enaxp.bench.histogram import Histogram

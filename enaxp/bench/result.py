@@ -15,25 +15,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from enaxp.bench.effect import (
-    LATENCY_METRICS,
-    LATENCY_PRIMARIES,
-    THROUGHPUT_PRIMARIES,
-    Effect,
-    Metric,
-    improvement_pct,
-    measure_effect,
-)
+from enaxp.bench.effect import Effect, improvement_pct, measure_effect
 from enaxp.bench.evidence import Evidence, ReadHistogram, weigh
 from enaxp.bench.gates import srd_gate
 from enaxp.bench.histogram import Distribution, Histogram, merge_equal_weight
 from enaxp.bench.records import Manifest, TrialRecord
-from enaxp.bench.schedule import ARMS, Arm, BenchPlan, Scenario
+from enaxp.bench.schedule import BenchPlan
 from enaxp.bench.stability import control_warnings, host_warnings, warnings
 from enaxp.bench.verdict import Treatment, Verdict, verdict
+from enaxp.traffic import (
+    ARMS,
+    QUANTILES,
+    THROUGHPUT,
+    Arm,
+    Metric,
+    Scenario,
+    figure_name,
+)
 
 SCHEMA = 1
-QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "p99_99": 0.9999}
 TrialPlace = tuple[str, int, int, int]
 ByArm = Mapping[Arm, Sequence["CountedTrial"]]
 Blocks = Mapping[Arm, Mapping[tuple[int, int], tuple[Sequence["CountedTrial"], Distribution | None]]]
@@ -125,7 +125,7 @@ def values_by_iteration(
             arm: {at: value for at, block in of.items() if (value := _value(metric, *block)) is not None}
             for arm, of in blocks.items()
         }
-        for metric in _metrics(scenario)
+        for metric in scenario.metrics
     }
 
 
@@ -214,7 +214,7 @@ def _arm(trials: Sequence[CountedTrial], *, attempted: int, scenario: Scenario) 
     outputs = [trial.record.sockperf for trial in trials if trial.record.sockperf is not None]
     merged, observations = _merge(trials)
     sent = _sum(output.sent for output in outputs)
-    if scenario.mode == "throughput":
+    if scenario.is_rate:
         return _rate_arm(trials, attempted=attempted, sent=sent)
     dropped = _sum(output.dropped for output in outputs)
     out_of_order = _sum(output.out_of_order for output in outputs)
@@ -276,28 +276,19 @@ def _effects(
 
     The margin is the plan's, or the noise where a control has shown more of it. `arms` holds the merged figures for the guide's formula.
     """
-    primaries = primaries_of(scenario)
+    primaries = scenario.primaries
     return {
         metric: measure_effect(
             metric,
             _values_of_both(blocks, metric),
             margin_pct=max(margin_pct, noise_pct.get(metric, 0.0)),
             primary=metric in primaries,
-            improvement_pct=improvement_pct(metric, **{arm: arms[arm][figure_of(metric)] for arm in ARMS})
+            improvement_pct=improvement_pct(metric, **{arm: arms[arm][figure_name(metric)] for arm in ARMS})
             if arms
             else None,
         )
-        for metric in _metrics(scenario)
+        for metric in scenario.metrics
     }
-
-
-def _metrics(scenario: Scenario) -> tuple[Metric, ...]:
-    return THROUGHPUT_PRIMARIES if scenario.mode == "throughput" else LATENCY_METRICS
-
-
-def primaries_of(scenario: Scenario) -> tuple[Metric, ...]:
-    """The metrics that a scenario is judged by."""
-    return THROUGHPUT_PRIMARIES if scenario.mode == "throughput" else LATENCY_PRIMARIES
 
 
 def _blocks(by_arm: ByArm) -> Blocks:
@@ -317,16 +308,11 @@ def _values_of_both(blocks: Blocks, metric: Metric) -> list[tuple[float, float]]
 
 
 def _value(metric: Metric, trials: Sequence[CountedTrial], merged: Distribution | None) -> float | None:
-    if metric == "throughput":
+    if metric == THROUGHPUT:
         return _throughput(trials)
     if merged is None:
         return None
     return merged.mean if metric == "mean" else merged.quantile(QUANTILES[metric])
-
-
-def figure_of(metric: Metric) -> str:
-    """The metric's name among the figures of an arm."""
-    return "throughput_gbps" if metric == "throughput" else f"{metric}_us"
 
 
 def _merge(trials: Sequence[CountedTrial]) -> tuple[Distribution | None, int | None]:

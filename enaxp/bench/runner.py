@@ -19,12 +19,13 @@ from enaxp.bench.evidence import evidence_of
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.pair import Pair, Probes
 from enaxp.bench.records import RunFolder, TrialRecord, trial_name
-from enaxp.bench.schedule import ARMS, Arm, BenchPlan, Trial, other, pairs, schedule, trial_seconds
+from enaxp.bench.schedule import BenchPlan, Trial, pairs, schedule, trial_seconds
 from enaxp.bench.scripts import NO_SPACE, end_all_script
 from enaxp.bench.servers import Servers
 from enaxp.bench.trial import FIRST_CLIENT_PORT, Measured, Measurer
 from enaxp.errors import BenchError, EnaxpError, Interrupted
 from enaxp.hosts.connection import Connection
+from enaxp.traffic import ARMS, Arm, other
 
 _T = TypeVar("_T")
 

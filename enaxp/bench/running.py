@@ -12,12 +12,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from enaxp.bench.effect import Effect, Metric, measure_effect
+from enaxp.bench.effect import Effect, measure_effect
 from enaxp.bench.evidence import Evidence
 from enaxp.bench.histogram import Distribution, Histogram, merge
 from enaxp.bench.records import TrialRecord
-from enaxp.bench.result import QUANTILES, primaries_of
-from enaxp.bench.schedule import ARMS, Arm, BenchPlan, Scenario
+from enaxp.bench.schedule import BenchPlan
+from enaxp.traffic import ARMS, QUANTILES, Arm, Metric, Scenario
 
 At = tuple[int, int]  # pair of hosts, iteration
 
@@ -115,7 +115,7 @@ class _Scenario:
     def _so_far(self, at: At) -> RunningScenario:
         figures: dict[Metric, Mapping[Arm, float]] = {}
         effects: dict[Metric, Effect] = {}
-        for metric in primaries_of(self._scenario):
+        for metric in self._scenario.primaries:
             ena, express = (self._blocks[at][arm].value(metric) for arm in ARMS)
             if ena is None or express is None:
                 continue

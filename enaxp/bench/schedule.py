@@ -18,54 +18,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from enaxp.hosts.sockperf import OVERHEAD_S, Protocol, RunMode
+from enaxp.hosts.sockperf import OVERHEAD_S
+from enaxp.traffic import ARMS, Arm, Background, Order, Scenario, other
 
-Arm = Literal["ena", "ena_express"]
-Order = Literal["interleaved", "parallel"]
-ARMS: tuple[Arm, Arm] = ("ena", "ena_express")
-ARM_NAMES: Mapping[Arm, str] = {"ena": "ENA", "ena_express": "ENA Express"}
 # Beyond a trial's own time: the bulk flows are given a head start, and a server of its own is started and ended.
 BULK_LEAD_S = 0.5
 BULK_SET_UP_S = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Background:
-    """Bulk flows that run beside a latency probe."""
-
-    protocol: Protocol
-    flows: int
-    message_size: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scenario:
-    """What traffic: one kind of trial. `rate` is in messages a second; `message_size` in bytes."""
-
-    name: str
-    mode: RunMode
-    protocol: Protocol
-    message_size: int
-    csv_name: str
-    rate: int | Literal["max"] | None = None
-    reply_every: int | None = None
-    flows: int = 1
-    background: Background | None = None
-
-    @property
-    def is_paced(self) -> bool:
-        """Whether messages have a planned time to be sent at, from which their latency can be counted too."""
-        return isinstance(self.rate, int) and self.mode != "throughput"
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing but the probe itself is on the wire: then no allowance of the instance may be exceeded."""
-        return self.mode == "ping-pong" and self.background is None
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Scenario:
-        background = fields.get("background")
-        return cls(**{**fields, "background": Background(**background) if background else None})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +60,7 @@ class BenchPlan:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> BenchPlan:
-        return cls(**{**fields, "scenarios": tuple(map(Scenario.from_json, fields["scenarios"]))})
+        return cls(**{**fields, "scenarios": tuple(map(_scenario_from_json, fields["scenarios"]))})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,8 +94,9 @@ class Trial:
         return other(self.treated_as) if self.crossed else self.treated_as
 
 
-def other(arm: Arm) -> Arm:
-    return "ena" if arm == "ena_express" else "ena_express"
+def _scenario_from_json(fields: Mapping[str, Any]) -> Scenario:
+    background = fields.get("background")
+    return Scenario(**{**fields, "background": Background(**background) if background else None})
 
 
 def schedule(plan: BenchPlan) -> tuple[Trial, ...]:
@@ -176,7 +135,7 @@ def seconds(plan: BenchPlan) -> float:
 
 def trial_seconds(plan: BenchPlan, scenario: Scenario) -> float:
     """Estimated wall time of one trial in s: sockperf knows whole seconds, and adds its own."""
-    bulk = scenario.mode == "throughput" or scenario.background is not None
+    bulk = scenario.is_rate or scenario.background is not None
     lead = BULK_LEAD_S if scenario.background else 0
     return math.ceil(plan.duration_s) + OVERHEAD_S + lead + (BULK_SET_UP_S if bulk else 0)
 

@@ -10,10 +10,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from enaxp.bench.pair import Pair
-from enaxp.bench.schedule import ARMS, Arm, BenchPlan, Scenario, Trial, trial_seconds
+from enaxp.bench.schedule import BenchPlan, Trial, trial_seconds
 from enaxp.bench.scripts import end_all_script, end_script, servers_script, split
 from enaxp.errors import HostError
-from enaxp.hosts.sockperf import Protocol, received_by_server, server_command
+from enaxp.hosts.sockperf import received_by_server, server_command
+from enaxp.traffic import ARMS, Arm, Protocol, Scenario
 
 PORTS: Mapping[Arm, int] = {"ena": 11110, "ena_express": 11111}  # the guide's; each further flow has the next two
 BULK_OFFSET = 200
@@ -31,7 +32,7 @@ def bulk_port(trial: Trial, flow: int) -> int:
 
 def bulk_flows(scenario: Scenario) -> tuple[Protocol, int]:
     """The protocol and number of a scenario's bulk flows, be they what is measured or what runs beside it."""
-    if scenario.mode == "throughput":
+    if scenario.is_rate:
         return scenario.protocol, scenario.flows
     return (scenario.background.protocol, scenario.background.flows) if scenario.background else (scenario.protocol, 0)
 
@@ -51,7 +52,7 @@ class Servers:
         wanted = {
             (scenario.protocol, flow)
             for scenario in self._plan.scenarios
-            if scenario.mode != "throughput"
+            if not scenario.is_rate
             for flow in range(scenario.flows)
         }
         trials = self._plan.most_iterations * (2 * self._plan.repeats + 1) * 2

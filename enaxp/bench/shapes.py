@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from enaxp.bench.schedule import ARMS
 from enaxp.errors import BenchError
+from enaxp.traffic import ARMS
 
 Types = Mapping[str, tuple[type, ...]]
 _MAYBE_TEXT = (str, type(None))

@@ -17,7 +17,7 @@ from typing import Any
 
 from enaxp.bench.environment import Environment, differences, steal_share, troubles
 from enaxp.bench.records import TrialRecord
-from enaxp.bench.schedule import ARMS, Arm
+from enaxp.traffic import ARMS, Arm, metric_text
 
 MOST_DEVIATIONS = 14.8  # median absolute ones
 MOST_SCATTER = 0.05
@@ -38,7 +38,7 @@ def warnings(trials: Sequence[TrialRecord]) -> list[str]:
 def control_warnings(effects: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Sentences about the primary effects of ENA against ENA, as in result.json, that are not nothing."""
     return [
-        f"ENA against ENA differs at {metric.replace('_', '.')} ({effect['low_pct']:+.2f}% to {effect['high_pct']:+.2f}%): "
+        f"ENA against ENA differs at {metric_text(metric)} ({effect['low_pct']:+.2f}% to {effect['high_pct']:+.2f}%): "
         "something besides SRD makes a difference here"
         for metric, effect in effects.items()
         if effect["primary"] and effect["low_pct"] is not None and not effect["low_pct"] <= 0 <= effect["high_pct"]

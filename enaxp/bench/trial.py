@@ -21,7 +21,7 @@ from typing import Any, Literal
 from enaxp.bench.gates import delivered_gbps, judge
 from enaxp.bench.pair import Pair, Probes, counters_command, read_counters
 from enaxp.bench.records import InterfaceDelta, Interfaces, SrdDelta, TrialRecord, trial_name
-from enaxp.bench.schedule import ARMS, Arm, BenchPlan, Trial, other, trial_seconds
+from enaxp.bench.schedule import BenchPlan, Trial, trial_seconds
 from enaxp.bench.scripts import NO_SPACE, ClientRun, client_script, log_name, log_script, split
 from enaxp.bench.servers import Servers, bulk_port, probe_port
 from enaxp.errors import HostError
@@ -38,6 +38,7 @@ from enaxp.hosts.sockperf import (
     read_planned,
     read_reduced,
 )
+from enaxp.traffic import ARMS, Arm, other
 
 FIRST_CLIENT_PORT = 20000
 CLIENT_PORTS = 10000  # below the range that Linux hands out by itself
@@ -111,7 +112,7 @@ class Measurer:
         }
         try:
             answer = self._carry_out(trial, run)
-            logs = self._logs(run) if self._keep_log and trial.scenario.mode != "throughput" else ()
+            logs = self._logs(run) if self._keep_log and not trial.scenario.is_rate else ()
         except HostError as error:
             said = f"{error.where}: {error.said}"
             return Measured(
@@ -123,7 +124,7 @@ class Measurer:
     def _run_of(self, trial: Trial, name: str) -> ClientRun:
         """What runs on the client: the trial's flows, and bulk flows beside them that outlast them."""
         scenario, own_s = trial.scenario, trial_seconds(self._plan, trial.scenario)
-        is_rate = scenario.mode == "throughput"
+        is_rate = scenario.is_rate
         port_of = bulk_port if is_rate else probe_port
         server_ip, client_ip = self._pair.server.host.ip_of(trial.home), self._pair.client.host.ip_of(trial.home)
         flows = [
@@ -203,7 +204,7 @@ def _judged(
     srd = _srd(answer, trial, probes)
     allowances = {role: nic.allowances_moved(answer.before[role], answer.after[role]) for role in answer.after}
     known = {role: by for role, by in allowances.items() if by is not None} or None
-    received = answer.bulk_received if scenario.mode == "throughput" else None
+    received = answer.bulk_received if scenario.is_rate else None
     report = judge(
         scenario=scenario,
         arm=trial.treated_as,
@@ -213,7 +214,7 @@ def _judged(
         interfaces=interfaces,
         allowances=known,
         received=answer.bulk_received,
-        trouble=_trouble(answer, log=log, is_rate=scenario.mode == "throughput", timeout_s=timeout_s),
+        trouble=_trouble(answer, log=log, is_rate=scenario.is_rate, timeout_s=timeout_s),
     )
     planned = _read_planned(answer)
     record = TrialRecord(

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from enaxp.bench.effect import Code, Effect, Metric, signed_pct
+from enaxp.bench.effect import Code, Effect, signed_pct
 from enaxp.bench.records import SrdSource
+from enaxp.traffic import Metric, metric_text
 
 VerdictCode = Code | Literal["mixed"]
 _LOCAL = "local, not ENA: "
@@ -51,7 +52,7 @@ def verdict(
 
 def describe(metric: Metric, effect: Effect) -> str:
     """One effect in words, to follow "ENA Express"."""
-    at = "in throughput" if metric == "throughput" else f"at {metric.replace('_', '.')}"
+    at = "in throughput" if metric == "throughput" else f"at {metric_text(metric)}"
     if effect.estimate_pct is None:
         return f"was not measured {at}"
     if effect.low_pct is None or effect.high_pct is None:

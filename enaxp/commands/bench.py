@@ -16,7 +16,7 @@ from enaxp.bench.pair import connected
 from enaxp.bench.records import RunFolder
 from enaxp.bench.result import has_valid_result
 from enaxp.bench.runner import RunOptions
-from enaxp.bench.schedule import Background, BenchPlan, Scenario, schedule, seconds
+from enaxp.bench.schedule import BenchPlan, schedule, seconds
 from enaxp.commands.doctor import host_gbps, place_of, require_health
 from enaxp.commands.status import current_status
 from enaxp.errors import BenchError, HostError, Interrupted, LabError, NoValidResultError, UsageError
@@ -25,6 +25,7 @@ from enaxp.lab.state import BENCH_LOCK
 from enaxp.monitor.textfile import published
 from enaxp.report.files import write_report_files
 from enaxp.session import Session
+from enaxp.traffic import Background, Scenario
 
 SRD_CHANGE_S = 60.0
 CutShort = Interrupted | BenchError | HostError

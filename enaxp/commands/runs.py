@@ -16,8 +16,8 @@ from enaxp.bench.conditions import Compared, Condition, judge
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.records import RunFolder
 from enaxp.bench.result import result_from, values_by_iteration
-from enaxp.bench.schedule import Arm
 from enaxp.errors import BenchError, UsageError
+from enaxp.traffic import Arm
 
 if TYPE_CHECKING:
     from enaxp.options import Options

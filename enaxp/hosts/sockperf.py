@@ -17,9 +17,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-RunMode = Literal["ping-pong", "under-load", "throughput"]
+from enaxp.traffic import Mode, Protocol
+
 OutputMode = Literal["ping-pong", "under-load", "throughput", "server"]
-Protocol = Literal["udp", "tcp"]
 
 # sockperf leaves out the first 0.4 s and the last 0.05 s of a timed run.
 CUT_S = 0.45
@@ -256,7 +256,7 @@ def server_command(*, ip: str, port: int, protocol: Protocol) -> list[str]:
 
 def client_command(
     *,
-    mode: RunMode,
+    mode: Mode,
     server_ip: str,
     port: int,
     client_ip: str,

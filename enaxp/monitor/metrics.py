@@ -20,17 +20,13 @@ from typing import Literal, TypeVar
 
 from enaxp.bench.gates import Gate, judge
 from enaxp.bench.records import Manifest, TrialRecord
-from enaxp.bench.schedule import ARMS, Arm, BenchPlan, Scenario, other
+from enaxp.bench.schedule import BenchPlan
+from enaxp.traffic import ARMS, PERCENTILES, Arm, Scenario, other
 
 Labels = Mapping[str, str]
 _Key = TypeVar("_Key")
-QUANTILES = {
-    "50": "0.5",
-    "90": "0.9",
-    "99": "0.99",
-    "99.9": "0.999",
-    "99.99": "0.9999",
-}  # sockperf's name → Prometheus's
+# sockperf's name → Prometheus's
+_QUANTILES = {percentile.number: f"{percentile.p:g}" for percentile in PERCENTILES}
 OUTCOMES = ("valid", "invalid", "discarded", "control")
 GATES = ("host", "sockperf", "log", "rate", "bulk", "interface", "srd", "allowances")
 RESULTS: Mapping[bool | None, str] = {True: "passed", False: "failed", None: "unknown"}
@@ -208,7 +204,7 @@ def _last_trials(arms: Sequence[_ArmSoFar]) -> Iterator[Family]:
 def _latency(arm: _ArmSoFar, last: TrialRecord) -> Iterator[Sample]:
     if last.sockperf is None or last.sockperf.mean_us is None:  # a trial of throughput has no latencies
         return
-    for printed, quantile in QUANTILES.items():
+    for printed, quantile in _QUANTILES.items():
         if (value := (last.sockperf.percentiles_us or {}).get(printed)) is not None:
             yield Sample(labels={**arm.labels, "quantile": quantile}, value=value / 1e6)
     measured = [(r.sockperf.mean_us or 0.0, r.sockperf.observations or 0) for r in arm.counting if r.sockperf]
@@ -270,7 +266,7 @@ def gates_of(record: TrialRecord, scenario: Scenario) -> tuple[Gate, ...]:
     """The gates of a trial, judged again from its record. What failed around sockperf is the gate `host`."""
     if record.sockperf is None:
         return (Gate("host", False, record.reason or ""),)
-    is_rate = scenario.mode == "throughput"
+    is_rate = scenario.is_rate
     arrived = None if record.background_gbps is None else int(record.background_gbps > 0)
     report = judge(
         scenario=scenario,

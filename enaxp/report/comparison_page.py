@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from enaxp import __version__
 from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun, ScenarioComparison
-from enaxp.bench.effect import Metric, signed_pct
-from enaxp.bench.schedule import ARM_NAMES
+from enaxp.bench.effect import signed_pct
 from enaxp.terminal.runs import CAVEAT, OUTCOMES, came_to, figure, interval_in_words, where
+from enaxp.traffic import ARM_NAMES, Metric, metric_text
 
 if TYPE_CHECKING:
     from enaxp.bench.conditions import Compared, ConditionFinding
@@ -149,7 +149,7 @@ def _line(of: str, metric: Metric, change: FigureChange, figures: tuple[str, str
     margin = f" (within ±{effect.margin_pct:.3g}%)" if effect.code == "same" else ""
     return ChangeLine(
         of=of,
-        metric=metric.replace("_", "."),
+        metric=metric_text(metric),
         base=figures[0],
         run=figures[1],
         change=interval_in_words(effect),

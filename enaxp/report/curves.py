@@ -19,12 +19,12 @@ import numpy.typing as npt
 
 from enaxp.bench.effect import EXPLORATORY_CONFIDENCE, interval
 from enaxp.bench.histogram import Distribution, merge, tail_is_thin
-from enaxp.bench.schedule import ARMS, Arm
+from enaxp.traffic import ARMS, QUANTILES, Arm
 
 POINTS_PER_DECADE = 24
 MOST_NINES = 6
 FEWEST_BEYOND = 10
-NAMED = (0.5, 0.9, 0.99, 0.999, 0.9999)
+NAMED = tuple(QUANTILES.values())
 BODY_TO = 0.98
 MERGED_AT_ONCE = 8
 RESAMPLES, SEED = 400, 1  # of the iterations, for the bands; seeded, so that a page drawn again is the same page

@@ -18,10 +18,10 @@ from typing import Any, Literal
 from enaxp.bench.evidence import Evidence, evidence_of
 from enaxp.bench.histogram import merge_equal_weight
 from enaxp.bench.records import Manifest, RunFolder, TrialRecord
-from enaxp.bench.result import QUANTILES, SCHEMA, counted, result_from
-from enaxp.bench.schedule import ARM_NAMES, ARMS, Arm, Scenario
+from enaxp.bench.result import SCHEMA, counted, result_from
 from enaxp.errors import BenchError
 from enaxp.report.curves import Block, CurveBlocks, CurvePoint, ShiftPoint, body, merged, percentile_curve, shift_curve
+from enaxp.traffic import ARM_NAMES, ARMS, QUANTILES, Arm, Scenario, metric_text
 
 # A time series draws every second as long as it stays readable and small; then one point a trial.
 MOST_SECONDS = 600
@@ -159,7 +159,7 @@ class ScenarioFigures:
 
     @property
     def is_rate(self) -> bool:
-        return self.scenario.mode == "throughput"
+        return self.scenario.is_rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,7 +267,7 @@ def _scenario(run: RunData, evidence: Evidence, scenario: Scenario) -> ScenarioF
         curve=percentile_curve(blocks, whole),
         shift=shift_curve(blocks),
         body=body(whole),
-        by_iteration=_rates_by_iteration(trials) if scenario.mode == "throughput" else _latencies_by_iteration(blocks),
+        by_iteration=_rates_by_iteration(trials) if scenario.is_rate else _latencies_by_iteration(blocks),
         trials=tuple(_trial_point(record) for record in trials),
         series=series,
         series_by_second=by_second,
@@ -479,7 +479,7 @@ def _disagreements(figures: ScenarioFigures) -> Iterator[str]:
         said = figures.result["arms"][point.arm][f"{name}_us"]
         if said is None or abs(said - point.us) > SAME * point.us:
             yield (
-                f"{figures.scenario.name}: result.json gives {said} µs for {name.replace('_', '.')} of {ARM_NAMES[point.arm]}, "
+                f"{figures.scenario.name}: result.json gives {said} µs for {metric_text(name)} of {ARM_NAMES[point.arm]}, "
                 f"the histograms {point.us:.3f} µs"
             )
 

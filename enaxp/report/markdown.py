@@ -9,10 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from enaxp.bench.schedule import ARM_NAMES, ARMS
 from enaxp.report.data import RunData
 from enaxp.report.words import (
-    METRIC_NAMES,
     gigabits,
     headline,
     interval_in_words,
@@ -23,6 +21,7 @@ from enaxp.report.words import (
     standing_in_words,
     traffic_in_words,
 )
+from enaxp.traffic import ARM_NAMES, ARMS, metric_label
 
 METRICS = ("p50", "p90", "p99", "p99_9", "mean", "throughput")
 
@@ -69,7 +68,7 @@ def _rows(measured: Mapping[str, Any]) -> Iterator[str]:
         values = [measured["arms"][arm]["throughput_gbps" if is_rate else f"{metric}_us"] for arm in ARMS]
         told = [gigabits(value) if is_rate else microseconds(value) for value in values]
         change = interval_in_words(effect["estimate_pct"], effect["low_pct"], effect["high_pct"])
-        name, word = METRIC_NAMES[metric], label(effect["code"])
+        name, word = metric_label(metric), label(effect["code"])
         if effect["primary"]:
             name, word = f"**{name}**", f"**{word}**"
         yield f"| {name} | {' | '.join(told)} | {change} | {word} |"

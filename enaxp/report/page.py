@@ -23,15 +23,12 @@ from typing import Any
 from enaxp import __version__
 from enaxp.bench.environment import differences
 from enaxp.bench.histogram import TAIL_SAMPLES, tail_is_thin
-from enaxp.bench.result import QUANTILES
-from enaxp.bench.schedule import ARM_NAMES, ARMS
 from enaxp.report.charts.chart import Chart, Gap
 from enaxp.report.charts.scenario import run_charts, scenario_charts
 from enaxp.report.charts.vega import FONT, PAGE_COLOURS, look
 from enaxp.report.data import RunFigures, ScenarioFigures, SrdFigures
 from enaxp.report.table import render_table
 from enaxp.report.words import (
-    METRIC_NAMES,
     UNKNOWN,
     change,
     counted,
@@ -45,6 +42,7 @@ from enaxp.report.words import (
     sureness_in_words,
     traffic_in_words,
 )
+from enaxp.traffic import ARM_NAMES, ARMS, QUANTILES, metric_label
 
 INVALID_SHOWN = 50
 ROLES = ("server", "client")
@@ -175,10 +173,10 @@ def _part(number: int, figures: ScenarioFigures) -> ScenarioPart:
         verdict=headline({figures.scenario.name: result}),
         words=verdict["words"],
         proof=proof_in_words(result["treatment"]),
-        changes=", ".join(f"{METRIC_NAMES[name]} {change(one['estimate_pct'])}" for name, one in primaries.items()),
+        changes=", ".join(f"{metric_label(name)} {change(one['estimate_pct'])}" for name, one in primaries.items()),
         lines=tuple(_lines(figures)),
         planned=tuple(_planned_lines(result)),
-        noise=listed([f"{METRIC_NAMES[name]} {by:.2f} %" for name, by in noise.items()]) if noise else "",
+        noise=listed([f"{metric_label(name)} {by:.2f} %" for name, by in noise.items()]) if noise else "",
         charts=tuple(scenario_charts(figures)),
         srd=figures.srd,
         moved=_moved(figures.srd),
@@ -217,7 +215,7 @@ def _line(figures: ScenarioFigures, metric: str, field: str, *, unit: str) -> Fi
     effect = figures.result["effects"].get(metric)
     return FigureLine(
         key=field,
-        name=METRIC_NAMES.get(metric, metric),
+        name=metric_label(metric),
         unit=unit,
         values={arm: _number(value) for arm, value in values.items()},
         difference=_difference(values["ena"], values["ena_express"]),
@@ -246,7 +244,7 @@ def _planned_lines(result: Mapping[str, Any]) -> Iterable[FigureLine]:
         values = {arm: planned[arm][f"{name}_us"] for arm in ARMS}
         yield FigureLine(
             key=f"planned_{name}_us",
-            name=METRIC_NAMES.get(name, name),
+            name=metric_label(name),
             unit="µs",
             values={arm: _number(value) for arm, value in values.items()},
             difference=_difference(values["ena"], values["ena_express"]),

@@ -12,7 +12,7 @@ from typing import Any
 from enaxp.bench.effect import improvement_pct, signed_pct
 from enaxp.bench.histogram import tail_is_thin
 from enaxp.bench.records import Manifest
-from enaxp.bench.schedule import ARMS, Arm, Scenario
+from enaxp.traffic import ARMS, Arm, Scenario, metric_text
 
 RULE = "=" * 56
 ARM_LABELS: Mapping[Arm, str] = {"ena": "Regular ENI", "ena_express": "ENA Express"}
@@ -82,7 +82,7 @@ def _sections(result: Mapping[str, Any], manifest: Manifest) -> Iterator[str]:
 
 def _figures(measured: Mapping[str, Any], scenario: Scenario) -> list[str]:
     """One block a figure: both arms and the guide's improvement."""
-    is_rate = scenario.mode == "throughput"
+    is_rate = scenario.is_rate
     unit = "Gbps" if is_rate else "μs"
     lines = []
     for label, figure in (_THROUGHPUT if is_rate else _LATENCIES).items():
@@ -99,7 +99,7 @@ def _judgement(measured: Mapping[str, Any], scenario: Scenario, manifest: Manife
     yield ""
     yield "Effect of ENA Express, as a change of ENA's figure (interval over the iterations):"
     for metric, effect in measured["effects"].items():
-        yield f"  {metric.replace('_', '.'):<10}  {_interval(effect):<36}  {_rank(effect)}"
+        yield f"  {metric_text(metric):<10}  {_interval(effect):<36}  {_rank(effect)}"
     yield ""
     yield f"Valid tests: {_valid(measured, 'ena')} (Regular ENI), {_valid(measured, 'ena_express')} (ENA Express)"
     yield from _notes(measured, scenario, manifest)
@@ -128,7 +128,7 @@ def _notes(measured: Mapping[str, Any], scenario: Scenario, manifest: Manifest) 
     if manifest.plan.crossover:
         yield "Half way the interfaces changed their parts: the arms are SRD off and SRD on, whichever interface carried it."
     if control := measured.get("control"):
-        noise = ", ".join(f"{metric.replace('_', '.')} {by:.2f}%" for metric, by in control["noise_pct"].items())
+        noise = ", ".join(f"{metric_text(metric)} {by:.2f}%" for metric, by in control["noise_pct"].items())
         yield f"ENA against ENA differs by chance by: {noise}. No margin is smaller than that."
     if scenario.mode == "ping-pong":
         yield "Ping-pong is service time: a message waits for the one before it, so what a stall holds up is not counted."
@@ -147,16 +147,12 @@ def _notes(measured: Mapping[str, Any], scenario: Scenario, manifest: Manifest) 
     arms = measured["arms"]
     if any(arms[arm]["loss_rate"] for arm in ARMS):
         lost = ", ".join(f"{ARM_LABELS[arm]} {_share(arms[arm]['loss_rate'])}" for arm in ARMS)
-        what = (
-            "throughput is what arrived"
-            if scenario.mode == "throughput"
-            else "latencies speak only of those that were answered"
-        )
+        what = "throughput is what arrived" if scenario.is_rate else "latencies speak only of those that were answered"
         yield f"Note: messages were lost ({lost}); {what}."
     fewest = min((arms[arm]["observations"] or 0 for arm in ARMS), default=0)
     thin = [metric for metric, p in _QUANTILES.items() if fewest and _is_thin(p, fewest, manifest)]
     if thin:
-        names = " and ".join(metric.replace("_", ".") for metric in thin)
+        names = " and ".join(metric_text(metric) for metric in thin)
         yield f"Note: {names} rest on few observations in each iteration; do not lean on them."
 
 

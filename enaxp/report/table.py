@@ -10,7 +10,8 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from enaxp.bench.schedule import ARMS, Arm, BenchPlan
+from enaxp.bench.schedule import BenchPlan
+from enaxp.traffic import ARMS, Arm
 
 COLUMNS = {
     "Avg_Latency_us": "mean_us",

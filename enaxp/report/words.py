@@ -7,20 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from enaxp.bench.effect import MOST_TO_TELL_PCT
 from enaxp.bench.records import Manifest
-from enaxp.bench.schedule import Scenario
+from enaxp.traffic import Scenario
 
 if TYPE_CHECKING:
     from enaxp.report.data import RunData, RunFigures
 
-METRIC_NAMES: Mapping[str, str] = {
-    "mean": "mean",
-    "p50": "P50",
-    "p90": "P90",
-    "p99": "P99",
-    "p99_9": "P99.9",
-    "p99_99": "P99.99",
-    "throughput": "throughput",
-}
 HEADLINES: Mapping[str, str] = {
     "faster": "ENA Express is faster",
     "slower": "ENA Express is slower",
@@ -119,7 +110,7 @@ def traffic_in_words(scenario: Scenario) -> str:
     """What traffic a scenario is: `UDP ping-pong, 64-byte messages, one at a time`."""
     protocol, size = scenario.protocol.upper(), f"{scenario.message_size:,}-byte messages"
     flows = f" in {scenario.flows} flows" if scenario.flows > 1 else ""
-    if scenario.mode == "throughput":
+    if scenario.is_rate:
         return f"{protocol} one way, {size}, as many as go through{flows}"
     if scenario.mode == "under-load":
         rate = f"{scenario.rate:,} a second" if isinstance(scenario.rate, int) else "as many as go through"

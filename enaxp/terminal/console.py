@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from enaxp.text import duration, printable
+from enaxp.traffic import ARM_NAMES
 
 if TYPE_CHECKING:
     from enaxp.bench.records import RunFolder
@@ -106,7 +107,7 @@ class Console:
             return
         left = f"{duration(progress.seconds_left)} left"
         what = "warm-up" if trial.discarded else f"repeat {trial.repeat}"
-        where = f"iteration {trial.iteration}, {what}, {_ARM[trial.arm]}"
+        where = f"iteration {trial.iteration}, {what}, {ARM_NAMES[trial.arm]}"
         if record is None:
             self.transient(f"  trial {trial.number} of {progress.total}: {where} … {left}")
             return
@@ -241,7 +242,6 @@ class Console:
 
 _BEGIN = {"create": "creating", "adopt": "adopting", "settle": "settling", "replace": "replacing", "delete": "deleting"}
 _END = {"create": "created", "adopt": "adopted", "settle": "settled", "replace": "replaced", "delete": "deleted"}
-_ARM = {"ena": "ENA", "ena_express": "ENA Express"}
 
 
 def _drift(difference: Mapping[str, Any]) -> str:

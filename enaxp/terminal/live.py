@@ -24,10 +24,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from enaxp.bench.effect import MOST_TO_TELL_PCT, Effect, Metric
+from enaxp.bench.effect import MOST_TO_TELL_PCT, Effect
 from enaxp.bench.running import Running, RunningScenario
-from enaxp.bench.schedule import Arm, BenchPlan
+from enaxp.bench.schedule import BenchPlan
 from enaxp.text import duration, printable
+from enaxp.traffic import ARM_NAMES, THROUGHPUT, Metric, metric_label
 
 if TYPE_CHECKING:
     from enaxp.bench.runner import BenchWatcher, Progress
@@ -37,7 +38,6 @@ BARS = "▁▂▃▄▅▆▇█"
 MOST_BARS = 12
 WIDE = 76  # columns from which on the narrowing is drawn
 LINES_AROUND = 8  # what the view needs besides its table
-ARM_NAMES: dict[Arm, str] = {"ena": "ENA", "ena_express": "ENA Express"}
 _STYLES = {"faster": "green", "slightly-faster": "green", "slower": "red", "slightly-slower": "red", "same": "bold"}
 
 
@@ -189,7 +189,7 @@ def _table(scenarios: Sequence[RunningScenario], *, pairs_planned: int, with_bar
             effect = scenario.effects[metric]
             cells = (
                 Text(f"{printable(scenario.name)} {scenario.pairs}/{pairs_planned}" if place == 0 else ""),
-                Text("" if metric == "throughput" else metric.upper().replace("_", ".")),
+                Text("" if metric == THROUGHPUT else metric_label(metric)),
                 *(Text(_figure(metric, figures[arm])) for arm in ARM_NAMES),
                 Text(_so_far(effect), style=_STYLES.get(effect.code, "")),
                 Text(narrowing(scenario.widths_pct.get(metric, ())), style="dim"),
@@ -199,7 +199,7 @@ def _table(scenarios: Sequence[RunningScenario], *, pairs_planned: int, with_bar
 
 
 def _figure(metric: Metric, value: float) -> str:
-    return f"{value:.3f} Gbit/s" if metric == "throughput" else f"{value:.2f} µs"
+    return f"{value:.3f} Gbit/s" if metric == THROUGHPUT else f"{value:.2f} µs"
 
 
 def _so_far(effect: Effect) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun
 from enaxp.bench.effect import Effect, signed_pct
-from enaxp.bench.schedule import ARM_NAMES
+from enaxp.traffic import ARM_NAMES, metric_text
 
 if TYPE_CHECKING:
     from enaxp.bench.checkup import Checkup
@@ -50,7 +50,7 @@ def _tell_changes(console: Console, comparison: Comparison) -> None:
         rows = [
             (
                 ARM_NAMES[arm],
-                metric.replace("_", "."),
+                metric_text(metric),
                 figure(metric, change.base),
                 figure(metric, change.run),
                 interval_in_words(change.effect),
@@ -62,7 +62,7 @@ def _tell_changes(console: Console, comparison: Comparison) -> None:
         rows += [
             (
                 "its effect",
-                metric.replace("_", "."),
+                metric_text(metric),
                 _pct(change.base),
                 _pct(change.run),
                 interval_in_words(change.effect),

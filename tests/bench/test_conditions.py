@@ -6,9 +6,9 @@ import pytest
 
 from enaxp.bench.comparison import Comparison, FigureChange, ScenarioComparison, compare
 from enaxp.bench.conditions import Condition, judge, read_condition
-from enaxp.bench.effect import Effect, Metric
-from enaxp.bench.schedule import Scenario
+from enaxp.bench.effect import Effect
 from enaxp.errors import UsageError
+from enaxp.traffic import Metric, Scenario
 from tests.support.factories import FIVE, TCP_RATE, a_plan, a_run, slower_express
 
 

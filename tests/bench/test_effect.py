@@ -10,14 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enaxp.bench.effect import (
-    Metric,
-    improvement_pct,
-    interval,
-    iterations_needed,
-    measure_effect,
-    minimum_detectable_pct,
-)
+from enaxp.bench.effect import improvement_pct, interval, iterations_needed, measure_effect, minimum_detectable_pct
+from enaxp.traffic import Metric
 
 VALUES = st.floats(80, 125)
 ITERATIONS = st.lists(st.tuples(VALUES, VALUES), min_size=2, max_size=12)

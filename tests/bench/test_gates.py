@@ -9,8 +9,8 @@ import pytest
 
 from enaxp.bench.gates import delivered_gbps, judge
 from enaxp.bench.records import InterfaceDelta
-from enaxp.bench.schedule import Background
 from enaxp.hosts.sockperf import parse
+from enaxp.traffic import Background
 from tests.support.factories import GOOD, SRD_OFF, SRD_ON, TCP_RATE, UDP
 
 BUSY = InterfaceDelta(rx_packets=1100, tx_packets=1100, rx_bytes=116_600, tx_bytes=116_600)

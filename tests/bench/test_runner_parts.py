@@ -11,11 +11,12 @@ import pytest
 from enaxp.bench.records import RunFolder, TrialRecord, trial_name
 from enaxp.bench.result import is_narrow, noise_pct
 from enaxp.bench.runner import _Finished
-from enaxp.bench.schedule import Background, Trial, pairs, schedule, seconds
+from enaxp.bench.schedule import Trial, pairs, schedule, seconds
 from enaxp.bench.scripts import ClientRun, client_script, end_script, servers_script, split
 from enaxp.bench.servers import bulk_flows, bulk_port, probe_port
 from enaxp.errors import BenchError, HostError
 from enaxp.hosts.sockperf import Pace, combine, parse, received_by_server
+from enaxp.traffic import Background
 from tests.support.factories import GOOD, TCP_RATE, UDP, a_manifest, a_plan, a_record
 
 

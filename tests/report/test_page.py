@@ -17,10 +17,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from enaxp.bench.conditions import read_condition
 from enaxp.bench.records import RunFolder
-from enaxp.bench.schedule import ARMS
 from enaxp.commands.runs import compare_runs
 from enaxp.report.comparison_page import render_comparison
 from enaxp.report.render import PAGE, write_page
+from enaxp.traffic import ARMS
 from selfcheck.made_run import FLOW, UDP, Made, load, make_run
 
 MARKUP = "<img src=x onerror=alert(1)></script><script>document.title='taken'</script>"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from enaxp.bench.records import Manifest
-from enaxp.bench.schedule import Scenario
 from enaxp.report.summary import improvement_in_words, render_summary
+from enaxp.traffic import Scenario
 
 FIXTURES = Path(__file__).parent / "fixtures"
 MANIFEST = Manifest.from_json(json.loads((FIXTURES / "manifest.json").read_text()))

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from enaxp.bench.records import Manifest
-from enaxp.bench.schedule import Scenario
 from enaxp.report.table import render_table
+from enaxp.traffic import Scenario
 
 FIXTURES = Path(__file__).parent / "fixtures"
 PLAN = Manifest.from_json(json.loads((FIXTURES / "manifest.json").read_text())).plan

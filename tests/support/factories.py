@@ -11,8 +11,9 @@ from enaxp.bench.evidence import weigh
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import ArmAddresses, Manifest, SrdDelta, TrialRecord
 from enaxp.bench.result import result_from, values_by_iteration
-from enaxp.bench.schedule import Arm, BenchPlan, Scenario
+from enaxp.bench.schedule import BenchPlan
 from enaxp.hosts.sockperf import SockperfOutput
+from enaxp.traffic import Arm, Scenario
 
 UDP = Scenario(name="udp-latency", mode="ping-pong", protocol="udp", message_size=64, csv_name="UDP_Small")
 TCP = Scenario(name="tcp-latency", mode="ping-pong", protocol="tcp", message_size=64, csv_name="TCP_Small")

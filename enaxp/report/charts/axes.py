@@ -12,8 +12,8 @@ from typing import Any
 
 import altair as alt
 
-from enaxp.bench.schedule import ARM_NAMES
 from enaxp.report.charts.vega import Spec
+from enaxp.traffic import ARM_NAMES
 
 HEIGHT = 280
 ROW_HEIGHT = 34

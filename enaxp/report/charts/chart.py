@@ -1,4 +1,4 @@
-"""Chart: one picture of a report with its words, or the gap where there is nothing to draw. What scenario.py and load.py make and vega.py draws."""
+"""Chart: one picture of a report with its words, or the gap where there is nothing to draw. scenario.py and load.py make it."""
 
 from __future__ import annotations
 

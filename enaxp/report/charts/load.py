@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import altair as alt
 
-from enaxp.bench.schedule import ARM_NAMES, ARMS
 from enaxp.report.charts.axes import COLOUR, HEIGHT, NAMES, Rows, inline, latency_scale, numbered, spec_of
 from enaxp.report.charts.chart import Chart, Gap
 from enaxp.report.data import LoadPoint, RunFigures, ScenarioFigures
 from enaxp.report.words import gigabits, listed, microseconds
+from enaxp.traffic import ARM_NAMES, ARMS
 
 # A knee: the first rate whose P99 is more than this many times that of the lowest rate.
 KNEE = 3.0

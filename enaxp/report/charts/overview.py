@@ -9,7 +9,6 @@ from typing import Any
 
 import altair as alt
 
-from enaxp.bench.schedule import ARM_NAMES, ARMS
 from enaxp.report.charts.axes import (
     COLOUR,
     PLAIN,
@@ -25,7 +24,6 @@ from enaxp.report.charts.scenario import effect_domain, effect_rows
 from enaxp.report.charts.vega import Spec
 from enaxp.report.data import RunFigures, ScenarioFigures
 from enaxp.report.words import (
-    METRIC_NAMES,
     gigabits,
     headline,
     measured_between,
@@ -34,6 +32,7 @@ from enaxp.report.words import (
     standing_in_words,
     sureness_in_words,
 )
+from enaxp.traffic import ARM_NAMES, ARMS, metric_label
 
 SIDE = 320
 _APART: Spec = {"scale": {"x": "independent", "y": "independent", "size": "independent"}}
@@ -122,7 +121,7 @@ def _in_words(figures: ScenarioFigures) -> Rows:
 def _values(figures: ScenarioFigures) -> Rows:
     metrics = {"throughput": "throughput_gbps"} if figures.is_rate else {name: f"{name}_us" for name in METRICS}
     return [
-        {"figure": METRIC_NAMES[metric], "arm": ARM_NAMES[arm], "value": figures.result["arms"][arm][field]}
+        {"figure": metric_label(metric), "arm": ARM_NAMES[arm], "value": figures.result["arms"][arm][field]}
         for metric, field in metrics.items()
         for arm in ARMS
         if figures.result["arms"][arm][field] is not None

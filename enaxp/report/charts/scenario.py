@@ -16,7 +16,6 @@ from typing import Any
 
 import altair as alt
 
-from enaxp.bench.schedule import ARM_NAMES, ARMS, Arm
 from enaxp.report.charts.axes import (
     COLOUR,
     HEIGHT,
@@ -41,7 +40,8 @@ from enaxp.report.charts.chart import Chart, Gap
 from enaxp.report.charts.load import load_curve, throughput
 from enaxp.report.curves import CurvePoint, ShiftPoint
 from enaxp.report.data import IterationPoint, RunFigures, ScenarioFigures
-from enaxp.report.words import METRIC_NAMES, change, counted, interval_in_words, label, microseconds
+from enaxp.report.words import change, counted, interval_in_words, label, microseconds
+from enaxp.traffic import ARM_NAMES, ARMS, Arm, metric_label
 
 # An effect beyond this is told in words; drawn, it would squeeze everything else.
 WIDEST_PCT = 200.0
@@ -165,7 +165,7 @@ def shift(figures: ScenarioFigures) -> Chart | Gap:
 
 def iterations(figures: ScenarioFigures, metric: str) -> Chart | Gap:
     """One figure iteration by iteration, both arms joined, over the trials it comes from."""
-    named = METRIC_NAMES[metric]
+    named = metric_label(metric)
     name, title = f"{figures.scenario.name}-iterations-{metric}", f"{named} by iteration".capitalize()
     points = figures.by_iteration.get(metric, ())
     if not points:
@@ -301,7 +301,7 @@ def effect_rows(figures: ScenarioFigures) -> Rows:
     """A row for each effect of result.json, the primary ones heavier."""
     return [
         {
-            "figure": METRIC_NAMES.get(metric, metric),
+            "figure": metric_label(metric),
             "pct": effect["estimate_pct"],
             "low": effect["low_pct"],
             "high": effect["high_pct"],

@@ -1,0 +1,134 @@
+"""Traffic: what is compared and measured, by its names. Every other module takes these words from here.
+
+    Arm       `ena` (SRD off) or `ena_express` (SRD on)
+    Scenario  what traffic: one kind of trial, from the config through the schedule to the result
+    Metric    a figure that has an effect: the mean, some percentiles, throughput
+
+To add a percentile: one line in `PERCENTILES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Arm = Literal["ena", "ena_express"]
+ARMS: tuple[Arm, Arm] = ("ena", "ena_express")
+ARM_NAMES: Mapping[Arm, str] = {"ena": "ENA", "ena_express": "ENA Express"}
+
+Mode = Literal["ping-pong", "under-load", "throughput"]
+Protocol = Literal["udp", "tcp"]
+# interleaved: the two trials of a pair one after the other. parallel: both at once, as in the guide; they may disturb each other.
+Order = Literal["interleaved", "parallel"]
+Rate = int | Literal["max"] | None  # messages a second
+MODES: tuple[Mode, ...] = ("ping-pong", "under-load", "throughput")
+PROTOCOLS: tuple[Protocol, ...] = ("udp", "tcp")
+ORDERS: tuple[Order, ...] = ("interleaved", "parallel")
+
+
+def other(arm: Arm) -> Arm:
+    """The arm that it is compared with."""
+    return "ena" if arm == "ena_express" else "ena_express"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Percentile:
+    """A percentile of a trial's latencies. `p` is from 0 to 1; `has_effect`: whether the arms are compared by it."""
+
+    name: str
+    p: float
+    has_effect: bool = True
+
+    @property
+    def number(self) -> str:
+        """As sockperf and Prometheus count it, in per cent without trailing zeros: `99.9`."""
+        return f"{self.p * 100:.10g}"
+
+    @property
+    def label(self) -> str:
+        """As people write it: `P99.9`."""
+        return self.name.upper().replace("_", ".")
+
+
+PERCENTILES: tuple[Percentile, ...] = (
+    Percentile(name="p50", p=0.5),
+    Percentile(name="p90", p=0.9),
+    Percentile(name="p99", p=0.99),
+    Percentile(name="p99_9", p=0.999),
+    Percentile(name="p99_99", p=0.9999, has_effect=False),
+)
+QUANTILES: Mapping[str, float] = {percentile.name: percentile.p for percentile in PERCENTILES}
+
+# `mean`, `throughput`, or the name of a percentile that has an effect.
+Metric = str
+MEAN: Metric = "mean"
+THROUGHPUT: Metric = "throughput"
+LATENCY_METRICS: tuple[Metric, ...] = (MEAN, *(one.name for one in PERCENTILES if one.has_effect))
+LATENCY_PRIMARIES: tuple[Metric, ...] = ("p50", "p99")
+THROUGHPUT_METRICS: tuple[Metric, ...] = (THROUGHPUT,)
+METRICS: tuple[Metric, ...] = (*LATENCY_METRICS, *THROUGHPUT_METRICS)
+
+
+def metric_label(metric: str) -> str:
+    """A metric's name as people write it: `P99.9`, `mean`, `throughput`."""
+    return {one.name: one.label for one in PERCENTILES}.get(metric, metric)
+
+
+def metric_text(metric: str) -> str:
+    """A metric's name as it is typed on the command line and told in plain text: `p99.9`, `mean`, `throughput`."""
+    return metric_label(metric).lower()
+
+
+def figure_name(metric: str) -> str:
+    """The member of an arm's figures that holds the metric: `p99_us`, `throughput_gbps`."""
+    return "throughput_gbps" if metric == THROUGHPUT else f"{metric}_us"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Background:
+    """Bulk flows that run beside a latency probe. `message_size` in bytes."""
+
+    protocol: Protocol
+    flows: int
+    message_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """What traffic: one kind of trial. `rate` is in messages a second; `message_size` in bytes."""
+
+    name: str
+    mode: Mode
+    protocol: Protocol
+    message_size: int
+    csv_name: str
+    rate: Rate = None
+    reply_every: int | None = None
+    flows: int = 1
+    background: Background | None = None
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether it measures throughput; the others measure latency."""
+        return self.mode == "throughput"
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether messages have a planned time to be sent at, from which their latency can be counted too."""
+        return isinstance(self.rate, int) and not self.is_rate
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing but the probe itself is on the wire: then no allowance of the instance may be exceeded."""
+        return self.mode == "ping-pong" and self.background is None
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What it measures."""
+        return THROUGHPUT_METRICS if self.is_rate else LATENCY_METRICS
+
+    @property
+    def primaries(self) -> tuple[Metric, ...]:
+        """What it is judged by."""
+        return THROUGHPUT_METRICS if self.is_rate else LATENCY_PRIMARIES
