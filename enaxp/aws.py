@@ -1,10 +1,10 @@
 """AWS: clients that wait patiently where a call may be repeated, and ask once where it may not; what an error code means; waiting.
 
-    Aws(region, …) ─▶ .ec2 .iam .ssm .ecr .sts      reads, deletes and settings: repeating them is harmless
-                   └▶ .once("ec2")              creates without a token: one attempt, the caller decides what a lost answer means
+    Aws(region, …) ─▶ .ec2 .iam .ssm .ecr .sts .quotas    reads, deletes and settings: repeating them is harmless
+                   └▶ .once("ec2")                        creates without a token: one attempt, the caller decides what a lost answer means
 
-Errors are told apart by their code alone (texts change); the two codes that AWS shares between causes are split by text here
-and nowhere else.
+Errors are told apart by their code alone, because texts change; the two codes that AWS shares between causes are told apart by their
+text, here and nowhere else. The clients are typed by boto3-stubs, which only type checkers import.
 """
 
 from __future__ import annotations
@@ -12,37 +12,32 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from enaxp.errors import AwsError, EnaxpError
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import FilterTypeDef
+    from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_iam import IAMClient
+    from mypy_boto3_service_quotas import ServiceQuotasClient
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_sts import STSClient
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")
 FIRST_PAUSE_S = 0.5
 PAUSE_GROWS = 1.5
 
+# What is named does not exist; besides EC2's codes of the form Invalid….NotFound.
 GONE = frozenset(
     {
-        "InvalidVpcID.NotFound",
-        "InvalidSubnetID.NotFound",
-        "InvalidInternetGatewayID.NotFound",
-        "InvalidGatewayID.NotFound",
         "Gateway.NotAttached",
-        "InvalidRouteTableID.NotFound",
-        "InvalidAssociationID.NotFound",
-        "InvalidGroup.NotFound",
-        "InvalidSecurityGroupID.NotFound",
         "InvalidPlacementGroup.Unknown",
-        "InvalidNetworkInterfaceID.NotFound",
-        "InvalidAttachmentID.NotFound",
-        "InvalidAllocationID.NotFound",
-        "InvalidAddress.NotFound",
-        "InvalidKeyPair.NotFound",
-        "InvalidInstanceID.NotFound",
-        "InvalidPermission.NotFound",
         "NoSuchEntity",
         "RepositoryNotFoundException",
         "InvalidDocument",
@@ -51,6 +46,7 @@ GONE = frozenset(
         "InvalidResourceId",
     }
 )
+NOT_MADE_HERE = ("InvalidAMIID",)  # nobody waits for these to appear
 IN_USE = frozenset(
     {
         "DependencyViolation",
@@ -156,32 +152,56 @@ class Aws:
             pause_s = min(PAUSE_GROWS * pause_s, self.poll_s)
 
     @property
-    def ec2(self) -> Any:
-        return self._client("ec2", patient=True)
+    def ec2(self) -> EC2Client:
+        client: EC2Client = self._client("ec2", patient=True)
+        return client
 
     @property
-    def iam(self) -> Any:
-        return self._client("iam", patient=True)
+    def iam(self) -> IAMClient:
+        client: IAMClient = self._client("iam", patient=True)
+        return client
 
     @property
-    def ssm(self) -> Any:
-        return self._client("ssm", patient=True)
+    def ssm(self) -> SSMClient:
+        client: SSMClient = self._client("ssm", patient=True)
+        return client
 
     @property
-    def ecr(self) -> Any:
-        return self._client("ecr", patient=True)
+    def ecr(self) -> ECRClient:
+        client: ECRClient = self._client("ecr", patient=True)
+        return client
 
     @property
-    def sts(self) -> Any:
-        return self._client("sts", patient=True)
+    def sts(self) -> STSClient:
+        client: STSClient = self._client("sts", patient=True)
+        return client
 
     @property
-    def quotas(self) -> Any:
-        return self._client("service-quotas", patient=True)
+    def quotas(self) -> ServiceQuotasClient:
+        client: ServiceQuotasClient = self._client("service-quotas", patient=True)
+        return client
 
+    @overload
+    def once(self, service: Literal["ec2"]) -> EC2Client: ...
+    @overload
+    def once(self, service: Literal["iam"]) -> IAMClient: ...
+    @overload
+    def once(self, service: Literal["ssm"]) -> SSMClient: ...
+    @overload
+    def once(self, service: Literal["ecr"]) -> ECRClient: ...
+    @overload
+    def once(self, service: Literal["pricing"]) -> Any: ...
     def once(self, service: str) -> Any:
         """A client that never repeats a call by itself: for creates, where a blind repetition makes a second resource."""
         return self._client(service, patient=False)
+
+    def pages(self, describe: str, **arguments: Any) -> Iterator[Mapping[str, Any]]:
+        """The answers of an EC2 describe (the client's method), page by page where it has pages. Raises as the client does."""
+        client: Any = self.ec2
+        if client.can_paginate(describe):
+            yield from client.get_paginator(describe).paginate(**arguments)
+        else:
+            yield getattr(client, describe)(**arguments)
 
     def in_region(self, region: str) -> Aws:
         """The same credentials and patience in another region."""
@@ -199,7 +219,8 @@ class Aws:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            return dict(self.sts.get_caller_identity())
+            answer = self.sts.get_caller_identity()
+            return {"Account": answer["Account"], "Arn": answer["Arn"]}
         except ClientError as error:
             raise refused(
                 "asking AWS who we are", error, todo="check the credentials: `aws sts get-caller-identity`"
@@ -255,6 +276,11 @@ class Aws:
             ) from error
 
 
+def matching(values: Mapping[str, Iterable[str]]) -> list[FilterTypeDef]:
+    """Filters for an EC2 describe: by name, the values of which one must hold."""
+    return [{"Name": name, "Values": list(those)} for name, those in values.items()]
+
+
 def code_of(error: Exception) -> str:
     """The service's error code; empty for anything that is not a service error."""
     response = getattr(error, "response", None)
@@ -267,7 +293,11 @@ def text_of(error: Exception) -> str:
 
 
 def is_gone(error: Exception) -> bool:
-    return code_of(error) in GONE
+    """Whether what the call names does not exist, or not any more."""
+    code = code_of(error)
+    return code in GONE or (
+        code.startswith("Invalid") and code.endswith(".NotFound") and not code.startswith(NOT_MADE_HERE)
+    )
 
 
 def is_in_use(error: Exception) -> bool:
@@ -298,7 +328,7 @@ def is_not_yet_visible(error: Exception) -> bool:
     code, text = code_of(error), text_of(error)
     if code == "InvalidParameterValue":
         return any(part in text for part in (*PROFILE_NOT_YET_KNOWN, "belong to different networks"))
-    return code in GONE or code in {"IncorrectInstanceState"} or (code == "InvalidInstanceID" and "pending" in text)
+    return is_gone(error) or code in {"IncorrectInstanceState"} or (code == "InvalidInstanceID" and "pending" in text)
 
 
 def refused(where: str, error: Exception, *, todo: str = "") -> AwsError:

@@ -33,7 +33,7 @@ from enaxp.lab.lifecycle import wanted_for_survey
 
 assert enaxp.__file__.startswith({str(site)!r}), enaxp.__file__
 resources = wanted_for_survey(load_config(), gateway=None)
-print(len(resources), "#!/bin/bash" in resources[-1].want["user_data"])
+print(len(resources), "#!/bin/bash" in resources[-1].want.user_data)
 from enaxp.monitor.files import dashboards, text_of
 assert len(dashboards()) == 2 and "groups:" in text_of("rules.yml")
 """

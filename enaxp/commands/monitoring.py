@@ -111,14 +111,14 @@ def watch_monitoring(session: Session, *, ports: Mapping[str, int], open_it: boo
 
 def push_exporter_image(session: Session) -> None:
     """Builds the exporter's image and puts it into the lab's repository. Raises UsageError, naming what is missing, LabError, AwsError."""
-    from enaxp.lab.kinds import KINDS
-    from enaxp.lab.model import TAG_LAB, repository_name
+    from enaxp.lab.kinds.monitoring import EcrRepository, repository_name
+    from enaxp.lab.model import TAG_LAB
     from enaxp.monitor.image import find_program, push
 
     config = session.config
     if session.target.name == "local":
         raise UsageError("a lab on this machine has no registry to push to", todo="use --target aws")
-    repository = KINDS["ecr-repository"].look(session.aws, repository_name(config.lab, config.aws.region))
+    repository = EcrRepository().look(session.aws, repository_name(config.lab, config.aws.region))
     if repository is None or repository.tags.get(TAG_LAB) != config.lab:
         raise UsageError(f"lab {config.lab} has no repository for an image", todo="run `enaxp up monitoring` first")
     image = push(session.aws, repository.facts["uri"], program=find_program())

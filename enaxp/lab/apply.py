@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from graphlib import TopologicalSorter
-from typing import Any, Literal
+from typing import Literal
 
 from enaxp.aws import (
     ALREADY,
@@ -189,7 +189,8 @@ class _Apply:
         """The resource, if it is there and ours; None when the create may be tried again. Raises AwsError when it may not."""
         where = f"creating {resource.key}"
         if code_of(error) in TAKEN_NAME:
-            found = kind.look(self.aws, resource.name) or self._wait_for_own(kind, resource)
+            by_name = kind.look(self.aws, resource.name) if kind.unique_by_name else None
+            found = by_name or self._wait_for_own(kind, resource)
             if found is not None and found.tags.get(TAG_LAB_ID) == self.lab.lab_id:
                 return found
             whose = f"lab-id {found.tags[TAG_LAB_ID]}" if found and TAG_LAB_ID in found.tags else "no lab-id"
@@ -314,9 +315,14 @@ def _came_to_an_end(key: str, id: str, why: str) -> EnaxpError:
     return LabError(where, said=why, todo="run `enaxp up` again; if it repeats, try another zone")
 
 
-def _same_or_new(previous: Intent | None, resource: Resource, request: dict[str, Any]) -> Intent:
+def request_hash(request: Mapping[str, object]) -> str:
+    """Tells one create request from another: equal for requests that ask AWS for the very same."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _same_or_new(previous: Intent | None, resource: Resource, request: Mapping[str, object]) -> Intent:
     """The intent of last time when it asks for the very same (its token then finds what was made), else a new one."""
-    digest = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
+    digest = request_hash(request)
     if previous is not None and previous.request_hash == digest:
         return previous
     return Intent(kind=resource.kind, token=str(uuid.uuid4()), request_hash=digest, at=as_text(datetime.now(UTC)))

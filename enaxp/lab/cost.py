@@ -1,7 +1,7 @@
 """Cost: what a lab costs an hour and has cost so far, in USD, from on-demand list prices.
 
     instance type ─▶ find_prices() (price list of AWS, else the dated table `prices.yaml`) ─▶ Prices
-    Prices × what is there ─▶ usd_per_hour(), usd_so_far()
+    Prices × what each kind is billed for ─▶ usd_per_hour(), usd_so_far()
 
 An estimate, and said to be one: hosts, their disks and public addresses are counted, traffic is not. Traffic between the hosts of a
 lab stays in one zone and is free. A price that is not known stays None; it is never taken for 0.
@@ -19,25 +19,34 @@ from pathlib import Path
 from typing import Any
 
 from enaxp.aws import Aws
-from enaxp.lab.model import TAG_CREATED, Found, from_text
+from enaxp.lab.kinds import KINDS
+from enaxp.lab.kinds.compute import ROOT_VOLUME_GB
+from enaxp.lab.model import TAG_CREATED, BilledPart, Found, Layer, from_text, kind_of
+from enaxp.lab.spec import layer_of
 
 TABLE = Path(__file__).with_name("prices.yaml")
 HOURS_A_MONTH = 730
-DISK_GB = 30
 KEPT_DAYS = 7  # how long an answer of the price list is used again
-# where AWS answers questions about prices, by how a region's name begins
+# The region whose endpoint answers questions about prices, by how a region's name begins; none for partitions without one.
 PRICE_LISTS = {"us-gov-": "", "cn-": "", "eu-": "eu-central-1", "ap-": "ap-south-1", "": "us-east-1"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """USD an hour for one of each. source: where the price of an instance is from, in words; monitoring: the host of that layer."""
+    """USD an hour for one of each. source: where the price of an instance is from, in words; monitoring: the host of that layer, None
+    where it is not known."""
 
     instance: float
     disk: float
     address: float
     source: str
     monitoring: float | None = None
+
+    def of(self, part: BilledPart, layer: Layer) -> float | None:
+        """The price of what AWS bills; None where it is not known."""
+        if part == "instance":
+            return self.monitoring if layer == "monitoring" else self.instance
+        return self.disk if part == "disk" else self.address
 
 
 def find_prices(aws: Aws, instance_type: str, *, kept_in: Path | None = None) -> Prices | None:
@@ -69,7 +78,7 @@ def from_table(region: str, instance_type: str) -> Prices | None:
 
 
 def usd_per_hour(prices: Prices | None, keys: Iterable[str]) -> float | None:
-    """What resources with these keys cost an hour: instances (each with its disk) and addresses; everything else is free."""
+    """What resources with these keys cost an hour; None when a price is not known."""
     rates = [] if prices is None else [_rate(prices, key) for key in keys]
     known = [rate for rate in rates if rate is not None]
     return None if prices is None or len(known) < len(rates) else round(sum(known), 4)
@@ -87,7 +96,7 @@ def usd_per_hour_of(
 
 
 def usd_so_far(prices: Prices | None, resources: Iterable[Found], *, now: datetime) -> float | None:
-    """What these resources have cost since they were made. What was there before and is gone is not in it."""
+    """What these resources have cost since they were created; None when a price is not known. What is gone already is not in it."""
     rates = (
         [] if prices is None else [(_rate(prices, found.key or found.kind), _hours(found, now)) for found in resources]
     )
@@ -96,7 +105,7 @@ def usd_so_far(prices: Prices | None, resources: Iterable[Found], *, now: dateti
 
 
 def price_of(answer: Mapping[str, Any]) -> float | None:
-    """USD an hour in an answer of GetProducts; None when it names no price, or several."""
+    """USD an hour in an answer of GetProducts; None when it tells no price, or several."""
     prices = set()
     for text in answer["PriceList"]:
         product = json.loads(text)
@@ -109,7 +118,7 @@ def price_of(answer: Mapping[str, Any]) -> float | None:
 
 
 def _from_list(aws: Aws, instance_type: str) -> Prices | None:
-    """Asked once and without patience: whoever may not ask, or is offline, has the table."""
+    """Prices of AWS's price list, asked once; None for whoever may not ask, or is offline: the table has to do then."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     where = next(region for prefix, region in PRICE_LISTS.items() if aws.region.startswith(prefix))
@@ -136,7 +145,7 @@ def _from_list(aws: Aws, instance_type: str) -> Prices | None:
 
 def _prices(region: str, instance: float, *, source: str) -> Prices:
     table = _table()
-    disk = table["disk_gb_month"].get(region, max(table["disk_gb_month"].values())) * DISK_GB / HOURS_A_MONTH
+    disk = table["disk_gb_month"].get(region, max(table["disk_gb_month"].values())) * ROOT_VOLUME_GB / HOURS_A_MONTH
     return Prices(instance=round(instance, 6), disk=disk, address=table["address_hour"], source=source)
 
 
@@ -148,13 +157,15 @@ def _size_factor(size: str) -> float | None:
 
 
 def _rate(prices: Prices, key: str) -> float | None:
-    if key == "instance/monitoring":
-        return None if prices.monitoring is None else prices.monitoring + prices.disk
-    return {"instance": prices.instance + prices.disk, "eip": prices.address}.get(key.partition("/")[0], 0.0)
+    """USD an hour for the resource with this key; 0 for what AWS does not bill, None where a price is not known."""
+    kind = KINDS.get(kind_of(key))
+    parts = [prices.of(part, layer_of(key)) for part in (kind.billed if kind else ())]
+    known = [price for price in parts if price is not None]
+    return sum(known) if len(known) == len(parts) else None
 
 
 def _hours(found: Found, now: datetime) -> float:
-    """Since it was launched; what AWS keeps no time of counts from its tag."""
+    """Hours since it was launched, or, where AWS keeps no such time, since the time in its tag; 0 where that cannot be read."""
     try:
         began = datetime.fromisoformat(found.created) if found.created else from_text(found.tags[TAG_CREATED])
     except (KeyError, ValueError):
@@ -177,7 +188,7 @@ def _read_kept(path: Path | None) -> dict[str, Any]:
 
 
 def _keep(path: Path, kept: Mapping[str, Any]) -> None:
-    """A convenience: without room for it, the list is asked again."""
+    """Writes the answers. A failure does no harm: the list is asked again."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from enaxp.aws import Aws, refused
+from enaxp.aws import Aws, matching, refused
 from enaxp.errors import AwsError
 from enaxp.lab.model import TAG_CREATED, TAG_EXPIRES, TAG_LAB, TAG_LAB_ID, as_text, from_text
 
@@ -100,7 +100,7 @@ def _tags(aws: Aws) -> dict[str, dict[str, str]]:
 
 def _instances(aws: Aws) -> dict[str, tuple[str, dict[str, str]]]:
     """Type and tags of living instances that carry a lab-id, by id."""
-    filters = [{"Name": "tag-key", "Values": [TAG_LAB_ID]}, {"Name": "instance-state-name", "Values": list(LIVING)}]
+    filters = matching({"tag-key": [TAG_LAB_ID], "instance-state-name": LIVING})
     pages = aws.ec2.get_paginator("describe_instances").paginate(Filters=filters)
     found = [i for page in pages for reservation in page["Reservations"] for i in reservation["Instances"]]
     return {i["InstanceId"]: (i["InstanceType"], {t["Key"]: t["Value"] for t in i["Tags"]}) for i in found}

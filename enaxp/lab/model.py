@@ -2,22 +2,22 @@
 every AWS kind can do (Kind).
 
 A *resource* has an AWS id and can leak or cost; a *setting* has none and lives on a resource. A kind turns a Resource into the request
-that makes it, reads back what is there, and yields a Change for each setting that is not as wanted.
+that creates it, reads back what is there, and yields a Change for each setting that is not as wanted.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypedDict
 
 from enaxp.aws import Aws
+from enaxp.lab.grants import Grant, Scope
 
 Layer = Literal["network", "compute", "monitoring"]
 LAYERS: tuple[Layer, ...] = ("network", "compute", "monitoring")
-# what a layer stands on
+# What a layer stands on.
 BELOW: Mapping[Layer, tuple[Layer, ...]] = {"network": (), "compute": ("network",), "monitoring": ("network",)}
 
 TAG_LAB = "enaxp:lab"
@@ -28,7 +28,20 @@ TAG_EXPIRES = "enaxp:expires"
 TAG_SCHEMA = "enaxp:schema"
 TAGS_SCHEMA = 1  # of what the tags say; the state file has a schema of its own
 
-Ids = Mapping[str, str]
+# States of a resource that AWS is removing (`Found.pending`).
+SHUTTING_DOWN = "shutting-down"  # it keeps nobody from making another one with its key
+DELETING = "deleting"  # its name is not free yet
+
+Ids = Mapping[str, str]  # AWS ids by key
+Facts = Mapping[str, Any]  # what a kind reads of a resource; only the kind knows which there are
+BilledPart = Literal["instance", "disk", "address"]  # what AWS bills by the hour
+
+
+class Tag(TypedDict):
+    """A tag as AWS's APIs write it."""
+
+    Key: str
+    Value: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,17 +54,17 @@ class Lab:
     created_at: datetime
     expires_at: datetime
     tags: Mapping[str, str] = field(default_factory=dict)
-    ids: Ids = field(default_factory=dict)  # by key, as the state knows them: what is known need not wait for a listing
-    layers: tuple[Layer, ...] = LAYERS  # whose names are searched for, where AWS has no filter by tag
+    ids: Ids = field(default_factory=dict)  # those of the state: a resource known by id need not wait for a listing
+    layers: tuple[Layer, ...] = LAYERS  # to search, where AWS has no filter by tag and names must be tried
 
     @property
     def unique_name(self) -> str:
-        """For what AWS identifies by name. Never made from the lab-id, which can be lost."""
+        """The name of resources that AWS identifies by name. Never made from the lab-id, which can be lost."""
         return unique_name(self.name, self.region)
 
     @property
     def unique_names(self) -> tuple[str, ...]:
-        """Every name of this sort that a resource of its layers may have: what has no filter by tag is looked for by these."""
+        """Every such name that a resource of `layers` may have, to look for kinds that AWS cannot filter by tag."""
         monitoring = (unique_name(self.name, self.region, "monitoring"),) if "monitoring" in self.layers else ()
         return self.unique_name, *monitoring
 
@@ -70,18 +83,24 @@ class Lab:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Want:
+    """What is wanted of a resource: each kind has a dataclass of its own, next to its class. This one asks for nothing but existence."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Resource:
-    """Something that the lab wants on AWS. `want` is read by its kind alone; `needs` are keys of what it stands on."""
+    """A resource that the lab wants on AWS. Only its kind reads `want`; `needs` are the keys of what it stands on.
+
+    given_id: an existing resource of somebody else, used as it is: never tagged, changed or deleted.
+    """
 
     key: str
     kind: str
     layer: Layer
     name: str
-    want: Mapping[str, Any] = field(default_factory=dict)
+    want: Want = field(default_factory=Want)
     needs: tuple[str, ...] = ()
-    given_id: str | None = (
-        None  # an existing resource of somebody else: used as it is, never tagged, changed or deleted
-    )
+    given_id: str | None = None
 
     @property
     def owned(self) -> bool:
@@ -90,17 +109,30 @@ class Resource:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Something that is there. `facts` is what its kind read (nothing where it was not looked at), `pending` what AWS is still doing with
-    it; `gone` says that it has ended for good, and why."""
+    """A resource that exists on AWS.
+
+    facts: what its kind read; empty where only the id is known.  pending: what AWS is still doing with it; empty when ready.
+    gone: why it has ended for good; empty while it lives.  created: when, as AWS tells it; the oldest of duplicates is adopted.
+    """
 
     key: str
     kind: str
     id: str
     tags: Mapping[str, str]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Facts = field(default_factory=dict)
     pending: str = ""
     gone: str = ""
-    created: str = ""  # orders duplicates: the oldest is the one to adopt
+    created: str = ""
+
+    @property
+    def makes_way(self) -> bool:
+        """Whether another one with this key may be created already, because AWS is ending this one."""
+        return self.pending == SHUTTING_DOWN
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether AWS is removing it already."""
+        return self.pending in {SHUTTING_DOWN, DELETING}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,66 +160,114 @@ def change(field: str, *, have: Any, want: Any, act: Callable[[Aws], object]) ->
 
 
 class Kind(Protocol):
-    """What enaxp knows of one kind of AWS resource.
-
-    needs: kinds that it stands on: they are made before it and deleted after it.
-    needs_settled: whether what it stands on must be settled before it is made, and not only there.
-    token: whether the API that makes it takes a client token, so that a lost answer can be asked for again.
-    ready_s: how long it may take to become ready, in seconds.
-    actions: the IAM actions that its calls need.
-    """
+    """Everything that enaxp knows of one kind of AWS resource. To add a kind, write one such class and register it in `kinds`."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What it is called, and how the keys of its resources begin."""
+
     @property
-    def needs(self) -> tuple[str, ...]: ...
+    def layer(self) -> Layer:
+        """The layer of its resources, unless their key says that they belong to monitoring."""
+
     @property
-    def needs_settled(self) -> bool: ...
+    def needs(self) -> tuple[str, ...]:
+        """The kinds that it stands on: created before it, deleted after it."""
+
     @property
-    def token(self) -> bool: ...
+    def needs_settled(self) -> bool:
+        """Whether what it stands on must also have all its settings before it is created."""
+
     @property
-    def ready_s(self) -> float: ...
+    def unique_by_name(self) -> bool:
+        """Whether AWS identifies it by its name: its id is that name, and somebody else may have taken it."""
+
     @property
-    def actions(self) -> tuple[str, ...]: ...
+    def token(self) -> bool:
+        """Whether the create call takes a client token, so that a lost answer can be asked for again."""
+
+    @property
+    def ready_s(self) -> float:
+        """How long it may take to become ready, in seconds."""
+
+    @property
+    def patience_s(self) -> float:
+        """How long its deletion may be blocked before a sweep gives up, in seconds."""
+
+    @property
+    def ending_s(self) -> float:
+        """How long AWS may take to remove it once it has begun to, in seconds."""
+
+    @property
+    def ends_slowly(self) -> bool:
+        """Whether an accepted delete only begins its end: it has ended when AWS does not list it any more."""
+
+    @property
+    def billed(self) -> tuple[BilledPart, ...]:
+        """What AWS bills by the hour for one of them."""
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The fields of its want that a plan does not show."""
+
+    @property
+    def placeholder(self) -> str:
+        """An id of nothing, in the form of its ids: to ask about a call that names one before there is one."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The IAM actions of the calls that read it."""
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """The IAM actions of the calls that create, change, tag or delete it."""
+
+    def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterable[Grant]:
+        """The `writes` that a policy must allow for these resources of the kind (owned and given), and on what."""
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
-        """Everything of this kind that carries the lab-id: one describe, filtered by tag (by name where AWS has no such filter).
+        """Every resource of this kind that carries the lab-id: one describe filtered by tag, or by name where AWS has no such filter.
 
-        Also what is gone: AWS lists terminated instances for about an hour.
+        Includes what is gone: AWS lists terminated instances for about an hour.
         """
 
     def look(self, aws: Aws, id: str) -> Found | None:
-        """One of this kind by its id; None when AWS does not know it (any more)."""
+        """The resource of this kind with this id; None when AWS does not know it (any more)."""
 
-    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
-        """The parameters that make the resource, tags included. Pure and byte-stable."""
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> Mapping[str, object]:
+        """The parameters of the create call, tags included. Pure and byte-stable."""
 
-    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
-        """Makes the resource with one call and gives back its id."""
+    def create(self, aws: Aws, request: Any, token: str) -> str:
+        """Creates the resource with one call, from what `request` gave, and gives back its id."""
 
-    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any] | None:
-        """What of a resource that was made just now `settle` would read, known without asking; None: only a look tells."""
+    def as_made(self, resource: Resource, ids: Ids) -> Facts | None:
+        """The facts that `settle` would read of a resource that was created just now; None where only a look can tell."""
 
     def may_repeat(self, error: Exception) -> bool:
         """Whether a refused create may be asked again, because what it refers to is not known everywhere yet."""
 
     def fixed(self, resource: Resource, found: Found) -> list[Difference]:
-        """What differs and can only be had by making the resource anew."""
+        """The differences that only a new resource can remove."""
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
-        """A change for each setting that is not as wanted; nothing when all is in sync. Calls nothing by itself."""
+        """A change for each setting that is not as wanted; nothing when all are. Calls nothing by itself."""
+
+    def tag(self, aws: Aws, resources: Sequence[Found], tags: Sequence[Tag]) -> None:
+        """Sets these tags on the resources; their other tags stay. Kinds that one call can tag together share this function."""
 
     def delete(self, aws: Aws, found: Found) -> None:
-        """Asks AWS to remove it. Done or gone: returns. Raises Blocked while something else uses it or AWS is still at work."""
+        """Asks AWS to remove it; returns when that is done or it is gone. Raises Blocked while something else uses it or AWS is
+        still at work."""
+
+
+def kind_of(key: str) -> str:
+    """The name of the kind in a resource's key."""
+    return key.partition("/")[0]
 
 
 def unique_name(lab: str, region: str, suffix: str = "") -> str:
+    """A name that no lab elsewhere in the account has."""
     return "-".join(part for part in ("enaxp", lab, region, suffix) if part)
-
-
-def repository_name(lab: str, region: str) -> str:
-    """The unique name as ECR takes it: no two hyphens side by side."""
-    return re.sub("-(?=-)", "-0", unique_name(lab, region))
 
 
 def as_text(moment: datetime) -> str:
@@ -200,13 +280,13 @@ def from_text(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z")
 
 
-def as_tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+def as_tag_list(tags: Mapping[str, str]) -> list[Tag]:
     """Tags as the API wants them, in a stable order."""
     return [{"Key": key, "Value": tags[key]} for key in sorted(tags)]
 
 
-def from_tag_list(tags: list[dict[str, str]] | None) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in tags or []}
+def from_tag_list(tags: Iterable[Mapping[str, object]] | None) -> dict[str, str]:
+    return {str(tag["Key"]): str(tag["Value"]) for tag in tags or ()}
 
 
 def _show(value: Any) -> str:

@@ -8,7 +8,7 @@ Each step says what happens to one resource, why, and field by field what change
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
 from enaxp.lab.kinds import KINDS
@@ -72,7 +72,7 @@ def make_plan(resources: Iterable[Resource], survey: Survey, state: State, lab: 
             id=f.id,
         )
         for f in survey.duplicates
-        if f.pending != "shutting-down"
+        if not f.makes_way
     ]
     return Plan(steps=(*steps, *extra))
 
@@ -116,7 +116,7 @@ def _decide(
             f"{survey.disowned[resource.key].id} does not carry this lab's id any more: it is not touched",
             (),
         )
-    if found is None or found.pending == "shutting-down":
+    if found is None or found.makes_way:
         return (
             "create",
             _why_create(resource, state),
@@ -147,11 +147,13 @@ def _why_create(resource: Resource, state: State) -> str:
 
 
 def _shown(resource: Resource) -> list[tuple[str, Any]]:
-    """What of a resource's wants a person cares to read: the text of user data or of a document is not."""
+    """The fields of what is wanted that a plan shows: not what its kind hides (long texts), nor what has its default value."""
+    hidden = KINDS[resource.kind].hidden
+    wanted = [(field.name, getattr(resource.want, field.name), field.default) for field in fields(resource.want)]
     return [
-        (field, want)
-        for field, want in resource.want.items()
-        if field not in {"user_data", "role", "public_key", "description", "content", "key_pair", "profile"}
+        (name, value)
+        for name, value, default in wanted
+        if name not in hidden and (default is MISSING or value != default)
     ]
 
 

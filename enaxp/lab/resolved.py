@@ -10,14 +10,17 @@ from __future__ import annotations
 import re
 import urllib.request
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from enaxp.aws import Aws, code_of, in_parallel, refused
+from enaxp.aws import Aws, code_of, in_parallel, matching, refused
 from enaxp.config import Config
 from enaxp.errors import AwsError, LabError, UsageError
 from enaxp.lab.model import TAG_LAB_ID, Lab, from_tag_list
 from enaxp.lab.spec import Resolved
 from enaxp.lab.survey import Survey
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.literals import InstanceTypeType
 
 AMI_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{architecture}"
 WHO_AM_I = "https://checkip.amazonaws.com"
@@ -71,9 +74,9 @@ def given_gateway(config: Config, aws: Aws, lab: Lab) -> str | None:
     vpc = config.network.vpc_id
     if vpc is None or config.network.subnet_id is not None:
         return None
-    filters = [{"Name": "attachment.vpc-id", "Values": [vpc]}]
+    of_vpc = matching({"attachment.vpc-id": [vpc]})
     try:
-        attached = aws.ec2.describe_internet_gateways(Filters=filters)["InternetGateways"]
+        attached = aws.ec2.describe_internet_gateways(Filters=of_vpc)["InternetGateways"]
     except (ClientError, BotoCoreError) as error:
         raise refused(f"asking for the internet gateway of {vpc}", error) from error
     others = [g["InternetGatewayId"] for g in attached if from_tag_list(g.get("Tags")).get(TAG_LAB_ID) != lab.lab_id]
@@ -85,7 +88,8 @@ def check_type(aws: Aws, instance_type: str) -> str:
     from botocore.exceptions import ClientError
 
     try:
-        [described] = aws.ec2.describe_instance_types(InstanceTypes=[instance_type])["InstanceTypes"]
+        named = cast("InstanceTypeType", instance_type)
+        [described] = aws.ec2.describe_instance_types(InstanceTypes=[named])["InstanceTypes"]
     except ClientError as error:
         if code_of(error) != "InvalidInstanceType":
             raise refused(f"asking what {instance_type} can do", error) from error
@@ -152,7 +156,7 @@ def choose_zone(aws: Aws, config: Config) -> str:
 
 def offering_zones(aws: Aws, instance_type: str) -> list[str]:
     """Names of the region's own zones (no Local Zones: they have no ENA Express) that are open and offer the type."""
-    of_type = [{"Name": "instance-type", "Values": [instance_type]}]
+    of_type = matching({"instance-type": [instance_type]})
     offerings = aws.ec2.get_paginator("describe_instance_type_offerings")
     pages, answer = in_parallel(
         lambda: list(offerings.paginate(LocationType="availability-zone", Filters=of_type)),

@@ -2,7 +2,7 @@
 
 lab-id ─▶ Kind.find (all kinds at once) ─┐
 ids in the state that no listing shows ──┼─▶ Survey: key → Found, and duplicates
-given resources ─▶ Kind.look ───────────────┘
+given resources ─▶ Kind.look ────────────┘
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from enaxp.aws import Aws, in_parallel, refused
+from enaxp.aws import Aws, in_parallel, matching, refused
 from enaxp.lab.kinds import KINDS
+from enaxp.lab.kinds.identity import Role
 from enaxp.lab.model import TAG_LAB, TAG_LAB_ID, Found, Lab, Resource, unique_name
 from enaxp.lab.state import State
 
@@ -22,7 +23,7 @@ WORKERS = 16
 @dataclass(frozen=True, kw_only=True)
 class Survey:
     """found: one for each key. duplicates: further resources with a key that one has already (a create whose answer was lost).
-    disowned: by key, what the state knows by id and carries no lab's id any more; nobody but its owner may touch it.
+    disowned: by key, what the state knows by its id and what carries no lab-id any more; nobody but its owner may touch it.
     """
 
     found: Mapping[str, Found]
@@ -37,14 +38,17 @@ class Survey:
 
 
 def survey(
-    aws: Aws, lab: Lab, *, state: State, resources: Iterable[Resource] = (), kinds: Iterable[str] = tuple(KINDS)
+    aws: Aws, lab: Lab, *, state: State, resources: Iterable[Resource] = (), kinds: Iterable[str] | None = None
 ) -> Survey:
-    """Everything that carries the lab-id, and the given resources among `resources`. Raises AwsError when AWS refuses to tell."""
+    """Everything of these kinds (without any named: of all) that carries the lab-id, and the given resources among `resources`.
+
+    Raises AwsError when AWS refuses to tell.
+    """
     from botocore.exceptions import BotoCoreError, ClientError
 
     key_of = {(entry.kind, entry.id): key for key, entry in state.resources.items() if entry.owned}
     given = [resource for resource in resources if not resource.owned]
-    kinds = tuple(kinds)
+    kinds = tuple(KINDS if kinds is None else kinds)
     try:
         with ThreadPoolExecutor(WORKERS) as pool:
             lists = [pool.submit(KINDS[kind].find, aws, lab) for kind in kinds]
@@ -71,9 +75,9 @@ def survey(
 
 def discover_lab_id(aws: Aws, *, lab: str, region: str) -> str | None:
     """The lab-id of a lab of this name that lives in the region, from the role's tags or any tagged resource; None when there is none."""
-    named = [{"Name": "key", "Values": [TAG_LAB]}, {"Name": "value", "Values": [lab]}]
+    named = matching({"key": [TAG_LAB], "value": [lab]})
     role, pages = in_parallel(
-        lambda: KINDS["role"].look(aws, unique_name(lab, region)),
+        lambda: KINDS[Role.name].look(aws, unique_name(lab, region)),
         lambda: list(aws.ec2.get_paginator("describe_tags").paginate(Filters=named)),
     )
     if role is not None and role.tags.get(TAG_LAB) == lab and TAG_LAB_ID in role.tags:
@@ -81,9 +85,9 @@ def discover_lab_id(aws: Aws, *, lab: str, region: str) -> str | None:
     tagged_ids = [tag["ResourceId"] for page in pages for tag in page["Tags"]]
     if not tagged_ids:
         return None
-    ids = [{"Name": "key", "Values": [TAG_LAB_ID]}, {"Name": "resource-id", "Values": tagged_ids[:200]}]
+    ids = matching({"key": [TAG_LAB_ID], "resource-id": tagged_ids[:200]})
     answer = aws.ec2.describe_tags(Filters=ids)["Tags"]
-    return str(answer[0]["Value"]) if answer else None
+    return answer[0]["Value"] if answer else None
 
 
 def _not_listed(state: State, kinds: Iterable[str], listed: set[str]) -> list[tuple[str, str]]:
@@ -93,11 +97,11 @@ def _not_listed(state: State, kinds: Iterable[str], listed: set[str]) -> list[tu
 
 
 def _oldest_first(found: list[Found], state: State) -> tuple[dict[str, Found], list[Found]]:
-    """One of each key: the one that the state knows, else the oldest; a dying one only if there is no other."""
+    """One of each key: the one that the state knows, else the oldest; one that AWS is ending only if there is no other."""
     known = set(state.ids().values())
     one: dict[str, Found] = {}
     more: list[Found] = []
-    for candidate in sorted(found, key=lambda f: (f.pending == "shutting-down", f.id not in known, f.created, f.id)):
+    for candidate in sorted(found, key=lambda f: (f.makes_way, f.id not in known, f.created, f.id)):
         if candidate.key in one:
             more.append(candidate)
         else:

@@ -21,14 +21,12 @@ from enaxp.errors import EnaxpError, LabError
 from enaxp.lab.apply import LabEvent, LabWatcher
 from enaxp.lab.blockers import blockers_of
 from enaxp.lab.kinds import KINDS
-from enaxp.lab.model import LAYERS, Found, Lab, Layer
+from enaxp.lab.model import DELETING, LAYERS, Found, Lab, Layer, kind_of
 from enaxp.lab.plan import Step
 from enaxp.lab.spec import layer_of
 from enaxp.lab.state import StateFile, without
 from enaxp.lab.survey import Survey, survey
 
-STALL_S = 60.0  # nothing has moved for so long: stop and say what is in the way
-DYING_S = 1200.0  # instances that shut down may take this long
 WORKERS = 12
 
 ResourceIdentity = tuple[str, str]  # kind and id
@@ -58,7 +56,7 @@ def sweep_layers(
 def sweep_keys(keys: Iterable[str], *, aws: Aws, lab: Lab, file: StateFile, watch: LabWatcher) -> list[Found]:
     """Removes these resources alone (to make them anew, or because they are duplicates known by id)."""
     chosen = set(keys)
-    kinds = {key.partition("/")[0] for key in chosen}
+    kinds = {kind_of(key) for key in chosen}
     seen = survey(aws, lab, state=file.state, kinds=kinds)
     sweep = _Sweep(aws=aws, lab=lab, file=file, watch=watch, kinds=kinds, is_chosen=lambda found: found.key in chosen)
     removed, _ = sweep.run(seen)
@@ -170,7 +168,7 @@ class _Sweep:
         return any(found.kind in KINDS[other.kind].needs for other in living)
 
     def _delete(self, found: Found) -> DeleteOutcome:
-        """What became of it. An instance takes its time to end."""
+        """What became of it. Some kinds take their time to end."""
         identity = _identity(found)
         if identity not in self.began:
             self.began[identity] = time.monotonic()
@@ -185,7 +183,7 @@ class _Sweep:
         except Exception as error:
             raise refused(f"deleting {found.key} {found.id}", error) from error
         self.blocked.pop(identity, None)
-        if found.kind == "instance" or found.pending == "deleting":
+        if KINDS[found.kind].ends_slowly or found.pending == DELETING:
             return "dying"
         if identity not in self.removed:
             self._ended(found)
@@ -229,14 +227,20 @@ class _Sweep:
         now = time.monotonic()
         if self._picture(living) != before:
             self.moved_at = now
-        patience = DYING_S if any(found.pending in {"shutting-down", "deleting"} for found in living) else STALL_S
-        if now - self.moved_at < patience:
+        patience = max((_patience_s(found) for found in living), default=0.0)
+        if not living or now - self.moved_at < patience:
             return
         lines = [f"{f.key} {f.id}: {self._in_the_way_of(f)}" for f in living]
         raise LabError(
             f"nothing has moved for {patience:.0f} s; still there:\n    " + "\n    ".join(lines),
             todo="remove what is in the way (the console shows it by id), then run `enaxp down` again: it goes on",
         )
+
+
+def _patience_s(found: Found) -> float:
+    """How long it may stay without anything moving, in seconds."""
+    kind = KINDS[found.kind]
+    return kind.ending_s if found.is_ending else kind.patience_s
 
 
 def _identity(found: Found) -> ResourceIdentity:

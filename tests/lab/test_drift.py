@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from enaxp.errors import LabError, NameTakenError
-from enaxp.lab import sweep
+from enaxp.lab.kinds.base import BaseKind
 from enaxp.lab.lifecycle import look, up
 from tests.support.crash_harness import TARGET, WHOLE, DeadlyCloud, Labs, census, deadly_cloud
 from tests.support.drift_cases import MEDDLING, client
@@ -69,7 +69,7 @@ def test_what_lost_the_labs_id_is_not_touched_and_is_told(labs: Labs) -> None:
 def test_a_down_that_is_stuck_names_who_is_in_the_way_by_id_and_owner(
     labs: Labs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "STALL_S", 0.2)
+    monkeypatch.setattr(BaseKind, "patience_s", 0.2)
     ec2, ids = client(labs, "ec2"), labs.file().state.ids()
     made = ec2.create_network_interface(
         SubnetId=ids["subnet"], Groups=[ids["security-group"]], Description="of the balancer"

@@ -13,6 +13,7 @@ import pytest
 
 from enaxp.config import Config, load_config
 from enaxp.lab.kinds import KINDS
+from enaxp.lab.kinds.compute import EniWant, Instance, InstanceWant
 from enaxp.lab.model import Found, Lab, Resource
 from enaxp.lab.spec import Resolved, layer_of, of_layers, wanted
 from enaxp.lab.userdata import HostBoot, render_monitoring_userdata
@@ -86,12 +87,15 @@ def test_it_stands_beside_the_hosts_and_not_among_them(overrides: Mapping[str, A
     by_key = {resource.key: resource for resource in resources}
     host, subnet = by_key["instance/monitoring"], ipaddress.IPv4Network(config.monitoring.subnet_cidr)
 
-    assert not host.want["in_group"]
+    assert isinstance(host.want, InstanceWant)
+    assert not host.want.in_group
     assert subnet.subnet_of(ipaddress.IPv4Network(config.network.vpc_cidr))
     assert not subnet.overlaps(ipaddress.IPv4Network(config.network.subnet_cidr))
-    assert by_key["eni/monitoring"].want["groups"] == ("security-group/monitoring", "security-group")
+    eni = by_key["eni/monitoring"].want
+    assert isinstance(eni, EniWant)
+    assert eni.groups == ("security-group/monitoring", "security-group")
     assert ("eip/monitoring" in by_key) == (config.hosts.address == "public")
-    request = KINDS["instance"].request(host, LAB, {key: key for key in by_key})
+    request = Instance().request(host, LAB, {key: key for key in by_key})
     assert (request["KeyName"], request["IamInstanceProfile"]["Name"]) == (
         "key-pair/monitoring",
         "instance-profile/monitoring",

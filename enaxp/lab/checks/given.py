@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from enaxp.aws import Aws
+from enaxp.aws import Aws, matching
 from enaxp.config import Config
 from enaxp.lab.checks.findings import Said
+from enaxp.lab.kinds.compute import EniWant
 from enaxp.lab.kinds.network import ANYWHERE
 from enaxp.lab.lifecycle import Snapshot
 from enaxp.lab.model import Found
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import RouteTypeDef
 
 
 def check_given(config: Config, snapshot: Snapshot, aws: Aws) -> list[Said]:
@@ -33,7 +37,7 @@ def check_given(config: Config, snapshot: Snapshot, aws: Aws) -> list[Said]:
                 Said("warning", f"{config.network.vpc_id} gives its hosts no DNS names (enableDnsHostnames is off)")
             )
         said += _rest(config, found)
-    return said or [Said("ok", f"{', '.join(t.key for t in given) or 'none'}")]
+    return said or [Said("ok", f"{', '.join(resource.key for resource in given) or 'none'}")]
 
 
 def _room_in(config: Config, snapshot: Snapshot, aws: Aws, vpc: Found) -> Iterator[Said]:
@@ -46,7 +50,7 @@ def _room_in(config: Config, snapshot: Snapshot, aws: Aws, vpc: Found) -> Iterat
     blocks = [block["CidrBlock"] for block in described.get("CidrBlockAssociationSet", [])] or [described["CidrBlock"]]
     if not any(wanted.subnet_of(ipaddress.IPv4Network(block)) for block in blocks):
         yield Said("failure", f"subnet_cidr {wanted} does not lie in {vpc.id} ({', '.join(blocks)})", todo)
-    pages = aws.ec2.get_paginator("describe_subnets").paginate(Filters=[{"Name": "vpc-id", "Values": [vpc.id]}])
+    pages = aws.ec2.get_paginator("describe_subnets").paginate(Filters=matching({"vpc-id": [vpc.id]}))
     own = snapshot.survey.found.get("subnet")
     for subnet in (subnet for page in pages for subnet in page["Subnets"]):
         clashes = wanted.overlaps(ipaddress.IPv4Network(subnet["CidrBlock"]))
@@ -67,7 +71,8 @@ def _subnet(config: Config, snapshot: Snapshot, aws: Aws, subnet: Found) -> Iter
     zone = config.network.availability_zone
     if zone not in ("auto", described["AvailabilityZone"]):
         yield Said("failure", f"{subnet.id} lies in {described['AvailabilityZone']}, not in {zone}", "correct the zone")
-    need = sum(step.kind == "eni" for step in snapshot.plan.with_action("create"))
+    creating = {step.key for step in snapshot.plan.with_action("create")}
+    need = len(creating.intersection(_addresses(snapshot).values()))
     if described["AvailableIpAddressCount"] < need:
         text = f"{subnet.id} has {described['AvailableIpAddressCount']} free addresses, {need} are needed"
         yield Said("failure", text, "free some, or use another subnet")
@@ -76,44 +81,46 @@ def _subnet(config: Config, snapshot: Snapshot, aws: Aws, subnet: Found) -> Iter
 
 
 def _taken_addresses(snapshot: Snapshot, aws: Aws, subnet: Found) -> Iterator[Said]:
-    wanted = {str(t.want["address"]): t.key for t in snapshot.resources if t.kind == "eni"}
-    missing = {address: key for address, key in wanted.items() if key not in snapshot.survey.found}
+    missing = [address for address, key in _addresses(snapshot).items() if key not in snapshot.survey.found]
     if not missing:
         return
-    filters = [
-        {"Name": "subnet-id", "Values": [subnet.id]},
-        {"Name": "addresses.private-ip-address", "Values": sorted(missing)},
-    ]
-    for interface in aws.ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]:
+    theirs = matching({"subnet-id": [subnet.id], "addresses.private-ip-address": sorted(missing)})
+    for interface in aws.ec2.describe_network_interfaces(Filters=theirs)["NetworkInterfaces"]:
         text = f"{interface['PrivateIpAddress']} is taken by {interface['NetworkInterfaceId']}"
         yield Said("failure", text, "choose other addresses for the hosts (hosts.server, hosts.client)")
+
+
+def _addresses(snapshot: Snapshot) -> dict[str, str]:
+    """The key of the interface that wants each address."""
+    wants = {resource.key: resource.want for resource in snapshot.resources}
+    return {want.address: key for key, want in wants.items() if isinstance(want, EniWant)}
 
 
 def _way_out(config: Config, aws: Aws, subnet: Found) -> Iterator[Said]:
     """The default route of the subnet's own table, or of the VPC's main one."""
     vpc = str(subnet.facts["vpc"])
-    routes = _routes(aws, "association.subnet-id", subnet.id) or _routes(aws, "vpc-id", vpc, main=True)
-    default: dict[str, Any] = next((r for r in routes if r.get("DestinationCidrBlock") == ANYWHERE), {})
-    gateway = str(default.get("GatewayId", ""))
+    own, main = {"association.subnet-id": subnet.id}, {"vpc-id": vpc, "association.main": "true"}
+    routes = _routes(aws, own) or _routes(aws, main)
+    default = next((route for route in routes if route.get("DestinationCidrBlock") == ANYWHERE), None)
+    gateway = default.get("GatewayId", "") if default else ""
     if config.hosts.address == "public":
         if not gateway.startswith("igw-"):
             text = f"{subnet.id} has no route to an internet gateway: public addresses do not work in it"
             yield Said("failure", text, "use a public subnet, or set hosts.address: private")
-    elif not default:
+    elif default is None:
         text = f"{subnet.id} has no default route: the first boot cannot download what hosts.ami does not have"
         yield Said("warning", text)
 
 
-def _routes(aws: Aws, name: str, value: str, *, main: bool = False) -> list[dict[str, Any]]:
-    filters = [{"Name": name, "Values": [value]}]
-    if main:
-        filters.append({"Name": "association.main", "Values": ["true"]})
+def _routes(aws: Aws, by: Mapping[str, str]) -> list[RouteTypeDef]:
+    """The routes of the tables that these filters show."""
+    filters = matching({name: [value] for name, value in by.items()})
     return [
         route for table in aws.ec2.describe_route_tables(Filters=filters)["RouteTables"] for route in table["Routes"]
     ]
 
 
-def _rest(config: Config, found: Any) -> Iterator[Said]:
+def _rest(config: Config, found: Mapping[str, Found]) -> Iterator[Said]:
     """Profile, key, and addresses that are reached from inside alone."""
     if config.hosts.instance_profile and not found["instance-profile"].facts["role"]:
         text = f"the instance profile {config.hosts.instance_profile} has no role in it"

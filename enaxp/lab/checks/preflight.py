@@ -1,6 +1,6 @@
 """Preflight: what can be known before the first resource is made, so that a lab fails at once or not at all.
 
-    Picture ─▶ checks side by side ─▶ Report: what is fine, what is doubtful, what will fail — each with what to do
+    Snapshot ─▶ checks side by side ─▶ Report: what is fine, what is doubtful, what will fail — each with what to do
 
 What cannot be checked is a warning: somebody without permission to read quotas may still build a lab.
 """
@@ -22,13 +22,12 @@ from enaxp.lab.checks.given import check_given
 from enaxp.lab.checks.permissions import probe, probes
 from enaxp.lab.checks.quotas import check_quotas
 from enaxp.lab.kinds import KINDS
+from enaxp.lab.kinds.compute import InstanceWant
 from enaxp.lab.lifecycle import Snapshot
 from enaxp.lab.model import TAG_LAB_ID
 from enaxp.lab.resolved import check_type, offering_zones
 
 WORKERS = 8
-# what is known by a name that others may have, too
-NAMED = ("role", "instance-profile", "placement-group", "key-pair", "ssm-document")
 
 
 def preflight_report(snapshot: Snapshot, *, config: Config, aws: Aws) -> Report:
@@ -47,14 +46,15 @@ class Flight:
     config: Config
     aws: Aws
 
-    def creating(self, *kinds: str) -> int:
-        """How many resources of these kinds are about to be made."""
-        return sum(step.kind in kinds for step in self.snapshot.plan.with_action("create"))
+    def creating(self) -> Counter[str]:
+        """How many resources of each kind are about to be created."""
+        return Counter(step.kind for step in self.snapshot.plan.with_action("create"))
 
     def launching(self) -> list[str]:
         """The types of the instances that are about to be launched."""
         keys = {step.key for step in self.snapshot.plan.with_action("create")}
-        return [str(t.want["type"]) for t in self.snapshot.resources if t.kind == "instance" and t.key in keys]
+        wants = [resource.want for resource in self.snapshot.resources if resource.key in keys]
+        return [want.type for want in wants if isinstance(want, InstanceWant)]
 
 
 def _run(name: str, check: Callable[[Flight], list[Said]], flight: Flight) -> list[Finding]:
@@ -99,7 +99,7 @@ def _offer(flight: Flight, name: str, zone: str) -> Said:
 
 
 def _quotas(flight: Flight) -> list[Said]:
-    return check_quotas(flight.aws, launching=Counter(flight.launching()), creating=lambda kind: flight.creating(kind))
+    return check_quotas(flight.aws, launching=Counter(flight.launching()), creating=flight.creating())
 
 
 def _permissions(flight: Flight) -> list[Said]:
@@ -125,7 +125,8 @@ def _permissions(flight: Flight) -> list[Said]:
 def _names(flight: Flight) -> list[Said]:
     taken: list[Said] = []
     snapshot = flight.snapshot
-    named = [t for t in snapshot.resources if t.kind in NAMED and t.owned and t.key not in snapshot.survey.found]
+    missing = [one for one in snapshot.resources if one.owned and one.key not in snapshot.survey.found]
+    named = [resource for resource in missing if KINDS[resource.kind].unique_by_name]
     with ThreadPoolExecutor(WORKERS) as pool:
         looks = list(pool.map(lambda resource: KINDS[resource.kind].look(flight.aws, resource.name), named))
     for resource, found in zip(named, looks, strict=True):

@@ -6,13 +6,18 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from enaxp.aws import Aws, code_of, in_parallel
+from enaxp.aws import Aws, code_of, in_parallel, matching
 from enaxp.lab.checks.findings import Said
+from enaxp.lab.kinds import KINDS
+from enaxp.lab.kinds.base import Ec2Kind, Quota
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.literals import InstanceTypeType
 
 WORKERS = 4
 # EC2 counts the vCPUs of running on-demand instances by the first letters of their type.
@@ -30,54 +35,19 @@ VCPU_QUOTAS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Counted:
-    """A quota on how many of a kind there may be in a region, and how those in use are counted."""
+def check_quotas(aws: Aws, *, launching: Mapping[str, int], creating: Mapping[str, int]) -> list[Said]:
+    """A line for each quota that what is about to be created counts against; one that may not be read is a warning.
 
-    kind: str
-    words: str
-    service: str
-    code: str
-    count: Callable[[Aws], int]
-
-
-COUNTED = (
-    Counted(
-        kind="eip",
-        words="Elastic IPs",
-        service="ec2",
-        code="L-0263D0A3",
-        count=lambda aws: len(aws.ec2.describe_addresses()["Addresses"]),
-    ),
-    Counted(
-        kind="vpc",
-        words="VPCs",
-        service="vpc",
-        code="L-F678F1CE",
-        count=lambda aws: _pages(aws, "describe_vpcs", "Vpcs"),
-    ),
-    Counted(
-        kind="igw",
-        words="internet gateways",
-        service="vpc",
-        code="L-A4707A72",
-        count=lambda aws: _pages(aws, "describe_internet_gateways", "InternetGateways"),
-    ),
-)
-
-
-def check_quotas(aws: Aws, *, launching: Mapping[str, int], creating: Callable[[str], int]) -> list[Said]:
-    """A line for each quota that what is about to be made counts against; one that may not be read is a warning.
-
-    launching: how many instances of each type.
+    launching: how many instances of each type.  creating: how many resources of each kind.
     """
     checks: list[tuple[str, Callable[[], Said]]] = [
         ("vCPUs", partial(_vcpus, aws, types)) for types in _by_quota(launching)
     ]
-    for quota in COUNTED:
-        need = creating(quota.kind)
+    counted = [(kind.quota, kind) for kind in KINDS.values() if isinstance(kind, Ec2Kind) and kind.quota]
+    for quota, kind in sorted(counted, key=lambda one: one[0].words):
+        need = creating.get(kind.name, 0)
         if need:
-            checks.append((quota.words, partial(_counted, aws, quota, need)))
+            checks.append((quota.words, partial(_counted, aws, quota, kind, need)))
     with ThreadPoolExecutor(WORKERS) as pool:
         said = list(pool.map(lambda check: _safely(*check), checks))
     return said or [Said("ok", "nothing is made that counts against a quota")]
@@ -109,8 +79,8 @@ def _vcpus(aws: Aws, launching: Mapping[str, int]) -> Said:
 
 def _vcpus_in_use(aws: Aws, family: tuple[str, ...], types: Iterable[str]) -> tuple[int, Mapping[str, int]]:
     """Of running on-demand instances of the family; and what one of each type has, of these types, too."""
-    filters = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
-    pages = aws.ec2.get_paginator("describe_instances").paginate(Filters=filters)
+    living = matching({"instance-state-name": ["pending", "running"]})
+    pages = aws.ec2.get_paginator("describe_instances").paginate(Filters=living)
     instances = [i for page in pages for reservation in page["Reservations"] for i in reservation["Instances"]]
     running = Counter(
         i["InstanceType"]
@@ -121,8 +91,8 @@ def _vcpus_in_use(aws: Aws, family: tuple[str, ...], types: Iterable[str]) -> tu
     return sum(each[name] * count for name, count in running.items()), each
 
 
-def _counted(aws: Aws, quota: Counted, need: int) -> Said:
-    limit, used = in_parallel(lambda: _limit(aws, quota.service, quota.code), lambda: quota.count(aws))
+def _counted(aws: Aws, quota: Quota, kind: Ec2Kind, need: int) -> Said:
+    limit, used = in_parallel(lambda: _limit(aws, quota.service, quota.code), lambda: kind.count(aws))
     return _compared(quota.words, quota.code, limit=limit, used=used, need=need)
 
 
@@ -143,27 +113,22 @@ def _safely(words: str, check: Callable[[], Said]) -> Said:
 def _limit(aws: Aws, service: str, code: str) -> float:
     """The account's own value, else AWS's default: one that was never changed is not always listed."""
     try:
-        answer = aws.quotas.get_service_quota(ServiceCode=service, QuotaCode=code)
+        return aws.quotas.get_service_quota(ServiceCode=service, QuotaCode=code)["Quota"]["Value"]
     except ClientError as error:
         if code_of(error) != "NoSuchResourceException":
             raise
-        answer = aws.quotas.get_aws_default_service_quota(ServiceCode=service, QuotaCode=code)
-    return float(answer["Quota"]["Value"])
+    return aws.quotas.get_aws_default_service_quota(ServiceCode=service, QuotaCode=code)["Quota"]["Value"]
 
 
 def _vcpus_of(aws: Aws, types: set[str]) -> dict[str, int]:
-    names = sorted(types)
+    names = cast("list[InstanceTypeType]", sorted(types))
     answers = [
         aws.ec2.describe_instance_types(InstanceTypes=names[start : start + 100])["InstanceTypes"]
         for start in range(0, len(names), 100)
     ]
-    return {t["InstanceType"]: int(t["VCpuInfo"]["DefaultVCpus"]) for answer in answers for t in answer}
+    return {t["InstanceType"]: t["VCpuInfo"]["DefaultVCpus"] for answer in answers for t in answer}
 
 
 def _letters(instance_type: str) -> str:
     found = re.match(r"[a-z]+", instance_type)
     return found[0] if found else ""
-
-
-def _pages(aws: Aws, call: str, items: str) -> int:
-    return sum(len(page[items]) for page in aws.ec2.get_paginator(call).paginate())

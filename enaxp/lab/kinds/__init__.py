@@ -1,12 +1,13 @@
-"""Every kind of AWS resource that enaxp can make, one class each: `KINDS` maps a kind's name to it.
+"""Every kind of AWS resource that enaxp can create, one class each: `KINDS` maps a kind's name to it.
 
-    network.py   vpc, subnet, igw, route-table, security-group
-    compute.py   placement-group, key-pair, eni, eip, instance
-    identity.py  role, instance-profile
-    monitoring.py ecr-repository
-    software.py  ssm-document, ssm-association
+    network.py     vpc, subnet, igw, route-table, security-group
+    compute.py     placement-group, key-pair, eni, eip, instance
+    software.py    ssm-document, ssm-association
+    monitoring.py  ecr-repository
+    identity.py    role, instance-profile
 
-To add a kind: write one class here, and the resources of it in `spec.py`.
+To add a kind: write its class and what is wanted of it (a `Want`) in one file here, register it below, and add its resources to
+`spec`. Plan, apply, tags, policy, checks, cost and sweep find all that they need in the class.
 """
 
 from enaxp.lab.kinds.compute import Eip, Eni, Instance, KeyPair, PlacementGroup
@@ -16,25 +17,23 @@ from enaxp.lab.kinds.network import Igw, RouteTable, SecurityGroup, Subnet, Vpc
 from enaxp.lab.kinds.software import SsmAssociation, SsmDocument
 from enaxp.lab.model import Kind
 
-KINDS: dict[str, Kind] = {
-    kind.name: kind
-    for kind in (
-        Role(),
-        InstanceProfile(),
-        Vpc(),
-        Subnet(),
-        Igw(),
-        RouteTable(),
-        SecurityGroup(),
-        KeyPair(),
-        PlacementGroup(),
-        Eni(),
-        Eip(),
-        Instance(),
-        EcrRepository(),
-        SsmDocument(),
-        SsmAssociation(),
-    )
-}
+_REGISTERED: tuple[Kind, ...] = (
+    Vpc(),
+    Subnet(),
+    Igw(),
+    RouteTable(),
+    SecurityGroup(),
+    KeyPair(),
+    PlacementGroup(),
+    Eni(),
+    Eip(),
+    Instance(),
+    SsmDocument(),
+    SsmAssociation(),
+    EcrRepository(),
+    Role(),
+    InstanceProfile(),
+)
+KINDS: dict[str, Kind] = {kind.name: kind for kind in _REGISTERED}
 
 __all__ = ["KINDS"]

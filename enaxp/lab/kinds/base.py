@@ -1,36 +1,60 @@
-"""What the kinds share: defaults for what most of them do not need, and the EC2 describe that all of EC2 answers alike."""
+"""What the kinds share: defaults for what most of them do not need, and the calls that all of EC2 answers alike."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from botocore.exceptions import ClientError
 
-from enaxp.aws import Aws, Blocked, is_gone, is_in_use, is_not_yet_visible, is_throttled, text_of
+from enaxp.aws import Aws, Blocked, is_gone, is_in_use, is_not_yet_visible, is_throttled, matching, text_of
+from enaxp.lab.grants import Condition, Grant, Scope
 from enaxp.lab.model import (
     TAG_KEY,
+    TAG_LAB,
     TAG_LAB_ID,
+    BilledPart,
     Change,
     Difference,
+    Facts,
     Found,
     Ids,
     Lab,
+    Layer,
     Resource,
+    Tag,
+    Want,
     as_tag_list,
     from_tag_list,
 )
 
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.literals import ResourceTypeType
+    from mypy_boto3_ec2.type_defs import TagSpecificationTypeDef, TagTypeDef
+
+_W = TypeVar("_W", bound=Want)
+CREATE_TAGS = "ec2:CreateTags"
+TAGGED_AT_ONCE = 500  # resources in one CreateTags
+TAGGED: Condition = {"Null": {f"aws:ResourceTag/{TAG_LAB}": "false"}}  # the resource carries enaxp's tag
+
 
 class BaseKind:
-    """A kind without a token, without settings, with nothing that is fixed: each kind says what is otherwise."""
+    """Defaults: an id that AWS chooses, no token, no settings, nothing fixed, nothing billed. `model.Kind` says what each means."""
 
     name: ClassVar[str]
+    layer: ClassVar[Layer]
     needs: ClassVar[tuple[str, ...]] = ()
     needs_settled: ClassVar[bool] = False
+    unique_by_name: ClassVar[bool] = False
     token: ClassVar[bool] = False
     ready_s: ClassVar[float] = 120.0
-    actions: ClassVar[tuple[str, ...]] = ()
+    patience_s: ClassVar[float] = 60.0
+    ending_s: ClassVar[float] = 1200.0
+    ends_slowly: ClassVar[bool] = False
+    billed: ClassVar[tuple[BilledPart, ...]] = ()
+    hidden: ClassVar[tuple[str, ...]] = ()
+    placeholder: ClassVar[str] = "enaxp-nothing"
 
     def fixed(self, resource: Resource, found: Found) -> list[Difference]:
         return []
@@ -38,7 +62,7 @@ class BaseKind:
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
         yield from ()
 
-    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any] | None:
+    def as_made(self, resource: Resource, ids: Ids) -> Facts | None:
         return None
 
     def may_repeat(self, error: Exception) -> bool:
@@ -46,20 +70,78 @@ class BaseKind:
         return is_not_yet_visible(error) or is_throttled(error)
 
 
-class Ec2Kind(BaseKind):
-    """A kind that EC2 describes with filters and ids: subclasses say with which call, and how to read one answer."""
+@dataclass(frozen=True, kw_only=True)
+class SettingCall:
+    """An EC2 call that changes a setting.
 
-    resource_type: ClassVar[str]  # as TagSpecifications calls it
+    action: as IAM calls it.  sample: parameters of a call that names nothing real, to ask with DryRun whether it is allowed; None
+    where the API has no DryRun.
+    """
+
+    action: str
+    sample: Mapping[str, object] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quota:
+    """How many of a kind an account may have in a region: the quota's code, the service that it is listed under, its words."""
+
+    words: str
+    service: str
+    code: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """A describe that shows what may use a resource: `by` is its filter that takes the resource's id; each item carries its own id in
+    `id`. leave_out: what is not in the way, because it goes together with the resource."""
+
+    what: str
+    describe: str
+    items: str
+    id: str
+    by: str
+    leave_out: Callable[[Mapping[str, Any]], bool] = field(default=lambda item: False)
+
+
+class Ec2Kind(BaseKind):
+    """A kind that EC2 describes with filters and ids: subclasses say with which call, and how to read one item of the answer."""
+
+    resource_type: ClassVar[ResourceTypeType]  # as TagSpecifications calls it
     describe: ClassVar[str]  # the client method
     items: ClassVar[str]  # the member of its answer that holds the list
     ids_argument: ClassVar[str]
+    creates: ClassVar[str]  # IAM action of the create call, which carries the tags
+    settings: ClassVar[tuple[SettingCall, ...]] = ()
+    deletes: ClassVar[str]  # IAM action of the delete call, which a policy can hold to the resource's tags
+    quota: ClassVar[Quota | None] = None
+    used_by: ClassVar[tuple[Listing, ...]] = ()  # where to look for who keeps one from being deleted
 
-    def read(self, item: Mapping[str, Any]) -> Found | None:
+    def read(self, item: Any) -> Found | None:
         """Found out of one item of the answer; None for what counts as not there."""
         raise NotImplementedError
 
+    def dry_run(self, request: Any) -> Mapping[str, object] | None:
+        """What of a create request can be asked about although it names what does not exist yet; None: only all of it."""
+        return None
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        return (self.creates, *(call.action for call in self.settings), self.deletes, CREATE_TAGS)
+
+    def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
+        """In the lab's region; deletes and later tags only on what carries enaxp's tags already."""
+        if not any(resource.owned for resource in resources):
+            return
+        made, changed = self.creates, (call.action for call in self.settings)
+        yield Grant(sid="MakeAndSettle", actions=(made, *changed), conditions=scope.in_region)
+        yield Grant(sid="EndWhatIsTagged", actions=(self.deletes,), conditions={**scope.in_region, **TAGGED})
+        only_then: Condition = {"StringEquals": {"ec2:CreateAction": (made.partition(":")[2],)}}
+        yield Grant(sid="TagWhatIsMade", actions=(CREATE_TAGS,), conditions=only_then)
+        yield Grant(sid="TagWhatIsTagged", actions=(CREATE_TAGS,), conditions=TAGGED)
+
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
-        return self._describe(aws, Filters=[{"Name": f"tag:{TAG_LAB_ID}", "Values": [lab.lab_id]}])
+        return self._describe(aws, Filters=matching({f"tag:{TAG_LAB_ID}": [lab.lab_id]}))
 
     def look(self, aws: Aws, id: str) -> Found | None:
         try:
@@ -70,21 +152,28 @@ class Ec2Kind(BaseKind):
             raise
         return found[0] if found else None
 
+    def count(self, aws: Aws) -> int:
+        """How many of this kind there are in the region, whoever made them."""
+        return sum(len(self._items(page)) for page in aws.pages(self.describe))
+
+    @staticmethod
+    def tag(aws: Aws, resources: Sequence[Found], tags: Sequence[Tag]) -> None:
+        """Of all EC2 kinds together, many in one call. Some resources have another id for tags than for everything else."""
+        ids = [str(found.facts.get("tag_id", found.id)) for found in resources]
+        for start in range(0, len(ids), TAGGED_AT_ONCE):
+            aws.ec2.create_tags(Resources=ids[start : start + TAGGED_AT_ONCE], Tags=_for_ec2(tags))
+
     def _describe(self, aws: Aws, **arguments: Any) -> list[Found]:
-        if aws.ec2.can_paginate(self.describe):
-            pages = aws.ec2.get_paginator(self.describe).paginate(**arguments)
-        else:
-            pages = [getattr(aws.ec2, self.describe)(**arguments)]
-        read = (self.read(item) for page in pages for item in self._items(page))
+        read = (self.read(item) for page in aws.pages(self.describe, **arguments) for item in self._items(page))
         return [found for found in read if found is not None]
 
-    def _items(self, page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    def _items(self, page: Mapping[str, Any]) -> list[Any]:
         return page.get(self.items) or []
 
     def found(
         self,
         id: str,
-        tags: list[dict[str, str]] | None,
+        tags: Iterable[Mapping[str, object]] | None,
         *,
         pending: str = "",
         gone: str = "",
@@ -95,15 +184,25 @@ class Ec2Kind(BaseKind):
         key = own.get(TAG_KEY, "")
         return Found(key=key, kind=self.name, id=id, tags=own, facts=facts, pending=pending, gone=gone, created=created)
 
-    def tagged(self, resource: Resource, lab: Lab, *resource_types: str) -> list[dict[str, Any]]:
-        """TagSpecifications for a create call."""
-        tags = as_tag_list(lab.tags_for(resource))
-        return [
-            {"ResourceType": resource_type, "Tags": tags} for resource_type in resource_types or (self.resource_type,)
-        ]
+    def tagged(self, resource: Resource, lab: Lab, *more: ResourceTypeType) -> list[TagSpecificationTypeDef]:
+        """TagSpecifications for a create call, also of the other types of resources that it creates."""
+        tags = _for_ec2(as_tag_list(lab.tags_for(resource)))
+        return [{"ResourceType": resource_type, "Tags": tags} for resource_type in (self.resource_type, *more)]
 
 
-def named(kind: str, id: str, tags: list[dict[str, str]] | None, **facts: Any) -> Found:
+def no_id(prefix: str) -> str:
+    """An id that nothing has."""
+    return f"{prefix}-{'0' * 17}"
+
+
+def want_of(resource: Resource, want: type[_W]) -> _W:
+    """What is wanted of a resource, which must be of this type. Raises TypeError for a want of another kind."""
+    if not isinstance(resource.want, want):
+        raise TypeError(f"{resource.key} wants {resource.want}, not a {want.__name__}")
+    return resource.want
+
+
+def named(kind: str, id: str, tags: Iterable[Mapping[str, object]] | None, **facts: Any) -> Found:
     """Found of what AWS knows by its name."""
     own = from_tag_list(tags)
     return Found(key=own.get(TAG_KEY, ""), kind=kind, id=id, tags=own, facts=facts)
@@ -126,10 +225,14 @@ def remove(call: Callable[[], object], *, where: str) -> None:
         raise
 
 
-def differences(have: Mapping[str, Any], want: Mapping[str, Any], *fields: str) -> list[Difference]:
-    """Differences in the fields named, where the fact is known at all."""
+def differences(have: Facts, **want: object) -> list[Difference]:
+    """A difference for each wanted fact that is another one, where the fact is known at all."""
     return [
-        Difference(field=field, have=have.get(field), want=want[field])
-        for field in fields
-        if have.get(field) is not None and have.get(field) != want[field]
+        Difference(field=field, have=have[field], want=value)
+        for field, value in want.items()
+        if have.get(field) is not None and have[field] != value
     ]
+
+
+def _for_ec2(tags: Sequence[Tag]) -> list[TagTypeDef]:
+    return [{"Key": tag["Key"], "Value": tag["Value"]} for tag in tags]

@@ -7,21 +7,77 @@ the attachment, and gone when the instance is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from enaxp.aws import Aws, code_of
-from enaxp.lab.kinds.base import Ec2Kind, differences, remove
-from enaxp.lab.model import Change, Difference, Found, Ids, Lab, Resource, change
+from enaxp.lab.kinds.base import (
+    Ec2Kind,
+    Listing,
+    Quota,
+    SettingCall,
+    differences,
+    no_id,
+    remove,
+    want_of,
+)
+from enaxp.lab.model import (
+    DELETING,
+    SHUTTING_DOWN,
+    Change,
+    Difference,
+    Facts,
+    Found,
+    Ids,
+    Lab,
+    Resource,
+    Want,
+    change,
+)
 
-EXPRESS_DEVICE = 1  # device 0 stays plain ENA: it carries SSH
-SHUTTING_DOWN = "shutting-down"
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.literals import InstanceTypeType, PlacementStrategyType
+    from mypy_boto3_ec2.type_defs import (
+        AddressTypeDef,
+        AllocateAddressRequestTypeDef,
+        CreateNetworkInterfaceRequestTypeDef,
+        CreatePlacementGroupRequestTypeDef,
+        EbsBlockDeviceTypeDef,
+        ImportKeyPairRequestTypeDef,
+        InstanceNetworkInterfaceAttachmentTypeDef,
+        InstanceTypeDef,
+        KeyPairInfoTypeDef,
+        NetworkInterfaceAttachmentTypeDef,
+        NetworkInterfaceTypeDef,
+        PlacementGroupTypeDef,
+        PlacementTypeDef,
+        RunInstancesRequestTypeDef,
+    )
+
+ROOT_VOLUME_GB = 30
+ENI_PLACEHOLDER = no_id("eni")
+# Of an interface as of an instance: ENA Express is on the attachment, which both have.
+MODIFY_INTERFACE = SettingCall(
+    action="ec2:ModifyNetworkInterfaceAttribute",
+    sample={
+        "NetworkInterfaceId": ENI_PLACEHOLDER,
+        "EnaSrdSpecification": {"EnaSrdEnabled": True, "EnaSrdUdpSpecification": {"EnaSrdUdpEnabled": True}},
+    },
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacementGroupWant(Want):
+    strategy: PlacementStrategyType
 
 
 class PlacementGroup(Ec2Kind):
-    """want: strategy. A group is known by its name; it is `pending` first, and in use until its instances have been gone for a while."""
+    """Known by its name. A new group is `pending` first, and it stays in use until its instances have been gone for a while."""
 
     name = "placement-group"
+    layer = "compute"
+    unique_by_name = True
     ready_s = 300.0
     resource_type, describe, items, ids_argument = (
         "placement-group",
@@ -29,9 +85,19 @@ class PlacementGroup(Ec2Kind):
         "PlacementGroups",
         "GroupNames",
     )
-    actions = ("ec2:CreatePlacementGroup", "ec2:DescribePlacementGroups", "ec2:DeletePlacementGroup")
+    reads = ("ec2:DescribePlacementGroups",)
+    creates, deletes = "ec2:CreatePlacementGroup", "ec2:DeletePlacementGroup"
+    used_by = (
+        Listing(
+            what="instance",
+            describe="describe_instances",
+            items="Reservations",
+            id="InstanceId",
+            by="placement-group-name",
+        ),
+    )
 
-    def read(self, item: Mapping[str, Any]) -> Found | None:
+    def read(self, item: PlacementGroupTypeDef) -> Found | None:
         if item["State"] == "deleted":
             return None
         return self.found(
@@ -42,84 +108,99 @@ class PlacementGroup(Ec2Kind):
             tag_id=item.get("GroupId", item["GroupName"]),  # a group goes by its name, its tags by its id
         )
 
-    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> CreatePlacementGroupRequestTypeDef:
         return {
             "GroupName": resource.name,
-            "Strategy": resource.want["strategy"],
+            "Strategy": want_of(resource, PlacementGroupWant).strategy,
             "TagSpecifications": self.tagged(resource, lab),
         }
 
-    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
+    def create(self, aws: Aws, request: CreatePlacementGroupRequestTypeDef, token: str) -> str:
         aws.once("ec2").create_placement_group(**request)
-        return str(request["GroupName"])
+        return request["GroupName"]
 
     def fixed(self, resource: Resource, found: Found) -> list[Difference]:
-        return differences(found.facts, resource.want, "strategy")
+        return differences(found.facts, strategy=want_of(resource, PlacementGroupWant).strategy)
 
     def delete(self, aws: Aws, found: Found) -> None:
-        if found.pending != "deleting":
+        if found.pending != DELETING:
             remove(lambda: aws.ec2.delete_placement_group(GroupName=found.id), where=f"deleting {found.key} {found.id}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class KeyPairWant(Want):
+    """public_key: one OpenSSH line."""
+
+    public_key: str
+
+
 class KeyPair(Ec2Kind):
-    """want: public_key (one OpenSSH line). Compared by the key itself: fingerprints come in several forms."""
+    """Compared by the public key itself: fingerprints come in several forms."""
 
     name = "key-pair"
+    layer = "compute"
+    unique_by_name = True
+    hidden = ("public_key",)
     resource_type, describe, items, ids_argument = "key-pair", "describe_key_pairs", "KeyPairs", "KeyNames"
-    actions = ("ec2:ImportKeyPair", "ec2:DescribeKeyPairs", "ec2:DeleteKeyPair")
+    reads = ("ec2:DescribeKeyPairs",)
+    creates, deletes = "ec2:ImportKeyPair", "ec2:DeleteKeyPair"
 
     def _describe(self, aws: Aws, **arguments: Any) -> list[Found]:
         return super()._describe(aws, **arguments, IncludePublicKey=True)
 
-    def read(self, item: Mapping[str, Any]) -> Found:
+    def read(self, item: KeyPairInfoTypeDef) -> Found:
         public_key = _without_comment(item["PublicKey"]) if item.get("PublicKey") else None
         return self.found(item["KeyName"], item.get("Tags"), public_key=public_key, tag_id=item["KeyPairId"])
 
-    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> ImportKeyPairRequestTypeDef:
         return {
             "KeyName": resource.name,
-            "PublicKeyMaterial": resource.want["public_key"],
+            "PublicKeyMaterial": want_of(resource, KeyPairWant).public_key,
             "TagSpecifications": self.tagged(resource, lab),
         }
 
-    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
-        return str(aws.once("ec2").import_key_pair(**request)["KeyName"])
+    def create(self, aws: Aws, request: ImportKeyPairRequestTypeDef, token: str) -> str:
+        return aws.once("ec2").import_key_pair(**request)["KeyName"]
 
-    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Facts:
         return {}
 
     def fixed(self, resource: Resource, found: Found) -> list[Difference]:
-        want = {"public_key": _without_comment(resource.want["public_key"])}
-        return differences(found.facts, want, "public_key")
+        return differences(found.facts, public_key=_without_comment(want_of(resource, KeyPairWant).public_key))
 
     def delete(self, aws: Aws, found: Found) -> None:
         aws.ec2.delete_key_pair(KeyName=found.id)
 
 
-class Eni(Ec2Kind):
-    """want: address, and where it is not the hosts': subnet, groups (keys). Setting: the groups.
+@dataclass(frozen=True, kw_only=True)
+class EniWant(Want):
+    """subnet, groups: keys."""
 
-    ENA Express cannot be asked for here: it belongs to the attachment.
-    """
+    address: str
+    subnet: str = "subnet"
+    groups: tuple[str, ...] = ("security-group",)
+
+
+class Eni(Ec2Kind):
+    """Setting: the security groups. ENA Express cannot be asked for here: it belongs to the attachment."""
 
     name = "eni"
+    layer = "compute"
     needs = ("subnet", "security-group")
     token = True
+    placeholder = ENI_PLACEHOLDER
     resource_type, describe, items, ids_argument = (
         "network-interface",
         "describe_network_interfaces",
         "NetworkInterfaces",
         "NetworkInterfaceIds",
     )
-    actions = (
-        "ec2:CreateNetworkInterface",
-        "ec2:DescribeNetworkInterfaces",
-        "ec2:ModifyNetworkInterfaceAttribute",
-        "ec2:DeleteNetworkInterface",
-    )
+    reads = ("ec2:DescribeNetworkInterfaces",)
+    creates, deletes = "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface"
+    settings = (MODIFY_INTERFACE,)
 
-    def read(self, item: Mapping[str, Any]) -> Found:
-        attachment = item.get("Attachment") or {}
+    def read(self, item: NetworkInterfaceTypeDef) -> Found:
+        attachment = item.get("Attachment", {})
         return self.found(
             item["NetworkInterfaceId"],
             item.get("TagSet"),
@@ -132,27 +213,28 @@ class Eni(Ec2Kind):
             **srd_of(attachment),
         )
 
-    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> CreateNetworkInterfaceRequestTypeDef:
+        want = want_of(resource, EniWant)
         return {
-            "SubnetId": ids[resource.want.get("subnet", "subnet")],
-            "PrivateIpAddress": resource.want["address"],
-            "Groups": sorted(ids[key] for key in _groups(resource)),
+            "SubnetId": ids[want.subnet],
+            "PrivateIpAddress": want.address,
+            "Groups": sorted(ids[key] for key in want.groups),
             "Description": f"enaxp {lab.name}: {resource.key}",
             "TagSpecifications": self.tagged(resource, lab),
         }
 
-    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
-        answer = aws.ec2.create_network_interface(**request, ClientToken=token)
-        return str(answer["NetworkInterface"]["NetworkInterfaceId"])
+    def create(self, aws: Aws, request: CreateNetworkInterfaceRequestTypeDef, token: str) -> str:
+        asked: CreateNetworkInterfaceRequestTypeDef = {**request, "ClientToken": token}
+        return aws.ec2.create_network_interface(**asked)["NetworkInterface"]["NetworkInterfaceId"]
 
-    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Facts:
         return {"groups": [ids["security-group"]]}
 
     def fixed(self, resource: Resource, found: Found) -> list[Difference]:
-        return differences(found.facts, resource.want, "address")
+        return differences(found.facts, address=want_of(resource, EniWant).address)
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
-        groups = sorted(ids[key] for key in _groups(resource) if key in ids)
+        groups = sorted(ids[key] for key in want_of(resource, EniWant).groups if key in ids)
         if found.facts["groups"] != groups:
             yield change(
                 "groups",
@@ -168,21 +250,34 @@ class Eni(Ec2Kind):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class EipWant(Want):
+    """eni: the key of the interface that has the address."""
+
+    eni: str
+
+
 class Eip(Ec2Kind):
-    """want: eni (the key of the interface). Setting: the association, made before the launch, so that the first boot has a way out."""
+    """An Elastic IP. Setting: the association, made before the launch, so that the first boot has a way out."""
 
     name = "eip"
+    layer = "compute"
     needs = ("igw", "eni")
+    billed = ("address",)
+    placeholder = no_id("eipalloc")
     resource_type, describe, items, ids_argument = "elastic-ip", "describe_addresses", "Addresses", "AllocationIds"
-    actions = (
-        "ec2:AllocateAddress",
-        "ec2:DescribeAddresses",
-        "ec2:AssociateAddress",
-        "ec2:DisassociateAddress",
-        "ec2:ReleaseAddress",
+    reads = ("ec2:DescribeAddresses",)
+    creates, deletes = "ec2:AllocateAddress", "ec2:ReleaseAddress"
+    settings = (
+        SettingCall(
+            action="ec2:AssociateAddress",
+            sample={"AllocationId": placeholder, "NetworkInterfaceId": ENI_PLACEHOLDER},
+        ),
+        SettingCall(action="ec2:DisassociateAddress", sample={"AssociationId": no_id("eipassoc")}),
     )
+    quota = Quota(words="Elastic IPs", service="ec2", code="L-0263D0A3")
 
-    def read(self, item: Mapping[str, Any]) -> Found:
+    def read(self, item: AddressTypeDef) -> Found:
         return self.found(
             item["AllocationId"],
             item.get("Tags"),
@@ -191,17 +286,17 @@ class Eip(Ec2Kind):
             association=item.get("AssociationId") or None,
         )
 
-    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> AllocateAddressRequestTypeDef:
         return {"Domain": "vpc", "TagSpecifications": self.tagged(resource, lab)}
 
-    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
-        return str(aws.once("ec2").allocate_address(**request)["AllocationId"])
+    def create(self, aws: Aws, request: AllocateAddressRequestTypeDef, token: str) -> str:
+        return aws.once("ec2").allocate_address(**request)["AllocationId"]
 
-    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Facts:
         return {"eni": None, "association": None}
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
-        eni = ids.get(resource.want["eni"])
+        eni = ids.get(want_of(resource, EipWant).eni)
         if found.facts["eni"] != eni:
             yield change(
                 "associated with", have=found.facts["eni"], want=eni, act=lambda aws: _associate(aws, found, str(eni))
@@ -216,31 +311,47 @@ class Eip(Ec2Kind):
         remove(lambda: aws.ec2.release_address(AllocationId=found.id), where=f"releasing {found.key} {found.id}")
 
 
-class Instance(Ec2Kind):
-    """want: role, type, image, zone, user_data, enis (keys in device order), express (keys that carry ENA Express), in_group, and
-    where they are not the hosts': key_pair, profile (keys).
+@dataclass(frozen=True, kw_only=True)
+class InstanceWant(Want):
+    """enis: keys of the interfaces in device order; express: those of them that carry ENA Express.
 
-    Setting: ENA Express with its UDP flag on each attachment that is to carry it, off on the others.
+    in_group: whether it is in the hosts' placement group.  key_pair, profile: keys.
     """
 
+    role: str
+    type: str
+    image: str
+    zone: str
+    user_data: str
+    enis: tuple[str, ...]
+    express: tuple[str, ...]
+    in_group: bool
+    key_pair: str = "key-pair"
+    profile: str = "instance-profile"
+
+
+class Instance(Ec2Kind):
+    """Setting: ENA Express with its UDP flag on each attachment that is to carry it, off on the others."""
+
     name = "instance"
+    layer = "compute"
     needs = ("instance-profile", "key-pair", "placement-group", "eni", "eip")
     needs_settled = True
     token = True
     ready_s = 600.0
+    ends_slowly = True
+    billed = ("instance", "disk")
+    hidden = ("role", "user_data", "key_pair", "profile")
+    placeholder = no_id("i")
     resource_type, describe, items, ids_argument = "instance", "describe_instances", "Reservations", "InstanceIds"
-    actions = (
-        "ec2:RunInstances",
-        "ec2:CreateTags",
-        "ec2:DescribeInstances",
-        "ec2:ModifyNetworkInterfaceAttribute",
-        "ec2:TerminateInstances",
-    )
+    reads = ("ec2:DescribeInstances",)
+    creates, deletes = "ec2:RunInstances", "ec2:TerminateInstances"
+    settings = (MODIFY_INTERFACE,)
 
-    def _items(self, page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    def _items(self, page: Mapping[str, Any]) -> list[Any]:
         return [instance for reservation in page["Reservations"] for instance in reservation["Instances"]]
 
-    def read(self, item: Mapping[str, Any]) -> Found:
+    def read(self, item: InstanceTypeDef) -> Found:
         state = item["State"]["Name"]
         reason = item.get("StateReason", {}).get("Message") or item.get("StateTransitionReason") or "no reason given"
         interfaces = {nic["NetworkInterfaceId"]: nic["Attachment"] for nic in item.get("NetworkInterfaces", [])}
@@ -260,43 +371,52 @@ class Instance(Ec2Kind):
             srd={eni: srd_of(attachment) for eni, attachment in interfaces.items()},
         )
 
-    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
-        want = resource.want
-        placement = {"AvailabilityZone": want["zone"]}
-        if want["in_group"]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> RunInstancesRequestTypeDef:
+        want = want_of(resource, InstanceWant)
+        placement: PlacementTypeDef = {"AvailabilityZone": want.zone}
+        if want.in_group:
             placement["GroupName"] = ids["placement-group"]
         return {
-            "ImageId": want["image"],
-            "InstanceType": want["type"],
+            "ImageId": want.image,
+            "InstanceType": cast("InstanceTypeType", want.type),
             "MinCount": 1,
             "MaxCount": 1,
-            "KeyName": ids[want.get("key_pair", "key-pair")],
-            "IamInstanceProfile": {"Name": ids[want.get("profile", "instance-profile")]},
+            "KeyName": ids[want.key_pair],
+            "IamInstanceProfile": {"Name": ids[want.profile]},
             "Placement": placement,
             "NetworkInterfaces": [
-                {"DeviceIndex": index, "NetworkInterfaceId": ids[eni]} for index, eni in enumerate(want["enis"])
+                {"DeviceIndex": index, "NetworkInterfaceId": ids[eni]} for index, eni in enumerate(want.enis)
             ],
-            "UserData": want["user_data"],
+            "UserData": want.user_data,
             "InstanceInitiatedShutdownBehavior": "terminate",
             "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 2, "HttpEndpoint": "enabled"},
-            "BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": _ROOT_VOLUME}],
-            "TagSpecifications": self.tagged(resource, lab, "instance", "volume"),
+            "BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": _root_volume()}],
+            "TagSpecifications": self.tagged(resource, lab, "volume"),
         }
 
-    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
+    def dry_run(self, request: RunInstancesRequestTypeDef) -> Mapping[str, object]:
+        """Without what it stands on: AWS looks no further where one of those does not exist."""
+        named = {"NetworkInterfaces", "KeyName", "IamInstanceProfile"}
+        rest = {member: value for member, value in request.items() if member not in named}
+        return {**rest, "Placement": {"AvailabilityZone": request["Placement"]["AvailabilityZone"]}}
+
+    def create(self, aws: Aws, request: RunInstancesRequestTypeDef, token: str) -> str:
         # Asked once: the SDK takes a lack of capacity for a passing fault, and would spend its patience on a full zone.
-        return str(aws.once("ec2").run_instances(**request, ClientToken=token)["Instances"][0]["InstanceId"])
+        asked: RunInstancesRequestTypeDef = {**request, "ClientToken": token}
+        return aws.once("ec2").run_instances(**asked)["Instances"][0]["InstanceId"]
 
     def may_repeat(self, error: Exception) -> bool:
         """Interfaces of an instance that is still shutting down come free soon."""
         return super().may_repeat(error) or code_of(error) == "InvalidNetworkInterface.InUse"
 
     def fixed(self, resource: Resource, found: Found) -> list[Difference]:
-        return differences(found.facts, resource.want, "type", "image", "zone")
+        want = want_of(resource, InstanceWant)
+        return differences(found.facts, type=want.type, image=want.image, zone=want.zone)
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
-        for key in resource.want["enis"]:
-            eni, wanted = ids.get(key), key in resource.want["express"]
+        want = want_of(resource, InstanceWant)
+        for key in want.enis:
+            eni, wanted = ids.get(key), key in want.express
             have = found.facts["srd"].get(eni)
             if eni is None or have is None or found.facts["state"] != "running":
                 continue
@@ -318,23 +438,28 @@ class Instance(Ec2Kind):
 
 def set_srd(aws: Aws, *, eni: str, on: bool) -> None:
     """Switches ENA Express and its UDP flag, together, on the interface's attachment. It takes effect without a restart."""
-    specification = {"EnaSrdEnabled": on, "EnaSrdUdpSpecification": {"EnaSrdUdpEnabled": on}}
-    aws.ec2.modify_network_interface_attribute(NetworkInterfaceId=eni, EnaSrdSpecification=specification)
+    aws.ec2.modify_network_interface_attribute(
+        NetworkInterfaceId=eni,
+        EnaSrdSpecification={"EnaSrdEnabled": on, "EnaSrdUdpSpecification": {"EnaSrdUdpEnabled": on}},
+    )
 
 
-def srd_of(attachment: Mapping[str, Any]) -> dict[str, Any]:
+class Srd(TypedDict):
+    """ENA Express on an attachment, and its UDP flag."""
+
+    srd: bool
+    srd_udp: bool
+
+
+def srd_of(attachment: NetworkInterfaceAttachmentTypeDef | InstanceNetworkInterfaceAttachmentTypeDef) -> Srd:
     """ENA Express as an attachment has it; what AWS leaves out is off."""
-    specification = attachment.get("EnaSrdSpecification") or {}
-    udp = specification.get("EnaSrdUdpSpecification") or {}
-    return {"srd": bool(specification.get("EnaSrdEnabled")), "srd_udp": bool(udp.get("EnaSrdUdpEnabled"))}
+    specification = attachment.get("EnaSrdSpecification", {})
+    udp = specification.get("EnaSrdUdpSpecification", {})
+    return {"srd": specification.get("EnaSrdEnabled", False), "srd_udp": udp.get("EnaSrdUdpEnabled", False)}
 
 
-_ROOT_VOLUME = {"VolumeSize": 30, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}
-
-
-def _groups(eni: Resource) -> tuple[str, ...]:
-    """The keys of an interface's security groups."""
-    return tuple(eni.want.get("groups", ("security-group",)))
+def _root_volume() -> EbsBlockDeviceTypeDef:
+    return {"VolumeSize": ROOT_VOLUME_GB, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}
 
 
 def _srd_in_words(srd: bool, udp: bool) -> str:

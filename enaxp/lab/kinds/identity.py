@@ -1,4 +1,4 @@
-"""Who the hosts are: the role (whose name is the claim on the lab) and the instance profile that carries it.
+"""The hosts' identity: the role (whose name is the claim on the lab) and the instance profile that carries it.
 
 IAM is global, slow, and has no filter by tag: these kinds are found by name, and are ours only if their tags say so.
 """
@@ -6,38 +6,60 @@ IAM is global, slow, and has no filter by tag: these kinds are found by name, an
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from enaxp.aws import Aws, in_parallel, is_gone
-from enaxp.lab.kinds.base import BaseKind, named, ours, remove
-from enaxp.lab.model import Change, Found, Ids, Lab, Resource, as_tag_list, change
+from enaxp.lab.grants import Condition, Grant, Scope
+from enaxp.lab.kinds.base import BaseKind, named, ours, remove, want_of
+from enaxp.lab.model import Change, Facts, Found, Ids, Lab, Resource, Tag, Want, as_tag_list, change
 
-# What EC2 hosts may become; the same in every partition but China's, where the service has a name of its own.
+if TYPE_CHECKING:
+    from mypy_boto3_iam.type_defs import CreateInstanceProfileRequestTypeDef, CreateRoleRequestTypeDef
+
+# EC2 instances may assume the role. The service has this name in every partition but China's.
 _TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 }
 
 
+_ATTACHING = ("iam:AttachRolePolicy", "iam:DetachRolePolicy")
+_PASSING = "iam:PassRole"  # of whoever launches an instance with the role
+_TO_HOSTS: Condition = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleWant(Want):
+    policy_arns: tuple[str, ...]
+
+
 class Role(BaseKind):
-    """want: policy_arns. Setting: the attached managed policies."""
+    """Setting: the attached managed policies."""
 
     name = "role"
-    actions = (
-        "iam:CreateRole",
-        "iam:GetRole",
-        "iam:TagRole",
-        "iam:ListAttachedRolePolicies",
-        "iam:AttachRolePolicy",
-        "iam:DetachRolePolicy",
-        "iam:DeleteRole",
-        "iam:PassRole",
-    )
+    layer = "compute"
+    unique_by_name = True
+    reads = ("iam:GetRole", "iam:ListAttachedRolePolicies")
+    writes = ("iam:CreateRole", "iam:TagRole", *_ATTACHING, "iam:DeleteRole", _PASSING)
+
+    def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
+        """On the lab's own roles alone, with the policies wanted alone, passed to EC2 alone."""
+        owned = [resource for resource in resources if resource.owned]
+        if not owned:
+            return
+        roles = tuple(scope.iam_arn(f"role/{resource.name}") for resource in owned)
+        rest = tuple(action for action in self.writes if action not in (*_ATTACHING, _PASSING))
+        policies = tuple(dict.fromkeys(arn for resource in owned for arn in want_of(resource, RoleWant).policy_arns))
+        only_these: Condition = {"ArnEquals": {"iam:PolicyARN": policies if len(policies) > 1 else policies[0]}}
+        yield Grant(sid="OwnRole", actions=rest, resources=roles)
+        yield Grant(sid="OwnRolePolicies", actions=_ATTACHING, resources=roles, conditions=only_these)
+        yield Grant(sid="GiveHostsTheRole", actions=(_PASSING,), resources=roles, conditions=_TO_HOSTS)
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
         return _by_names(self, aws, lab)
@@ -56,7 +78,7 @@ class Role(BaseKind):
         policies = sorted(policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"])
         return named(self.name, role["RoleName"], role.get("Tags"), policies=policies)
 
-    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> CreateRoleRequestTypeDef:
         return {
             "RoleName": resource.name,
             "AssumeRolePolicyDocument": json.dumps(_TRUST),
@@ -64,21 +86,20 @@ class Role(BaseKind):
             "Tags": as_tag_list(lab.tags_for(resource)),
         }
 
-    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
-        return str(aws.once("iam").create_role(**request)["Role"]["RoleName"])
+    def create(self, aws: Aws, request: CreateRoleRequestTypeDef, token: str) -> str:
+        return aws.once("iam").create_role(**request)["Role"]["RoleName"]
 
-    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Facts:
         return {"policies": []}
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
-        for arn in resource.want["policy_arns"]:
+        for arn in want_of(resource, RoleWant).policy_arns:
             if arn not in found.facts["policies"]:
-                yield change(
-                    "policy",
-                    have=None,
-                    want=arn,
-                    act=partial(_attach_policy, role=found.id, arn=arn),
-                )
+                yield change("policy", have=None, want=arn, act=partial(_attach_policy, role=found.id, arn=arn))
+
+    def tag(self, aws: Aws, resources: Sequence[Found], tags: Sequence[Tag]) -> None:
+        for found in resources:
+            aws.iam.tag_role(RoleName=found.id, Tags=tags)
 
     def delete(self, aws: Aws, found: Found) -> None:
         where = f"deleting {found.key} {found.id}"
@@ -87,19 +108,38 @@ class Role(BaseKind):
         remove(lambda: aws.iam.delete_role(RoleName=found.id), where=where)
 
 
+@dataclass(frozen=True, kw_only=True)
+class InstanceProfileWant(Want):
+    """role: the key of the role in it."""
+
+    role: str = "role"
+
+
 class InstanceProfile(BaseKind):
-    """want: role (its key; `role` without). Setting: the one role in it. EC2 learns of a new profile some seconds after IAM does."""
+    """Setting: the one role in it. EC2 learns of a new profile some seconds after IAM does."""
 
     name = "instance-profile"
+    layer = "compute"
     needs = ("role",)
-    actions = (
+    unique_by_name = True
+    hidden = ("role",)
+    reads = ("iam:GetInstanceProfile",)
+    writes = (
         "iam:CreateInstanceProfile",
-        "iam:GetInstanceProfile",
         "iam:TagInstanceProfile",
         "iam:AddRoleToInstanceProfile",
         "iam:RemoveRoleFromInstanceProfile",
         "iam:DeleteInstanceProfile",
     )
+
+    def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
+        """On the lab's own profiles. Which role is in a given one is not known here: any may be passed to EC2 then."""
+        if owned := [resource for resource in resources if resource.owned]:
+            profiles = tuple(scope.iam_arn(f"instance-profile/{resource.name}") for resource in owned)
+            yield Grant(sid="OwnRole", actions=self.writes, resources=profiles)
+        else:
+            any_role = (scope.iam_arn("role/*"),)
+            yield Grant(sid="GiveHostsTheRole", actions=(_PASSING,), resources=any_role, conditions=_TO_HOSTS)
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
         return _by_names(self, aws, lab)
@@ -114,19 +154,23 @@ class InstanceProfile(BaseKind):
         role = next((role["RoleName"] for role in profile["Roles"]), None)
         return named(self.name, profile["InstanceProfileName"], profile.get("Tags"), role=role)
 
-    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> CreateInstanceProfileRequestTypeDef:
         return {"InstanceProfileName": resource.name, "Tags": as_tag_list(lab.tags_for(resource))}
 
-    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
-        return str(aws.once("iam").create_instance_profile(**request)["InstanceProfile"]["InstanceProfileName"])
+    def create(self, aws: Aws, request: CreateInstanceProfileRequestTypeDef, token: str) -> str:
+        return aws.once("iam").create_instance_profile(**request)["InstanceProfile"]["InstanceProfileName"]
 
-    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Facts:
         return {"role": None}
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
-        role = ids.get(resource.want.get("role", "role"))
+        role = ids.get(want_of(resource, InstanceProfileWant).role)
         if found.facts["role"] != role:
             yield change("role", have=found.facts["role"], want=role, act=lambda aws: _put_role(aws, found, str(role)))
+
+    def tag(self, aws: Aws, resources: Sequence[Found], tags: Sequence[Tag]) -> None:
+        for found in resources:
+            aws.iam.tag_instance_profile(InstanceProfileName=found.id, Tags=tags)
 
     def delete(self, aws: Aws, found: Found) -> None:
         _remove_role(aws, found)
@@ -157,6 +201,7 @@ def _remove_role(aws: Aws, profile: Found) -> None:
 
 
 def _by_names(kind: Role | InstanceProfile, aws: Aws, lab: Lab) -> list[Found]:
+    """Every one of the lab's names, looked at side by side."""
     with ThreadPoolExecutor(len(lab.unique_names)) as pool:
         looks = pool.map(lambda name: kind.look(aws, name), lab.unique_names)
         return [found for look in looks for found in ours(look, lab)]

@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from enaxp.aws import Aws, is_gone
+from enaxp.lab.grants import Grant, Scope
 from enaxp.lab.kinds.base import BaseKind, named, ours, remove
-from enaxp.lab.model import Found, Ids, Lab, Resource, as_tag_list, repository_name
+from enaxp.lab.model import Facts, Found, Ids, Lab, Resource, Tag, as_tag_list, unique_name
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr.type_defs import CreateRepositoryRequestTypeDef
+
+# What docker asks of ECR for `monitor push-image`.
+PUSHING = (
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:InitiateLayerUpload",
+    "ecr:UploadLayerPart",
+    "ecr:CompleteLayerUpload",
+    "ecr:PutImage",
+)
+
+
+def repository_name(lab: str, region: str) -> str:
+    """The unique name as ECR takes it: no two hyphens side by side."""
+    return re.sub("-(?=-)", "-0", unique_name(lab, region))
 
 
 class EcrRepository(BaseKind):
     """Found by name: ECR has no filter by tag. Its images go with it, since they can be built again."""
 
     name = "ecr-repository"
-    actions = (
-        "ecr:CreateRepository",
-        "ecr:DescribeRepositories",
-        "ecr:ListTagsForResource",
-        "ecr:TagResource",
-        "ecr:DeleteRepository",
-    )
+    layer = "monitoring"
+    unique_by_name = True
+    reads = ("ecr:DescribeRepositories", "ecr:ListTagsForResource")
+    writes = ("ecr:CreateRepository", "ecr:TagResource", "ecr:DeleteRepository")
+
+    def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
+        """On the lab's own repository alone."""
+        own = tuple(scope.arn("ecr", f"repository/{resource.name}") for resource in resources if resource.owned)
+        if own:
+            yield Grant(sid="OwnRepository", actions=(*self.writes, *PUSHING), resources=own)
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
-        if "monitoring" not in lab.layers:
+        if self.layer not in lab.layers:
             return []
         return ours(self.look(aws, repository_name(lab.name, lab.region)), lab)
 
@@ -39,18 +61,22 @@ class EcrRepository(BaseKind):
             raise
         return named(self.name, id, tags, arn=repository["repositoryArn"], uri=repository["repositoryUri"])
 
-    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> CreateRepositoryRequestTypeDef:
         return {
             "repositoryName": resource.name,
             "imageScanningConfiguration": {"scanOnPush": True},
             "tags": as_tag_list(lab.tags_for(resource)),
         }
 
-    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
-        return str(aws.once("ecr").create_repository(**request)["repository"]["repositoryName"])
+    def create(self, aws: Aws, request: CreateRepositoryRequestTypeDef, token: str) -> str:
+        return aws.once("ecr").create_repository(**request)["repository"]["repositoryName"]
 
-    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Facts:
         return {}
+
+    def tag(self, aws: Aws, resources: Sequence[Found], tags: Sequence[Tag]) -> None:
+        for found in resources:
+            aws.ecr.tag_resource(resourceArn=found.facts["arn"], tags=tags)
 
     def delete(self, aws: Aws, found: Found) -> None:
         remove(

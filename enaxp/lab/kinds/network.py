@@ -3,35 +3,108 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from enaxp.aws import Aws, in_parallel, is_gone
-from enaxp.lab.kinds.base import Ec2Kind, differences, remove
-from enaxp.lab.model import Change, Difference, Found, Ids, Lab, Resource, change
+from enaxp.lab.kinds.base import (
+    Ec2Kind,
+    Listing,
+    Quota,
+    SettingCall,
+    differences,
+    no_id,
+    remove,
+    want_of,
+)
+from enaxp.lab.model import Change, Difference, Facts, Found, Ids, Lab, Resource, Want, change
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import (
+        CreateInternetGatewayRequestTypeDef,
+        CreateRouteTableRequestTypeDef,
+        CreateSecurityGroupRequestTypeDef,
+        CreateSubnetRequestTypeDef,
+        CreateVpcRequestTypeDef,
+        InternetGatewayTypeDef,
+        IpPermissionTypeDef,
+        RouteTableTypeDef,
+        RouteTypeDef,
+        SecurityGroupTypeDef,
+        SubnetTypeDef,
+        UserIdGroupPairTypeDef,
+        VpcTypeDef,
+    )
 
 ANYWHERE = "0.0.0.0/0"
+SSH_RULE = "enaxp: SSH"  # the description by which a rule of enaxp's is told from one that somebody added
+SAMPLE_RULE = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "127.0.0.1/32"}]}
+
+
+def interfaces(*, by: str) -> Listing:
+    """The interfaces that a filter with the resource's id shows."""
+    describe, items = "describe_network_interfaces", "NetworkInterfaces"
+    return Listing(what="interface", describe=describe, items=items, id="NetworkInterfaceId", by=by)
+
+
+def _is_default(group: Mapping[str, Any]) -> bool:
+    return group.get("GroupName") == "default"
+
+
+def _is_main(table: Mapping[str, Any]) -> bool:
+    return any(association.get("Main") for association in table.get("Associations", ()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class VpcWant(Want):
+    cidr: str
 
 
 class Vpc(Ec2Kind):
-    """want: cidr. Setting: dns_hostnames (off in a new VPC; one attribute a call)."""
+    """Setting: dns_hostnames (off in a new VPC; one attribute a call)."""
 
     name = "vpc"
+    layer = "network"
+    placeholder = no_id("vpc")
     resource_type, describe, items, ids_argument = "vpc", "describe_vpcs", "Vpcs", "VpcIds"
-    actions = (
-        "ec2:CreateVpc",
-        "ec2:DescribeVpcs",
-        "ec2:DescribeVpcAttribute",
-        "ec2:ModifyVpcAttribute",
-        "ec2:DeleteVpc",
+    reads = ("ec2:DescribeVpcs", "ec2:DescribeVpcAttribute")
+    creates, deletes = "ec2:CreateVpc", "ec2:DeleteVpc"
+    settings = (SettingCall(action="ec2:ModifyVpcAttribute", sample=None),)
+    quota = Quota(words="VPCs", service="vpc", code="L-F678F1CE")
+    used_by = (
+        interfaces(by="vpc-id"),
+        Listing(what="subnet", describe="describe_subnets", items="Subnets", id="SubnetId", by="vpc-id"),
+        Listing(
+            what="security group",
+            describe="describe_security_groups",
+            items="SecurityGroups",
+            id="GroupId",
+            by="vpc-id",
+            leave_out=_is_default,
+        ),
+        Listing(
+            what="route table",
+            describe="describe_route_tables",
+            items="RouteTables",
+            id="RouteTableId",
+            by="vpc-id",
+            leave_out=_is_main,
+        ),
+        Listing(
+            what="internet gateway",
+            describe="describe_internet_gateways",
+            items="InternetGateways",
+            id="InternetGatewayId",
+            by="attachment.vpc-id",
+        ),
     )
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
         """DNS hostnames are not part of the describe: one more call for each VPC, side by side with it where the id is known."""
-        known = lab.ids.get("vpc")
+        known = lab.ids.get(self.name)
         listed, dns = in_parallel(
             partial(super().find, aws, lab), lambda: _dns_hostnames(aws, known) if known else None
         )
@@ -41,7 +114,7 @@ class Vpc(Ec2Kind):
         found, dns = in_parallel(partial(super().look, aws, id), partial(_dns_hostnames, aws, id))
         return found and _with_dns(found, dns)
 
-    def read(self, item: Mapping[str, Any]) -> Found:
+    def read(self, item: VpcTypeDef) -> Found:
         return self.found(
             item["VpcId"],
             item.get("Tags"),
@@ -49,16 +122,16 @@ class Vpc(Ec2Kind):
             cidr=item["CidrBlock"],
         )
 
-    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
-        return {"CidrBlock": resource.want["cidr"], "TagSpecifications": self.tagged(resource, lab)}
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> CreateVpcRequestTypeDef:
+        return {"CidrBlock": want_of(resource, VpcWant).cidr, "TagSpecifications": self.tagged(resource, lab)}
 
-    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
-        return str(aws.once("ec2").create_vpc(**request)["Vpc"]["VpcId"])
+    def create(self, aws: Aws, request: CreateVpcRequestTypeDef, token: str) -> str:
+        return aws.once("ec2").create_vpc(**request)["Vpc"]["VpcId"]
 
     def fixed(self, resource: Resource, found: Found) -> list[Difference]:
-        return differences(found.facts, resource.want, "cidr")
+        return differences(found.facts, cidr=want_of(resource, VpcWant).cidr)
 
-    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Facts:
         return {"dns_hostnames": False}
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
@@ -89,15 +162,25 @@ def _with_dns(vpc: Found, dns_hostnames: bool | None) -> Found:
     return replace(vpc, facts={**vpc.facts, "dns_hostnames": dns_hostnames})
 
 
+@dataclass(frozen=True, kw_only=True)
+class SubnetWant(Want):
+    cidr: str
+    zone: str
+
+
 class Subnet(Ec2Kind):
-    """want: cidr, zone."""
+    """A subnet of the lab's VPC, in one availability zone. No settings."""
 
     name = "subnet"
+    layer = "network"
     needs = ("vpc",)
+    placeholder = no_id("subnet")
     resource_type, describe, items, ids_argument = "subnet", "describe_subnets", "Subnets", "SubnetIds"
-    actions = ("ec2:CreateSubnet", "ec2:DescribeSubnets", "ec2:DeleteSubnet")
+    reads = ("ec2:DescribeSubnets",)
+    creates, deletes = "ec2:CreateSubnet", "ec2:DeleteSubnet"
+    used_by = (interfaces(by="subnet-id"),)
 
-    def read(self, item: Mapping[str, Any]) -> Found:
+    def read(self, item: SubnetTypeDef) -> Found:
         return self.found(
             item["SubnetId"],
             item.get("Tags"),
@@ -107,59 +190,69 @@ class Subnet(Ec2Kind):
             vpc=item["VpcId"],
         )
 
-    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> CreateSubnetRequestTypeDef:
+        want = want_of(resource, SubnetWant)
         return {
             "VpcId": ids["vpc"],
-            "CidrBlock": resource.want["cidr"],
-            "AvailabilityZone": resource.want["zone"],
+            "CidrBlock": want.cidr,
+            "AvailabilityZone": want.zone,
             "TagSpecifications": self.tagged(resource, lab),
         }
 
-    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
-        return str(aws.once("ec2").create_subnet(**request)["Subnet"]["SubnetId"])
+    def create(self, aws: Aws, request: CreateSubnetRequestTypeDef, token: str) -> str:
+        return aws.once("ec2").create_subnet(**request)["Subnet"]["SubnetId"]
 
-    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Facts:
         return {}
 
     def fixed(self, resource: Resource, found: Found) -> list[Difference]:
-        return differences(found.facts, resource.want, "cidr", "zone")
+        want = want_of(resource, SubnetWant)
+        return differences(found.facts, cidr=want.cidr, zone=want.zone)
 
     def delete(self, aws: Aws, found: Found) -> None:
         remove(lambda: aws.ec2.delete_subnet(SubnetId=found.id), where=f"deleting {found.key} {found.id}")
 
 
 class Igw(Ec2Kind):
-    """Setting: attachment to the VPC. An attachment has no state worth the name but `available`."""
+    """An internet gateway. Setting: the attachment to the VPC, whose only state of use is `available`."""
 
     name = "igw"
+    layer = "network"
     needs = ("vpc",)
+    placeholder = no_id("igw")
     resource_type, describe, items, ids_argument = (
         "internet-gateway",
         "describe_internet_gateways",
         "InternetGateways",
         "InternetGatewayIds",
     )
-    actions = (
-        "ec2:CreateInternetGateway",
-        "ec2:DescribeInternetGateways",
-        "ec2:AttachInternetGateway",
-        "ec2:DetachInternetGateway",
-        "ec2:DeleteInternetGateway",
+    reads = ("ec2:DescribeInternetGateways",)
+    creates, deletes = "ec2:CreateInternetGateway", "ec2:DeleteInternetGateway"
+    settings = (
+        SettingCall(
+            action="ec2:AttachInternetGateway",
+            sample={"InternetGatewayId": placeholder, "VpcId": Vpc.placeholder},
+        ),
+        SettingCall(
+            action="ec2:DetachInternetGateway",
+            sample={"InternetGatewayId": placeholder, "VpcId": Vpc.placeholder},
+        ),
     )
+    quota = Quota(words="internet gateways", service="vpc", code="L-A4707A72")
 
-    def read(self, item: Mapping[str, Any]) -> Found:
+    def read(self, item: InternetGatewayTypeDef) -> Found:
         attached = next(
             (a["VpcId"] for a in item.get("Attachments", []) if a["State"] in {"available", "attached"}), None
         )
         return self.found(item["InternetGatewayId"], item.get("Tags"), attached=attached)
 
-    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> CreateInternetGatewayRequestTypeDef:
         return {"TagSpecifications": self.tagged(resource, lab)}
 
-    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
-        return str(aws.once("ec2").create_internet_gateway(**request)["InternetGateway"]["InternetGatewayId"])
+    def create(self, aws: Aws, request: CreateInternetGatewayRequestTypeDef, token: str) -> str:
+        return aws.once("ec2").create_internet_gateway(**request)["InternetGateway"]["InternetGatewayId"]
 
-    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Facts:
         return {"attached": None}
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
@@ -169,7 +262,7 @@ class Igw(Ec2Kind):
                 "attached",
                 have=found.facts["attached"],
                 want=vpc,
-                act=lambda aws: aws.ec2.attach_internet_gateway(InternetGatewayId=found.id, VpcId=vpc),
+                act=lambda aws: aws.ec2.attach_internet_gateway(InternetGatewayId=found.id, VpcId=str(vpc)),
             )
 
     def delete(self, aws: Aws, found: Found) -> None:
@@ -184,34 +277,48 @@ class Igw(Ec2Kind):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class RouteTableWant(Want):
+    """subnet: the key of the subnet that uses the table."""
+
+    subnet: str = "subnet"
+
+
 class RouteTable(Ec2Kind):
-    """want: subnet (its key; `subnet` without). Settings: the default route to the gateway (which must be attached) and the
-    association with the subnet.
-    """
+    """Settings: the default route to the gateway (which must be attached) and the association with the subnet."""
 
     name = "route-table"
+    layer = "network"
     needs = ("vpc", "subnet", "igw")
     token = True
+    placeholder = no_id("rtb")
     resource_type, describe, items, ids_argument = (
         "route-table",
         "describe_route_tables",
         "RouteTables",
         "RouteTableIds",
     )
-    actions = (
-        "ec2:CreateRouteTable",
-        "ec2:DescribeRouteTables",
-        "ec2:CreateRoute",
-        "ec2:ReplaceRoute",
-        "ec2:AssociateRouteTable",
-        "ec2:DisassociateRouteTable",
-        "ec2:DeleteRouteTable",
+    reads = ("ec2:DescribeRouteTables",)
+    creates, deletes = "ec2:CreateRouteTable", "ec2:DeleteRouteTable"
+    settings = (
+        SettingCall(
+            action="ec2:CreateRoute",
+            sample={"RouteTableId": placeholder, "DestinationCidrBlock": ANYWHERE, "GatewayId": Igw.placeholder},
+        ),
+        SettingCall(
+            action="ec2:ReplaceRoute",
+            sample={"RouteTableId": placeholder, "DestinationCidrBlock": ANYWHERE, "GatewayId": Igw.placeholder},
+        ),
+        SettingCall(
+            action="ec2:AssociateRouteTable",
+            sample={"RouteTableId": placeholder, "SubnetId": Subnet.placeholder},
+        ),
+        SettingCall(action="ec2:DisassociateRouteTable", sample={"AssociationId": no_id("rtbassoc")}),
     )
 
-    def read(self, item: Mapping[str, Any]) -> Found:
-        default: Mapping[str, Any] = next(
-            (r for r in item.get("Routes", []) if r.get("DestinationCidrBlock") == ANYWHERE), {}
-        )
+    def read(self, item: RouteTableTypeDef) -> Found:
+        nothing: RouteTypeDef = {}
+        default = next((r for r in item.get("Routes", []) if r.get("DestinationCidrBlock") == ANYWHERE), nothing)
         associations = [a for a in item.get("Associations", []) if not a.get("Main") and a.get("SubnetId")]
         return self.found(
             item["RouteTableId"],
@@ -222,33 +329,28 @@ class RouteTable(Ec2Kind):
             associations=tuple(a["RouteTableAssociationId"] for a in associations),
         )
 
-    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> CreateRouteTableRequestTypeDef:
         return {"VpcId": ids["vpc"], "TagSpecifications": self.tagged(resource, lab)}
 
-    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
-        return str(aws.ec2.create_route_table(**request, ClientToken=token)["RouteTable"]["RouteTableId"])
+    def create(self, aws: Aws, request: CreateRouteTableRequestTypeDef, token: str) -> str:
+        asked: CreateRouteTableRequestTypeDef = {**request, "ClientToken": token}
+        return aws.ec2.create_route_table(**asked)["RouteTable"]["RouteTableId"]
 
-    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Facts:
         return {"default_route": None, "route_state": None, "subnet": None}
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
-        igw, subnet, facts = ids.get("igw"), ids.get(resource.want.get("subnet", "subnet")), found.facts
+        igw, subnet, facts = ids.get("igw"), ids.get(want_of(resource, RouteTableWant).subnet), found.facts
         if facts["default_route"] != igw or facts["route_state"] != "active":
-            verb = "replace_route" if facts["default_route"] else "create_route"
-            yield change(
-                "default_route",
-                have=facts["default_route"],
-                want=igw,
-                act=lambda aws: getattr(aws.ec2, verb)(
-                    RouteTableId=found.id, DestinationCidrBlock=ANYWHERE, GatewayId=igw
-                ),
-            )
+            put = _replace_route if facts["default_route"] else _create_route
+            act = partial(put, table=found.id, gateway=str(igw))
+            yield change("default_route", have=facts["default_route"], want=igw, act=act)
         if facts["subnet"] != subnet:
             yield change(
                 "subnet",
                 have=facts["subnet"],
                 want=subnet,
-                act=lambda aws: aws.ec2.associate_route_table(RouteTableId=found.id, SubnetId=subnet),
+                act=lambda aws: aws.ec2.associate_route_table(RouteTableId=found.id, SubnetId=str(subnet)),
             )
 
     def delete(self, aws: Aws, found: Found) -> None:
@@ -258,31 +360,55 @@ class RouteTable(Ec2Kind):
         remove(lambda: aws.ec2.delete_route_table(RouteTableId=found.id), where=f"deleting {found.key} {found.id}")
 
 
-class SecurityGroup(Ec2Kind):
-    """want: ssh_cidr, description. Settings: all traffic from itself, SSH from ssh_cidr, all egress (there from the start).
+def _create_route(aws: Aws, *, table: str, gateway: str) -> None:
+    aws.ec2.create_route(RouteTableId=table, DestinationCidrBlock=ANYWHERE, GatewayId=gateway)
 
-    A rule that enaxp made carries its description, so that it can be told from one that somebody added.
-    """
+
+def _replace_route(aws: Aws, *, table: str, gateway: str) -> None:
+    aws.ec2.replace_route(RouteTableId=table, DestinationCidrBlock=ANYWHERE, GatewayId=gateway)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecurityGroupWant(Want):
+    """ssh_cidr: who may reach port 22."""
+
+    ssh_cidr: str
+    description: str
+
+
+class SecurityGroup(Ec2Kind):
+    """Settings: all traffic from itself, SSH from ssh_cidr, all egress (there from the start)."""
 
     name = "security-group"
+    layer = "network"
     needs = ("vpc",)
+    hidden = ("description",)
+    placeholder = no_id("sg")
     resource_type, describe, items, ids_argument = (
         "security-group",
         "describe_security_groups",
         "SecurityGroups",
         "GroupIds",
     )
-    actions = (
-        "ec2:CreateSecurityGroup",
-        "ec2:DescribeSecurityGroups",
-        "ec2:AuthorizeSecurityGroupIngress",
-        "ec2:AuthorizeSecurityGroupEgress",
-        "ec2:RevokeSecurityGroupIngress",
-        "ec2:DeleteSecurityGroup",
+    reads = ("ec2:DescribeSecurityGroups",)
+    creates, deletes = "ec2:CreateSecurityGroup", "ec2:DeleteSecurityGroup"
+    settings = (
+        SettingCall(
+            action="ec2:AuthorizeSecurityGroupIngress",
+            sample={"GroupId": placeholder, "IpPermissions": [SAMPLE_RULE]},
+        ),
+        SettingCall(
+            action="ec2:AuthorizeSecurityGroupEgress",
+            sample={"GroupId": placeholder, "IpPermissions": [SAMPLE_RULE]},
+        ),
+        SettingCall(
+            action="ec2:RevokeSecurityGroupIngress",
+            sample={"GroupId": placeholder, "IpPermissions": [SAMPLE_RULE]},
+        ),
     )
-    ssh_rule = "enaxp: SSH"
+    used_by = (interfaces(by="group-id"),)
 
-    def read(self, item: Mapping[str, Any]) -> Found:
+    def read(self, item: SecurityGroupTypeDef) -> Found:
         ingress = item.get("IpPermissions", [])
         return self.found(
             item["GroupId"],
@@ -307,67 +433,62 @@ class SecurityGroup(Ec2Kind):
             ),
         )
 
-    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> CreateSecurityGroupRequestTypeDef:
         return {
             "GroupName": resource.name,
-            "Description": resource.want["description"],
+            "Description": want_of(resource, SecurityGroupWant).description,
             "VpcId": ids["vpc"],
             "TagSpecifications": self.tagged(resource, lab),
         }
 
-    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
-        return str(aws.once("ec2").create_security_group(**request)["GroupId"])
+    def create(self, aws: Aws, request: CreateSecurityGroupRequestTypeDef, token: str) -> str:
+        return aws.once("ec2").create_security_group(**request)["GroupId"]
 
-    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
+    def as_made(self, resource: Resource, ids: Ids) -> Facts:
         return {"from_itself": False, "ssh": {}, "egress": True}
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
-        group, facts, ssh_cidr = found.id, found.facts, resource.want["ssh_cidr"]
+        group, facts, ssh_cidr = found.id, found.facts, want_of(resource, SecurityGroupWant).ssh_cidr
         if not facts["from_itself"]:
-            itself = {
-                "IpProtocol": "-1",
-                "UserIdGroupPairs": [{"GroupId": group, "Description": "enaxp: hosts of the lab"}],
-            }
-            yield change("ingress from itself", have=None, want="all", act=lambda aws: _allow(aws, group, itself))
+            yield change("ingress from itself", have=None, want="all", act=partial(_allow_itself, group=group))
         if ssh_cidr not in facts["ssh"]:
-            rule = self._ssh(ssh_cidr, self.ssh_rule)
-            yield change("ingress ssh", have=None, want=ssh_cidr, act=lambda aws: _allow(aws, group, rule))
+            act = partial(_allow, group=group, rule=_ssh(ssh_cidr))
+            yield change("ingress ssh", have=None, want=ssh_cidr, act=act)
         for cidr, description in facts["ssh"].items():
-            if cidr != ssh_cidr and description == self.ssh_rule:
-                stale = self._ssh(cidr, description)
-                yield change(
-                    "ingress ssh",
-                    have=cidr,
-                    want=None,
-                    act=partial(_disallow, group=group, rule=stale),
-                )
+            if cidr != ssh_cidr and description == SSH_RULE:
+                act = partial(_disallow, group=group, rule=_ssh(cidr))
+                yield change("ingress ssh", have=cidr, want=None, act=act)
         if not facts["egress"]:
-            everywhere = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": ANYWHERE}]}
-            yield change(
-                "egress",
-                have=None,
-                want=ANYWHERE,
-                act=lambda aws: aws.ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[everywhere]),
-            )
+            yield change("egress", have=None, want=ANYWHERE, act=partial(_allow_egress, group=group))
 
     def delete(self, aws: Aws, found: Found) -> None:
         remove(lambda: aws.ec2.delete_security_group(GroupId=found.id), where=f"deleting {found.key} {found.id}")
 
-    @staticmethod
-    def _ssh(cidr: str, description: str) -> dict[str, Any]:
-        return {
-            "IpProtocol": "tcp",
-            "FromPort": 22,
-            "ToPort": 22,
-            "IpRanges": [{"CidrIp": cidr, "Description": description}],
-        }
+
+def _ssh(cidr: str) -> IpPermissionTypeDef:
+    return {
+        "IpProtocol": "tcp",
+        "FromPort": 22,
+        "ToPort": 22,
+        "IpRanges": [{"CidrIp": cidr, "Description": SSH_RULE}],
+    }
 
 
-def _allow(aws: Aws, group: str, rule: dict[str, Any]) -> None:
+def _allow(aws: Aws, *, group: str, rule: IpPermissionTypeDef) -> None:
     """One rule a call: AWS refuses a whole batch for one duplicate in it."""
     aws.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
 
 
-def _disallow(aws: Aws, *, group: str, rule: dict[str, Any]) -> None:
+def _allow_itself(aws: Aws, *, group: str) -> None:
+    pair: UserIdGroupPairTypeDef = {"GroupId": group, "Description": "enaxp: hosts of the lab"}
+    _allow(aws, group=group, rule={"IpProtocol": "-1", "UserIdGroupPairs": [pair]})
+
+
+def _allow_egress(aws: Aws, *, group: str) -> None:
+    everywhere: IpPermissionTypeDef = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": ANYWHERE}]}
+    aws.ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[everywhere])
+
+
+def _disallow(aws: Aws, *, group: str, rule: IpPermissionTypeDef) -> None:
     call = partial(aws.ec2.revoke_security_group_ingress, GroupId=group, IpPermissions=[rule])
     remove(call, where=f"revoking a rule of {group}")

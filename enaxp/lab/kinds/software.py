@@ -6,51 +6,87 @@ in its own name: what the hosts are to run is read in one listing, and changed i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
 from botocore.exceptions import ClientError
 
 from enaxp.aws import Aws, code_of, is_gone
-from enaxp.lab.kinds.base import BaseKind, remove
+from enaxp.lab.grants import Grant, Scope
+from enaxp.lab.kinds.base import TAGGED, BaseKind, remove, want_of
 from enaxp.lab.model import (
     TAG_KEY,
     TAG_LAB_ID,
     Change,
+    Facts,
     Found,
     Ids,
     Lab,
     Resource,
+    Tag,
+    Want,
     as_tag_list,
     change,
     from_tag_list,
 )
 
+if TYPE_CHECKING:
+    from mypy_boto3_ssm.type_defs import (
+        AssociationDescriptionTypeDef,
+        AssociationTypeDef,
+        CreateAssociationRequestTypeDef,
+        CreateDocumentRequestTypeDef,
+        DocumentDescriptionTypeDef,
+        DocumentIdentifierTypeDef,
+        DocumentKeyValuesFilterTypeDef,
+    )
+
 PAGE = 50
 SIDE_BY_SIDE = 8
 _KNOWN_ALREADY = frozenset({"DuplicateDocumentContent", "DuplicateDocumentVersionName"})
+_TAGGING = "ssm:AddTagsToResource"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SsmDocumentWant(Want):
+    """content: JSON of schema 2.2; digest: of the content, the name of its version."""
+
+    content: str
+    digest: str
 
 
 class SsmDocument(BaseKind):
-    """want: content (JSON of schema 2.2), digest. Setting: the default version, which is the one that has the content wanted."""
+    """Setting: the default version, which is the one that has the content wanted."""
 
     name = "ssm-document"
-    actions = (
+    layer = "compute"
+    unique_by_name = True
+    hidden = ("content",)
+    reads = ("ssm:DescribeDocument", "ssm:ListDocuments")
+    writes = (
         "ssm:CreateDocument",
-        "ssm:DescribeDocument",
-        "ssm:ListDocuments",
-        "ssm:AddTagsToResource",
+        _TAGGING,
         "ssm:UpdateDocument",
         "ssm:UpdateDocumentDefaultVersion",
         "ssm:DeleteDocument",
     )
 
+    def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
+        """On documents of the lab's name. Their tags are granted together with those of the associations."""
+        own = tuple(action for action in self.writes if action != _TAGGING)
+        yield Grant(sid="OwnDocuments", actions=own, resources=(_documents(scope),))
+
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
         """A listing does not tell the status: that is for `look`."""
-        filters = [{"Key": f"tag:{TAG_LAB_ID}", "Values": [lab.lab_id]}, {"Key": "Owner", "Values": ["Self"]}]
-        pages = aws.ssm.get_paginator("list_documents").paginate(Filters=filters, MaxResults=PAGE)
+        filters: list[DocumentKeyValuesFilterTypeDef] = [
+            {"Key": f"tag:{TAG_LAB_ID}", "Values": [lab.lab_id]},
+            {"Key": "Owner", "Values": ["Self"]},
+        ]
+        listing = aws.ssm.get_paginator("list_documents")
+        pages = listing.paginate(Filters=filters, PaginationConfig={"PageSize": PAGE})
         found = [_document(item) for page in pages for item in page["DocumentIdentifiers"]]
         return [one if one.facts["digest"] else self.look(aws, one.id) or one for one in found]
 
@@ -62,52 +98,72 @@ class SsmDocument(BaseKind):
                 return None
             raise
 
-    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> CreateDocumentRequestTypeDef:
+        want = want_of(resource, SsmDocumentWant)
         return {
             "Name": resource.name,
-            "Content": resource.want["content"],
-            "VersionName": resource.want["digest"],
+            "Content": want.content,
+            "VersionName": want.digest,
             "DocumentType": "Command",
             "DocumentFormat": "JSON",
             "TargetType": "/AWS::EC2::Instance",
             "Tags": as_tag_list(lab.tags_for(resource)),
         }
 
-    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
-        return str(aws.once("ssm").create_document(**request)["DocumentDescription"]["Name"])
+    def create(self, aws: Aws, request: CreateDocumentRequestTypeDef, token: str) -> str:
+        return aws.once("ssm").create_document(**request)["DocumentDescription"]["Name"]
 
-    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
-        return {"digest": resource.want["digest"]}
+    def as_made(self, resource: Resource, ids: Ids) -> Facts:
+        return {"digest": want_of(resource, SsmDocumentWant).digest}
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
-        digest = resource.want["digest"]
-        if found.facts["digest"] != digest:
-            act = partial(_put_content, name=found.id, content=resource.want["content"], digest=digest)
-            yield change("content", have=found.facts["digest"], want=digest, act=act)
+        want = want_of(resource, SsmDocumentWant)
+        if found.facts["digest"] != want.digest:
+            act = partial(_put_content, name=found.id, content=want.content, digest=want.digest)
+            yield change("content", have=found.facts["digest"], want=want.digest, act=act)
+
+    def tag(self, aws: Aws, resources: Sequence[Found], tags: Sequence[Tag]) -> None:
+        _tag(aws, "Document", resources, tags)
 
     def delete(self, aws: Aws, found: Found) -> None:
         remove(lambda: aws.ssm.delete_document(Name=found.id), where=f"deleting {found.key} {found.id}")
 
 
-class SsmAssociation(BaseKind):
-    """want: document (its key), digest, hosts (the keys of the instances). Settings: the content that is run, and on which hosts.
+@dataclass(frozen=True, kw_only=True)
+class SsmAssociationWant(Want):
+    """document: its key; digest: of the content to run; hosts: the keys of the instances."""
 
-    No two of them are kept apart by their name, and no token is taken: a create whose answer was lost is found by its tags.
+    document: str
+    digest: str
+    hosts: tuple[str, ...]
+
+
+class SsmAssociation(BaseKind):
+    """Settings: the content that is run, and on which hosts.
+
+    Two of them may have one name, and no token is taken: a create whose answer was lost is found by its tags.
     """
 
     name = "ssm-association"
+    layer = "compute"
     needs = ("ssm-document",)
-    actions = (
-        "ssm:CreateAssociation",
+    reads = (
         "ssm:DescribeAssociation",
         "ssm:ListAssociations",
         "ssm:ListTagsForResource",
-        "ssm:AddTagsToResource",
-        "ssm:UpdateAssociation",
-        "ssm:DeleteAssociation",
         "ssm:DescribeInstanceAssociationsStatus",
-        "ssm:StartAssociationsOnce",
     )
+    _making = ("ssm:CreateAssociation", "ssm:UpdateAssociation", "ssm:StartAssociationsOnce")
+    _ending = "ssm:DeleteAssociation"
+    writes = (*_making, _TAGGING, _ending)
+
+    def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
+        """Associations have ids alone: those that carry enaxp's tags may be removed. Each call is also one on document and hosts."""
+        associations, documents = scope.arn("ssm", "association/*"), _documents(scope)
+        concerned = (associations, documents, scope.arn("ec2", "instance/*"))
+        yield Grant(sid="OwnAssociations", actions=self._making, resources=concerned)
+        yield Grant(sid="TagSoftware", actions=(_TAGGING,), resources=(associations, documents))
+        yield Grant(sid="EndOwnAssociations", actions=(self._ending,), resources=concerned, conditions=TAGGED)
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
         """There is no listing by tag: all that run a document of the lab's name, and the tags of each, side by side with the listing
@@ -115,7 +171,7 @@ class SsmAssociation(BaseKind):
         known = [id for key, id in lab.ids.items() if key.startswith(f"{self.name}/")]
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
             tags = {id: pool.submit(_tags_of, aws, id) for id in known}
-            pages = aws.ssm.get_paginator("list_associations").paginate(MaxResults=PAGE)
+            pages = aws.ssm.get_paginator("list_associations").paginate(PaginationConfig={"PageSize": PAGE})
             listed = [item for page in pages for item in page["Associations"]]
             named = [item for item in listed if str(item.get("Name", "")).startswith(f"{lab.unique_name}-")]
             for id in {item["AssociationId"] for item in named} - set(known):
@@ -132,47 +188,56 @@ class SsmAssociation(BaseKind):
                 return None
             raise
 
-    def request(self, resource: Resource, lab: Lab, ids: Ids) -> dict[str, Any]:
-        document, digest = ids[resource.want["document"]], resource.want["digest"]
-        run = _run(document=document, digest=digest, targets=_targets(lab.lab_id, resource))
+    def request(self, resource: Resource, lab: Lab, ids: Ids) -> CreateAssociationRequestTypeDef:
+        want = want_of(resource, SsmAssociationWant)
+        run = _run(document=ids[want.document], digest=want.digest, targets=_targets(lab.lab_id, want))
         return {**run, "Tags": as_tag_list(lab.tags_for(resource))}
 
-    def create(self, aws: Aws, request: dict[str, Any], token: str) -> str:
-        answer = aws.once("ssm").create_association(**request, DocumentVersion=_version(aws, request))
-        return str(answer["AssociationDescription"]["AssociationId"])
+    def create(self, aws: Aws, request: CreateAssociationRequestTypeDef, token: str) -> str:
+        version = _version(aws, document=request["Name"], association=request["AssociationName"])
+        asked: CreateAssociationRequestTypeDef = {**request, "DocumentVersion": version}
+        return aws.once("ssm").create_association(**asked)["AssociationDescription"]["AssociationId"]
 
-    def as_made(self, resource: Resource, ids: Ids) -> Mapping[str, Any]:
-        return {}  # made with all that it has
+    def as_made(self, resource: Resource, ids: Ids) -> Facts:
+        """Nothing to settle: it is created with all that it has."""
+        return {}
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
-        document, lab_id, digest = (
-            ids.get(resource.want["document"]),
-            found.tags.get(TAG_LAB_ID),
-            resource.want["digest"],
-        )
+        want = want_of(resource, SsmAssociationWant)
+        document, lab_id = ids.get(want.document), found.tags.get(TAG_LAB_ID)
         if document is None or lab_id is None:
             return
-        targets = _targets(lab_id, resource)
-        act = partial(_update, id=found.id, run=_run(document=document, digest=digest, targets=targets))
-        if found.facts["digest"] != digest:
-            yield change("content", have=found.facts["digest"], want=digest, act=act)
+        targets = _targets(lab_id, want)
+        act = partial(_update, id=found.id, run=_run(document=document, digest=want.digest, targets=targets))
+        if found.facts["digest"] != want.digest:
+            yield change("content", have=found.facts["digest"], want=want.digest, act=act)
         elif found.facts["targets"] != targets:
             yield change("targets", have=found.facts["targets"], want=targets, act=act)
+
+    def tag(self, aws: Aws, resources: Sequence[Found], tags: Sequence[Tag]) -> None:
+        _tag(aws, "Association", resources, tags)
 
     def delete(self, aws: Aws, found: Found) -> None:
         remove(lambda: aws.ssm.delete_association(AssociationId=found.id), where=f"deleting {found.key} {found.id}")
 
 
-def _targets(lab_id: str, resource: Resource) -> dict[str, list[str]]:
+def _documents(scope: Scope) -> str:
+    """The ARN of all documents of the lab's name."""
+    return scope.arn("ssm", f"document/{scope.name}-*")
+
+
+def _tag(aws: Aws, what: Literal["Document", "Association"], resources: Sequence[Found], tags: Sequence[Tag]) -> None:
+    for found in resources:
+        aws.ssm.add_tags_to_resource(ResourceType=what, ResourceId=found.id, Tags=tags)
+
+
+def _targets(lab_id: str, want: SsmAssociationWant) -> dict[str, list[str]]:
     """Values by tag. All of them must hold: another layer's hosts carry the lab's id, too."""
-    return {TAG_LAB_ID: [lab_id], TAG_KEY: sorted(resource.want["hosts"])}
+    return {TAG_LAB_ID: [lab_id], TAG_KEY: sorted(want.hosts)}
 
 
-def _run(*, document: str, digest: str, targets: Mapping[str, list[str]]) -> dict[str, Any]:
-    """Every parameter of an association but the number of the version: an update takes back what it does not repeat.
-
-    A host that fails does not keep others from running it.
-    """
+def _run(*, document: str, digest: str, targets: Mapping[str, list[str]]) -> CreateAssociationRequestTypeDef:
+    """Every parameter of an association but the number of the version. A host that fails does not keep others from running it."""
     return {
         "Name": document,
         "AssociationName": f"{document}.{digest}",
@@ -183,11 +248,11 @@ def _run(*, document: str, digest: str, targets: Mapping[str, list[str]]) -> dic
     }
 
 
-def _version(aws: Aws, run: Mapping[str, Any]) -> str:
-    """The number of the document's version that has the content: numbers stay what they are, `$DEFAULT` may move meanwhile."""
-    digest = run["AssociationName"].rpartition(".")[2]
-    described = aws.ssm.describe_document(Name=run["Name"], VersionName=digest)["Document"]
-    return str(described["DocumentVersion"])
+def _version(aws: Aws, *, document: str, association: str) -> str:
+    """The number of the document's version that has the content that the association's name tells: numbers stay what they are,
+    while `$DEFAULT` may move meanwhile."""
+    digest = association.rpartition(".")[2]
+    return aws.ssm.describe_document(Name=document, VersionName=digest)["Document"]["DocumentVersion"]
 
 
 def _put_content(aws: Aws, *, name: str, content: str, digest: str) -> None:
@@ -208,11 +273,21 @@ def _put_content(aws: Aws, *, name: str, content: str, digest: str) -> None:
     aws.ssm.update_document_default_version(Name=name, DocumentVersion=version)
 
 
-def _update(aws: Aws, *, id: str, run: Mapping[str, Any]) -> None:
-    aws.ssm.update_association(AssociationId=id, **run, DocumentVersion=_version(aws, run))
+def _update(aws: Aws, *, id: str, run: CreateAssociationRequestTypeDef) -> None:
+    """Repeats every parameter: an update takes back what it does not repeat."""
+    aws.ssm.update_association(
+        AssociationId=id,
+        Name=run["Name"],
+        AssociationName=run["AssociationName"],
+        Targets=run["Targets"],
+        MaxConcurrency=run["MaxConcurrency"],
+        MaxErrors=run["MaxErrors"],
+        ComplianceSeverity=run["ComplianceSeverity"],
+        DocumentVersion=_version(aws, document=run["Name"], association=run["AssociationName"]),
+    )
 
 
-def _document(item: Mapping[str, Any]) -> Found:
+def _document(item: DocumentIdentifierTypeDef | DocumentDescriptionTypeDef) -> Found:
     """Out of a listing or a description: both tell of the default version."""
     own = from_tag_list(item.get("Tags"))
     status = str(item.get("Status", "Active"))
@@ -229,7 +304,7 @@ def _document(item: Mapping[str, Any]) -> Found:
     )
 
 
-def _association(item: Mapping[str, Any], tags: Mapping[str, str]) -> Found:
+def _association(item: AssociationTypeDef | AssociationDescriptionTypeDef, tags: Mapping[str, str]) -> Found:
     targets = {target["Key"].removeprefix("tag:"): sorted(target["Values"]) for target in item.get("Targets") or []}
     return Found(
         key=tags.get(TAG_KEY, ""),

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from enaxp.aws import Aws
 from enaxp.config import Config, load_config
 from enaxp.errors import LabError
 from enaxp.lab.checks import permissions
@@ -16,6 +15,7 @@ from enaxp.lab.checks.findings import Report
 from enaxp.lab.checks.preflight import preflight_report
 from enaxp.lab.checks.quotas import vcpu_quota
 from enaxp.lab.kinds import KINDS
+from enaxp.lab.kinds.base import Ec2Kind
 from enaxp.lab.lifecycle import look
 from enaxp.lab.resolved import check_type, near_types
 from enaxp.local.strict import Fault, FaultPlan, Quotas
@@ -160,20 +160,18 @@ def test_each_family_counts_against_its_own_quota(type: str, code: str | None) -
     assert (found[0] if found else None) == code
 
 
-def test_every_ec2_action_that_changes_something_is_asked_about_or_known_not_to_be() -> None:
-    declared = {action for kind in KINDS.values() for action in kind.actions if action.startswith("ec2:")}
-    changing = {action for action in declared if not action.startswith("ec2:Describe")}
-    asked = set(permissions.CALLS) | set(permissions.MAKING.values()) | permissions.NOT_ASKED
+EC2_KINDS = [kind for kind in KINDS.values() if isinstance(kind, Ec2Kind)]
+SETTING_CALLS = {call.action: call for kind in EC2_KINDS for call in kind.settings}
 
-    assert changing <= asked
-    assert set(permissions.CALLS) | set(permissions.MAKING.values()) <= declared
+
+def test_only_what_has_no_dry_run_is_not_asked_about() -> None:
+    assert {action for action, call in SETTING_CALLS.items() if call.sample is None} == {"ec2:ModifyVpcAttribute"}
 
 
 def test_each_call_on_a_resource_is_one_that_ec2_understands(labs: Labs) -> None:
-    aws: Aws = labs.aws()
-    asked = [permissions._of_call(action) for action in permissions.CALLS]
+    asked = [probe for call in SETTING_CALLS.values() if (probe := permissions.probe_of(call))]
 
-    answers = permissions.probe(aws, asked)
+    answers = permissions.probe(labs.aws(), asked)
 
     assert {answer.verdict for answer in answers} <= {"unknown", "allowed"}
     assert not [answer for answer in answers if "not valid for this web service" in answer.said]

@@ -26,7 +26,7 @@ FAILED = {"InvalidAction", "InternalError", "500"}
 
 
 def declared() -> set[str]:
-    return {action for kind in KINDS.values() for action in kind.actions} - NOT_AN_ACTION
+    return {action for kind in KINDS.values() for action in (*kind.reads, *kind.writes)} - NOT_AN_ACTION
 
 
 def written() -> set[str]:

@@ -1,0 +1,33 @@
+"""The layer network: the lab's VPC and subnet, its way out, and the hosts' security group; or those of somebody else."""
+
+from __future__ import annotations
+
+from enaxp.lab.kinds.network import RouteTableWant, SecurityGroupWant, SubnetWant, VpcWant
+from enaxp.lab.model import Resource
+from enaxp.lab.spec.inputs import SpecInputs
+
+
+def network_resources(inputs: SpecInputs) -> list[Resource]:
+    network, resolved = inputs.config.network, inputs.resolved
+    group = SecurityGroupWant(
+        ssh_cidr=resolved.ssh_cidr,
+        description=f"enaxp lab {inputs.config.lab}: all traffic inside, SSH from outside",
+    )
+    return [
+        inputs.resource("vpc", VpcWant(cidr=network.vpc_cidr), given_id=network.vpc_id),
+        *_subnet(inputs),
+        inputs.resource("security-group", group, needs=("vpc",)),
+    ]
+
+
+def _subnet(inputs: SpecInputs) -> list[Resource]:
+    """The subnet and its way out; a given subnet has one already."""
+    network, resolved = inputs.config.network, inputs.resolved
+    if network.subnet_id:
+        return [inputs.resource("subnet", given_id=network.subnet_id, needs=("vpc",))]
+    subnet = SubnetWant(cidr=network.subnet_cidr, zone=resolved.availability_zone)
+    return [
+        inputs.resource("subnet", subnet, needs=("vpc",)),
+        inputs.resource("igw", needs=("vpc",), given_id=resolved.gateway),
+        inputs.resource("route-table", RouteTableWant(), needs=("vpc", "subnet", "igw")),
+    ]
