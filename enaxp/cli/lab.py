@@ -1,4 +1,4 @@
-"""Commands of a lab: `init plan up status doctor ssh extend ls down policy`."""
+"""Commands of a lab: `init plan up status doctor down ls extend policy ssh`."""
 
 from __future__ import annotations
 
