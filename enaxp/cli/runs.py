@@ -46,12 +46,14 @@ def report(options: Options, *, run: str, formats: tuple[str, ...], charts: Path
 )
 def parse(options: Options, *, files: tuple[str, ...]) -> None:
     """Read saved sockperf output: figures, or why there are none. Exit 1 if any file is not a finished client run."""
+    import msgspec
+
     from enaxp.commands.runs import parse_files
     from enaxp.terminal.console import Console
 
     outputs = parse_files(files)
-    Console(as_json=options.as_json).document(outputs)
-    if not all(output["ok"] for output in outputs):
+    Console(as_json=options.as_json).document(msgspec.to_builtins(outputs))
+    if not all(output.ok for output in outputs):
         sys.exit(1)
 
 
