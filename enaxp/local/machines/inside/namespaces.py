@@ -12,11 +12,11 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from enaxp.local.machines.inside.messages import Boot, BootInterface, Carries
 from enaxp.local.machines.inside.place import Place, find_program, null, prepare, spawn, start_enabled, write
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
@@ -40,12 +40,13 @@ class Namespaces:
     def settle_in(self) -> None:
         enter(self.folder)
 
-    def boot(self, orders: Mapping[str, Any]) -> Place:
-        put_up_interfaces(orders["interfaces"])
-        name_host(orders["interfaces"][0]["private_ip"])
-        add_user(orders["user"], orders["public_key"])
+    def boot(self, order: Boot) -> Place:
+        assert order.user is not None
+        put_up_interfaces(order.interfaces)
+        name_host(order.interfaces[0].private_ip)
+        add_user(order.user, order.public_key)
         place = Place(root=Path("/"), kind="namespaces", init=1)
-        prepare(place, marker=orders["instance_id"], public_key_file=".ssh/authorized_keys")
+        prepare(place, marker=order.instance_id, public_key_file=".ssh/authorized_keys")
         for name in ("shutdown", "poweroff"):  # units name them by their whole path
             write(Path("/sbin") / name, place.stand_in(name).read_text(), mode=0o755)
         return place
@@ -64,7 +65,7 @@ class Namespaces:
         argv = [find_program("timeout"), "--kill-after=5", str(timeout_s), "sh", "-c", str(script)]
         return spawn(argv, _environment(place), stdin=null(), output=output, errors=errors)
 
-    def set_srd(self, place: Place, interface: str, mode: int, carries: str) -> None:
+    def set_srd(self, place: Place, interface: str, mode: int, carries: Carries) -> None:
         # Without check: somebody may have taken the interface away, which is no reason to end the machine.
         subprocess.run([str(place.stand_in("ethtool")), "--set-srd", interface, str(mode), carries], check=False)
 
@@ -105,15 +106,15 @@ def enter(scratch: Path) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
 
 
-def put_up_interfaces(interfaces: Sequence[dict[str, Any]]) -> None:
+def put_up_interfaces(interfaces: Sequence[BootInterface]) -> None:
     """Addresses, and the default route by the first interface, as AWS's DHCP gives them. Raises CalledProcessError."""
     for knob in ("all", "default"):
         _set(f"/proc/sys/net/ipv6/conf/{knob}/disable_ipv6", "1")  # its chatter would be counted as traffic of the lab
     lines = ["link set lo up"]
     for one in interfaces:
-        lines += [f"address add {one['private_ip']}/{one['prefix']} dev {one['name']}", f"link set {one['name']} up"]
+        lines += [f"address add {one.private_ip}/{one.prefix} dev {one.name}", f"link set {one.name} up"]
     if interfaces:
-        lines.append(f"route add default via {interfaces[0]['gateway']} dev {interfaces[0]['name']}")
+        lines.append(f"route add default via {interfaces[0].gateway} dev {interfaces[0].name}")
     subprocess.run(["ip", "-batch", "-"], input="\n".join(lines) + "\n", text=True, capture_output=True, check=True)
 
 
