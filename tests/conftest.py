@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from enaxp.local.machines.isolation import missing_programs, probe_isolation
+from enaxp.local.machines.isolation import probe_isolation
+from enaxp.local.machines.programs import missing_programs
 
 LEFT_OUT = pytest.StashKey[str]()
 

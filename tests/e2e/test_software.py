@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from enaxp.local.machines.isolation import missing_programs
+from enaxp.local.machines.programs import missing_programs
 from tests.support.driver import Driver, command_line
 
 pytestmark = pytest.mark.namespaces
