@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from enaxp.lab.software import NAMES, Piece, pieces
-from enaxp.local.strict.ssm_documents import LARGEST, check_content, steps
+from enaxp.local.strict.ssm.content import LARGEST, check_content, steps
 
 PIECES = {piece.name: piece for piece in pieces()}
 COMMIT = "5ebd327da983225321818c0355db922515e026bd"

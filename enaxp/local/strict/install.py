@@ -20,7 +20,7 @@ def install() -> Any:
     from enaxp.local.strict.ecr import StrictEcrResponse
     from enaxp.local.strict.iam import StrictIamResponse
     from enaxp.local.strict.service_quotas import StrictServiceQuotasResponse
-    from enaxp.local.strict.ssm import StrictSsmResponse
+    from enaxp.local.strict.ssm.actions import StrictSsmResponse
 
     EC2_RESOURCE_TO_PREFIX["placement-group"] = "pg"
     EC2_PREFIX_TO_RESOURCE.update({"pg": "placement-group", "eipalloc": "elastic-ip"})

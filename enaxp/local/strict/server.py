@@ -205,7 +205,7 @@ class _Gate:
         answer = self._perform(environ, service, action)
         if fault is not None and fault.phase == "later":
             for instance_id in INSTANCE_ID.findall(answer.body.decode("utf-8", "replace")):
-                self.world.doom(instance_id, code=fault.code, message=fault.message)
+                self.world.fail_launch(instance_id, code=fault.code, message=fault.message)
             return answer
         return answer if fault is None else _failure(service, fault)
 

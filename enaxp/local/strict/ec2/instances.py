@@ -9,10 +9,11 @@ from moto.core.responses import ActionResult
 from moto.ec2.responses._base_response import EC2BaseResponse
 
 from enaxp.local.strict.ec2.network import set_ena_express
+from enaxp.local.strict.life import AttachmentSrd, Life
 from enaxp.local.strict.machines import MachineInterface, MachineSpec
 from enaxp.local.strict.rules.instances import SSM_IMAGE, group_name, user_data_bytes
 from enaxp.local.strict.rules.request import RefusedByEc2, Request
-from enaxp.local.strict.world import AttachmentSrd, Life, current
+from enaxp.local.strict.world import current
 
 
 class InstanceActions(EC2BaseResponse):
@@ -46,7 +47,10 @@ class InstanceActions(EC2BaseResponse):
         """One that there is no room for has come this far only if its zone tells so late."""
         world, zone = current(), life.instance._placement.zone
         if not world.has_room(zone):
-            life.doom = ("Server.InsufficientInstanceCapacity", "Insufficient capacity to satisfy instance request")
+            life.launch_failure = (
+                "Server.InsufficientInstanceCapacity",
+                "Insufficient capacity to satisfy instance request",
+            )
         world.taken[zone] += 1
         for device in life.instance.block_device_mapping.values():
             world.born[device.volume_id] = life.launched_at

@@ -13,7 +13,8 @@ from moto.ec2.models.elastic_network_interfaces import Attachment, NetworkInterf
 from moto.ec2.models.route_tables import Route
 from moto.ec2.responses._base_response import EC2BaseResponse
 
-from enaxp.local.strict.world import AttachmentSrd, World, current
+from enaxp.local.strict.life import AttachmentSrd
+from enaxp.local.strict.world import World, current
 
 
 class StrictAttachment(Attachment):

@@ -8,8 +8,9 @@ from typing import Any
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.responses._base_response import EC2BaseResponse
 
+from enaxp.local.strict.life import GroupInUse
 from enaxp.local.strict.rules.request import RefusedByEc2
-from enaxp.local.strict.world import GroupInUse, current
+from enaxp.local.strict.world import current
 
 
 class PlacementActions(EC2BaseResponse):

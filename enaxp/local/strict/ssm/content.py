@@ -1,6 +1,6 @@
 """SSM documents as AWS takes them: what a content of schema 2.2 must be, and which scripts it makes a host run. Pure.
 
-content (JSON) + parameters ─▶ steps() ─▶ (Step, …)
+content (JSON) + parameters ─▶ steps() ─▶ (DocumentStep, …)
 """
 
 from __future__ import annotations
