@@ -28,7 +28,7 @@ from enaxp.lab.lifecycle import BUILT_LAYERS, Removal, Target, down, look, up
 from enaxp.lab.model import LAYERS, Layer
 from enaxp.lab.state import State, StateFile
 from enaxp.local.strict import StrictServer, Timing, serve
-from enaxp.local.strict.server import HttpAnswer
+from enaxp.local.strict.gate import HttpAnswer
 
 Phase = Literal["before", "after"]
 Moment = Literal["call", "save"]

@@ -22,11 +22,12 @@
 What it refuses follows from AWS's documentation and public reports: passing here is evidence about those rules, not about AWS.
 """
 
+from enaxp.local.strict.calls import Call
 from enaxp.local.strict.capacity import Capacity
 from enaxp.local.strict.faults import Fault, FaultPlan
 from enaxp.local.strict.machines import MachineInterface, Machines, MachineSpec, NoMachines, ScriptResult
 from enaxp.local.strict.quotas import Quotas
-from enaxp.local.strict.server import Call, StrictServer, serve
+from enaxp.local.strict.server import StrictServer, serve
 from enaxp.local.strict.timing import Timing
 
 __all__ = [

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 
-def install() -> Any:
+def install() -> WSGIApplication:
     """moto's application with the strict layer in it. Idempotent."""
     import moto.ec2.urls
     import moto.ecr.urls
@@ -29,7 +32,8 @@ def install() -> Any:
     moto.iam.urls.url_paths["{0}/$"] = StrictIamResponse.dispatch
     moto.ssm.urls.url_paths["{0}/$"] = StrictSsmResponse.dispatch
     moto.servicequotas.urls.url_paths["{0}/$"] = StrictServiceQuotasResponse.dispatch
-    return DomainDispatcherApplication(create_backend_app)
+    application: WSGIApplication = DomainDispatcherApplication(create_backend_app)
+    return application
 
 
 @cache
