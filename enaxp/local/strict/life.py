@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mypy_boto3_ec2.literals import PlacementGroupStrategyType
     from mypy_boto3_ec2.type_defs import EnaSrdSpecificationTypeDef
 
 # EC2's states of an instance, with its code for each.
@@ -46,7 +47,7 @@ class GroupInUse:
     """A placement group, with the names that its describe has."""
 
     name: str
-    strategy: str
+    strategy: PlacementGroupStrategyType
     region: str
     created_at: float
     id: str = field(default_factory=lambda: f"pg-{uuid.uuid4().hex[:17]}")

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ec2.models.instances import Instance, InstanceState, StateReason
@@ -25,6 +25,9 @@ from enaxp.local.strict.machines import Machines
 from enaxp.local.strict.quotas import Quotas
 from enaxp.local.strict.ssm.runs import ScriptRuns
 from enaxp.local.strict.timing import Timing
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.literals import SummaryStatusType
 
 LONG_AGO = float("-inf")
 
@@ -192,7 +195,7 @@ class World:
             return "detaching"
         return "attached" if life.attached else "attaching"
 
-    def checks_of(self, instance: Any) -> str:
+    def checks_of(self, instance: Any) -> SummaryStatusType:
         """The status of both checks of an instance."""
         life = self.lives.get(instance.id)
         if life is None or life.state != "running" or life.running_at is None:

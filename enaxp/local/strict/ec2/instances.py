@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.responses._base_response import EC2BaseResponse
@@ -14,6 +14,9 @@ from enaxp.local.strict.machines import MachineInterface, MachineSpec
 from enaxp.local.strict.rules.instances import SSM_IMAGE, group_name, user_data_bytes
 from enaxp.local.strict.rules.request import RefusedByEc2, Request
 from enaxp.local.strict.world import current
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import InstanceStateTypeDef
 
 
 class InstanceActions(EC2BaseResponse):
@@ -96,7 +99,7 @@ class InstanceActions(EC2BaseResponse):
         return ActionResult({"TerminatingInstances": changes})
 
 
-def _state(instance: Any) -> dict[str, Any]:
+def _state(instance: Any) -> InstanceStateTypeDef:
     return {"Code": instance._state.code, "Name": instance._state.name}
 
 

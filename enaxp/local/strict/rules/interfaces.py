@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from enaxp.local.strict.rules.everywhere import only_one_of
 from enaxp.local.strict.rules.request import RefusedByEc2, Request, has_ena_express, type_data
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import EnaSrdSpecificationRequestTypeDef, EnaSrdSpecificationTypeDef
 
 GROUPS_OF_AN_INTERFACE = 5
 
@@ -44,7 +48,7 @@ def eni_groups_exist(request: Request) -> None:
     check_groups(request, groups, vpc_id=subnet.vpc_id)
 
 
-def check_groups(request: Request, groups: list[str], *, vpc_id: str) -> None:
+def check_groups(request: Request, groups: Sequence[str], *, vpc_id: str) -> None:
     if len(groups) > GROUPS_OF_AN_INTERFACE:
         message = "The maximum number of security groups per interface has been reached."
         raise RefusedByEc2("SecurityGroupsPerInterfaceLimitExceeded", message)
@@ -115,7 +119,12 @@ def ena_express_is_possible(request: Request) -> None:
     check_ena_express(eni.instance.instance_type, specification, on=bool(state and state.on))
 
 
-def check_ena_express(instance_type: str, specification: dict[str, Any] | None, *, on: bool) -> None:
+def check_ena_express(
+    instance_type: str,
+    specification: EnaSrdSpecificationRequestTypeDef | EnaSrdSpecificationTypeDef | None,
+    *,
+    on: bool,
+) -> None:
     """The type must have it, and UDP cannot be switched on without it. Switching only SRD off keeps the UDP flag: that is legal."""
     if not specification:
         return

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from enaxp.local.strict.rules.everywhere import only_one_of
 from enaxp.local.strict.rules.request import RefusedByEc2, Request, groups_of, subnets_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import IpPermissionTypeDef
 
 GROUP_TEXT = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{0,255}")
 WITH_PORTS = {"tcp", "udp", "6", "17"}
@@ -165,27 +168,39 @@ def permissions_are_new(request: Request) -> None:
     if group is None:
         return
     there = {
-        _rule(rule.ip_protocol, rule.from_port, rule.to_port, rule.cidr_ipv4 or rule.source_group.get("GroupId"))
+        _GroupRule.of(
+            rule.ip_protocol, rule.from_port, rule.to_port, rule.cidr_ipv4 or rule.source_group.get("GroupId")
+        )
         for rule in (group.egress_rules if request.action.endswith("Egress") else group.ingress_rules)
     }
     again = [rule for rule in _rules_in(request.get("IpPermissions") or []) if rule in there]
     if again:
-        message = f'the specified rule "peer: {again[0][3]}, {again[0][0]}, ALLOW" already exists'
+        message = f'the specified rule "peer: {again[0].peer}, {again[0].protocol}, ALLOW" already exists'
         raise RefusedByEc2("InvalidPermission.Duplicate", message)
 
 
-def _rules_in(permissions: list[dict[str, Any]]) -> Iterator[tuple[str, Any, Any, str]]:
+class _GroupRule(NamedTuple):
+    """One rule of a group, by which it is told from others. `peer` is a CIDR or a group's id; ports count with some protocols only."""
+
+    protocol: str
+    low: int | None
+    high: int | None
+    peer: str
+
+    @classmethod
+    def of(cls, protocol: str | None, low: int | None, high: int | None, peer: str | None) -> _GroupRule:
+        with_ports = str(protocol) in WITH_PORTS
+        return cls(str(protocol), low if with_ports else None, high if with_ports else None, str(peer))
+
+
+def _rules_in(permissions: Sequence[IpPermissionTypeDef]) -> Iterator[_GroupRule]:
+    """The rules that a request is to make."""
     for permission in permissions:
         ends = (permission.get("IpProtocol"), permission.get("FromPort"), permission.get("ToPort"))
         for entry in permission.get("IpRanges") or []:
-            yield _rule(*ends, str(ipaddress.IPv4Network(entry["CidrIp"], strict=False)))
+            yield _GroupRule.of(*ends, str(ipaddress.IPv4Network(entry["CidrIp"], strict=False)))
         for pair in permission.get("UserIdGroupPairs") or []:
-            yield _rule(*ends, pair.get("GroupId"))
-
-
-def _rule(protocol: Any, low: Any, high: Any, peer: Any) -> tuple[str, Any, Any, str]:
-    with_ports = str(protocol) in WITH_PORTS
-    return (str(protocol), low if with_ports else None, high if with_ports else None, str(peer))
+            yield _GroupRule.of(*ends, pair.get("GroupId"))
 
 
 def group_is_unused(request: Request) -> None:

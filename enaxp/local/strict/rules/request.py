@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
 
 from enaxp.local.strict.world import World
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import InstanceNetworkInterfaceSpecificationTypeDef, InstanceTypeInfoTypeDef
 
 Rule = Callable[["Request"], None]
 
@@ -96,7 +99,7 @@ class Request:
         return str(self.get("InstanceType") or "")
 
     @property
-    def interfaces(self) -> list[dict[str, Any]]:
+    def interfaces(self) -> list[InstanceNetworkInterfaceSpecificationTypeDef]:
         """NetworkInterfaces of RunInstances."""
         return list(self.get("NetworkInterfaces") or [])
 
@@ -148,9 +151,9 @@ def groups_of(backend: Any) -> list[Any]:
     return [group for groups in backend.groups.values() for group in groups.values()]
 
 
-def type_data(instance_type: str) -> dict[str, Any]:
+def type_data(instance_type: str) -> InstanceTypeInfoTypeDef:
     """What DescribeInstanceTypes knows of a type; empty for one that does not exist."""
-    return dict(INSTANCE_TYPES.get(instance_type) or {})
+    return cast("InstanceTypeInfoTypeDef", INSTANCE_TYPES.get(instance_type) or {})
 
 
 def has_ena_express(instance_type: str) -> bool:
