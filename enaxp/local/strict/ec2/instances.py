@@ -11,7 +11,7 @@ from moto.ec2.responses._base_response import EC2BaseResponse
 from enaxp.local.strict.ec2.network import set_ena_express
 from enaxp.local.strict.life import AttachmentSrd, Life
 from enaxp.local.strict.machines import MachineInterface, MachineSpec
-from enaxp.local.strict.rules.instances import SSM_IMAGE, group_name, user_data_bytes
+from enaxp.local.strict.rules.launches import SSM_IMAGE, group_name, user_data_bytes
 from enaxp.local.strict.rules.request import RefusedByEc2, Request
 from enaxp.local.strict.world import current
 

@@ -9,6 +9,7 @@ from functools import cache
 from moto.core.utils import get_service_model
 
 from enaxp.local.strict.rules.request import SORTS, RefusedByEc2, Request, not_found
+from enaxp.local.strict.rules.rule import rule, rule_of_every_action, rule_of_form
 
 # Members of a request that hold ids, and the prefix of what they name.
 MEMBERS = {
@@ -52,6 +53,7 @@ TAGS_OF_A_THING = 50
 FILTER_NAME = re.compile(r"(?:<li>\s*<p>\s*|\buse |\bor )<code>([^<]+)</code>")
 
 
+@rule_of_every_action
 def named_resources_exist(request: Request) -> None:
     """Eventual consistency is in here, too: a call that names an id made moments ago may not find it."""
     for member, prefix in MEMBERS.items():
@@ -66,14 +68,7 @@ def named_resources_exist(request: Request) -> None:
                 raise not_found(prefix, id)
 
 
-def tagged_resources_exist(request: Request) -> None:
-    """CreateTags and DeleteTags take ids of all sorts."""
-    for id in request.get("Resources") or []:
-        prefix = id.partition("-")[0]
-        if prefix in SORTS and not request.is_known(id):
-            raise not_found(prefix, id)
-
-
+@rule_of_form
 def required_members_are_there(request: Request) -> None:
     for member in get_service_model("ec2").operation_model(request.action).input_shape.required_members:
         if request.get(member) in (None, "", []):
@@ -81,6 +76,7 @@ def required_members_are_there(request: Request) -> None:
             raise RefusedByEc2("MissingParameter", f"The request must contain the parameter {name}")
 
 
+@rule_of_form
 def tag_specifications_fit(request: Request) -> None:
     allowed = TAGGABLE.get(request.action)
     for specification in request.get("TagSpecifications") or []:
@@ -91,8 +87,18 @@ def tag_specifications_fit(request: Request) -> None:
         _check_tags(specification.get("Tags") or [])
 
 
+@rule("CreateTags")
 def given_tags_are_valid(request: Request) -> None:
     _check_tags(request.get("Tags") or [])
+
+
+@rule("CreateTags", "DeleteTags")
+def tagged_resources_exist(request: Request) -> None:
+    """CreateTags and DeleteTags take ids of all sorts."""
+    for id in request.get("Resources") or []:
+        prefix = id.partition("-")[0]
+        if prefix in SORTS and not request.is_known(id):
+            raise not_found(prefix, id)
 
 
 def _check_tags(tags: Sequence[dict[str, str]]) -> None:
@@ -109,12 +115,14 @@ def _check_tags(tags: Sequence[dict[str, str]]) -> None:
             raise RefusedByEc2("InvalidParameterValue", f"Tag {key[:40]!r} is too long")
 
 
+@rule_of_form
 def token_is_short_enough(request: Request) -> None:
     token = request.get("ClientToken")
     if token and (len(token) > TOKEN_LENGTH or not token.isascii()):
         raise RefusedByEc2("InvalidParameterValue", f"Client token must be at most {TOKEN_LENGTH} ASCII characters")
 
 
+@rule_of_every_action
 def filters_are_there(request: Request) -> None:
     for asked in request.get("Filters") or []:
         name = str(asked.get("Name"))
@@ -131,6 +139,7 @@ def _filters_of(action: str) -> frozenset[str]:
     return frozenset("tag:" if name in {"tag", "tag:&lt;key&gt;"} else name for name in names)
 
 
+@rule_of_every_action
 def page_is_asked_for_rightly(request: Request) -> None:
     """A page size goes with filters, never with a list of ids."""
     if request.get("MaxResults") and any(request.get(member) for member in PAGED):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from enaxp.local.strict.rules.everywhere import only_one_of
 from enaxp.local.strict.rules.request import RefusedByEc2, Request, has_ena_express, type_data
+from enaxp.local.strict.rules.rule import rule
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import EnaSrdSpecificationRequestTypeDef, EnaSrdSpecificationTypeDef
@@ -18,6 +19,12 @@ GROUPS_OF_AN_INTERFACE = 5
 # -- interfaces ----------------------------------------------------------------------------------------------------------------
 
 
+@rule("ModifyNetworkInterfaceAttribute")
+def one_eni_attribute_a_call(request: Request) -> None:
+    only_one_of(request, ("Attachment", "Description", "Groups", "SourceDestCheck", "EnaSrdSpecification"))
+
+
+@rule("CreateNetworkInterface")
 def eni_address_is_usable_and_free(request: Request) -> None:
     """The first four addresses of a subnet and the last are AWS's."""
     subnet, asked = request.subnet(request.get("SubnetId")), request.get("PrivateIpAddress")
@@ -38,6 +45,7 @@ def eni_address_is_usable_and_free(request: Request) -> None:
         raise RefusedByEc2("InvalidIPAddress.InUse", "The specified address is already in use.")
 
 
+@rule("CreateNetworkInterface", "ModifyNetworkInterfaceAttribute")
 def eni_groups_exist(request: Request) -> None:
     """Groups must be known and of the interface's own VPC."""
     groups = request.get("Groups") or []
@@ -57,16 +65,14 @@ def check_groups(request: Request, groups: Sequence[str], *, vpc_id: str) -> Non
             raise RefusedByEc2("InvalidGroup.NotFound", f"The security group '{group_id}' does not exist")
 
 
+@rule("DeleteNetworkInterface")
 def eni_is_free(request: Request) -> None:
     eni = request.eni(request.get("NetworkInterfaceId"))
     if eni.instance is not None:
         raise RefusedByEc2("InvalidParameterValue", f"Network interface '{eni.id}' is currently in use.")
 
 
-def one_eni_attribute_a_call(request: Request) -> None:
-    only_one_of(request, ("Attachment", "Description", "Groups", "SourceDestCheck", "EnaSrdSpecification"))
-
-
+@rule("AttachNetworkInterface")
 def eni_can_be_attached(request: Request) -> None:
     eni, instance = (
         request.eni(request.get("NetworkInterfaceId")),
@@ -96,6 +102,7 @@ def check_number(instance_type: str, interfaces: int) -> None:
         raise RefusedByEc2("AttachmentLimitExceeded", message)
 
 
+@rule("DetachNetworkInterface")
 def first_interface_stays(request: Request) -> None:
     for eni in request.backend.enis.values():
         if eni.attachment_id == request.get("AttachmentId") and int(eni.device_index or 0) == 0:
@@ -106,6 +113,7 @@ def first_interface_stays(request: Request) -> None:
 # -- ENA Express ---------------------------------------------------------------------------------------------------------------
 
 
+@rule("ModifyNetworkInterfaceAttribute")
 def ena_express_is_possible(request: Request) -> None:
     """It belongs to an attachment, so there must be one."""
     specification = request.get("EnaSrdSpecification")
@@ -139,6 +147,7 @@ def check_ena_express(
 # -- addresses -----------------------------------------------------------------------------------------------------------------
 
 
+@rule("AssociateAddress")
 def address_can_be_associated(request: Request) -> None:
     address, eni_id = request.address(request.get("AllocationId")), request.get("NetworkInterfaceId")
     eni = request.eni(eni_id) if eni_id else _only_interface(request)
@@ -172,6 +181,7 @@ def _check_unassociated(request: Request, address: Any, eni: Any) -> None:
         )
 
 
+@rule("ReleaseAddress")
 def address_is_free(request: Request) -> None:
     address = request.address(request.get("AllocationId"))
     if address.association_id:

@@ -14,8 +14,6 @@ from enaxp.local.strict.world import World
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceNetworkInterfaceSpecificationTypeDef, InstanceTypeInfoTypeDef
 
-Rule = Callable[["Request"], None]
-
 
 class RefusedByEc2(EC2ClientError):  # noqa: N818 - AWS's word for it
     """AWS says no. The status is 400 unless the code has one of its own."""
@@ -109,6 +107,17 @@ class Request:
         capacity, offering = self.world.capacity, zones_offering(self.region, self.instance_type)
         return frozenset(zone for zone in offering if capacity.offers(zone, self.instance_type))
 
+    @property
+    def zones(self) -> list[str]:
+        """The zones that a launch names, directly or by what it attaches: one at most in a sound self."""
+        subnets = [nic["SubnetId"] for nic in self.interfaces if nic.get("SubnetId")]
+        enis = [nic["NetworkInterfaceId"] for nic in self.interfaces if nic.get("NetworkInterfaceId")]
+        subnets += [self.get("SubnetId")] if self.get("SubnetId") else []
+        found = {self.subnet(subnet_id).availability_zone for subnet_id in subnets}
+        found |= {self.eni(eni_id).subnet.availability_zone for eni_id in enis}
+        found |= {self.get("Placement.AvailabilityZone")} - {None, ""}
+        return sorted(map(str, found))
+
     def is_known(self, id: str) -> bool:
         """Whether there is such a thing, as far as other calls know by now."""
         sort = SORTS[id.partition("-")[0]]
@@ -141,6 +150,11 @@ class Request:
 def not_found(prefix: str, id: str) -> RefusedByEc2:
     sort = SORTS[prefix]
     return RefusedByEc2(sort.not_found, f"The {sort.noun} ID '{id}' does not exist")
+
+
+def unknown_group(name: str) -> RefusedByEc2:
+    """How AWS refuses the name of a placement group."""
+    return RefusedByEc2("InvalidPlacementGroup.Unknown", f"The Placement Group '{name}' is unknown.")
 
 
 def subnets_of(backend: Any) -> list[Any]:
