@@ -274,7 +274,7 @@ def _driver(facts: Facts) -> Iterator[Check]:
 
 
 def _byte_queues(facts: Facts) -> Iterator[Check]:
-    """Byte queue limits: off in the driver, or without effect because the least limit of each queue is not 0."""
+    """Whether byte queue limits are off: in the driver, or in effect, because the least limit of each queue is not 0."""
     is_off = facts.host.get("enable_bql") in {"0", "N"}
     limits = [_number(arm.get("limit_min")) for arm in facts.arms.values()]
     is_unknown = not facts.has_ena or (None in limits and not is_off)
@@ -285,7 +285,7 @@ def _byte_queues(facts: Facts) -> Iterator[Check]:
 
 
 def _rings(facts: Facts) -> Iterator[Check]:
-    """The rings as long as AWS advises, or as the device allows."""
+    """Whether the rings are as long as AWS advises, or as the device allows."""
     for ring, advised in (("tx", TX_RING), ("rx", RX_RING)):
         for arm, told in facts.arms.items():
             now, most = _number(told.get(f"now_{ring}")), _number(told.get(f"max_{ring}"))
@@ -296,7 +296,7 @@ def _rings(facts: Facts) -> Iterator[Check]:
 
 
 def _interrupts(facts: Facts) -> Iterator[Check]:
-    """Interrupts that come at once: moderation, adaptive or by time, would add to latencies."""
+    """Whether interrupts come at once: moderation, adaptive or by time, adds to latencies."""
     fix = _on_both(facts, "ethtool -C {} adaptive-rx off rx-usecs 0 tx-usecs 0")
     for arm, told in facts.arms.items():
         parts = [told.get(name) for name in ("adaptive", "rx_usecs", "tx_usecs")]
@@ -308,7 +308,7 @@ def _interrupts(facts: Facts) -> Iterator[Check]:
 
 
 def _settings(facts: Facts) -> Iterator[Check]:
-    """The kernel's."""
+    """Settings of the kernel."""
     limit = _number(facts.host.get("tcp_limit_output_bytes"))
     yield Check(
         "net.ipv4.tcp_limit_output_bytes",

@@ -42,7 +42,7 @@ class Isolation:
 
 
 def probe_isolation() -> Isolation:
-    """The best that this computer allows, by trying it. Changes nothing on it."""
+    """The strongest isolation that this computer allows, found out by trying. Changes nothing on it."""
     lacking = _why_no_namespaces()
     if lacking:
         return Isolation(name="processes", reason=lacking)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 REMEMBERED_CALLS = 100_000
 OURS = "/enaxp/"
 SERVED = {"ec2", "iam", "sts", "ssm", "ecr", "servicequotas"}  # moto knows more, and asks little of those who call them
+# Services whose errors are XML as IAM's are.
 IN_XML = {"iam", "sts", "s3", "autoscaling", "cloudformation", "elasticloadbalancing", "monitoring", "rds", "sns"}
 INSTANCE_ID = re.compile(r"<instanceId>(i-[0-9a-f]{8,17})</instanceId>")
 ERROR_CODE = re.compile(r'<Code>([^<]*)</Code>|"__type":\s*"(?:[^"#]*#)?([^"]*)"')

@@ -33,7 +33,7 @@ LONG_AGO = float("-inf")
 
 
 class World:
-    """One cloud's own memory."""
+    """What one cloud remembers besides what moto does."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class World:
             self.runs.tick()
 
     def _advance(self, life: Life, now: float) -> None:
-        """Through as many states as are due."""
+        """Takes an instance through as many states as are due."""
         if life.state == "pending":
             self._grow(life, now)
         if life.state == "running" and life.running_at is not None:
@@ -164,6 +164,7 @@ class World:
 
     @staticmethod
     def set_state(life: Life, name: str) -> None:
+        """Puts moto's instance into this state."""
         life.instance._state = InstanceState(name, STATES[name])
 
     def fail_launch(self, instance_id: str, *, code: str, message: str) -> None:
@@ -175,19 +176,23 @@ class World:
     # -- room --------------------------------------------------------------------------------------------------------
 
     def set_capacity(self, capacity: Capacity) -> None:
+        """From now on: earlier launches do not count."""
         with self.lock:
             self.capacity = capacity
             self.taken.clear()
 
     def has_room(self, zone: str, instances: int = 1) -> bool:
+        """Whether the zone takes so many more instances."""
         return zone not in self.capacity.zones or self.taken[zone] + instances <= self.capacity.zones[zone]
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
     def life_of_eni(self, eni: Any) -> Life | None:
+        """The instance that an interface is attached to."""
         return self.lives.get(eni.instance.id) if eni.instance else None
 
     def attachment_status(self, eni: Any) -> str:
+        """As a describe tells it."""
         life = self.life_of_eni(eni)
         if life is None:
             return "attached"
@@ -324,6 +329,7 @@ def current() -> World:
 
 
 def set_current(world: World | None) -> None:
+    """Makes it the world of this process; None: there is none any more."""
     _Current.world = world
 
 

@@ -107,7 +107,7 @@ def enter(scratch: Path) -> None:
 
 
 def put_up_interfaces(interfaces: Sequence[BootInterface]) -> None:
-    """Addresses, and the default route by the first interface, as AWS's DHCP gives them. Raises CalledProcessError."""
+    """Sets addresses, and the default route by the first interface, as AWS's DHCP does. Raises CalledProcessError."""
     for knob in ("all", "default"):
         _set(f"/proc/sys/net/ipv6/conf/{knob}/disable_ipv6", "1")  # its chatter would be counted as traffic of the lab
     lines = ["link set lo up"]
@@ -119,14 +119,14 @@ def put_up_interfaces(interfaces: Sequence[BootInterface]) -> None:
 
 
 def name_host(private_ip: str) -> None:
-    """The name that EC2 gives: ip-192-168-3-10."""
+    """Gives the host the name that EC2 would: ip-192-168-3-10."""
     name = f"ip-{private_ip.replace('.', '-')}"
     _set("/proc/sys/kernel/hostname", name)
     Path("/etc/hostname").write_text(f"{name}\n")
 
 
 def add_user(name: str, public_key: str) -> None:
-    """Whoever logs in: another name of root, so that nothing depends on sudo being there."""
+    """Adds the user who logs in. It is another name of root, so that nothing depends on sudo being there."""
     home = Path("/home") / name
     (home / ".ssh").mkdir(mode=0o700, parents=True, exist_ok=True)
     (home / ".ssh" / "authorized_keys").write_text(f"{public_key}\n")
@@ -147,7 +147,7 @@ def _overlay(disk: Path, target: Path, layer: Path) -> None:
 
 
 def _disks() -> Iterator[str]:
-    """Where other file systems on disks are mounted: an overlay of / alone shows empty folders there."""
+    """Where this computer has file systems besides /. Each needs an overlay of its own: that of / shows an empty folder there."""
     on_disk = {line.strip() for line in _lines(Path("/proc/filesystems")) if not line.startswith("nodev")} | {"zfs"}
     for line in _lines(Path("/proc/self/mountinfo")):
         before, _, after = line.partition(" - ")
@@ -168,7 +168,7 @@ def _proc_and_sys(root: Path) -> None:
 
 
 def _guard(folder: Path, *, writable: Sequence[str]) -> None:
-    """Read-only from here down, but for these."""
+    """Makes a folder read-only, except these parts of it."""
     flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_BIND | MS_REMOUNT
     _mount(str(folder), folder, None, MS_BIND)
     for path in (folder / name for name in writable):

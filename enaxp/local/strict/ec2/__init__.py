@@ -29,6 +29,7 @@ from enaxp.local.strict.ec2.placement import PlacementActions
 from enaxp.local.strict.ec2.wire import error_answer
 from enaxp.local.strict.world import World, current
 
+# Actions that are idempotent by their ClientToken, and beginnings of those whose answers hold new ids.
 TOKENED = {"RunInstances", "CreateNetworkInterface", "CreateRouteTable"}
 MAKING = ("Create", "Allocate", "Import", "Run")
 ID = re.compile(r">((?:vpc|subnet|igw|rtb|sg|eni|eipalloc|key|i)-[0-9a-f]{8,17})<")

@@ -8,7 +8,7 @@ from functools import cache
 
 from moto.core.utils import get_service_model
 
-from enaxp.local.strict.rules.request import SORTS, RefusedByEc2, Request, not_found
+from enaxp.local.strict.rules.request import ID_PREFIXES, RefusedByEc2, Request, not_found
 from enaxp.local.strict.rules.rule import rule, rule_of_every_action, rule_of_form
 
 # Members of a request that hold ids, and the prefix of what they name.
@@ -31,7 +31,9 @@ MEMBERS = {
     "InstanceId": "i",
     "InstanceIds": "i",
 }
+# Lists of ids that go with no page size.
 PAGED = ("InstanceIds", "NetworkInterfaceIds")
+# What an action may tag as it creates it, in TagSpecifications.
 TAGGABLE = {
     "CreateVpc": {"vpc"},
     "CreateSubnet": {"subnet"},
@@ -48,7 +50,7 @@ TAGGABLE = {
     "RunInstances": {"instance", "volume", "network-interface", "spot-instances-request"},
 }
 TOKEN_LENGTH = 64
-TAGS_OF_A_THING = 50
+TAGS_OF_A_RESOURCE = 50
 # How AWS's own documentation, which is in botocore's models, lists the filters of an action, and says under which other names they go.
 FILTER_NAME = re.compile(r"(?:<li>\s*<p>\s*|\buse |\bor )<code>([^<]+)</code>")
 
@@ -63,7 +65,7 @@ def named_resources_exist(request: Request) -> None:
             if not isinstance(id, str):
                 continue
             if not re.fullmatch(rf"{prefix}-[0-9a-f]{{8,17}}", id):
-                raise RefusedByEc2(SORTS[prefix].malformed, f'Invalid id: "{id}"')
+                raise RefusedByEc2(ID_PREFIXES[prefix].malformed, f'Invalid id: "{id}"')
             if not request.is_known(id):
                 raise not_found(prefix, id)
 
@@ -97,7 +99,7 @@ def tagged_resources_exist(request: Request) -> None:
     """CreateTags and DeleteTags take ids of all sorts."""
     for id in request.get("Resources") or []:
         prefix = id.partition("-")[0]
-        if prefix in SORTS and not request.is_known(id):
+        if prefix in ID_PREFIXES and not request.is_known(id):
             raise not_found(prefix, id)
 
 
@@ -105,7 +107,7 @@ def _check_tags(tags: Sequence[dict[str, str]]) -> None:
     keys = [tag.get("Key", "") for tag in tags]
     if len(set(keys)) != len(keys):
         raise RefusedByEc2("InvalidParameterValue", "Duplicate tag key specified.")
-    if len(keys) > TAGS_OF_A_THING:
+    if len(keys) > TAGS_OF_A_RESOURCE:
         raise RefusedByEc2("TagLimitExceeded", "You have exceeded the maximum number of tags for this resource.")
     for tag in tags:
         key, value = tag.get("Key", ""), tag.get("Value", "")

@@ -13,7 +13,7 @@ from enaxp.local.strict.rules.rule import rule
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import EnaSrdSpecificationRequestTypeDef, EnaSrdSpecificationTypeDef
 
-GROUPS_OF_AN_INTERFACE = 5
+GROUPS_OF_AN_INTERFACE = 5  # AWS's default quota
 
 
 # -- interfaces ----------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from enaxp.local.strict.rules.rule import rule
 
 USER_DATA_LIMIT = 16 * 1024  # bytes, before base64
 SSM_IMAGE = "resolve:ssm:"
+# Members of an interface that belong to one that the launch creates.
 ONLY_FOR_NEW = ("SubnetId", "Groups", "PrivateIpAddress", "AssociatePublicIpAddress")
 
 

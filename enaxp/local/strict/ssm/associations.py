@@ -18,6 +18,7 @@ from enaxp.local.strict.world import current
 
 NOT_SERVED = ("InstanceId", "ApplyOnlyAtCronInterval", "AutomationTargetParameterName", "TargetLocations", "TargetMaps")
 FILTERS = {"AssociationName", "Name", "AssociationId"}
+# Of targets: a number, or a percentage.
 SHARE = re.compile(r"[1-9]\d*|[1-9]?\d%|100%|0")
 SCHEDULE = re.compile(r"rate\((?P<n>\d+) (?P<unit>minutes?|hours?|days?)\)|cron\([^()]+\)|at\([^()]+\)")
 LEAST_RATE_MINUTES = 30
