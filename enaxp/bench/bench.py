@@ -16,11 +16,12 @@ from typing import Any
 
 from enaxp import __version__
 from enaxp.bench.environment import Environment, capture, differences, fingerprint
+from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.pair import Pair, Probes, connected, prove_routes
 from enaxp.bench.records import ArmAddresses as Addresses
 from enaxp.bench.records import Manifest, RunFolder
-from enaxp.bench.result import is_narrow, result_from
+from enaxp.bench.result import Result
 from enaxp.bench.runner import Runner, RunOptions
 from enaxp.bench.schedule import BenchPlan
 from enaxp.errors import BenchError, HostError
@@ -94,7 +95,7 @@ def _run(manifest: Manifest, *, pair: Pair, folder: RunFolder, probes: Probes, o
     plan = manifest.plan
     if plan.until_pct is not None:
         until = plan.until_pct
-        options = replace(options, is_narrow=lambda: is_narrow(result_of(folder), to_pct=until))
+        options = replace(options, is_narrow=lambda: result_of(folder).is_narrow(to_pct=until))
     try:
         Runner(pair, plan, folder, probes=probes, options=options).run()
     except BaseException:
@@ -119,7 +120,7 @@ def _end_manifest(folder: RunFolder, manifest: Manifest, pair: Pair, probes: Pro
             raise
 
 
-def result_of(folder: RunFolder) -> dict[str, Any]:
+def result_of(folder: RunFolder) -> Result:
     """The result of what a run folder holds, worked out from its files alone."""
     manifest = folder.read_manifest()
     return result_from(manifest, evidence_of(folder, manifest.plan))

@@ -28,8 +28,9 @@ from enaxp.bench.effect import (
 )
 from enaxp.bench.environment import FactDifference, differences_of_runs
 from enaxp.bench.records import Manifest
+from enaxp.bench.result import Result
 from enaxp.bench.verdict import VerdictCode, combine, describe
-from enaxp.traffic import ARM_NAMES, ARMS, Arm, Metric, Scenario, figure_name
+from enaxp.traffic import ARM_NAMES, ARMS, Arm, Metric, Scenario
 
 Values = Mapping[Metric, Mapping[Arm, Mapping[tuple[int, int], float]]]  # by (pair of hosts, iteration)
 SCHEMA = 1
@@ -43,7 +44,7 @@ class MeasuredRun:
 
     name: str
     manifest: Manifest
-    result: Mapping[str, Any]
+    result: Result
     values: Mapping[str, Values]
 
     @property
@@ -156,7 +157,7 @@ def document(comparisons: Sequence[Comparison]) -> dict[str, Any]:
                 "isolation": run.manifest.isolation,
                 "started_at": run.manifest.started_at,
                 "place": dict(run.manifest.place),
-                "verdicts": {name: scenario["verdict"] for name, scenario in run.result["scenarios"].items()},
+                "verdicts": {name: asdict(scenario.verdict) for name, scenario in run.result.scenarios.items()},
             }
             for run in runs
         ],
@@ -201,7 +202,7 @@ def _scenario(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, arms: Seq
     one, other = base.values[scenario.name], run.values[scenario.name]
     same_data = one == other
     primaries = scenario.primaries
-    both = [measured.result["scenarios"][scenario.name] for measured in (base, run)]
+    both = [measured.result.scenarios[scenario.name] for measured in (base, run)]
 
     def change(
         metric: Metric, before: list[float], after: list[float], figures: Sequence[float | None]
@@ -226,7 +227,7 @@ def _scenario(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, arms: Seq
                     metric,
                     _logs(one[metric][arm]),
                     _logs(other[metric][arm]),
-                    [measured["arms"][arm][figure_name(metric)] for measured in both],
+                    [measured.arms[arm].figure(metric) for measured in both],
                 )
                 for metric in one
             }
@@ -237,7 +238,7 @@ def _scenario(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, arms: Seq
                 metric,
                 _log_ratios(one[metric]),
                 _log_ratios(other[metric]),
-                [measured["effects"][metric]["estimate_pct"] for measured in both],
+                [measured.effects[metric].estimate_pct for measured in both],
             )
             for metric in one
         }
@@ -261,8 +262,8 @@ def _margin_pct(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, metric:
     """The larger of both runs' margins, or the noise where a control of either has shown more of it."""
     margins = [measured.manifest.plan.margin_pct for measured in (base, run)]
     for measured in (base, run):
-        if control := measured.result["scenarios"][scenario.name].get("control"):
-            margins.append(control["noise_pct"].get(metric, 0.0))
+        if control := measured.result.scenarios[scenario.name].control:
+            margins.append(control.noise_pct.get(metric, 0.0))
     return max(margins)
 
 
@@ -310,10 +311,10 @@ def _warnings(base: MeasuredRun, run: MeasuredRun) -> Iterator[str]:
             yield f"{measured.name} has not ended: it runs, or was cut off"
         for wrong in measured.manifest.forced:
             yield f"{measured.name} was measured in spite of this: {wrong}"
-        for name, scenario in measured.result["scenarios"].items():
-            if scenario["treatment"]["proven"] is None:
+        for name, scenario in measured.result.scenarios.items():
+            if scenario.treatment.proven is None:
                 yield f"{measured.name}: whether SRD carried {name} is unknown (no counters)"
-            lacking = min(arm["valid_trials"] for arm in scenario["arms"].values())
+            lacking = min(arm.valid_trials for arm in scenario.arms.values())
             planned = measured.manifest.plan.iterations * measured.manifest.plan.repeats
             if lacking < planned:
                 yield f"{measured.name}: of {name} {lacking} of {planned} pairs count"

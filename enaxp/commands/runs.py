@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from enaxp.bench.checkup import Checkup, check
 from enaxp.bench.comparison import MeasuredRun, compare
 from enaxp.bench.conditions import Compared, Condition, judge
+from enaxp.bench.evaluation import result_from, values_by_iteration
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.records import RunFolder
-from enaxp.bench.result import result_from, values_by_iteration
 from enaxp.errors import BenchError, UsageError
 from enaxp.traffic import Arm
 

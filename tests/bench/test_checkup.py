@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from enaxp.bench.checkup import Checkup, check
+from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import weigh
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import TrialRecord
-from enaxp.bench.result import result_from
 from tests.support.factories import a_manifest, a_plan, a_record, pairs_of_records, shifted
 
 PLAN = a_plan(iterations=5)

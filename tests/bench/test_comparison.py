@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from enaxp.bench.comparison import Comparison, compare, document, measure_change
 from enaxp.bench.effect import interval_between
 from enaxp.bench.records import TrialRecord
+from enaxp.bench.result import Control
 from tests.support.factories import TCP, UDP, a_plan, a_run, slower_express
 
 PLAN = a_plan(iterations=5)
@@ -143,7 +144,9 @@ def test_the_margin_is_the_larger_of_both() -> None:
 
 def test_a_control_of_either_run_widens_the_margin() -> None:
     noisy = a_run("dev/b", factor=slower_express)
-    noisy.result["scenarios"]["udp-latency"]["control"] = {"noise_pct": {"p50": 30.0}}
+    control = Control(trials=20, valid_trials=20, effects={}, noise_pct={"p50": 30.0})
+    scenarios = {"udp-latency": replace(noisy.result.scenarios["udp-latency"], control=control)}
+    noisy = replace(noisy, result=replace(noisy.result, scenarios=scenarios))
 
     [one] = compare(a_run(), noisy).scenarios
 

@@ -13,6 +13,7 @@ import pytest
 from enaxp.bench.bench import result_of
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import RunFolder
+from enaxp.bench.result import Result
 from enaxp.errors import BenchError
 from tests.support.factories import GOOD, a_manifest, a_plan, pairs_of_records, shifted
 
@@ -31,8 +32,8 @@ def run(tmp_path: Path) -> RunFolder:
     return folder
 
 
-def counts_of(result: dict[str, Any]) -> list[tuple[int, int]]:
-    return [(arm["trials"], arm["valid_trials"]) for arm in result["scenarios"]["udp-latency"]["arms"].values()]
+def counts_of(result: Result) -> list[tuple[int, int]]:
+    return [(arm.trials, arm.valid_trials) for arm in result.scenarios["udp-latency"].arms.values()]
 
 
 def test_a_run_whose_files_agree_counts_whole(run: RunFolder) -> None:
@@ -57,7 +58,7 @@ def test_a_histogram_that_disagrees_is_a_marked_gap(run: RunFolder, spoil: Calla
 
     result = result_of(run)
 
-    [warning] = result["scenarios"]["udp-latency"]["warnings"]
+    [warning] = result.scenarios["udp-latency"].warnings
     assert warning.startswith("trial 4 (ENA Express) does not count: ")
     assert says in warning
     assert counts_of(result) == [(6, 5), (6, 5)]
@@ -68,7 +69,7 @@ def test_a_file_outside_of_the_folder_is_not_read(run: RunFolder, tmp_path: Path
     lines = (run.path / "trials.jsonl").read_text().replace("histograms/0004.csv.gz", "../../elsewhere.csv.gz")
     (run.path / "trials.jsonl").write_text(lines)
 
-    [warning] = result_of(run)["scenarios"]["udp-latency"]["warnings"]
+    [warning] = result_of(run).scenarios["udp-latency"].warnings
 
     assert "it is outside of the run's folder" in warning
 
@@ -168,9 +169,9 @@ def test_a_latency_trial_that_never_had_a_histogram_does_not_count(run: RunFolde
     run.append(replace(record, number=99, iteration=4, histogram_file=None))
     run.append(replace(record, number=100, iteration=4, arm="ena_express", sockperf=replace(GOOD, observations=None)))
 
-    warnings = result_of(run)["scenarios"]["udp-latency"]["warnings"]
+    warnings = result_of(run).scenarios["udp-latency"].warnings
 
-    assert warnings == [
+    assert list(warnings) == [
         "trial 99 (ENA) does not count: it has no histogram",
         "trial 100 (ENA Express) does not count: its histogram holds 1000 observations, its record None",
     ]

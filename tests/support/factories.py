@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from enaxp.bench.comparison import MeasuredRun
+from enaxp.bench.effect import Effect
+from enaxp.bench.evaluation import result_from, values_by_iteration
 from enaxp.bench.evidence import weigh
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import ArmAddresses, Manifest, SrdDelta, TrialRecord
-from enaxp.bench.result import result_from, values_by_iteration
 from enaxp.bench.schedule import BenchPlan
 from enaxp.hosts.sockperf import SockperfOutput
 from enaxp.traffic import Arm, Scenario
@@ -102,6 +103,20 @@ def pairs_of_records(plan: BenchPlan, **changes: Any) -> list[TrialRecord]:
         for repeat in range(plan.repeats + 1)
         for arm in ("ena", "ena_express")
     ]
+
+
+def an_effect(**changes: Any) -> Effect:
+    """The effect on a primary: 20 % more, and sure of it."""
+    effect = Effect(
+        estimate_pct=20.0,
+        low_pct=19.0,
+        high_pct=21.0,
+        margin_pct=2.0,
+        improvement_pct=-20.0,
+        primary=True,
+        code="slower",
+    )
+    return replace(effect, **changes)
 
 
 def shifted(factor: float) -> Histogram:
