@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from enaxp.bench.blocks import At, blocks_of
 from enaxp.bench.effect import (
     EXPLORATORY_CONFIDENCE,
     PRIMARY_CONFIDENCE,
@@ -27,12 +28,14 @@ from enaxp.bench.effect import (
     word_for,
 )
 from enaxp.bench.environment import FactDifference, differences_of_runs
+from enaxp.bench.evaluation import result_of_scenarios, scenario_result
+from enaxp.bench.evidence import Evidence
 from enaxp.bench.records import Manifest
-from enaxp.bench.result import Result
+from enaxp.bench.result import Result, ScenarioResult
 from enaxp.bench.verdict import VerdictCode, combine, describe
 from enaxp.traffic import ARM_NAMES, ARMS, Arm, Metric, Scenario
 
-Values = Mapping[Metric, Mapping[Arm, Mapping[tuple[int, int], float]]]  # by (pair of hosts, iteration)
+Values = Mapping[Metric, Mapping[Arm, Mapping[At, float]]]
 SCHEMA = 1
 # What two runs may differ in without being of different traffic; said, since it is in the difference.
 _SETTINGS = {"order": "order", "duration_s": "duration in s", "repeats": "repeats", "crossover": "crossover"}
@@ -50,6 +53,17 @@ class MeasuredRun:
     @property
     def scenarios(self) -> Mapping[str, Scenario]:
         return {scenario.name: scenario for scenario in self.manifest.plan.scenarios}
+
+
+def measured_run(name: str, manifest: Manifest, evidence: Evidence) -> MeasuredRun:
+    """A run made ready to be compared, its trials merged once for its result and its values."""
+    scenarios: dict[str, ScenarioResult] = {}
+    values: dict[str, Values] = {}
+    for scenario in manifest.plan.scenarios:
+        blocks = blocks_of(scenario, evidence)
+        scenarios[scenario.name] = scenario_result(manifest, evidence, blocks)
+        values[scenario.name] = {metric: blocks.values(metric) for metric in scenario.metrics}
+    return MeasuredRun(name=name, manifest=manifest, result=result_of_scenarios(manifest, scenarios), values=values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,11 +261,11 @@ def _scenario(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, arms: Seq
     )
 
 
-def _logs(values: Mapping[tuple[int, int], float]) -> list[float]:
+def _logs(values: Mapping[At, float]) -> list[float]:
     return [math.log(value) for value in values.values() if value > 0]
 
 
-def _log_ratios(values: Mapping[Arm, Mapping[tuple[int, int], float]]) -> list[float]:
+def _log_ratios(values: Mapping[Arm, Mapping[At, float]]) -> list[float]:
     """The effect in each iteration that has both arms."""
     express = values["ena_express"]
     both = [(ena, express[at]) for at, ena in values["ena"].items() if at in express]

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from enaxp.bench.blocks import counted
-from enaxp.bench.evaluation import build_result
+from enaxp.bench.evaluation import result_from
+from enaxp.bench.evidence import weigh
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.result import Result, from_document, to_document
@@ -56,7 +57,7 @@ def result_of(
     def read_histogram(record: TrialRecord) -> Histogram | None:
         return shifted(shift(record)) if record.histogram_file else None
 
-    return build_result(manifest, records, read_histogram=read_histogram)
+    return result_from(manifest, weigh(plan, records, read_histogram=read_histogram))
 
 
 def test_the_result_has_the_keys_other_programs_rely_on() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from enaxp.bench.evaluation import build_result, noise_pct
+from enaxp.bench.evaluation import noise_pct, result_from
+from enaxp.bench.evidence import weigh
 from enaxp.bench.records import RunFolder, TrialRecord, trial_name
 from enaxp.bench.result import Result
 from enaxp.bench.runner import _Finished
@@ -111,7 +112,7 @@ def test_an_interval_is_narrow_when_those_of_all_primaries_are() -> None:
             str(n): an_effect(low_pct=None if width is None else -width, high_pct=width)
             for n, width in enumerate(widths)
         }
-        whole = build_result(a_manifest(), [], read_histogram=lambda record: None)
+        whole = result_from(a_manifest(), weigh(a_plan(), [], read_histogram=lambda record: None))
         effects = primaries | {"mean": an_effect(primary=False, low_pct=-9.0, high_pct=9.0)}
         scenarios = {name: replace(one, effects=effects) for name, one in whole.scenarios.items()}
         return replace(whole, scenarios=scenarios)

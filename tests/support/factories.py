@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from enaxp.bench.comparison import MeasuredRun
+from enaxp.bench.comparison import MeasuredRun, measured_run
 from enaxp.bench.effect import Effect
-from enaxp.bench.evaluation import result_from, values_by_iteration
 from enaxp.bench.evidence import weigh
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import ArmAddresses, Manifest, SrdDelta, TrialRecord
@@ -143,5 +142,4 @@ def a_run(name: str = "dev/a", *, plan: BenchPlan = FIVE, factor: Factor = quiet
 
     manifest = a_manifest(**{"plan": plan, "ended_at": "2025-04-11T09:00:00+00:00", **changes})
     evidence = weigh(plan, pairs_of_records(plan), read_histogram=read)
-    values = {scenario.name: values_by_iteration(scenario, evidence) for scenario in plan.scenarios}
-    return MeasuredRun(name=name, manifest=manifest, result=result_from(manifest, evidence), values=values)
+    return measured_run(name, manifest, evidence)
