@@ -90,7 +90,7 @@ def _missing(manifest: Manifest, evidence: Evidence, scenario: Scenario, measure
 
 def _host_warnings(manifest: Manifest) -> list[str]:
     """What happened to the hosts: of every scenario, and so told once."""
-    return host_warnings(manifest.environment.get("before", {}), manifest.environment.get("after", {}))
+    return host_warnings(manifest.environment.before, manifest.environment.after or {})
 
 
 def _unstable(manifest: Manifest, evidence: Evidence, scenario: Scenario, measured: ScenarioResult) -> Iterator[str]:

@@ -67,7 +67,7 @@ def scenario_result(manifest: Manifest, evidence: Evidence, blocks: ScenarioBloc
             *evidence.faults.get(scenario.name, ()),
             *warnings(blocks.trials),
             *control_warnings(control.effects if control else {}),
-            *host_warnings(manifest.environment.get("before", {}), manifest.environment.get("after", {})),
+            *host_warnings(manifest.environment.before, manifest.environment.after or {}),
         ),
         control=control,
         from_planned=_from_planned(blocks, evidence),

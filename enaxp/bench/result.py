@@ -12,19 +12,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
-
+from enaxp.bench.documents import Document, decode, fields_of
 from enaxp.bench.effect import Effect
 from enaxp.bench.histogram import Distribution
 from enaxp.bench.schedule import BenchPlan
 from enaxp.bench.verdict import Treatment, Verdict
-from enaxp.errors import BenchError
 from enaxp.traffic import MEAN, QUANTILES, THROUGHPUT, Arm, Metric, Order
 
 SCHEMA = 1
-Document = dict[str, Any]  # JSON, as the standard library reads and writes it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,16 +184,7 @@ def from_document(document: Document) -> Result:
 
     Raises BenchError, with the path inside the document, for one of another schema or that is not what enaxp writes.
     """
-    schema = document.get("schema")
-    if schema != SCHEMA or isinstance(schema, bool):
-        raise BenchError(
-            f"result.json is of schema {schema!r}; this enaxp reads {SCHEMA}",
-            todo="read the run with the enaxp that wrote it",
-        )
-    try:
-        return msgspec.convert(_nested(document), Result)
-    except msgspec.ValidationError as error:
-        raise BenchError("result.json is not what enaxp writes", said=str(error)) from None
+    return decode(_nested(document), Result, what="result.json", schema=SCHEMA)
 
 
 _ONLY_WHEN_USED = ("crossover", "control", "until_pct", "max_iterations")
@@ -206,7 +193,7 @@ _PERCENTILE_KEY = re.compile(r"(p\d+(?:_\d+)?)_us")
 
 
 def _plan_document(plan: PlanSummary) -> Document:
-    fields = {**msgspec.to_builtins(plan), "scenarios": list(plan.scenarios)}
+    fields = {**fields_of(plan), "scenarios": list(plan.scenarios)}
     return {name: value for name, value in fields.items() if name not in _ONLY_WHEN_USED or value}
 
 
@@ -214,13 +201,13 @@ def _scenario_document(scenario: ScenarioResult) -> Document:
     document = {
         "arms": {arm: _arm_document(figures) for arm, figures in scenario.arms.items()},
         "effects": _effects_document(scenario.effects),
-        "treatment": msgspec.to_builtins(scenario.treatment),
-        "verdict": msgspec.to_builtins(scenario.verdict),
+        "treatment": fields_of(scenario.treatment),
+        "verdict": fields_of(scenario.verdict),
         "warnings": list(scenario.warnings),
     }
     if scenario.control is not None:
         document["control"] = {
-            **msgspec.to_builtins(scenario.control),
+            **fields_of(scenario.control),
             "effects": _effects_document(scenario.control.effects),
         }
     if scenario.from_planned is not None:
@@ -250,7 +237,7 @@ def _latency_keys(latencies: Latencies) -> dict[str, float | None]:
 
 def _effects_document(effects: Mapping[Metric, Effect]) -> Document:
     return {
-        metric: {name: value for name, value in msgspec.to_builtins(effect).items() if name not in _NOT_WRITTEN}
+        metric: {name: value for name, value in fields_of(effect).items() if name not in _NOT_WRITTEN}
         for metric, effect in effects.items()
     }
 

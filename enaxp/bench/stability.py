@@ -15,8 +15,8 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
 from enaxp.bench.effect import Effect
-from enaxp.bench.environment import Environment, differences, steal_share, troubles
-from enaxp.bench.records import TrialRecord
+from enaxp.bench.environment import differences, steal_share, troubles
+from enaxp.bench.records import Environment, TrialRecord
 from enaxp.traffic import ARMS, Arm, Metric, metric_text
 
 MOST_DEVIATIONS = 14.8  # median absolute ones

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from enaxp.bench.bench import carry_out, go_on, result_of
+from enaxp.bench.documents import Document
 from enaxp.bench.pair import connected
 from enaxp.bench.records import RunFolder
-from enaxp.bench.result import Document, Result, to_document
+from enaxp.bench.result import Result, to_document
 from enaxp.bench.runner import RunOptions
 from enaxp.bench.schedule import BenchPlan, schedule, seconds
 from enaxp.commands.doctor import host_gbps, place_of, require_health

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from enaxp.bench.comparison import Comparison, compare, document, measure_change
 from enaxp.bench.effect import interval_between
-from enaxp.bench.records import TrialRecord
+from enaxp.bench.records import InterfaceFacts, RunEnvironment, TrialRecord
 from enaxp.bench.result import Control
 from tests.support.factories import TCP, UDP, a_plan, a_run, slower_express
 
@@ -204,13 +204,13 @@ def test_runs_that_differ_in_more_than_was_meant_are_warned_of(changes: dict[str
     assert [line for line in comparison.warnings if line.startswith(warning)]
 
 
-def facts(kernel: str, driver: str = "ena 2.13", **more: str) -> dict[str, Any]:
+def facts(kernel: str, driver: str = "ena 2.13", **more: str) -> RunEnvironment:
     host = {"kernel": kernel, "load": "0.1", "rules": kernel, **more}
-    interface = {"interface": "ens5", "driver": f"driver: {driver}; bus: 5", "mtu": 8900}
-    return {
-        "before": {"server": host, "client": host},
-        "interfaces": {"server": {"ena": interface}, "client": {"ena": interface}},
-    }
+    interface = InterfaceFacts(interface="ens5", driver=f"driver: {driver}; bus: 5", mtu=8900)
+    return RunEnvironment(
+        before={"server": host, "client": host},
+        interfaces={"server": {"ena": interface}, "client": {"ena": interface}},
+    )
 
 
 @pytest.mark.parametrize(

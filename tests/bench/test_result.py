@@ -271,7 +271,7 @@ def test_a_result_of_a_later_version_is_read_with_the_percentiles_it_has_and_wit
 @pytest.mark.parametrize(
     ("path", "value", "says"),
     [
-        (("schema",), 2, "of schema 2; this enaxp reads 1"),
+        (("schema",), 2, "of schema 2, which a later enaxp wrote; this one reads 1"),
         (("schema",), True, "of schema True"),
         (("scenarios",), [], "Expected `object`, got `array` - at `$.scenarios`"),
         (("scenarios", "udp-latency", "arms", "ena"), 3, "got `int` - at `$.scenarios[...].arms[...]`"),
