@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from enaxp.bench.checkup import Checkup, check
-from enaxp.bench.comparison import MeasuredRun, compare
+from enaxp.bench.comparison import MeasuredRun, compare, measured_run
 from enaxp.bench.conditions import Compared, Condition, judge
+from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.records import RunFolder
-from enaxp.bench.result import result_from, values_by_iteration
 from enaxp.errors import BenchError, UsageError
 from enaxp.traffic import Arm
 
@@ -109,10 +109,4 @@ def _names(folders: Sequence[RunFolder]) -> list[str]:
 
 def _measured(folder: RunFolder, *, name: str) -> MeasuredRun:
     manifest = folder.read_manifest()
-    evidence = evidence_of(folder, manifest.plan)
-    return MeasuredRun(
-        name=name,
-        manifest=manifest,
-        result=result_from(manifest, evidence),
-        values={scenario.name: values_by_iteration(scenario, evidence) for scenario in manifest.plan.scenarios},
-    )
+    return measured_run(name, manifest, evidence_of(folder, manifest.plan))
