@@ -28,7 +28,7 @@ def blockers_of(aws: Aws, found: Found, *, lab: Lab) -> list[str]:
     ]
 
 
-def _items(aws: Aws, listing: Listing, id: str) -> Iterator[Mapping[str, Any]]:
+def _items(aws: Aws, listing: Listing, id: str) -> Iterator[Any]:
     for page in aws.pages(listing.describe, Filters=matching({listing.by: [id]})):
         for item in page[listing.items]:
             yield from item["Instances"] if listing.items == "Reservations" else (item,)

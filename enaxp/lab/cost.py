@@ -13,10 +13,12 @@ import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
+
+import msgspec
 
 from enaxp.aws import Aws
 from enaxp.lab.kinds import KINDS
@@ -49,6 +51,37 @@ class Prices:
         return self.disk if part == "disk" else self.address
 
 
+@dataclass(frozen=True, kw_only=True)
+class KeptPrices:
+    """An answer of the price list, and the day on which it was given."""
+
+    on: date
+    prices: Prices
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionPrices:
+    """xlarge_hour: USD an hour by family."""
+
+    dated: str
+    xlarge_hour: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceTable:
+    """What `prices.yaml` holds."""
+
+    address_hour: float
+    disk_gb_month: Mapping[str, float]
+    regions: Mapping[str, RegionPrices]
+
+
+class PriceListAnswer(TypedDict):
+    """What GetProducts answers, as far as it is read: JSON texts, one for each product."""
+
+    PriceList: list[str]
+
+
 def find_prices(aws: Aws, instance_type: str, *, kept_in: Path | None = None) -> Prices | None:
     """Prices of a type in the region of `aws`: of AWS's price list if it may be asked, else of the table; None when neither knows.
 
@@ -57,24 +90,22 @@ def find_prices(aws: Aws, instance_type: str, *, kept_in: Path | None = None) ->
     kept = _read_kept(kept_in)
     key, today = f"{aws.region} {instance_type}", datetime.now(UTC).date()
     entry = kept.get(key)
-    if entry and (today - datetime.fromisoformat(entry["on"]).date()).days < KEPT_DAYS:
-        return Prices(**entry["prices"])
+    if entry and (today - entry.on).days < KEPT_DAYS:
+        return entry.prices
     prices = _from_list(aws, instance_type) or from_table(aws.region, instance_type)
     if prices and kept_in:
-        kept[key] = {"on": today.isoformat(), "prices": asdict(prices)}
-        _keep(kept_in, kept)
+        _keep(kept_in, {**kept, key: KeptPrices(on=today, prices=prices)})
     return prices
 
 
 def from_table(region: str, instance_type: str) -> Prices | None:
     """Prices of the table in the package; None for what is not in it."""
-    there = _table()["regions"].get(region)
+    there = _table().regions.get(region)
     family, _, size = instance_type.partition(".")
-    xlarge = there["xlarge_hour"].get(family) if there else None
-    factor = _size_factor(size)
-    if xlarge is None or factor is None:
+    xlarge, factor = there.xlarge_hour.get(family) if there else None, _size_factor(size)
+    if there is None or xlarge is None or factor is None:
         return None
-    return _prices(region, xlarge * factor, source=f"enaxp's table of {there['dated']}")
+    return _prices(region, xlarge * factor, source=f"enaxp's table of {there.dated}")
 
 
 def usd_per_hour(prices: Prices | None, keys: Iterable[str]) -> float | None:
@@ -92,7 +123,7 @@ def usd_per_hour_of(
     known = [price for price in prices if price is not None]
     if len(known) < len(prices):
         return None
-    return round(sum(price.instance + price.disk for price in known) + addresses * float(_table()["address_hour"]), 4)
+    return round(sum(price.instance + price.disk for price in known) + addresses * _table().address_hour, 4)
 
 
 def usd_so_far(prices: Prices | None, resources: Iterable[Found], *, now: datetime) -> float | None:
@@ -104,7 +135,7 @@ def usd_so_far(prices: Prices | None, resources: Iterable[Found], *, now: dateti
     return None if prices is None or len(costs) < len(rates) else round(sum(costs), 4)
 
 
-def price_of(answer: Mapping[str, Any]) -> float | None:
+def price_of(answer: PriceListAnswer) -> float | None:
     """USD an hour in an answer of GetProducts; None when it tells no price, or several."""
     prices = set()
     for text in answer["PriceList"]:
@@ -145,8 +176,8 @@ def _from_list(aws: Aws, instance_type: str) -> Prices | None:
 
 def _prices(region: str, instance: float, *, source: str) -> Prices:
     table = _table()
-    disk = table["disk_gb_month"].get(region, max(table["disk_gb_month"].values())) * ROOT_VOLUME_GB / HOURS_A_MONTH
-    return Prices(instance=round(instance, 6), disk=disk, address=table["address_hour"], source=source)
+    disk = table.disk_gb_month.get(region, max(table.disk_gb_month.values())) * ROOT_VOLUME_GB / HOURS_A_MONTH
+    return Prices(instance=round(instance, 6), disk=disk, address=table.address_hour, source=source)
 
 
 def _size_factor(size: str) -> float | None:
@@ -174,25 +205,25 @@ def _hours(found: Found, now: datetime) -> float:
 
 
 @functools.lru_cache(maxsize=1)
-def _table() -> dict[str, Any]:
+def _table() -> PriceTable:
     import yaml
 
-    return dict(yaml.safe_load(TABLE.read_text(encoding="utf-8")))
+    return msgspec.convert(yaml.safe_load(TABLE.read_text(encoding="utf-8")), PriceTable)
 
 
-def _read_kept(path: Path | None) -> dict[str, Any]:
+def _read_kept(path: Path | None) -> dict[str, KeptPrices]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path else {}
-    except (OSError, ValueError):
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, KeptPrices]) if path else {}
+    except (OSError, msgspec.DecodeError):
         return {}
 
 
-def _keep(path: Path, kept: Mapping[str, Any]) -> None:
+def _keep(path: Path, kept: Mapping[str, KeptPrices]) -> None:
     """Writes the answers. A failure does no harm: the list is asked again."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(kept)) + b"\n")
         fresh.replace(path)
     except OSError:
         return

@@ -7,8 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NotRequired, TypedDict
 
 Condition = Mapping[str, Mapping[str, str | tuple[str, ...]]]  # operator → key → values, as in a policy
+
+
+class Statement(TypedDict):
+    """A statement of a policy document, as IAM writes it."""
+
+    Sid: str
+    Effect: str
+    Action: list[str]
+    Resource: list[str]
+    Condition: NotRequired[dict[str, dict[str, str | list[str]]]]
+
+
+class PolicyDocument(TypedDict):
+    """A policy, as IAM writes it."""
+
+    Version: str
+    Statement: list[Statement]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +60,8 @@ class Grant:
     resources: tuple[str, ...] = ("*",)
     conditions: Condition = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, object]:
-        """The statement of a policy document."""
-        statement: dict[str, object] = {
+    def as_statement(self) -> Statement:
+        statement: Statement = {
             "Sid": self.sid,
             "Effect": "Allow",
             "Action": sorted(self.actions),
@@ -92,5 +109,5 @@ def _both_values(sid: str, one: str | tuple[str, ...], other: str | tuple[str, .
     return tuple(sorted({*one, *other}))
 
 
-def _as_json(keys: Mapping[str, str | tuple[str, ...]]) -> dict[str, object]:
+def _as_json(keys: Mapping[str, str | tuple[str, ...]]) -> dict[str, str | list[str]]:
     return {key: value if isinstance(value, str) else sorted(value) for key, value in keys.items()}

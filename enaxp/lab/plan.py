@@ -32,7 +32,7 @@ class Step:
     needs: tuple[str, ...] = ()
     id: str | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         changes = [{"field": c.field, "have": _plain(c.have), "want": _plain(c.want)} for c in self.changes]
         return {"key": self.key, "action": self.action, "reason": self.reason, "changes": changes}
 
@@ -49,7 +49,7 @@ class Plan:
     def with_action(self, *actions: Action) -> tuple[Step, ...]:
         return tuple(step for step in self.steps if step.action in actions)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return {"steps": [step.as_json() for step in self.steps]}
 
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 from enaxp.config import Config
-from enaxp.lab.grants import Grant, Scope, merged
+from enaxp.lab.grants import Grant, PolicyDocument, Scope, merged
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.model import Resource, unique_name
 from enaxp.lab.resolved import AMI_PARAMETER, partition_of
@@ -35,7 +34,7 @@ READS = (
 )
 
 
-def policy_of(config: Config) -> dict[str, Any]:
+def policy_of(config: Config) -> PolicyDocument:
     """The policy document for a lab of this config, from the first `up` to the last `down`."""
     region = config.aws.region
     scope = Scope(
@@ -48,7 +47,7 @@ def policy_of(config: Config) -> dict[str, Any]:
     resources = wanted(config, nothing, public_key="", partition=scope.partition, expires_at=datetime.now(UTC))
     image = Grant(sid="ReadTheImage", actions=("ssm:GetParameter",), resources=(_image_parameter(config, scope),))
     look, *rest = grants_for(resources, scope)
-    return {"Version": "2012-10-17", "Statement": [grant.as_json() for grant in (look, image, *rest)]}
+    return {"Version": "2012-10-17", "Statement": [grant.as_statement() for grant in (look, image, *rest)]}
 
 
 def grants_for(resources: Iterable[Resource], scope: Scope) -> list[Grant]:
@@ -62,7 +61,7 @@ def grants_for(resources: Iterable[Resource], scope: Scope) -> list[Grant]:
     return [Grant(sid="Look", actions=tuple(dict.fromkeys(reads))), *writes]
 
 
-def allows(policy: dict[str, Any], action: str) -> bool:
+def allows(policy: PolicyDocument, action: str) -> bool:
     """Whether a statement of the policy names the action (conditions and resources not looked at)."""
     return any(action in statement["Action"] for statement in policy["Statement"])
 

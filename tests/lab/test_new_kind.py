@@ -209,10 +209,10 @@ def test_every_call_of_its_life_is_in_the_policy(cloud: DeadlyCloud, life: Life)
     life.down()
 
     called = {f"ec2:{call.action}" for call in cloud.server.calls if "Volume" in call.action}
-    granted = {one.sid: one.as_json() for one in grants_for([DATA], SCOPE)}
+    granted = {one.sid: one.as_statement() for one in grants_for([DATA], SCOPE)}
 
     assert called == {"ec2:CreateVolume", "ec2:DescribeVolumes", "ec2:ModifyVolume", "ec2:DeleteVolume"}
-    assert "ec2:DescribeVolumes" in granted["Look"]["Action"]  # type: ignore[operator]
+    assert "ec2:DescribeVolumes" in granted["Look"]["Action"]
     assert granted["MakeAndSettle"]["Action"] == ["ec2:CreateVolume", "ec2:ModifyVolume"]
     assert granted["EndWhatIsTagged"]["Action"] == ["ec2:DeleteVolume"]
     assert granted["TagWhatIsMade"]["Condition"] == {"StringEquals": {"ec2:CreateAction": ["CreateVolume"]}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from enaxp.errors import LabError
 
@@ -40,7 +40,7 @@ class Report:
     def of(self, level: Level) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.level == level)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return {"ok": not self.of("failure"), "findings": [finding.as_json() for finding in self.findings]}
 
     def require(self) -> None:

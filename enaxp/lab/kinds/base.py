@@ -101,7 +101,7 @@ class Listing:
     items: str
     id: str
     by: str
-    leave_out: Callable[[Mapping[str, Any]], bool] = field(default=lambda item: False)
+    leave_out: Callable[[Any], bool] = field(default=lambda item: False)
 
 
 class Ec2Kind(BaseKind):
@@ -167,7 +167,8 @@ class Ec2Kind(BaseKind):
         read = (self.read(item) for page in aws.pages(self.describe, **arguments) for item in self._items(page))
         return [found for found in read if found is not None]
 
-    def _items(self, page: Mapping[str, Any]) -> list[Any]:
+    def _items(self, page: Any) -> list[Any]:
+        """The items of one answer of `describe`."""
         return page.get(self.items) or []
 
     def found(

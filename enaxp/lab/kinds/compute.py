@@ -348,7 +348,7 @@ class Instance(Ec2Kind):
     creates, deletes = "ec2:RunInstances", "ec2:TerminateInstances"
     settings = (MODIFY_INTERFACE,)
 
-    def _items(self, page: Mapping[str, Any]) -> list[Any]:
+    def _items(self, page: Any) -> list[Any]:
         return [instance for reservation in page["Reservations"] for instance in reservation["Instances"]]
 
     def read(self, item: InstanceTypeDef) -> Found:

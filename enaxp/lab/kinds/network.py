@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
@@ -50,11 +50,11 @@ def interfaces(*, by: str) -> Listing:
     return Listing(what="interface", describe=describe, items=items, id="NetworkInterfaceId", by=by)
 
 
-def _is_default(group: Mapping[str, Any]) -> bool:
+def _is_default(group: SecurityGroupTypeDef) -> bool:
     return group.get("GroupName") == "default"
 
 
-def _is_main(table: Mapping[str, Any]) -> bool:
+def _is_main(table: RouteTableTypeDef) -> bool:
     return any(association.get("Main") for association in table.get("Associations", ()))
 
 
