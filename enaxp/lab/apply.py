@@ -3,8 +3,9 @@
     make:    intent saved ─▶ call ─▶ id saved                  as soon as what it stands on is made
     settle:  look until ready ─▶ change until read back        as soon as what it stands on is settled
 
-A resource that was made just now is not looked at where it is known what it is like: its settings are made at once, and AWS's word
-is taken for them. Whatever moment this is killed at, the next run finds the intent or the id in the state, or the tag on AWS, and goes on.
+A new resource is not read back where its kind knows what a new one is like (`Kind.as_made`): its settings are made at once, and
+trusted when AWS accepts them. Whenever this is killed, the next run finds the intent or the id in the state, or the tag on AWS, and
+goes on from there.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ Part = tuple[What, str]  # of the step with this key
 def apply(
     plan: Plan, *, resources: Iterable[Resource], aws: Aws, lab: Lab, file: StateFile, watch: LabWatcher
 ) -> Mapping[str, Found]:
-    """Carries out every step but `replace` and `delete` (those are a sweep's); gives back, by key, what was looked at, as it is now.
+    """Carries out every step but `replace` and `delete`, which a sweep does. Gives back, by key, the resources that were read back.
 
     After an error nothing new is started, what is in flight is finished and saved, and the first error is raised.
     The first KeyboardInterrupt does the same and raises Interrupted.
@@ -79,8 +80,7 @@ def apply(
             try:
                 if not (errors or interrupted):
                     for part in order.get_ready():
-                        what, key = part
-                        running[pool.submit(run.make if what == "make" else run.settle, steps[key])] = part
+                        running[pool.submit(run.carry_out, part, steps)] = part
                 done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
             except KeyboardInterrupt:
                 if interrupted:
@@ -97,9 +97,7 @@ def apply(
     if errors:
         raise errors[0]
     if interrupted:
-        raise Interrupted(
-            "interrupted: what was in flight is finished and saved", todo="run the same command again to go on"
-        )
+        raise Interrupted("interrupted: what was in flight is finished and saved", todo=_AGAIN)
     return run.seen
 
 
@@ -129,8 +127,15 @@ class _Apply:
         self.began: dict[str, float] = {}
         self.seen: dict[str, Found] = {}
 
+    def carry_out(self, part: Part, steps: Mapping[str, Step]) -> None:
+        what, key = part
+        if what == "make":
+            self.make(steps[key])
+        else:
+            self.settle(steps[key])
+
     def make(self, step: Step) -> None:
-        """Sees to it that the resource is there, and its id on disk."""
+        """Creates the resource unless it exists, and saves its id."""
         if step.action == "keep":
             self._record(step, str(step.id))
             return
@@ -140,7 +145,7 @@ class _Apply:
         self._record(step, str(step.id) if is_there else self._make(step, self.resources[step.key], KINDS[step.kind]))
 
     def settle(self, step: Step) -> None:
-        """Sees to it that every setting of the resource is as wanted."""
+        """Changes every setting of the resource that is not as wanted."""
         if step.action == "keep":
             return
         resource, kind, id = self.resources[step.key], KINDS[step.kind], self.file.state.resources[step.key].id
@@ -224,7 +229,8 @@ class _Apply:
         return None
 
     def _settle_unseen(self, resource: Resource, kind: Kind, id: str) -> bool:
-        """Makes the settings of a resource that was made just now. Whether AWS said yes to each: if not, only a look tells."""
+        """Makes the settings of a new resource without reading it first. False when it must be read: its kind does not know what a
+        new one is like, or AWS did not accept each change."""
         ids = self.file.state.ids()
         facts = kind.as_made(resource, ids)
         if facts is None:
@@ -236,7 +242,6 @@ class _Apply:
         """Looks until the resource is ready and every setting reads as wanted, making the changes that are missing."""
         began = time.monotonic()
         asked: dict[str, float] = {}
-        seen = False
         for pause_s in self.aws.pauses():
             found = kind.look(self.aws, id)
             if found is not None and found.gone:
@@ -251,7 +256,6 @@ class _Apply:
                 if not missing:
                     self.seen[step.key] = found
                     return
-            seen = seen or found is not None
             self._check_deadline(step, id, kind, found, missing, waited=time.monotonic() - began)
             if found is None or found.pending or not self._fresh(asked):
                 time.sleep(pause_s)
@@ -259,7 +263,7 @@ class _Apply:
     def _change(
         self, resource: Resource, found: Found, changes: Iterable[Change], asked: dict[str, float]
     ) -> list[Difference]:
-        """Makes the changes that were not asked for lately; gives back all that is not as wanted."""
+        """Asks for the changes that were not asked for within REACT_S; gives back all that is not as wanted."""
         missing = []
         for change in changes:
             missing.append(change.difference)
@@ -271,8 +275,8 @@ class _Apply:
         return missing
 
     def _ask(self, resource: Resource, found: Found, change: Change) -> bool:
-        """Makes one change. False when AWS has something like it already: a call repeated after a lost answer meets its own
-        work, and only a look tells whether it is ours."""
+        """Makes one change. False when AWS says that there is one like it already, perhaps from this call itself, repeated after a
+        lost answer: only a look can tell whether it is the one wanted."""
         where = f"{resource.key} {found.id}: {change.difference}"
         try:
             retry_while(partial(change.act, self.aws), when=KINDS[resource.kind].may_repeat, aws=self.aws, where=where)
@@ -286,14 +290,14 @@ class _Apply:
 
     @staticmethod
     def _fresh(asked: dict[str, float]) -> bool:
-        """A change was asked for just now: it is read back at once, most of them are true already."""
+        """Whether a change was asked for just now: it is read back without a pause, because most are in force at once."""
         return any(time.monotonic() - at < 0.05 for at in asked.values())
 
     def _check_deadline(
         self, step: Step, id: str, kind: Kind, found: Found | None, missing: list[Difference], *, waited: float
     ) -> None:
         if self.stop.is_set():
-            raise Interrupted(f"interrupted while waiting for {step.key}", todo="run the same command again to go on")
+            raise Interrupted(f"interrupted while waiting for {step.key}", todo=_AGAIN)
         if waited < kind.ready_s:
             return
         seen = "AWS does not show it" if found is None else found.pending or "; ".join(str(m) for m in missing)
@@ -304,6 +308,7 @@ class _Apply:
         )
 
 
+_AGAIN = "run the same command again to go on"
 _LATER = "try again later, or set network.availability_zone to another zone"
 
 
@@ -321,7 +326,7 @@ def request_hash(request: Mapping[str, object]) -> str:
 
 
 def _same_or_new(previous: Intent | None, resource: Resource, request: Mapping[str, object]) -> Intent:
-    """The intent of last time when it asks for the very same (its token then finds what was made), else a new one."""
+    """The previous intent when it asks for the very same (its token then finds what was made), else a new one."""
     digest = request_hash(request)
     if previous is not None and previous.request_hash == digest:
         return previous

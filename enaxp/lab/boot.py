@@ -1,6 +1,6 @@
 """Boot: waits until the hosts have booted, and says what they are doing meanwhile.
 
-hosts ─▶ SSH answers ─▶ user data leaves its done-marker ─▶ ready, or the step that failed with the end of its log
+    hosts ─▶ SSH answers ─▶ user data leaves its done-marker ─▶ ready, or the step that failed with the end of its log
 
 A first boot that could not install a piece of software has not failed for good: State Manager tries it again (`state_manager.py`).
 """

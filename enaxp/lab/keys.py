@@ -51,7 +51,7 @@ def save(key: KeyPairFile, path: Path) -> None:
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Puts the text in the place of the file, which nobody else may ever read."""
+    """Replaces the file with this text, readable by its owner alone at every moment."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(f".{os.getpid()}.new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

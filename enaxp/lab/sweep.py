@@ -30,16 +30,16 @@ from enaxp.lab.survey import Survey, survey
 WORKERS = 12
 
 ResourceIdentity = tuple[str, str]  # kind and id
-DeleteOutcome = Literal["gone", "dying", "blocked"]
+DeleteOutcome = Literal["gone", "ending", "blocked"]
 
 
 def sweep_layers(
     layers: Iterable[Layer], *, seen: Survey, aws: Aws, lab: Lab, file: StateFile, watch: LabWatcher
 ) -> tuple[list[Found], Survey]:
-    """Removes everything of these layers; gives back what was removed, and a last survey of the whole lab, which shows nothing of
-    them: the proof that the sweep is done. `seen`: what is there now.
+    """Removes everything of these layers. Gives back what was removed, and a last survey of the whole lab, which shows nothing of
+    these layers: the proof that the sweep is done.
 
-    Raises LabError, naming what is in the way, when stuck.
+    seen: what there is now.  Raises LabError, naming what is in the way, when nothing moves any more.
     """
     chosen = set(layers)
     sweep = _Sweep(
@@ -95,7 +95,7 @@ class _Sweep:
         is_chosen: Callable[[Found], bool],
     ) -> None:
         self.aws = aws
-        self.lab = replace(lab, layers=LAYERS)  # nothing is believed to be gone
+        self.lab = replace(lab, layers=LAYERS)  # every layer is searched, whatever the state knows
         self.file = file
         self.watch = watch
         self.kinds = tuple(kinds)
@@ -108,14 +108,14 @@ class _Sweep:
         self.moved_at = time.monotonic()
 
     def run(self, seen: Survey) -> tuple[list[Found], Survey]:
-        """Deletes until a look at everything finds nothing, and gives that back, too. What a delete answered well is taken for
-        gone until then."""
+        """Deletes until a survey finds nothing; gives back what was removed, and that survey. A resource counts as removed once its
+        delete has been accepted, and is deleted again when a later survey still shows it."""
         pauses = self.aws.pauses()
         living = self._read(seen, self.kinds)
         while living:
             if all(_identity(found) in self.removed for found in living):  # listings lag behind
                 time.sleep(next(pauses))
-                self._check_progress(self._picture(living), living)
+                self._check_progress(self._states(living), living)
             self._remove(living)
             seen = survey(self.aws, self.lab, state=self.file.state, kinds=self.kinds)
             living = self._read(seen, self.kinds)
@@ -124,37 +124,37 @@ class _Sweep:
         return list(self.removed.values()), seen
 
     def _remove(self, living: list[Found]) -> None:
-        """Deletes these in the order that AWS wants, until all are gone. What takes its time is looked at until it has ended."""
-        pauses = self._patience()
-        dying: set[ResourceIdentity] = set()
+        """Deletes these in the order that AWS wants, until all are gone. What ends slowly is looked at until it has ended."""
+        pauses = self._pauses()
+        ending: set[ResourceIdentity] = set()
         while living:
-            ready = [found for found in living if _identity(found) not in dying and not self._stood_on(found, living)]
+            ready = [found for found in living if _identity(found) not in ending and not self._is_needed(found, living)]
             with ThreadPoolExecutor(WORKERS) as pool:
                 outcomes = dict(zip(map(_identity, ready), pool.map(self._delete, ready), strict=True))
             gone = {identity for identity, outcome in outcomes.items() if outcome == "gone"}
-            dying |= {identity for identity, outcome in outcomes.items() if outcome == "dying"}
+            ending |= {identity for identity, outcome in outcomes.items() if outcome == "ending"}
             living = [found for found in living if _identity(found) not in gone]
             if gone:
-                pauses = self._patience()
+                pauses = self._pauses()
             elif living:
                 time.sleep(next(pauses))
-                before, living = self._picture(living), self._look_again(living, dying)
-                dying = set()
+                before, living = self._states(living), self._look_again(living, ending)
+                ending = set()
                 self._check_progress(before, living)
 
-    def _patience(self) -> Iterator[float]:
-        """The first look comes at once."""
+    def _pauses(self) -> Iterator[float]:
+        """Seconds before each look: the first comes at once."""
         return chain([0.0], self.aws.pauses())
 
-    def _look_again(self, living: list[Found], dying: set[ResourceIdentity]) -> list[Found]:
-        """What of these is there still. While something ends only that can change; else something may be in the way that no
-        listing has shown yet."""
-        kinds = {kind for kind, _ in dying} or set(self.kinds)
+    def _look_again(self, living: list[Found], ending: set[ResourceIdentity]) -> list[Found]:
+        """What of these still exists. While something is ending, only its kind is asked about: nothing else can change. Otherwise
+        everything is, because something that no listing has shown yet may be in the way."""
+        kinds = {kind for kind, _ in ending} or set(self.kinds)
         seen = survey(self.aws, self.lab, state=self.file.state, kinds=kinds)
         return [*(found for found in living if found.kind not in kinds), *self._read(seen, kinds)]
 
     def _read(self, seen: Survey, kinds: Iterable[str]) -> list[Found]:
-        """What of these kinds is to be removed. What was begun and is not there any more has ended."""
+        """What of these kinds is to be removed. What was begun and is not shown any more has ended."""
         self.disowned |= {key for key, found in seen.disowned.items() if self.is_chosen(found)}
         living = [found for found in seen.all() if self.is_chosen(found)]
         self.known.update({_identity(found): found for found in living})
@@ -164,11 +164,12 @@ class _Sweep:
                 self._ended(self.known[identity])
         return living
 
-    def _stood_on(self, found: Found, living: list[Found]) -> bool:
+    def _is_needed(self, found: Found, living: list[Found]) -> bool:
+        """Whether something living stands on it."""
         return any(found.kind in KINDS[other.kind].needs for other in living)
 
     def _delete(self, found: Found) -> DeleteOutcome:
-        """What became of it. Some kinds take their time to end."""
+        """Asks AWS to delete it."""
         identity = _identity(found)
         if identity not in self.began:
             self.began[identity] = time.monotonic()
@@ -184,7 +185,7 @@ class _Sweep:
             raise refused(f"deleting {found.key} {found.id}", error) from error
         self.blocked.pop(identity, None)
         if KINDS[found.kind].ends_slowly or found.pending == DELETING:
-            return "dying"
+            return "ending"
         if identity not in self.removed:
             self._ended(found)
         return "gone"
@@ -198,7 +199,7 @@ class _Sweep:
         self._forget(found.key)
 
     def _in_the_way_of(self, found: Found) -> str:
-        """Who uses it, by id and owner; what AWS said of it where that is not to be found out."""
+        """Who uses it, by id and owner; what AWS said of it where that cannot be found out."""
         said = self.blocked.get(_identity(found), found.pending or "still there")
         try:
             users = blockers_of(self.aws, found, lab=self.lab)
@@ -220,12 +221,14 @@ class _Sweep:
         return sorted({found.key for found in known if self.is_chosen(found)} - self.disowned)
 
     @staticmethod
-    def _picture(living: list[Found]) -> set[tuple[ResourceIdentity, str]]:
+    def _states(living: list[Found]) -> set[tuple[ResourceIdentity, str]]:
+        """What must change for the sweep to have moved on."""
         return {(_identity(found), found.pending) for found in living}
 
     def _check_progress(self, before: set[tuple[ResourceIdentity, str]], living: list[Found]) -> None:
+        """Raises LabError when nothing has moved for longer than the most patient kind allows."""
         now = time.monotonic()
-        if self._picture(living) != before:
+        if self._states(living) != before:
             self.moved_at = now
         patience = max((_patience_s(found) for found in living), default=0.0)
         if not living or now - self.moved_at < patience:

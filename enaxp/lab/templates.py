@@ -1,4 +1,4 @@
-"""Templates: renders the files of `templates/` that are for hosts. Pure: the same values give the same text, byte for byte."""
+"""Templates: renders the files of `templates/`, which run on the hosts. Pure: the same values give the same text, byte for byte."""
 
 from __future__ import annotations
 

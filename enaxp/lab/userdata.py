@@ -1,6 +1,6 @@
 """User data: what a host runs at its first boot, and what its done-marker says. Pure: text in, text out.
 
-HostBoot, Software ─▶ render_userdata() ─▶ bash for RunInstances          done-marker's text ─▶ parse_done() ─▶ Boot
+HostBoot, software ─▶ render_userdata() ─▶ bash for RunInstances          done-marker's text ─▶ parse_done() ─▶ Boot
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MTU = 8900  # ENA Express carries no larger packet; larger ones silently go by p
 
 @dataclass(frozen=True, kw_only=True)
 class HostBoot:
-    """What one host's first boot has to know. interfaces: its addresses in device order; expires_at: UTC."""
+    """What one host's first boot needs to know. interfaces: its addresses in device order; expires_at: when it ends itself, UTC."""
 
     hostname: str
     interfaces: tuple[str, ...]
@@ -74,13 +74,13 @@ def _rendered(template: str, boot: HostBoot, **more: object) -> str:
 
 
 def done_command() -> str:
-    """Prints the done-marker when there is one, else the step that is running. For `parse_done`."""
+    """Shell text that prints the done-marker when there is one, else the step that is running: input of `parse_done`."""
     root = f'"${{ENAXP_ROOT:-}}{ROOT}'
     return f'cat {root}/done.json" 2>/dev/null || {{ echo STEP; cat {root}/step" 2>/dev/null; }}; true'
 
 
 def timer_command(ends: datetime) -> str:
-    """Makes the host's own timer strike at another time (UTC). Fails where there is no such timer."""
+    """Shell text that sets the time at which the host ends itself (UTC). It fails where there is no timer for that."""
     return f"""
 timer="${{ENAXP_ROOT:-}}{TIMER_PATH}"
 root() {{ if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi; }}
