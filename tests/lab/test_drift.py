@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from enaxp.config import load_config
 from enaxp.errors import LabError, NameTakenError
 from enaxp.lab.kinds.base import BaseKind
 from enaxp.lab.lifecycle import look, up
@@ -102,3 +103,22 @@ def test_who_comes_second_to_a_lab_gives_way_and_has_made_nothing(labs: Labs, tm
     assert not (tmp_path / "second/race.json").exists()
     assert first.changes_left() == []
     first.down()
+
+
+def test_a_security_group_of_somebody_else_with_the_labs_name_is_told_and_left_alone(
+    cloud: DeadlyCloud, tmp_path: Path
+) -> None:
+    """Its name is unique in a VPC, but AWS does not identify it by that."""
+    labs = Labs(cloud, tmp_path, lab="guest")
+    ec2 = client(labs, "ec2")
+    vpc = ec2.create_vpc(CidrBlock="192.168.0.0/16")["Vpc"]["VpcId"]
+    theirs = ec2.create_security_group(GroupName="enaxp-guest-us-east-1", Description="theirs", VpcId=vpc)["GroupId"]
+    labs.config = load_config(overrides={"lab": "guest", "network.vpc_id": vpc})
+
+    with pytest.raises(NameTakenError, match="creating security-group: the name enaxp-guest-us-east-1 is taken"):
+        labs.up()
+
+    labs.down()
+    assert [one["GroupName"] for one in ec2.describe_security_groups(GroupIds=[theirs])["SecurityGroups"]]
+    ec2.delete_security_group(GroupId=theirs)
+    ec2.delete_vpc(VpcId=vpc)
