@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
 from enaxp.bench.comparison import Comparison, FigureChange, document
-from enaxp.bench.effect import signed_pct
 from enaxp.errors import ConditionFailedError, NoValidResultError, UsageError
+from enaxp.text import bounds_plain, change_plain
 from enaxp.traffic import ARM_NAMES, METRICS, Metric, metric_text
 
 Way = Literal["faster", "slower", "different"]
@@ -141,10 +141,10 @@ def _outcome(condition: Condition, change: FigureChange) -> tuple[ConditionOutco
     effect, metric = change.effect, metric_text(condition.metric)
     if effect.estimate_pct is None:
         return "unmeasured", f"{metric} was not measured in both runs"
-    told = f"{metric} changed by {signed_pct(effect.estimate_pct)}"
+    told = f"{metric} changed by {change_plain(effect.estimate_pct)}"
     if effect.low_pct is None or effect.high_pct is None:
         return "undecided", f"{told}, from so few iterations that there is no interval"
-    interval = f"[{signed_pct(effect.low_pct)}, {signed_pct(effect.high_pct)}]"
+    interval = bounds_plain(effect.low_pct, effect.high_pct)
     beyond, within = _where(condition, effect.low_pct, effect.high_pct)
     limit = f"{condition.way} by more than {condition.pct:g}%"
     if beyond:

@@ -26,7 +26,6 @@ PRIMARY_CONFIDENCE = 0.975
 EXPLORATORY_CONFIDENCE = 0.95
 POWER = 0.8
 MOST_ITERATIONS = 10_000
-MOST_TO_TELL_PCT = 1000
 MOST_LOG_RATIO = 700.0  # e to that is about the largest float
 
 
@@ -179,8 +178,3 @@ def _t(p: float, degrees: float) -> float:
 def per_cent(log_ratio: float) -> float:
     """A log ratio as a change in per cent; one beyond all figures as the largest there is."""
     return 100 * math.expm1(min(log_ratio, MOST_LOG_RATIO))
-
-
-def signed_pct(value: float) -> str:
-    """A change in per cent with its sign, for a person; beyond tenfold the figure itself says nothing any more."""
-    return f"{value:+.2f}%" if value <= MOST_TO_TELL_PCT else f"over +{MOST_TO_TELL_PCT}%"
