@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from enaxp.bench.names import run_paths
 from enaxp.bench.records import Manifest, RunFolder
-from enaxp.bench.result import from_document
+from enaxp.bench.result import read_result
 from enaxp.errors import BenchError
 
 LineStanding = Literal["ended", "not ended"]
@@ -74,7 +74,7 @@ def _verdicts(folder: RunFolder, manifest: Manifest) -> dict[str, str | None]:
     names = [scenario.name for scenario in manifest.plan.scenarios]
     if not (folder.path / "result.json").exists():
         return dict.fromkeys(names)
-    scenarios = from_document(folder.read_result()).scenarios
+    scenarios = read_result(folder).scenarios
     if missing := [name for name in names if name not in scenarios]:
         raise BenchError("result.json lacks what it should hold", said=f"scenario {missing[0]}")
     return {name: scenarios[name].verdict.code for name in names}
