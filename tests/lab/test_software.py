@@ -151,6 +151,7 @@ def release(host: StubbedHost, piece: Piece) -> Piece:
     return replace(piece, script=re.sub(r"(SHA256_\w+)=\w+", rf"\1={digest}", piece.script))
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", NAMES)
 def test_shellcheck_finds_nothing(name: str) -> None:
     [step] = steps(PIECES[name].document, {})
