@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from dataclasses import dataclass
+from typing import Literal, cast
 
-from enaxp.bench.comparison import Comparison, FigureChange, document
+from enaxp.bench.comparison import Comparison, FigureChange
 from enaxp.errors import ConditionFailedError, NoValidResultError, UsageError
 from enaxp.text import bounds_plain, change_plain
 from enaxp.traffic import ARM_NAMES, METRICS, Metric, metric_text
@@ -51,9 +51,6 @@ class ConditionFinding:
     outcome: ConditionOutcome
     words: str
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
@@ -61,9 +58,6 @@ class Compared:
 
     comparisons: tuple[Comparison, ...]
     findings: tuple[ConditionFinding, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return document(self.comparisons) | {"conditions": [finding.to_json() for finding in self.findings]}
 
     def require_conditions(self) -> None:
         """Raises ConditionFailedError when a condition is shown, NoValidResultError when one could not be looked at at all."""

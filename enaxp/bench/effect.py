@@ -12,8 +12,8 @@ import functools
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from enaxp.traffic import THROUGHPUT, Metric
 
@@ -46,10 +46,6 @@ class Effect:
     code: Code
     iterations: int = 0
     iterations_needed: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        own = {"iterations", "iterations_needed"}
-        return {name: value for name, value in asdict(self).items() if name not in own}
 
 
 def measure_effect(

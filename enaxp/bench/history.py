@@ -6,16 +6,16 @@ results/<lab>/<run id>/ ─▶ run_lines ─▶ RunLine, the newest first; a fol
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from enaxp.bench.names import run_paths
 from enaxp.bench.records import Manifest, RunFolder
 from enaxp.bench.result import read_result
 from enaxp.errors import BenchError
 
-LineStanding = Literal["ended", "not ended"]
+RunEnd = Literal["ended", "not ended"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +34,9 @@ class RunLine:
     iterations: int | None = None
     repeats: int | None = None
     duration_s: float | None = None
-    standing: LineStanding | None = None
+    standing: RunEnd | None = None
     verdicts: Mapping[str, str | None] | None = None
     fault: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def run_lines(results_dir: Path, *, lab: str | None) -> list[RunLine]:

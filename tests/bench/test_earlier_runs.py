@@ -14,9 +14,11 @@ import pytest
 
 from enaxp.bench.bench import result_of
 from enaxp.bench.checkup import check
+from enaxp.bench.checkup import document_of as checkup_document
 from enaxp.bench.comparison import compare, measured_run
+from enaxp.bench.comparison_document import document_of as comparison_document
 from enaxp.bench.conditions import Compared
-from enaxp.bench.documents import encode
+from enaxp.bench.documents import encode, fields_of
 from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.records import RunFolder
@@ -72,7 +74,8 @@ def test_it_is_checked_as_before(run: RunFolder) -> None:
 
     checkup = check(manifest, evidence, result_from(manifest, evidence))
 
-    assert checkup.to_json() == told("check.json")
+    document = checkup_document(checkup, run_id=run.run_id, path="old/dev/20260302-093000")
+    assert json.loads(encode(fields_of(document))) == told("check.json")
 
 
 def test_it_is_compared_as_before(run: RunFolder) -> None:
@@ -81,7 +84,7 @@ def test_it_is_compared_as_before(run: RunFolder) -> None:
 
     compared = Compared(comparisons=(compare(measured, measured),), findings=())
 
-    assert json.loads(json.dumps(compared.to_json())) == told("compare.json")
+    assert json.loads(encode(fields_of(comparison_document(compared)))) == told("compare.json")
 
 
 def test_a_resumed_bench_finds_what_is_left_of_it(run: RunFolder) -> None:
