@@ -161,51 +161,52 @@ def measure_change(
 
 
 def _scenario(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, arms: Sequence[Arm]) -> ScenarioComparison:
-    one, other = base.values[scenario.name], run.values[scenario.name]
-    same_data = one == other
-    primaries = scenario.primaries
-    both = [measured.result.scenarios[scenario.name] for measured in (base, run)]
-
-    def change(
-        metric: Metric, before: list[float], after: list[float], figures: Sequence[float | None]
-    ) -> FigureChange:
-        effect = measure_change(
-            metric,
-            before,
-            after,
-            margin_pct=_margin_pct(base, run, scenario, metric),
-            primary=metric in primaries,
-            same_data=same_data,
-        )
-        return FigureChange(
-            effect=effect, base=figures[0], run=figures[1], base_iterations=len(before), run_iterations=len(after)
-        )
-
+    metrics = base.values[scenario.name]
     return ScenarioComparison(
         scenario=scenario,
-        arms={
-            arm: {
-                metric: change(
-                    metric,
-                    _logs(one[metric][arm]),
-                    _logs(other[metric][arm]),
-                    [measured.arms[arm].figure(metric) for measured in both],
-                )
-                for metric in one
-            }
-            for arm in arms
-        },
-        effects={
-            metric: change(
-                metric,
-                _log_ratios(one[metric]),
-                _log_ratios(other[metric]),
-                [measured.effects[metric].estimate_pct for measured in both],
-            )
-            for metric in one
-        }
+        arms={arm: {metric: _figure_change(base, run, scenario, metric, arm) for metric in metrics} for arm in arms},
+        effects={metric: _effect_change(base, run, scenario, metric) for metric in metrics}
         if set(arms) == set(ARMS)
         else {},
+    )
+
+
+def _figure_change(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, metric: Metric, arm: Arm) -> FigureChange:
+    """What became of one arm's figure."""
+    before, after = (_logs(measured.values[scenario.name][metric][arm]) for measured in (base, run))
+    was, now = (measured.result.scenarios[scenario.name].arms[arm].figure(metric) for measured in (base, run))
+    return _change(base, run, scenario, metric, logs=(before, after), figures=(was, now))
+
+
+def _effect_change(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, metric: Metric) -> FigureChange:
+    """What became of the effect of ENA Express."""
+    before, after = (_log_ratios(measured.values[scenario.name][metric]) for measured in (base, run))
+    was, now = (measured.result.scenarios[scenario.name].effects[metric].estimate_pct for measured in (base, run))
+    return _change(base, run, scenario, metric, logs=(before, after), figures=(was, now))
+
+
+def _change(
+    base: MeasuredRun,
+    run: MeasuredRun,
+    scenario: Scenario,
+    metric: Metric,
+    *,
+    logs: tuple[list[float], list[float]],
+    figures: tuple[float | None, float | None],
+) -> FigureChange:
+    effect = measure_change(
+        metric,
+        *logs,
+        margin_pct=_margin_pct(base, run, scenario, metric),
+        primary=metric in scenario.primaries,
+        same_data=base.values[scenario.name] == run.values[scenario.name],
+    )
+    return FigureChange(
+        effect=effect,
+        base=figures[0],
+        run=figures[1],
+        base_iterations=len(logs[0]),
+        run_iterations=len(logs[1]),
     )
 
 

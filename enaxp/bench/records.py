@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from enaxp.bench.histogram import Histogram
 
 SCHEMA = 1
+TargetName = Literal["aws", "local"]
 SrdSource = Literal["device", "stand-in"]
 Interfaces = Mapping[str, Mapping[Arm, "InterfaceDelta"]]
 Facts = Mapping[str, str]  # of a host, by name
@@ -155,7 +156,7 @@ class Manifest:
 
     run_id: str
     lab: str
-    target: Literal["aws", "local"]
+    target: TargetName
     isolation: str | None
     plan: BenchPlan
     connections: Mapping[Arm, ArmAddresses]

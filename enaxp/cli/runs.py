@@ -26,6 +26,7 @@ from enaxp.traffic import ARMS, Arm
 @option("--open", "open_it", is_flag=True, help="Show the page in a browser.")
 def report(options: Options, *, run: str, formats: tuple[str, ...], charts: Path | None, open_it: bool) -> None:
     """Render a run again, from its folder alone: the page, its charts, or Markdown. A run may still be going on."""
+    from enaxp.bench.documents import fields_of
     from enaxp.commands.runs import report_run
     from enaxp.terminal.console import Console
 
@@ -33,11 +34,11 @@ def report(options: Options, *, run: str, formats: tuple[str, ...], charts: Path
     chosen = list(formats) or ([] if charts else ["html"])
     if open_it and "html" not in chosen:
         chosen.append("html")
-    document = report_run(options, run, formats=chosen, charts=charts, console=console)
+    rendered = report_run(options, run, formats=chosen, charts=charts, console=console)
     if options.as_json:
-        console.document(document)
+        console.document(fields_of(rendered))
     if open_it:
-        click.launch(document["written"][0])
+        click.launch(rendered.written[0])
 
 
 @command("parse")
