@@ -59,7 +59,7 @@ def bench(
     """Measure both interfaces, and say what the difference is."""
     from enaxp.bench.result import to_document
     from enaxp.commands.bench import BenchOptions, run_bench
-    from enaxp.config import parse_percent
+    from enaxp.reader import parse_percent
     from enaxp.session import open_session
 
     overrides = {
