@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 from enaxp.data import data_path
-from enaxp.errors import ConfigError, UsageError
+from enaxp.errors import ConfigError
+from enaxp.reader import Raw, Reader, read_yaml
 from enaxp.traffic import MODES, PROTOCOLS, Background, Mode, Order, Protocol, Rate, Scenario
 
 LAB_NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")
@@ -28,7 +29,6 @@ OWN_TAG_PREFIX = "enaxp:"
 MAX_USER_TAGS = 40  # AWS allows 50 on a resource; enaxp needs seven of them
 
 Role = Literal["server", "client"]
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,15 +116,15 @@ class Config:
     scenarios: Mapping[str, Scenario]
 
 
-def load_config(path: Path | None = None, *, overrides: Mapping[str, Any] | None = None) -> Config:
+def load_config(path: Path | None = None, *, overrides: Raw | None = None) -> Config:
     """Config from the packaged defaults, the file at `path` over them, and `overrides` (dotted path → value) over both.
 
     Without `path`, `config/bench.yaml` of the current folder is read if there is one. Raises ConfigError with all faults at once.
     """
-    merged = _read_yaml(data_path("config/bench.yaml"))
+    merged = read_yaml(data_path("config/bench.yaml"))
     source = path or _file_of_this_folder()
     if source is not None:
-        merged = _merge(merged, _read_yaml(source))
+        merged = _merge(merged, read_yaml(source))
     for dotted, value in (overrides or {}).items():
         merged = _merge(merged, _nest(dotted, value))
     faults: list[str] = []
@@ -138,26 +138,6 @@ def load_config(path: Path | None = None, *, overrides: Mapping[str, Any] | None
     return config
 
 
-def parse_duration(value: object) -> float:
-    """Seconds in `10s`, `30m`, `4h`, `1d`, `1h30m`, `500ms` or a plain number. Raises ValueError for anything else, and for less than 0."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf"):
-        return float(value)
-    text = str(value).strip()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"{value!r} is not a duration")
-    return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
-
-
-def parse_percent(text: str, *, option: str) -> float:
-    """The per cent in `1%`, `0.5%` or a plain number. Raises UsageError, naming the option, for anything else or beyond 0 to 100."""
-    if not re.fullmatch(r"\d{1,3}(\.\d{1,6})?\s*%?", text.strip()) or not 0 < float(text.strip().rstrip("%")) <= 100:
-        raise UsageError(f"{option} {text!r} is not a percentage", todo="give something like 1% or 0.5%")
-    return float(text.strip().rstrip("%"))
-
-
 def write_default_config(path: Path, *, replace: bool) -> Path:
     """Writes the commented defaults to `path` and gives it back. Raises ConfigError when a file is there and is not to be replaced."""
     if path.exists() and not replace:
@@ -168,127 +148,6 @@ def write_default_config(path: Path, *, replace: bool) -> Path:
     except OSError as error:
         raise ConfigError(f"{path} cannot be written.", [str(error)]) from None
     return path
-
-
-_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-class Reader:
-    """One mapping of the file being read: typed values out, faults with their path and what is allowed into a shared list.
-
-    A reading that fails gives back its `fallback`, so that reading goes on and every fault of the file is found.
-    """
-
-    def __init__(self, mapping: Mapping[str, Any], *, path: str, faults: list[str]) -> None:
-        self._mapping = mapping
-        self._path = path
-        self._faults = faults
-        self._known: set[str] = set()
-
-    def fault(self, key: str, value: object, allowed: str) -> None:
-        where = f"{self._path}.{key}" if self._path and key else self._path or key
-        self._faults.append(f"{where}: {_show(value)} is not allowed; allowed: {allowed}")
-
-    def raw(self, key: str) -> Any:
-        self._known.add(key)
-        return self._mapping.get(key)
-
-    def has(self, key: str) -> bool:
-        return key in self._mapping
-
-    def section(self, key: str) -> Reader:
-        value = self.raw(key)
-        if not isinstance(value, Mapping):
-            self.fault(key, value, "a mapping of keys to values")
-            value = {}
-        return Reader(value, path=f"{self._path}.{key}" if self._path else key, faults=self._faults)
-
-    def names(self) -> list[str]:
-        return [str(key) for key in self._mapping]
-
-    def text(self, key: str, pattern: str | re.Pattern[str], allowed: str) -> str:
-        value = self.raw(key)
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            self.fault(key, value, allowed)
-            return ""
-        return value
-
-    def optional_text(self, key: str, pattern: str, allowed: str) -> str | None:
-        return None if self.raw(key) is None else self.text(key, pattern, f"{allowed}, or null")
-
-    def choice(self, key: str, choices: Sequence[_T], fallback: _T) -> _T:
-        value = self.raw(key)
-        if value not in choices or isinstance(value, bool):
-            self.fault(key, value, " or ".join(map(str, choices)))
-            return fallback
-        return choices[list(choices).index(value)]
-
-    def whole(self, key: str, *, low: int, high: int, default: int | None = None) -> int:
-        value = self.raw(key)
-        if value is None and default is not None:
-            return default
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            self.fault(key, value, f"a whole number from {low} to {high}")
-            return low
-        return value
-
-    def number(self, key: str, *, above: float, high: float) -> float:
-        value = self.raw(key)
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not above < value <= high:
-            self.fault(key, value, f"a number above {above:g}, up to {high:g}")
-            return high
-        return float(value)
-
-    def duration(self, key: str, *, low: float, high: float) -> float:
-        value = self.raw(key)
-        allowed = f"a duration from {_as_duration(low)} to {_as_duration(high)}, such as 10s, 30m, 4h or plain seconds"
-        try:
-            seconds = parse_duration(value)
-        except ValueError:
-            self.fault(key, value, allowed)
-            return low
-        if not low <= seconds <= high:
-            self.fault(key, value, allowed)
-        return seconds
-
-    def network(self, key: str, *, prefixes: tuple[int, int]) -> ipaddress.IPv4Network | None:
-        """An IPv4 network written without host bits, with a prefix length in the range given; None when it is not."""
-        value = self.raw(key)
-        low, high = prefixes
-        allowed = f"an IPv4 CIDR from /{low} to /{high}"
-        if isinstance(value, str) and ":" in value:
-            self.fault(key, value, f"{allowed} (IPv6 is not supported)")
-            return None
-        try:
-            if not isinstance(value, str) or "/" not in value:
-                raise ValueError(value)
-            network = ipaddress.IPv4Network(value, strict=False)
-        except ValueError:
-            self.fault(key, value, allowed)
-            return None
-        if str(network) != value:
-            self.fault(key, value, f"{allowed} without host bits, such as {network}")
-            return None
-        if not low <= network.prefixlen <= high:
-            self.fault(key, value, allowed)
-            return None
-        return network
-
-    def close(self) -> None:
-        """Name every key that nobody asked for."""
-        for key in self._mapping:
-            if key in self._known:
-                continue
-            todo = _NOT_IN_THIS_SCHEMA.get(str(key), f"one of {', '.join(sorted(self._known))}")
-            where = f"{self._path}.{key}" if self._path else str(key)
-            self._faults.append(f"{where}: unknown key (value {_show(self._mapping[key])}); allowed: {todo}")
-
-
-_NOT_IN_THIS_SCHEMA = {
-    "spot": "nothing: spot instances are not supported, a bench must not be interrupted",
-    "ipv6": "nothing: IPv6 is not supported",
-    "ipv6_cidr": "nothing: IPv6 is not supported",
-}
 
 
 def _read_config(root: Reader) -> Config | None:
@@ -536,13 +395,7 @@ def _read_scenario(name: str, section: Reader) -> list[Scenario]:
     mode: Mode = section.choice("mode", MODES, "ping-pong")
     protocol: Protocol = section.choice("protocol", PROTOCOLS, "udp")
     message_size = _read_message_size(section, protocol)
-    reply_every = (
-        section.whole("reply_every", low=1, high=2**30, default=1)
-        if mode == "under-load"
-        else section.raw("reply_every")
-    )
-    if mode != "under-load" and reply_every is not None:
-        section.fault("reply_every", reply_every, "null: only mode under-load replies to every Nth message")
+    reply_every = _read_reply_every(section, mode)
     flows = section.whole("flows", low=1, high=64, default=1)
     background = _read_background(section)
     csv_name = (
@@ -588,53 +441,38 @@ def _read_background(section: Reader) -> Background | None:
     return config
 
 
+def _read_reply_every(section: Reader, mode: Mode) -> int | None:
+    if mode == "under-load":
+        return section.whole("reply_every", low=1, high=2**30, default=1)
+    asked = section.raw("reply_every")
+    if asked is not None:
+        section.fault("reply_every", asked, "null: only mode under-load replies to every Nth message")
+    return None
+
+
+_RATES = "null, max, a whole number of messages a second from 1 to 1073741824, or a list of those"
+
+
 def _read_rates(section: Reader, mode: Mode) -> list[Rate]:
-    value = section.raw("rate")
-    rates = value if isinstance(value, list) else [value]
-    allowed = "null, max, a whole number of messages a second from 1 to 1073741824, or a list of those"
-    for rate in rates:
-        whole = isinstance(rate, int) and not isinstance(rate, bool) and 1 <= rate <= 2**30
-        if not whole and rate not in (None, "max"):
-            section.fault("rate", rate, allowed)
-    if not rates or len(set(map(str, rates))) != len(rates):
-        section.fault("rate", value, f"{allowed}, each once")
+    asked = section.raw("rate")
+    each: list[object] = asked if isinstance(asked, list) else [asked]
+    rates = [_read_rate(section, rate) for rate in each]
+    if not each or len(set(map(str, each))) != len(each):
+        section.fault("rate", asked, f"{_RATES}, each once")
         return [None]
-    if mode == "under-load" and None in rates:
-        section.fault("rate", value, f"for mode under-load: {allowed.removeprefix('null, ')}")
+    if mode == "under-load" and None in each:
+        section.fault("rate", asked, f"for mode under-load: {_RATES.removeprefix('null, ')}")
     return rates
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
-    class NoDuplicates(yaml.SafeLoader):
-        """A key given twice is a mistake that YAML would hide: the second wins without a word."""
-
-    def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-        keys = [loader.construct_object(key) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise ConfigError(f"{path} cannot be used:", [f"{key}: given twice (line {node.start_mark.line + 1})"])
-        return {
-            key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value, strict=True)
-        }
-
-    NoDuplicates.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
-    try:
-        loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=NoDuplicates)
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{path} is not there.", [], todo="give another --config, or write one with `enaxp init`"
-        ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} cannot be read as YAML:", [str(error)]) from None
-    if loaded is None:
-        return {}
-    if not isinstance(loaded, dict):
-        raise ConfigError(
-            f"{path} cannot be used:", [f"it holds {_show(loaded)}; allowed: a mapping of keys to values"]
-        )
-    return loaded
+def _read_rate(section: Reader, rate: object) -> Rate:
+    if isinstance(rate, int) and not isinstance(rate, bool) and 1 <= rate <= 2**30:
+        return rate
+    if rate == "max":
+        return "max"
+    if rate is not None:
+        section.fault("rate", rate, _RATES)
+    return None
 
 
 def _file_of_this_folder() -> Path | None:
@@ -642,7 +480,7 @@ def _file_of_this_folder() -> Path | None:
     return path if path.exists() else None
 
 
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(base: Raw, over: Raw) -> Raw:
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
@@ -651,18 +489,6 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _nest(dotted: str, value: Any) -> dict[str, Any]:
+def _nest(dotted: str, value: object) -> Raw:
     head, _, rest = dotted.partition(".")
     return {head: _nest(rest, value) if rest else value}
-
-
-def _show(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _as_duration(seconds: float) -> str:
-    for unit in ("d", "h", "m"):
-        if seconds >= _UNIT_SECONDS[unit] and seconds % _UNIT_SECONDS[unit] == 0:
-            return f"{seconds / _UNIT_SECONDS[unit]:g}{unit}"
-    return f"{seconds:g}s"

@@ -1,9 +1,85 @@
-"""Text: how a time span, and text that came from elsewhere, are shown on a terminal."""
+"""Text: how figures, changes, intervals, time spans and text from elsewhere are written, the same everywhere.
+
+A change in per cent has two forms over one rule. `plain` is what programs read too: result.json, summary.txt, the terminal
+(`-3.10%`). `typeset` is for pages, charts and Markdown (`−3.10 %`, with a true minus and a space).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from enaxp.traffic import THROUGHPUT, Metric
+
+NOT_MEASURED = "not measured"
+MOST_TO_TELL_PCT = 1000  # beyond tenfold the figure itself says nothing any more
 # What a terminal would take for a command: an escape in a name that came from a file stays visible, and does nothing.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+
+
+def change_plain(pct: float | None) -> str:
+    """A change in per cent with its sign: `-3.10%`, `over +1000%`."""
+    if pct is None:
+        return NOT_MEASURED
+    return f"{pct:+.2f}%" if pct <= MOST_TO_TELL_PCT else f"over +{MOST_TO_TELL_PCT}%"
+
+
+def change_typeset(pct: float | None) -> str:
+    """As change_plain, with a true minus, a space before the sign, and no sign for what rounds to nothing: `−3.10 %`, `0.00 %`."""
+    plain = change_plain(pct)
+    if plain in ("+0.00%", "-0.00%"):
+        return "0.00 %"
+    return plain.replace("-", "−").replace("%", " %")
+
+
+def interval_plain(pct: float | None, low: float | None, high: float | None) -> str:
+    """An estimate with its interval: `-3.10% [-4.02%, -2.17%]`."""
+    if pct is None:
+        return NOT_MEASURED
+    if low is None or high is None:
+        return f"{change_plain(pct)} (no interval)"
+    return f"{change_plain(pct)} {bounds_plain(low, high)}"
+
+
+def interval_typeset(pct: float | None, low: float | None, high: float | None) -> str:
+    """An estimate with its interval: `−3.10 % [−4.02 %, −2.17 %]`."""
+    if pct is None:
+        return NOT_MEASURED
+    if low is None or high is None:
+        return f"{change_typeset(pct)} (no interval)"
+    return f"{change_typeset(pct)} [{change_typeset(low)}, {change_typeset(high)}]"
+
+
+def bounds_plain(low: float, high: float) -> str:
+    """An interval alone: `[-4.02%, -2.17%]`."""
+    return f"[{change_plain(low)}, {change_plain(high)}]"
+
+
+def figure(metric: Metric, value: float | None) -> str:
+    """A metric's figure in µs or 10⁹ bit/s, with its unit."""
+    return gigabits(value) if metric == THROUGHPUT else microseconds(value)
+
+
+def microseconds(us: float | None) -> str:
+    """A latency with as many digits as matter."""
+    if us is None:
+        return NOT_MEASURED
+    digits = 2 if us < 100 else 1 if us < 1000 else 0
+    return f"{us:,.{digits}f} µs"
+
+
+def gigabits(gbps: float | None) -> str:
+    """A throughput in 10⁹ bit/s."""
+    return NOT_MEASURED if gbps is None else f"{gbps:,.3f} Gbit/s"
+
+
+def counted(number: int, what: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def duration(seconds: float) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from enaxp.config import load_config, parse_duration, write_default_config
+from enaxp.config import load_config, write_default_config
 from enaxp.errors import ConfigError
+from enaxp.reader import parse_duration
 
 FAULTS = yaml.safe_load((Path(__file__).parent / "data/config_faults.yaml").read_text())
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from enaxp import __version__
@@ -19,55 +19,64 @@ from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.pair import Pair, Probes, connected, prove_routes
 from enaxp.bench.records import ArmAddresses as Addresses
-from enaxp.bench.records import Environment, InterfaceFacts, Manifest, RunEnvironment, RunFolder
+from enaxp.bench.records import Environment, InterfaceFacts, Manifest, RunEnvironment, RunFolder, TargetName
 from enaxp.bench.result import Result
 from enaxp.bench.runner import Runner, RunOptions
 from enaxp.bench.schedule import BenchPlan
 from enaxp.errors import BenchError, HostError
 from enaxp.traffic import ARMS, Arm
 
-__all__ = ["carry_out", "connected", "go_on", "require_sockperf", "result_of"]
+__all__ = ["RunSetup", "carry_out", "connected", "go_on", "require_sockperf", "result_of"]
 
 
-def carry_out(
-    plan: BenchPlan,
-    *,
-    pair: Pair,
-    folder: RunFolder,
-    lab: str,
-    target: str,
-    isolation: str | None,
-    argv: list[str],
-    options: RunOptions,
-    place: Mapping[str, str | None],
-    host_gbps: float | None,
-    forced: tuple[str, ...] = (),
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class RunSetup:
+    """What is to be measured, where and how it was asked for: what the manifest says before anything is measured.
+
+    place, host_gbps, forced: as in the Manifest.
+    """
+
+    plan: BenchPlan
+    lab: str
+    target: TargetName
+    isolation: str | None
+    argv: tuple[str, ...]
+    place: Mapping[str, str | None]
+    host_gbps: float | None
+    forced: tuple[str, ...] = ()
+
+
+def carry_out(setup: RunSetup, *, pair: Pair, folder: RunFolder, options: RunOptions) -> None:
     """Runs the plan into the folder. Raises BenchError when an arm has no way of its own, and what Runner.run raises."""
     probes = prove_routes(pair)
+    manifest = _manifest(setup, pair=pair, folder=folder, probes=probes)
+    folder.write_manifest(manifest)
+    _run(manifest, pair=pair, folder=folder, probes=probes, options=options)
+
+
+def _manifest(setup: RunSetup, *, pair: Pair, folder: RunFolder, probes: Probes) -> Manifest:
+    """The manifest of a run that begins now, with what both hosts are before it. Raises HostError."""
     before = capture(pair, probes)
-    manifest = Manifest(
+    return Manifest(
         run_id=folder.run_id,
-        lab=lab,
-        target=target,  # type: ignore[arg-type]
-        isolation=isolation,
-        plan=plan,
+        lab=setup.lab,
+        target=setup.target,
+        isolation=setup.isolation,
+        plan=setup.plan,
         connections={
             arm: Addresses(source_ip=pair.client.host.ip_of(arm), destination_ip=pair.server.host.ip_of(arm))
             for arm in ARMS
         },
-        argv=tuple(argv),
-        place=place,
-        host_gbps=host_gbps,
-        forced=forced,
+        argv=setup.argv,
+        place=setup.place,
+        host_gbps=setup.host_gbps,
+        forced=setup.forced,
         versions=_versions(before),
         started_at=_now(),
         environment=RunEnvironment(
             before=before, interfaces=_interfaces(probes), hashes={"before": fingerprint(before)}
         ),
     )
-    folder.write_manifest(manifest)
-    _run(manifest, pair=pair, folder=folder, probes=probes, options=options)
 
 
 def go_on(folder: RunFolder, *, pair: Pair, options: RunOptions) -> None:

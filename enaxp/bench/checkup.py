@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from enaxp.bench.evidence import Evidence
 from enaxp.bench.histogram import tail_is_thin
@@ -38,15 +37,33 @@ class Checkup:
     def is_good(self) -> bool:
         return not self.missing and not self.unstable
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "complete": not self.missing,
-            "stable": not self.unstable,
-            "missing": list(self.missing),
-            "unstable": list(self.unstable),
-            "remarks": list(self.remarks),
-        }
+
+@dataclass(frozen=True, kw_only=True)
+class CheckupDocument:
+    """What `enaxp check --json` prints: the names of the members are its keys."""
+
+    run_id: str
+    path: str
+    schema: int
+    complete: bool
+    stable: bool
+    missing: tuple[str, ...]
+    unstable: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def document_of(checkup: Checkup, *, run_id: str, path: str) -> CheckupDocument:
+    """What is printed of a run's checkup."""
+    return CheckupDocument(
+        run_id=run_id,
+        path=path,
+        schema=SCHEMA,
+        complete=not checkup.missing,
+        stable=not checkup.unstable,
+        missing=checkup.missing,
+        unstable=checkup.unstable,
+        remarks=checkup.remarks,
+    )
 
 
 def check(manifest: Manifest, evidence: Evidence, result: Result) -> Checkup:

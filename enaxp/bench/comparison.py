@@ -15,7 +15,6 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from enaxp.bench.blocks import At, blocks_of
 from enaxp.bench.effect import (
@@ -36,7 +35,6 @@ from enaxp.bench.verdict import VerdictCode, combine, describe
 from enaxp.traffic import ARM_NAMES, ARMS, Arm, Metric, Scenario
 
 Values = Mapping[Metric, Mapping[Arm, Mapping[At, float]]]
-SCHEMA = 1
 # What two runs may differ in without being of different traffic; said, since it is in the difference.
 _SETTINGS = {"order": "order", "duration_s": "duration in s", "repeats": "repeats", "crossover": "crossover"}
 
@@ -78,11 +76,6 @@ class FigureChange:
     base_iterations: int
     run_iterations: int
 
-    def to_json(self) -> dict[str, Any]:
-        own = {name: value for name, value in asdict(self).items() if name != "effect"}
-        effect = {name: value for name, value in self.effect.to_json().items() if name != "improvement_pct"}
-        return {**own, **effect}
-
 
 @dataclass(frozen=True, kw_only=True)
 class ScenarioComparison:
@@ -101,19 +94,6 @@ class ScenarioComparison:
         primaries = {metric: change.effect for metric, change in self.arms[arm].items() if change.effect.primary}
         return f"{ARM_NAMES[arm]} " + "; ".join(describe(metric, effect) for metric, effect in primaries.items())
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "arms": {
-                arm: {
-                    "code": self.code(arm),
-                    "words": self.words(arm),
-                    "changes": {metric: change.to_json() for metric, change in changes.items()},
-                }
-                for arm, changes in self.arms.items()
-            },
-            "effects": {metric: change.to_json() for metric, change in self.effects.items()},
-        }
-
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
@@ -125,16 +105,6 @@ class Comparison:
     not_compared: Mapping[str, str]
     differences: tuple[FactDifference, ...]
     warnings: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "base": self.base.name,
-            "run": self.run.name,
-            "scenarios": {one.scenario.name: one.to_json() for one in self.scenarios},
-            "not_compared": dict(self.not_compared),
-            "differences": [asdict(difference) for difference in self.differences],
-            "warnings": list(self.warnings),
-        }
 
 
 def compare(base: MeasuredRun, run: MeasuredRun, *, arms: Sequence[Arm] = ARMS) -> Comparison:
@@ -155,28 +125,6 @@ def compare(base: MeasuredRun, run: MeasuredRun, *, arms: Sequence[Arm] = ARMS) 
         differences=differences_of_runs(base.manifest, run.manifest),
         warnings=tuple(_warnings(base, run)),
     )
-
-
-def document(comparisons: Sequence[Comparison]) -> dict[str, Any]:
-    """What `enaxp compare --json` prints of them, without conditions."""
-    runs = [comparisons[0].base, *(comparison.run for comparison in comparisons)]
-    return {
-        "schema": SCHEMA,
-        "runs": [
-            {
-                "name": run.name,
-                "run_id": run.manifest.run_id,
-                "lab": run.manifest.lab,
-                "target": run.manifest.target,
-                "isolation": run.manifest.isolation,
-                "started_at": run.manifest.started_at,
-                "place": dict(run.manifest.place),
-                "verdicts": {name: asdict(scenario.verdict) for name, scenario in run.result.scenarios.items()},
-            }
-            for run in runs
-        ],
-        "comparisons": [comparison.to_json() for comparison in comparisons],
-    }
 
 
 def measure_change(
@@ -213,51 +161,52 @@ def measure_change(
 
 
 def _scenario(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, arms: Sequence[Arm]) -> ScenarioComparison:
-    one, other = base.values[scenario.name], run.values[scenario.name]
-    same_data = one == other
-    primaries = scenario.primaries
-    both = [measured.result.scenarios[scenario.name] for measured in (base, run)]
-
-    def change(
-        metric: Metric, before: list[float], after: list[float], figures: Sequence[float | None]
-    ) -> FigureChange:
-        effect = measure_change(
-            metric,
-            before,
-            after,
-            margin_pct=_margin_pct(base, run, scenario, metric),
-            primary=metric in primaries,
-            same_data=same_data,
-        )
-        return FigureChange(
-            effect=effect, base=figures[0], run=figures[1], base_iterations=len(before), run_iterations=len(after)
-        )
-
+    metrics = base.values[scenario.name]
     return ScenarioComparison(
         scenario=scenario,
-        arms={
-            arm: {
-                metric: change(
-                    metric,
-                    _logs(one[metric][arm]),
-                    _logs(other[metric][arm]),
-                    [measured.arms[arm].figure(metric) for measured in both],
-                )
-                for metric in one
-            }
-            for arm in arms
-        },
-        effects={
-            metric: change(
-                metric,
-                _log_ratios(one[metric]),
-                _log_ratios(other[metric]),
-                [measured.effects[metric].estimate_pct for measured in both],
-            )
-            for metric in one
-        }
+        arms={arm: {metric: _figure_change(base, run, scenario, metric, arm) for metric in metrics} for arm in arms},
+        effects={metric: _effect_change(base, run, scenario, metric) for metric in metrics}
         if set(arms) == set(ARMS)
         else {},
+    )
+
+
+def _figure_change(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, metric: Metric, arm: Arm) -> FigureChange:
+    """What became of one arm's figure."""
+    before, after = (_logs(measured.values[scenario.name][metric][arm]) for measured in (base, run))
+    was, now = (measured.result.scenarios[scenario.name].arms[arm].figure(metric) for measured in (base, run))
+    return _change(base, run, scenario, metric, logs=(before, after), figures=(was, now))
+
+
+def _effect_change(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, metric: Metric) -> FigureChange:
+    """What became of the effect of ENA Express."""
+    before, after = (_log_ratios(measured.values[scenario.name][metric]) for measured in (base, run))
+    was, now = (measured.result.scenarios[scenario.name].effects[metric].estimate_pct for measured in (base, run))
+    return _change(base, run, scenario, metric, logs=(before, after), figures=(was, now))
+
+
+def _change(
+    base: MeasuredRun,
+    run: MeasuredRun,
+    scenario: Scenario,
+    metric: Metric,
+    *,
+    logs: tuple[list[float], list[float]],
+    figures: tuple[float | None, float | None],
+) -> FigureChange:
+    effect = measure_change(
+        metric,
+        *logs,
+        margin_pct=_margin_pct(base, run, scenario, metric),
+        primary=metric in scenario.primaries,
+        same_data=base.values[scenario.name] == run.values[scenario.name],
+    )
+    return FigureChange(
+        effect=effect,
+        base=figures[0],
+        run=figures[1],
+        base_iterations=len(logs[0]),
+        run_iterations=len(logs[1]),
     )
 
 

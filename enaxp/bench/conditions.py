@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from dataclasses import dataclass
+from typing import Literal, cast
 
-from enaxp.bench.comparison import Comparison, FigureChange, document
-from enaxp.bench.effect import signed_pct
+from enaxp.bench.comparison import Comparison, FigureChange
 from enaxp.errors import ConditionFailedError, NoValidResultError, UsageError
+from enaxp.text import bounds_plain, change_plain
 from enaxp.traffic import ARM_NAMES, METRICS, Metric, metric_text
 
 Way = Literal["faster", "slower", "different"]
@@ -51,9 +51,6 @@ class ConditionFinding:
     outcome: ConditionOutcome
     words: str
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
@@ -61,9 +58,6 @@ class Compared:
 
     comparisons: tuple[Comparison, ...]
     findings: tuple[ConditionFinding, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return document(self.comparisons) | {"conditions": [finding.to_json() for finding in self.findings]}
 
     def require_conditions(self) -> None:
         """Raises ConditionFailedError when a condition is shown, NoValidResultError when one could not be looked at at all."""
@@ -141,10 +135,10 @@ def _outcome(condition: Condition, change: FigureChange) -> tuple[ConditionOutco
     effect, metric = change.effect, metric_text(condition.metric)
     if effect.estimate_pct is None:
         return "unmeasured", f"{metric} was not measured in both runs"
-    told = f"{metric} changed by {signed_pct(effect.estimate_pct)}"
+    told = f"{metric} changed by {change_plain(effect.estimate_pct)}"
     if effect.low_pct is None or effect.high_pct is None:
         return "undecided", f"{told}, from so few iterations that there is no interval"
-    interval = f"[{signed_pct(effect.low_pct)}, {signed_pct(effect.high_pct)}]"
+    interval = bounds_plain(effect.low_pct, effect.high_pct)
     beyond, within = _where(condition, effect.low_pct, effect.high_pct)
     limit = f"{condition.way} by more than {condition.pct:g}%"
     if beyond:

@@ -12,8 +12,8 @@ import functools
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from enaxp.traffic import THROUGHPUT, Metric
 
@@ -26,7 +26,6 @@ PRIMARY_CONFIDENCE = 0.975
 EXPLORATORY_CONFIDENCE = 0.95
 POWER = 0.8
 MOST_ITERATIONS = 10_000
-MOST_TO_TELL_PCT = 1000
 MOST_LOG_RATIO = 700.0  # e to that is about the largest float
 
 
@@ -47,10 +46,6 @@ class Effect:
     code: Code
     iterations: int = 0
     iterations_needed: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        own = {"iterations", "iterations_needed"}
-        return {name: value for name, value in asdict(self).items() if name not in own}
 
 
 def measure_effect(
@@ -179,8 +174,3 @@ def _t(p: float, degrees: float) -> float:
 def per_cent(log_ratio: float) -> float:
     """A log ratio as a change in per cent; one beyond all figures as the largest there is."""
     return 100 * math.expm1(min(log_ratio, MOST_LOG_RATIO))
-
-
-def signed_pct(value: float) -> str:
-    """A change in per cent with its sign, for a person; beyond tenfold the figure itself says nothing any more."""
-    return f"{value:+.2f}%" if value <= MOST_TO_TELL_PCT else f"over +{MOST_TO_TELL_PCT}%"

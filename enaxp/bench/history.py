@@ -6,16 +6,16 @@ results/<lab>/<run id>/ ─▶ run_lines ─▶ RunLine, the newest first; a fol
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from enaxp.bench.names import run_paths
 from enaxp.bench.records import Manifest, RunFolder
-from enaxp.bench.result import from_document
+from enaxp.bench.result import read_result
 from enaxp.errors import BenchError
 
-LineStanding = Literal["ended", "not ended"]
+RunEnd = Literal["ended", "not ended"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +34,9 @@ class RunLine:
     iterations: int | None = None
     repeats: int | None = None
     duration_s: float | None = None
-    standing: LineStanding | None = None
+    standing: RunEnd | None = None
     verdicts: Mapping[str, str | None] | None = None
     fault: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def run_lines(results_dir: Path, *, lab: str | None) -> list[RunLine]:
@@ -74,7 +71,7 @@ def _verdicts(folder: RunFolder, manifest: Manifest) -> dict[str, str | None]:
     names = [scenario.name for scenario in manifest.plan.scenarios]
     if not (folder.path / "result.json").exists():
         return dict.fromkeys(names)
-    scenarios = from_document(folder.read_result()).scenarios
+    scenarios = read_result(folder).scenarios
     if missing := [name for name in names if name not in scenarios]:
         raise BenchError("result.json lacks what it should hold", said=f"scenario {missing[0]}")
     return {name: scenarios[name].verdict.code for name in names}

@@ -9,7 +9,6 @@ so that it can be computed again without the lab. A folder may come from anywher
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from enaxp.bench.histogram import Histogram
 
 SCHEMA = 1
+TargetName = Literal["aws", "local"]
 SrdSource = Literal["device", "stand-in"]
 Interfaces = Mapping[str, Mapping[Arm, "InterfaceDelta"]]
 Facts = Mapping[str, str]  # of a host, by name
@@ -156,7 +156,7 @@ class Manifest:
 
     run_id: str
     lab: str
-    target: Literal["aws", "local"]
+    target: TargetName
     isolation: str | None
     plan: BenchPlan
     connections: Mapping[Arm, ArmAddresses]
@@ -313,34 +313,12 @@ class RunFolder:
             said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise BenchError(f"{relative} cannot be read", said=said) from None
 
-    def write_manifest(self, manifest: Manifest) -> None:
-        self._write_json("manifest.json", manifest_document(manifest))
-
-    def read_manifest(self) -> Manifest:
-        """The run's manifest. Raises BenchError when it cannot be read."""
-        document = self._read_json("manifest.json")
-        with _naming(self.path / "manifest.json"):
-            return decode(document, Manifest, what="a manifest", schema=SCHEMA)
-
-    def write_result(self, result: Mapping[str, object]) -> None:
-        self._write_json("result.json", result)
-
-    def read_result(self) -> Document:
-        """The run's result. Raises BenchError when it cannot be read."""
-        return self._read_json("result.json")
-
-    def write_text(self, name: str, text: str) -> None:
-        """Write one of the run's text files (`results.csv`, `summary.txt`, `report.html`) whole."""
-        self.write_bytes(name, text.encode())
-
-    def write_bytes(self, name: str, content: bytes) -> None:
-        """Write one of the run's files whole."""
-        _replace(self.path / name, content)
-
-    def _write_json(self, name: str, document: Mapping[str, object]) -> None:
+    def write_document(self, name: str, document: Mapping[str, object]) -> None:
+        """Write one of the run's JSON files whole. Raises ValueError for NaN, and leaves the file that is there."""
         _replace(self.path / name, encode(document, indent=2))
 
-    def _read_json(self, name: str) -> Document:
+    def read_document(self, name: str) -> Document:
+        """What one of the run's JSON files holds. Raises BenchError when it is not there or no JSON object."""
         path = self.path / name
         try:
             return parse(path.read_bytes())
@@ -349,16 +327,29 @@ class RunFolder:
         except (OSError, ValueError, RecursionError) as error:
             raise BenchError(f"{path} cannot be read", said=_why_unreadable(path, error)) from None
 
+    def write_manifest(self, manifest: Manifest) -> None:
+        self.write_document("manifest.json", manifest_document(manifest))
 
-@contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Errors about what a file holds say which file it is."""
-    try:
-        yield
-    except BenchError as error:
-        if str(path) in error.where:
-            raise
-        raise BenchError(f"{path}: {error.where}", said=error.said, todo=error.todo) from None
+    def read_manifest(self) -> Manifest:
+        """The run's manifest. Raises BenchError when it cannot be read."""
+        return decode(
+            self.read_document("manifest.json"), Manifest, what=str(self.path / "manifest.json"), schema=SCHEMA
+        )
+
+    def write_result(self, result: Mapping[str, object]) -> None:
+        self.write_document("result.json", result)
+
+    def read_result(self) -> Document:
+        """The run's result. Raises BenchError when it cannot be read."""
+        return self.read_document("result.json")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write one of the run's text files (`results.csv`, `summary.txt`, `report.html`) whole."""
+        self.write_bytes(name, text.encode())
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Write one of the run's files whole."""
+        _replace(self.path / name, content)
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:
@@ -385,8 +376,7 @@ def _read_lines(path: Path) -> Iterator[TrialRecord]:
             if number == len(lines):  # no newline after it: the write was cut
                 return
             raise BenchError(f"line {number} of {path} is not JSON", said=str(error)) from None
-        with _naming(path):
-            yield decode(document, TrialRecord, what=f"line {number}, a trial's record,", schema=SCHEMA)
+        yield decode(document, TrialRecord, what=f"line {number} of {path}", schema=SCHEMA)
 
 
 def _cut_half_line(descriptor: int) -> None:

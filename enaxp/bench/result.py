@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from enaxp.bench.documents import Document, decode, fields_of
 from enaxp.bench.effect import Effect
 from enaxp.bench.histogram import Distribution
+from enaxp.bench.records import RunFolder
 from enaxp.bench.schedule import BenchPlan
 from enaxp.bench.verdict import Treatment, Verdict
 from enaxp.traffic import MEAN, QUANTILES, THROUGHPUT, Arm, Metric, Order
 
 SCHEMA = 1
+FILE = "result.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,12 +181,23 @@ def to_document(result: Result) -> Document:
     }
 
 
-def from_document(document: Document) -> Result:
+def from_document(document: Document, *, what: str = "result.json") -> Result:
     """The result in what `result.json` holds; keys that this version does not know are passed over.
 
-    Raises BenchError, with the path inside the document, for one of another schema or that is not what enaxp writes.
+    Raises OtherSchemaError for one of another schema, BenchError with the path inside the document when it is not what enaxp writes;
+    `what` is what these call it.
     """
-    return decode(_nested(document), Result, what="result.json", schema=SCHEMA)
+    return decode(_nested(document), Result, what=what, schema=SCHEMA)
+
+
+def read_result(folder: RunFolder) -> Result:
+    """The result that a run's folder holds. Raises BenchError when it cannot be read, and what from_document raises."""
+    return from_document(folder.read_document(FILE), what=str(folder.path / FILE))
+
+
+def write_result(folder: RunFolder, result: Result) -> None:
+    """Writes the result into a run's folder."""
+    folder.write_document(FILE, to_document(result))
 
 
 _ONLY_WHEN_USED = ("crossover", "control", "until_pct", "max_iterations")

@@ -14,9 +14,9 @@ import itertools
 import shlex
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from enaxp.bench.gates import delivered_gbps, judge
 from enaxp.bench.pair import Pair, Probes, counters_command, read_counters
@@ -96,38 +96,33 @@ class Measurer:
         """One trial, judged. A host that is lost on the way is a reason for it not to count."""
         run = self._run_of(trial, trial_name(trial, attempt=attempt))
         began = time.monotonic()
-        own: dict[str, Any] = {
-            "number": trial.number,
-            "scenario": trial.scenario.name,
-            "arm": trial.arm,
-            "iteration": trial.iteration,
-            "repeat": trial.repeat,
-            "attempt": attempt,
-            "discarded": trial.discarded,
-            "control": trial.control,
-            "crossed": trial.crossed,
-            "command": "; ".join(map(shlex.join, run.flows)),
-            "client_port": int(run.flows[0][run.flows[0].index("--client_port") + 1]),
-            "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        }
+        begun = _begun(trial, run, attempt=attempt)
         try:
             answer = self._carry_out(trial, run)
             logs = self._logs(run) if self._keep_log and not trial.scenario.is_rate else ()
         except HostError as error:
             said = f"{error.where}: {error.said}"
-            return Measured(
-                record=TrialRecord(**own, wall_s=time.monotonic() - began, valid=False, reason=said, sockperf=None)
-            )
-        own["wall_s"] = round(time.monotonic() - began, 3)
-        return _judged(own, answer, trial, self._probes, timeout_s=run.timeout_s, logs=logs)
+            return Measured(record=replace(begun, wall_s=time.monotonic() - began, reason=said))
+        begun = replace(begun, wall_s=round(time.monotonic() - began, 3))
+        return _judged(begun, answer, trial, self._probes, timeout_s=run.timeout_s, logs=logs)
 
     def _run_of(self, trial: Trial, name: str) -> ClientRun:
         """What runs on the client: the trial's flows, and bulk flows beside them that outlast them."""
-        scenario, own_s = trial.scenario, trial_seconds(self._plan, trial.scenario)
-        is_rate = scenario.is_rate
-        port_of = bulk_port if is_rate else probe_port
-        server_ip, client_ip = self._pair.server.host.ip_of(trial.home), self._pair.client.host.ip_of(trial.home)
-        flows = [
+        scenario = trial.scenario
+        rate = scenario.rate if not scenario.is_rate else None
+        return ClientRun(
+            name=name,
+            flows=self._measured_flows(trial, name),
+            bulk=self._bulk_flows(trial),
+            timeout_s=trial_seconds(self._plan, scenario) + GRACE_S,
+            pace=Pace(rate=rate, reply_every=scenario.reply_every or 1) if isinstance(rate, int) else None,
+            keep_log=self._keep_log,
+        )
+
+    def _measured_flows(self, trial: Trial, name: str) -> list[list[str]]:
+        scenario, (server_ip, client_ip) = trial.scenario, self._addresses(trial)
+        port_of = bulk_port if scenario.is_rate else probe_port
+        return [
             client_command(
                 server_ip=server_ip,
                 client_ip=client_ip,
@@ -143,8 +138,13 @@ class Measurer:
             )
             for flow in range(scenario.flows)
         ]
-        bulk = scenario.background
-        beside = [
+
+    def _bulk_flows(self, trial: Trial) -> list[list[str]]:
+        """The flows beside a probe, which begin before it and end after it."""
+        bulk, (server_ip, client_ip) = trial.scenario.background, self._addresses(trial)
+        if bulk is None:
+            return []
+        return [
             client_command(
                 server_ip=server_ip,
                 client_ip=client_ip,
@@ -155,14 +155,12 @@ class Measurer:
                 message_size=bulk.message_size,
                 duration_s=self._plan.duration_s + OVERHEAD_S + 2,
             )
-            for flow in range(bulk.flows if bulk else 0)
-            if bulk
+            for flow in range(bulk.flows)
         ]
-        rate = scenario.rate if not is_rate else None
-        pace = Pace(rate=rate, reply_every=scenario.reply_every or 1) if isinstance(rate, int) else None
-        return ClientRun(
-            name=name, flows=flows, bulk=beside, timeout_s=own_s + GRACE_S, pace=pace, keep_log=self._keep_log
-        )
+
+    def _addresses(self, trial: Trial) -> tuple[str, str]:
+        """Of the server and of the client, on the interfaces that carry the trial."""
+        return self._pair.server.host.ip_of(trial.home), self._pair.client.host.ip_of(trial.home)
 
     def _next_port(self) -> int:
         return FIRST_CLIENT_PORT + next(self._ports) % CLIENT_PORTS
@@ -193,8 +191,31 @@ class Measurer:
             raise HostError("bringing a full log from the client", said=str(error)) from None
 
 
+def _begun(trial: Trial, run: ClientRun, *, attempt: int) -> TrialRecord:
+    """The record of a trial that has begun, and does not count as long as nothing more is known of it."""
+    first = run.flows[0]
+    return TrialRecord(
+        number=trial.number,
+        scenario=trial.scenario.name,
+        arm=trial.arm,
+        iteration=trial.iteration,
+        repeat=trial.repeat,
+        attempt=attempt,
+        discarded=trial.discarded,
+        command="; ".join(map(shlex.join, run.flows)),
+        client_port=int(first[first.index("--client_port") + 1]),
+        started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        wall_s=0.0,
+        valid=False,
+        reason=None,
+        sockperf=None,
+        control=trial.control,
+        crossed=trial.crossed,
+    )
+
+
 def _judged(
-    own: dict[str, Any], answer: _Answer, trial: Trial, probes: Probes, *, timeout_s: float, logs: tuple[bytes, ...]
+    begun: TrialRecord, answer: _Answer, trial: Trial, probes: Probes, *, timeout_s: float, logs: tuple[bytes, ...]
 ) -> Measured:
     """A trial that ran: parsed, compared with its counters, judged by the gates."""
     scenario = trial.scenario
@@ -217,8 +238,8 @@ def _judged(
         trouble=_trouble(answer, log=log, is_rate=scenario.is_rate, timeout_s=timeout_s),
     )
     planned = _read_planned(answer)
-    record = TrialRecord(
-        **own,
+    record = replace(
+        begun,
         valid=report.valid,
         reason=report.reason,
         sockperf=sockperf,

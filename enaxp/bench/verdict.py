@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from enaxp.bench.effect import Code, Effect, signed_pct
+from enaxp.bench.effect import Code, Effect
 from enaxp.bench.records import SrdSource
+from enaxp.text import bounds_plain, change_plain
 from enaxp.traffic import Metric, metric_text
 
 VerdictCode = Code | Literal["mixed"]
@@ -57,10 +58,10 @@ def describe(metric: Metric, effect: Effect) -> str:
         return f"was not measured {at}"
     if effect.low_pct is None or effect.high_pct is None:
         return (
-            f"is inconclusive {at} ({signed_pct(effect.estimate_pct)} in a single iteration, two are needed at least)"
+            f"is inconclusive {at} ({change_plain(effect.estimate_pct)} in a single iteration, two are needed at least)"
         )
-    size, margin = signed_pct(abs(effect.estimate_pct)).replace("+", ""), f"{effect.margin_pct:g}%"
-    bounds = f"[{signed_pct(effect.low_pct)}, {signed_pct(effect.high_pct)}]"
+    size, margin = change_plain(abs(effect.estimate_pct)).replace("+", ""), f"{effect.margin_pct:g}%"
+    bounds = bounds_plain(effect.low_pct, effect.high_pct)
     match effect.code:
         case "faster" | "slower":
             return f"is {effect.code} by {size} {at} {bounds}"
@@ -72,9 +73,7 @@ def describe(metric: Metric, effect: Effect) -> str:
             return f"is invalid {at}"
         case "inconclusive":
             more = _more_iterations(effect)
-            return (
-                f"is inconclusive {at}: it could be {signed_pct(effect.low_pct)} to {signed_pct(effect.high_pct)}{more}"
-            )
+            return f"is inconclusive {at}: it could be {change_plain(effect.low_pct)} to {change_plain(effect.high_pct)}{more}"
 
 
 def combine(codes: list[Code]) -> VerdictCode:

@@ -57,8 +57,9 @@ def bench(
     report: bool,
 ) -> None:
     """Measure both interfaces, and say what the difference is."""
+    from enaxp.bench.result import to_document
     from enaxp.commands.bench import BenchOptions, run_bench
-    from enaxp.config import parse_percent
+    from enaxp.reader import parse_percent
     from enaxp.session import open_session
 
     overrides = {
@@ -84,7 +85,7 @@ def bench(
         )
         result, summary, folder = run_bench(session, bench_options)
         if options.as_json:
-            session.console.document(result)
+            session.console.document(to_document(result))
         session.console.result(f"{summary}\nrun folder: {folder}")
 
 

@@ -26,6 +26,7 @@ from enaxp.traffic import ARMS, Arm
 @option("--open", "open_it", is_flag=True, help="Show the page in a browser.")
 def report(options: Options, *, run: str, formats: tuple[str, ...], charts: Path | None, open_it: bool) -> None:
     """Render a run again, from its folder alone: the page, its charts, or Markdown. A run may still be going on."""
+    from enaxp.bench.documents import fields_of
     from enaxp.commands.runs import report_run
     from enaxp.terminal.console import Console
 
@@ -33,11 +34,11 @@ def report(options: Options, *, run: str, formats: tuple[str, ...], charts: Path
     chosen = list(formats) or ([] if charts else ["html"])
     if open_it and "html" not in chosen:
         chosen.append("html")
-    document = report_run(options, run, formats=chosen, charts=charts, console=console)
+    rendered = report_run(options, run, formats=chosen, charts=charts, console=console)
     if options.as_json:
-        console.document(document)
+        console.document(fields_of(rendered))
     if open_it:
-        click.launch(document["written"][0])
+        click.launch(rendered.written[0])
 
 
 @command("parse")
@@ -78,7 +79,9 @@ def compare(
     options: Options, *, runs: tuple[str, ...], fail_if: tuple[str, ...], arm: Arm | None, page: Path | None
 ) -> None:
     """Hold runs against the first: what became faster or slower, and how sure that is. Runs are named as in `runs`."""
+    from enaxp.bench.comparison_document import document_of
     from enaxp.bench.conditions import read_condition
+    from enaxp.bench.documents import fields_of
     from enaxp.commands.runs import compare_runs, write_page
     from enaxp.report.comparison_page import render_comparison
     from enaxp.terminal.console import Console
@@ -91,7 +94,7 @@ def compare(
     if page is not None:
         write_page(page, render_comparison(compared))
     if options.as_json:
-        console.document(compared.to_json())
+        console.document(fields_of(document_of(compared)))
     else:
         tell_comparison(console, compared)
     compared.require_conditions()
@@ -101,6 +104,8 @@ def compare(
 @argument("run", metavar="RUN", shell_complete=run_names, about="A path, a run id, how one begins, or latest.")
 def check(options: Options, *, run: str) -> None:
     """Is this run complete and stable? With reasons. Exit 5 when it is not."""
+    from enaxp.bench.checkup import document_of
+    from enaxp.bench.documents import fields_of
     from enaxp.commands.runs import check_run
     from enaxp.errors import ConditionFailedError
     from enaxp.terminal.console import Console
@@ -109,7 +114,7 @@ def check(options: Options, *, run: str) -> None:
     folder, checkup = check_run(options.results_dir, run, lab=options.lab)
     console = Console(as_json=options.as_json)
     if options.as_json:
-        console.document({"run_id": folder.run_id, "path": str(folder.path), **checkup.to_json()})
+        console.document(fields_of(document_of(checkup, run_id=folder.run_id, path=str(folder.path))))
     else:
         tell_checkup(console, folder.run_id, checkup)
     if not checkup.is_good:
@@ -121,6 +126,7 @@ def check(options: Options, *, run: str) -> None:
 @command("runs")
 def runs(options: Options) -> None:
     """List the runs of every lab (or of --lab), the newest first."""
+    from enaxp.bench.documents import fields_of
     from enaxp.bench.history import run_lines
     from enaxp.terminal.console import Console
     from enaxp.terminal.runs import tell_runs
@@ -128,6 +134,6 @@ def runs(options: Options) -> None:
     lines = run_lines(options.results_dir, lab=options.lab)
     console = Console(as_json=options.as_json)
     if options.as_json:
-        console.document([line.to_json() for line in lines])
+        console.document([fields_of(line) for line in lines])
     else:
         tell_runs(console, lines)

@@ -11,8 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from enaxp.bench.bench import carry_out, go_on, result_of
-from enaxp.bench.documents import Document
+from enaxp.bench.bench import RunSetup, carry_out, go_on, result_of
 from enaxp.bench.pair import connected
 from enaxp.bench.records import RunFolder
 from enaxp.bench.result import Result, to_document
@@ -26,7 +25,6 @@ from enaxp.lab.state import BENCH_LOCK
 from enaxp.monitor.textfile import published
 from enaxp.report.files import write_report_files
 from enaxp.session import Session
-from enaxp.traffic import Background, Scenario
 
 SRD_CHANGE_S = 60.0
 CutShort = Interrupted | BenchError | HostError
@@ -51,8 +49,8 @@ class BenchOptions:
     report: bool = True
 
 
-def run_bench(session: Session, options: BenchOptions) -> tuple[Document, str, Path]:
-    """The result as JSON, the summary and the folder of a run. Raises NoValidResultError when no scenario gave one."""
+def run_bench(session: Session, options: BenchOptions) -> tuple[Result, str, Path]:
+    """The result, the summary and the folder of a run. Raises NoValidResultError when no scenario gave one."""
     from enaxp.report.render import draw_after_bench
 
     results, lab = session.options.results_dir, session.config.lab
@@ -72,7 +70,7 @@ def run_bench(session: Session, options: BenchOptions) -> tuple[Document, str, P
         )
     for line in draw_after_bench(folder) if options.report else ():
         session.console.say(line)
-    return to_document(result), summary, folder.path
+    return result, summary, folder.path
 
 
 def _measure(
@@ -96,19 +94,8 @@ def _measure(
                     if earlier:
                         go_on(folder, pair=pair, options=run_options)
                     else:
-                        carry_out(
-                            plan,
-                            pair=pair,
-                            folder=folder,
-                            lab=lab,
-                            target=session.target.name,
-                            isolation=status["isolation"],
-                            argv=options.argv,
-                            options=run_options,
-                            place=place_of(session, status),
-                            host_gbps=host_gbps(session, status),
-                            forced=forced,
-                        )
+                        setup = _setup(session, options, plan, status, forced=forced)
+                        carry_out(setup, pair=pair, folder=folder, options=run_options)
             except (Interrupted, BenchError, HostError) as error:
                 if not folder.records():
                     if not (folder.path / "manifest.json").exists():  # nothing was begun
@@ -116,6 +103,22 @@ def _measure(
                     raise
                 return folder, error
             return folder, None
+
+
+def _setup(
+    session: Session, options: BenchOptions, plan: BenchPlan, status: dict[str, Any], *, forced: tuple[str, ...]
+) -> RunSetup:
+    """What the manifest says of a run beforehand."""
+    return RunSetup(
+        plan=plan,
+        lab=session.config.lab,
+        target="local" if session.target.name == "local" else "aws",
+        isolation=status["isolation"],
+        argv=tuple(options.argv),
+        place=place_of(session, status),
+        host_gbps=host_gbps(session, status),
+        forced=forced,
+    )
 
 
 def _done(folder: RunFolder) -> int:
@@ -141,28 +144,10 @@ def _work_out(folder: RunFolder, cut_short: CutShort | None) -> tuple[Result, st
 def _bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
     """The plan of the config and the options, with a seed: a new one unless one was given. Raises UsageError when they contradict."""
     _refuse_contradictions(session, options)
-    bench, scenarios = session.config.bench, []
-    for name in bench.scenarios:
-        asked = session.config.scenarios[name]
-        bulk = asked.background
-        background = (
-            Background(protocol=bulk.protocol, flows=bulk.flows, message_size=bulk.message_size) if bulk else None
-        )
-        scenarios.append(
-            Scenario(
-                name=name,
-                mode=asked.mode,
-                protocol=asked.protocol,
-                message_size=asked.message_size,
-                csv_name=asked.csv_name,
-                rate=asked.rate,
-                reply_every=asked.reply_every,
-                flows=asked.flows,
-                background=background,
-            )
-        )
+    bench = session.config.bench
+    scenarios = tuple(session.config.scenarios[name] for name in bench.scenarios)
     if options.message_size is not None:
-        scenarios = [replace(scenario, message_size=options.message_size) for scenario in scenarios]
+        scenarios = tuple(replace(scenario, message_size=options.message_size) for scenario in scenarios)
     return BenchPlan(
         iterations=bench.iterations,
         repeats=bench.repeats,
@@ -170,7 +155,7 @@ def _bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
         order=bench.order,
         seed=bench.seed if bench.seed is not None else secrets.randbits(32),
         margin_pct=bench.margin_pct,
-        scenarios=tuple(scenarios),
+        scenarios=scenarios,
         crossover=options.crossover,
         control=options.control,
         until_pct=options.until_pct,
@@ -239,6 +224,6 @@ def _srd_changer(session: Session, status: dict[str, Any]) -> Callable[[bool], N
     return change_over
 
 
-def _first_reason(folder: Any) -> str:
+def _first_reason(folder: RunFolder) -> str:
     reasons = [record.reason for record in folder.records() if record.reason]
     return reasons[0] if reasons else "no trial ended"

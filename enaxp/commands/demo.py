@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from enaxp.bench.result import to_document
 from enaxp.commands.bench import BenchOptions, run_bench
 from enaxp.commands.lab import bring_up, take_down
 from enaxp.lab.lifecycle import BUILT_LAYERS
@@ -31,6 +32,6 @@ def run_demo(options: Options, *, iterations: int, repeats: int, duration: str) 
                 say("── down: removing everything ──")
                 removal = take_down(session, layers=(), assume_yes=True, force=True)
         if options.as_json:
-            session.console.document(result)
+            session.console.document(to_document(result))
         session.console.result(f"{summary}\nrun folder: {run}")
         say(f"{len(removal['removed'])} resources were built and removed; nothing of the lab is left on this machine")

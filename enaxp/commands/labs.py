@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from enaxp.commands.lab import remove_layers
 from enaxp.commands.status import current_status
-from enaxp.config import parse_duration
 from enaxp.errors import LabError, StateError, UsageError
 from enaxp.lab import extend
 from enaxp.lab.cost import usd_per_hour_of
@@ -24,6 +23,7 @@ from enaxp.lab.lifecycle import look
 from enaxp.lab.model import as_text
 from enaxp.lab.state import BENCH_LOCK, StateFile, new_state
 from enaxp.lab.survey import discover_lab_id
+from enaxp.reader import parse_duration
 from enaxp.session import Session
 
 if TYPE_CHECKING:

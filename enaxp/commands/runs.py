@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from enaxp.bench.checkup import Checkup, check
 from enaxp.bench.comparison import MeasuredRun, compare, measured_run
@@ -48,9 +49,18 @@ def check_run(results_dir: Path, run: str, *, lab: str | None) -> tuple[RunFolde
     return folder, check(manifest, evidence, result_from(manifest, evidence))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rendered:
+    """What `enaxp report --json` prints: which files were written, and the Markdown where that was asked for."""
+
+    run_id: str
+    written: tuple[str, ...]
+    markdown: str | None
+
+
 def report_run(
     options: Options, run: str, *, formats: Sequence[str], charts: Path | None, console: Console
-) -> dict[str, Any]:
+) -> Rendered:
     """Renders a run again from its folder, in each of the formats, and gives back what was written.
 
     html: the page and its picture, into the run's folder; md: text, to the console; png, svg: every chart, into `charts`.
@@ -72,7 +82,7 @@ def report_run(
         console.result(markdown.rstrip())
     for path in written:
         console.say(f"wrote {path}")
-    return {"run_id": folder.run_id, "written": [str(path) for path in written], "markdown": markdown}
+    return Rendered(run_id=folder.run_id, written=tuple(map(str, written)), markdown=markdown)
 
 
 def parse_files(files: Sequence[str]) -> list[ParsedFile]:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from enaxp import __version__
 from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun, ScenarioComparison
-from enaxp.bench.effect import signed_pct
-from enaxp.terminal.runs import CAVEAT, OUTCOMES, came_to, figure, interval_in_words, where
+from enaxp.terminal.runs import CAVEAT, OUTCOMES, came_to, where
+from enaxp.text import change_plain, figure, interval_plain
 from enaxp.traffic import ARM_NAMES, Metric, metric_text
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _line(of: str, metric: Metric, change: FigureChange, figures: tuple[str, str
         metric=metric_text(metric),
         base=figures[0],
         run=figures[1],
-        change=interval_in_words(effect),
+        change=interval_plain(effect.estimate_pct, effect.low_pct, effect.high_pct),
         drawing=_drawing(change, reach),
         code=effect.code,
         label=LABELS[effect.code] + margin,
@@ -190,4 +190,4 @@ def _bounds(one: ScenarioComparison) -> Iterator[float]:
 
 
 def _pct(value: float | None) -> str:
-    return "not measured" if value is None else signed_pct(value)
+    return change_plain(value)

@@ -9,18 +9,19 @@ files contradict each other does not count, and its pair with it: a report rathe
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from enaxp.bench.blocks import counted
+from enaxp.bench.documents import OtherSchemaError
 from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import Evidence, evidence_of
 from enaxp.bench.histogram import merge_equal_weight
 from enaxp.bench.records import Manifest, RunFolder, TrialRecord
-from enaxp.bench.result import SCHEMA, to_document
+from enaxp.bench.result import Result, read_result, to_document
 from enaxp.errors import BenchError
 from enaxp.report.curves import Block, CurveBlocks, CurvePoint, ShiftPoint, body, merged, percentile_curve, shift_curve
 from enaxp.traffic import ARM_NAMES, ARMS, QUANTILES, Arm, Scenario, metric_text
@@ -189,7 +190,9 @@ def _run_and_evidence(folder: RunFolder) -> tuple[RunData, Evidence]:
     contradicted = [f"{scenario}: {fault}" for scenario, faults in evidence.faults.items() for fault in faults]
     stored, said = _stored_result(folder)
     if stored is not None and not contradicted and _speaks_of(stored, manifest, evidence.records):
-        return RunData(manifest=manifest, records=evidence.records, result=stored, faults=tuple(said)), evidence
+        return RunData(
+            manifest=manifest, records=evidence.records, result=to_document(stored), faults=tuple(said)
+        ), evidence
     if stored is not None and not contradicted and manifest.ended_at is not None:
         said.append(
             "result.json does not speak of the trials in this folder: the figures here are worked out from them"
@@ -200,46 +203,35 @@ def _run_and_evidence(folder: RunFolder) -> tuple[RunData, Evidence]:
     return RunData(manifest=manifest, records=evidence.records, result=result, faults=faults), evidence
 
 
-def _stored_result(folder: RunFolder) -> tuple[dict[str, Any] | None, list[str]]:
-    """What result.json holds, and what is wrong with it. Raises BenchError for a schema of the future."""
+def _stored_result(folder: RunFolder) -> tuple[Result | None, list[str]]:
+    """What result.json holds, and what is wrong with it. Raises OtherSchemaError for a schema that this enaxp does not read."""
     if not (folder.path / "result.json").exists():
         return None, []
     try:
-        stored = folder.read_result()
+        return read_result(folder), []
+    except OtherSchemaError:
+        raise
     except BenchError as error:
         return None, [f"result.json cannot be read ({error.said or error.where}): the figures here are worked out anew"]
-    if stored.get("schema") != SCHEMA:
-        raise BenchError(
-            f"{folder.path / 'result.json'} is of schema {stored.get('schema')!r}; this enaxp reads {SCHEMA}",
-            todo="read the run with the enaxp that wrote it",
-        )
-    return stored, []
 
 
-def _speaks_of(stored: Mapping[str, Any], manifest: Manifest, records: Sequence[TrialRecord]) -> bool:
-    """Whether a result holds what it should, and was worked out from just these trials."""
-    attempted = [record for record in records if not record.discarded and not record.control]
-    try:
-        return all(
-            stored["scenarios"][scenario.name]["arms"][arm]["trials"]
-            == sum(record.scenario == scenario.name and record.arm == arm for record in attempted)
-            and _is_whole(stored["scenarios"][scenario.name])
-            for scenario in manifest.plan.scenarios
-            for arm in ARMS
-        )
-    except (KeyError, TypeError, AttributeError):
-        return False
+def _speaks_of(stored: Result, manifest: Manifest, records: Sequence[TrialRecord]) -> bool:
+    """Whether a result was worked out from just these trials.
 
-
-def _is_whole(measured: Mapping[str, Any]) -> bool:
-    figures = ("valid_trials", "observations", "mean_us", "max_us", "loss_rate", "throughput_gbps")
-    wanted = (*figures, *(f"{name}_us" for name in QUANTILES))
-    effect = ("estimate_pct", "low_pct", "high_pct", "margin_pct", "primary", "code")
-    return (
-        all(name in measured["arms"][arm] for arm in ARMS for name in wanted)
-        and all(name in one for one in measured["effects"].values() for name in effect)
-        and all(name in measured["treatment"] for name in ("proven", "srd_share", "source"))
-        and all(isinstance(measured["verdict"][name], str) for name in ("code", "words"))
+    It may hold other percentiles than this version works out: then it is of another version, and speaks of these trials all the same.
+    """
+    attempted = Counter(
+        (record.scenario, record.arm) for record in records if not record.discarded and not record.control
+    )
+    told = {
+        (name, arm): figures.trials
+        for name, scenario in stored.scenarios.items()
+        for arm, figures in scenario.arms.items()
+    }
+    return all(
+        told.get((scenario.name, arm)) == attempted[scenario.name, arm]
+        for scenario in manifest.plan.scenarios
+        for arm in ARMS
     )
 
 
@@ -478,7 +470,9 @@ def _disagreements(figures: ScenarioFigures) -> Iterator[str]:
         name = next((name for name, p in QUANTILES.items() if p == point.p), None)
         if name is None:
             continue
-        said = figures.result["arms"][point.arm][f"{name}_us"]
+        said = figures.result["arms"][point.arm].get(
+            f"{name}_us", point.us
+        )  # another version may not have worked it out
         if said is None or abs(said - point.us) > SAME * point.us:
             yield (
                 f"{figures.scenario.name}: result.json gives {said} µs for {metric_text(name)} of {ARM_NAMES[point.arm]}, "

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from enaxp.bench.effect import improvement_pct, signed_pct
+from enaxp.bench.effect import improvement_pct
 from enaxp.bench.histogram import tail_is_thin
 from enaxp.bench.records import Manifest
+from enaxp.text import change_plain
 from enaxp.traffic import ARMS, Arm, Scenario, metric_text
 
 RULE = "=" * 56
@@ -110,7 +111,7 @@ def _interval(effect: Mapping[str, Any]) -> str:
         return "not measured"
     if effect["low_pct"] is None:
         return f"{effect['estimate_pct']:+.2f}% (no interval)"
-    return f"{signed_pct(effect['estimate_pct'])} [{signed_pct(effect['low_pct'])}, {signed_pct(effect['high_pct'])}]"
+    return f"{change_plain(effect['estimate_pct'])} [{change_plain(effect['low_pct'])}, {change_plain(effect['high_pct'])}]"
 
 
 def _rank(effect: Mapping[str, Any]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from enaxp.bench.effect import MOST_TO_TELL_PCT
 from enaxp.bench.records import Manifest
+from enaxp.text import MOST_TO_TELL_PCT
 from enaxp.traffic import Scenario
 
 if TYPE_CHECKING:

@@ -24,11 +24,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from enaxp.bench.effect import MOST_TO_TELL_PCT, Effect
+from enaxp.bench.effect import Effect
 from enaxp.bench.running import Running, RunningScenario
 from enaxp.bench.schedule import BenchPlan
-from enaxp.text import duration, printable
-from enaxp.traffic import ARM_NAMES, THROUGHPUT, Metric, metric_label
+from enaxp.text import MOST_TO_TELL_PCT, duration, figure, printable
+from enaxp.traffic import ARM_NAMES, THROUGHPUT, metric_label
 
 if TYPE_CHECKING:
     from enaxp.bench.runner import BenchWatcher, Progress
@@ -190,16 +190,12 @@ def _table(scenarios: Sequence[RunningScenario], *, pairs_planned: int, with_bar
             cells = (
                 Text(f"{printable(scenario.name)} {scenario.pairs}/{pairs_planned}" if place == 0 else ""),
                 Text("" if metric == THROUGHPUT else metric_label(metric)),
-                *(Text(_figure(metric, figures[arm])) for arm in ARM_NAMES),
+                *(Text(figure(metric, figures[arm])) for arm in ARM_NAMES),
                 Text(_so_far(effect), style=_STYLES.get(effect.code, "")),
                 Text(narrowing(scenario.widths_pct.get(metric, ())), style="dim"),
             )
             table.add_row(*cells if with_bars else cells[:-1])
     return table
-
-
-def _figure(metric: Metric, value: float) -> str:
-    return f"{value:.3f} Gbit/s" if metric == THROUGHPUT else f"{value:.2f} µs"
 
 
 def _so_far(effect: Effect) -> str:

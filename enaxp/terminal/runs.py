@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun
-from enaxp.bench.effect import Effect, signed_pct
+from enaxp.bench.effect import Effect
+from enaxp.text import change_plain, figure, interval_plain
 from enaxp.traffic import ARM_NAMES, metric_text
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _tell_changes(console: Console, comparison: Comparison) -> None:
                 metric_text(metric),
                 figure(metric, change.base),
                 figure(metric, change.run),
-                interval_in_words(change.effect),
+                _interval(change.effect),
                 word(change),
             )
             for arm, changes in one.arms.items()
@@ -63,9 +64,9 @@ def _tell_changes(console: Console, comparison: Comparison) -> None:
             (
                 "its effect",
                 metric_text(metric),
-                _pct(change.base),
-                _pct(change.run),
-                interval_in_words(change.effect),
+                change_plain(change.base),
+                change_plain(change.run),
+                _interval(change.effect),
                 word(change),
             )
             for metric, change in one.effects.items()
@@ -113,20 +114,8 @@ def tell_runs(console: Console, lines: Sequence[RunLine]) -> None:
     )
 
 
-def figure(metric: str, value: float | None) -> str:
-    """A figure of an arm, with its unit."""
-    if value is None:
-        return "not measured"
-    return f"{value:.3f} Gbit/s" if metric == "throughput" else f"{value:.2f} µs"
-
-
-def interval_in_words(effect: Effect) -> str:
-    """An estimate and its interval."""
-    if effect.estimate_pct is None:
-        return "not measured"
-    if effect.low_pct is None or effect.high_pct is None:
-        return f"{signed_pct(effect.estimate_pct)} (no interval)"
-    return f"{signed_pct(effect.estimate_pct)} [{signed_pct(effect.low_pct)}, {signed_pct(effect.high_pct)}]"
+def _interval(effect: Effect) -> str:
+    return interval_plain(effect.estimate_pct, effect.low_pct, effect.high_pct)
 
 
 def word(change: FigureChange) -> str:
@@ -134,10 +123,6 @@ def word(change: FigureChange) -> str:
     effect = change.effect
     within = f" within ±{effect.margin_pct:.3g}%" if effect.code == "same" else ""
     return f"{effect.code}{within}{'' if effect.primary else ' (exploratory)'}"
-
-
-def _pct(value: float | None) -> str:
-    return "not measured" if value is None else signed_pct(value)
 
 
 def _about(run: MeasuredRun) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from enaxp.bench.checkup import Checkup, check
+from enaxp.bench.checkup import Checkup, check, document_of
+from enaxp.bench.documents import fields_of
 from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import weigh
 from enaxp.bench.histogram import Histogram
@@ -34,13 +35,15 @@ def test_a_whole_and_quiet_run_is_good() -> None:
 
     assert checkup.is_good
     assert checkup.remarks == ("udp-latency: p99, p99.9, p99.99 rest on few observations in each iteration",)
-    assert checkup.to_json() == {
+    assert fields_of(document_of(checkup, run_id="20250411-082610", path="results/dev")) == {
+        "run_id": "20250411-082610",
+        "path": "results/dev",
         "schema": 1,
         "complete": True,
         "stable": True,
-        "missing": [],
-        "unstable": [],
-        "remarks": list(checkup.remarks),
+        "missing": (),
+        "unstable": (),
+        "remarks": checkup.remarks,
     }
 
 

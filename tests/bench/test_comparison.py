@@ -12,7 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enaxp.bench.comparison import Comparison, compare, document, measure_change
+from enaxp.bench.comparison import Comparison, compare, measure_change
+from enaxp.bench.comparison_document import document_of
+from enaxp.bench.conditions import Compared
+from enaxp.bench.documents import encode, fields_of
 from enaxp.bench.effect import interval_between
 from enaxp.bench.records import InterfaceFacts, RunEnvironment, TrialRecord
 from enaxp.bench.result import Control
@@ -259,7 +262,9 @@ def test_what_the_hosts_differ_in_is_told(one: dict[str, Any], other: dict[str, 
 def test_the_document_is_json_and_holds_every_change() -> None:
     runs = [a_run(), a_run("dev/b", factor=slower_express), a_run("dev/c", plan=a_plan(iterations=1))]
 
-    told = json.loads(json.dumps(document([compare(runs[0], run) for run in runs[1:]]), allow_nan=False))
+    compared = Compared(comparisons=tuple(compare(runs[0], run) for run in runs[1:]), findings=())
+
+    told = json.loads(encode(fields_of(document_of(compared))))
 
     assert [run["name"] for run in told["runs"]] == ["dev/a", "dev/b", "dev/c"]
     assert [(one["base"], one["run"]) for one in told["comparisons"]] == [("dev/a", "dev/b"), ("dev/a", "dev/c")]

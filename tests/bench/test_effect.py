@@ -111,20 +111,6 @@ def test_iterations_that_are_all_alike_have_an_interval_of_no_width() -> None:
     assert effect.code == "slower"
 
 
-def test_json_holds_what_other_programs_rely_on_and_no_more() -> None:
-    effect = measure_effect("p50", around(5, 1), margin_pct=2, primary=True, improvement_pct=-5.0)
-
-    assert list(effect.to_json()) == [
-        "estimate_pct",
-        "low_pct",
-        "high_pct",
-        "margin_pct",
-        "improvement_pct",
-        "primary",
-        "code",
-    ]
-
-
 @pytest.mark.parametrize("spread_pct", [0, 2, 4])
 def test_an_interval_over_iterations_holds_the_truth_as_often_as_it_says(spread_pct: float) -> None:
     """10 iterations of 10 pairs; the iterations differ by `spread_pct`, the trials in them by 3 %, with heavy tails."""

@@ -36,6 +36,7 @@ ARM_KEYS = [
     "trials", "valid_trials", "observations", "mean_us", "p50_us", "p90_us", "p99_us", "p99_9_us", "p99_99_us", "max_us",
     "sent", "received", "dropped", "loss_rate", "throughput_gbps",
 ]  # fmt: skip
+EFFECT_KEYS = ["estimate_pct", "low_pct", "high_pct", "margin_pct", "improvement_pct", "primary", "code"]
 TEN_BY_TEN = a_plan(iterations=10, repeats=10)
 Shift = Callable[[TrialRecord], float]
 
@@ -78,6 +79,7 @@ def test_the_result_has_the_keys_other_programs_rely_on() -> None:
     assert list(scenario["arms"]) == ["ena", "ena_express"]
     assert all(list(arm) == ARM_KEYS for arm in scenario["arms"].values())
     assert list(scenario["effects"]) == ["mean", "p50", "p90", "p99", "p99_9"]
+    assert list(scenario["effects"]["p50"]) == EFFECT_KEYS
     assert list(scenario["treatment"]) == ["proven", "srd_share", "source"]
     assert list(scenario["verdict"]) == ["code", "words"]
     json.dumps(result, allow_nan=False)

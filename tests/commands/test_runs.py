@@ -109,7 +109,7 @@ def test_runs_are_listed_the_newest_first_with_what_they_came_to(results: Path) 
     [
         (("manifest.json", None), "is not a run: it has no manifest.json any more, or not yet"),
         (("manifest.json", "{"), "manifest.json cannot be read (it is not JSON, or only half written"),
-        (("manifest.json", '{"schema": 9}'), "manifest.json: a manifest is of schema 9, which a later enaxp wrote"),
+        (("manifest.json", '{"schema": 9}'), "manifest.json is of schema 9, which a later enaxp wrote"),
         (("result.json", '{"schema": 9}'), "result.json is of schema 9"),
         (("result.json", '{"schema": 1, "scenarios": []}'), "result.json is not what enaxp writes"),
         (("result.json", ""), "result.json cannot be read (it is empty)"),

@@ -178,7 +178,7 @@ def test_a_run_of_an_older_version_lacks_what_it_did_not_write(run: RunFolder) -
 
     figures = figures_of(run)
     assert figures.faults == ()
-    assert "warnings" not in figures.run.result["scenarios"]["udp-latency"]
+    assert figures.run.result["scenarios"]["udp-latency"]["warnings"] == []
 
 
 # -- what cannot be believed -----------------------------------------------------------------------------------------------

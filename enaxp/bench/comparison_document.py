@@ -1,0 +1,152 @@
+"""Comparison document: what `enaxp compare --json` prints, as types. The names of the members are the keys of the JSON. Pure.
+
+Compared ─▶ document_of ─▶ ComparisonDocument ─▶ (documents.fields_of) ─▶ JSON
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun, ScenarioComparison
+from enaxp.bench.conditions import Compared, ConditionFinding
+from enaxp.bench.effect import Code
+from enaxp.bench.environment import FactDifference
+from enaxp.bench.verdict import Verdict, VerdictCode
+from enaxp.traffic import Arm, Metric
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEntry:
+    """One of the runs; `verdicts` are those of its result, by scenario."""
+
+    name: str
+    run_id: str
+    lab: str
+    target: str
+    isolation: str | None
+    started_at: str
+    place: Mapping[str, str | None]
+    verdicts: Mapping[str, Verdict]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeEntry:
+    """One metric. `base` and `run` are in µs or 10⁹ bit/s, of an effect in per cent; `*_pct` is the change and its interval."""
+
+    base: float | None
+    run: float | None
+    base_iterations: int
+    run_iterations: int
+    estimate_pct: float | None
+    low_pct: float | None
+    high_pct: float | None
+    margin_pct: float
+    primary: bool
+    code: Code
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmEntry:
+    """What became of one arm: of its primaries as a code and in words, and of each metric."""
+
+    code: VerdictCode
+    words: str
+    changes: Mapping[Metric, ChangeEntry]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioEntry:
+    """One scenario; `effects` holds what became of the effect of ENA Express itself."""
+
+    arms: Mapping[Arm, ArmEntry]
+    effects: Mapping[Metric, ChangeEntry]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonEntry:
+    """One run (`run`) against the first (`base`). `not_compared` says why, by scenario."""
+
+    base: str
+    run: str
+    scenarios: Mapping[str, ScenarioEntry]
+    not_compared: Mapping[str, str]
+    differences: tuple[FactDifference, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonDocument:
+    """The whole document."""
+
+    schema: int
+    runs: tuple[RunEntry, ...]
+    comparisons: tuple[ComparisonEntry, ...]
+    conditions: tuple[ConditionFinding, ...]
+
+
+def document_of(compared: Compared) -> ComparisonDocument:
+    """What is printed of these comparisons, of which there is one at least."""
+    comparisons = compared.comparisons
+    runs = [comparisons[0].base, *(comparison.run for comparison in comparisons)]
+    return ComparisonDocument(
+        schema=SCHEMA,
+        runs=tuple(map(_run, runs)),
+        comparisons=tuple(map(_comparison, comparisons)),
+        conditions=compared.findings,
+    )
+
+
+def _run(run: MeasuredRun) -> RunEntry:
+    manifest = run.manifest
+    return RunEntry(
+        name=run.name,
+        run_id=manifest.run_id,
+        lab=manifest.lab,
+        target=manifest.target,
+        isolation=manifest.isolation,
+        started_at=manifest.started_at,
+        place=manifest.place,
+        verdicts={name: scenario.verdict for name, scenario in run.result.scenarios.items()},
+    )
+
+
+def _comparison(comparison: Comparison) -> ComparisonEntry:
+    return ComparisonEntry(
+        base=comparison.base.name,
+        run=comparison.run.name,
+        scenarios={one.scenario.name: _scenario(one) for one in comparison.scenarios},
+        not_compared=comparison.not_compared,
+        differences=comparison.differences,
+        warnings=comparison.warnings,
+    )
+
+
+def _scenario(one: ScenarioComparison) -> ScenarioEntry:
+    return ScenarioEntry(
+        arms={
+            arm: ArmEntry(code=one.code(arm), words=one.words(arm), changes=_changes(changes))
+            for arm, changes in one.arms.items()
+        },
+        effects=_changes(one.effects),
+    )
+
+
+def _changes(changes: Mapping[Metric, FigureChange]) -> dict[Metric, ChangeEntry]:
+    return {
+        metric: ChangeEntry(
+            base=change.base,
+            run=change.run,
+            base_iterations=change.base_iterations,
+            run_iterations=change.run_iterations,
+            estimate_pct=change.effect.estimate_pct,
+            low_pct=change.effect.low_pct,
+            high_pct=change.effect.high_pct,
+            margin_pct=change.effect.margin_pct,
+            primary=change.effect.primary,
+            code=change.effect.code,
+        )
+        for metric, change in changes.items()
+    }

@@ -1,0 +1,217 @@
+"""Reader: takes typed values out of a YAML file's mapping, and names each fault with its path, the value found and what is allowed.
+
+    file ─▶ read_yaml ─▶ Raw ─▶ Reader ─▶ values          faults: `hosts.client.ena_ip: 'x' is not allowed; allowed: an address …`
+
+What is allowed in which key is for config.py to say.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from enaxp.errors import ConfigError, UsageError
+
+Raw = Mapping[str, object]  # as YAML has it: nothing is known of the values yet
+_T = TypeVar("_T")
+
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# What people ask for that enaxp does not have, and why.
+_NOT_IN_THIS_SCHEMA = {
+    "spot": "nothing: spot instances are not supported, a bench must not be interrupted",
+    "ipv6": "nothing: IPv6 is not supported",
+    "ipv6_cidr": "nothing: IPv6 is not supported",
+}
+
+
+class Reader:
+    """One mapping of the file being read: typed values out, faults with their path and what is allowed into a shared list.
+
+    A value that is not allowed is noted, and something allowed is given back in its place, so that reading goes on and every fault of the
+    file is found.
+    """
+
+    def __init__(self, mapping: Raw, *, path: str, faults: list[str]) -> None:
+        self._mapping = mapping
+        self._path = path
+        self._faults = faults
+        self._known: set[str] = set()
+
+    def fault(self, key: str, value: object, allowed: str) -> None:
+        """Notes that a key's value is not allowed, and what is."""
+        where = f"{self._path}.{key}" if self._path and key else self._path or key
+        self._faults.append(f"{where}: {_show(value)} is not allowed; allowed: {allowed}")
+
+    def raw(self, key: str) -> object:
+        """The value as it stands in the file; None where the key is missing."""
+        self._known.add(key)
+        return self._mapping.get(key)
+
+    def has(self, key: str) -> bool:
+        """Whether the key is in the file."""
+        return key in self._mapping
+
+    def section(self, key: str) -> Reader:
+        """The mapping below a key."""
+        value = self.raw(key)
+        if not isinstance(value, Mapping):
+            self.fault(key, value, "a mapping of keys to values")
+            value = {}
+        return Reader(value, path=f"{self._path}.{key}" if self._path else key, faults=self._faults)
+
+    def names(self) -> list[str]:
+        """All keys, for a mapping whose keys are names that the user gives."""
+        return [str(key) for key in self._mapping]
+
+    def text(self, key: str, pattern: str | re.Pattern[str], allowed: str) -> str:
+        """Text that matches the pattern as a whole; `allowed` is the pattern in words."""
+        value = self.raw(key)
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            self.fault(key, value, allowed)
+            return ""
+        return value
+
+    def optional_text(self, key: str, pattern: str, allowed: str) -> str | None:
+        """As text; null is allowed, too."""
+        return None if self.raw(key) is None else self.text(key, pattern, f"{allowed}, or null")
+
+    def choice(self, key: str, choices: Sequence[_T], fallback: _T) -> _T:
+        """One of the choices."""
+        value = self.raw(key)
+        for choice in choices:
+            if value == choice and not isinstance(value, bool):
+                return choice
+        self.fault(key, value, " or ".join(map(str, choices)))
+        return fallback
+
+    def whole(self, key: str, *, low: int, high: int, default: int | None = None) -> int:
+        """A whole number from `low` to `high`; a missing one is the default where there is one."""
+        value = self.raw(key)
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            self.fault(key, value, f"a whole number from {low} to {high}")
+            return low
+        return value
+
+    def number(self, key: str, *, above: float, high: float) -> float:
+        """A number above `above`, up to `high`."""
+        value = self.raw(key)
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not above < value <= high:
+            self.fault(key, value, f"a number above {above:g}, up to {high:g}")
+            return high
+        return float(value)
+
+    def duration(self, key: str, *, low: float, high: float) -> float:
+        """A time span in seconds, from `low` to `high` of them."""
+        value = self.raw(key)
+        allowed = f"a duration from {_as_duration(low)} to {_as_duration(high)}, such as 10s, 30m, 4h or plain seconds"
+        try:
+            seconds = parse_duration(value)
+        except ValueError:
+            self.fault(key, value, allowed)
+            return low
+        if not low <= seconds <= high:
+            self.fault(key, value, allowed)
+        return seconds
+
+    def network(self, key: str, *, prefixes: tuple[int, int]) -> ipaddress.IPv4Network | None:
+        """An IPv4 network written without host bits, with a prefix length in the range given; None when it is not."""
+        value = self.raw(key)
+        low, high = prefixes
+        allowed = f"an IPv4 CIDR from /{low} to /{high}"
+        if isinstance(value, str) and ":" in value:
+            self.fault(key, value, f"{allowed} (IPv6 is not supported)")
+            return None
+        try:
+            if not isinstance(value, str) or "/" not in value:
+                raise ValueError(value)
+            network = ipaddress.IPv4Network(value, strict=False)
+        except ValueError:
+            self.fault(key, value, allowed)
+            return None
+        if str(network) != value:
+            self.fault(key, value, f"{allowed} without host bits, such as {network}")
+            return None
+        if not low <= network.prefixlen <= high:
+            self.fault(key, value, allowed)
+            return None
+        return network
+
+    def close(self) -> None:
+        """Name every key that nobody asked for."""
+        for key in self._mapping:
+            if key in self._known:
+                continue
+            todo = _NOT_IN_THIS_SCHEMA.get(str(key), f"one of {', '.join(sorted(self._known))}")
+            where = f"{self._path}.{key}" if self._path else str(key)
+            self._faults.append(f"{where}: unknown key (value {_show(self._mapping[key])}); allowed: {todo}")
+
+
+def parse_duration(value: object) -> float:
+    """Seconds in `10s`, `30m`, `4h`, `1d`, `1h30m`, `500ms` or a plain number. Raises ValueError for anything else, and for less than 0."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf"):
+        return float(value)
+    text = str(value).strip()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{value!r} is not a duration")
+    return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
+
+
+def parse_percent(text: str, *, option: str) -> float:
+    """The per cent in `1%`, `0.5%` or a plain number. Raises UsageError, naming the option, for anything else or beyond 0 to 100."""
+    if not re.fullmatch(r"\d{1,3}(\.\d{1,6})?\s*%?", text.strip()) or not 0 < float(text.strip().rstrip("%")) <= 100:
+        raise UsageError(f"{option} {text!r} is not a percentage", todo="give something like 1% or 0.5%")
+    return float(text.strip().rstrip("%"))
+
+
+def read_yaml(path: Path) -> Raw:
+    """The mapping in a YAML file. Raises ConfigError when it is not there, is no YAML or no mapping, or has a key twice."""
+    import yaml
+
+    class NoDuplicates(yaml.SafeLoader):
+        """A key given twice is a mistake that YAML would hide: the second wins without a word."""
+
+    def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[object, object]:
+        keys = [loader.construct_object(key) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ConfigError(f"{path} cannot be used:", [f"{key}: given twice (line {node.start_mark.line + 1})"])
+        return {
+            key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value, strict=True)
+        }
+
+    NoDuplicates.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
+    try:
+        loaded: object = yaml.load(path.read_text(encoding="utf-8"), Loader=NoDuplicates)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path} is not there.", [], todo="give another --config, or write one with `enaxp init`"
+        ) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read as YAML:", [str(error)]) from None
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigError(
+            f"{path} cannot be used:", [f"it holds {_show(loaded)}; allowed: a mapping of keys to values"]
+        )
+    return loaded
+
+
+def _show(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _as_duration(seconds: float) -> str:
+    for unit in ("d", "h", "m"):
+        if seconds >= _UNIT_SECONDS[unit] and seconds % _UNIT_SECONDS[unit] == 0:
+            return f"{seconds / _UNIT_SECONDS[unit]:g}{unit}"
+    return f"{seconds:g}s"
