@@ -266,7 +266,10 @@ class RunFolder:
             os.fsync(file.fileno())
 
     def records(self) -> list[TrialRecord]:
-        """Every trial attempted so far, in the order it ended. Half a last line is passed over; any other bad line raises BenchError."""
+        """Every trial attempted so far, in the order it ended.
+
+        Half a last line is passed over; any other bad line raises BenchError.
+        """
         path = self.path / "trials.jsonl"
         if not path.exists():
             return []
@@ -380,7 +383,10 @@ def _read_lines(path: Path) -> Iterator[TrialRecord]:
 
 
 def _cut_half_line(descriptor: int) -> None:
-    """Cut off what follows the last newline: a write that a crash ended. A whole record that lacks its newline alone is given it."""
+    """Cut off what follows the last newline: a write that a crash ended.
+
+    A whole record that lacks its newline alone is given it.
+    """
     size = os.fstat(descriptor).st_size
     tail = b""
     position = size

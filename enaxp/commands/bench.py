@@ -76,7 +76,10 @@ def run_bench(session: Session, options: BenchOptions) -> tuple[Result, str, Pat
 def _measure(
     session: Session, options: BenchOptions, plan: BenchPlan, *, earlier: RunFolder | None
 ) -> tuple[RunFolder, CutShort | None]:
-    """Measures what is left of the plan; gives back the folder, and what cut it short. Raises that when nothing was measured by then."""
+    """Measures what is left of the plan.
+
+    Gives back the folder, and the error that ended the run early; raises it when no trial ended.
+    """
     results, lab = session.options.results_dir, session.config.lab
     with session.file.lock("bench", name=BENCH_LOCK):
         status = current_status(session)
@@ -127,7 +130,10 @@ def _done(folder: RunFolder) -> int:
 
 
 def _work_out(folder: RunFolder, cut_short: CutShort | None) -> tuple[Result, str]:
-    """The result and the summary, both written. Raises BenchError when that cannot be done, or what cut the run short before."""
+    """Writes the result and the summary and gives them back.
+
+    Raises BenchError when the disk is full, or what ended the run early.
+    """
     try:
         result = result_of(folder)
         return result, write_report_files(folder, to_document(result))
@@ -142,7 +148,10 @@ def _work_out(folder: RunFolder, cut_short: CutShort | None) -> tuple[Result, st
 
 
 def _bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
-    """The plan of the config and the options, with a seed: a new one unless one was given. Raises UsageError when they contradict."""
+    """The plan of the config and the options, with a seed: a new one unless one was given.
+
+    Raises UsageError when they contradict.
+    """
     _refuse_contradictions(session, options)
     bench = session.config.bench
     scenarios = tuple(session.config.scenarios[name] for name in bench.scenarios)
@@ -200,7 +209,9 @@ def _announce(session: Session, plan: BenchPlan, status: dict[str, Any], *, done
 
 
 def _srd_changer(session: Session, status: dict[str, Any]) -> Callable[[bool], None]:
-    """What gives ENA Express to the one pair of interfaces and takes it from the other, and comes back when AWS reads so."""
+    """What gives ENA Express to the one pair of interfaces and takes it from the other, and comes back when AWS reads
+    so.
+    """
     interfaces = {
         host[arm]["eni"]: arm == "ena_express" for host in status["hosts"].values() for arm in ("ena", "ena_express")
     }

@@ -1,9 +1,9 @@
-"""Live: the view of a bench at a terminal — how far it is, what it comes to so far, how the intervals narrow, how long it takes yet.
+"""Live: the view of a bench at a terminal — progress, figures and effects so far, how the intervals narrow, the time left.
 
     Progress ─▶ LiveView.watch ─▶ Running ─▶ view_of (rich renderables) ─▶ drawn once a second and after each trial
 
-It is drawn on stderr, below what else is said. On the local target the drawing shares this machine with what is measured: hence once
-a second. A fault in it never costs a run: then the bench goes on with plain lines.
+It is drawn on stderr, below other messages, and only once a second: on the local target drawing shares this machine with what is
+measured. A fault in drawing never ends a run: the bench goes on with plain lines.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ class Moment:
 
 
 class LiveView:
-    """Shows a bench while it is open. `plain` takes over when drawing fails; `running` may know trials of an earlier session."""
+    """Draws a bench while the block is open.
+
+    `plain` takes over when drawing fails; `running` may hold trials of an earlier session.
+    """
 
     def __init__(self, plan: BenchPlan, *, title: str, running: Running, plain: BenchWatcher) -> None:
         self._plan = plan
@@ -88,7 +91,7 @@ class LiveView:
         self._live.stop()
 
     def watch(self, progress: Progress) -> None:
-        """Takes in what the runner tells. What is worth keeping is said above the view, where it stays."""
+        """Takes in the runner's progress. Notes and invalid trials are also printed above the view, where they stay."""
         if self._broken:
             self._plain(progress)
             return
