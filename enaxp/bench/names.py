@@ -55,7 +55,7 @@ def is_run_id(name: str) -> bool:
     return True
 
 
-def listed(paths: Sequence[Path]) -> str:
+def names_of(paths: Sequence[Path]) -> str:
     """The names of the runs, with the names of their labs where there are several."""
     several_labs = len({path.parent for path in paths}) > 1
     return ", ".join(f"{path.parent.name}/{path.name}" if several_labs else path.name for path in paths)
