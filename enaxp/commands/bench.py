@@ -25,6 +25,7 @@ from enaxp.lab.state import BENCH_LOCK
 from enaxp.monitor.textfile import published
 from enaxp.report.files import write_report_files
 from enaxp.session import Session
+from enaxp.terminal.live import bench_view
 
 SRD_CHANGE_S = 60.0
 CutShort = Interrupted | BenchError | HostError
@@ -86,7 +87,7 @@ def _measure(
         hosts = session.hosts(status)
         where = "local, not ENA" if session.target.name == "local" else str(status["availability_zone"])
         title = f"enaxp bench, lab {lab}, {where}"
-        with connected(hosts) as pair, session.console.bench_view(plan, title=title, earlier=earlier) as watch:
+        with connected(hosts) as pair, bench_view(session.console, plan, title=title, earlier=earlier) as watch:
             crossed = earlier is not None and plan.crossover  # killed while crossed, it is put right by the run itself
             forced = require_health(session, pair, status, force=options.force, crossed=crossed)
             _announce(session, plan, status, done=_done(earlier) if earlier else 0)
