@@ -12,14 +12,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from enaxp.bench.documents import Document, decode, fields_of
 from enaxp.bench.effect import Effect
-from enaxp.bench.histogram import Distribution
 from enaxp.bench.records import RunFolder
 from enaxp.bench.schedule import BenchPlan
 from enaxp.bench.verdict import Treatment, Verdict
 from enaxp.traffic import MEAN, QUANTILES, THROUGHPUT, Arm, Metric, Order
+
+if TYPE_CHECKING:
+    from enaxp.bench.histogram import Distribution
 
 SCHEMA = 1
 FILE = "result.json"

@@ -252,10 +252,13 @@ def _judged(
         background_gbps=_background_gbps(answer, trial),
         late_sends=sum(log.late_sends for log in planned) if planned else None,
     )
-    raw = "\n".join(
-        [*answer.of_each_flow("raw"), *(text for name, text in answer.parts.items() if name.startswith("bulk"))]
-    )
-    return Measured(record=record, raw=raw, log=log, planned=planned, logs=logs)
+    return Measured(record=record, raw=_raw_text(answer), log=log, planned=planned, logs=logs)
+
+
+def _raw_text(answer: _Answer) -> str:
+    """What sockperf printed: each measured flow, then each bulk flow beside them."""
+    beside = [text for name, text in answer.parts.items() if name.startswith("bulk")]
+    return "\n".join([*answer.of_each_flow("raw"), *beside])
 
 
 def _trouble(answer: _Answer, *, log: ReducedLog | None, is_rate: bool, timeout_s: float) -> str | None:

@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun
-from enaxp.bench.effect import Effect
 from enaxp.text import change_plain, figure, interval_plain
 from enaxp.traffic import ARM_NAMES, metric_text
 
 if TYPE_CHECKING:
     from enaxp.bench.checkup import Checkup
+    from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun
     from enaxp.bench.conditions import Compared
+    from enaxp.bench.effect import Effect
     from enaxp.bench.history import RunLine
     from enaxp.terminal.console import Console
 
