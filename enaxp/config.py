@@ -139,7 +139,10 @@ def load_config(path: Path | None = None, *, overrides: Raw | None = None) -> Co
 
 
 def write_default_config(path: Path, *, replace: bool) -> Path:
-    """Writes the commented defaults to `path` and gives it back. Raises ConfigError when a file is there and is not to be replaced."""
+    """Writes the commented defaults to `path` and gives it back.
+
+    Raises ConfigError when a file is there and is not to be replaced.
+    """
     if path.exists() and not replace:
         raise ConfigError(f"{path} is there already.", [], todo="give --force to replace it, or another --config")
     try:

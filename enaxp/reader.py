@@ -152,7 +152,10 @@ class Reader:
 
 
 def parse_duration(value: object) -> float:
-    """Seconds in `10s`, `30m`, `4h`, `1d`, `1h30m`, `500ms` or a plain number. Raises ValueError for anything else, and for less than 0."""
+    """Seconds in `10s`, `30m`, `4h`, `1d`, `1h30m`, `500ms` or a plain number.
+
+    Raises ValueError for anything else, and for less than 0.
+    """
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf"):
         return float(value)
     text = str(value).strip()
@@ -165,14 +168,20 @@ def parse_duration(value: object) -> float:
 
 
 def parse_percent(text: str, *, option: str) -> float:
-    """The per cent in `1%`, `0.5%` or a plain number. Raises UsageError, naming the option, for anything else or beyond 0 to 100."""
+    """The per cent in `1%`, `0.5%` or a plain number.
+
+    Raises UsageError, naming the option, for anything else or beyond 0 to 100.
+    """
     if not re.fullmatch(r"\d{1,3}(\.\d{1,6})?\s*%?", text.strip()) or not 0 < float(text.strip().rstrip("%")) <= 100:
         raise UsageError(f"{option} {text!r} is not a percentage", todo="give something like 1% or 0.5%")
     return float(text.strip().rstrip("%"))
 
 
 def read_yaml(path: Path) -> Raw:
-    """The mapping in a YAML file. Raises ConfigError when it is not there, is no YAML or no mapping, or has a key twice."""
+    """The mapping in a YAML file.
+
+    Raises ConfigError when it is not there, is no YAML or no mapping, or has a key twice.
+    """
     import yaml
 
     class NoDuplicates(yaml.SafeLoader):

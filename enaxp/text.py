@@ -24,7 +24,9 @@ def change_plain(pct: float | None) -> str:
 
 
 def change_typeset(pct: float | None) -> str:
-    """As change_plain, with a true minus, a space before the sign, and no sign for what rounds to nothing: `−3.10 %`, `0.00 %`."""
+    """As change_plain, with a true minus, a space before the sign, and no sign for what rounds to nothing: `−3.10 %`,
+    `0.00 %`.
+    """
     plain = change_plain(pct)
     if plain in ("+0.00%", "-0.00%"):
         return "0.00 %"

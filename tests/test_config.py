@@ -10,7 +10,6 @@ import yaml
 
 from enaxp.config import load_config, write_default_config
 from enaxp.errors import ConfigError
-from enaxp.reader import parse_duration
 
 FAULTS = yaml.safe_load((Path(__file__).parent / "data/config_faults.yaml").read_text())
 
@@ -89,30 +88,6 @@ def test_all_means_every_scenario() -> None:
 
     assert config.bench.scenarios == tuple(config.scenarios)
     assert {"udp-latency", "tcp-throughput", "udp-load@1000", "congested", "own"} <= set(config.bench.scenarios)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("10s", 10),
-        ("4h", 14400),
-        ("1h30m", 5400),
-        ("2d", 172800),
-        ("500ms", 0.5),
-        (10, 10),
-        ("10", 10),
-        (2.5, 2.5),
-        ("1.5h", 5400),
-    ],
-)
-def test_durations_are_read_as_seconds(text: object, seconds: float) -> None:
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "s", "10 s s", "-1s", -1, True, None, "1h 30", "1x", float("nan"), float("inf")])
-def test_what_is_no_duration_is_refused(text: object) -> None:
-    with pytest.raises(ValueError, match="not a duration"):
-        parse_duration(text)
 
 
 @pytest.mark.parametrize(

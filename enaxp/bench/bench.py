@@ -47,7 +47,10 @@ class RunSetup:
 
 
 def carry_out(setup: RunSetup, *, pair: Pair, folder: RunFolder, options: RunOptions) -> None:
-    """Runs the plan into the folder. Raises BenchError when an arm has no way of its own, and what Runner.run raises."""
+    """Runs the plan into the folder.
+
+    Raises BenchError when an arm has no way of its own, and what Runner.run raises.
+    """
     probes = prove_routes(pair)
     manifest = _manifest(setup, pair=pair, folder=folder, probes=probes)
     folder.write_manifest(manifest)
@@ -80,7 +83,10 @@ def _manifest(setup: RunSetup, *, pair: Pair, folder: RunFolder, probes: Probes)
 
 
 def go_on(folder: RunFolder, *, pair: Pair, options: RunOptions) -> None:
-    """Carries out what is left of a run, by its own plan. Raises BenchError when the hosts are not those it was begun on."""
+    """Carries out what is left of a run, by its own plan.
+
+    Raises BenchError when the hosts are not those it was begun on.
+    """
     manifest = folder.read_manifest()
     probes = prove_routes(pair)
     for arm, addresses in manifest.connections.items():
@@ -115,8 +121,11 @@ def _run(manifest: Manifest, *, pair: Pair, folder: RunFolder, probes: Probes, o
 
 
 def _end_manifest(folder: RunFolder, manifest: Manifest, pair: Pair, probes: Probes, *, quietly: bool) -> None:
-    """The manifest of a run that has ended. Of one that goes on until it is narrow, the plan now says what it came to."""
-    after = _quietly(pair, probes)
+    """Writes the manifest of a run that has ended. With `until_pct` its plan now has the iterations that were carried out.
+
+    `quietly`: another error is under way, so that a full disk raises none of its own.
+    """
+    after = _capture_if_reachable(pair, probes)
     plan = manifest.plan
     if plan.until_pct is not None and not quietly:
         plan = replace(plan, iterations=max((record.iteration for record in folder.records()), default=plan.iterations))
@@ -134,13 +143,13 @@ def _end_manifest(folder: RunFolder, manifest: Manifest, pair: Pair, probes: Pro
 
 
 def result_of(folder: RunFolder) -> Result:
-    """The result of what a run folder holds, worked out from its files alone."""
+    """The result of a run, worked out from the files in its folder alone."""
     manifest = folder.read_manifest()
     return result_from(manifest, evidence_of(folder, manifest.plan))
 
 
 def require_sockperf(before: Mapping[str, Mapping[str, str]]) -> None:
-    """Raises HostError when a host has no sockperf, or both have not the same."""
+    """Raises HostError when a host has no sockperf, or when the hosts have different versions of it."""
     versions = {role: facts.get("sockperf", "") for role, facts in before.items()}
     for role, version in versions.items():
         if not version:
@@ -172,8 +181,8 @@ def _interfaces(probes: Probes) -> dict[str, dict[Arm, InterfaceFacts]]:
     }
 
 
-def _quietly(pair: Pair, probes: Probes) -> Environment:
-    """The environment after the run, as far as the hosts still answer."""
+def _capture_if_reachable(pair: Pair, probes: Probes) -> Environment:
+    """Both hosts' facts now; empty when they no longer answer."""
     try:
         return capture(pair, probes)
     except HostError:

@@ -67,7 +67,10 @@ def document_of(checkup: Checkup, *, run_id: str, path: str) -> CheckupDocument:
 
 
 def check(manifest: Manifest, evidence: Evidence, result: Result) -> Checkup:
-    """What speaks against a run. `result` is the one worked out from the same evidence."""
+    """What is missing in a run, what makes it unstable, and what else its reader should know.
+
+    `result` is of the same evidence.
+    """
     scenarios = [(scenario, result.scenarios[scenario.name]) for scenario in manifest.plan.scenarios]
     return Checkup(
         missing=(*_cut_short(manifest), *(line for one in scenarios for line in _missing(manifest, evidence, *one))),
@@ -106,7 +109,7 @@ def _missing(manifest: Manifest, evidence: Evidence, scenario: Scenario, measure
 
 
 def _host_warnings(manifest: Manifest) -> list[str]:
-    """What happened to the hosts: of every scenario, and so told once."""
+    """What happened to the hosts during the run. It holds for every scenario, and so is said once."""
     return host_warnings(manifest.environment.before, manifest.environment.after or {})
 
 

@@ -4,9 +4,9 @@
                                                                        ├─▶ Change of the effect of ENA Express itself
                                                                        └─▶ what was not compared, and why; warnings; differences
 
-The iterations of two runs belong to no pairs, so that the interval is the unpaired one, over the logarithms of each run's iterations.
-It covers what differs between iterations. What differs between two pairs of hosts, or two days, comes on top and is in no interval
-of two runs: where the runs differ in more than what was meant to be changed, the warnings say so.
+The iterations of two runs are not paired, so the interval is the unpaired one, over the logarithms of each run's iterations. It covers
+what differs between iterations. What differs between two pairs of hosts, or two days, comes on top, and an interval of two runs cannot
+hold it: where the runs differ in more than what was meant to be changed, the warnings say so.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ _SETTINGS = {"order": "order", "duration_s": "duration in s", "repeats": "repeat
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredRun:
-    """One run as it is compared. `name` is what people call it; `values` are, by scenario, ns of merged trials or 10⁹ bit/s."""
+    """One run as it is compared.
+
+    `name` is what people call it; `values` are, by scenario, ns of merged trials or 10⁹ bit/s.
+    """
 
     name: str
     manifest: Manifest
@@ -54,7 +57,7 @@ class MeasuredRun:
 
 
 def measured_run(name: str, manifest: Manifest, evidence: Evidence) -> MeasuredRun:
-    """A run made ready to be compared, its trials merged once for its result and its values."""
+    """A run ready to be compared. Its trials are merged once, for its result and for its values."""
     scenarios: dict[str, ScenarioResult] = {}
     values: dict[str, Values] = {}
     for scenario in manifest.plan.scenarios:
@@ -66,8 +69,8 @@ def measured_run(name: str, manifest: Manifest, evidence: Evidence) -> MeasuredR
 
 @dataclass(frozen=True, kw_only=True)
 class FigureChange:
-    """What became of one metric from the first run to the other. `base` and `run` are in µs or 10⁹ bit/s, of all trials merged;
-    of an effect they are in per cent. The counts are of iterations.
+    """How one metric changed from the first run to the other. `base` and `run` are its figures: in µs or 10⁹ bit/s, of all trials
+    merged; of an effect of ENA Express, in per cent.
     """
 
     effect: Effect
@@ -79,25 +82,25 @@ class FigureChange:
 
 @dataclass(frozen=True, kw_only=True)
 class ScenarioComparison:
-    """One scenario of two runs: by arm and metric, and by metric of the effect of ENA Express."""
+    """One scenario of two runs: the changes by arm and metric, and the changes of the effect of ENA Express by metric."""
 
     scenario: Scenario
     arms: Mapping[Arm, Mapping[Metric, FigureChange]]
     effects: Mapping[Metric, FigureChange]
 
     def code(self, arm: Arm) -> VerdictCode:
-        """What the primaries of an arm come to."""
+        """The verdict code of an arm, from its primaries."""
         return combine([change.effect.code for change in self.arms[arm].values() if change.effect.primary])
 
     def words(self, arm: Arm) -> str:
-        """What its primaries allow to be said of an arm."""
+        """The sentence on an arm, with a clause for each primary."""
         primaries = {metric: change.effect for metric, change in self.arms[arm].items() if change.effect.primary}
         return f"{ARM_NAMES[arm]} " + "; ".join(describe(metric, effect) for metric, effect in primaries.items())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One run against the first. `not_compared` says, by scenario, why."""
+    """One run against the first. `not_compared` gives the reason by scenario."""
 
     base: MeasuredRun
     run: MeasuredRun
@@ -108,7 +111,7 @@ class Comparison:
 
 
 def compare(base: MeasuredRun, run: MeasuredRun, *, arms: Sequence[Arm] = ARMS) -> Comparison:
-    """The run against the first one: every scenario that both have measured alike, for these arms."""
+    """Compares the run with the first one: every scenario that both measured with the same traffic, for these arms."""
     not_compared: dict[str, str] = {}
     compared = []
     for name in {**base.scenarios, **run.scenarios}:
@@ -136,9 +139,9 @@ def measure_change(
     primary: bool,
     same_data: bool = False,
 ) -> Effect:
-    """The change between two runs' iterations, whose logarithms are given, as an effect is measured within one.
+    """The change between two runs, from the logarithms of their iterations' values.
 
-    The same data twice are not two samples: between those there is no difference, and nothing to be unsure of.
+    With `same_data` the change is exactly 0 and its interval has no width: a run and a copy of it are not two samples.
     """
     if not base or not run:
         return _unmeasured(margin_pct, primary)
@@ -172,14 +175,14 @@ def _scenario(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, arms: Seq
 
 
 def _figure_change(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, metric: Metric, arm: Arm) -> FigureChange:
-    """What became of one arm's figure."""
+    """The change of one arm's figure."""
     before, after = (_logs(measured.values[scenario.name][metric][arm]) for measured in (base, run))
     was, now = (measured.result.scenarios[scenario.name].arms[arm].figure(metric) for measured in (base, run))
     return _change(base, run, scenario, metric, logs=(before, after), figures=(was, now))
 
 
 def _effect_change(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, metric: Metric) -> FigureChange:
-    """What became of the effect of ENA Express."""
+    """The change of the effect of ENA Express."""
     before, after = (_log_ratios(measured.values[scenario.name][metric]) for measured in (base, run))
     was, now = (measured.result.scenarios[scenario.name].effects[metric].estimate_pct for measured in (base, run))
     return _change(base, run, scenario, metric, logs=(before, after), figures=(was, now))
@@ -215,14 +218,14 @@ def _logs(values: Mapping[At, float]) -> list[float]:
 
 
 def _log_ratios(values: Mapping[Arm, Mapping[At, float]]) -> list[float]:
-    """The effect in each iteration that has both arms."""
+    """The log ratio of ENA Express to ENA in each iteration that has both arms."""
     express = values["ena_express"]
     both = [(ena, express[at]) for at, ena in values["ena"].items() if at in express]
     return [math.log(other / one) for one, other in both if one > 0 and other > 0]
 
 
 def _margin_pct(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, metric: Metric) -> float:
-    """The larger of both runs' margins, or the noise where a control of either has shown more of it."""
+    """The largest of both runs' margins and of the noise that a control of either run found."""
     margins = [measured.manifest.plan.margin_pct for measured in (base, run)]
     for measured in (base, run):
         if control := measured.result.scenarios[scenario.name].control:

@@ -34,7 +34,11 @@ class RunEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeEntry:
-    """One metric. `base` and `run` are in µs or 10⁹ bit/s, of an effect in per cent; `*_pct` is the change and its interval."""
+    """One metric.
+
+    `base` and `run` are its figures in µs or 10⁹ bit/s (of an effect: in per cent), `*_pct` the change and its
+    interval.
+    """
 
     base: float | None
     run: float | None
@@ -50,7 +54,7 @@ class ChangeEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class ArmEntry:
-    """What became of one arm: of its primaries as a code and in words, and of each metric."""
+    """One arm: the verdict on its primaries as a code and in words, and the change of each metric."""
 
     code: VerdictCode
     words: str
@@ -59,7 +63,7 @@ class ArmEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class ScenarioEntry:
-    """One scenario; `effects` holds what became of the effect of ENA Express itself."""
+    """One scenario; `effects` holds the changes of the effect of ENA Express itself."""
 
     arms: Mapping[Arm, ArmEntry]
     effects: Mapping[Metric, ChangeEntry]

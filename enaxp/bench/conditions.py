@@ -30,7 +30,10 @@ _GRAMMAR = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """What must not be: that a metric is faster, slower or different by more than so many per cent. No scenario means any."""
+    """What must not be the case: that a metric is faster, slower or different by more than `pct`.
+
+    Scenario None: in any scenario.
+    """
 
     text: str
     metric: Metric
@@ -54,13 +57,15 @@ class ConditionFinding:
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """Runs against the first of them, and what was found of each stated condition."""
+    """Runs compared with the first of them, and what was found on each condition."""
 
     comparisons: tuple[Comparison, ...]
     findings: tuple[ConditionFinding, ...]
 
     def require_conditions(self) -> None:
-        """Raises ConditionFailedError when a condition is shown, NoValidResultError when one could not be looked at at all."""
+        """Raises ConditionFailedError when a condition is shown, NoValidResultError when nothing was measured that
+        could meet one.
+        """
         shown = [finding for finding in self.findings if finding.outcome == "shown"]
         if shown:
             raise ConditionFailedError(
@@ -96,7 +101,10 @@ def read_condition(text: str) -> Condition:
 
 
 def judge(condition: Condition, comparisons: Sequence[Comparison]) -> list[ConditionFinding]:
-    """What the comparisons say about a condition. Raises UsageError when it speaks of what none of the runs has measured."""
+    """What the comparisons say about a condition.
+
+    Raises UsageError when it speaks of what none of the runs has measured.
+    """
     _require_known(condition, comparisons)
     return [finding for comparison in comparisons for finding in _findings(condition, comparison)]
 
@@ -131,7 +139,7 @@ def _findings(condition: Condition, comparison: Comparison) -> Iterator[Conditio
 
 
 def _outcome(condition: Condition, change: FigureChange) -> tuple[ConditionOutcome, str]:
-    """Whether a change is what the condition speaks of, by its whole interval."""
+    """Whether the whole interval of a change meets the condition, and the sentence that says so."""
     effect, metric = change.effect, metric_text(condition.metric)
     if effect.estimate_pct is None:
         return "unmeasured", f"{metric} was not measured in both runs"
@@ -149,7 +157,9 @@ def _outcome(condition: Condition, change: FigureChange) -> tuple[ConditionOutco
 
 
 def _where(condition: Condition, low: float, high: float) -> tuple[bool, bool]:
-    """Whether a whole interval lies beyond the condition's limit, and whether it lies wholly before it."""
+    """Two answers: whether the whole interval lies beyond the condition's limit; whether the whole interval lies within
+    it.
+    """
     rises = low > condition.pct, high <= condition.pct
     falls = high < -condition.pct, low >= -condition.pct
     if condition.way == "different":
@@ -158,7 +168,7 @@ def _where(condition: Condition, low: float, high: float) -> tuple[bool, bool]:
 
 
 def _require_known(condition: Condition, comparisons: Iterable[Comparison]) -> None:
-    """A condition that nothing can ever meet is a mistake of who wrote it."""
+    """Raises UsageError for a scenario or metric that no run has measured: such a condition could never be met."""
     known: dict[str, set[str]] = {}
     for comparison in comparisons:
         for measured in (comparison.base, comparison.run):

@@ -31,7 +31,7 @@ MOST_LOG_RATIO = 700.0  # e to that is about the largest float
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """What a change, as a rule from ENA to ENA Express, does to one metric, in per cent with the raw sign: below 0 is lower.
+    """The change of one metric in per cent, as a rule from ENA to ENA Express. Below 0 the figure is lower, whatever that means for it.
 
     low_pct and high_pct are None with fewer than two iterations. improvement_pct is the guide's figure, of the merged arms and with its
     own sign: above 0 is better. iterations_needed, None where unknown, is for the words only.
@@ -56,7 +56,9 @@ def measure_effect(
     primary: bool,
     improvement_pct: float | None = None,
 ) -> Effect:
-    """The effect in one (ENA, ENA Express) pair of values per iteration; values that are not above 0 have no ratio and are left out."""
+    """The effect in one (ENA, ENA Express) pair of values per iteration; values that are not above 0 have no ratio and
+    are left out.
+    """
     ratios = [math.log(express / ena) for ena, express in iterations if ena > 0 and express > 0]
     confidence = PRIMARY_CONFIDENCE if primary else EXPLORATORY_CONFIDENCE
     low, high = interval(ratios, confidence=confidence)
@@ -103,21 +105,25 @@ def interval_between(
 
 
 def minimum_detectable_pct(ratios: Sequence[float], *, confidence: float) -> float | None:
-    """The smallest effect in per cent that so many iterations of this spread find four times in five; None with fewer than two."""
+    """The smallest effect in per cent that so many iterations of this spread find four times in five; None with fewer
+    than two.
+    """
     if len(ratios) < 2:
         return None
     return per_cent(_detectable(statistics.stdev(ratios), len(ratios), confidence))
 
 
 def iterations_needed(ratios: Sequence[float], *, margin_pct: float, confidence: float) -> int | None:
-    """The fewest iterations that would find an effect of the margin's size, at this spread; None when unknown or beyond 10 000."""
+    """The fewest iterations that would find an effect of the margin's size, at this spread; None when unknown or beyond
+    10 000.
+    """
     return (
         needed_for(statistics.stdev(ratios), margin_pct=margin_pct, confidence=confidence) if len(ratios) > 1 else None
     )
 
 
 def needed_for(spread: float, *, margin_pct: float, confidence: float) -> int | None:
-    """As iterations_needed, at a standard deviation of log ratios."""
+    """As iterations_needed, from the standard deviation of the log ratios."""
     margin = math.log1p(margin_pct / 100)
     low, high = 2, MOST_ITERATIONS
     if _detectable(spread, high, confidence) > margin:
@@ -140,7 +146,7 @@ def improvement_pct(metric: Metric, *, ena: float | None, ena_express: float | N
 
 
 def word_for(metric: Metric, low: float | None, high: float | None, margin_pct: float) -> Code:
-    """The word for an interval: what it lies beyond, within, or neither."""
+    """The code of an interval, by whether it lies beyond the margin, within it, or neither."""
     if low is None or high is None:
         return "inconclusive"
     if metric != THROUGHPUT:  # lower latency is faster
@@ -172,5 +178,5 @@ def _t(p: float, degrees: float) -> float:
 
 
 def per_cent(log_ratio: float) -> float:
-    """A log ratio as a change in per cent; one beyond all figures as the largest there is."""
+    """A log ratio as a change in per cent. Beyond what a float can hold it is the largest that it can."""
     return 100 * math.expm1(min(log_ratio, MOST_LOG_RATIO))

@@ -77,7 +77,9 @@ def capture(pair: Pair, probes: Probes) -> Environment:
 
 
 def fingerprint(environment: Environment) -> str | None:
-    """SHA-256 of what lasts, to be compared with that of another moment or run; None when the hosts did not answer."""
+    """SHA-256 of the facts that stay as they are on a host at rest, to compare two moments; None when the hosts did not
+    answer.
+    """
     if not environment:
         return None
     lasting = {role: {name: facts[name] for name in facts if _lasts(name)} for role, facts in environment.items()}
@@ -109,7 +111,7 @@ class FactDifference:
 
 
 def differences_of_runs(base: Manifest, run: Manifest) -> tuple[FactDifference, ...]:
-    """What two runs' hosts differ in, as far as both runs have recorded it; texts are cut to what differs."""
+    """What the hosts of two runs differ in, in facts that both runs recorded. Long texts are cut to what differs."""
     found = [
         FactDifference(of="the lab", fact=fact.replace("_", " "), base=str(base.place[fact]), run=str(run.place[fact]))
         for fact in base.place
@@ -127,7 +129,7 @@ def differences_of_runs(base: Manifest, run: Manifest) -> tuple[FactDifference, 
 
 
 def _facts_of_run(manifest: Manifest) -> dict[tuple[str, str], str]:
-    """What lasts of both hosts, by role and fact."""
+    """The facts of both hosts that are settings rather than addresses or passing values, by role and fact."""
     facts = {
         (role, name): text
         for role, facts in manifest.environment.before.items()
@@ -158,7 +160,7 @@ def _cut(text: str) -> str:
 
 
 def _joined(found: Sequence[FactDifference]) -> Iterator[FactDifference]:
-    """The same difference of both hosts told once."""
+    """The differences, those that both hosts share as one."""
     told: dict[tuple[str, str, str], list[str]] = {}
     for difference in found:
         told.setdefault((difference.fact, difference.base, difference.run), []).append(difference.of)
@@ -175,7 +177,9 @@ def steal_share(before: Environment, after: Environment, role: str) -> float | N
 
 
 def troubles(before: Environment, after: Environment, role: str) -> Mapping[str, int]:
-    """How far each counter of the device's own troubles (resets, timeouts) moved in between, by `arm counter`; only those that did."""
+    """By how much each counter of device faults (resets, timeouts) rose in between, by `arm counter`; those that did
+    not rise are left out.
+    """
     found = {}
     for name, text in after.get(role, {}).items():
         arm, _, fact = name.rpartition(".")
@@ -189,7 +193,10 @@ def troubles(before: Environment, after: Environment, role: str) -> Mapping[str,
 
 
 def _script(probes: Probes, role: str) -> str:
-    """Prints every fact of a host after its mark. Each in a shell of its own: one that fails or moves hurts no other."""
+    """A script that prints every fact of a host after a marker line.
+
+    Each command runs in a subshell: one that fails does not stop the others.
+    """
     commands = dict(_OF_THE_HOST)
     for arm, probe in probes[role].items():
         if probe.interface:

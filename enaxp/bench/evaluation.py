@@ -23,7 +23,10 @@ from enaxp.traffic import ARMS, Arm, Metric, Scenario
 
 
 def result_from(manifest: Manifest, evidence: Evidence) -> Result:
-    """The result of a run. A trial that its own files contradict does not count, and is among the warnings of its scenario."""
+    """The result of a run.
+
+    A trial that its own files contradict does not count, and is among the warnings of its scenario.
+    """
     return result_of_scenarios(
         manifest,
         {
@@ -75,7 +78,7 @@ def scenario_result(manifest: Manifest, evidence: Evidence, blocks: ScenarioBloc
 
 
 def _control(scenario: Scenario, evidence: Evidence, plan: BenchPlan) -> Control | None:
-    """What ENA against ENA differed by, and the noise, below which no effect is to be believed."""
+    """What ENA against ENA differed by; None when no control was measured."""
     blocks = blocks_of(scenario, evidence, control=True)
     if not blocks.trials:
         return None
@@ -183,7 +186,7 @@ def _effects(
 
 
 def _treatment(records: Sequence[TrialRecord], scenario: Scenario) -> Treatment:
-    """Whether each of these trials was, by its own counters, what its arm says."""
+    """Whether the counters of each trial prove that SRD was on or off as its arm says."""
     gates = [
         srd_gate(
             record.arm,
@@ -212,7 +215,7 @@ def _why_none_counts(attempted: Sequence[TrialRecord]) -> str:
 
 
 def _as_judged(effects: Mapping[Metric, Effect], judged: Verdict) -> Mapping[Metric, Effect]:
-    """The effects; of an invalid scenario none keeps a word of its own."""
+    """The effects; those of an invalid scenario all have the code `invalid`."""
     if judged.code != "invalid":
         return effects
     return {metric: replace(effect, code="invalid") for metric, effect in effects.items()}

@@ -1,4 +1,4 @@
-"""Evidence: the trials of a run with their histograms, as far as they can be believed. Pure but for reading through the functions given.
+"""Evidence: the trials of a run, each checked against its own histogram. Pure but for reading through the functions given.
 
     records + histograms ─▶ weigh ─▶ Evidence: records (contradicted ones turned invalid, with the reason), histograms, faults in words
 
@@ -25,7 +25,9 @@ TrialIdentity = tuple[str, int, int, int, int, str, bool]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
-    """What can be believed of a run. `faults` holds, by scenario, a sentence on each trial that is contradicted by its own files."""
+    """A run's trials, checked against their own files. A trial that fails the check is invalid in `records`, and has a sentence in `faults`
+    under its scenario.
+    """
 
     records: Sequence[TrialRecord]
     faults: Mapping[str, Sequence[str]]
@@ -34,7 +36,7 @@ class Evidence:
     _read_planned: ReadHistogram | None
 
     def histogram(self, record: TrialRecord) -> Histogram | None:
-        """The latencies of a trial that is believed; None for one of throughput."""
+        """The latencies of a trial that passed the check; None for any other, and for one of throughput."""
         return self._read(record) if _identity(record) in self._weighed else None
 
     def planned(self, record: TrialRecord) -> Histogram | None:
@@ -51,7 +53,10 @@ def weigh(
     read_histogram: ReadHistogram,
     read_planned: ReadHistogram | None = None,
 ) -> Evidence:
-    """The evidence in a plan's records. Records of scenarios that the plan does not have are left as they are."""
+    """Checks each record against its histogram.
+
+    Records of scenarios that the plan does not have are left as they are.
+    """
     scenarios = {scenario.name: scenario for scenario in plan.scenarios}
     believed, faults, weighed = [], defaultdict(list), set()
     for record in records:
@@ -88,7 +93,7 @@ def evidence_of(folder: RunFolder, plan: BenchPlan) -> Evidence:
 
 
 def _holds_a_rate(record: TrialRecord) -> None:
-    """Raises BenchError for a valid trial of throughput that has none."""
+    """Raises BenchError when a throughput trial has no throughput."""
     if record.throughput_gbps is None:
         raise BenchError("its record holds no throughput")
 

@@ -99,7 +99,7 @@ def log_gate(scenario: Scenario, sockperf: SockperfOutput, logged: int | None) -
 
 
 def rate_gate(scenario: Scenario, sockperf: SockperfOutput) -> Gate:
-    """Whether the rate that was asked for was reached. sockperf only tells when it was never once ahead of it."""
+    """Whether the rate that was asked for was reached. sockperf itself warns only when it was behind all the time."""
     window = sockperf.valid_runtime_s or sockperf.total_runtime_s
     if not isinstance(scenario.rate, int):
         return Gate("rate", True)
@@ -111,7 +111,10 @@ def rate_gate(scenario: Scenario, sockperf: SockperfOutput) -> Gate:
 
 
 def bulk_gate(scenario: Scenario, sockperf: SockperfOutput, received: int | None) -> Gate:
-    """Whether the bulk flows ran: those that are measured, or those beside the probe. sockperf reports full bandwidth to nobody, too."""
+    """Whether the bulk flows ran: those that are measured, or those beside the probe.
+
+    sockperf reports full bandwidth even without a receiver.
+    """
     if not scenario.is_rate and scenario.background is None:
         return Gate("bulk", True)
     if received is None:
@@ -125,7 +128,10 @@ def bulk_gate(scenario: Scenario, sockperf: SockperfOutput, received: int | None
 
 
 def interface_gate(scenario: Scenario, arm: Arm, sockperf: SockperfOutput, interfaces: Interfaces | None) -> Gate:
-    """Whether the arm's own interfaces carried the messages on both hosts. In bytes, since segments join many small messages."""
+    """Whether the arm's own interfaces carried the messages on both hosts.
+
+    In bytes, since segments join many small messages.
+    """
     client, server = _own(interfaces, "client", arm), _own(interfaces, "server", arm)
     if client is None or sockperf.sent is None:
         return Gate("interface", None, "what each interface carried is unknown")
@@ -138,7 +144,9 @@ def interface_gate(scenario: Scenario, arm: Arm, sockperf: SockperfOutput, inter
 
 
 def srd_gate(arm: Arm, srd: SrdDelta | None, *, sent: int | None, protocol: Protocol) -> Gate:
-    """Whether the treatment was given: SRD carried the ENA Express arm's eligible packets, and next to none of the ENA arm's."""
+    """Whether the treatment was given: SRD carried the ENA Express arm's eligible packets, and next to none of the ENA
+    arm's.
+    """
     if srd is None:
         return Gate("srd", None, "whether SRD carried the packets is unknown: no counters")
     if arm == "ena":

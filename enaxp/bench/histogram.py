@@ -77,7 +77,10 @@ class Histogram:
 
     @classmethod
     def of(cls, values: Sequence[int] | Nanoseconds, counts: Sequence[int] | Nanoseconds | None = None) -> Histogram:
-        """From values in ns in any order, repeated or not, each `counts` times (once without). Raises ValueError when empty or negative."""
+        """From values in ns in any order, repeated or not, each `counts` times (once without).
+
+        Raises ValueError when empty or negative.
+        """
         seen = np.asarray(values, dtype=np.int64)
         weights = np.ones_like(seen) if counts is None else np.asarray(counts, dtype=np.int64)
         if seen.shape != weights.shape or np.any(weights <= 0):
@@ -109,7 +112,9 @@ class Histogram:
         return self._at_rank(p * count - _ROUNDING * count)
 
     def sockperf_percentile(self, p: float) -> int | None:
-        """The value in ns that sockperf itself prints for this percentile, sorted[int(0.5 + p·n) − 1]; None where it prints none."""
+        """The value in ns that sockperf itself prints for this percentile, sorted[int(0.5 + p·n) − 1]; None where it
+        prints none.
+        """
         rank = int(0.5 + p * self.count)
         return self._at_rank(rank) if rank >= 1 else None
 
@@ -135,7 +140,10 @@ class Histogram:
 
     @classmethod
     def from_reduced(cls, log: ReducedLog) -> Histogram:
-        """The histogram in a full log as it was reduced on its host. Raises ValueError when observations were lost on the way."""
+        """The histogram in a full log as it was reduced on its host.
+
+        Raises ValueError when observations were lost on the way.
+        """
         histogram = cls.from_rows(log.histogram_rows, separator=b" ")
         if histogram.count != log.observations:
             raise ValueError(f"the reduced log holds {histogram.count} observations of {log.observations}")
@@ -143,7 +151,10 @@ class Histogram:
 
     @classmethod
     def from_rows(cls, rows: bytes, *, separator: bytes) -> Histogram:
-        """From lines of a value in ns and its count, in any order. Raises ValueError for any line that is something else."""
+        """From lines of a value in ns and its count, in any order.
+
+        Raises ValueError for any line that is something else.
+        """
         if not rows.strip():
             raise ValueError("holds no observation")
         if rows.translate(None, b"0123456789\n" + separator):
@@ -161,14 +172,20 @@ class Histogram:
 
 
 def merge_equal_weight(histograms: Sequence[Histogram]) -> Distribution:
-    """The mean of the trials' distributions, each with the same weight however many observations it holds. Needs one at least."""
+    """The mean of the trials' distributions, each with the same weight however many observations it holds.
+
+    Needs one at least.
+    """
     if not histograms:
         raise ValueError("nothing to merge")
     return merge([histogram.distribution() for histogram in histograms], weights=[1.0] * len(histograms))
 
 
 def merge(distributions: Sequence[Distribution], *, weights: Sequence[float]) -> Distribution:
-    """The weighted mean of distributions. Merging merges, each with its number of trials, is merging all trials at once."""
+    """The weighted mean of distributions.
+
+    Merged distributions, weighted by their numbers of trials, merge to that of all the trials.
+    """
     total = sum(weights)
     values = np.concatenate([one.values for one in distributions])
     shares = np.concatenate([one.shares * (weight / total) for one, weight in zip(distributions, weights, strict=True)])
@@ -177,7 +194,9 @@ def merge(distributions: Sequence[Distribution], *, weights: Sequence[float]) ->
 
 
 def tail_is_thin(p: float, *, observations: int, iterations: int) -> bool:
-    """Whether fewer than 100 observations an iteration lie beyond the quantile p: too few to lean on, so it is shown greyed out."""
+    """Whether fewer than 100 observations an iteration lie beyond the quantile p: too few to rely on, so it is shown
+    greyed out.
+    """
     return observations * (1 - p) < TAIL_SAMPLES * max(iterations, 1) - 1e-6
 
 

@@ -1,4 +1,4 @@
-"""History: which runs there are and what each came to, from what its folder says of itself. Nothing is worked out anew.
+"""History: which runs there are and what verdicts they have, read from their manifests and results. Nothing is computed again.
 
 results/<lab>/<run id>/ ─▶ run_lines ─▶ RunLine, the newest first; a folder that cannot be read is a line that says why
 """
@@ -20,7 +20,7 @@ RunEnd = Literal["ended", "not ended"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunLine:
-    """One run in a list. `fault` is why it, or its result, cannot be read; what is not known is None then.
+    """One run in a list. `fault` says why it, or its result, cannot be read; what is not known is None.
 
     `verdicts` holds a code by scenario, None while there is no result.
     """
@@ -67,7 +67,10 @@ def _line(path: Path) -> RunLine:
 
 
 def _verdicts(folder: RunFolder, manifest: Manifest) -> dict[str, str | None]:
-    """The verdicts as the run's own result has them. Raises BenchError when there is a result, but none that this enaxp reads."""
+    """The verdicts as the run's own result has them.
+
+    Raises BenchError when there is a result, but none that this enaxp reads.
+    """
     names = [scenario.name for scenario in manifest.plan.scenarios]
     if not (folder.path / "result.json").exists():
         return dict.fromkeys(names)

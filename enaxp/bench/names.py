@@ -34,7 +34,10 @@ def split_name(results_dir: Path, run: str, *, lab: str | None) -> tuple[str, st
 
 
 def named(paths: Sequence[Path], name: str) -> list[Path]:
-    """Those that a name means: what is called just so, else what begins so. `latest` is the newest that was begun."""
+    """The folders that a name stands for: the one called exactly so, else those whose names begin so.
+
+    `latest`: the newest with a manifest.
+    """
     if name == LATEST:
         begun = [path for path in paths if is_run_id(path.name) and (path / "manifest.json").is_file()]
         return [max(begun, key=lambda path: path.name)] if begun else []
@@ -44,7 +47,7 @@ def named(paths: Sequence[Path], name: str) -> list[Path]:
 
 
 def is_run_id(name: str) -> bool:
-    """Whether a name is of the form that enaxp gives, in which the order of names is that of time."""
+    """Whether a name has the form of a run id. Run ids sort by time."""
     try:
         datetime.strptime(name, RUN_ID_FORM)
     except ValueError:
@@ -52,14 +55,14 @@ def is_run_id(name: str) -> bool:
     return True
 
 
-def listed(paths: Sequence[Path]) -> str:
-    """Their names in a row, with their labs where there are several."""
+def names_of(paths: Sequence[Path]) -> str:
+    """The names of the runs, with the names of their labs where there are several."""
     several_labs = len({path.parent for path in paths}) > 1
     return ", ".join(f"{path.parent.name}/{path.name}" if several_labs else path.name for path in paths)
 
 
 def what_is_there(path: Path) -> str:
-    """Why a path is no run, in words."""
+    """Why a path is not a run, in words."""
     if not path.exists():
         return "there is no such folder"
     if not path.is_dir():

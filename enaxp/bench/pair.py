@@ -20,7 +20,10 @@ Probes = Mapping[str, Mapping[Arm, nic.InterfaceProbe]]
 
 @dataclass
 class Pair:
-    """The two hosts of a lab. A connection that is lost is replaced in place, so that whoever holds the pair goes on with the new one."""
+    """The two hosts of a lab.
+
+    A lost connection is replaced inside the pair, so that everyone who holds it goes on with the new one.
+    """
 
     server: Connection
     client: Connection
@@ -29,7 +32,10 @@ class Pair:
         return {"server": self.server, "client": self.client}
 
     def reconnect(self, *, patience_s: float) -> None:
-        """Opens again what no longer answers; a host that restarts is waited for. Raises HostError when it does not come back."""
+        """Reopens each connection that no longer answers, and waits for a host that restarts.
+
+        Raises HostError when it does not come back.
+        """
         for role, connection in self.by_role().items():
             try:
                 connection.check("true", timeout_s=15)

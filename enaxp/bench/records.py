@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from enaxp.bench.documents import Document, NoObjectError, decode, encode, fields_of, parse, require_moment
-from enaxp.bench.names import LIST_THEM, RUN_ID_FORM, listed, named, run_paths, split_name, what_is_there
+from enaxp.bench.names import LIST_THEM, RUN_ID_FORM, named, names_of, run_paths, split_name, what_is_there
 from enaxp.bench.schedule import BenchPlan, Trial
 from enaxp.errors import BenchError
 from enaxp.hosts.sockperf import Second, SockperfOutput
@@ -252,7 +252,7 @@ class RunFolder:
             return cls.open(found[0])
         if not found and run and (is_path or path.exists()):
             return cls.open(path)
-        said = f"several begin so: {listed(found)}" if found else f"there are: {listed(known[-5:]) or 'none'}"
+        said = f"several begin so: {names_of(found)}" if found else f"there are: {names_of(known[-5:]) or 'none'}"
         where = f"lab {lab} in {results_dir}" if lab else str(results_dir)
         raise BenchError(f"no single run {run!r} of {where}", said=said, todo=LIST_THEM)
 
@@ -266,7 +266,10 @@ class RunFolder:
             os.fsync(file.fileno())
 
     def records(self) -> list[TrialRecord]:
-        """Every trial attempted so far, in the order it ended. Half a last line is passed over; any other bad line raises BenchError."""
+        """Every trial attempted so far, in the order it ended.
+
+        Half a last line is passed over; any other bad line raises BenchError.
+        """
         path = self.path / "trials.jsonl"
         if not path.exists():
             return []
@@ -380,7 +383,10 @@ def _read_lines(path: Path) -> Iterator[TrialRecord]:
 
 
 def _cut_half_line(descriptor: int) -> None:
-    """Cut off what follows the last newline: a write that a crash ended. A whole record that lacks its newline alone is given it."""
+    """Cut off what follows the last newline: a write that a crash ended.
+
+    A whole record that lacks its newline alone is given it.
+    """
     size = os.fstat(descriptor).st_size
     tail = b""
     position = size

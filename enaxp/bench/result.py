@@ -12,14 +12,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from enaxp.bench.documents import Document, decode, fields_of
 from enaxp.bench.effect import Effect
-from enaxp.bench.histogram import Distribution
 from enaxp.bench.records import RunFolder
 from enaxp.bench.schedule import BenchPlan
 from enaxp.bench.verdict import Treatment, Verdict
 from enaxp.traffic import MEAN, QUANTILES, THROUGHPUT, Arm, Metric, Order
+
+if TYPE_CHECKING:
+    from enaxp.bench.histogram import Distribution
 
 SCHEMA = 1
 FILE = "result.json"
@@ -27,7 +30,10 @@ FILE = "result.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Latencies:
-    """Latencies in µs. `percentiles_us` is keyed by the names of `traffic.PERCENTILES`; in a result of another version by its own."""
+    """Latencies in µs.
+
+    `percentiles_us` is keyed by the names of `traffic.PERCENTILES`, or of those of the version that wrote the result.
+    """
 
     mean_us: float | None
     percentiles_us: Mapping[str, float | None]
@@ -35,7 +41,7 @@ class Latencies:
 
     @classmethod
     def of(cls, distribution: Distribution | None) -> Latencies:
-        """Those of a distribution in ns; without one, nothing was measured."""
+        """Of a distribution in ns; None: nothing was measured."""
         if distribution is None:
             return cls(mean_us=None, percentiles_us=dict.fromkeys(QUANTILES), max_us=None)
         return cls(
@@ -76,7 +82,10 @@ class ArmFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """What ENA against ENA differed by. `noise_pct`: by chance, in per cent of the figure; no smaller effect is to be believed."""
+    """What ENA against ENA differed by.
+
+    `noise_pct`: how far apart two measurements of the same thing are; the margin is no smaller.
+    """
 
     trials: int
     valid_trials: int
@@ -155,7 +164,9 @@ class Result:
         return any(scenario.verdict.code != "invalid" for scenario in self.scenarios.values())
 
     def is_narrow(self, *, to_pct: float) -> bool:
-        """Whether the intervals of all primaries of all scenarios reach no further than that many per cent to either side."""
+        """Whether the intervals of all primaries of all scenarios reach no further than that many per cent to either
+        side.
+        """
         return all(
             effect.low_pct is not None
             and effect.high_pct is not None
@@ -256,7 +267,10 @@ def _effects_document(effects: Mapping[Metric, Effect]) -> Document:
 
 
 def _nested(document: Document) -> Document:
-    """The document with each arm's latencies in a member of their own, as the types have them. What is of another form stays as it is."""
+    """The document with each arm's latencies in a member of their own, as the types have them.
+
+    Anything else stays as it is, for decode to refuse.
+    """
     scenarios = document.get("scenarios")
     if not isinstance(scenarios, dict):
         return document

@@ -2,7 +2,7 @@
 
     Plan ─▶ schedule ─▶ pairs, less those that are on disk already ─▶ Measurer ─▶ TrialRecord ─▶ trials.jsonl
 
-Nothing is decided here but whether a pair runs again: what is valid is for the gates to say, what it means for the result.
+The only decision made here is whether a pair runs again. Whether a trial is valid is decided by gates.py.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ RECONNECT_S = 300.0  # an instance that restarts is back within this
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What the runner tells whoever watches, before and after each trial. `record` is the one just ended, None before the first,
-    and `histogram` what it measured.
+    """What the runner reports before and after each trial.
+
+    `record` and `histogram` are of the trial that has just ended; None before.
     """
 
     done: int
@@ -67,7 +68,7 @@ class RunOptions:
 
 
 class Runner:
-    """One run, or what is left of it: servers started, pairs carried out, servers stopped."""
+    """Carries out one run, or what is left of it: starts the servers, runs the pairs, stops the servers."""
 
     def __init__(self, pair: Pair, plan: BenchPlan, folder: RunFolder, *, probes: Probes, options: RunOptions) -> None:
         self.pair = pair
@@ -92,10 +93,10 @@ class Runner:
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        """Carries out every pair that is not finished. What ended is on disk, whatever happens.
+        """Carries out every pair that is not finished. Each trial is on disk as soon as it has ended.
 
-        Raises Interrupted after Ctrl-C, HostError when a host is lost for good, BenchError when a disk is full. The servers are
-        stopped and the interfaces are as they were, in any case that leaves the hosts in reach.
+        Raises Interrupted after Ctrl-C, HostError when a host is lost for good, BenchError when a disk is full. In any case
+        the servers are stopped and the interfaces put back, as long as the hosts can be reached.
         """
         with ThreadPoolExecutor(4) as pool:
             try:
@@ -120,7 +121,9 @@ class Runner:
                     self._quietly(lambda: self._cross(to=False))
 
     def _is_enough(self, first: Trial) -> bool:
-        """Before an iteration beyond those that were asked for: whether the intervals are narrow enough by now."""
+        """Whether the run may stop before this pair: it begins an iteration beyond those asked for, and the intervals
+        are narrow enough.
+        """
         begins = first.number == 1 or self.trials[first.number - 2].iteration != first.iteration
         beyond = first.iteration > self.plan.iterations
         return begins and beyond and self._options.is_narrow is not None and self._options.is_narrow()
@@ -163,7 +166,7 @@ class Runner:
                 return future.result()
 
     def _trial(self, trial: Trial, attempt: int) -> TrialRecord:
-        """One trial, measured and on disk. Raises BenchError when this machine's disk does not take it."""
+        """Measures one trial and writes it. Raises BenchError when this machine's disk is full."""
         self._tell(trial=trial)
         measured = self._measurer.measure(trial, attempt=attempt)
         if self._stopping.is_set():
@@ -205,7 +208,7 @@ class Runner:
         self._tell(note=f"iteration {first.iteration}, repeat {first.repeat}: {reasons}; {then}")
 
     def _stop_when_full(self, records: Iterable[TrialRecord]) -> None:
-        """A full disk on a host does not empty itself: running the pair again would fail again."""
+        """Raises BenchError when a host's disk is full: running the pair again would fail again."""
         for record in records:
             if record.reason and NO_SPACE in record.reason.lower():
                 raise BenchError(
@@ -214,7 +217,7 @@ class Runner:
                 )
 
     def _repair(self) -> None:
-        """Before a pair runs again: a lost connection is opened again, a server that died is started again."""
+        """Prepares for running a pair again: reopens lost connections and starts the servers anew."""
         self.pair.reconnect(patience_s=RECONNECT_S)
         self._quietly(lambda: self._end_all("client"))
         self._servers.start_probes(homes=self._homes())
@@ -282,7 +285,9 @@ class _Finished:
             self.last_port = record.client_port + record.command.count("--client_port")
 
     def what_is_left(self, pair: PairOfTrials) -> tuple[int, tuple[Trial, ...]]:
-        """The attempt that comes next and its trials: none when the pair is finished, one when its partner is and is valid."""
+        """The attempt that comes next and its trials: none when the pair is finished, one when its partner is and is
+        valid.
+        """
         trial = pair[0]
         attempts = self._attempts.get((trial.scenario.name, trial.iteration, trial.repeat, trial.control), {})
         if not attempts:

@@ -1,9 +1,9 @@
-"""Running: what a bench comes to so far, told trial by trial. No files, no clock; a few milliseconds a trial.
+"""Running: the figures and effects of a bench so far, updated with each trial. No files, no clock; a few milliseconds a trial.
 
     TrialRecord + Histogram, as they end ─▶ Running.add ─▶ Running.scenarios ─▶ the live view
 
-A trial is merged into its iteration and into all trials so far, and then forgotten: the tenth costs what the thousandth does. At the
-end the intervals are those of the result (but for a control's noise, which is not looked at here).
+A trial is merged into its iteration and into all trials so far and then dropped, so that the thousandth costs no more than the tenth.
+At the end the intervals are those of the result, except that the noise of a control does not widen the margin here.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Running:
         self.invalid = 0
 
     def add(self, record: TrialRecord, histogram: Histogram | None) -> None:
-        """One trial that has ended, as often as it was tried."""
+        """Takes in one trial that has ended, valid or not."""
         self.invalid += not record.valid
         if not record.valid or record.discarded or record.control or record.scenario not in self._of:
             return
@@ -52,13 +52,13 @@ class Running:
             self._latest[record.scenario] = so_far
 
     def add_all(self, evidence: Evidence) -> None:
-        """What an earlier session of the run has measured."""
+        """Takes in the trials of an earlier session of the run."""
         for record in evidence.records:
             self.add(record, evidence.histogram(record))
 
     @property
     def scenarios(self) -> list[RunningScenario]:
-        """Those of which a pair counts already, the one measured last at the end."""
+        """The scenarios of which at least one pair counts; the one measured last stands last."""
         return list(self._latest.values())
 
 
@@ -74,7 +74,7 @@ class _Scenario:
         self._widths: dict[Metric, dict[At, float]] = defaultdict(dict)
 
     def add(self, record: TrialRecord, histogram: Histogram | None) -> RunningScenario | None:
-        """Counts a pair once both its trials are there, and gives back what that comes to; None before."""
+        """The scenario so far, when this trial completes a pair; None when it does not."""
         at = (record.pair, record.iteration)
         place, attempt = (at, record.repeat), (at, record.repeat, record.attempt)
         if place in self._counted:

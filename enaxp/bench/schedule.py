@@ -6,7 +6,7 @@ An iteration holds, for each scenario, one discarded pair (connections, ARP, clo
 or ENA Express goes first alternates by a seeded shuffle with equal counts, so that a slow drift of the machines falls on both arms.
 
 With `control`, as many pairs of ENA against ENA follow: what differs between those is noise. With `crossover`, the two pairs of
-interfaces change their parts after half of the iterations, so that an interface, its port and its IRQ are not taken for SRD.
+interfaces swap their arms after half of the iterations, so that a difference between the interfaces is not taken for one of SRD.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class BenchPlan:
 class Trial:
     """One sockperf run of one arm. `number` counts from 1 in the order of running; `repeat` 0 is the discarded pair.
 
-    `control`: one of a pair of ENA against ENA, in which `arm` is a mere label. `crossed`: the interfaces have changed their parts.
+    `control`: one of a pair of ENA against ENA, in which `arm` is only a label. `crossed`: the interfaces have swapped their arms.
     """
 
     number: int
@@ -83,12 +83,15 @@ class Trial:
 
     @property
     def home(self) -> Arm:
-        """The pair of interfaces that carries it, called after the arm it belongs to while nothing is crossed."""
+        """The arm whose interfaces carry the trial: its own, or after the crossover the other one's."""
         return other(self.treated_as) if self.crossed else self.treated_as
 
 
 def schedule(plan: BenchPlan) -> tuple[Trial, ...]:
-    """Every trial of the plan in the order it runs. A pair stands together; in order `parallel` its two trials run at once."""
+    """Every trial of the plan in the order it runs.
+
+    A pair stands together; in order `parallel` its two trials run at once.
+    """
     numbers = itertools.count(1)
     return tuple(
         Trial(

@@ -41,7 +41,7 @@ done; }"""
 
 @dataclass(frozen=True, kw_only=True)
 class ClientRun:
-    """One trial's processes on the client. `pace`: of the messages, when they have a plan to be late for."""
+    """One trial's processes on the client. `pace`: the planned send times, for a paced scenario."""
 
     name: str
     flows: Sequence[Argv]
@@ -60,7 +60,10 @@ def log_name(name: str, flow: int) -> str:
 
 
 def client_script(run: ClientRun, *, counters: str) -> str:
-    """One trial on the client. sockperf's exit code says nothing but that its deadline ended it, so its text is brought back."""
+    """One trial on the client.
+
+    Prints what sockperf printed, whose exit code tells nothing but that the deadline ended it.
+    """
     lines = [_ENTER, _NEED_SPACE, _END, _part("before"), counters, "pids="]
     lines += [_start(run, f"{run.name}.bulk{number}", argv) for number, argv in enumerate(run.bulk)]
     lines += [f"sleep {BULK_LEAD_S:g}" if run.bulk else ":", "pids="]
@@ -90,7 +93,9 @@ def log_script(run: ClientRun, flow: int) -> str:
 
 
 def servers_script(servers: Mapping[str, Argv], *, life_s: int) -> str:
-    """Starts these servers, by name, in the background and waits until all listen; prints what one said that does not, and fails."""
+    """Starts these servers, by name, in the background and waits until all listen; prints what one said that does not,
+    and fails.
+    """
     starts = [f"start {name} {shlex.join(argv)}" for name, argv in servers.items()]
     return "\n".join(
         [
@@ -120,7 +125,7 @@ _LISTENS = """listens() {
 
 
 def end_script(names: Sequence[str]) -> str:
-    """Ends these servers, once what is under way has arrived, and prints what each of them said."""
+    """Ends these servers after the last messages have arrived, and prints what each of them printed."""
     ends = [f"end {name}.pid; {_part(name)}; cat {name}.out" for name in names]
     return "\n".join([_ENTER, _END, "sleep 0.2", *ends, _part("end")])
 

@@ -1,4 +1,4 @@
-"""Stability: what about a run should make its reader careful. Pure; said, never acted on.
+"""Stability: what about a run should make its reader careful. Pure; reported only, no trial is dropped for it.
 
     valid TrialRecords of one scenario ─▶ warnings()         ─┐
     effects of ENA against ENA         ─▶ control_warnings() ─┼─▶ sentences for result.json and the summary
@@ -49,7 +49,7 @@ def control_warnings(effects: Mapping[Metric, Effect]) -> list[str]:
 
 
 def host_warnings(before: Environment, after: Environment) -> list[str]:
-    """Sentences about what happened to the hosts in the course of a run."""
+    """Sentences about what happened to the hosts during a run."""
     lines = []
     for role in after:
         share = steal_share(before, after, role)
@@ -85,7 +85,9 @@ def _of_arm(name: str, trials: Sequence[TrialRecord]) -> Iterator[str]:
 
 
 def _late(name: str, trials: Sequence[TrialRecord]) -> Iterator[str]:
-    """Whether the client kept its pace: that P99 of the wait before the send stays below the time from one message to the next."""
+    """Warns when the client did not keep its pace: more than 1 % of a trial's messages were sent after the next one was
+    due.
+    """
     paced = [(t.late_sends, t.sockperf.observations or 0) for t in trials if t.late_sends is not None and t.sockperf]
     behind = sum(late > MOST_LATE * sent for late, sent in paced)
     if behind:

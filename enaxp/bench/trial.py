@@ -3,7 +3,7 @@
     Trial ─▶ argv of each flow ─▶ one command on the client (counters, sockperf, counters, reduced logs) ─▶ Measured
              server's counters before and after, and what its bulk servers received ───────────────────────┘
 
-Nothing is written and nothing is run twice here: a trial that fails is a record that says why.
+Nothing is written here and nothing is run twice: a trial that fails gives a record that says why.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ LITTLE_SPACE_KB = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A trial as it ended. `planned`: of each flow that has a plan; `logs`: full logs, gzipped."""
+    """A trial that has ended. `planned`: one log for each flow with planned send times; `logs`: full logs, gzipped."""
 
     record: TrialRecord
     raw: str = ""
@@ -60,7 +60,7 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class _Answer:
-    """What one trial brought back, as text and counters."""
+    """What one trial brought back from the hosts: text by part, counters before and after."""
 
     parts: Mapping[str, str]
     flows: int
@@ -93,7 +93,7 @@ class Measurer:
         self._ports = itertools.count(first_port)
 
     def measure(self, trial: Trial, *, attempt: int) -> Measured:
-        """One trial, judged. A host that is lost on the way is a reason for it not to count."""
+        """Measures and judges one trial. When a host is lost during it, the trial is invalid for that reason."""
         run = self._run_of(trial, trial_name(trial, attempt=attempt))
         began = time.monotonic()
         begun = _begun(trial, run, attempt=attempt)
@@ -192,7 +192,7 @@ class Measurer:
 
 
 def _begun(trial: Trial, run: ClientRun, *, attempt: int) -> TrialRecord:
-    """The record of a trial that has begun, and does not count as long as nothing more is known of it."""
+    """The record of a trial that has begun: invalid until it is judged."""
     first = run.flows[0]
     return TrialRecord(
         number=trial.number,
@@ -217,7 +217,7 @@ def _begun(trial: Trial, run: ClientRun, *, attempt: int) -> TrialRecord:
 def _judged(
     begun: TrialRecord, answer: _Answer, trial: Trial, probes: Probes, *, timeout_s: float, logs: tuple[bytes, ...]
 ) -> Measured:
-    """A trial that ran: parsed, compared with its counters, judged by the gates."""
+    """Parses and judges a trial that ran."""
     scenario = trial.scenario
     sockperf = combine([parse(raw) for raw in answer.of_each_flow("raw")])
     log = _read_logs(answer)
@@ -252,14 +252,20 @@ def _judged(
         background_gbps=_background_gbps(answer, trial),
         late_sends=sum(log.late_sends for log in planned) if planned else None,
     )
-    raw = "\n".join(
-        [*answer.of_each_flow("raw"), *(text for name, text in answer.parts.items() if name.startswith("bulk"))]
-    )
-    return Measured(record=record, raw=raw, log=log, planned=planned, logs=logs)
+    return Measured(record=record, raw=_raw_text(answer), log=log, planned=planned, logs=logs)
+
+
+def _raw_text(answer: _Answer) -> str:
+    """What sockperf printed: each measured flow, then each bulk flow beside them."""
+    beside = [text for name, text in answer.parts.items() if name.startswith("bulk")]
+    return "\n".join([*answer.of_each_flow("raw"), *beside])
 
 
 def _trouble(answer: _Answer, *, log: ReducedLog | None, is_rate: bool, timeout_s: float) -> str | None:
-    """What went wrong around sockperf, in words; None when nothing did. It says more than sockperf's own output, which is cut short."""
+    """What went wrong around sockperf, in words; None when nothing did.
+
+    It says more than sockperf's own output, which is cut short.
+    """
     if ENDED_BY_DEADLINE & set(answer.parts["ends"].split()):
         return f"it hung: its deadline of {timeout_s:.0f} s ended it"
     free = answer.parts["free"].strip()

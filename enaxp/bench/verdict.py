@@ -24,7 +24,10 @@ _WORSE: frozenset[VerdictCode] = frozenset({"slower", "slightly-slower"})
 
 @dataclass(frozen=True, kw_only=True)
 class Treatment:
-    """Whether the ENA Express arm was treated and the ENA arm was not: True, False, or None for unknown. srd_share is 0 to 1."""
+    """Whether the ENA Express arm was treated and the ENA arm was not: True, False, or None for unknown.
+
+    srd_share is 0 to 1.
+    """
 
     proven: bool | None
     srd_share: float | None
@@ -77,7 +80,7 @@ def describe(metric: Metric, effect: Effect) -> str:
 
 
 def combine(codes: list[Code]) -> VerdictCode:
-    """One code from those of the primaries, of which there is one at least."""
+    """The code of a scenario, from those of its primaries (at least one)."""
     first, *others = codes
     combined: VerdictCode = first
     for code in others:

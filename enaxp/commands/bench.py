@@ -25,6 +25,7 @@ from enaxp.lab.state import BENCH_LOCK
 from enaxp.monitor.textfile import published
 from enaxp.report.files import write_report_files
 from enaxp.session import Session
+from enaxp.terminal.live import bench_view
 
 SRD_CHANGE_S = 60.0
 CutShort = Interrupted | BenchError | HostError
@@ -76,14 +77,17 @@ def run_bench(session: Session, options: BenchOptions) -> tuple[Result, str, Pat
 def _measure(
     session: Session, options: BenchOptions, plan: BenchPlan, *, earlier: RunFolder | None
 ) -> tuple[RunFolder, CutShort | None]:
-    """Measures what is left of the plan; gives back the folder, and what cut it short. Raises that when nothing was measured by then."""
+    """Measures what is left of the plan.
+
+    Gives back the folder, and the error that ended the run early; raises it when no trial ended.
+    """
     results, lab = session.options.results_dir, session.config.lab
     with session.file.lock("bench", name=BENCH_LOCK):
         status = current_status(session)
         hosts = session.hosts(status)
         where = "local, not ENA" if session.target.name == "local" else str(status["availability_zone"])
         title = f"enaxp bench, lab {lab}, {where}"
-        with connected(hosts) as pair, session.console.bench_view(plan, title=title, earlier=earlier) as watch:
+        with connected(hosts) as pair, bench_view(session.console, plan, title=title, earlier=earlier) as watch:
             crossed = earlier is not None and plan.crossover  # killed while crossed, it is put right by the run itself
             forced = require_health(session, pair, status, force=options.force, crossed=crossed)
             _announce(session, plan, status, done=_done(earlier) if earlier else 0)
@@ -127,7 +131,10 @@ def _done(folder: RunFolder) -> int:
 
 
 def _work_out(folder: RunFolder, cut_short: CutShort | None) -> tuple[Result, str]:
-    """The result and the summary, both written. Raises BenchError when that cannot be done, or what cut the run short before."""
+    """Writes the result and the summary and gives them back.
+
+    Raises BenchError when the disk is full, or what ended the run early.
+    """
     try:
         result = result_of(folder)
         return result, write_report_files(folder, to_document(result))
@@ -142,7 +149,10 @@ def _work_out(folder: RunFolder, cut_short: CutShort | None) -> tuple[Result, st
 
 
 def _bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
-    """The plan of the config and the options, with a seed: a new one unless one was given. Raises UsageError when they contradict."""
+    """The plan of the config and the options, with a seed: a new one unless one was given.
+
+    Raises UsageError when they contradict.
+    """
     _refuse_contradictions(session, options)
     bench = session.config.bench
     scenarios = tuple(session.config.scenarios[name] for name in bench.scenarios)
@@ -200,7 +210,9 @@ def _announce(session: Session, plan: BenchPlan, status: dict[str, Any], *, done
 
 
 def _srd_changer(session: Session, status: dict[str, Any]) -> Callable[[bool], None]:
-    """What gives ENA Express to the one pair of interfaces and takes it from the other, and comes back when AWS reads so."""
+    """What gives ENA Express to the one pair of interfaces and takes it from the other, and comes back when AWS reads
+    so.
+    """
     interfaces = {
         host[arm]["eni"]: arm == "ena_express" for host in status["hosts"].values() for arm in ("ena", "ena_express")
     }

@@ -1,4 +1,6 @@
-"""The demo: up, bench, summary, down on this machine, in a lab and folders of its own, leaving nothing but the run folder."""
+"""The demo: up, bench, summary, down on this machine, in a lab and folders of its own, leaving nothing but the run
+folder.
+"""
 
 from __future__ import annotations
 

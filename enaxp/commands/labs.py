@@ -39,7 +39,10 @@ def standing_labs(session: Session, *, everywhere: bool) -> list[dict[str, Any]]
 
 
 def extend_lab(session: Session, *, by: str) -> dict[str, Any]:
-    """Gives the lab more time and gives back its status. Raises LabError when there is none, HostError when a host cannot be told."""
+    """Gives the lab more time and gives back its status.
+
+    Raises LabError when there is none, HostError when a host cannot be told.
+    """
     by_s = _duration(by)
     with session.file.lock("extend"):
         status = current_status(session)

@@ -1,4 +1,4 @@
-"""Runs: what the verbs do that need saved results and nothing else — no lab, no credentials. One function a verb.
+"""Runs: the commands that need saved results only, no lab and no credentials. One function for each.
 
 RUN … ─▶ RunFolder.find ─▶ evidence ─▶ compare, judge | check | run_lines ─▶ plain data, told by the console or written as a page
 """
@@ -108,7 +108,7 @@ def write_page(path: Path, text: str) -> None:
 
 
 def _names(folders: Sequence[RunFolder]) -> list[str]:
-    """What each run is called: its lab and id, or its path where another run of the same name would be taken for it."""
+    """The name of each run: its lab and id, or its path where two runs have the same."""
     names = [f"{folder.path.resolve().parent.name}/{folder.path.resolve().name}" for folder in folders]
     paths = {
         name: {folder.path.resolve() for folder, own in zip(folders, names, strict=True) if own == name}

@@ -28,7 +28,7 @@ Signature = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedRun:
-    """A run folder as it was when it was read. `families` is empty when it could not be."""
+    """A run folder as last read. `families` is empty when it could not be read."""
 
     signature: Signature
     lab: str = ""
@@ -37,7 +37,7 @@ class ExportedRun:
 
 @dataclass
 class Catalogue:
-    """The runs below a folder (or the one run that the folder is). Scrapes may come side by side."""
+    """The runs below a folder (or the one run that the folder is). Safe to use from several threads."""
 
     folder: Path
     _known: dict[Path, ExportedRun] = field(default_factory=dict)
@@ -99,7 +99,7 @@ def serving(folder: Path, *, address: str, port: int) -> Iterator[str]:
 
 
 class _Collector:
-    """What prometheus_client asks at each scrape."""
+    """What prometheus_client calls at each scrape."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
@@ -128,7 +128,7 @@ def _runs_below(folder: Path) -> Sequence[Path]:
 
 
 def _signature(path: Path) -> Signature:
-    """What changes when the run does."""
+    """Times and sizes of the files that change while a run goes on."""
     stats = []
     for name in ("manifest.json", "trials.jsonl"):
         try:

@@ -94,7 +94,7 @@ class _ArmSoFar:
 
     @property
     def counting(self) -> list[TrialRecord]:
-        """The trials that are worth a point: valid, and of neither a discarded pair nor a control."""
+        """The valid trials that are neither discarded nor of a control."""
         return [record for record in self.records if _outcome(record) == "valid"]
 
 
@@ -130,22 +130,22 @@ def _run(manifest: Manifest, records: Sequence[TrialRecord]) -> Iterator[Family]
 
 
 def _planned(plan: BenchPlan) -> int:
-    """How many trials a plan has, without making any: a damaged one may ask for more than there is room for."""
+    """How many trials a plan has, computed without listing them: a damaged plan may ask for more than fit in memory."""
     pairs = plan.most_iterations * (plan.repeats * (2 if plan.control else 1) + 1)
     return pairs * len(ARMS) * len(plan.scenarios)
 
 
 def _goes_on(manifest: Manifest) -> bool:
-    """A run that was resumed carries the end of its last session until it ends again."""
+    """Whether the run is under way. A resumed run keeps the `ended_at` of its last session until it ends again."""
     if manifest.ended_at is None:
         return True
     return any(_epoch(resumed) > _epoch(manifest.ended_at) for resumed in manifest.resumed_at)
 
 
 def _interfaces(manifest: Manifest, records: Sequence[TrialRecord]) -> Family:
-    """Which interface is which arm's: what the counters of node_exporter are joined with, which know devices alone.
+    """Which interface belongs to which arm, to join with node_exporter's counters, which know devices only.
 
-    In the second half of a crossover it is the other way round.
+    Swapped after a crossover.
     """
     crossed = bool(records) and records[-1].crossed
     return Family(
@@ -250,7 +250,10 @@ def _counts(arms: Sequence[_ArmSoFar]) -> Iterator[Family]:
 
 
 def _counted(keys: Iterable[_Key], seen: Iterable[_Key]) -> list[tuple[_Key, int]]:
-    """How often each key was seen. Those never seen are 0: a counter has to be there before it can be seen to move."""
+    """How often each key was seen.
+
+    Keys never seen are 0: Prometheus sees a counter rise only from a value that it has scraped.
+    """
     counts = Counter(seen)
     return [(key, counts[key]) for key in keys]
 

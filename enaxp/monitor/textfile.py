@@ -27,19 +27,21 @@ WRITE_S = 10.0  # more patience than that a bench does not have
 
 
 @contextlib.contextmanager
-def published(ways: RunOptions, *, pair: Pair, folder: RunFolder) -> Iterator[RunOptions]:
-    """The ways of a run whose trials are published on the client as they end; once more at the end of the run."""
-    publisher = _Publisher(ways, pair, folder)
+def published(options: RunOptions, *, pair: Pair, folder: RunFolder) -> Iterator[RunOptions]:
+    """The same options, with a watcher that publishes on the client after each trial; the last time at the end of the
+    block.
+    """
+    publisher = _Publisher(options, pair, folder)
     try:
-        yield replace(ways, watch=publisher.watch)
+        yield replace(options, watch=publisher.watch)
     finally:
         publisher.publish()
 
 
 def write_command(text: str) -> str:
-    """Puts the text in the place of the one before in one step, so that no scrape sees half of it.
+    """A command that replaces the file in one step, so that no scrape sees half of it.
 
-    Does nothing where the folder is not.
+    Does nothing where its folder does not exist.
     """
     packed = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
     return f"""
@@ -52,10 +54,10 @@ root chmod 0644 "$folder/{NAME}.new" && root mv "$folder/{NAME}.new" "$folder/{N
 
 
 class _Publisher:
-    """Looks on as a run goes, and publishes after each of its trials."""
+    """Publishes after each trial of a run."""
 
-    def __init__(self, ways: RunOptions, pair: Pair, folder: RunFolder) -> None:
-        self._ways = ways
+    def __init__(self, options: RunOptions, pair: Pair, folder: RunFolder) -> None:
+        self._options = options
         self._pair = pair
         self._folder = folder
         self._records = folder.records()
@@ -64,7 +66,7 @@ class _Publisher:
         self._lock = threading.Lock()  # the trials of a pair may end side by side
 
     def watch(self, progress: Progress) -> None:
-        self._ways.watch(progress)
+        self._options.watch(progress)
         if progress.record is not None:
             with self._lock:
                 self._records.append(progress.record)
@@ -72,7 +74,7 @@ class _Publisher:
             self.publish()
 
     def publish(self) -> None:
-        """Writes what there is. Whatever fails is told, and raises nothing."""
+        """Writes the metrics so far. A failure is reported once, and never raised."""
         with self._lock:
             try:
                 self._manifest = self._folder.read_manifest()
@@ -88,4 +90,4 @@ class _Publisher:
             self._has_failed = True
             said = f"{error.where} ({error.said})" if isinstance(error, EnaxpError) else str(error)
             note = f"metrics: they could not be written on the client: {said}"
-            self._ways.watch(Progress(done=len(self._records), total=len(self._records), seconds_left=0, note=note))
+            self._options.watch(Progress(done=len(self._records), total=len(self._records), seconds_left=0, note=note))

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from enaxp.text import duration, printable
-from enaxp.traffic import ARM_NAMES
 
 if TYPE_CHECKING:
-    from enaxp.bench.records import RunFolder
-    from enaxp.bench.runner import BenchWatcher, Progress
-    from enaxp.bench.schedule import BenchPlan as BenchPlan
     from enaxp.hosts.doctor import HostFinding
     from enaxp.lab.apply import LabEvent
     from enaxp.lab.checks.findings import Report
@@ -31,7 +25,7 @@ class Console:
         self.as_json = as_json
         self._lock = threading.Lock()
         self._began = time.monotonic()
-        self._is_terminal = sys.stderr.isatty()
+        self.is_terminal = sys.stderr.isatty()
         self._transient = False
 
     # -- results: stdout -----------------------------------------------------------------------------------------------
@@ -69,7 +63,7 @@ class Console:
 
     def transient(self, text: str) -> None:
         """A line that the next one replaces; on something that is no terminal it is left out."""
-        if not self._is_terminal:
+        if not self.is_terminal:
             return
         with self._lock:
             self._clear()
@@ -96,48 +90,6 @@ class Console:
         else:
             changes = f"  ({'; '.join(map(str, step.changes))})" if step.action == "settle" and step.changes else ""
             self.say(f"{at}  {_END[step.action]:<10} {step.key}  {event.text}{changes}")
-
-    def bench_progress(self, progress: Progress) -> None:
-        """Which trial of how many, what it gave, and how long the rest will take."""
-        if progress.note:
-            self.say(f"  ! {progress.note}")
-            return
-        trial, record = progress.trial, progress.record
-        if trial is None:
-            return
-        left = f"{duration(progress.seconds_left)} left"
-        what = "warm-up" if trial.discarded else f"repeat {trial.repeat}"
-        where = f"iteration {trial.iteration}, {what}, {ARM_NAMES[trial.arm]}"
-        if record is None:
-            self.transient(f"  trial {trial.number} of {progress.total}: {where} … {left}")
-            return
-        sockperf = record.sockperf
-        if record.valid and sockperf is not None and sockperf.percentiles_us:
-            figures = f"P50 {sockperf.percentiles_us.get('50')} µs, P99 {sockperf.percentiles_us.get('99')} µs"
-        elif record.valid:
-            figures = f"{record.throughput_gbps:.3f} Gbit/s" if record.throughput_gbps is not None else "valid"
-        else:
-            figures = f"INVALID: {record.reason}"
-        self.say(f"  trial {trial.number:>3} of {progress.total}: {where:<38} {figures}   {left}")
-
-    @contextlib.contextmanager
-    def bench_view(self, plan: BenchPlan, *, title: str, earlier: RunFolder | None) -> Iterator[BenchWatcher]:
-        """What a bench is to tell: a view that is drawn anew while it runs, or plain lines where there is no terminal.
-
-        `earlier` is the folder of a run that goes on.
-        """
-        if not self._is_terminal or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
-            yield self.bench_progress
-            return
-        from enaxp.bench.evidence import evidence_of
-        from enaxp.bench.running import Running
-        from enaxp.terminal.live import LiveView
-
-        running = Running(plan)
-        if earlier is not None:
-            running.add_all(evidence_of(earlier, plan))
-        with LiveView(plan, title=printable(title), running=running, plain=self.bench_progress) as view:
-            yield view.watch
 
     def plan(self, plan: Plan) -> None:
         """What would change, and why."""

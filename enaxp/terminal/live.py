@@ -1,18 +1,21 @@
-"""Live: the view of a bench at a terminal — how far it is, what it comes to so far, how the intervals narrow, how long it takes yet.
+"""Live: the view of a bench at a terminal — progress, figures and effects so far, how the intervals narrow, the time left.
 
+    bench_view ─▶ what watches a bench: LiveView.watch, or plain_lines where there is no terminal
     Progress ─▶ LiveView.watch ─▶ Running ─▶ view_of (rich renderables) ─▶ drawn once a second and after each trial
 
-It is drawn on stderr, below what else is said. On the local target the drawing shares this machine with what is measured: hence once
-a second. A fault in it never costs a run: then the bench goes on with plain lines.
+It is drawn on stderr, below other messages, and only once a second: on the local target drawing shares this machine with what is
+measured. A fault in drawing never ends a run: the bench goes on with plain lines.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -25,13 +28,17 @@ from rich.table import Table
 from rich.text import Text
 
 from enaxp.bench.effect import Effect
+from enaxp.bench.evidence import evidence_of
 from enaxp.bench.running import Running, RunningScenario
 from enaxp.bench.schedule import BenchPlan
-from enaxp.text import MOST_TO_TELL_PCT, duration, figure, printable
+from enaxp.text import MOST_TO_TELL_PCT, duration, figure, gigabits, printable
 from enaxp.traffic import ARM_NAMES, THROUGHPUT, metric_label
 
 if TYPE_CHECKING:
+    from enaxp.bench.records import RunFolder, TrialRecord
     from enaxp.bench.runner import BenchWatcher, Progress
+    from enaxp.bench.schedule import Trial
+    from enaxp.terminal.console import Console
 
 DRAWS_PER_SECOND = 1.0
 BARS = "▁▂▃▄▅▆▇█"
@@ -58,7 +65,10 @@ class Moment:
 
 
 class LiveView:
-    """Shows a bench while it is open. `plain` takes over when drawing fails; `running` may know trials of an earlier session."""
+    """Draws a bench while the block is open.
+
+    `plain` takes over when drawing fails; `running` may hold trials of an earlier session.
+    """
 
     def __init__(self, plan: BenchPlan, *, title: str, running: Running, plain: BenchWatcher) -> None:
         self._plan = plan
@@ -88,7 +98,7 @@ class LiveView:
         self._live.stop()
 
     def watch(self, progress: Progress) -> None:
-        """Takes in what the runner tells. What is worth keeping is said above the view, where it stays."""
+        """Takes in the runner's progress. Notes and invalid trials are also printed above the view, where they stay."""
         if self._broken:
             self._plain(progress)
             return
@@ -128,6 +138,58 @@ class LiveView:
                 order=[scenario.name for scenario in self._plan.scenarios],
             )
         return view_of(moment, size=self._terminal.size, pairs_planned=self._plan.iterations * self._plan.repeats)
+
+
+@contextlib.contextmanager
+def bench_view(console: Console, plan: BenchPlan, *, title: str, earlier: RunFolder | None) -> Iterator[BenchWatcher]:
+    """Gives what watches a bench: a view that is redrawn while it runs, or plain lines where there is no terminal.
+
+    `earlier` is the folder of a run that goes on.
+    """
+    plain = plain_lines(console)
+    if not console.is_terminal or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+        yield plain
+        return
+    running = Running(plan)
+    if earlier is not None:
+        running.add_all(evidence_of(earlier, plan))
+    with LiveView(plan, title=printable(title), running=running, plain=plain) as view:
+        yield view.watch
+
+
+def plain_lines(console: Console) -> BenchWatcher:
+    """Gives what prints a line after each trial, and before it one that is replaced."""
+
+    def watch(progress: Progress) -> None:
+        trial, record = progress.trial, progress.record
+        if progress.note:
+            console.say(f"  ! {progress.note}")
+        elif trial is not None and record is None:
+            console.transient(
+                f"  trial {trial.number} of {progress.total}: {_place(trial)} … {duration(progress.seconds_left)} left"
+            )
+        elif trial is not None and record is not None:
+            console.say(
+                f"  trial {trial.number:>3} of {progress.total}: {_place(trial):<38} {_measured(record)}   "
+                f"{duration(progress.seconds_left)} left"
+            )
+
+    return watch
+
+
+def _place(trial: Trial) -> str:
+    what = "warm-up" if trial.discarded else f"repeat {trial.repeat}"
+    return f"iteration {trial.iteration}, {what}, {ARM_NAMES[trial.arm]}"
+
+
+def _measured(record: TrialRecord) -> str:
+    """What a trial measured, in a few words, or why it does not count."""
+    if not record.valid:
+        return f"INVALID: {record.reason}"
+    if record.sockperf is not None and record.sockperf.percentiles_us:
+        percentiles = record.sockperf.percentiles_us
+        return f"P50 {percentiles.get('50')} µs, P99 {percentiles.get('99')} µs"
+    return "valid" if record.throughput_gbps is None else gigabits(record.throughput_gbps)
 
 
 def view_of(moment: Moment, *, size: ConsoleDimensions, pairs_planned: int) -> RenderableType:

@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun
-from enaxp.bench.effect import Effect
 from enaxp.text import change_plain, figure, interval_plain
 from enaxp.traffic import ARM_NAMES, metric_text
 
 if TYPE_CHECKING:
     from enaxp.bench.checkup import Checkup
+    from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun
     from enaxp.bench.conditions import Compared
+    from enaxp.bench.effect import Effect
     from enaxp.bench.history import RunLine
     from enaxp.terminal.console import Console
 
@@ -29,7 +29,7 @@ OUTCOMES = {"shown": "FAILS", "not shown": "passes", "undecided": "undecided", "
 
 
 def tell_comparison(console: Console, compared: Compared) -> None:
-    """Tables of what changed, then what each condition came to, then what to keep in mind."""
+    """Prints tables of what changed, then what was found on each condition, then what to keep in mind."""
     for comparison in compared.comparisons:
         console.result(f"{_about(comparison.run)}\nagainst {_about(comparison.base)}")
         for warning in comparison.warnings:
@@ -81,7 +81,7 @@ def _tell_changes(console: Console, comparison: Comparison) -> None:
 
 
 def tell_checkup(console: Console, name: str, checkup: Checkup) -> None:
-    """Whether the run is complete and stable, and each reason on a line."""
+    """Prints whether the run is complete and stable, and each reason on a line."""
     console.result(
         f"{name}: {'incomplete' if checkup.missing else 'complete'}, {'unstable' if checkup.unstable else 'stable'}"
     )
@@ -95,7 +95,7 @@ def tell_checkup(console: Console, name: str, checkup: Checkup) -> None:
 
 
 def tell_runs(console: Console, lines: Sequence[RunLine]) -> None:
-    """One line a run, the newest first."""
+    """Prints one line a run, the newest first."""
     if not lines:
         console.result("there are no runs here")
         return
@@ -119,7 +119,7 @@ def _interval(effect: Effect) -> str:
 
 
 def word(change: FigureChange) -> str:
-    """The word for a change, with the margin it rests on where that is not plain, and whether it was fixed beforehand."""
+    """The code of a change, with its margin where it is `same`, and marked where it is exploratory."""
     effect = change.effect
     within = f" within ±{effect.margin_pct:.3g}%" if effect.code == "same" else ""
     return f"{effect.code}{within}{'' if effect.primary else ' (exploratory)'}"
@@ -131,7 +131,7 @@ def _about(run: MeasuredRun) -> str:
 
 
 def came_to(verdicts: Mapping[str, str]) -> str:
-    """What the scenarios of a run came to, each by its name while they are few."""
+    """The verdicts of a run: by scenario while they are few, else counted by verdict."""
     if len(verdicts) > MOST_NAMED:
         return ", ".join(f"{count} {code}" for code, count in Counter(verdicts.values()).most_common())
     return ", ".join(f"{name}: {code}" for name, code in verdicts.items())

@@ -17,7 +17,7 @@ from enaxp.bench.runner import Progress
 from enaxp.bench.running import Running
 from enaxp.bench.schedule import BenchPlan, schedule
 from enaxp.terminal.console import Console
-from enaxp.terminal.live import BARS, LiveView, Moment, narrowing, view_of
+from enaxp.terminal.live import BARS, LiveView, Moment, bench_view, narrowing, view_of
 from tests.support.factories import FIVE, a_plan, pairs_of_records, shifted
 
 
@@ -108,7 +108,7 @@ def test_a_fault_in_drawing_leaves_the_bench_and_its_plain_lines(capsys: pytest.
 def test_without_a_terminal_the_lines_are_plain(capsys: pytest.CaptureFixture[str]) -> None:
     trial, record = schedule(FIVE)[0], pairs_of_records(FIVE)[0]
 
-    with Console(as_json=False).bench_view(FIVE, title="", earlier=None) as watch:
+    with bench_view(Console(as_json=False), FIVE, title="", earlier=None) as watch:
         watch(Progress(done=1, total=30, seconds_left=9, trial=trial, record=record))
 
     assert "  trial   1 of 30: iteration 1, warm-up, ENA" in capsys.readouterr().err.replace("ENA Express", "ENA")
@@ -120,9 +120,10 @@ from tests.support.factories import FIVE, pairs_of_records, shifted
 from enaxp.bench.runner import Progress
 from enaxp.bench.schedule import schedule
 from enaxp.terminal.console import Console
+from enaxp.terminal.live import bench_view
 
 console = Console(as_json=True)
-with console.bench_view(FIVE, title="enaxp bench", earlier=None) as watch:
+with bench_view(console, FIVE, title="enaxp bench", earlier=None) as watch:
     console.say("said while it runs")
     for trial, record in zip(schedule(FIVE), pairs_of_records(FIVE)):
         watch(Progress(done=trial.number, total=30, seconds_left=9, trial=trial, record=record, histogram=shifted(1)))
