@@ -1,4 +1,6 @@
 # make demo    the whole story on this machine: up, bench, summary, down (about two minutes after the installs)
+# make unit    the tests that need the virtual environment and nothing else: no root, no packages of the system
+# make lint    the linters; needs the virtual environment alone
 # make test    every test, the end-to-end ones included, and the linters
 # make selfcheck what enaxp costs: start-up, calls, wall time, as ratios
 # make study   whether the bench can be believed: A/A, known differences, simulated data (STUDY_ARGS="--minutes 90")
@@ -13,7 +15,7 @@ SYSTEM := sockperf prometheus-node-exporter htop openssh-server openssh-client i
 # What only the tests need.
 TESTED_WITH := shellcheck chromium prometheus
 
-.PHONY: demo test lint selfcheck study crash acceptance install clean
+.PHONY: demo test unit lint selfcheck study crash acceptance install clean
 
 demo: install
 	$(BIN)/enaxp demo
@@ -21,9 +23,12 @@ demo: install
 # Tests mostly wait for hosts: several files at once, each with hosts of its own (tests/conftest.py says what belongs together).
 test: install lint
 	@PYTHON=$(PYTHON) ./scripts/install-system $(TESTED_WITH)
-	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder --durations=20 $(PYTEST_ARGS)
 
-lint: install
+unit: $(VENV)/.installed
+	$(BIN)/python -m pytest --unit -n 3 --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed
 	$(BIN)/ruff format --check enaxp tests selfcheck
 	$(BIN)/ruff check enaxp tests selfcheck
 	$(BIN)/mypy
@@ -44,8 +49,9 @@ acceptance: install
 install: $(VENV)/.installed
 	@PYTHON=$(PYTHON) ./scripts/install-system $(SYSTEM)
 
+# Without packages named it installs nothing but what a virtual environment itself lacks.
 $(VENV)/.installed: pyproject.toml
-	@PYTHON=$(PYTHON) ./scripts/install-system $(SYSTEM)
+	@PYTHON=$(PYTHON) ./scripts/install-system
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,report,monitor,dev]'
 	touch $@

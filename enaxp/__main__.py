@@ -15,9 +15,9 @@ def main() -> None:
     gc.set_threshold(100_000, 50, 50)
     debug = "--debug" in sys.argv or os.environ.get("ENAXP_DEBUG", "").lower() in {"1", "true", "yes"}
     try:
-        from enaxp.cli import app
+        from enaxp.cli import run
 
-        app(prog_name="enaxp")
+        sys.exit(run(sys.argv[1:]))
     except EnaxpError as error:
         if debug:
             raise

@@ -17,7 +17,17 @@ import numpy.typing as npt
 
 from enaxp.bench.bench import result_of
 from enaxp.bench.histogram import Histogram
-from enaxp.bench.records import ArmAddresses, InterfaceDelta, Manifest, RunFolder, SrdDelta, TrialRecord
+from enaxp.bench.records import (
+    ArmAddresses,
+    InterfaceDelta,
+    InterfaceFacts,
+    Manifest,
+    RunEnvironment,
+    RunFolder,
+    SrdDelta,
+    TrialRecord,
+)
+from enaxp.bench.result import to_document
 from enaxp.bench.schedule import BenchPlan, Trial, schedule
 from enaxp.hosts.sockperf import Second, SockperfOutput
 from enaxp.report.files import write_report_files
@@ -80,7 +90,7 @@ def make_run(results: Path, made: Made, *, lab: str = "made") -> RunFolder:
     for trial in trials:
         at = BEGAN + (trial.number - 1) * takes
         folder.append(_record(folder, made, trial, rng, level=levels[trial.iteration], at=at))
-    write_report_files(folder, result_of(folder))
+    write_report_files(folder, to_document(result_of(folder)))
     return folder
 
 
@@ -190,7 +200,7 @@ def _manifest(folder: RunFolder, plan: BenchPlan, *, ended: datetime) -> Manifes
         "clock_source": "tsc",
         "sockperf": "3.10",
     }
-    nic = {"driver": "driver: ena; version: 2.13.0g", "mtu": 8900}
+    nic = InterfaceFacts(interface="ens5", driver="driver: ena; version: 2.13.0g", mtu=8900)
     both = {"server": host, "client": host}
     return Manifest(
         run_id=folder.run_id,
@@ -206,11 +216,9 @@ def _manifest(folder: RunFolder, plan: BenchPlan, *, ended: datetime) -> Manifes
         versions={"enaxp": "0.1.0", "sockperf_server": "3.10", "sockperf_client": "3.10"},
         started_at=BEGAN.isoformat(),
         ended_at=ended.isoformat(),
-        environment={
-            "before": both,
-            "after": both,
-            "interfaces": {role: {arm: {**nic, "interface": "ens5"} for arm in ARMS} for role in both},
-        },
+        environment=RunEnvironment(
+            before=both, after=both, interfaces={role: dict.fromkeys(ARMS, nic) for role in both}
+        ),
     )
 
 

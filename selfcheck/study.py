@@ -34,9 +34,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from enaxp.bench.blocks import counted
 from enaxp.bench.histogram import merge_equal_weight
 from enaxp.bench.records import RunFolder
-from enaxp.bench.result import counted
 from enaxp.traffic import ARMS, QUANTILES, Arm
 from selfcheck.relay import stay_on_one_core
 from selfcheck.simulation import SHAPES, Size, coverage

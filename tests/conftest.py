@@ -14,25 +14,30 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from enaxp.local.machines.isolation import missing_programs, probe_isolation
+from enaxp.local.machines.isolation import probe_isolation
+from enaxp.local.machines.programs import missing_programs
 
 LEFT_OUT = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="fail when a test is skipped")
+    parser.addoption("--unit", action="store_true", help="only tests that need a virtual environment and nothing else")
     parser.addoption("--acceptance", action="store_true", help="run the long acceptance tests, and nothing else")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "namespaces: needs network and mount namespaces; has a twin in process mode")
     config.addinivalue_line("markers", "long: in process mode only where namespaces are not allowed")
+    config.addinivalue_line("markers", "system: needs programs of the system, or hosts; left out of the unit tests")
     config.addinivalue_line("markers", "acceptance: a full-length run, only with --acceptance")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     wants_acceptance = config.getoption("--acceptance")
     kept = [item for item in items if (item.get_closest_marker("acceptance") is not None) == wants_acceptance]
+    if config.getoption("--unit"):
+        kept = [item for item in kept if not _needs_more_than_python(item)]
     isolation = probe_isolation() if any(item.get_closest_marker("namespaces") for item in kept) else None
     if isolation is not None and isolation.name != "namespaces":
         possible = [item for item in kept if item.get_closest_marker("namespaces") is None]
@@ -49,6 +54,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = possible
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
+
+
+def _needs_more_than_python(item: pytest.Item) -> bool:
+    """Whether a test needs programs of the system, root or namespaces: it says so, or it would be skipped without them."""
+    marked = any(item.get_closest_marker(name) for name in ("system", "namespaces", "skipif", "crash_matrix"))
+    return marked or "local_target" in getattr(item, "fixturenames", ())
 
 
 def _isolation_of(node_id: str) -> str | None:
@@ -76,6 +87,10 @@ def pytest_testnodedown(node: Any) -> None:
         node.config.stash[LEFT_OUT] = left_out
 
 
+def _skips_are_faults(config: pytest.Config) -> bool:
+    return bool(config.getoption("--no-skips") or config.getoption("--unit"))
+
+
 def _tell_what_was_survived(terminalreporter: pytest.TerminalReporter) -> None:
     """The crash matrix in figures: how often enaxp was killed or its cloud hostile, and what that cost."""
     ended = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, ())]
@@ -94,7 +109,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     _tell_what_was_survived(terminalreporter)
     if LEFT_OUT in config.stash:
         terminalreporter.write_line(config.stash[LEFT_OUT])
-    if config.getoption("--no-skips") and terminalreporter.stats.get("skipped"):
+    if _skips_are_faults(config) and terminalreporter.stats.get("skipped"):
         terminalreporter.write_line(
             f"{len(terminalreporter.stats['skipped'])} tests were skipped, and none may be", red=True
         )
@@ -104,12 +119,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if LEFT_OUT in session.config.stash and hasattr(session.config, "workeroutput"):
         session.config.workeroutput["left_out"] = session.config.stash[LEFT_OUT]
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if (
-        exitstatus == 0
-        and session.config.getoption("--no-skips")
-        and reporter is not None
-        and reporter.stats.get("skipped")
-    ):
+    if exitstatus == 0 and _skips_are_faults(session.config) and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -12,19 +12,19 @@ import platform
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 from enaxp import __version__
-from enaxp.bench.environment import Environment, capture, differences, fingerprint
+from enaxp.bench.environment import capture, differences, fingerprint
+from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.pair import Pair, Probes, connected, prove_routes
 from enaxp.bench.records import ArmAddresses as Addresses
-from enaxp.bench.records import Manifest, RunFolder
-from enaxp.bench.result import is_narrow, result_from
+from enaxp.bench.records import Environment, InterfaceFacts, Manifest, RunEnvironment, RunFolder
+from enaxp.bench.result import Result
 from enaxp.bench.runner import Runner, RunOptions
 from enaxp.bench.schedule import BenchPlan
 from enaxp.errors import BenchError, HostError
-from enaxp.traffic import ARMS
+from enaxp.traffic import ARMS, Arm
 
 __all__ = ["carry_out", "connected", "go_on", "require_sockperf", "result_of"]
 
@@ -62,7 +62,9 @@ def carry_out(
         forced=forced,
         versions=_versions(before),
         started_at=_now(),
-        environment={"before": before, "interfaces": _interfaces(probes), "hashes": {"before": fingerprint(before)}},
+        environment=RunEnvironment(
+            before=before, interfaces=_interfaces(probes), hashes={"before": fingerprint(before)}
+        ),
     )
     folder.write_manifest(manifest)
     _run(manifest, pair=pair, folder=folder, probes=probes, options=options)
@@ -94,7 +96,7 @@ def _run(manifest: Manifest, *, pair: Pair, folder: RunFolder, probes: Probes, o
     plan = manifest.plan
     if plan.until_pct is not None:
         until = plan.until_pct
-        options = replace(options, is_narrow=lambda: is_narrow(result_of(folder), to_pct=until))
+        options = replace(options, is_narrow=lambda: result_of(folder).is_narrow(to_pct=until))
     try:
         Runner(pair, plan, folder, probes=probes, options=options).run()
     except BaseException:
@@ -109,9 +111,12 @@ def _end_manifest(folder: RunFolder, manifest: Manifest, pair: Pair, probes: Pro
     plan = manifest.plan
     if plan.until_pct is not None and not quietly:
         plan = replace(plan, iterations=max((record.iteration for record in folder.records()), default=plan.iterations))
-    environment = {**manifest.environment, "after": after}
-    environment["hashes"] = {**environment.get("hashes", {}), "after": fingerprint(after)}
-    environment["differences"] = differences(environment.get("before", {}), after)
+    environment = replace(
+        manifest.environment,
+        after=after,
+        hashes={**manifest.environment.hashes, "after": fingerprint(after)},
+        differences=differences(manifest.environment.before, after),
+    )
     try:
         folder.write_manifest(replace(manifest, plan=plan, ended_at=_now(), environment=environment))
     except OSError:
@@ -119,7 +124,7 @@ def _end_manifest(folder: RunFolder, manifest: Manifest, pair: Pair, probes: Pro
             raise
 
 
-def result_of(folder: RunFolder) -> dict[str, Any]:
+def result_of(folder: RunFolder) -> Result:
     """The result of what a run folder holds, worked out from its files alone."""
     manifest = folder.read_manifest()
     return result_from(manifest, evidence_of(folder, manifest.plan))
@@ -148,10 +153,10 @@ def _versions(before: Mapping[str, Mapping[str, str]]) -> dict[str, str | None]:
     return {"enaxp": __version__, "python": platform.python_version(), **sockperf}
 
 
-def _interfaces(probes: Probes) -> dict[str, Any]:
+def _interfaces(probes: Probes) -> dict[str, dict[Arm, InterfaceFacts]]:
     return {
         role: {
-            arm: {"interface": p.interface, "leaves_by": p.leaves_by, "driver": p.driver, "mtu": p.mtu}
+            arm: InterfaceFacts(interface=p.interface, leaves_by=p.leaves_by, driver=p.driver, mtu=p.mtu)
             for arm, p in arms.items()
         }
         for role, arms in probes.items()

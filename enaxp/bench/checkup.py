@@ -9,13 +9,14 @@ comparison that has to hold; remarks do not.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from enaxp.bench.evidence import Evidence
 from enaxp.bench.histogram import tail_is_thin
 from enaxp.bench.records import Manifest, TrialRecord
+from enaxp.bench.result import Result, ScenarioResult
 from enaxp.bench.stability import host_warnings
 from enaxp.traffic import ARMS, QUANTILES, Scenario, metric_text
 
@@ -48,9 +49,9 @@ class Checkup:
         }
 
 
-def check(manifest: Manifest, evidence: Evidence, result: Mapping[str, Any]) -> Checkup:
+def check(manifest: Manifest, evidence: Evidence, result: Result) -> Checkup:
     """What speaks against a run. `result` is the one worked out from the same evidence."""
-    scenarios = [(scenario, result["scenarios"][scenario.name]) for scenario in manifest.plan.scenarios]
+    scenarios = [(scenario, result.scenarios[scenario.name]) for scenario in manifest.plan.scenarios]
     return Checkup(
         missing=(*_cut_short(manifest), *(line for one in scenarios for line in _missing(manifest, evidence, *one))),
         unstable=(
@@ -72,35 +73,35 @@ def _cut_short(manifest: Manifest) -> Iterator[str]:
         yield "there is no interval: that takes two iterations"
 
 
-def _missing(manifest: Manifest, evidence: Evidence, scenario: Scenario, measured: Mapping[str, Any]) -> Iterator[str]:
+def _missing(manifest: Manifest, evidence: Evidence, scenario: Scenario, measured: ScenarioResult) -> Iterator[str]:
     plan = manifest.plan
     planned = plan.iterations * plan.repeats
-    counting = min(measured["arms"][arm]["valid_trials"] for arm in ARMS)
+    counting = min(measured.arms[arm].valid_trials for arm in ARMS)
     if counting < planned:
         yield f"{scenario.name}: {counting} of {planned} pairs of trials count"
     yield from (f"{scenario.name}: {fault}" for fault in evidence.faults.get(scenario.name, ()))
     if plan.control:
-        control = measured.get("control") or {"valid_trials": 0}
-        if control["valid_trials"] < 2 * planned:
-            yield f"{scenario.name}: {control['valid_trials'] // 2} of {planned} pairs of the control count"
-    if measured["verdict"]["code"] == "invalid":
-        yield f"{scenario.name}: {measured['verdict']['words']}"
+        valid = measured.control.valid_trials if measured.control else 0
+        if valid < 2 * planned:
+            yield f"{scenario.name}: {valid // 2} of {planned} pairs of the control count"
+    if measured.verdict.code == "invalid":
+        yield f"{scenario.name}: {measured.verdict.words}"
 
 
 def _host_warnings(manifest: Manifest) -> list[str]:
     """What happened to the hosts: of every scenario, and so told once."""
-    return host_warnings(manifest.environment.get("before", {}), manifest.environment.get("after", {}))
+    return host_warnings(manifest.environment.before, manifest.environment.after or {})
 
 
-def _unstable(manifest: Manifest, evidence: Evidence, scenario: Scenario, measured: Mapping[str, Any]) -> Iterator[str]:
+def _unstable(manifest: Manifest, evidence: Evidence, scenario: Scenario, measured: ScenarioResult) -> Iterator[str]:
     told = {*evidence.faults.get(scenario.name, ()), *_host_warnings(manifest)}
-    yield from (f"{scenario.name}: {line}" for line in measured["warnings"] if line not in told)
+    yield from (f"{scenario.name}: {line}" for line in measured.warnings if line not in told)
     attempts = _attempts(evidence, scenario)
     invalid = [record for record in attempts if not record.valid]
     if len(invalid) > MOST_INVALID * len(attempts):
         [(reason, _)] = Counter(record.reason for record in invalid).most_common(1)
         yield f"{scenario.name}: {len(invalid)} of {len(attempts)} trials were not valid, mostly: {reason}"
-    for metric, noise in (measured.get("control") or {"noise_pct": {}})["noise_pct"].items():
+    for metric, noise in (measured.control.noise_pct if measured.control else {}).items():
         if metric in scenario.primaries and noise > manifest.plan.margin_pct:
             yield (
                 f"{scenario.name}: ENA against ENA differs by {noise:.2f}% at {metric_text(metric)}, "
@@ -121,14 +122,14 @@ def _about_the_run(manifest: Manifest) -> Iterator[str]:
         yield f"{plan.iterations} iterations are few: the intervals are wide"
 
 
-def _remarks(manifest: Manifest, evidence: Evidence, scenario: Scenario, measured: Mapping[str, Any]) -> Iterator[str]:
-    if measured["treatment"]["proven"] is None:
+def _remarks(manifest: Manifest, evidence: Evidence, scenario: Scenario, measured: ScenarioResult) -> Iterator[str]:
+    if measured.treatment.proven is None:
         yield f"{scenario.name}: whether SRD carried the packets is unknown (no counters)"
     attempts = _attempts(evidence, scenario)
     invalid = sum(not record.valid for record in attempts)
     if 0 < invalid <= MOST_INVALID * len(attempts):
         yield f"{scenario.name}: {invalid} of {len(attempts)} trials were not valid"
-    fewest = min((measured["arms"][arm]["observations"] or 0 for arm in ARMS), default=0)
+    fewest = min((measured.arms[arm].observations or 0 for arm in ARMS), default=0)
     iterations = manifest.plan.iterations
     thin = [
         metric_text(name)
@@ -139,8 +140,8 @@ def _remarks(manifest: Manifest, evidence: Evidence, scenario: Scenario, measure
         yield f"{scenario.name}: {', '.join(thin)} rest on few observations in each iteration"
     undecided = [
         metric_text(metric)
-        for metric, effect in measured["effects"].items()
-        if effect["primary"] and effect["code"] == "inconclusive" and effect["low_pct"] is not None
+        for metric, effect in measured.primaries.items()
+        if effect.code == "inconclusive" and effect.low_pct is not None
     ]
     if undecided:
         yield f"{scenario.name}: what ENA Express does is inconclusive at {' and '.join(undecided)}"

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from enaxp.bench.blocks import At, blocks_of
 from enaxp.bench.effect import (
     EXPLORATORY_CONFIDENCE,
     PRIMARY_CONFIDENCE,
@@ -27,11 +28,14 @@ from enaxp.bench.effect import (
     word_for,
 )
 from enaxp.bench.environment import FactDifference, differences_of_runs
+from enaxp.bench.evaluation import result_of_scenarios, scenario_result
+from enaxp.bench.evidence import Evidence
 from enaxp.bench.records import Manifest
+from enaxp.bench.result import Result, ScenarioResult
 from enaxp.bench.verdict import VerdictCode, combine, describe
-from enaxp.traffic import ARM_NAMES, ARMS, Arm, Metric, Scenario, figure_name
+from enaxp.traffic import ARM_NAMES, ARMS, Arm, Metric, Scenario
 
-Values = Mapping[Metric, Mapping[Arm, Mapping[tuple[int, int], float]]]  # by (pair of hosts, iteration)
+Values = Mapping[Metric, Mapping[Arm, Mapping[At, float]]]
 SCHEMA = 1
 # What two runs may differ in without being of different traffic; said, since it is in the difference.
 _SETTINGS = {"order": "order", "duration_s": "duration in s", "repeats": "repeats", "crossover": "crossover"}
@@ -43,12 +47,23 @@ class MeasuredRun:
 
     name: str
     manifest: Manifest
-    result: Mapping[str, Any]
+    result: Result
     values: Mapping[str, Values]
 
     @property
     def scenarios(self) -> Mapping[str, Scenario]:
         return {scenario.name: scenario for scenario in self.manifest.plan.scenarios}
+
+
+def measured_run(name: str, manifest: Manifest, evidence: Evidence) -> MeasuredRun:
+    """A run made ready to be compared, its trials merged once for its result and its values."""
+    scenarios: dict[str, ScenarioResult] = {}
+    values: dict[str, Values] = {}
+    for scenario in manifest.plan.scenarios:
+        blocks = blocks_of(scenario, evidence)
+        scenarios[scenario.name] = scenario_result(manifest, evidence, blocks)
+        values[scenario.name] = {metric: blocks.values(metric) for metric in scenario.metrics}
+    return MeasuredRun(name=name, manifest=manifest, result=result_of_scenarios(manifest, scenarios), values=values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +171,7 @@ def document(comparisons: Sequence[Comparison]) -> dict[str, Any]:
                 "isolation": run.manifest.isolation,
                 "started_at": run.manifest.started_at,
                 "place": dict(run.manifest.place),
-                "verdicts": {name: scenario["verdict"] for name, scenario in run.result["scenarios"].items()},
+                "verdicts": {name: asdict(scenario.verdict) for name, scenario in run.result.scenarios.items()},
             }
             for run in runs
         ],
@@ -201,7 +216,7 @@ def _scenario(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, arms: Seq
     one, other = base.values[scenario.name], run.values[scenario.name]
     same_data = one == other
     primaries = scenario.primaries
-    both = [measured.result["scenarios"][scenario.name] for measured in (base, run)]
+    both = [measured.result.scenarios[scenario.name] for measured in (base, run)]
 
     def change(
         metric: Metric, before: list[float], after: list[float], figures: Sequence[float | None]
@@ -226,7 +241,7 @@ def _scenario(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, arms: Seq
                     metric,
                     _logs(one[metric][arm]),
                     _logs(other[metric][arm]),
-                    [measured["arms"][arm][figure_name(metric)] for measured in both],
+                    [measured.arms[arm].figure(metric) for measured in both],
                 )
                 for metric in one
             }
@@ -237,7 +252,7 @@ def _scenario(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, arms: Seq
                 metric,
                 _log_ratios(one[metric]),
                 _log_ratios(other[metric]),
-                [measured["effects"][metric]["estimate_pct"] for measured in both],
+                [measured.effects[metric].estimate_pct for measured in both],
             )
             for metric in one
         }
@@ -246,11 +261,11 @@ def _scenario(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, arms: Seq
     )
 
 
-def _logs(values: Mapping[tuple[int, int], float]) -> list[float]:
+def _logs(values: Mapping[At, float]) -> list[float]:
     return [math.log(value) for value in values.values() if value > 0]
 
 
-def _log_ratios(values: Mapping[Arm, Mapping[tuple[int, int], float]]) -> list[float]:
+def _log_ratios(values: Mapping[Arm, Mapping[At, float]]) -> list[float]:
     """The effect in each iteration that has both arms."""
     express = values["ena_express"]
     both = [(ena, express[at]) for at, ena in values["ena"].items() if at in express]
@@ -261,8 +276,8 @@ def _margin_pct(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, metric:
     """The larger of both runs' margins, or the noise where a control of either has shown more of it."""
     margins = [measured.manifest.plan.margin_pct for measured in (base, run)]
     for measured in (base, run):
-        if control := measured.result["scenarios"][scenario.name].get("control"):
-            margins.append(control["noise_pct"].get(metric, 0.0))
+        if control := measured.result.scenarios[scenario.name].control:
+            margins.append(control.noise_pct.get(metric, 0.0))
     return max(margins)
 
 
@@ -310,10 +325,10 @@ def _warnings(base: MeasuredRun, run: MeasuredRun) -> Iterator[str]:
             yield f"{measured.name} has not ended: it runs, or was cut off"
         for wrong in measured.manifest.forced:
             yield f"{measured.name} was measured in spite of this: {wrong}"
-        for name, scenario in measured.result["scenarios"].items():
-            if scenario["treatment"]["proven"] is None:
+        for name, scenario in measured.result.scenarios.items():
+            if scenario.treatment.proven is None:
                 yield f"{measured.name}: whether SRD carried {name} is unknown (no counters)"
-            lacking = min(arm["valid_trials"] for arm in scenario["arms"].values())
+            lacking = min(arm.valid_trials for arm in scenario.arms.values())
             planned = measured.manifest.plan.iterations * measured.manifest.plan.repeats
             if lacking < planned:
                 yield f"{measured.name}: of {name} {lacking} of {planned} pairs count"

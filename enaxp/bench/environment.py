@@ -17,11 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from enaxp.bench.pair import Pair, Probes
-from enaxp.bench.records import Manifest
+from enaxp.bench.records import Environment, Facts, Manifest
 from enaxp.hosts.nic import moved
-
-Facts = Mapping[str, str]
-Environment = Mapping[str, Facts]
 
 _OF_THE_HOST: Mapping[str, str] = {
     "kernel": "uname -srv",
@@ -133,15 +130,15 @@ def _facts_of_run(manifest: Manifest) -> dict[tuple[str, str], str]:
     """What lasts of both hosts, by role and fact."""
     facts = {
         (role, name): text
-        for role, facts in manifest.environment.get("before", {}).items()
+        for role, facts in manifest.environment.before.items()
         for name, text in facts.items()
         if _lasts(name) and name.rpartition(".")[2] not in _OWN
     }
-    for role, arms in manifest.environment.get("interfaces", {}).items():
+    for role, arms in manifest.environment.interfaces.items():
         for arm, interface in arms.items():
-            facts[role, f"{arm}.mtu"] = str(interface.get("mtu"))
-            if driver := interface.get("driver"):
-                facts[role, f"{arm}.driver"] = str(driver).replace("; ", "\n")
+            facts[role, f"{arm}.mtu"] = str(interface.mtu)
+            if interface.driver:
+                facts[role, f"{arm}.driver"] = interface.driver.replace("; ", "\n")
     return facts
 
 

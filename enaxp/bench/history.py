@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from enaxp.bench.names import run_paths
 from enaxp.bench.records import Manifest, RunFolder
-from enaxp.bench.result import SCHEMA
+from enaxp.bench.result import from_document
 from enaxp.errors import BenchError
 
 LineStanding = Literal["ended", "not ended"]
@@ -74,10 +74,7 @@ def _verdicts(folder: RunFolder, manifest: Manifest) -> dict[str, str | None]:
     names = [scenario.name for scenario in manifest.plan.scenarios]
     if not (folder.path / "result.json").exists():
         return dict.fromkeys(names)
-    result = folder.read_result()
-    if result.get("schema") != SCHEMA:
-        raise BenchError(f"result.json is of schema {result.get('schema')!r}; this enaxp reads {SCHEMA}")
-    try:
-        return {name: str(result["scenarios"][name]["verdict"]["code"]) for name in names}
-    except (KeyError, TypeError):
-        raise BenchError("result.json lacks what it should hold") from None
+    scenarios = from_document(folder.read_result()).scenarios
+    if missing := [name for name in names if name not in scenarios]:
+        raise BenchError("result.json lacks what it should hold", said=f"scenario {missing[0]}")
+    return {name: scenarios[name].verdict.code for name in names}

@@ -13,14 +13,14 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from enaxp.bench.documents import Document, NoObjectError, decode, encode, fields_of, parse, require_moment
 from enaxp.bench.names import LIST_THEM, RUN_ID_FORM, listed, named, run_paths, split_name, what_is_there
 from enaxp.bench.schedule import BenchPlan, Trial
-from enaxp.bench.shapes import MANIFEST, RECORD, require_schema, require_types
 from enaxp.errors import BenchError
 from enaxp.hosts.sockperf import Second, SockperfOutput
 from enaxp.traffic import ARMS, Arm
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 SrdSource = Literal["device", "stand-in"]
 Interfaces = Mapping[str, Mapping[Arm, "InterfaceDelta"]]
+Facts = Mapping[str, str]  # of a host, by name
+Environment = Mapping[str, Facts]  # by role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,41 +110,8 @@ class TrialRecord:
     pair: int = 1  # of hosts
     schema: int = SCHEMA
 
-    def to_json(self) -> dict[str, Any]:
-        fields = asdict(self)
-        if self.srd is not None:
-            fields["srd"]["share"] = self.srd.share
-        return fields
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> TrialRecord:
-        """The record in one parsed line. Raises BenchError for a line of another schema or without a field it needs."""
-        require_schema(fields, "a trial's record", reads=SCHEMA)
-        require_types(fields, RECORD, "a trial's record")
-        known = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields}
-        try:
-            return cls(
-                **{
-                    **known,
-                    "sockperf": SockperfOutput(**fields["sockperf"]) if fields["sockperf"] else None,
-                    "srd": _srd_from_json(fields.get("srd")),
-                    "interfaces": _interfaces_from_json(fields.get("interfaces")),
-                    "seconds": tuple(Second(**second) for second in fields.get("seconds", ())),
-                    "log_files": tuple(fields.get("log_files", ())),
-                }
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise BenchError("a trial's record lacks what it should hold", said=str(error)) from None
-
-
-def _srd_from_json(fields: Mapping[str, Any] | None) -> SrdDelta | None:
-    return SrdDelta(**{name: value for name, value in fields.items() if name != "share"}) if fields else None
-
-
-def _interfaces_from_json(fields: Mapping[str, Any] | None) -> Interfaces | None:
-    if fields is None:
-        return None
-    return {role: {arm: InterfaceDelta(**delta) for arm, delta in arms.items()} for role, arms in fields.items()}
+    def __post_init__(self) -> None:
+        require_moment("started_at", self.started_at)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,8 +123,36 @@ class ArmAddresses:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InterfaceFacts:
+    """What a host tells of the interface that has an arm's address; None where it does not tell."""
+
+    interface: str | None = None
+    leaves_by: str | None = None  # the interface by which the arm's traffic leaves
+    driver: str | None = None
+    mtu: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEnvironment:
+    """What both hosts were, by role, before the run and after it. after: None before the end, empty when no host answered then.
+
+    hashes: fingerprints of what lasts, `before` and `after`. differences: the facts that changed in between.
+    """
+
+    before: Environment = field(default_factory=dict)
+    interfaces: Mapping[str, Mapping[Arm, InterfaceFacts]] = field(default_factory=dict)
+    hashes: Mapping[str, str | None] = field(default_factory=dict)
+    after: Environment | None = None
+    differences: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a run is: its plan, where and with what it was made. Times are ISO 8601 in UTC; `environment` is as the hosts gave it."""
+    """What a run is: its plan, where and with what it was made. Times are ISO 8601 in UTC.
+
+    place: what AWS says of the hosts (region, zone, type, …). host_gbps: what the slower host carries all day, in 10⁹ bit/s; None where
+    AWS does not say. forced: what was wrong with the hosts, when the bench went on all the same.
+    """
 
     run_id: str
     lab: str
@@ -168,33 +165,35 @@ class Manifest:
     started_at: str
     ended_at: str | None = None
     resumed_at: tuple[str, ...] = ()
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    place: Mapping[str, str | None] = field(default_factory=dict)  # what AWS says of the hosts: region, zone, type …
-    host_gbps: float | None = None  # what the slower host carries all day, in Gbit/s; None where AWS does not say
-    forced: tuple[str, ...] = ()  # what was wrong with the hosts, when the bench went on all the same
+    environment: RunEnvironment = RunEnvironment()
+    place: Mapping[str, str | None] = field(default_factory=dict)
+    host_gbps: float | None = None
+    forced: tuple[str, ...] = ()
     schema: int = SCHEMA
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+    def __post_init__(self) -> None:
+        require_moment("started_at", self.started_at)
+        if missing := set(ARMS) - set(self.connections):
+            raise ValueError(f"connections lack {missing.pop()}")
 
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Manifest:
-        """The manifest in parsed JSON. Raises BenchError for another schema, or when something is missing."""
-        require_schema(fields, "a manifest", reads=SCHEMA)
-        require_types(fields, MANIFEST, "a manifest")
-        try:
-            return cls(
-                **{
-                    **{name: fields[name] for name in cls.__dataclass_fields__ if name in fields},
-                    "plan": BenchPlan.from_json(fields["plan"]),
-                    "connections": {arm: ArmAddresses(**fields["connections"][arm]) for arm in ARMS},
-                    "argv": tuple(fields["argv"]),
-                    "forced": tuple(fields.get("forced", ())),
-                    "resumed_at": tuple(fields.get("resumed_at", ())),
-                }
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise BenchError("a manifest lacks what it should hold", said=str(error)) from None
+
+def record_document(record: TrialRecord) -> Document:
+    """A trial's line. It holds the share of SRD packets, too, for whoever reads it without enaxp."""
+    fields = fields_of(record)
+    if record.srd is not None:
+        fields["srd"]["share"] = record.srd.share
+    return fields
+
+
+def manifest_document(manifest: Manifest) -> Document:
+    """What `manifest.json` holds. Of the environment, what is not known yet is left out."""
+    fields = fields_of(manifest)
+    fields["environment"] = {
+        name: value
+        for name, value in fields["environment"].items()
+        if getattr(manifest.environment, name) != getattr(RunEnvironment(), name)
+    }
+    return fields
 
 
 def trial_name(trial: Trial, *, attempt: int) -> str:
@@ -259,10 +258,10 @@ class RunFolder:
 
     def append(self, record: TrialRecord) -> None:
         """Write one trial's line and put it on the disk before coming back."""
-        line = json.dumps(record.to_json(), allow_nan=False) + "\n"
+        line = encode(record_document(record))
         with (self.path / "trials.jsonl").open("a+b") as file:
             _cut_half_line(file.fileno())
-            file.write(line.encode())
+            file.write(line)
             file.flush()
             os.fsync(file.fileno())
 
@@ -315,17 +314,18 @@ class RunFolder:
             raise BenchError(f"{relative} cannot be read", said=said) from None
 
     def write_manifest(self, manifest: Manifest) -> None:
-        self._write_json("manifest.json", manifest.to_json())
+        self._write_json("manifest.json", manifest_document(manifest))
 
     def read_manifest(self) -> Manifest:
         """The run's manifest. Raises BenchError when it cannot be read."""
+        document = self._read_json("manifest.json")
         with _naming(self.path / "manifest.json"):
-            return Manifest.from_json(self._read_json("manifest.json"))
+            return decode(document, Manifest, what="a manifest", schema=SCHEMA)
 
-    def write_result(self, result: Mapping[str, Any]) -> None:
+    def write_result(self, result: Mapping[str, object]) -> None:
         self._write_json("result.json", result)
 
-    def read_result(self) -> dict[str, Any]:
+    def read_result(self) -> Document:
         """The run's result. Raises BenchError when it cannot be read."""
         return self._read_json("result.json")
 
@@ -337,19 +337,17 @@ class RunFolder:
         """Write one of the run's files whole."""
         _replace(self.path / name, content)
 
-    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        # A figure that was not measured is null. NaN would be neither JSON nor the truth.
-        _replace(self.path / name, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    def _write_json(self, name: str, document: Mapping[str, object]) -> None:
+        _replace(self.path / name, encode(document, indent=2))
 
-    def _read_json(self, name: str) -> dict[str, Any]:
+    def _read_json(self, name: str) -> Document:
         path = self.path / name
         try:
-            content = _parse(path.read_bytes())
+            return parse(path.read_bytes())
+        except NoObjectError:
+            raise BenchError(f"{path} holds no JSON object") from None
         except (OSError, ValueError, RecursionError) as error:
             raise BenchError(f"{path} cannot be read", said=_why_unreadable(path, error)) from None
-        if not isinstance(content, dict):
-            raise BenchError(f"{path} holds no JSON object")
-        return content
 
 
 @contextlib.contextmanager
@@ -361,15 +359,6 @@ def _naming(path: Path) -> Iterator[None]:
         if str(path) in error.where:
             raise
         raise BenchError(f"{path}: {error.where}", said=error.said, todo=error.todo) from None
-
-
-def _parse(content: bytes) -> Any:
-    """Parsed JSON. Raises ValueError, also for NaN and Infinity, which Python's reader takes and JSON does not know."""
-
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is no figure")
-
-    return json.loads(content, parse_constant=refuse)
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:
@@ -389,15 +378,15 @@ def _read_lines(path: Path) -> Iterator[TrialRecord]:
         if not line.strip():
             continue
         try:
-            fields = _parse(line)
+            document = parse(line)
+        except NoObjectError:
+            raise BenchError(f"line {number} of {path} is not a JSON object") from None
         except (ValueError, RecursionError) as error:
             if number == len(lines):  # no newline after it: the write was cut
                 return
             raise BenchError(f"line {number} of {path} is not JSON", said=str(error)) from None
-        if not isinstance(fields, dict):
-            raise BenchError(f"line {number} of {path} is not a JSON object")
         with _naming(path):
-            yield TrialRecord.from_json(fields)
+            yield decode(document, TrialRecord, what=f"line {number}, a trial's record,", schema=SCHEMA)
 
 
 def _cut_half_line(descriptor: int) -> None:

@@ -12,14 +12,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from enaxp.bench.blocks import NO_TRIALS, At, Block
 from enaxp.bench.effect import Effect, measure_effect
 from enaxp.bench.evidence import Evidence
-from enaxp.bench.histogram import Distribution, Histogram, merge
+from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import TrialRecord
 from enaxp.bench.schedule import BenchPlan
-from enaxp.traffic import ARMS, QUANTILES, Arm, Metric, Scenario
-
-At = tuple[int, int]  # pair of hosts, iteration
+from enaxp.traffic import ARMS, THROUGHPUT, Arm, Metric, Scenario
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,37 +62,14 @@ class Running:
         return list(self._latest.values())
 
 
-@dataclass(frozen=True)
-class _Merged:
-    """Trials merged with equal weight: their latencies, or the mean of their rates."""
-
-    trials: int = 0
-    latencies: Distribution | None = None
-    rate: float = 0.0
-
-    def with_trial(self, record: TrialRecord, histogram: Histogram | None) -> _Merged:
-        trials, latencies = self.trials + 1, self.latencies
-        if histogram is not None:
-            own = histogram.distribution()
-            latencies = own if latencies is None else merge([latencies, own], weights=[self.trials, 1])
-        rate = self.rate + ((record.throughput_gbps or 0.0) - self.rate) / trials
-        return _Merged(trials, latencies, rate)
-
-    def value(self, metric: Metric) -> float | None:
-        """In ns, or 10⁹ bit/s."""
-        if metric == "throughput":
-            return self.rate
-        return self.latencies.quantile(QUANTILES[metric]) if self.latencies is not None else None
-
-
 class _Scenario:
     def __init__(self, scenario: Scenario, margin_pct: float) -> None:
         self._scenario = scenario
         self._margin_pct = margin_pct
         self._waiting: dict[tuple[At, int, int], tuple[TrialRecord, Histogram | None]] = {}
         self._counted: set[tuple[At, int]] = set()
-        self._all: dict[Arm, _Merged] = defaultdict(_Merged)
-        self._blocks: dict[At, dict[Arm, _Merged]] = defaultdict(lambda: defaultdict(_Merged))
+        self._all = _no_trials()
+        self._blocks: dict[At, dict[Arm, Block]] = defaultdict(_no_trials)
         self._values: dict[Metric, dict[At, tuple[float, float]]] = defaultdict(dict)
         self._widths: dict[Metric, dict[At, float]] = defaultdict(dict)
 
@@ -120,7 +96,7 @@ class _Scenario:
             if ena is None or express is None:
                 continue
             self._values[metric][at] = (ena, express)
-            unit = 1.0 if metric == "throughput" else 1000.0
+            unit = 1.0 if metric == THROUGHPUT else 1000.0
             figures[metric] = {arm: (self._all[arm].value(metric) or 0.0) / unit for arm in ARMS}
             effect = measure_effect(metric, self._values[metric].values(), margin_pct=self._margin_pct, primary=True)
             effects[metric] = effect
@@ -134,3 +110,7 @@ class _Scenario:
             effects=effects,
             widths_pct={metric: tuple(widths.values()) for metric, widths in self._widths.items()},
         )
+
+
+def _no_trials() -> dict[Arm, Block]:
+    return dict.fromkeys(ARMS, NO_TRIALS)

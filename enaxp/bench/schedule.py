@@ -14,12 +14,12 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 from enaxp.hosts.sockperf import OVERHEAD_S
-from enaxp.traffic import ARMS, Arm, Background, Order, Scenario, other
+from enaxp.traffic import ARMS, Arm, Order, Scenario, other
 
 # Beyond a trial's own time: the bulk flows are given a head start, and a server of its own is started and ended.
 BULK_LEAD_S = 0.5
@@ -55,13 +55,6 @@ class BenchPlan:
         """The scenario of that name. Raises KeyError."""
         return {scenario.name: scenario for scenario in self.scenarios}[name]
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> BenchPlan:
-        return cls(**{**fields, "scenarios": tuple(map(_scenario_from_json, fields["scenarios"]))})
-
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
@@ -92,11 +85,6 @@ class Trial:
     def home(self) -> Arm:
         """The pair of interfaces that carries it, called after the arm it belongs to while nothing is crossed."""
         return other(self.treated_as) if self.crossed else self.treated_as
-
-
-def _scenario_from_json(fields: Mapping[str, Any]) -> Scenario:
-    background = fields.get("background")
-    return Scenario(**{**fields, "background": Background(**background) if background else None})
 
 
 def schedule(plan: BenchPlan) -> tuple[Trial, ...]:

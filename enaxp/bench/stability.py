@@ -13,11 +13,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
-from enaxp.bench.environment import Environment, differences, steal_share, troubles
-from enaxp.bench.records import TrialRecord
-from enaxp.traffic import ARMS, Arm, metric_text
+from enaxp.bench.effect import Effect
+from enaxp.bench.environment import differences, steal_share, troubles
+from enaxp.bench.records import Environment, TrialRecord
+from enaxp.traffic import ARMS, Arm, Metric, metric_text
 
 MOST_DEVIATIONS = 14.8  # median absolute ones
 MOST_SCATTER = 0.05
@@ -35,13 +35,16 @@ def warnings(trials: Sequence[TrialRecord]) -> list[str]:
     return [line for arm in ARMS for line in _of_arm(_LABELS[arm], [trial for trial in trials if trial.arm == arm])]
 
 
-def control_warnings(effects: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Sentences about the primary effects of ENA against ENA, as in result.json, that are not nothing."""
+def control_warnings(effects: Mapping[Metric, Effect]) -> list[str]:
+    """Sentences about the primary effects of ENA against ENA whose interval does not hold 0."""
     return [
-        f"ENA against ENA differs at {metric_text(metric)} ({effect['low_pct']:+.2f}% to {effect['high_pct']:+.2f}%): "
+        f"ENA against ENA differs at {metric_text(metric)} ({effect.low_pct:+.2f}% to {effect.high_pct:+.2f}%): "
         "something besides SRD makes a difference here"
         for metric, effect in effects.items()
-        if effect["primary"] and effect["low_pct"] is not None and not effect["low_pct"] <= 0 <= effect["high_pct"]
+        if effect.primary
+        and effect.low_pct is not None
+        and effect.high_pct is not None
+        and not effect.low_pct <= 0 <= effect.high_pct
     ]
 
 

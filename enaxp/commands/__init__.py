@@ -1,1 +1,1 @@
-"""Commands: what each verb does, from an open session to the document that the console prints. cli.py parses and calls, no more."""
+"""Commands: what each verb does, from an open session to the document that the console prints. enaxp/cli parses and calls, no more."""

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from enaxp.bench.bench import carry_out, go_on, result_of
+from enaxp.bench.documents import Document
 from enaxp.bench.pair import connected
 from enaxp.bench.records import RunFolder
-from enaxp.bench.result import has_valid_result
+from enaxp.bench.result import Result, to_document
 from enaxp.bench.runner import RunOptions
 from enaxp.bench.schedule import BenchPlan, schedule, seconds
 from enaxp.commands.doctor import host_gbps, place_of, require_health
@@ -50,8 +51,8 @@ class BenchOptions:
     report: bool = True
 
 
-def run_bench(session: Session, options: BenchOptions) -> tuple[dict[str, Any], str, Path]:
-    """The result, the summary and the folder of a run. Raises NoValidResultError when no scenario gave one."""
+def run_bench(session: Session, options: BenchOptions) -> tuple[Document, str, Path]:
+    """The result as JSON, the summary and the folder of a run. Raises NoValidResultError when no scenario gave one."""
     from enaxp.report.render import draw_after_bench
 
     results, lab = session.options.results_dir, session.config.lab
@@ -64,14 +65,14 @@ def run_bench(session: Session, options: BenchOptions) -> tuple[dict[str, Any], 
         if isinstance(cut_short, HostError):
             cut_short.todo += f"; then `enaxp bench --resume {folder.run_id}` goes on"
         raise cut_short
-    if not has_valid_result(result):
+    if not result.has_valid_scenario:
         session.console.say(summary)
         raise NoValidResultError(
             "no trial of at least one arm was valid", said=_first_reason(folder), todo=f"look at {folder.path}/raw"
         )
     for line in draw_after_bench(folder) if options.report else ():
         session.console.say(line)
-    return result, summary, folder.path
+    return to_document(result), summary, folder.path
 
 
 def _measure(
@@ -122,11 +123,11 @@ def _done(folder: RunFolder) -> int:
     return len({(r.scenario, r.iteration, r.repeat, r.control, r.arm) for r in folder.records()})
 
 
-def _work_out(folder: RunFolder, cut_short: CutShort | None) -> tuple[dict[str, Any], str]:
+def _work_out(folder: RunFolder, cut_short: CutShort | None) -> tuple[Result, str]:
     """The result and the summary, both written. Raises BenchError when that cannot be done, or what cut the run short before."""
     try:
         result = result_of(folder)
-        return result, write_report_files(folder, result)
+        return result, write_report_files(folder, to_document(result))
     except OSError as error:
         if cut_short is not None:
             raise cut_short from error

@@ -9,8 +9,8 @@ from enaxp.bench.pair import Pair, connected
 from enaxp.commands.status import current_status
 from enaxp.errors import BenchError
 from enaxp.hosts.doctor import (
-    ARMS,
     HostFinding,
+    SrdSetting,
     compare,
     examine,
     examine_lab,
@@ -22,6 +22,7 @@ from enaxp.hosts.doctor import (
 )
 from enaxp.lab.resolved import sustained_gbps
 from enaxp.session import Session
+from enaxp.traffic import ARMS
 
 
 def examine_hosts(session: Session, *, fix: bool) -> list[HostFinding]:
@@ -95,7 +96,9 @@ def _findings(session: Session, pair: Pair, status: dict[str, Any]) -> list[Host
         own = {arm: connection.host.ip_of(arm) for arm in ARMS}
         text = connection.check(probe_command(own, {arm: peer.host.ip_of(arm) for arm in ARMS}))
         facts[role] = read_facts(text)
-        found += examine(role, facts[role], attachments=status["hosts"][role])
+        interfaces = status["hosts"][role]
+        attachments = {arm: SrdSetting(srd=interfaces[arm]["srd"], srd_udp=interfaces[arm]["srd_udp"]) for arm in ARMS}
+        found += examine(role, facts[role], attachments=attachments)
     return [*found, *compare(facts)]
 
 

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from enaxp.bench.checkup import Checkup, check
-from enaxp.bench.comparison import MeasuredRun, compare
+from enaxp.bench.comparison import MeasuredRun, compare, measured_run
 from enaxp.bench.conditions import Compared, Condition, judge
+from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.records import RunFolder
-from enaxp.bench.result import result_from, values_by_iteration
 from enaxp.errors import BenchError, UsageError
 from enaxp.traffic import Arm
 
 if TYPE_CHECKING:
+    from enaxp.hosts.sockperf import ParsedFile
     from enaxp.options import Options
     from enaxp.terminal.console import Console
 
@@ -74,9 +75,9 @@ def report_run(
     return {"run_id": folder.run_id, "written": [str(path) for path in written], "markdown": markdown}
 
 
-def parse_files(files: Sequence[str]) -> list[dict[str, Any]]:
+def parse_files(files: Sequence[str]) -> list[ParsedFile]:
     """What the parser reads in each file. Raises UsageError for a file that cannot be opened."""
-    from enaxp.hosts.sockperf import parse
+    from enaxp.hosts.sockperf import ParsedFile, parse
 
     outputs = []
     for name in files:
@@ -84,7 +85,7 @@ def parse_files(files: Sequence[str]) -> list[dict[str, Any]]:
             content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         except OSError as error:
             raise UsageError(f"{name} cannot be read", said=error.strerror or str(error)) from None
-        outputs.append(parse(content.decode("utf-8", errors="replace")).to_json(name))
+        outputs.append(ParsedFile.of(name, parse(content.decode("utf-8", errors="replace"))))
     return outputs
 
 
@@ -108,10 +109,4 @@ def _names(folders: Sequence[RunFolder]) -> list[str]:
 
 def _measured(folder: RunFolder, *, name: str) -> MeasuredRun:
     manifest = folder.read_manifest()
-    evidence = evidence_of(folder, manifest.plan)
-    return MeasuredRun(
-        name=name,
-        manifest=manifest,
-        result=result_from(manifest, evidence),
-        values={scenario.name: values_by_iteration(scenario, evidence) for scenario in manifest.plan.scenarios},
-    )
+    return measured_run(name, manifest, evidence_of(folder, manifest.plan))

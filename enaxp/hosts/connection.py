@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from enaxp.errors import HostError, HostKeyError, UsageError
+from enaxp.traffic import Arm
 
 if TYPE_CHECKING:
     import fabric
@@ -38,7 +39,8 @@ class Host:
     ena_ip: str
     ena_express_ip: str
 
-    def ip_of(self, arm: str) -> str:
+    def ip_of(self, arm: Arm) -> str:
+        """The address of an arm's interface."""
         return self.ena_express_ip if arm == "ena_express" else self.ena_ip
 
 

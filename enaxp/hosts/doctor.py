@@ -3,8 +3,10 @@
     probe_command() ─▶ text ─▶ read_facts() ─▶ Facts ─▶ examine(), compare() ─┬─▶ Findings ─▶ table, or fixes
     what AWS reads back ─────────────────────────────▶ examine_lab()        ─┘             (the same for both interfaces)
 
-What is required and what is recommended follows AWS's own check script for ENA Express and the driver's best practices. What a host
-cannot tell is *unknown*, never bad: where the interface is no ENA device there is nothing to judge of a driver.
+What is required and what is recommended follows AWS's own check script for ENA Express and the best practices for its driver. What a
+host does not tell is *unknown*, never bad: where an interface is no ENA device, the settings of a driver cannot be judged.
+
+To add a check: one function that yields a `Check` from the `Facts`, named in `examine`; its probe in `_PROBE`.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from enaxp.traffic import ARMS, Arm
 
 Requirement = Literal["required", "recommended", "info"]
 CheckOutcome = Literal["ok", "bad", "unknown"]
-ARMS = ("ena", "ena_express")
 
 MTU_MOST = 8900
 TX_RING, RX_RING = 1024, 8192
@@ -25,6 +28,7 @@ TCP_LIMIT_OUTPUT_BYTES = 1048576
 DRIVER_FULL_BANDWIDTH, DRIVER_METRICS = (2, 2, 9), (2, 8, 0)
 SOCKPERF_LEAST, SOCKPERF_LEAST_ARM = (3, 7), (3, 9)  # below 3.9 there is no clock for aarch64
 
+# What a host is asked for by sysctl: key of the fact → the kernel's name of the setting.
 _SETTINGS = {
     "tcp_limit_output_bytes": "net.ipv4.tcp_limit_output_bytes",
     "tcp_autocorking": "net.ipv4.tcp_autocorking",
@@ -32,6 +36,7 @@ _SETTINGS = {
     "busy_read": "net.core.busy_read",
 }
 
+# Facts that are shown and never judged → what is advised.
 _FOR_INFORMATION = {
     "busy_poll": "50 to 70 for the lowest latency",
     "busy_read": "50 to 70 for the lowest latency",
@@ -55,8 +60,38 @@ class HostFinding:
     outcome: CheckOutcome
     fix: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, str]:
+        """The object that `enaxp doctor --json` prints."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check, not yet of a host. `have` is None or "" where it was not told; `good` is None where it cannot be judged."""
+
+    name: str
+    level: Requirement
+    have: object
+    want: str
+    good: bool | None
+    fix: str = ""
+
+    def of(self, host: str) -> HostFinding:
+        """What it found on this host."""
+        is_told = self.have not in (None, "")
+        outcome: CheckOutcome = "unknown" if self.good is None or not is_told else "ok" if self.good else "bad"
+        shown = str(self.have) if is_told else "not told"
+        return HostFinding(
+            host=host, check=self.name, level=self.level, have=shown, want=self.want, outcome=outcome, fix=self.fix
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SrdSetting:
+    """ENA Express of one attachment, as AWS reads it back: on or off, and the same for UDP."""
+
+    srd: bool
+    srd_udp: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +99,7 @@ class Facts:
     """What a host told: `host` about itself, `arms` about each arm's interface. Absent keys were not told."""
 
     host: Mapping[str, str]
-    arms: Mapping[str, Mapping[str, str]]
+    arms: Mapping[Arm, Mapping[str, str]]
 
     @property
     def has_ena(self) -> bool:
@@ -77,7 +112,7 @@ class Facts:
         return "stand-in" in self.arms["ena_express"].get("firmware", "")
 
 
-def probe_command(addresses: Mapping[str, str], peers: Mapping[str, str]) -> str:
+def probe_command(addresses: Mapping[Arm, str], peers: Mapping[Arm, str]) -> str:
     """Prints every fact as `arm key value`. addresses: the host's own by arm; peers: the other host's."""
     settings = "\n".join(f'echo "host {key} $(sysctl -n {name} 2>/dev/null)"' for key, name in _SETTINGS.items())
     arms = "\n".join(f"look {arm} {shlex.quote(addresses[arm])} {shlex.quote(peers[arm])}" for arm in ARMS)
@@ -124,34 +159,30 @@ def read_facts(text: str) -> Facts:
     return Facts(host=found["host"], arms={arm: found[arm] for arm in ARMS})
 
 
-def examine(host: str, facts: Facts, *, attachments: Mapping[str, Mapping[str, Any]]) -> list[HostFinding]:
-    """Every check of one host. attachments: per arm what AWS reads back, `srd` and `srd_udp`."""
+def examine(host: str, facts: Facts, *, attachments: Mapping[Arm, SrdSetting]) -> list[HostFinding]:
+    """Every check of one host. attachments: what AWS reads back of each arm's interface."""
     checks = (
         *_attachments(attachments),
         *_interfaces(facts),
+        *_srd_modes(facts),
         *_software(facts),
         *_driver(facts),
-        *_queues(facts),
+        *_byte_queues(facts),
+        *_rings(facts),
+        *_interrupts(facts),
         *_settings(facts),
         *_cpus(facts),
     )
-    return [HostFinding(host=host, **check) for check in checks]
+    return [check.of(host) for check in checks]
 
 
 def compare(hosts: Mapping[str, Facts]) -> list[HostFinding]:
     """What must be the same on both hosts."""
-    shown: dict[tuple[str, Requirement], list[str | None]] = {
-        ("sockperf, the same on both", "required"): [facts.host.get("sockperf") for facts in hosts.values()],
-        ("ENA driver, the same on both", "recommended"): [
-            facts.arms["ena_express"].get("version") for facts in hosts.values()
-        ],
-    }
+    sockperf = [facts.host.get("sockperf") for facts in hosts.values()]
+    driver = [facts.arms["ena_express"].get("version") for facts in hosts.values()]
     return [
-        HostFinding(
-            host="both",
-            **_check(check, level, " and ".join(v or "none" for v in versions), "one version", _alike(versions)),
-        )
-        for (check, level), versions in shown.items()
+        _one_version("sockperf, the same on both", "required", sockperf).of("both"),
+        _one_version("ENA driver, the same on both", "recommended", driver).of("both"),
     ]
 
 
@@ -161,30 +192,31 @@ def examine_lab(
     """Whether the hosts' instance types and zones have ENA Express. supporting: the types of which AWS says so."""
     findings = []
     for role, kind in types.items():
-        findings.append(_finding(role, "instance type", "required", kind, "one with ENA Express", kind in supporting))
-        is_zone = _ZONE.fullmatch(zones[role]) is not None
-        findings.append(_finding(role, "zone", "required", zones[role], "no Local Zone", is_zone))
-    both = " and ".join(dict.fromkeys(zones.values()))
-    return [*findings, _finding("both", "the same zone", "recommended", both, "one zone", _alike(list(zones.values())))]
+        has_it, zone = kind in supporting, zones[role]
+        findings.append(Check("instance type", "required", kind, "one with ENA Express", has_it).of(role))
+        findings.append(Check("zone", "required", zone, "no Local Zone", _ZONE.fullmatch(zone) is not None).of(role))
+    both, alike = " and ".join(dict.fromkeys(zones.values())), _alike(list(zones.values()))
+    return [*findings, Check("the same zone", "recommended", both, "one zone", alike).of("both")]
 
 
 def required_and_bad(findings: Iterable[HostFinding]) -> list[HostFinding]:
-    """What makes a bench pointless."""
+    """Those without which a bench says nothing about ENA Express."""
     return [finding for finding in findings if finding.level == "required" and finding.outcome == "bad"]
 
 
 def where_srd_is(finding: HostFinding) -> bool:
-    """Whether it is about which interface has ENA Express, which a crossover changes for a while."""
+    """Whether it is about which interface has ENA Express: a crossover changes that for a while."""
     return "attachment" in finding.check or "srd_mode" in finding.check
 
 
 def fixes(findings: Iterable[HostFinding]) -> list[str]:
-    """The commands that mend what is bad on one host, each once. All of them are safe, and touch both interfaces alike."""
+    """The commands that mend what is bad on one host, each once. All of them are safe, and change both interfaces alike."""
     return list(dict.fromkeys(finding.fix for finding in findings if finding.outcome == "bad" and finding.fix))
 
 
-def _finding(host: str, check: str, level: Requirement, have: str, want: str, good: bool | None) -> HostFinding:
-    return HostFinding(host=host, **_check(check, level, have, want, good))
+def _one_version(name: str, level: Requirement, versions: Sequence[str | None]) -> Check:
+    shown = " and ".join(version or "none" for version in versions)
+    return Check(name, level, shown, "one version", _alike(versions))
 
 
 def _alike(values: Sequence[str | None]) -> bool | None:
@@ -192,153 +224,129 @@ def _alike(values: Sequence[str | None]) -> bool | None:
     return None if None in values else len(set(values)) == 1
 
 
-def _check(
-    check: str, level: Requirement, have: object, want: str, good: bool | None, *, fix: str = ""
-) -> dict[str, Any]:
-    outcome: CheckOutcome = "unknown" if good is None or have in (None, "") else "ok" if good else "bad"
-    shown = "not told" if have in (None, "") else str(have)
-    return {"check": check, "level": level, "have": shown, "want": want, "outcome": outcome, "fix": fix}
-
-
-def _attachments(attachments: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _attachments(attachments: Mapping[Arm, SrdSetting]) -> Iterator[Check]:
     express, plain = attachments["ena_express"], attachments["ena"]
-    yield _check("ENA Express on the attachment", "required", _on(express["srd"]), "on", express["srd"])
-    yield _check("its UDP flag on the attachment", "required", _on(express["srd_udp"]), "on", express["srd_udp"])
-    yield _check("ENA Express on the ENA attachment", "required", _on(plain["srd"]), "off", not plain["srd"])
+    yield Check("ENA Express on the attachment", "required", _on(express.srd), "on", express.srd)
+    yield Check("its UDP flag on the attachment", "required", _on(express.srd_udp), "on", express.srd_udp)
+    yield Check("ENA Express on the ENA attachment", "required", _on(plain.srd), "off", not plain.srd)
 
 
-def _interfaces(facts: Facts) -> Iterator[dict[str, Any]]:
+def _interfaces(facts: Facts) -> Iterator[Check]:
+    """Whether each arm leaves by its own interface and answers for its address alone."""
     again = "systemctl restart enaxp-net.service"
     for arm, told in facts.arms.items():
-        name, mtu = told.get("interface"), _number(told.get("mtu"))
-        yield _check(
-            f"route of {arm}",
-            "required",
-            told.get("leaves_by"),
-            f"by {name or 'its own interface'}",
-            _same(told, "leaves_by", "interface"),
-            fix=again,
-        )
-        yield _check(
-            f"MTU of {arm}",
-            "required",
-            told.get("mtu"),
-            f"at most {MTU_MOST}",
-            mtu <= MTU_MOST if mtu else None,
-            fix=again,
-        )
-        arp = f"{told['arp_ignore']}/{told['arp_announce']}" if "arp_ignore" in told else None
-        yield _check(f"ARP of {arm} (ignore/announce)", "recommended", arp, "1/2", arp == "1/2", fix=again)
-    for arm, want in (("ena_express", "3 (SRD and UDP)"), ("ena", "0")):
+        by, leaves_by = f"by {told.get('interface') or 'its own interface'}", told.get("leaves_by")
+        yield Check(f"route of {arm}", "required", leaves_by, by, _same(told, "leaves_by", "interface"), fix=again)
+        mtu = _number(told.get("mtu"))
+        fits = mtu <= MTU_MOST if mtu else None
+        yield Check(f"MTU of {arm}", "required", told.get("mtu"), f"at most {MTU_MOST}", fits, fix=again)
+        arp = f"{told['arp_ignore']}/{told['arp_announce']}" if {"arp_ignore", "arp_announce"} <= told.keys() else None
+        yield Check(f"ARP of {arm} (ignore/announce)", "recommended", arp, "1/2", arp == "1/2", fix=again)
+
+
+def _srd_modes(facts: Facts) -> Iterator[Check]:
+    """What the device itself says of SRD: in `ena_srd_mode` bit 0 is SRD, bit 1 its use for UDP."""
+    for arm in ("ena_express", "ena"):
         mode = _number(facts.arms[arm].get("srd_mode"))
-        wrong = mode is not None and (mode & 3 != 3 if arm == "ena_express" else mode & 1 != 0)
+        want, bits, wanted = ("3 (SRD and UDP)", 3, 3) if arm == "ena_express" else ("0", 1, 0)
         shown = f"{mode} (stand-in)" if mode is not None and facts.is_stand_in else mode
-        yield _check(f"device: ena_srd_mode of {arm}", "required", shown, want, None if mode is None else not wrong)
+        good = None if mode is None else mode & bits == wanted
+        yield Check(f"device: ena_srd_mode of {arm}", "required", shown, want, good)
 
 
-def _software(facts: Facts) -> Iterator[dict[str, Any]]:
+def _software(facts: Facts) -> Iterator[Check]:
     version = facts.host.get("sockperf")
     least = SOCKPERF_LEAST_ARM if facts.host.get("machine") == "aarch64" else SOCKPERF_LEAST
     want = "at least " + ".".join(map(str, least))
     good = _version(version) >= least if version else False
-    yield {**_check("sockperf", "required", version or "none", want, good)}
+    yield Check("sockperf", "required", version or "none", want, good)
 
 
-def _driver(facts: Facts) -> Iterator[dict[str, Any]]:
-    told, real = facts.arms["ena_express"], facts.has_ena
-    version = told.get("version")
+def _driver(facts: Facts) -> Iterator[Check]:
+    version = facts.arms["ena_express"].get("version")
     parsed = _version(version)
     shown = f"{version} (stand-in)" if facts.is_stand_in else version
-    # The driver inside the kernel shows the kernel's version: it says nothing of its own.
-    known = real and version is not None and parsed[0] == 2
-    yield _check(
-        "ENA driver, full bandwidth",
-        "required",
-        shown,
-        "at least 2.2.9",
-        parsed >= DRIVER_FULL_BANDWIDTH if known else None,
-    )
-    yield _check(
-        "ENA driver, SRD counters", "recommended", shown, "at least 2.8", parsed >= DRIVER_METRICS if known else None
-    )
+    # The driver that comes with the kernel shows the kernel's version, which does not tell the driver's.
+    is_known = facts.has_ena and version is not None and parsed[:1] == (2,)
+    full, counters = parsed >= DRIVER_FULL_BANDWIDTH, parsed >= DRIVER_METRICS
+    yield Check("ENA driver, full bandwidth", "required", shown, "at least 2.2.9", full if is_known else None)
+    yield Check("ENA driver, SRD counters", "recommended", shown, "at least 2.8", counters if is_known else None)
 
 
-def _queues(facts: Facts) -> Iterator[dict[str, Any]]:
-    real = facts.has_ena
-    bql_off = facts.host.get("enable_bql") in {"0", "N"}
+def _byte_queues(facts: Facts) -> Iterator[Check]:
+    """Whether byte queue limits are off: in the driver, or in effect, because the least limit of each queue is not 0."""
+    is_off = facts.host.get("enable_bql") in {"0", "N"}
     limits = [_number(arm.get("limit_min")) for arm in facts.arms.values()]
-    good = None if not real or (None in limits and not bql_off) else bql_off or all(limits)
+    is_unknown = not facts.has_ena or (None in limits and not is_off)
+    good = None if is_unknown else is_off or all(limits)
     have = f"enable_bql {facts.host.get('enable_bql', '?')}, least limit_min {limits}"
     unlimited = "for f in /sys/class/net/*/queues/tx-*/byte_queue_limits/limit_min; do echo max > $f; done"
-    yield _check("byte queue limits", "required", have, "off", good, fix=unlimited)
-    for ring, least in (("tx", TX_RING), ("rx", RX_RING)):
-        for arm, own in facts.arms.items():
-            now, most = _number(own.get(f"now_{ring}")), _number(own.get(f"max_{ring}"))
-            need = min(least, most) if most else least
+    yield Check("byte queue limits", "required", have, "off", good, fix=unlimited)
+
+
+def _rings(facts: Facts) -> Iterator[Check]:
+    """Whether the rings are as long as AWS advises, or as the device allows."""
+    for ring, advised in (("tx", TX_RING), ("rx", RX_RING)):
+        for arm, told in facts.arms.items():
+            now, most = _number(told.get(f"now_{ring}")), _number(told.get(f"max_{ring}"))
+            need = min(advised, most) if most else advised
+            good = now >= need if facts.has_ena and now else None
             fix = _on_both(facts, f"ethtool -G {{}} {ring} {need}")
-            yield _check(
-                f"{ring} ring of {arm}",
-                "recommended",
-                now,
-                f"at least {need}",
-                now >= need if real and now else None,
-                fix=fix,
-            )
-
-    for arm, own in facts.arms.items():
-        told = [own.get(name) for name in ("adaptive", "rx_usecs", "tx_usecs")]
-        calm = None if not real or None in told else told in (["off", "0", "0"], ["n/a", "0", "0"])
-        yield _check(
-            f"interrupt moderation of {arm} (adaptive/rx/tx)",
-            "recommended",
-            None if None in told else "/".join(map(str, told)),
-            "off/0/0",
-            calm,
-            fix=_on_both(facts, "ethtool -C {} adaptive-rx off rx-usecs 0 tx-usecs 0"),
-        )
-        irqs = own.get("irqs")
-        yield _check(f"CPUs of the IRQs of {arm}", "info", irqs, "spread, away from sockperf", True)
+            yield Check(f"{ring} ring of {arm}", "recommended", now, f"at least {need}", good, fix=fix)
 
 
-def _settings(facts: Facts) -> Iterator[dict[str, Any]]:
-    real = facts.has_ena
-    limit, corking = _number(facts.host.get("tcp_limit_output_bytes")), facts.host.get("tcp_autocorking")
-    yield _check(
+def _interrupts(facts: Facts) -> Iterator[Check]:
+    """Whether interrupts come at once: moderation, adaptive or by time, adds to latencies."""
+    fix = _on_both(facts, "ethtool -C {} adaptive-rx off rx-usecs 0 tx-usecs 0")
+    for arm, told in facts.arms.items():
+        parts = [told.get(name) for name in ("adaptive", "rx_usecs", "tx_usecs")]
+        have = None if None in parts else "/".join(map(str, parts))
+        good = None if not facts.has_ena or have is None else have in {"off/0/0", "n/a/0/0"}
+        name = f"interrupt moderation of {arm} (adaptive/rx/tx)"
+        yield Check(name, "recommended", have, "off/0/0", good, fix=fix)
+        yield Check(f"CPUs of the IRQs of {arm}", "info", told.get("irqs"), "spread, away from sockperf", True)
+
+
+def _settings(facts: Facts) -> Iterator[Check]:
+    """Settings of the kernel."""
+    limit = _number(facts.host.get("tcp_limit_output_bytes"))
+    yield Check(
         "net.ipv4.tcp_limit_output_bytes",
         "required",
         limit,
         f"at least {TCP_LIMIT_OUTPUT_BYTES}",
-        limit >= TCP_LIMIT_OUTPUT_BYTES if real and limit is not None else None,
+        limit >= TCP_LIMIT_OUTPUT_BYTES if facts.has_ena and limit is not None else None,
         fix=f"sysctl -w net.ipv4.tcp_limit_output_bytes={TCP_LIMIT_OUTPUT_BYTES}",
     )
-    yield _check(
+    corking = facts.host.get("tcp_autocorking")
+    yield Check(
         "net.ipv4.tcp_autocorking",
         "recommended",
         corking,
         "0",
-        corking == "0" if real else None,
+        corking == "0" if facts.has_ena else None,
         fix="sysctl -w net.ipv4.tcp_autocorking=0",
     )
     clock, has_tsc = facts.host.get("clock_source"), "tsc" in facts.host.get("clock_sources", "").split()
-    yield _check(
+    yield Check(
         "clock source",
         "recommended",
         clock,
         "tsc (arch_sys_counter on Arm)",
-        clock in {"tsc", "arch_sys_counter"} if real else None,
+        clock in {"tsc", "arch_sys_counter"} if facts.has_ena else None,
         fix="echo tsc > /sys/devices/system/clocksource/clocksource0/current_clocksource" if has_tsc else "",
     )
-    for key, want in _FOR_INFORMATION.items():
-        yield _check(key.replace("_", " "), "info", facts.host.get(key), want, True)
+    for key, advised in _FOR_INFORMATION.items():
+        yield Check(key.replace("_", " "), "info", facts.host.get(key), advised, True)
 
 
-def _cpus(facts: Facts) -> Iterator[dict[str, Any]]:
+def _cpus(facts: Facts) -> Iterator[Check]:
     """Idle states deeper than C1 cost microseconds to wake from. Most types do not let the guest choose: then none are told."""
     states = facts.host.get("idle_states")
     deep = re.findall(r"\bC[2-9]\S*", states or "")
     mend = f'for s in {_IDLE}; do case $(cat "$s/name") in C[2-9]*) echo 1 > "$s/disable";; esac; done'
     good = not deep if facts.has_ena and states else None
-    yield _check("idle states", "recommended", states, "none deeper than C1", good, fix=mend)
+    yield Check("idle states", "recommended", states, "none deeper than C1", good, fix=mend)
 
 
 def _on_both(facts: Facts, command: str) -> str:

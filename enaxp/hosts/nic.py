@@ -99,7 +99,7 @@ def read_counters(text: str) -> dict[str, Counters]:
 
 
 def moved(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
-    """How far each counter went. One that went back was reset (a restart): what it shows now is the least it moved."""
+    """How far each counter went. One that is lower than before was reset (by a restart): it moved by what it shows now, at least."""
     return {
         name: value - before[name] if value >= before[name] else value
         for name, value in after.items()

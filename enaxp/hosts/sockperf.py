@@ -1,10 +1,11 @@
-"""sockperf: the commands that drive it, and what its words mean. Text in, text out: nothing is run here.
+"""sockperf: the commands that drive it, and the reading of what it prints. Text in, plain data out: nothing is run here.
 
     client_command ─▶ argv ─▶ (a host runs it) ─▶ output ───▶ parse ─▶ SockperfOutput
                                                └▶ full log ─▶ reduce_log_command (run there) ─▶ read_reduced ─▶ ReducedLog
 
 sockperf ends with exit code 0 after almost every failure (no server, refused, bad option), so whether a run is good is read
-from its text, and only there. It writes ANSI colours even into a pipe, and the line of a signal may fall between, or into, others.
+from its text, and only there. It writes ANSI colours even into a pipe, and the line that reports a signal may fall between
+others, or into one.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import operator
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, fields, replace
+from typing import Literal, TypeVar
 
-from enaxp.traffic import Mode, Protocol
+from enaxp.traffic import Mode, Protocol, Rate
 
-OutputMode = Literal["ping-pong", "under-load", "throughput", "server"]
+Number = TypeVar("Number", int, float)
+OutputMode = Mode | Literal["server"]
+Measures = Literal["latency", "rtt", "rate"]
 
 # sockperf leaves out the first 0.4 s and the last 0.05 s of a timed run.
 CUT_S = 0.45
@@ -45,7 +48,7 @@ class SockperfOutput:
     reason: str | None
     version: str | None
     mode: OutputMode | None
-    measures: Literal["latency", "rtt", "rate"] | None
+    measures: Measures | None
     mean_us: float | None
     std_dev_us: float | None
     min_us: float | None
@@ -62,9 +65,22 @@ class SockperfOutput:
     messages_per_s: float | None
     bandwidth_mbps: float | None
 
-    def to_json(self, file: str) -> dict[str, Any]:
-        """The object that `enaxp parse` prints for `file`."""
-        return {"file": file, **asdict(self)}
+
+@dataclass(frozen=True, kw_only=True)
+class _SavedIn:
+    """Which file an output was read from; `-` is standard input."""
+
+    file: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParsedFile(SockperfOutput, _SavedIn):
+    """What `enaxp parse` prints of one file, once it is encoded. A dataclass has the fields of its last base first: `file`, here."""
+
+    @classmethod
+    def of(cls, file: str, output: SockperfOutput) -> ParsedFile:
+        """An output with the file that holds it."""
+        return cls(file=file, **{field.name: getattr(output, field.name) for field in fields(output)})
 
 
 # Digits are bounded: the text may be anything, and int() refuses very long numbers.
@@ -99,70 +115,69 @@ def parse(text: str) -> SockperfOutput:
     plain = plain.partition("packet, txTime(sec)")[0]
     has_own_signal = _OWN_SIGNAL.search(plain) is not None
     plain = _OWN_SIGNAL.sub("", plain)
-    version = _VERSION.search(plain)
-    fields = _no_figures() | _loss_and_percentiles(plain) | _windows(plain) | _rate(plain)
-    mode = _mode(plain, has_own_signal=has_own_signal)
-    reason = _fault(plain, mode=mode, figures=fields)
+    output = _figures(plain, mode=_mode(plain, has_own_signal=has_own_signal))
+    reason = _fault(plain, output)
+    return replace(output, ok=reason is None, reason=reason)
+
+
+def _figures(plain: str, *, mode: OutputMode | None) -> SockperfOutput:
+    """Every figure that stands in the text, not judged yet."""
+    version, is_rate = _VERSION.search(plain), _SENT_ONLY.search(plain) is not None
+    extremes = {name: float(value) for name, value in _EXTREME.findall(plain)}
     return SockperfOutput(
-        ok=reason is None, reason=reason, version=version.group(1) if version else None, mode=mode, **fields
+        ok=False,
+        reason=None,
+        version=version.group(1) if version else None,
+        mode=mode,
+        measures="rate" if is_rate else _measures(plain),
+        mean_us=_float(_MEAN, plain, group=2),
+        std_dev_us=_float(_STD_DEV, plain),
+        min_us=extremes.get("MIN"),
+        max_us=extremes.get("MAX"),
+        percentiles_us={f"{float(p):g}": float(value) for p, value in _PERCENTILE.findall(plain)},
+        observations=_int(_OBSERVATIONS, plain),
+        sent=_int(_SENT_ONLY, plain) if is_rate else _int(_VALID, plain, group=2),
+        received=_int(_VALID, plain, group=3),
+        dropped=_int(_LOSS, plain, group=1),
+        duplicated=_int(_LOSS, plain, group=2),
+        out_of_order=_int(_LOSS, plain, group=3),
+        total_runtime_s=_float(_SENT_ONLY, plain, group=2) if is_rate else _float(_TOTAL, plain),
+        valid_runtime_s=_float(_VALID, plain),
+        messages_per_s=_float(_MESSAGE_RATE, plain) if is_rate else None,
+        bandwidth_mbps=_bandwidth_mbps(plain) if is_rate else None,
     )
 
 
-def _no_figures() -> dict[str, Any]:
-    own = {"ok", "reason", "version", "mode"}
-    return {name: None for name in SockperfOutput.__dataclass_fields__ if name not in own}
+def _float(pattern: re.Pattern[str], plain: str, *, group: int = 1) -> float | None:
+    found = pattern.search(plain)
+    return float(found.group(group)) if found else None
 
 
-def _loss_and_percentiles(plain: str) -> dict[str, Any]:
-    figures: dict[str, Any] = {
-        "percentiles_us": {f"{float(p):g}": float(value) for p, value in _PERCENTILE.findall(plain)}
-    }
-    figures |= {f"{name.lower()}_us": float(value) for name, value in _EXTREME.findall(plain)}
-    if mean := _MEAN.search(plain):
-        figures |= {"mean_us": float(mean.group(2)), "measures": "rtt" if mean.group(1) == "rtt" else "latency"}
-    if std_dev := _STD_DEV.search(plain):
-        figures["std_dev_us"] = float(std_dev.group(1))
-    if loss := _LOSS.search(plain):
-        figures |= dict(zip(("dropped", "duplicated", "out_of_order"), map(int, loss.groups()), strict=True))
-    if observations := _OBSERVATIONS.search(plain):
-        figures["observations"] = int(observations.group(1))
-    return figures
+def _int(pattern: re.Pattern[str], plain: str, *, group: int = 1) -> int | None:
+    found = pattern.search(plain)
+    return int(found.group(group)) if found else None
 
 
-def _windows(plain: str) -> dict[str, Any]:
-    figures: dict[str, Any] = {}
-    if total := _TOTAL.search(plain):
-        figures["total_runtime_s"] = float(total.group(1))
-    if valid := _VALID.search(plain):
-        figures |= {
-            "valid_runtime_s": float(valid.group(1)),
-            "sent": int(valid.group(2)),
-            "received": int(valid.group(3)),
-        }
-    return figures
+def _measures(plain: str) -> Measures | None:
+    mean = _MEAN.search(plain)
+    if mean is None:
+        return None
+    return "rtt" if mean.group(1) == "rtt" else "latency"
 
 
-def _rate(plain: str) -> dict[str, Any]:
-    sent = _SENT_ONLY.search(plain)
-    if not sent:
-        return {}
-    figures: dict[str, Any] = {
-        "measures": "rate",
-        "sent": int(sent.group(1)),
-        "total_runtime_s": float(sent.group(2)),
-    }
-    if rate := _MESSAGE_RATE.search(plain):
-        figures["messages_per_s"] = float(rate.group(1))
-    if bandwidth := _BANDWIDTH.search(plain):
-        _, value, unit = bandwidth.groups()
-        # Up to 3.7, --increase_output_precision (nine decimals) writes G where M is meant.
-        in_giga = unit == "G" and len(value.partition(".")[2]) < 9
-        figures["bandwidth_mbps"] = float(value) * (1000 if in_giga else 1) * MEBI
-    return figures
+def _bandwidth_mbps(plain: str) -> float | None:
+    """In 10⁶ bit/s, whichever unit was printed."""
+    bandwidth = _BANDWIDTH.search(plain)
+    if bandwidth is None:
+        return None
+    _, value, unit = bandwidth.groups()
+    # Up to 3.7, --increase_output_precision (nine decimals) writes G where M is meant.
+    in_giga = unit == "G" and len(value.partition(".")[2]) < 9
+    return float(value) * (1000 if in_giga else 1) * MEBI
 
 
 def _mode(plain: str, *, has_own_signal: bool) -> OutputMode | None:
-    """The mode, which sockperf never prints: told by its traces."""
+    """The mode. sockperf never prints it: it follows from which lines there are, and from how many messages were in flight."""
     if "[SERVER] listen on" in plain or "bind socket, IP to bind" in plain:
         return "server"
     if _SENT_ONLY.search(plain):
@@ -178,16 +193,17 @@ def _mode(plain: str, *, has_own_signal: bool) -> OutputMode | None:
     return "under-load" if two_threads or sent - received > in_flight else "ping-pong"
 
 
-def _fault(plain: str, *, mode: OutputMode | None, figures: Mapping[str, Any]) -> str | None:
+def _fault(plain: str, output: SockperfOutput) -> str | None:
     """Why this output is not that of a good run, in words; None when it is good."""
     return (
-        _fault_of_kind(plain, mode)
+        _fault_of_kind(plain, output.mode)
         or _fault_told(plain)
-        or (_fault_of_rate(figures) if mode == "throughput" else _fault_of_latency(figures))
+        or (_fault_of_rate(output) if output.mode == "throughput" else _fault_of_latency(output))
     )
 
 
 def _fault_of_kind(plain: str, mode: OutputMode | None) -> str | None:
+    """What else the text is than the output of one client that started."""
     if not plain.strip():
         return "empty: sockperf printed nothing"
     if "test was performed using the following parameters" in plain:
@@ -207,12 +223,14 @@ def _fault_of_kind(plain: str, mode: OutputMode | None) -> str | None:
 
 
 def _fault_told(plain: str) -> str | None:
+    """What sockperf itself says went wrong."""
     for words, reason in _FAULTS_TOLD.items():
         if words in plain:
             return reason
     return None
 
 
+# sockperf's words → what they mean for the run.
 _FAULTS_TOLD = {
     "Is the server down?": "no messages were received from the server: is it down?",
     "No messages were sent": "no messages were sent: interrupted before the start",
@@ -223,19 +241,19 @@ _FAULTS_TOLD = {
 }
 
 
-def _fault_of_rate(figures: Mapping[str, Any]) -> str | None:
-    if not figures["sent"] or not figures["total_runtime_s"]:
+def _fault_of_rate(output: SockperfOutput) -> str | None:
+    if not output.sent or not output.total_runtime_s:
         return "no messages were sent"
-    if not figures["messages_per_s"] or figures["bandwidth_mbps"] is None:
+    if not output.messages_per_s or output.bandwidth_mbps is None:
         return "no message rate and bandwidth in it: cut short"
     return None
 
 
-def _fault_of_latency(figures: Mapping[str, Any]) -> str | None:
-    total, valid = figures["total_runtime_s"], figures["valid_runtime_s"]
-    if figures["mean_us"] is None or total is None or valid is None:
+def _fault_of_latency(output: SockperfOutput) -> str | None:
+    total, valid = output.total_runtime_s, output.valid_runtime_s
+    if output.mean_us is None or total is None or valid is None:
         return "no statistics in it: sockperf did not come to its end"
-    if not figures["observations"]:
+    if not output.observations:
         return "no observations in it"
     needed = VALID_SHARE * (total - CUT_S)
     if valid < needed - 1e-9:
@@ -264,7 +282,7 @@ def client_command(
     protocol: Protocol,
     message_size: int,
     duration_s: float,
-    rate: int | Literal["max"] | None = None,
+    rate: Rate = None,
     reply_every: int | None = None,
     full_log: str | None = None,
 ) -> list[str]:
@@ -296,9 +314,9 @@ def received_by_server(text: str) -> int | None:
 
 
 def combine(outputs: Sequence[SockperfOutput]) -> SockperfOutput:
-    """Several flows that ran side by side, as one: counts and rates add up. One that failed fails all.
+    """Several flows that ran side by side, as one: counts and rates add up. If one failed, all count as failed.
 
-    Percentiles cannot be had from percentiles; they come from the flows' joined histograms.
+    It has no percentiles: those of the flows do not give them. They are taken from the flows' histograms, merged.
     """
     first, *others = outputs
     if not others:
@@ -315,16 +333,19 @@ def combine(outputs: Sequence[SockperfOutput]) -> SockperfOutput:
         min_us=min((o.min_us for o in outputs if o.min_us is not None), default=None),
         max_us=max((o.max_us for o in outputs if o.max_us is not None), default=None),
         percentiles_us={},
-        **{name: _sum(getattr(output, name) for output in outputs) for name in _COUNTS},
+        observations=_sum(output.observations for output in outputs),
+        sent=_sum(output.sent for output in outputs),
+        received=_sum(output.received for output in outputs),
+        dropped=_sum(output.dropped for output in outputs),
+        duplicated=_sum(output.duplicated for output in outputs),
+        out_of_order=_sum(output.out_of_order for output in outputs),
         messages_per_s=_sum(output.messages_per_s for output in outputs),
         bandwidth_mbps=_sum(output.bandwidth_mbps for output in outputs),
     )
 
 
-_COUNTS = ("observations", "sent", "received", "dropped", "duplicated", "out_of_order")
-
-
-def _sum(figures: Iterable[float | None]) -> Any:
+def _sum(figures: Iterable[Number | None]) -> Number | None:
+    """The sum of those that are known; None when none is."""
     known = [figure for figure in figures if figure is not None]
     return sum(known) if known else None
 

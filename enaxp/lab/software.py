@@ -1,7 +1,7 @@
 """Software: what the hosts must have, as scripts that may run any number of times. Pure: files in, text out.
 
-    templates/software/NAME.sh ─▶ Piece.command ─┬─▶ the first boot runs it (`userdata.py`)
-                                                 └─▶ Piece.document ─▶ State Manager runs it (`kinds/software.py`)
+    templates/software/NAME.sh (with packages.sh) ─▶ Piece.command ─┬─▶ the first boot runs it (`userdata.py`)
+                                                                    └─▶ Piece.document ─▶ State Manager runs it (`kinds/software.py`)
 
 There is no schedule: a host runs each piece when it first appears and when the piece changes, never in the middle of a bench.
 """
@@ -18,6 +18,7 @@ from enaxp.lab.templates import render
 
 # In this order at the first boot: what a bench cannot do without comes before what only watches it.
 NAMES = ("tuning", "utilities", "sockperf", "node-exporter")
+INCLUDE = "# include packages.sh\n"  # where a script gets what differs from one operating system to another
 TIMEOUT_S = 900  # building sockperf on a small machine takes minutes
 
 
@@ -62,4 +63,6 @@ def log_path(name: str) -> str:
 def pieces() -> tuple[Piece, ...]:
     """All software, in the order in which a first boot installs it."""
     folder = data_path("templates/software")
-    return tuple(Piece(name, (folder / f"{name}.sh").read_text(encoding="utf-8")) for name in NAMES)
+    packages = (folder / "packages.sh").read_text(encoding="utf-8")
+    scripts = {name: (folder / f"{name}.sh").read_text(encoding="utf-8") for name in NAMES}
+    return tuple(Piece(name, script.replace(INCLUDE, packages)) for name, script in scripts.items())

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -18,11 +17,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+
+import msgspec
 
 from enaxp.errors import LocalTargetError, UsageError
+from enaxp.local.machines import IsolationName
 
 START_S = 60.0
 STOP_S = 30.0
@@ -34,7 +36,7 @@ class LocalCloud:
 
     pid: int
     endpoint_url: str
-    isolation: str
+    isolation: IsolationName
     reason: str  # why this isolation
     ssh_port: int
     ssh_user: str
@@ -44,14 +46,21 @@ class LocalCloud:
     grace_s: float = 5.0
 
     @property
-    def overrides(self) -> dict[str, Any]:
-        """Config values that this machine dictates."""
+    def overrides(self) -> dict[str, str | int]:
+        """Values of the config that follow from this computer, by their path."""
         return {"hosts.ssh_port": self.ssh_port, "hosts.ssh_user": self.ssh_user}
 
     def resources(self) -> list[str]:
         """Ids of everything that lives in it."""
         with _open(f"{self.endpoint_url}/enaxp/resources") as answer:
-            return list(json.load(answer)["resources"])
+            return msgspec.json.decode(answer.read(), type=_Resources).resources
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Resources:
+    """What the cloud answers to GET /enaxp/resources."""
+
+    resources: list[str]
 
 
 @contextlib.contextmanager
@@ -79,11 +88,11 @@ def running(state_dir: Path, *, isolation: str, say: Callable[[str], None]) -> I
 
 
 def _alive(folder: Path) -> LocalCloud | None:
-    """The cloud that this folder tells of, if it still answers."""
+    """The cloud whose `cloud.json` is in this folder, if it still answers."""
     try:
-        cloud = LocalCloud(**json.loads((folder / "cloud.json").read_text()))
+        cloud = msgspec.json.decode((folder / "cloud.json").read_bytes(), type=LocalCloud)
         cloud.resources()
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, msgspec.MsgspecError):
         return None
     return cloud
 
@@ -120,7 +129,7 @@ def _start(folder: Path, isolation: str, say: Callable[[str], None]) -> LocalClo
     )
 
 
-def _stop_if_idle(folder: Path, lease: Any) -> None:
+def _stop_if_idle(folder: Path, lease: TextIO) -> None:
     """Ends the cloud when nothing lives in it and no other command uses it."""
     try:
         fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -162,7 +171,7 @@ def _open(url: str) -> Any:
 
 
 def publish(folder: Path, cloud: LocalCloud) -> None:
-    """Tells, in the folder, how the cloud that this process serves is reached."""
+    """Writes into the folder how the cloud that this process serves is reached."""
     fresh = folder / f"cloud.json.{os.getpid()}"
-    fresh.write_text(json.dumps(asdict(cloud)))
+    fresh.write_bytes(msgspec.json.encode(cloud))
     fresh.replace(folder / "cloud.json")

@@ -12,14 +12,19 @@ import threading
 from pathlib import Path
 from types import FrameType
 
+import msgspec
+
 from enaxp.local.cloud import LocalCloud, publish
-from enaxp.local.machines import isolation as hosts
+from enaxp.local.machines import IsolationName
+from enaxp.local.machines.access import public_addresses, ssh_port, ssh_user
+from enaxp.local.machines.namespaces import NamespaceMachines
+from enaxp.local.machines.processes import ProcessMachines
 from enaxp.local.strict import Timing, serve
 
 TICK_S = 0.1
 
 
-def main(folder: Path, isolation: str, reason: str) -> None:
+def main(folder: Path, isolation: IsolationName, reason: str) -> None:
     """Serves until SIGTERM. The machines end with this process, however it ends."""
     stop = threading.Event()
 
@@ -28,10 +33,10 @@ def main(folder: Path, isolation: str, reason: str) -> None:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the command in the foreground
-    port = hosts.ssh_port()
-    kind = hosts.NamespaceMachines if isolation == "namespaces" else hosts.ProcessMachines
+    port = ssh_port()
+    kind = NamespaceMachines if isolation == "namespaces" else ProcessMachines
     machines = kind(folder / "machines", ssh_port=port)
-    server = serve(timing=Timing(), machines=machines, public_addresses=hosts.public_addresses(port))
+    server = serve(timing=Timing(), machines=machines, public_addresses=public_addresses(port))
     try:
         publish(
             folder,
@@ -41,7 +46,7 @@ def main(folder: Path, isolation: str, reason: str) -> None:
                 isolation=isolation,
                 reason=reason,
                 ssh_port=port,
-                ssh_user=hosts.ssh_user(isolation),
+                ssh_user=ssh_user(isolation),
             ),
         )
         while not stop.wait(TICK_S):
@@ -52,4 +57,4 @@ def main(folder: Path, isolation: str, reason: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+    main(Path(sys.argv[1]), msgspec.convert(sys.argv[2], IsolationName), sys.argv[3])

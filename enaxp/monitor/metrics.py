@@ -147,17 +147,16 @@ def _interfaces(manifest: Manifest, records: Sequence[TrialRecord]) -> Family:
 
     In the second half of a crossover it is the other way round.
     """
-    known = manifest.environment.get("interfaces") or {}
     crossed = bool(records) and records[-1].crossed
     return Family(
         name="enaxp_interface_info",
         kind="gauge",
         help="Which interface of which host belongs to which arm, always 1.",
         samples=tuple(
-            Sample(labels={"lab": manifest.lab, "role": role, "arm": arm, "device": str(device)}, value=1)
-            for role, arms in known.items()
+            Sample(labels={"lab": manifest.lab, "role": role, "arm": arm, "device": device}, value=1)
+            for role, arms in manifest.environment.interfaces.items()
             for arm in ARMS
-            if (device := arms[other(arm) if crossed else arm].get("interface"))
+            if (device := arms[other(arm) if crossed else arm].interface)
         ),
     )
 

@@ -122,7 +122,7 @@ def _run(run: MeasuredRun) -> dict[str, str]:
         "where": where(run),
         "plan": f"{plan.iterations} × {plan.repeats} × {plan.duration_s:g} s",
         "verdicts": came_to(
-            {name: LABELS.get(of["verdict"]["code"], "unknown") for name, of in run.result["scenarios"].items()}
+            {name: LABELS.get(of.verdict.code, "unknown") for name, of in run.result.scenarios.items()}
         ),
     }
 

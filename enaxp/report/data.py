@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from enaxp.bench.blocks import counted
+from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import Evidence, evidence_of
 from enaxp.bench.histogram import merge_equal_weight
 from enaxp.bench.records import Manifest, RunFolder, TrialRecord
-from enaxp.bench.result import SCHEMA, counted, result_from
+from enaxp.bench.result import SCHEMA, to_document
 from enaxp.errors import BenchError
 from enaxp.report.curves import Block, CurveBlocks, CurvePoint, ShiftPoint, body, merged, percentile_curve, shift_curve
 from enaxp.traffic import ARM_NAMES, ARMS, QUANTILES, Arm, Scenario, metric_text
@@ -193,7 +195,7 @@ def _run_and_evidence(folder: RunFolder) -> tuple[RunData, Evidence]:
             "result.json does not speak of the trials in this folder: the figures here are worked out from them"
         )
     # What contradicts a trial is told with the files, once; not again among the warnings of its scenario.
-    result = result_from(manifest, replace(evidence, faults={}))
+    result = to_document(result_from(manifest, replace(evidence, faults={})))
     faults = (*contradicted, *said)
     return RunData(manifest=manifest, records=evidence.records, result=result, faults=faults), evidence
 

@@ -23,6 +23,7 @@ from typing import Any
 from enaxp import __version__
 from enaxp.bench.environment import differences
 from enaxp.bench.histogram import TAIL_SAMPLES, tail_is_thin
+from enaxp.bench.records import InterfaceFacts, RunEnvironment
 from enaxp.report.charts.chart import Chart, Gap
 from enaxp.report.charts.scenario import run_charts, scenario_charts
 from enaxp.report.charts.vega import FONT, PAGE_COLOURS, look
@@ -125,8 +126,7 @@ def _about(figures: RunFigures, parts: Sequence[ScenarioPart]) -> dict[str, Any]
     """What the page says of the run as a whole."""
     run, manifest = figures.run, figures.run.manifest
     scenarios = run.result["scenarios"]
-    environment = manifest.environment
-    before, after = environment.get("before", {}), environment.get("after", {})
+    before, after = manifest.environment.before, manifest.environment.after or {}
     return {
         "title": headline(scenarios),
         "code": parts[0].code if len({part.code for part in parts}) == 1 else "mixed",
@@ -140,7 +140,7 @@ def _about(figures: RunFigures, parts: Sequence[ScenarioPart]) -> dict[str, Any]
         "proof": parts[0].proof
         if len({part.proof for part in parts}) == 1
         else "differs by scenario: see the table below",
-        "hosts": _hosts(environment),
+        "hosts": _hosts(manifest.environment),
         "changed": differences(before, after),
         "environment": {role: {"before": before[role], "after": after.get(role, {})} for role in before},
         "unlike": _unlike(before),
@@ -277,9 +277,9 @@ def _moved(srd: Iterable[SrdFigures]) -> str:
 # -- the run as a whole ----------------------------------------------------------------------------------------------------
 
 
-def _hosts(environment: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _hosts(environment: RunEnvironment) -> list[tuple[str, str, str]]:
     """A few facts that tell which hosts these are: name, server, client."""
-    before, interfaces = environment.get("before", {}), environment.get("interfaces", {})
+    before, interfaces = environment.before, environment.interfaces
     told = {
         "kernel": "kernel",
         "processor": "cpu_model",
@@ -289,9 +289,9 @@ def _hosts(environment: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     }
     rows = [(name, *(_text(before.get(role, {}).get(fact)) for role in ROLES)) for name, fact in told.items()]
     for arm in ARMS:
-        of_arm = {role: interfaces.get(role, {}).get(arm, {}) for role in ROLES}
+        of_arm = {role: interfaces.get(role, {}).get(arm, InterfaceFacts()) for role in ROLES}
         rows += [
-            (f"{ARM_NAMES[arm]} {name}", *(_text(of_arm[role].get(fact)) for role in ROLES))
+            (f"{ARM_NAMES[arm]} {name}", *(_text(getattr(of_arm[role], fact)) for role in ROLES))
             for name, fact in (("driver", "driver"), ("MTU", "mtu"))
         ]
     return [(name, server, client) for name, server, client in rows if server or client]

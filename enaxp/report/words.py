@@ -147,7 +147,7 @@ def standing_in_words(run: RunData) -> str:
 
 def measured_between(manifest: Manifest) -> str:
     """For which hosts a verdict holds."""
-    before = manifest.environment.get("before", {})
+    before = manifest.environment.before
     kinds = {
         f"{facts.get('cpu_model') or 'unknown processor'}, {facts.get('cpus') or '?'} CPUs" for facts in before.values()
     }

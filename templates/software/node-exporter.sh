@@ -1,8 +1,9 @@
 #!/bin/bash
 # node-exporter: Prometheus' view of the host, as a service on port 9100, with the counters of ENA Express and of the allowances.
-# It is Debian's package where there is one, else the pinned release, checked against its known SHA-256.
+# It is the distribution's package where there is one, else the pinned release, checked against its known SHA-256.
 # What is put into the folder TEXTFILES as *.prom is told, too: a bench's figures come that way.
 set -Eeuo pipefail
+# include packages.sh
 
 VERSION=1.8.2
 SHA256_amd64=6809dd0b3ec45fd6e992c19071d6b5253aed3ead7bf0686885a51d85c6643c66
@@ -16,11 +17,9 @@ program() {
 }
 
 install_package() {
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -q
-  apt-get install -y -q --no-install-recommends prometheus-node-exporter
+  install_packages "$NODE_EXPORTER"
   # Its own unit would take the port, without the counters.
-  systemctl disable --now prometheus-node-exporter.service
+  systemctl disable --now "$NODE_EXPORTER.service"
 }
 
 install_release() {
@@ -47,7 +46,7 @@ answers() {
 }
 
 if ! program > /dev/null; then
-  if command -v apt-get > /dev/null; then install_package; else install_release; fi
+  if [ -n "$NODE_EXPORTER" ]; then install_package; else install_release; fi
 fi
 # Whoever logs in writes there: nothing else than figures is read from it.
 install -d -m 1777 "$TEXTFILES"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # sockperf: a distribution's package where there is a recent one, else the pinned commit, built. A tag can be moved, a commit cannot.
 set -Eeuo pipefail
+# include packages.sh
 
 COMMIT=5ebd327da983225321818c0355db922515e026bd # version 3.10
 LEAST=3.7
@@ -15,7 +16,7 @@ is_recent() { # is_recent VERSION
 
 build() {
   local folder
-  dnf install -y gcc-c++ make automake autoconf libtool git tar
+  install_packages "${TO_BUILD[@]}"
   folder=$(mktemp -d)
   git -C "$folder" init -q
   git -C "$folder" fetch -q --depth 1 https://github.com/Mellanox/sockperf "$COMMIT"
@@ -28,10 +29,8 @@ build() {
 
 if is_recent "$(version)"; then
   echo "sockperf: there already"
-elif command -v apt-get > /dev/null; then
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -q
-  apt-get install -y -q sockperf
+elif [ -n "$SOCKPERF" ]; then
+  install_packages "$SOCKPERF"
 else
   build
 fi

@@ -1,6 +1,7 @@
 #!/bin/bash
 # utilities: what a person looks at a host with. ethtool also tells the counters that prove which packets went by SRD.
 set -Eeuo pipefail
+# include packages.sh
 
 missing=()
 for program in ethtool htop; do
@@ -8,12 +9,8 @@ for program in ethtool htop; do
 done
 if [ ${#missing[@]} -eq 0 ]; then
   echo "utilities: there already"
-elif command -v apt-get > /dev/null; then
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -q
-  apt-get install -y -q "${missing[@]}"
 else
-  dnf install -y "${missing[@]}"
+  install_packages "${missing[@]}"
 fi
 ethtool --version
 htop --version

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from enaxp.bench.checkup import Checkup, check
+from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import weigh
 from enaxp.bench.histogram import Histogram
-from enaxp.bench.records import TrialRecord
-from enaxp.bench.result import result_from
+from enaxp.bench.records import RunEnvironment, TrialRecord
 from tests.support.factories import a_manifest, a_plan, a_record, pairs_of_records, shifted
 
 PLAN = a_plan(iterations=5)
@@ -83,13 +83,13 @@ def steal(ticks: int) -> dict[str, dict[str, str]]:
         pytest.param(HALF_FAILED, {}, "udp-latency: 8 of 28 trials were not valid, mostly: stalled", id="invalid"),
         pytest.param(
             WHOLE,
-            {"environment": {"before": steal(0), "after": steal(500)}},
+            {"environment": RunEnvironment(before=steal(0), after=steal(500))},
             "the client lost 50.0% of its CPU time",
             id="steal",
         ),
         pytest.param(
             WHOLE,
-            {"environment": {"before": {"client": {"kernel": "6.1"}}, "after": {"client": {"kernel": "6.8"}}}},
+            {"environment": RunEnvironment(before={"client": {"kernel": "6.1"}}, after={"client": {"kernel": "6.8"}})},
             "the hosts are not what they were before the run: client: kernel changed",
             id="another kernel",
         ),

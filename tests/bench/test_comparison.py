@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from enaxp.bench.comparison import Comparison, compare, document, measure_change
 from enaxp.bench.effect import interval_between
-from enaxp.bench.records import TrialRecord
+from enaxp.bench.records import InterfaceFacts, RunEnvironment, TrialRecord
+from enaxp.bench.result import Control
 from tests.support.factories import TCP, UDP, a_plan, a_run, slower_express
 
 PLAN = a_plan(iterations=5)
@@ -143,7 +144,9 @@ def test_the_margin_is_the_larger_of_both() -> None:
 
 def test_a_control_of_either_run_widens_the_margin() -> None:
     noisy = a_run("dev/b", factor=slower_express)
-    noisy.result["scenarios"]["udp-latency"]["control"] = {"noise_pct": {"p50": 30.0}}
+    control = Control(trials=20, valid_trials=20, effects={}, noise_pct={"p50": 30.0})
+    scenarios = {"udp-latency": replace(noisy.result.scenarios["udp-latency"], control=control)}
+    noisy = replace(noisy, result=replace(noisy.result, scenarios=scenarios))
 
     [one] = compare(a_run(), noisy).scenarios
 
@@ -201,13 +204,13 @@ def test_runs_that_differ_in_more_than_was_meant_are_warned_of(changes: dict[str
     assert [line for line in comparison.warnings if line.startswith(warning)]
 
 
-def facts(kernel: str, driver: str = "ena 2.13", **more: str) -> dict[str, Any]:
+def facts(kernel: str, driver: str = "ena 2.13", **more: str) -> RunEnvironment:
     host = {"kernel": kernel, "load": "0.1", "rules": kernel, **more}
-    interface = {"interface": "ens5", "driver": f"driver: {driver}; bus: 5", "mtu": 8900}
-    return {
-        "before": {"server": host, "client": host},
-        "interfaces": {"server": {"ena": interface}, "client": {"ena": interface}},
-    }
+    interface = InterfaceFacts(interface="ens5", driver=f"driver: {driver}; bus: 5", mtu=8900)
+    return RunEnvironment(
+        before={"server": host, "client": host},
+        interfaces={"server": {"ena": interface}, "client": {"ena": interface}},
+    )
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ def test_hosts_that_do_not_answer_have_no_fingerprint() -> None:
     assert differences({"client": HOST}, {}) == ()
 
 
+@pytest.mark.system
 @dataclass
 class ThisMachine:
     """Stands for a connection: the same commands, run here."""

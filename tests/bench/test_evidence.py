@@ -13,6 +13,7 @@ import pytest
 from enaxp.bench.bench import result_of
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import RunFolder
+from enaxp.bench.result import Result
 from enaxp.errors import BenchError
 from tests.support.factories import GOOD, a_manifest, a_plan, pairs_of_records, shifted
 
@@ -31,8 +32,8 @@ def run(tmp_path: Path) -> RunFolder:
     return folder
 
 
-def counts_of(result: dict[str, Any]) -> list[tuple[int, int]]:
-    return [(arm["trials"], arm["valid_trials"]) for arm in result["scenarios"]["udp-latency"]["arms"].values()]
+def counts_of(result: Result) -> list[tuple[int, int]]:
+    return [(arm.trials, arm.valid_trials) for arm in result.scenarios["udp-latency"].arms.values()]
 
 
 def test_a_run_whose_files_agree_counts_whole(run: RunFolder) -> None:
@@ -57,7 +58,7 @@ def test_a_histogram_that_disagrees_is_a_marked_gap(run: RunFolder, spoil: Calla
 
     result = result_of(run)
 
-    [warning] = result["scenarios"]["udp-latency"]["warnings"]
+    [warning] = result.scenarios["udp-latency"].warnings
     assert warning.startswith("trial 4 (ENA Express) does not count: ")
     assert says in warning
     assert counts_of(result) == [(6, 5), (6, 5)]
@@ -68,7 +69,7 @@ def test_a_file_outside_of_the_folder_is_not_read(run: RunFolder, tmp_path: Path
     lines = (run.path / "trials.jsonl").read_text().replace("histograms/0004.csv.gz", "../../elsewhere.csv.gz")
     (run.path / "trials.jsonl").write_text(lines)
 
-    [warning] = result_of(run)["scenarios"]["udp-latency"]["warnings"]
+    [warning] = result_of(run).scenarios["udp-latency"].warnings
 
     assert "it is outside of the run's folder" in warning
 
@@ -85,15 +86,15 @@ def change(record: dict[str, Any], path: str, value: Any) -> None:
     [
         ("schema", 2, "of schema 2, which a later enaxp wrote"),
         ("schema", True, "none of enaxp's"),
-        ("iteration", "1", "iteration is '1'"),
-        ("iteration", True, "iteration is True"),
-        ("arm", "<b>ena</b>", "arm is '<b>ena</b>'"),
-        ("valid", "yes", "valid is 'yes'"),
-        ("histogram_file", 4, "histogram_file is 4"),
-        ("sockperf", "good", "record"),
-        ("sockperf.observations", 1e3, "observations is 1000.0"),
-        ("sockperf.percentiles_us", None, "percentiles_us is None"),
-        ("srd.tx", "all", "tx is 'all'"),
+        ("iteration", "1", "got `str` - at `$.iteration`"),
+        ("iteration", True, "got `bool` - at `$.iteration`"),
+        ("arm", "<b>ena</b>", "'<b>ena</b>' - at `$.arm`"),
+        ("valid", "yes", "got `str` - at `$.valid`"),
+        ("histogram_file", 4, "got `int` - at `$.histogram_file`"),
+        ("sockperf", "good", "got `str` - at `$.sockperf`"),
+        ("sockperf.observations", 1e3, "got `float` - at `$.sockperf.observations`"),
+        ("sockperf.percentiles_us", None, "got `null` - at `$.sockperf.percentiles_us`"),
+        ("srd.tx", "all", "got `str` - at `$.srd.tx`"),
         ("throughput_gbps", float("inf"), "Infinity is no figure"),
         ("wall_s", float("nan"), "NaN is no figure"),
     ],
@@ -118,14 +119,14 @@ def test_a_record_that_enaxp_does_not_write_is_refused_by_name(
     [
         ("schema", 7, "of schema 7, which a later enaxp wrote"),
         ("schema", None, "none of enaxp's"),
-        ("target", "moon", "target is 'moon'"),
+        ("target", "moon", "'moon' - at `$.target`"),
         ("started_at", "yesterday", "started_at is 'yesterday'"),
-        ("plan", [], "plan is []"),
-        ("plan.iterations", "ten", "iterations is 'ten'"),
-        ("plan.scenarios", [{"name": "x"}], "lacks what it should hold"),
-        ("plan.scenarios", ["udp"], "lacks what it should hold"),
-        ("connections", {}, "lacks what it should hold"),
-        ("environment", {"before": {"client": 5}}, "client is 5"),
+        ("plan", [], "got `array` - at `$.plan`"),
+        ("plan.iterations", "ten", "got `str` - at `$.plan.iterations`"),
+        ("plan.scenarios", [{"name": "x"}], "missing required field `mode` - at `$.plan.scenarios[0]`"),
+        ("plan.scenarios", ["udp"], "got `str` - at `$.plan.scenarios[0]`"),
+        ("connections", {}, "connections lack "),
+        ("environment", {"before": {"client": 5}}, "got `int` - at `$.environment.before[...]`"),
     ],
 )
 def test_a_manifest_that_enaxp_does_not_write_is_refused_by_name(
@@ -168,9 +169,9 @@ def test_a_latency_trial_that_never_had_a_histogram_does_not_count(run: RunFolde
     run.append(replace(record, number=99, iteration=4, histogram_file=None))
     run.append(replace(record, number=100, iteration=4, arm="ena_express", sockperf=replace(GOOD, observations=None)))
 
-    warnings = result_of(run)["scenarios"]["udp-latency"]["warnings"]
+    warnings = result_of(run).scenarios["udp-latency"].warnings
 
-    assert warnings == [
+    assert list(warnings) == [
         "trial 99 (ENA) does not count: it has no histogram",
         "trial 100 (ENA Express) does not count: its histogram holds 1000 observations, its record None",
     ]

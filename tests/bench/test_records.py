@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
+from enaxp.bench.documents import decode, encode, parse
 from enaxp.bench.histogram import Histogram
-from enaxp.bench.records import InterfaceDelta, RunFolder, TrialRecord, trial_name
+from enaxp.bench.records import (
+    InterfaceDelta,
+    InterfaceFacts,
+    RunEnvironment,
+    RunFolder,
+    TrialRecord,
+    record_document,
+    trial_name,
+)
 from enaxp.bench.schedule import schedule
 from enaxp.errors import BenchError
 from enaxp.hosts.sockperf import Second
@@ -28,32 +36,45 @@ FULL = a_record(
 BARE = a_record(valid=False, reason="the connection was lost", sockperf=None, srd=None, histogram_file=None)
 
 
+def read(line: bytes) -> TrialRecord:
+    return decode(parse(line), TrialRecord, what="a record", schema=1)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
     return RunFolder.create(tmp_path, lab="dev", now=NOW)
 
 
+ENVIRONMENT = RunEnvironment(
+    before={"client": {"kernel": "6.1"}},
+    interfaces={"client": {"ena": InterfaceFacts(interface="ens5", mtu=8900)}},
+    after={},
+    hashes={"before": "1f", "after": None},
+    differences=("client: kernel",),
+)
+
+
 @pytest.mark.parametrize("record", [FULL, BARE], ids=["full", "bare"])
 def test_a_record_comes_back_from_its_line(record: TrialRecord) -> None:
-    assert TrialRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
+    assert read(encode(record_document(record))) == record
 
 
 def test_a_line_tells_the_srd_share_to_who_reads_it_without_us() -> None:
-    assert FULL.to_json()["srd"]["share"] == 1.0
+    assert record_document(FULL)["srd"]["share"] == 1.0
     assert SRD_ON.share == 1.0
 
 
 def test_a_field_that_a_later_enaxp_added_is_passed_over() -> None:
-    assert TrialRecord.from_json({**FULL.to_json(), "moon": "full"}) == FULL
+    assert read(encode({**record_document(FULL), "moon": "full"})) == FULL
 
 
 @pytest.mark.parametrize("spoilt", [{"schema": 2}, {"schema": None}, {"sockperf": {"ok": True}}, {"arm": ...}])
 def test_a_line_of_another_schema_or_without_what_it_needs_is_refused(spoilt: dict[str, object]) -> None:
-    fields = {**FULL.to_json(), **spoilt}
+    fields = {**record_document(FULL), **spoilt}
     fields = {name: value for name, value in fields.items() if value is not ...}
 
     with pytest.raises(BenchError):
-        TrialRecord.from_json(fields)
+        read(encode(fields))
 
 
 def test_a_run_folder_is_named_after_its_moment_in_utc(tmp_path: Path) -> None:
@@ -112,7 +133,7 @@ def test_a_bad_line_in_the_middle_is_named(folder: RunFolder) -> None:
 
 
 def test_a_manifest_comes_back_as_it_was(folder: RunFolder) -> None:
-    manifest = a_manifest(environment={"client": {"before": {"kernel": "6.1"}}}, ended_at=NOW.isoformat())
+    manifest = a_manifest(environment=ENVIRONMENT, ended_at=NOW.isoformat())
 
     folder.write_manifest(manifest)
 
@@ -179,6 +200,4 @@ def test_a_text_file_is_written_as_it_is(folder: RunFolder) -> None:
 
 
 def test_an_output_in_a_record_keeps_every_figure() -> None:
-    record = TrialRecord.from_json(FULL.to_json())
-
-    assert record.sockperf == GOOD
+    assert read(encode(record_document(FULL))).sockperf == GOOD

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from enaxp.bench.blocks import counted
+from enaxp.bench.evaluation import result_from
+from enaxp.bench.evidence import weigh
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import Manifest, TrialRecord
-from enaxp.bench.result import build_result, counted, has_valid_result
+from enaxp.bench.result import Result, from_document, to_document
 from enaxp.bench.schedule import BenchPlan
+from enaxp.bench.verdict import Treatment, Verdict
+from enaxp.errors import BenchError
 from tests.support.factories import (
     GOOD,
     SRD_ON,
@@ -45,17 +51,17 @@ def express_slower(record: TrialRecord) -> float:
 
 def result_of(
     records: Sequence[TrialRecord], *, plan: BenchPlan = TEN_BY_TEN, shift: Shift = alike, **changes: Any
-) -> dict[str, Any]:
+) -> Result:
     manifest: Manifest = a_manifest(plan=plan, **changes)
 
     def read_histogram(record: TrialRecord) -> Histogram | None:
         return shifted(shift(record)) if record.histogram_file else None
 
-    return build_result(manifest, records, read_histogram=read_histogram)
+    return result_from(manifest, weigh(plan, records, read_histogram=read_histogram))
 
 
 def test_the_result_has_the_keys_other_programs_rely_on() -> None:
-    result = result_of(pairs_of_records(TEN_BY_TEN), shift=express_slower)
+    result = to_document(result_of(pairs_of_records(TEN_BY_TEN), shift=express_slower))
 
     assert list(result) == ["schema", "run_id", "lab", "target", "isolation", "plan", "scenarios"]
     assert result["plan"] == {
@@ -78,44 +84,45 @@ def test_the_result_has_the_keys_other_programs_rely_on() -> None:
 
 
 def test_ten_times_ten_gives_a_hundred_trials_an_arm() -> None:
-    arms = result_of(pairs_of_records(TEN_BY_TEN))["scenarios"]["udp-latency"]["arms"]
+    arms = result_of(pairs_of_records(TEN_BY_TEN)).scenarios["udp-latency"].arms
 
-    assert {(arm["trials"], arm["valid_trials"], arm["observations"]) for arm in arms.values()} == {(100, 100, 100_000)}
+    assert {(arm.trials, arm.valid_trials, arm.observations) for arm in arms.values()} == {(100, 100, 100_000)}
 
 
 def test_a_slower_arm_is_found_slower_with_its_treatment_proven() -> None:
-    scenario = result_of(pairs_of_records(TEN_BY_TEN), shift=express_slower)["scenarios"]["udp-latency"]
+    scenario = result_of(pairs_of_records(TEN_BY_TEN), shift=express_slower).scenarios["udp-latency"]
 
-    assert scenario["verdict"]["code"] == "slower"
-    assert scenario["effects"]["p50"]["estimate_pct"] == pytest.approx(20, abs=0.1)
-    assert scenario["effects"]["p50"]["improvement_pct"] == pytest.approx(-20, abs=0.1)
-    assert [metric for metric, effect in scenario["effects"].items() if effect["primary"]] == ["p50", "p99"]
-    assert scenario["treatment"] == {"proven": True, "srd_share": 1.0, "source": "device"}
+    assert scenario.verdict.code == "slower"
+    assert scenario.effects["p50"].estimate_pct == pytest.approx(20, abs=0.1)
+    assert scenario.effects["p50"].improvement_pct == pytest.approx(-20, abs=0.1)
+    assert list(scenario.primaries) == ["p50", "p99"]
+    assert scenario.treatment == Treatment(proven=True, srd_share=1.0, source="device")
 
 
 def test_figures_are_those_of_the_equal_weight_merge_in_us() -> None:
-    ena = result_of(pairs_of_records(TEN_BY_TEN))["scenarios"]["udp-latency"]["arms"]["ena"]
+    ena = result_of(pairs_of_records(TEN_BY_TEN)).scenarios["udp-latency"].arms["ena"]
 
-    assert ena["mean_us"] == pytest.approx(29.995)
-    assert (ena["p50_us"], ena["p99_us"], ena["p99_9_us"], ena["max_us"]) == (29.99, 34.89, 34.98, 34.99)
-    assert (ena["sent"], ena["received"], ena["dropped"], ena["loss_rate"]) == (100_000, 100_000, 0, 0)
+    assert ena.figure("mean") == pytest.approx(29.995)
+    assert tuple(ena.figure(metric) for metric in ("p50", "p99", "p99_9")) == (29.99, 34.89, 34.98)
+    assert ena.latencies.max_us == 34.99
+    assert (ena.sent, ena.received, ena.dropped, ena.loss_rate) == (100_000, 100_000, 0, 0)
 
 
 def test_the_loss_rate_is_of_the_messages_that_wanted_an_answer() -> None:
     lossy = replace(GOOD, dropped=3, out_of_order=1)
 
-    arms = result_of(pairs_of_records(a_plan(), sockperf=lossy), plan=a_plan())["scenarios"]["udp-latency"]["arms"]
+    arms = result_of(pairs_of_records(a_plan(), sockperf=lossy), plan=a_plan()).scenarios["udp-latency"].arms
 
     # 4 trials: 12 dropped, 4 out of order, 4000 observations in their histograms
-    assert arms["ena"]["loss_rate"] == pytest.approx(12 / 4016)
+    assert arms["ena"].loss_rate == pytest.approx(12 / 4016)
 
 
 def test_discarded_pairs_are_in_no_figure() -> None:
     records = [replace(r, sockperf=replace(GOOD, sent=10**9)) if r.discarded else r for r in pairs_of_records(a_plan())]
 
-    ena = result_of(records, plan=a_plan())["scenarios"]["udp-latency"]["arms"]["ena"]
+    ena = result_of(records, plan=a_plan()).scenarios["udp-latency"].arms["ena"]
 
-    assert (ena["trials"], ena["sent"]) == (4, 4000)
+    assert (ena.trials, ena.sent) == (4, 4000)
 
 
 def test_a_trial_whose_partner_failed_does_not_count_and_its_rerun_does() -> None:
@@ -124,8 +131,8 @@ def test_a_trial_whose_partner_failed_does_not_count_and_its_rerun_does() -> Non
 
     assert counted(first) == []
     assert counted([*first, *again]) == again
-    arms = result_of([*first, *again], plan=a_plan())["scenarios"]["udp-latency"]["arms"]
-    assert [(arm["trials"], arm["valid_trials"]) for arm in arms.values()] == [(2, 1), (2, 1)]
+    arms = result_of([*first, *again], plan=a_plan()).scenarios["udp-latency"].arms
+    assert [(arm.trials, arm.valid_trials) for arm in arms.values()] == [(2, 1), (2, 1)]
 
 
 def test_halves_of_two_attempts_are_no_pair_and_of_two_whole_ones_the_first_counts() -> None:
@@ -139,12 +146,13 @@ def test_halves_of_two_attempts_are_no_pair_and_of_two_whole_ones_the_first_coun
 def test_without_trials_everything_measured_is_null_and_the_verdict_invalid() -> None:
     result = result_of([], plan=a_plan())
 
-    scenario = result["scenarios"]["udp-latency"]
-    assert set(list(scenario["arms"]["ena"].values())[2:]) == {None}
-    assert {effect["code"] for effect in scenario["effects"].values()} == {"invalid"}
-    assert scenario["treatment"] == {"proven": None, "srd_share": None, "source": "none"}
-    assert scenario["verdict"] == {"code": "invalid", "words": "invalid: no pair of trials was completed"}
-    assert not has_valid_result(result)
+    scenario = result.scenarios["udp-latency"]
+    document = to_document(result)["scenarios"]["udp-latency"]
+    assert set(list(document["arms"]["ena"].values())[2:]) == {None}
+    assert {effect.code for effect in scenario.effects.values()} == {"invalid"}
+    assert scenario.treatment == Treatment(proven=None, srd_share=None, source="none")
+    assert scenario.verdict == Verdict(code="invalid", words="invalid: no pair of trials was completed")
+    assert not result.has_valid_scenario
 
 
 def test_when_nothing_was_valid_the_commonest_reason_is_given() -> None:
@@ -152,7 +160,7 @@ def test_when_nothing_was_valid_the_commonest_reason_is_given() -> None:
 
     result = result_of(records, plan=a_plan())
 
-    words = result["scenarios"]["udp-latency"]["verdict"]["words"]
+    words = result.scenarios["udp-latency"].verdict.words
     assert words == "invalid: no pair of trials was valid; 8 of 8 trials: the server is down"
 
 
@@ -175,20 +183,21 @@ def test_the_treatment_is_proven_refuted_or_unknown(
 
     result = result_of(records, plan=plan)
 
-    scenario = result["scenarios"]["udp-latency"]
-    assert scenario["treatment"] == {"proven": proven, "srd_share": share, "source": source}
-    assert scenario["verdict"]["code"] == code
-    assert has_valid_result(result) is (code != "invalid")
+    scenario = result.scenarios["udp-latency"]
+    assert (scenario.treatment.proven, scenario.treatment.srd_share) == (proven, share)
+    assert scenario.treatment.source == source
+    assert scenario.verdict.code == code
+    assert result.has_valid_scenario is (code != "invalid")
 
 
 def test_one_iteration_is_inconclusive_and_has_no_interval() -> None:
     plan = a_plan(iterations=1)
 
-    scenario = result_of(pairs_of_records(plan), plan=plan, shift=express_slower)["scenarios"]["udp-latency"]
+    scenario = result_of(pairs_of_records(plan), plan=plan, shift=express_slower).scenarios["udp-latency"]
 
-    assert scenario["verdict"]["code"] == "inconclusive"
-    assert scenario["effects"]["p50"]["low_pct"] is None
-    assert scenario["effects"]["p50"]["estimate_pct"] == pytest.approx(20, abs=0.1)
+    assert scenario.verdict.code == "inconclusive"
+    assert scenario.effects["p50"].low_pct is None
+    assert scenario.effects["p50"].estimate_pct == pytest.approx(20, abs=0.1)
 
 
 def test_throughput_is_the_only_figure_and_the_only_primary_of_its_scenario() -> None:
@@ -204,13 +213,13 @@ def test_throughput_is_the_only_figure_and_the_only_primary_of_its_scenario() ->
         for record in pairs_of_records(plan)
     ]
 
-    scenario = result_of(records, plan=plan)["scenarios"]["tcp-rate"]
+    scenario = result_of(records, plan=plan).scenarios["tcp-rate"]
 
-    assert scenario["arms"]["ena"]["throughput_gbps"] == pytest.approx(10.02)
-    assert scenario["arms"]["ena"]["p50_us"] is scenario["arms"]["ena"]["loss_rate"] is None
-    assert list(scenario["effects"]) == ["throughput"]
-    assert scenario["effects"]["throughput"]["improvement_pct"] == pytest.approx(19.96, abs=0.01)
-    assert scenario["verdict"]["code"] == "faster"
+    assert scenario.arms["ena"].throughput_gbps == pytest.approx(10.02)
+    assert scenario.arms["ena"].figure("p50") is scenario.arms["ena"].loss_rate is None
+    assert list(scenario.effects) == ["throughput"]
+    assert scenario.effects["throughput"].improvement_pct == pytest.approx(19.96, abs=0.01)
+    assert scenario.verdict.code == "faster"
 
 
 def test_scenarios_are_judged_apart() -> None:
@@ -219,9 +228,9 @@ def test_scenarios_are_judged_apart() -> None:
     def only_tcp(record: TrialRecord) -> float:
         return express_slower(record) if record.scenario == "tcp-latency" else 1.0
 
-    scenarios = result_of(pairs_of_records(plan), plan=plan, shift=only_tcp)["scenarios"]
+    scenarios = result_of(pairs_of_records(plan), plan=plan, shift=only_tcp).scenarios
 
-    assert {name: scenario["verdict"]["code"] for name, scenario in scenarios.items()} == {
+    assert {name: scenario.verdict.code for name, scenario in scenarios.items()} == {
         "udp-latency": "same",
         "tcp-latency": "slower",
     }
@@ -230,5 +239,52 @@ def test_scenarios_are_judged_apart() -> None:
 def test_a_local_run_says_so_first() -> None:
     result = result_of(pairs_of_records(a_plan()), plan=a_plan(), target="local", isolation="namespaces")
 
-    assert result["scenarios"]["udp-latency"]["verdict"]["words"].startswith("local, not ENA: ")
-    assert (result["target"], result["isolation"]) == ("local", "namespaces")
+    assert result.scenarios["udp-latency"].verdict.words.startswith("local, not ENA: ")
+    assert (result.target, result.isolation) == ("local", "namespaces")
+
+
+def test_a_result_comes_back_from_its_document() -> None:
+    plan = a_plan(scenarios=(UDP, TCP), iterations=4, crossover=True)
+    document = to_document(result_of(pairs_of_records(plan), plan=plan, shift=express_slower))
+
+    read = from_document(json.loads(json.dumps(document)))
+
+    assert to_document(read) == document
+    assert [(name, one.verdict.code) for name, one in read.scenarios.items()] == [
+        ("udp-latency", "slower"),
+        ("tcp-latency", "slower"),
+    ]
+
+
+def test_a_result_of_a_later_version_is_read_with_the_percentiles_it_has_and_without_keys_that_are_new() -> None:
+    document = json.loads(json.dumps(to_document(result_of(pairs_of_records(TEN_BY_TEN)))))
+    ena = document["scenarios"]["udp-latency"]["arms"]["ena"]
+    ena |= {"p99_999_us": 80.5, "moon": "full"}
+    del ena["p99_99_us"]
+
+    figures = from_document(document).scenarios["udp-latency"].arms["ena"]
+
+    assert list(figures.latencies.percentiles_us) == ["p50", "p90", "p99", "p99_9", "p99_999"]
+    assert (figures.figure("p99_999"), figures.figure("p99_99")) == (80.5, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        (("schema",), 2, "of schema 2, which a later enaxp wrote; this one reads 1"),
+        (("schema",), True, "of schema True"),
+        (("scenarios",), [], "Expected `object`, got `array` - at `$.scenarios`"),
+        (("scenarios", "udp-latency", "arms", "ena"), 3, "got `int` - at `$.scenarios[...].arms[...]`"),
+        (("scenarios", "udp-latency", "verdict", "code"), "good", "Invalid enum value 'good'"),
+    ],
+)
+def test_what_is_no_result_is_refused_with_its_path(path: tuple[str, ...], value: object, says: str) -> None:
+    document = to_document(result_of(pairs_of_records(a_plan()), plan=a_plan()))
+    *above, last = path
+    at = document
+    for key in above:
+        at = at[key]
+    at[last] = value
+
+    with pytest.raises(BenchError, match=re.escape(says)):
+        from_document(document)

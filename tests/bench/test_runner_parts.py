@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from enaxp.bench.evaluation import noise_pct, result_from
+from enaxp.bench.evidence import weigh
 from enaxp.bench.records import RunFolder, TrialRecord, trial_name
-from enaxp.bench.result import is_narrow, noise_pct
+from enaxp.bench.result import Result
 from enaxp.bench.runner import _Finished
 from enaxp.bench.schedule import Trial, pairs, schedule, seconds
 from enaxp.bench.scripts import ClientRun, client_script, end_script, servers_script, split
@@ -17,7 +19,7 @@ from enaxp.bench.servers import bulk_flows, bulk_port, probe_port
 from enaxp.errors import BenchError, HostError
 from enaxp.hosts.sockperf import Pace, combine, parse, received_by_server
 from enaxp.traffic import Background
-from tests.support.factories import GOOD, TCP_RATE, UDP, a_manifest, a_plan, a_record
+from tests.support.factories import GOOD, TCP_RATE, UDP, a_manifest, a_plan, a_record, an_effect
 
 
 def a_pair(**changes: object) -> tuple[Trial, Trial]:
@@ -105,15 +107,19 @@ def test_what_a_server_received_is_read_from_its_end() -> None:
 
 
 def test_an_interval_is_narrow_when_those_of_all_primaries_are() -> None:
-    def result(*widths: float | None) -> dict[str, object]:
-        effects = {
-            str(n): {"primary": True, "low_pct": None if w is None else -w, "high_pct": w} for n, w in enumerate(widths)
+    def result(*widths: float | None) -> Result:
+        primaries = {
+            str(n): an_effect(low_pct=None if width is None else -width, high_pct=width)
+            for n, width in enumerate(widths)
         }
-        return {"scenarios": {"udp-latency": {"effects": effects | {"mean": {"primary": False}}}}}
+        whole = result_from(a_manifest(), weigh(a_plan(), [], read_histogram=lambda record: None))
+        effects = primaries | {"mean": an_effect(primary=False, low_pct=-9.0, high_pct=9.0)}
+        scenarios = {name: replace(one, effects=effects) for name, one in whole.scenarios.items()}
+        return replace(whole, scenarios=scenarios)
 
-    assert is_narrow(result(0.9, 1.0), to_pct=1)
-    assert not is_narrow(result(0.9, 1.1), to_pct=1)
-    assert not is_narrow(result(0.9, None), to_pct=1)
+    assert result(0.9, 1.0).is_narrow(to_pct=1)
+    assert not result(0.9, 1.1).is_narrow(to_pct=1)
+    assert not result(0.9, None).is_narrow(to_pct=1)
 
 
 def test_noise_is_how_far_the_same_is_from_itself() -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
+from enaxp.bench.effect import Effect
+from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import weigh
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import TrialRecord
-from enaxp.bench.result import result_from
 from enaxp.bench.running import Running
 from tests.support.factories import TCP_RATE, a_manifest, a_plan, a_record, pairs_of_records, shifted
 
@@ -23,8 +23,10 @@ def histogram_of(record: TrialRecord) -> Histogram:
     return shifted(chance.uniform(0.9, 1.1))
 
 
-def effect_width(effect: dict[str, Any]) -> float:
-    return float(effect["high_pct"] - effect["low_pct"])
+def effect_width(effect: Effect) -> float:
+    assert effect.low_pct is not None
+    assert effect.high_pct is not None
+    return effect.high_pct - effect.low_pct
 
 
 @pytest.mark.parametrize("seed", [None, 1, 2])
@@ -39,16 +41,16 @@ def test_at_its_end_a_run_has_come_to_its_result(seed: int | None) -> None:
     result = result_from(a_manifest(plan=PLAN), weigh(PLAN, records, read_histogram=histogram_of))
 
     [so_far] = running.scenarios
-    measured = result["scenarios"]["udp-latency"]
+    measured = result.scenarios["udp-latency"]
     assert so_far.pairs == 12
     for metric in ("p50", "p99"):
-        effect, at_the_end = so_far.effects[metric].to_json(), measured["effects"][metric]
-        assert effect["code"] == at_the_end["code"]
+        effect, at_the_end = so_far.effects[metric], measured.effects[metric]
+        assert effect.code == at_the_end.code
         for bound in ("estimate_pct", "low_pct", "high_pct"):
-            assert effect[bound] == pytest.approx(at_the_end[bound])
+            assert getattr(effect, bound) == pytest.approx(getattr(at_the_end, bound))
         for arm in ("ena", "ena_express"):
-            assert so_far.figures[metric][arm] == pytest.approx(measured["arms"][arm][f"{metric}_us"])
-    assert so_far.widths_pct["p50"][-1] == pytest.approx(effect_width(measured["effects"]["p50"]))
+            assert so_far.figures[metric][arm] == pytest.approx(measured.arms[arm].figure(metric))
+    assert so_far.widths_pct["p50"][-1] == pytest.approx(effect_width(measured.effects["p50"]))
 
 
 def test_half_a_pair_a_discarded_one_and_a_control_count_nothing() -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from enaxp.bench.effect import Effect
 from enaxp.bench.records import SrdDelta, TrialRecord
 from enaxp.bench.stability import control_warnings, host_warnings, warnings
 from enaxp.hosts.sockperf import parse
+from tests.support.factories import an_effect
 
 OUTPUT = parse((Path(__file__).parents[1] / "hosts/fixtures/sockperf/3.10/ping-pong-udp.txt").read_text())
 
@@ -117,8 +119,8 @@ def test_srd_near_the_end_of_its_memory_is_said() -> None:
 
 
 def test_a_control_that_is_not_nothing_is_said_of_the_primaries_alone() -> None:
-    def effect(low: float | None, high: float | None, *, primary: bool = True) -> dict[str, object]:
-        return {"low_pct": low, "high_pct": high, "primary": primary}
+    def effect(low: float | None, high: float | None, *, primary: bool = True) -> Effect:
+        return an_effect(low_pct=low, high_pct=high, primary=primary)
 
     nothing = {"p50": effect(-1, 2), "p99": effect(None, None), "p90": effect(3, 4, primary=False)}
 

@@ -40,7 +40,7 @@ def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driver]:
 
 
 def _require_programs() -> None:
-    from enaxp.local.machines.isolation import missing_programs
+    from enaxp.local.machines.programs import missing_programs
 
     missing = missing_programs()
     if missing:

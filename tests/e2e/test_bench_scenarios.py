@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.driver import Driver
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.system]
 
 
 def test_rates_are_those_of_the_receiver_and_probes_run_under_load_and_beside_bulk(lab: Driver) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.driver import Driver
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.system]
 
 QUICK = ("bench", "--repeats", "1", "--duration", "1s")
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import pytest
+
 from tests.support.driver import Driver
+
+pytestmark = pytest.mark.system
 
 
 def test_more_time_reaches_the_hosts_the_tags_and_the_state(lab: Driver) -> None:

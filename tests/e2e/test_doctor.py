@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.driver import Driver
 
+pytestmark = pytest.mark.system
+
 
 def outcomes(findings: list[dict[str, Any]], outcome: str) -> set[tuple[str, str]]:
     return {(finding["host"], finding["check"]) for finding in findings if finding["outcome"] == outcome}

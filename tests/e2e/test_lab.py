@@ -15,6 +15,8 @@ import pytest
 
 from tests.support.driver import Driver, is_mutating
 
+pytestmark = pytest.mark.system
+
 STATUS_KEYS = {
     "lab", "lab_id", "target", "isolation", "endpoint_url", "account", "region", "availability_zone", "resources", "hosts", "urls",
     "created_at", "expires_at", "usd_per_hour", "usd_so_far",

@@ -12,7 +12,7 @@ import pytest
 from enaxp.hosts.sockperf import SockperfOutput, parse
 from tests.support.driver import COMMAND, Driver
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.system]
 
 MANUAL = Path(__file__).parents[2] / "docs/manual.md"
 COMMANDS = [line.strip() for line in MANUAL.read_text().splitlines() if line.startswith("    enaxp ssh ")]

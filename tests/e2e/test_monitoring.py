@@ -25,7 +25,7 @@ from enaxp.monitor.files import dashboards
 from tests.support.driver import COMMAND, Driver, is_mutating, machine
 from tests.support.monitoring import api, eventually, promtool, query, query_range
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.system]
 SCENARIOS = ("udp-latency", "tcp-latency", "tcp-throughput")
 
 

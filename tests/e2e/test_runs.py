@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.driver import COMMAND, Driver
 
+pytestmark = pytest.mark.system
+
 BENCH = ("bench", "--iterations", "1", "--repeats", "1", "--duration", "1s")
 
 

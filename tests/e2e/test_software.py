@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from enaxp.local.machines.isolation import missing_programs
+from enaxp.local.machines.programs import missing_programs
 from tests.support.driver import Driver, command_line
 
-pytestmark = pytest.mark.namespaces
+pytestmark = [pytest.mark.namespaces, pytest.mark.system]
 SOURCE = Path(__file__).parents[2]
 ROLES = ("server", "client")
 METRICS = "exec 3<> /dev/tcp/127.0.0.1/9100; printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3"

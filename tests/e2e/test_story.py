@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.driver import Driver, machine
 
+pytestmark = pytest.mark.system
+
 SINGLE = {
     "VPC": "vpc-",
     "subnet": "subnet-",

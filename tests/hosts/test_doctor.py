@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from enaxp.hosts.doctor import (
+    SrdSetting,
     compare,
     examine,
     examine_lab,
@@ -20,16 +22,20 @@ from enaxp.hosts.doctor import (
     required_and_bad,
     where_srd_is,
 )
+from enaxp.traffic import Arm
 
 CASES = yaml.safe_load((Path(__file__).parent / "doctor_cases.yaml").read_text())
-ON = {"ena": {"srd": False, "srd_udp": False}, "ena_express": {"srd": True, "srd_udp": True}}
-ADDRESSES = {"ena": "192.168.3.20", "ena_express": "192.168.3.21"}
+ON: dict[Arm, SrdSetting] = {
+    "ena": SrdSetting(srd=False, srd_udp=False),
+    "ena_express": SrdSetting(srd=True, srd_udp=True),
+}
+ADDRESSES: dict[Arm, str] = {"ena": "192.168.3.20", "ena_express": "192.168.3.21"}
 
 
 def judged(case: dict[str, Any]) -> dict[str, str]:
     lines = {**CASES["sound host"], **case.get("tells", {})}
     text = "\n".join(f"{key} {value}" for key, value in lines.items() if value is not None)
-    attachments = {arm: {**state, **case.get("attachments", {}).get(arm, {})} for arm, state in ON.items()}
+    attachments = {arm: replace(state, **case.get("attachments", {}).get(arm, {})) for arm, state in ON.items()}
     return {finding.check: finding.outcome for finding in examine("client", read_facts(text), attachments=attachments)}
 
 

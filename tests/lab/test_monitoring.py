@@ -147,6 +147,7 @@ BOOT = HostBoot(
 )
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("grafana", [True, False])
 @pytest.mark.parametrize("boot", [BOOT, replace(BOOT, expires_at=None)], ids=["with a ttl", "without"])
 def test_its_first_boot_is_sound_bash_and_fits(boot: HostBoot, grafana: bool) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from enaxp.lab.software import NAMES, Piece, pieces
-from enaxp.local.strict.ssm_documents import LARGEST, check_content, steps
+from enaxp.local.strict.ssm.content import LARGEST, check_content, steps
 
 PIECES = {piece.name: piece for piece in pieces()}
 COMMIT = "5ebd327da983225321818c0355db922515e026bd"
@@ -151,6 +151,7 @@ def release(host: StubbedHost, piece: Piece) -> Piece:
     return replace(piece, script=re.sub(r"(SHA256_\w+)=\w+", rf"\1={digest}", piece.script))
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", NAMES)
 def test_shellcheck_finds_nothing(name: str) -> None:
     [step] = steps(PIECES[name].document, {})

@@ -65,10 +65,8 @@ def server() -> Iterator[StrictServer]:
 
 @pytest.fixture(scope="module")
 def standing(server: StrictServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
-    """A lab for all tests of the module. Its clients are made once: that takes longer than all else."""
+    """A lab for all tests of the module."""
     labs = Labs(SimpleNamespace(server=server), tmp_path_factory.mktemp("lab"))
-    aws = labs.aws()
-    labs.aws = lambda: aws  # type: ignore[method-assign]
     yield labs
     labs.down()
     assert server.resources() == []

@@ -23,6 +23,7 @@ BOOT = HostBoot(
 )
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("boot", [BOOT, replace(BOOT, expires_at=None)], ids=["with a ttl", "without"])
 def test_the_script_is_sound_bash(boot: HostBoot) -> None:
     if shutil.which("shellcheck") is None:

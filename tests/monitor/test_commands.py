@@ -17,6 +17,7 @@ CASES = {
 }
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("case", CASES)
 def test_where_it_has_no_room_it_says_so_and_makes_nothing(tmp_path: Path, case: str) -> None:
     verb, isolation, network, code, says = CASES[case]

@@ -32,6 +32,7 @@ def counts(url: str) -> dict[str, float]:
     return {labels[0][1]: value for labels, value in samples(url)["enaxp_exporter_runs"].items()}
 
 
+@pytest.mark.system
 def test_a_scrape_is_what_promtool_calls_good_metrics(tmp_path: Path) -> None:
     write_run(tmp_path)
 

@@ -22,6 +22,7 @@ NODES = [Node(lab="dev", role=role, address=f"192.168.3.{n}:9100") for role, n i
 BOARDS = {name: json.loads(text) for name, text in dashboards().items()}
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("exporters", [(), ("127.0.0.1:9091",)], ids=["hosts alone", "with an exporter"])
 def test_promtool_calls_the_config_good_and_it_scrapes_every_second(tmp_path: Path, exporters: tuple[str, ...]) -> None:
     rules, config = tmp_path / "rules.yml", tmp_path / "prometheus.yml"
@@ -35,6 +36,7 @@ def test_promtool_calls_the_config_good_and_it_scrapes_every_second(tmp_path: Pa
     assert config.read_text().count("job_name") == 1 + len(exporters)
 
 
+@pytest.mark.system
 def test_alerts_ring_when_they_should_and_keep_quiet_when_they_should_not(tmp_path: Path) -> None:
     (tmp_path / "rules.yml").write_text(text_of("rules.yml"))
     cases = shutil.copy(Path(__file__).with_name("rules_test.yml"), tmp_path)

@@ -30,6 +30,7 @@ def at(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
     return name, frozenset(labels.items())
 
 
+@pytest.mark.system
 def test_a_run_is_what_promtool_calls_good_metrics() -> None:
     text = exposition(families_of(a_running_manifest(), some_records()))
 
@@ -139,6 +140,7 @@ def test_labels_do_not_grow_with_the_run() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.system
 def test_what_a_label_holds_cannot_break_the_format() -> None:
     odd = a_running_manifest(lab='a"b\\c\nd')
 
@@ -147,6 +149,7 @@ def test_what_a_label_holds_cannot_break_the_format() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.system
 def test_two_runs_are_merged_into_one_family_each() -> None:
     families = [families_of(a_running_manifest(lab=lab), some_records()) for lab in ("one", "two")]
 

@@ -16,6 +16,8 @@ from enaxp.bench.records import RunFolder
 from enaxp.monitor.files import prometheus_config, text_of
 from tests.support.monitoring import eventually, query, query_range, some_records, write_run
 
+pytestmark = pytest.mark.system
+
 ENDED = 'enaxp_run_ended_trials{lab="dev"}'
 
 

@@ -69,6 +69,7 @@ def test_a_host_without_the_folder_is_left_as_it_is(tmp_path: Path) -> None:
     assert (done.returncode, list(tmp_path.iterdir())) == (0, [])
 
 
+@pytest.mark.system
 def test_every_trial_is_published_as_it_ends_and_once_more_at_the_end(tmp_path: Path) -> None:
     text, told = text_folder(tmp_path) / NAME, list[Progress]()
     trials, folder = some_records(), write_run(tmp_path / "results", [])

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from enaxp.bench.records import Manifest
+from enaxp.bench.records import Manifest, RunFolder
 from enaxp.report.summary import improvement_in_words, render_summary
 from enaxp.traffic import Scenario
 
 FIXTURES = Path(__file__).parent / "fixtures"
-MANIFEST = Manifest.from_json(json.loads((FIXTURES / "manifest.json").read_text()))
+MANIFEST = RunFolder(FIXTURES).read_manifest()
 RESULT: dict[str, Any] = json.loads((FIXTURES / "result.json").read_text())
 TCP_RATE = Scenario(name="tcp-rate", mode="throughput", protocol="tcp", message_size=1472, csv_name="TCP_Large")
 

@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from enaxp.bench.records import Manifest
+from enaxp.bench.records import RunFolder
 from enaxp.report.table import render_table
 from enaxp.traffic import Scenario
 
 FIXTURES = Path(__file__).parent / "fixtures"
-PLAN = Manifest.from_json(json.loads((FIXTURES / "manifest.json").read_text())).plan
+PLAN = RunFolder(FIXTURES).read_manifest().plan
 RESULT: dict[str, Any] = json.loads((FIXTURES / "result.json").read_text())
 UDP = PLAN.scenarios[0]
 UDP_RATE = Scenario(name="udp-rate", mode="throughput", protocol="udp", message_size=64, csv_name="UDP_Small")

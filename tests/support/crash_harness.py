@@ -3,6 +3,11 @@ or the n-th save of the state.
 
 The strict AWS runs in this process, so it is the server that decides when the client dies: the call it dies of is performed, or not,
 but its answer never arrives.
+
+    test process (strict AWS, killer) ─ orders ─▶ launcher (this file as a program) ─ fork ─▶ child (does `up` or `down`)
+
+The launcher has read everything that a child needs: starting Python and reading botocore's models takes longer than what most
+children live to do. It has one thread: a fork of a process with several may never come out of a lock.
 """
 
 from __future__ import annotations
@@ -11,10 +16,12 @@ import contextlib
 import itertools
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -28,13 +35,14 @@ from enaxp.lab.lifecycle import BUILT_LAYERS, Removal, Target, down, look, up
 from enaxp.lab.model import LAYERS, Layer
 from enaxp.lab.state import State, StateFile
 from enaxp.local.strict import StrictServer, Timing, serve
-from enaxp.local.strict.server import HttpAnswer
+from enaxp.local.strict.gate import HttpAnswer
+from enaxp.local.strict.install import read_models_once
 
 Phase = Literal["before", "after"]
 Moment = Literal["call", "save"]
 READS = ("Describe", "Get", "List")
 TARGET = Target(name="aws")
-CHILD_S = 120.0  # a child that takes longer hangs
+CHILD_S = 300.0  # a child that takes longer hangs
 WHOLE = {
     "vpc": 1,
     "subnet": 1,
@@ -68,6 +76,7 @@ class DeadlyCloud:
     def __init__(self, timing: Timing) -> None:
         self.server: StrictServer = serve(timing=timing)
         self.doom: Doom | None = None
+        self.launcher = Launcher()
         self._lock = threading.Lock()
         gate: Any = self.server._gate
         perform = gate._meet_faults
@@ -97,7 +106,49 @@ class DeadlyCloud:
             os.kill(self.doom.pid, signal.SIGKILL)
 
     def stop(self) -> None:
+        self.launcher.stop()
         self.server.stop()
+
+
+class Launcher:
+    """The process that forks children; it is started with the first of them."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def fork(self, order: dict[str, Any]) -> int:
+        """The pid of a child that waits until it is let go."""
+        if self._process is None:
+            command = [sys.executable, __file__]
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._say(json.dumps(order))
+        return int(self._answer())
+
+    def let_go(self, pid: int) -> int:
+        """The child's exit code once it has ended, negative for the signal that ended it."""
+        self._say("go")
+        try:
+            return int(self._answer())
+        except TimeoutError:
+            os.kill(pid, signal.SIGKILL)
+            raise
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.communicate()
+
+    def _say(self, line: str) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def _answer(self) -> str:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        if not select.select([self._process.stdout], [], [], CHILD_S)[0]:
+            raise TimeoutError(f"a child took longer than {CHILD_S:.0f} s")
+        return self._process.stdout.readline()
 
 
 class Labs:
@@ -110,22 +161,28 @@ class Labs:
         *,
         lab: str = "dev",
         layers: Iterable[Layer] = BUILT_LAYERS,
+        grace_s: float = 0.4,
     ) -> None:
+        """grace_s: how long enaxp gives new resources to become visible."""
         self.cloud = cloud
         self.folder = folder
         self.layers = tuple(layers)
         self.config: Config = load_config(overrides={"lab": lab})
-        self.grace_s = 0.4  # how long enaxp gives new resources to become visible
+        self.grace_s = grace_s
+        self._aws: Aws | None = None
 
     def aws(self) -> Aws:
-        return Aws(
-            region="us-east-1",
-            endpoint_url=self.cloud.server.endpoint_url,
-            access_key="x",
-            secret_key="x",
-            poll_s=0.02,
-            grace_s=self.grace_s,
-        )
+        """The same clients each time: making them takes longer than most of what is done with them."""
+        if self._aws is None:
+            self._aws = Aws(
+                region="us-east-1",
+                endpoint_url=self.cloud.server.endpoint_url,
+                access_key="x",
+                secret_key="x",
+                poll_s=0.02,
+                grace_s=self.grace_s,
+            )
+        return self._aws
 
     def file(self) -> StateFile:
         file = StateFile(self.folder, self.config.lab)
@@ -153,10 +210,7 @@ class Labs:
         return [f"{step.action} {step.key}: {step.reason}" for step in snapshot.plan.changing]
 
     def killed(self, what: Literal["up", "down"], *, nth: int, phase: Phase, at: Moment = "call") -> bool:
-        """Whether a process that does `what` was killed at its n-th mutating call, or save; False when it came to its end before.
-
-        A process of its own, not a fork: a fork of one with threads may never come out of a lock.
-        """
+        """Whether a process that does `what` was killed at its n-th mutating call, or save; False when it came to its end before."""
         order = {
             "endpoint": self.cloud.server.endpoint_url,
             "folder": str(self.folder),
@@ -166,28 +220,64 @@ class Labs:
             "what": what,
             "save": [nth, phase] if at == "save" else None,
         }
-        child = subprocess.Popen([sys.executable, __file__, json.dumps(order)], stdin=subprocess.PIPE, text=True)
-        self.cloud.doom = Doom(pid=child.pid, nth=nth, phase=phase) if at == "call" else None
+        child = self.cloud.launcher.fork(order)
+        self.cloud.doom = Doom(pid=child, nth=nth, phase=phase) if at == "call" else None
         try:
-            child.communicate("go", timeout=CHILD_S)
+            code = self.cloud.launcher.let_go(child)
         finally:
             self.cloud.doom = None
-            child.kill()
-            child.wait()
-        assert child.returncode in {0, -signal.SIGKILL}, "the process failed by itself"
-        return child.returncode != 0
+        assert code in {0, -signal.SIGKILL}, "the process failed by itself"
+        return code != 0
+
+
+def _launch() -> None:
+    """What the launcher does: for each order it tells the pid of a new child, and once that is let go, how it ended."""
+    _read_models()
+    for line in sys.stdin:
+        waiting, go = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(go)
+            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # stdout is the launcher's
+            os.read(waiting, 1)  # until the launcher closes its end, or ends itself
+            os._exit(_live(json.loads(line)))
+        os.close(waiting)
+        print(pid, flush=True)
+        sys.stdin.readline()
+        os.close(go)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+def _read_models() -> None:
+    """Nothing is called: clients are made, and asked what they can do."""
+    read_models_once()
+    aws = Aws(region="us-east-1", endpoint_url="http://127.0.0.1:1", access_key="x", secret_key="x")
+    for client, method in (
+        (aws.ec2, "describe_vpcs"),
+        (aws.iam, "get_role"),
+        (aws.ssm, "list_documents"),
+        (aws.ecr, "list_images"),
+    ):
+        client.can_paginate(method)
+
+
+def _live(order: dict[str, Any]) -> int:
+    try:
+        _live_until_killed(order)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
 
 
 def _live_until_killed(order: dict[str, Any]) -> None:
-    """What the process does: it waits until its killer is ready."""
-    sys.stdin.read()
     labs = Labs(
         SimpleNamespace(server=SimpleNamespace(endpoint_url=order["endpoint"])),
         Path(order["folder"]),
         lab=order["lab"],
         layers=order["layers"],
+        grace_s=order["grace_s"],
     )
-    labs.grace_s = order["grace_s"]
     if order["save"]:
         _die_at_a_save(*order["save"])
     if order["what"] == "up":
@@ -226,4 +316,4 @@ def deadly_cloud(timing: Timing | None = None) -> Iterator[DeadlyCloud]:
 
 
 if __name__ == "__main__":
-    _live_until_killed(json.loads(sys.argv[1]))
+    _launch()

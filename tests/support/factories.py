@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from enaxp.bench.comparison import MeasuredRun
+from enaxp.bench.comparison import MeasuredRun, measured_run
+from enaxp.bench.effect import Effect
 from enaxp.bench.evidence import weigh
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import ArmAddresses, Manifest, SrdDelta, TrialRecord
-from enaxp.bench.result import result_from, values_by_iteration
 from enaxp.bench.schedule import BenchPlan
 from enaxp.hosts.sockperf import SockperfOutput
 from enaxp.traffic import Arm, Scenario
@@ -104,6 +104,20 @@ def pairs_of_records(plan: BenchPlan, **changes: Any) -> list[TrialRecord]:
     ]
 
 
+def an_effect(**changes: Any) -> Effect:
+    """The effect on a primary: 20 % more, and sure of it."""
+    effect = Effect(
+        estimate_pct=20.0,
+        low_pct=19.0,
+        high_pct=21.0,
+        margin_pct=2.0,
+        improvement_pct=-20.0,
+        primary=True,
+        code="slower",
+    )
+    return replace(effect, **changes)
+
+
 def shifted(factor: float) -> Histogram:
     """A thousand latencies around 30 µs, times a factor."""
     return Histogram.of([round(factor * (25_000 + 10 * i)) for i in range(1000)])
@@ -128,5 +142,4 @@ def a_run(name: str = "dev/a", *, plan: BenchPlan = FIVE, factor: Factor = quiet
 
     manifest = a_manifest(**{"plan": plan, "ended_at": "2025-04-11T09:00:00+00:00", **changes})
     evidence = weigh(plan, pairs_of_records(plan), read_histogram=read)
-    values = {scenario.name: values_by_iteration(scenario, evidence) for scenario in plan.scenarios}
-    return MeasuredRun(name=name, manifest=manifest, result=result_from(manifest, evidence), values=values)
+    return measured_run(name, manifest, evidence)

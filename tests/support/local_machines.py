@@ -16,14 +16,17 @@ from pathlib import Path
 
 from enaxp.hosts.connection import Connection, Host, connect
 from enaxp.lab.userdata import HostBoot, done_command, render_userdata
-from enaxp.local.machines import isolation as hosts
+from enaxp.local.machines.access import public_addresses, ssh_port, ssh_user
 from enaxp.local.machines.fleet import Fleet
 from enaxp.local.machines.inside.processes import descendants
+from enaxp.local.machines.isolation import probe_isolation
+from enaxp.local.machines.namespaces import NamespaceMachines
+from enaxp.local.machines.processes import ProcessMachines
 from enaxp.local.strict import MachineInterface, MachineSpec
 
 SUBNET = "192.168.3.0/24"
 ADDRESSES = {"server": ("192.168.3.10", "192.168.3.11"), "client": ("192.168.3.20", "192.168.3.21")}
-KINDS: dict[str, type[Fleet]] = {"namespaces": hosts.NamespaceMachines, "processes": hosts.ProcessMachines}
+KINDS: dict[str, type[Fleet]] = {"namespaces": NamespaceMachines, "processes": ProcessMachines}
 PATIENCE_S = 60.0
 
 
@@ -55,7 +58,7 @@ class Lab:
     next_address: Callable[[], str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.next_address = hosts.public_addresses(self.port)
+        self.next_address = public_addresses(self.port)
 
     @property
     def key(self) -> Path:
@@ -107,7 +110,7 @@ class Lab:
             name=role,
             address=address or self.public_ips[role],
             port=self.port,
-            user=hosts.ssh_user(self.kind),
+            user=ssh_user(self.kind),
             private_key=self.key,
             known_hosts=self.folder / "known_hosts",
             ena_ip=ADDRESSES[role][0],
@@ -144,7 +147,7 @@ def script(role: str) -> str:
 @contextmanager
 def lab(kind: str, folder: Path) -> Iterator[Lab]:
     """Closed at the end."""
-    port = hosts.ssh_port()
+    port = ssh_port()
     fleet = KINDS[kind](folder / "machines", ssh_port=port)
     try:
         yield Lab(fleet=fleet, folder=folder, kind=kind, port=port)
@@ -158,7 +161,7 @@ def why_not(kind: str) -> str:
     missing = [program for program in ("sockperf", "sshd", "ssh-keygen", "ip") if not _which(program)]
     if missing:
         return f"{', '.join(missing)} not found"
-    found = hosts.probe_isolation()
+    found = probe_isolation()
     return found.reason if kind == "namespaces" and found.name != "namespaces" else ""
 
 

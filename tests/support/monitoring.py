@@ -13,19 +13,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from enaxp.bench.records import Manifest, RunFolder, TrialRecord
+from enaxp.bench.records import InterfaceFacts, Manifest, RunEnvironment, RunFolder, TrialRecord
 from tests.support.factories import GOOD, TCP_RATE, UDP, a_manifest, a_plan, a_record, pairs_of_records
 
 T = TypeVar("T")
 TAILED = replace(GOOD, percentiles_us={"50": 30.0, "90": 33.0, "99": 40.0, "99.9": 55.5, "99.99": 80.0})
 PLAN = a_plan(scenarios=(UDP, TCP_RATE))
 INTERFACES = {
-    role: {"ena": {"interface": "ens5"}, "ena_express": {"interface": "ens6"}} for role in ("server", "client")
+    role: {"ena": InterfaceFacts(interface="ens5"), "ena_express": InterfaceFacts(interface="ens6")}
+    for role in ("server", "client")
 }
 
 
 def a_running_manifest(**changes: Any) -> Manifest:
-    return a_manifest(**{"plan": PLAN, "environment": {"interfaces": INTERFACES}, **changes})
+    return a_manifest(**{"plan": PLAN, "environment": RunEnvironment(interfaces=INTERFACES), **changes})
 
 
 def some_records() -> list[TrialRecord]:

@@ -1,36 +1,55 @@
 """Fleet: the machines of one cloud, from launch to gone. What both kinds (`namespaces.py`, `processes.py`) share.
 
     launch() ─▶ a thread per machine: start ─▶ wire ─▶ boot ─▶ up ─ … ─▶ its process ends ─▶ tidy ─▶ gone
-    owner ◀── one socket, whole JSON messages, listening sockets beside them ──▶ `inside/init.py`
+    fleet ── orders, with listening sockets beside them ──▶ `inside/init.py` ── reports ──▶ fleet        (`inside/messages.py`)
 
-The socket is also the life line: whoever owns the fleet holds the only other end, so a machine sees its owner's death, however
-it comes, as the end of the stream, and ends. Nothing but that process and its children holds what a machine is made of.
+The socket between them also tells a machine when to end: the fleet's process holds the only other end, so when that process dies, in
+whatever way, the machine reads the end of the stream and ends. Everything a machine is made of is held by its own processes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
-import json
 import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from enaxp.local.machines.inside.messages import (
+    MESSAGE_BYTES,
+    Boot,
+    BootInterface,
+    Born,
+    Carries,
+    Failed,
+    Listen,
+    Order,
+    Ready,
+    Report,
+    RunScript,
+    RunUserData,
+    ScriptEnded,
+    SetSrd,
+    ShutDown,
+    StopListening,
+    Up,
+    encode,
+    read_report,
+)
 
 if TYPE_CHECKING:
     from enaxp.local.strict import MachineInterface, MachineSpec, ScriptResult
 
 END_S = 5.0  # for a machine to end by itself once it is told to
 BORN_S = 30.0
-MESSAGE_BYTES = 256 * 1024
 
 
 class MachineError(Exception):
-    """A machine did not come up; says why. Becomes `failure()`."""
+    """Why a machine did not come up, or ended. `Fleet.failure` tells it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +70,7 @@ class Machine:
     public_ips: dict[int, str]
     process: subprocess.Popen[bytes] | None = None
     channel: socket.socket | None = None
-    told_srd: dict[str, Any] = field(default_factory=dict)
+    told_srd: dict[str, SetSrd] = field(default_factory=dict)  # by interface: what the machine was told last
     booted: bool = False
     up: bool = False
     ending: bool = False
@@ -71,7 +90,7 @@ class Fleet:
         self._machines: dict[str, Machine] = {}
         self._lock = threading.RLock()
 
-    # -- what a kind of machine has of its own ---------------------------------------------------------------------------
+    # -- what differs from kind to kind -----------------------------------------------------------------------------------
 
     def _start(self, machine: Machine, life_line: socket.socket) -> subprocess.Popen[bytes]:
         """Starts `inside/init.py`, which is handed the far end of the life line."""
@@ -80,9 +99,9 @@ class Fleet:
     def _wire(self, machine: Machine) -> None:
         """Joins a machine that was born to its subnets."""
 
-    def _orders(self, machine: Machine) -> dict[str, Any]:
-        """What this kind of machine has to know for its boot, beside what each kind has to."""
-        return {}
+    def _boot_order(self, spec: MachineSpec) -> Boot:
+        """What a machine of this kind has to know for its boot."""
+        raise NotImplementedError
 
     def _tidy(self, machine: Machine) -> None:
         """Removes what is left outside of a machine that has ended."""
@@ -157,7 +176,7 @@ class Fleet:
         with self._lock:
             machine = self._machines.get(instance_id)
             if machine is not None and machine.channel is not None:
-                _tell(machine.channel, {"do": "run", "id": script_id, "script": script, "timeout_s": timeout_s})
+                _tell(machine.channel, RunScript(script_id=script_id, script=script, timeout_s=timeout_s))
 
     def script_result(self, instance_id: str, script_id: str) -> ScriptResult | None:
         """How it ended; None while it runs."""
@@ -196,17 +215,17 @@ class Fleet:
             if machine.ending:
                 raise MachineError("terminated before it was up")
         near.settimeout(BORN_S)
-        self._expect(machine, "born")
+        self._expect(machine, Born)
         self._wire(machine)
-        _tell(near, {"do": "boot", **_common_orders(machine.spec), **self._orders(machine)})
-        self._expect(machine, "ready")
+        _tell(near, self._boot_order(machine.spec))
+        self._expect(machine, Ready)
         with self._lock:
             machine.booted = True
             for device_index in list(machine.public_ips):
                 self._tell_address(machine, device_index)
             self._tell_srd()
-            _tell(near, {"do": "user-data"})
-        self._expect(machine, "up")
+            _tell(near, RunUserData())
+        self._expect(machine, Up)
         machine.up = True
 
     def _listen_to(self, machine: Machine) -> None:
@@ -215,21 +234,24 @@ class Fleet:
 
         assert machine.channel is not None
         machine.channel.settimeout(None)
-        while (said := _hear(machine.channel)) is not None and said["said"] == "ran":
-            machine.scripts[said["id"]] = ScriptResult(code=said["code"], stdout=said["stdout"], stderr=said["stderr"])
-        if said is not None and said["said"] == "shut-down":
+        while isinstance(report := _hear(machine.channel), ScriptEnded):
+            result = ScriptResult(code=report.code, stdout=report.stdout, stderr=report.stderr)
+            machine.scripts[report.script_id] = result
+        if isinstance(report, ShutDown):
             machine.has_shut_down = True
         elif not machine.ending:
-            raise MachineError(f"the machine ended by itself: {_said(said) or self._log(machine)}")
+            raise MachineError(f"the machine ended by itself: {_reason(report) or self._log(machine)}")
 
-    def _expect(self, machine: Machine, what: str) -> None:
+    def _expect(self, machine: Machine, wanted: type[Report]) -> None:
+        """Waits for this report. Raises MachineError when another one comes, or none."""
         assert machine.channel is not None
+        state = wanted.__name__.lower()
         try:
-            said = _hear(machine.channel)
+            report = _hear(machine.channel)
         except TimeoutError as error:
-            raise MachineError(f"no word after {BORN_S:.0f} s, waiting for {what!r}: {self._log(machine)}") from error
-        if said is None or said["said"] != what:
-            raise MachineError(_said(said) or f"the machine ended before it was {what}: {self._log(machine)}")
+            raise MachineError(f"no word after {BORN_S:.0f} s, waiting for {state!r}: {self._log(machine)}") from error
+        if not isinstance(report, wanted):
+            raise MachineError(_reason(report) or f"the machine ended before it was {state}: {self._log(machine)}")
 
     def _fail(self, machine: Machine, why: str) -> None:
         with self._lock:
@@ -267,7 +289,7 @@ class Fleet:
         if machine.channel is None:
             return
         if address is None:
-            _tell(machine.channel, {"do": "deafen", "device_index": device_index})
+            _tell(machine.channel, StopListening(device_index=device_index))
             return
         try:
             listener = socket.create_server((address, self.ssh_port), backlog=64)
@@ -275,19 +297,19 @@ class Fleet:
             machine.failure = f"cannot listen on {address}, port {self.ssh_port}: {error.strerror}"
             return
         with listener:
-            _tell(machine.channel, {"do": "listen", "device_index": device_index}, listener)
+            _tell(machine.channel, Listen(device_index=device_index), listener)
 
     def _tell_srd(self) -> None:
-        """Tells each machine what has changed for it: its own setting, and whether some other end takes part."""
+        """Tells each machine what has changed for it: its own setting, and whether another machine's interface has SRD on."""
         running = [machine for machine in self._machines.values() if machine.booted and not machine.ending]
         ends = [(one, machine.srd[one.device_index]) for machine in running for one in machine.spec.interfaces]
         for machine in running:
             for one in machine.spec.interfaces:
-                name = interface_name(one)
-                now = {"mode": _mode(machine.srd[one.device_index]), "carries": _carries(one, ends)}
-                if machine.told_srd.get(name) != now and machine.channel is not None:
-                    machine.told_srd[name] = now
-                    _tell(machine.channel, {"do": "srd", "interface": name, **now})
+                name, mode = interface_name(one), _mode(machine.srd[one.device_index])
+                order = SetSrd(interface=name, mode=mode, carries=_carries(one, ends))
+                if machine.told_srd.get(name) != order and machine.channel is not None:
+                    machine.told_srd[name] = order
+                    _tell(machine.channel, order)
 
 
 def interface_name(one: MachineInterface) -> str:
@@ -300,21 +322,24 @@ def gateway(subnet_cidr: str) -> str:
     return str(ipaddress.IPv4Network(subnet_cidr)[1])
 
 
-def _common_orders(spec: MachineSpec) -> dict[str, Any]:
-    return {
-        "instance_id": spec.instance_id,
-        "public_key": spec.public_key,
-        "user_data": spec.user_data,
-        "interfaces": [
-            {
-                "name": interface_name(one),
-                "private_ip": one.private_ip,
-                "prefix": ipaddress.IPv4Network(one.subnet_cidr).prefixlen,
-                "gateway": gateway(one.subnet_cidr),
-            }
+def boot_order(spec: MachineSpec, *, user: str | None = None, slot: int | None = None) -> Boot:
+    """The order that boots this machine. `user` and `slot` are of one kind of machine each."""
+    return Boot(
+        instance_id=spec.instance_id,
+        public_key=spec.public_key,
+        user_data=spec.user_data,
+        interfaces=tuple(
+            BootInterface(
+                name=interface_name(one),
+                private_ip=one.private_ip,
+                prefix=ipaddress.IPv4Network(one.subnet_cidr).prefixlen,
+                gateway=gateway(one.subnet_cidr),
+            )
             for one in sorted(spec.interfaces, key=lambda one: one.device_index)
-        ],
-    }
+        ),
+        user=user,
+        slot=slot,
+    )
 
 
 def _mode(own: MachineSrd) -> int:
@@ -322,8 +347,8 @@ def _mode(own: MachineSrd) -> int:
     return int(own.srd) + 2 * int(own.udp)
 
 
-def _carries(one: MachineInterface, ends: list[tuple[MachineInterface, MachineSrd]]) -> str:
-    """What goes by SRD: it takes two ends that have it switched on, and for UDP two that have that switched on as well."""
+def _carries(one: MachineInterface, ends: list[tuple[MachineInterface, MachineSrd]]) -> Carries:
+    """What SRD carries: something only where both interfaces have it on, and UDP only where both have its UDP flag on, too."""
     own = next(srd for interface, srd in ends if interface.eni_id == one.eni_id)
     others = [srd for other, srd in ends if other.eni_id != one.eni_id and other.subnet_id == one.subnet_id and srd.srd]
     if not own.srd or not others:
@@ -331,24 +356,24 @@ def _carries(one: MachineInterface, ends: list[tuple[MachineInterface, MachineSr
     return "all" if own.udp and any(srd.udp for srd in others) else "tcp"
 
 
-def _tell(channel: socket.socket, message: Mapping[str, Any], *sockets: socket.socket) -> None:
-    """Whoever does not hear it has ended, or will be: its thread sees to that."""
+def _tell(channel: socket.socket, order: Order, *sockets: socket.socket) -> None:
+    """Sends an order. A machine that does not take it has ended, or will be: the thread of that machine deals with it."""
     with contextlib.suppress(OSError):
-        data = json.dumps(message).encode()
-        socket.send_fds(channel, [data], [one.fileno() for one in sockets], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        numbers = [one.fileno() for one in sockets]
+        socket.send_fds(channel, [encode(order)], numbers, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
 
-def _hear(channel: socket.socket) -> dict[str, Any] | None:
-    """The next message; None at the end of the stream. Raises TimeoutError."""
+def _hear(channel: socket.socket) -> Report | None:
+    """The next report; None at the end of the stream. Raises TimeoutError."""
     try:
         data = channel.recv(MESSAGE_BYTES)
     except ConnectionError:
         return None
-    return dict(json.loads(data)) if data else None
+    return read_report(data) if data else None
 
 
-def _said(message: dict[str, Any] | None) -> str:
-    return str(message.get("why", "")) if message else ""
+def _reason(report: Report | None) -> str:
+    return report.reason if isinstance(report, Failed) else ""
 
 
 def _hang_up(channel: socket.socket | None) -> None:

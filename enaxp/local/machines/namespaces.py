@@ -16,12 +16,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from enaxp.local.machines.fleet import Fleet, Machine, MachineError, gateway, interface_name
+from enaxp.local.machines.fleet import Fleet, Machine, MachineError, boot_order, gateway, interface_name
+from enaxp.local.machines.inside.messages import Boot
 
 if TYPE_CHECKING:
-    from enaxp.local.strict import MachineInterface
+    from enaxp.local.strict import MachineInterface, MachineSpec
 
 SSH_USER = "ec2-user"
 MTU = 9001  # as Amazon Linux finds it in a VPC
@@ -87,8 +88,8 @@ class NamespaceMachines(Fleet):
             lines = [f"link add {name} mtu {MTU} type veth {far}", f"link set {name} master {bridge} up"]
             _ip(vpc, lines, f"joining {interface_name(one)} ({one.mac}, {one.private_ip}) to {one.subnet_cidr}")
 
-    def _orders(self, machine: Machine) -> dict[str, Any]:
-        return {"user": SSH_USER}
+    def _boot_order(self, spec: MachineSpec) -> Boot:
+        return boot_order(spec, user=SSH_USER)
 
     def _tidy(self, machine: Machine) -> None:
         with self._lock:

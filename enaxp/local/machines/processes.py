@@ -12,11 +12,15 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from enaxp.errors import LocalTargetError
-from enaxp.local.machines.fleet import Fleet, Machine
+from enaxp.local.machines.fleet import Fleet, Machine, boot_order
+from enaxp.local.machines.inside.messages import Boot
 from enaxp.local.machines.inside.processes import ROOT_MARK, end_all, marked, root_of
+
+if TYPE_CHECKING:
+    from enaxp.local.strict import MachineSpec
 
 SLOTS = range(64, 127)
 CLAIM_PORT = 49000  # below the ports that the kernel hands out by itself, and none that a lab uses
@@ -27,7 +31,7 @@ class ProcessMachines(Fleet):
 
     def __init__(self, run_dir: Path, *, ssh_port: int) -> None:
         super().__init__(run_dir, ssh_port=ssh_port)
-        self._claim, self._slot = _claim_slot()
+        self._claim, self.slot = _claim_slot()
 
     def close(self) -> None:
         super().close()
@@ -46,8 +50,8 @@ class ProcessMachines(Fleet):
                 env={**os.environ, ROOT_MARK: str(root_of(machine.folder))},
             )
 
-    def _orders(self, machine: Machine) -> dict[str, Any]:
-        return {"slot": self._slot}
+    def _boot_order(self, spec: MachineSpec) -> Boot:
+        return boot_order(spec, slot=self.slot)
 
     def _tidy(self, machine: Machine) -> None:
         # Its own first process does this as it ends, unless somebody killed that.

@@ -10,18 +10,18 @@ from __future__ import annotations
 import fnmatch
 import random
 import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
 
 Phase = Literal["before", "after", "later"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """action: a pattern such as `Create*`. nth: the call of that pattern that fails (1 is the first), or None: each with `probability`.
 
-    botocore repeats a call only when status is 500 or more, or the code is one of throttling. Raises ValueError for another phase.
+    botocore repeats a call only when status is 500 or more, or the code is one of throttling.
     """
 
     action: str
@@ -32,9 +32,12 @@ class Fault:
     nth: int | None = None
     probability: float = 0.0
 
-    def __post_init__(self) -> None:
-        if self.phase not in get_args(Phase):
-            raise ValueError(f"phase is {self.phase!r}; it can be {', '.join(get_args(Phase))}")
+
+class FaultsOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A plan as another process sends it."""
+
+    seed: int = 0
+    faults: tuple[Fault, ...] = ()
 
 
 class FaultPlan:
@@ -47,9 +50,9 @@ class FaultPlan:
         self._lock = threading.Lock()
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> FaultPlan:
-        """From `{"seed": 0, "faults": [{"action": …}]}`. Raises TypeError for unknown fields, ValueError for bad values."""
-        return cls((Fault(**fault) for fault in document.get("faults", ())), seed=document.get("seed", 0))
+    def of(cls, order: FaultsOrder) -> FaultPlan:
+        """The plan that another process has sent."""
+        return cls(order.faults, seed=order.seed)
 
     def strike(self, action: str) -> Fault | None:
         """The fault that this call meets, if any. Every fault whose pattern fits counts the call."""

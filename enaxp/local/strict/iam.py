@@ -14,6 +14,7 @@ from moto.iam.responses import IamResponse
 from enaxp.local.strict.world import current
 
 NAME = re.compile(r"[\w+=,.@-]+", re.ASCII)
+# How long a name may be.
 LONGEST = {"RoleName": 64, "InstanceProfileName": 128}
 AWS_POLICY = re.compile(r"arn:[\w-]+:iam::aws:policy/(?:[\w/-]+/)?([\w+=,.@-]+)")
 

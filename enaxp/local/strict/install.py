@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 
-def install() -> Any:
+def install() -> WSGIApplication:
     """moto's application with the strict layer in it. Idempotent."""
     import moto.ec2.urls
     import moto.ecr.urls
@@ -20,7 +23,7 @@ def install() -> Any:
     from enaxp.local.strict.ecr import StrictEcrResponse
     from enaxp.local.strict.iam import StrictIamResponse
     from enaxp.local.strict.service_quotas import StrictServiceQuotasResponse
-    from enaxp.local.strict.ssm import StrictSsmResponse
+    from enaxp.local.strict.ssm.actions import StrictSsmResponse
 
     EC2_RESOURCE_TO_PREFIX["placement-group"] = "pg"
     EC2_PREFIX_TO_RESOURCE.update({"pg": "placement-group", "eipalloc": "elastic-ip"})
@@ -29,19 +32,25 @@ def install() -> Any:
     moto.iam.urls.url_paths["{0}/$"] = StrictIamResponse.dispatch
     moto.ssm.urls.url_paths["{0}/$"] = StrictSsmResponse.dispatch
     moto.servicequotas.urls.url_paths["{0}/$"] = StrictServiceQuotasResponse.dispatch
-    return DomainDispatcherApplication(create_backend_app)
+    _find_methods_once()
+    dispatcher = DomainDispatcherApplication(create_backend_app)
+    # Which service a host name belongs to: moto would list its own folders and try 180 patterns for each call.
+    dispatcher.get_backend_for_host = cache(dispatcher.get_backend_for_host)
+    application: WSGIApplication = dispatcher
+    return application
 
 
 @cache
 def read_models_once() -> None:
-    """Makes botocore keep its models, some of which are tens of megabytes.
+    """Makes botocore keep its models, some of which are tens of megabytes, and its lists of services.
 
-    moto makes a session for each part of it, and each session would read them anew: more than half of the time until the first
-    answer. To be called before moto is imported.
+    moto makes a session for each part of it, and each session would read and list them anew: more than half of the time until the
+    first answer. To be called before moto is imported.
     """
-    from botocore.loaders import JSONFileLoader
+    from botocore.loaders import JSONFileLoader, Loader
 
-    loader, read = JSONFileLoader(), JSONFileLoader.load_file
+    loader, read, list_services = JSONFileLoader(), JSONFileLoader.load_file, Loader.list_available_services
+    services: dict[tuple[str, ...], list[str]] = {}
 
     @cache
     def kept(path: str) -> Any:
@@ -50,4 +59,19 @@ def read_models_once() -> None:
     def load_file(_loader: Any, path: str) -> Any:
         return kept(path)
 
+    def list_available_services(loader: Any, type_name: str) -> list[str]:
+        key = (*loader.search_paths, type_name)
+        if key not in services:
+            services[key] = list_services(loader, type_name)
+        return services[key]
+
     JSONFileLoader.load_file = load_file  # type: ignore[method-assign, assignment]
+    Loader.list_available_services = list_available_services  # type: ignore[method-assign, assignment]
+
+
+@cache
+def _find_methods_once() -> None:
+    """Makes moto keep which methods answer a service's calls: it would list them anew for each call."""
+    import moto.core.responses
+
+    moto.core.responses.method_names_from_class = cache(moto.core.responses.method_names_from_class)

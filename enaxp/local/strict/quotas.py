@@ -28,6 +28,7 @@ class Listed(NamedTuple):
     field: str
 
 
+# Those that Service Quotas tells.
 LISTED = (
     Listed("ec2", "L-1216C47A", "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances", "vcpus"),
     Listed("ec2", "L-0263D0A3", "EC2-VPC Elastic IPs", "addresses"),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 from moto.servicequotas.exceptions import NoSuchResource
 from moto.servicequotas.responses import ServiceQuotasResponse
 
 from enaxp.local.strict.quotas import LISTED, Listed, Quotas
 from enaxp.local.strict.world import current
+
+if TYPE_CHECKING:
+    from mypy_boto3_service_quotas.type_defs import ServiceQuotaTypeDef
 
 
 class StrictServiceQuotasResponse(ServiceQuotasResponse):
@@ -32,7 +35,7 @@ class StrictServiceQuotasResponse(ServiceQuotasResponse):
                 return quota
         raise NoSuchResource
 
-    def _shown(self, quota: Listed, values: Quotas) -> dict[str, Any]:
+    def _shown(self, quota: Listed, values: Quotas) -> ServiceQuotaTypeDef:
         return {
             "ServiceCode": quota.service,
             "QuotaCode": quota.code,

@@ -1,10 +1,10 @@
 """The world behind the strict AWS: all that moto does not keep, and the passing of time.
 
-Everything here belongs to one cloud and is touched only while its lock is held. Nothing needs to be read for time to pass: `tick`
-brings everything to where it should be by now, and is called before each action and by the owner of the server.
+Everything here belongs to one cloud and is touched only while its lock is held. `tick` brings everything to where it should be by now;
+it is called before each action, and at short intervals by the owner of the server, so that time passes also when nobody asks.
 
     pending ─▶ running ─▶ shutting-down ─▶ terminated ─▶ interfaces released ─▶ tags gone ─▶ entry gone
-       └─ failure or doom ──────▲  └─ shut down from inside, with behaviour stop ─▶ stopped
+       └─ launch failed ────────▲  └─ shut down from inside, with behaviour stop ─▶ stopped
 """
 
 from __future__ import annotations
@@ -12,71 +12,28 @@ from __future__ import annotations
 import random
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ec2.models.instances import Instance, InstanceState, StateReason
 
 from enaxp.local.strict.capacity import Capacity
+from enaxp.local.strict.life import STATES, AttachmentSrd, GroupInUse, Life
 from enaxp.local.strict.machines import Machines
 from enaxp.local.strict.quotas import Quotas
-from enaxp.local.strict.ssm_runs import ScriptRuns
+from enaxp.local.strict.ssm.runs import ScriptRuns
 from enaxp.local.strict.timing import Timing
 
-STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.literals import SummaryStatusType
+
 LONG_AGO = float("-inf")
 
 
-@dataclass
-class Life:
-    """An instance's way from pending to gone. Times are of the monotonic clock. doom: the StateReason of one that is to die young."""
-
-    instance: Any
-    backend: Any
-    group: str | None
-    launched_at: float
-    running_at: float | None = None
-    attached: bool = False
-    ending_at: float | None = None
-    ended_at: float | None = None
-    released: bool = False
-    doom: tuple[str, str] | None = None
-    reason: tuple[str, str] = ("Client.UserInitiatedShutdown", "User initiated shutdown")
-
-    @property
-    def state(self) -> str:
-        return str(self.instance._state.name)
-
-
-@dataclass
-class GroupInUse:
-    """A placement group, with the names that its describe has."""
-
-    name: str
-    strategy: str
-    region: str
-    created_at: float
-    id: str = field(default_factory=lambda: f"pg-{uuid.uuid4().hex[:17]}")
-    deleting_at: float | None = None
-
-
-@dataclass
-class AttachmentSrd:
-    """ENA Express of one attachment."""
-
-    on: bool = False
-    udp: bool = False
-
-    def as_specification(self) -> dict[str, Any]:
-        return {"EnaSrdEnabled": self.on, "EnaSrdUdpSpecification": {"EnaSrdUdpEnabled": self.udp}}
-
-
 class World:
-    """One cloud's own memory."""
+    """What one cloud remembers besides what moto does."""
 
     def __init__(
         self,
@@ -101,7 +58,7 @@ class World:
         self.profiles: dict[str, float] = {}  # instance profile → when it got its role
         self.unmapped: dict[str, float] = {}  # VPC → when an address was last taken off in it
         self.tokens: dict[tuple[str, str, str], Any] = {}  # (region, action, token) → what it was used for
-        self.runs = ScriptRuns(self)
+        self.runs = ScriptRuns(lives=self.lives, machines=machines, timing=lambda: self.timing)
         self._prepared: set[tuple[str, str]] = set()
         self._random = random.Random(0)
 
@@ -119,7 +76,7 @@ class World:
             self.runs.tick()
 
     def _advance(self, life: Life, now: float) -> None:
-        """Through as many states as are due."""
+        """Takes an instance through as many states as are due."""
         if life.state == "pending":
             self._grow(life, now)
         if life.state == "running" and life.running_at is not None:
@@ -139,8 +96,8 @@ class World:
         if failure is not None:
             life.reason = ("Server.InternalError", f"Internal error on launch: {failure}")
             self.end(life)
-        elif due and life.doom is not None:
-            life.reason = life.doom
+        elif due and life.launch_failure is not None:
+            life.reason = life.launch_failure
             self.end(life)
         elif due and self.machines.is_up(life.instance.id):
             self.set_state(life, "running")
@@ -207,30 +164,35 @@ class World:
 
     @staticmethod
     def set_state(life: Life, name: str) -> None:
+        """Puts moto's instance into this state."""
         life.instance._state = InstanceState(name, STATES[name])
 
-    def doom(self, instance_id: str, *, code: str, message: str) -> None:
+    def fail_launch(self, instance_id: str, *, code: str, message: str) -> None:
         """The instance will never run: it ends with this StateReason instead."""
         with self.lock:
             if instance_id in self.lives:
-                self.lives[instance_id].doom = (code, message)
+                self.lives[instance_id].launch_failure = (code, message)
 
     # -- room --------------------------------------------------------------------------------------------------------
 
     def set_capacity(self, capacity: Capacity) -> None:
+        """From now on: earlier launches do not count."""
         with self.lock:
             self.capacity = capacity
             self.taken.clear()
 
     def has_room(self, zone: str, instances: int = 1) -> bool:
+        """Whether the zone takes so many more instances."""
         return zone not in self.capacity.zones or self.taken[zone] + instances <= self.capacity.zones[zone]
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
     def life_of_eni(self, eni: Any) -> Life | None:
+        """The instance that an interface is attached to."""
         return self.lives.get(eni.instance.id) if eni.instance else None
 
     def attachment_status(self, eni: Any) -> str:
+        """As a describe tells it."""
         life = self.life_of_eni(eni)
         if life is None:
             return "attached"
@@ -238,7 +200,7 @@ class World:
             return "detaching"
         return "attached" if life.attached else "attaching"
 
-    def checks_of(self, instance: Any) -> str:
+    def checks_of(self, instance: Any) -> SummaryStatusType:
         """The status of both checks of an instance."""
         life = self.lives.get(instance.id)
         if life is None or life.state != "running" or life.running_at is None:
@@ -312,7 +274,17 @@ class World:
             return found
 
 
-def _drop(resources: dict[str, Any], vpc_id: str) -> None:
+class _OfVpc(Protocol):
+    """A resource that belongs to a VPC."""
+
+    vpc_id: str
+
+
+OfVpc = TypeVar("OfVpc", bound=_OfVpc)
+
+
+def _drop(resources: dict[str, OfVpc], vpc_id: str) -> None:
+    """Removes those of this VPC."""
     for id in [id for id, resource in resources.items() if resource.vpc_id == vpc_id]:
         del resources[id]
 
@@ -357,6 +329,7 @@ def current() -> World:
 
 
 def set_current(world: World | None) -> None:
+    """Makes it the world of this process; None: there is none any more."""
     _Current.world = world
 
 

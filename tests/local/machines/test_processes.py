@@ -151,7 +151,7 @@ def test_two_clouds_do_not_share_a_slot(tmp_path: Path) -> None:
     one = processes.ProcessMachines(tmp_path / "one", ssh_port=22)
     two = processes.ProcessMachines(tmp_path / "two", ssh_port=22)
     try:
-        assert one._orders(None)["slot"] != two._orders(None)["slot"]  # type: ignore[arg-type]
+        assert one.slot != two.slot
     finally:
         one.close()
         two.close()

@@ -1,16 +1,15 @@
 """The first process of a machine: `python -m …inside.init KIND SOCKET FOLDER`, started by `namespaces.py` or `processes.py`.
 
-    born ─▶ (orders) ─▶ root file system, keys, interfaces ─▶ ready ─▶ SSH answers: up ─▶ user data runs ─▶ … ─▶ the end
+    Born ─▶ (Boot) ─▶ root file system, keys, interfaces ─▶ Ready ─▶ SSH answers: Up ─▶ user data runs ─▶ … ─▶ the end
 
-It answers SSH on the sockets it is handed, one `sshd -i` per connection, collects the processes that others left, and ends, and
-with it the machine, when the stream of orders does: that is when its owner closes it or dies.
+It answers SSH on the sockets it is handed, with one `sshd -i` per connection, and collects the exit codes of processes whose parents
+are gone. It ends, and the machine with it, when the stream of orders ends: when its owner closes the socket or dies.
 """
 
 from __future__ import annotations
 
 import array
 import contextlib
-import json
 import os
 import selectors
 import signal
@@ -19,13 +18,31 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from enaxp.local.machines.inside.messages import (
+    MESSAGE_BYTES,
+    Boot,
+    Born,
+    Carries,
+    Failed,
+    Listen,
+    Ready,
+    Report,
+    RunScript,
+    RunUserData,
+    ScriptEnded,
+    SetSrd,
+    ShutDown,
+    StopListening,
+    Up,
+    encode,
+    read_order,
+)
 from enaxp.local.machines.inside.namespaces import Namespaces
 from enaxp.local.machines.inside.place import Place, spawn, write
 from enaxp.local.machines.inside.processes import Processes
 
-MESSAGE_BYTES = 256 * 1024
 SAID_BYTES = 8000  # of each stream of a script: with both the message still fits into a socket's buffer
 
 
@@ -33,10 +50,10 @@ class MachineKind(Protocol):
     """What differs between a machine of namespaces and one of plain processes."""
 
     def settle_in(self) -> None:
-        """Before any order: a place of its own."""
+        """Before any order: what keeps it apart from the rest of the computer."""
 
-    def boot(self, orders: Mapping[str, Any]) -> Place:
-        """Carries out the orders. Gives back where things are."""
+    def boot(self, order: Boot) -> Place:
+        """Sets the machine up. Gives back where its things are."""
 
     def run_user_data(self, place: Place, text: str) -> None:
         """Begins to run it; does not wait."""
@@ -44,7 +61,7 @@ class MachineKind(Protocol):
     def start_script(self, place: Place, script: Path, timeout_s: int, *, output: int, errors: int) -> int:
         """Begins to run what Systems Manager asks for; gives back the pid."""
 
-    def set_srd(self, place: Place, interface: str, mode: int, carries: str) -> None:
+    def set_srd(self, place: Place, interface: str, mode: int, carries: Carries) -> None:
         """Takes over what the control plane says about an attachment."""
 
     def leave(self) -> None:
@@ -71,7 +88,7 @@ class Init:
 
     def live(self) -> None:
         """Until the end of the stream, or a shutdown."""
-        self._tell("born")
+        tell(self._channel, Born())
         self._kind.settle_in()
         self._watch(self._channel, self._take_order)
         self._watch(_signals_as_stream(), self._take_signal)
@@ -87,41 +104,43 @@ class Init:
         if not data:
             self._ended = True
             return
-        order = json.loads(data)
-        if order["do"] == "boot":
-            self._user_data = order["user_data"]
+        order = read_order(data)
+        if isinstance(order, Boot):
+            self._user_data = order.user_data
             self._place = self._kind.boot(order)
-            self._tell("ready")
+            tell(self._channel, Ready())
             return
         assert self._place is not None
-        match order["do"]:
-            case "listen":
-                self._listen(order["device_index"], sockets[0])
-            case "deafen":
-                self._deafen(order["device_index"])
-            case "srd":
-                self._kind.set_srd(self._place, order["interface"], order["mode"], order["carries"])
-            case "user-data":
-                self._tell("up")
+        match order:
+            case Listen():
+                self._listen(order.device_index, sockets[0])
+            case StopListening():
+                self._stop_listening(order.device_index)
+            case SetSrd():
+                self._kind.set_srd(self._place, order.interface, order.mode, order.carries)
+            case RunUserData():
+                tell(self._channel, Up())
                 self._kind.run_user_data(self._place, self._user_data)
-            case "run":
-                self._run(self._place, order["id"], order["script"], order["timeout_s"])
+            case RunScript():
+                self._run(self._place, order)
 
-    def _run(self, place: Place, id: str, text: str, timeout_s: int) -> None:
-        """In a folder of its own, as the agent does; what it says goes into files there."""
-        script = write(place.path(f"/var/lib/amazon/ssm/{id}/_script.sh"), text, mode=0o700)
+    def _run(self, place: Place, order: RunScript) -> None:
+        """Runs a script in a folder of its own, as the agent does; what it prints goes into files there."""
+        script = write(place.path(f"/var/lib/amazon/ssm/{order.script_id}/_script.sh"), order.script, mode=0o700)
         folder = script.parent
         with (folder / "stdout").open("wb") as output, (folder / "stderr").open("wb") as errors:
-            pid = self._kind.start_script(place, script, timeout_s, output=output.fileno(), errors=errors.fileno())
+            pid = self._kind.start_script(
+                place, script, order.timeout_s, output=output.fileno(), errors=errors.fileno()
+            )
         self._scripts[pid] = folder
 
     def _listen(self, device_index: int, listener: socket.socket) -> None:
-        self._deafen(device_index)
+        self._stop_listening(device_index)
         listener.setblocking(False)
         self._listeners[device_index] = listener
         self._watch(listener, self._accept)
 
-    def _deafen(self, device_index: int) -> None:
+    def _stop_listening(self, device_index: int) -> None:
         old = self._listeners.pop(device_index, None)
         if old is not None:
             self._events.unregister(old)
@@ -150,29 +169,32 @@ class Init:
         if signal.SIGINT in numbers and self._place is not None:
             self._kind.start_again(self._place)
         if signal.SIGPWR in numbers:
-            self._tell("shut-down")
+            tell(self._channel, ShutDown())
             self._ended = True
         if signal.SIGTERM in numbers:
             self._ended = True
 
     def _take_end(self, pid: int, status: int) -> None:
-        """Of a script: the owner is told. Everything else that ends was nobody's business."""
+        """A process has ended. If it was a script, the owner is told how; the end of any other is of no interest."""
         folder = self._scripts.pop(pid, None)
         if folder is not None:
-            said = {name: (folder / name).read_bytes()[:SAID_BYTES].decode("utf-8", "replace") for name in _STREAMS}
-            tell(self._channel, "ran", id=folder.name, code=os.waitstatus_to_exitcode(status), **said)
+            report = ScriptEnded(
+                script_id=folder.name,
+                code=os.waitstatus_to_exitcode(status),
+                stdout=_beginning(folder / "stdout"),
+                stderr=_beginning(folder / "stderr"),
+            )
+            tell(self._channel, report)
 
-    def _tell(self, said: str) -> None:
-        tell(self._channel, said)
+
+def _beginning(path: Path) -> str:
+    return path.read_bytes()[:SAID_BYTES].decode("utf-8", "replace")
 
 
-_STREAMS = ("stdout", "stderr")
-
-
-def tell(channel: socket.socket, said: str, **more: str | int) -> None:
-    """One message to the owner, who may be gone."""
+def tell(channel: socket.socket, report: Report) -> None:
+    """Sends a report to the owner, who may be gone."""
     with contextlib.suppress(OSError):
-        channel.send(json.dumps({"said": said, **more}).encode(), socket.MSG_NOSIGNAL)
+        channel.send(encode(report), socket.MSG_NOSIGNAL)
 
 
 def _receive(channel: socket.socket) -> tuple[bytes, list[socket.socket]]:
@@ -212,7 +234,7 @@ def main(kind_name: str, channel_number: str, folder: str) -> int:
     except Exception as error:  # whatever it was: the owner is told, and the machine ends
         traceback.print_exc()
         said = getattr(error, "stderr", None) or ""
-        tell(channel, "failed", why=f"{type(error).__name__}: {error} {said}".strip())
+        tell(channel, Failed(reason=f"{type(error).__name__}: {error} {said}".strip()))
         return 1
     finally:
         kind.leave()

@@ -12,11 +12,11 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from enaxp.local.machines.inside.messages import Boot, BootInterface, Carries
 from enaxp.local.machines.inside.place import Place, find_program, null, prepare, spawn, start_enabled, write
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
@@ -40,12 +40,13 @@ class Namespaces:
     def settle_in(self) -> None:
         enter(self.folder)
 
-    def boot(self, orders: Mapping[str, Any]) -> Place:
-        put_up_interfaces(orders["interfaces"])
-        name_host(orders["interfaces"][0]["private_ip"])
-        add_user(orders["user"], orders["public_key"])
+    def boot(self, order: Boot) -> Place:
+        assert order.user is not None
+        put_up_interfaces(order.interfaces)
+        name_host(order.interfaces[0].private_ip)
+        add_user(order.user, order.public_key)
         place = Place(root=Path("/"), kind="namespaces", init=1)
-        prepare(place, marker=orders["instance_id"], public_key_file=".ssh/authorized_keys")
+        prepare(place, marker=order.instance_id, public_key_file=".ssh/authorized_keys")
         for name in ("shutdown", "poweroff"):  # units name them by their whole path
             write(Path("/sbin") / name, place.stand_in(name).read_text(), mode=0o755)
         return place
@@ -64,7 +65,7 @@ class Namespaces:
         argv = [find_program("timeout"), "--kill-after=5", str(timeout_s), "sh", "-c", str(script)]
         return spawn(argv, _environment(place), stdin=null(), output=output, errors=errors)
 
-    def set_srd(self, place: Place, interface: str, mode: int, carries: str) -> None:
+    def set_srd(self, place: Place, interface: str, mode: int, carries: Carries) -> None:
         # Without check: somebody may have taken the interface away, which is no reason to end the machine.
         subprocess.run([str(place.stand_in("ethtool")), "--set-srd", interface, str(mode), carries], check=False)
 
@@ -105,27 +106,27 @@ def enter(scratch: Path) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
 
 
-def put_up_interfaces(interfaces: Sequence[dict[str, Any]]) -> None:
-    """Addresses, and the default route by the first interface, as AWS's DHCP gives them. Raises CalledProcessError."""
+def put_up_interfaces(interfaces: Sequence[BootInterface]) -> None:
+    """Sets addresses, and the default route by the first interface, as AWS's DHCP does. Raises CalledProcessError."""
     for knob in ("all", "default"):
         _set(f"/proc/sys/net/ipv6/conf/{knob}/disable_ipv6", "1")  # its chatter would be counted as traffic of the lab
     lines = ["link set lo up"]
     for one in interfaces:
-        lines += [f"address add {one['private_ip']}/{one['prefix']} dev {one['name']}", f"link set {one['name']} up"]
+        lines += [f"address add {one.private_ip}/{one.prefix} dev {one.name}", f"link set {one.name} up"]
     if interfaces:
-        lines.append(f"route add default via {interfaces[0]['gateway']} dev {interfaces[0]['name']}")
+        lines.append(f"route add default via {interfaces[0].gateway} dev {interfaces[0].name}")
     subprocess.run(["ip", "-batch", "-"], input="\n".join(lines) + "\n", text=True, capture_output=True, check=True)
 
 
 def name_host(private_ip: str) -> None:
-    """The name that EC2 gives: ip-192-168-3-10."""
+    """Gives the host the name that EC2 would: ip-192-168-3-10."""
     name = f"ip-{private_ip.replace('.', '-')}"
     _set("/proc/sys/kernel/hostname", name)
     Path("/etc/hostname").write_text(f"{name}\n")
 
 
 def add_user(name: str, public_key: str) -> None:
-    """Whoever logs in: another name of root, so that nothing depends on sudo being there."""
+    """Adds the user who logs in. It is another name of root, so that nothing depends on sudo being there."""
     home = Path("/home") / name
     (home / ".ssh").mkdir(mode=0o700, parents=True, exist_ok=True)
     (home / ".ssh" / "authorized_keys").write_text(f"{public_key}\n")
@@ -146,7 +147,7 @@ def _overlay(disk: Path, target: Path, layer: Path) -> None:
 
 
 def _disks() -> Iterator[str]:
-    """Where other file systems on disks are mounted: an overlay of / alone shows empty folders there."""
+    """Where this computer has file systems besides /. Each needs an overlay of its own: that of / shows an empty folder there."""
     on_disk = {line.strip() for line in _lines(Path("/proc/filesystems")) if not line.startswith("nodev")} | {"zfs"}
     for line in _lines(Path("/proc/self/mountinfo")):
         before, _, after = line.partition(" - ")
@@ -167,7 +168,7 @@ def _proc_and_sys(root: Path) -> None:
 
 
 def _guard(folder: Path, *, writable: Sequence[str]) -> None:
-    """Read-only from here down, but for these."""
+    """Makes a folder read-only, except these parts of it."""
     flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_BIND | MS_REMOUNT
     _mount(str(folder), folder, None, MS_BIND)
     for path in (folder / name for name in writable):

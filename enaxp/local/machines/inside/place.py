@@ -1,4 +1,4 @@
-"""Place: what a machine of either kind has under its root for those who log in, and how it starts programs. Runs in the machine."""
+"""Place: the files that a machine of either kind has for those who log in, and how it starts programs. Runs in the machine."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ class Place:
     init: int
 
     def path(self, absolute: str) -> Path:
+        """Where a path of the machine is, as this process sees it."""
         return self.root / absolute.lstrip("/")
 
     @property
@@ -59,6 +60,7 @@ class Place:
 
     @property
     def bin(self) -> Path:
+        """The folder of the stand-ins."""
         return self.path("/run/enaxp/bin")
 
     @property
@@ -70,9 +72,11 @@ class Place:
 
     @property
     def sshd_command(self) -> list[str]:
+        """Serves one connection, which is its standard input and output."""
         return [find_program("sshd"), "-i", "-e", "-f", str(self.path("/run/enaxp/sshd_config"))]
 
     def stand_in(self, name: str) -> Path:
+        """The stand-in of this name."""
         return self.bin / name
 
 
@@ -107,7 +111,7 @@ def prepare(
 def spawn(
     argv: list[str], environment: Mapping[str, str], *, stdin: int, output: int, errors: int | None = None
 ) -> int:
-    """Starts a program in a session of its own; its end is collected with all others. Gives back its pid."""
+    """Starts a program in a session of its own and gives back its pid. Its exit code is collected as that of any other process."""
     wanted = {0: stdin, 1: output, 2: output if errors is None else errors}
     return os.posix_spawn(
         argv[0],
@@ -128,12 +132,12 @@ def start_enabled(place: Place, environment: Mapping[str, str]) -> None:
 
 @cache
 def null() -> int:
-    """Standard input for what shall have none."""
+    """A descriptor that reads nothing: standard input of what is started."""
     return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def write(path: Path, text: str, *, mode: int) -> Path:
-    """The file, with its folder, in place of what was there: never through a link to somewhere else."""
+    """Writes a file, and makes its folder. What was there is removed first, so that a link there is not followed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.write_text(text)

@@ -12,17 +12,28 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from enaxp.local.machines.inside.messages import Boot, Carries
 from enaxp.local.machines.inside.place import Place, find_program, null, prepare, spawn, start_enabled, write
 
 PR_SET_CHILD_SUBREAPER = 36
 ROOT_MARK = "ENAXP_ROOT"
 NOTE = "user data was checked but not run: hosts are plain processes here"
 SCRIPT_NOTE = "this was checked but not run: hosts are plain processes here"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BootDone:
+    """How user data went, as `templates/userdata.sh.j2` writes it at its end; `note` is added here."""
+
+    ok: bool
+    failed_step: str | None
+    log_tail: str
+    note: str
+    steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,30 +46,24 @@ class Processes:
         if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "this kernel does not let a process adopt its orphans")
 
-    def boot(self, orders: Mapping[str, Any]) -> Place:
+    def boot(self, order: Boot) -> Place:
         if os.geteuid() == 0:
             # Where sshd locks up its unprivileged half. The same for every sshd of the computer, so it stays.
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         place = Place(root=root_of(self.folder), kind="processes", init=os.getpid())
-        keys = write(place.path("/run/enaxp/authorized_keys"), f"{orders['public_key']}\n", mode=0o600)
+        keys = write(place.path("/run/enaxp/authorized_keys"), f"{order.public_key}\n", mode=0o600)
         home = place.path("/home")
         home.mkdir(parents=True, exist_ok=True)
-        words = {"@SLOT@": str(orders["slot"]), "@SOCKPERF@": find_program("sockperf")}
-        prepare(place, marker=orders["instance_id"], home=home, public_key_file=str(keys), words=words)
+        words = {"@SLOT@": str(order.slot), "@SOCKPERF@": find_program("sockperf")}
+        prepare(place, marker=order.instance_id, home=home, public_key_file=str(keys), words=words)
         return place
 
     def run_user_data(self, place: Place, text: str) -> None:
         script = write(place.path("/var/lib/cloud/instance/user-data.txt"), text, mode=0o700)
         checked = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True, check=False)
-        ok = checked.returncode == 0
-        done: dict[str, Any] = {
-            "ok": ok,
-            "failed_step": None if ok else "syntax",
-            "steps": [],
-            "log_tail": checked.stderr,
-            "note": NOTE,
-        }
-        new = write(place.path("/var/lib/enaxp/done.json.new"), json.dumps(done), mode=0o644)
+        is_sound = checked.returncode == 0
+        done = BootDone(ok=is_sound, failed_step=None if is_sound else "syntax", log_tail=checked.stderr, note=NOTE)
+        new = write(place.path("/var/lib/enaxp/done.json.new"), json.dumps(asdict(done)), mode=0o644)
         new.replace(new.with_suffix(""))
 
     def start_script(self, place: Place, script: Path, timeout_s: int, *, output: int, errors: int) -> int:
@@ -67,7 +72,7 @@ class Processes:
         argv = [find_program("sh"), "-c", checked, "sh", str(script)]
         return spawn(argv, {"PATH": place.search_path}, stdin=null(), output=output, errors=errors)
 
-    def set_srd(self, place: Place, interface: str, mode: int, carries: str) -> None:
+    def set_srd(self, place: Place, interface: str, mode: int, carries: Carries) -> None:
         """Nothing to do: there is no interface, and what its counters would say is unknown."""
 
     def leave(self) -> None:

@@ -12,12 +12,13 @@ wire.py        errors as they travel
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import re
 import time
 from typing import Any, NamedTuple
 
-from moto.core.utils import camelcase_to_underscores, method_names_from_class
+from moto.core.utils import camelcase_to_underscores
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses import EC2Response
 
@@ -29,6 +30,7 @@ from enaxp.local.strict.ec2.placement import PlacementActions
 from enaxp.local.strict.ec2.wire import error_answer
 from enaxp.local.strict.world import World, current
 
+# Actions that are idempotent by their ClientToken, and beginnings of those whose answers hold new ids.
 TOKENED = {"RunInstances", "CreateNetworkInterface", "CreateRouteTable"}
 MAKING = ("Create", "Allocate", "Import", "Run")
 ID = re.compile(r">((?:vpc|subnet|igw|rtb|sg|eni|eipalloc|key|i)-[0-9a-f]{8,17})<")
@@ -59,7 +61,7 @@ class StrictEC2Response(Describes, InstanceActions, NetworkActions, PlacementAct
                 return _unserved(str(error))
 
     def _meet_rules(self, world: World, action: str) -> MotoAnswer:
-        if camelcase_to_underscores(action) not in method_names_from_class(type(self)):
+        if not inspect.isfunction(getattr(type(self), camelcase_to_underscores(action), None)):
             return error_answer("InvalidAction", f"The action {action} is not valid for this web service.")
         request = rules.Request(action=action, get=self._get_param, backend=self.ec2_backend, world=world)
         rules.check_form(request)

@@ -6,13 +6,17 @@ As in the modules beside it, the class is a mixin: its `super()` is moto's class
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from moto.core.responses import ActionResult
 from moto.ec2.responses._base_response import EC2BaseResponse
 
-from enaxp.local.strict.rules.request import SORTS
+from enaxp.local.strict.rules.request import ID_PREFIXES
 from enaxp.local.strict.world import World, current
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.literals import StatusTypeType, SummaryStatusType
+    from mypy_boto3_ec2.type_defs import AvailabilityZoneTypeDef, InstanceStatusSummaryTypeDef, InstanceStatusTypeDef
 
 PAGE = 1000
 # Valid on AWS, unknown to moto: (action, filter) → how to read it off one item. Values are compared as text.
@@ -31,16 +35,15 @@ OWN_FILTERS: dict[tuple[str, str], Callable[[Any, World], Iterable[Any]]] = {
     ),
     ("DescribeNetworkInterfaces", "association.allocation-id"): lambda eni, _: [eni.association.get("allocationId")],
 }
-LOCAL_ZONE = {"ZoneId": "local-az1", "State": "available", "ZoneType": "local-zone", "OptInStatus": "not-opted-in"}
 
 
 class Describes(EC2BaseResponse):
     """Describe actions."""
 
-    def _filters_from_querystring(self) -> dict[str, Any]:
+    def _filters_from_querystring(self) -> dict[str, list[str]]:
         """moto's filters, without those that only we know."""
         action = self._get_action()
-        given: dict[str, Any] = super()._filters_from_querystring()
+        given: dict[str, list[str]] = super()._filters_from_querystring()
         self._own_filters = {name: values for name, values in given.items() if (action, name) in OWN_FILTERS}
         self._by_tag = any(name.startswith("tag") for name in given)
         return {name: values for name, values in given.items() if name not in self._own_filters}
@@ -132,7 +135,7 @@ class Describes(EC2BaseResponse):
     def describe_tags(self) -> ActionResult:
         """moto keeps the tags of what is gone."""
         world, result = current(), super().describe_tags()
-        there = {prefix: set(sort.ids(self.ec2_backend, world)) for prefix, sort in SORTS.items()}
+        there = {prefix: set(sort.ids(self.ec2_backend, world)) for prefix, sort in ID_PREFIXES.items()}
         result.result["Tags"] = [
             tag
             for tag in result.result["Tags"]
@@ -146,22 +149,27 @@ class Describes(EC2BaseResponse):
         result = super().describe_availability_zones()
         zones = [_zone(zone) for zone in result.result["AvailabilityZones"]]
         if self._get_param("AllAvailabilityZones"):
-            zones.append({"ZoneName": f"{self.region}-bos-1a", "RegionName": self.region, **LOCAL_ZONE})
+            zones.append(_local_zone(self.region))
         return ActionResult({"AvailabilityZones": zones})
 
 
-def _status(instance: Any, checks: str) -> dict[str, Any]:
-    details = [{"Name": "reachability", "Status": "passed" if checks == "ok" else checks}]
+def _status(instance: Any, checks: SummaryStatusType) -> InstanceStatusTypeDef:
+    """Both checks of an instance, which have the same status here."""
+    status = cast("StatusTypeType", "passed" if checks == "ok" else checks)
+    summary: InstanceStatusSummaryTypeDef = {
+        "Status": checks,
+        "Details": [{"Name": "reachability", "Status": status}],
+    }
     return {
         "InstanceId": instance.id,
         "AvailabilityZone": instance._placement.zone,
         "InstanceState": {"Code": instance._state.code, "Name": instance._state.name},
-        "InstanceStatus": {"Status": checks, "Details": details},
-        "SystemStatus": {"Status": checks, "Details": details},
+        "InstanceStatus": summary,
+        "SystemStatus": summary,
     }
 
 
-def _zone(zone: Any) -> dict[str, Any]:
+def _zone(zone: Any) -> AvailabilityZoneTypeDef:
     return {
         "ZoneName": zone.name,
         "ZoneId": zone.zone_id,
@@ -170,4 +178,16 @@ def _zone(zone: Any) -> dict[str, Any]:
         "ZoneType": zone.zone_type,
         "OptInStatus": "opt-in-not-required",
         "Messages": [],
+    }
+
+
+def _local_zone(region: str) -> AvailabilityZoneTypeDef:
+    """One that every region has here, and that nobody has opted into."""
+    return {
+        "ZoneName": f"{region}-bos-1a",
+        "ZoneId": "local-az1",
+        "RegionName": region,
+        "State": "available",
+        "ZoneType": "local-zone",
+        "OptInStatus": "not-opted-in",
     }

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.responses._base_response import EC2BaseResponse
 
 from enaxp.local.strict.ec2.network import set_ena_express
+from enaxp.local.strict.life import AttachmentSrd, Life
 from enaxp.local.strict.machines import MachineInterface, MachineSpec
-from enaxp.local.strict.rules.instances import SSM_IMAGE, group_name, user_data_bytes
+from enaxp.local.strict.rules.launches import SSM_IMAGE, group_name, user_data_bytes
 from enaxp.local.strict.rules.request import RefusedByEc2, Request
-from enaxp.local.strict.world import AttachmentSrd, Life, current
+from enaxp.local.strict.world import current
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import InstanceStateTypeDef
 
 
 class InstanceActions(EC2BaseResponse):
@@ -46,7 +50,10 @@ class InstanceActions(EC2BaseResponse):
         """One that there is no room for has come this far only if its zone tells so late."""
         world, zone = current(), life.instance._placement.zone
         if not world.has_room(zone):
-            life.doom = ("Server.InsufficientInstanceCapacity", "Insufficient capacity to satisfy instance request")
+            life.launch_failure = (
+                "Server.InsufficientInstanceCapacity",
+                "Insufficient capacity to satisfy instance request",
+            )
         world.taken[zone] += 1
         for device in life.instance.block_device_mapping.values():
             world.born[device.volume_id] = life.launched_at
@@ -92,7 +99,7 @@ class InstanceActions(EC2BaseResponse):
         return ActionResult({"TerminatingInstances": changes})
 
 
-def _state(instance: Any) -> dict[str, Any]:
+def _state(instance: Any) -> InstanceStateTypeDef:
     return {"Code": instance._state.code, "Name": instance._state.name}
 
 

@@ -6,14 +6,18 @@ import base64
 import hashlib
 import ipaddress
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.models.elastic_network_interfaces import Attachment, NetworkInterface
 from moto.ec2.models.route_tables import Route
 from moto.ec2.responses._base_response import EC2BaseResponse
 
-from enaxp.local.strict.world import AttachmentSrd, World, current
+from enaxp.local.strict.life import AttachmentSrd
+from enaxp.local.strict.world import World, current
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import EnaSrdSpecificationTypeDef
 
 
 class StrictAttachment(Attachment):
@@ -158,7 +162,7 @@ class NetworkActions(EC2BaseResponse):
         return result
 
 
-def set_ena_express(world: World, eni: Any, specification: dict[str, Any]) -> None:
+def set_ena_express(world: World, eni: Any, specification: EnaSrdSpecificationTypeDef) -> None:
     """What is not given stays: switching only SRD off keeps the UDP flag as a memory without effect."""
     state = world.srd.setdefault(eni.id, AttachmentSrd())
     state.on = specification.get("EnaSrdEnabled", state.on)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.responses._base_response import EC2BaseResponse
 
+from enaxp.local.strict.life import GroupInUse
 from enaxp.local.strict.rules.request import RefusedByEc2
-from enaxp.local.strict.world import GroupInUse, current
+from enaxp.local.strict.world import current
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.literals import PlacementGroupStateType, PlacementGroupStrategyType
+    from mypy_boto3_ec2.type_defs import PlacementGroupTypeDef
 
 
 class PlacementActions(EC2BaseResponse):
@@ -17,7 +22,7 @@ class PlacementActions(EC2BaseResponse):
 
     def create_placement_group(self) -> ActionResult:
         world, name = current(), self._get_param("GroupName")
-        strategy = self._get_param("Strategy") or "cluster"
+        strategy: PlacementGroupStrategyType = self._get_param("Strategy") or "cluster"
         group = GroupInUse(name=name, strategy=strategy, region=self.region, created_at=time.monotonic())
         world.groups[self.region, name] = group
         world.born[group.id] = world.born[f"group/{name}"] = group.created_at
@@ -57,14 +62,19 @@ class PlacementActions(EC2BaseResponse):
         }
         return facts.get(name) in values
 
-    def _shown(self, group: GroupInUse) -> dict[str, Any]:
-        ready = "available" if current().is_ready(group) else "pending"
+    def _shown(self, group: GroupInUse) -> PlacementGroupTypeDef:
         tags = self.ec2_backend.describe_tags({"resource-id": [group.id]})
         return {
             "GroupName": group.name,
             "GroupId": group.id,
             "GroupArn": f"arn:aws:ec2:{group.region}:{self.current_account}:placement-group/{group.name}",
             "Strategy": group.strategy,
-            "State": "deleting" if group.deleting_at is not None else ready,
+            "State": _state(group),
             "Tags": [{"Key": tag["key"], "Value": tag["value"]} for tag in tags],
         }
+
+
+def _state(group: GroupInUse) -> PlacementGroupStateType:
+    if group.deleting_at is not None:
+        return "deleting"
+    return "available" if current().is_ready(group) else "pending"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
+# HTTP status of the codes that are not answered with 400.
 STATUS_OF = {
     "DryRunOperation": 412,
     "UnauthorizedOperation": 403,

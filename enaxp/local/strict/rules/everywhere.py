@@ -8,7 +8,8 @@ from functools import cache
 
 from moto.core.utils import get_service_model
 
-from enaxp.local.strict.rules.request import SORTS, RefusedByEc2, Request, not_found
+from enaxp.local.strict.rules.request import ID_PREFIXES, RefusedByEc2, Request, not_found
+from enaxp.local.strict.rules.rule import rule, rule_of_every_action, rule_of_form
 
 # Members of a request that hold ids, and the prefix of what they name.
 MEMBERS = {
@@ -30,7 +31,9 @@ MEMBERS = {
     "InstanceId": "i",
     "InstanceIds": "i",
 }
+# Lists of ids that go with no page size.
 PAGED = ("InstanceIds", "NetworkInterfaceIds")
+# What an action may tag as it creates it, in TagSpecifications.
 TAGGABLE = {
     "CreateVpc": {"vpc"},
     "CreateSubnet": {"subnet"},
@@ -47,11 +50,12 @@ TAGGABLE = {
     "RunInstances": {"instance", "volume", "network-interface", "spot-instances-request"},
 }
 TOKEN_LENGTH = 64
-TAGS_OF_A_THING = 50
+TAGS_OF_A_RESOURCE = 50
 # How AWS's own documentation, which is in botocore's models, lists the filters of an action, and says under which other names they go.
 FILTER_NAME = re.compile(r"(?:<li>\s*<p>\s*|\buse |\bor )<code>([^<]+)</code>")
 
 
+@rule_of_every_action
 def named_resources_exist(request: Request) -> None:
     """Eventual consistency is in here, too: a call that names an id made moments ago may not find it."""
     for member, prefix in MEMBERS.items():
@@ -61,19 +65,12 @@ def named_resources_exist(request: Request) -> None:
             if not isinstance(id, str):
                 continue
             if not re.fullmatch(rf"{prefix}-[0-9a-f]{{8,17}}", id):
-                raise RefusedByEc2(SORTS[prefix].malformed, f'Invalid id: "{id}"')
+                raise RefusedByEc2(ID_PREFIXES[prefix].malformed, f'Invalid id: "{id}"')
             if not request.is_known(id):
                 raise not_found(prefix, id)
 
 
-def tagged_resources_exist(request: Request) -> None:
-    """CreateTags and DeleteTags take ids of all sorts."""
-    for id in request.get("Resources") or []:
-        prefix = id.partition("-")[0]
-        if prefix in SORTS and not request.is_known(id):
-            raise not_found(prefix, id)
-
-
+@rule_of_form
 def required_members_are_there(request: Request) -> None:
     for member in get_service_model("ec2").operation_model(request.action).input_shape.required_members:
         if request.get(member) in (None, "", []):
@@ -81,6 +78,7 @@ def required_members_are_there(request: Request) -> None:
             raise RefusedByEc2("MissingParameter", f"The request must contain the parameter {name}")
 
 
+@rule_of_form
 def tag_specifications_fit(request: Request) -> None:
     allowed = TAGGABLE.get(request.action)
     for specification in request.get("TagSpecifications") or []:
@@ -91,15 +89,25 @@ def tag_specifications_fit(request: Request) -> None:
         _check_tags(specification.get("Tags") or [])
 
 
+@rule("CreateTags")
 def given_tags_are_valid(request: Request) -> None:
     _check_tags(request.get("Tags") or [])
+
+
+@rule("CreateTags", "DeleteTags")
+def tagged_resources_exist(request: Request) -> None:
+    """CreateTags and DeleteTags take ids of all sorts."""
+    for id in request.get("Resources") or []:
+        prefix = id.partition("-")[0]
+        if prefix in ID_PREFIXES and not request.is_known(id):
+            raise not_found(prefix, id)
 
 
 def _check_tags(tags: Sequence[dict[str, str]]) -> None:
     keys = [tag.get("Key", "") for tag in tags]
     if len(set(keys)) != len(keys):
         raise RefusedByEc2("InvalidParameterValue", "Duplicate tag key specified.")
-    if len(keys) > TAGS_OF_A_THING:
+    if len(keys) > TAGS_OF_A_RESOURCE:
         raise RefusedByEc2("TagLimitExceeded", "You have exceeded the maximum number of tags for this resource.")
     for tag in tags:
         key, value = tag.get("Key", ""), tag.get("Value", "")
@@ -109,12 +117,14 @@ def _check_tags(tags: Sequence[dict[str, str]]) -> None:
             raise RefusedByEc2("InvalidParameterValue", f"Tag {key[:40]!r} is too long")
 
 
+@rule_of_form
 def token_is_short_enough(request: Request) -> None:
     token = request.get("ClientToken")
     if token and (len(token) > TOKEN_LENGTH or not token.isascii()):
         raise RefusedByEc2("InvalidParameterValue", f"Client token must be at most {TOKEN_LENGTH} ASCII characters")
 
 
+@rule_of_every_action
 def filters_are_there(request: Request) -> None:
     for asked in request.get("Filters") or []:
         name = str(asked.get("Name"))
@@ -131,6 +141,7 @@ def _filters_of(action: str) -> frozenset[str]:
     return frozenset("tag:" if name in {"tag", "tag:&lt;key&gt;"} else name for name in names)
 
 
+@rule_of_every_action
 def page_is_asked_for_rightly(request: Request) -> None:
     """A page size goes with filters, never with a list of ids."""
     if request.get("MaxResults") and any(request.get(member) for member in PAGED):

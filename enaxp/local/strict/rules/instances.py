@@ -1,23 +1,19 @@
-"""Rules for instances, placement groups and key pairs."""
+"""Rules for instances that are there, placement groups and key pairs."""
 
 from __future__ import annotations
 
 import base64
 import re
 import time
-from typing import Any
 
-from enaxp.local.strict.rules.interfaces import check_ena_express, check_groups, check_number
-from enaxp.local.strict.rules.request import RefusedByEc2, Request, type_data
-
-USER_DATA_LIMIT = 16 * 1024  # bytes, before base64
-SSM_IMAGE = "resolve:ssm:"
-ONLY_FOR_NEW = ("SubnetId", "Groups", "PrivateIpAddress", "AssociatePublicIpAddress")
-
+from enaxp.local.strict.rules.everywhere import only_one_of
+from enaxp.local.strict.rules.request import RefusedByEc2, Request, unknown_group
+from enaxp.local.strict.rules.rule import rule
 
 # -- keys ----------------------------------------------------------------------------------------------------------------------
 
 
+@rule("ImportKeyPair")
 def key_is_importable(request: Request) -> None:
     name = request.get("KeyName") or ""
     if not 0 < len(name) <= 255 or name != name.strip() or not name.isascii():
@@ -31,6 +27,7 @@ def key_is_importable(request: Request) -> None:
 # -- placement groups ----------------------------------------------------------------------------------------------------------
 
 
+@rule("CreatePlacementGroup")
 def placement_group_name_is_free(request: Request) -> None:
     name = request.get("GroupName") or ""
     if not 0 < len(name) <= 255 or not name.isascii():
@@ -39,12 +36,13 @@ def placement_group_name_is_free(request: Request) -> None:
         raise RefusedByEc2("InvalidPlacementGroup.Duplicate", f"The Placement Group '{name}' already exists.")
 
 
+@rule("DeletePlacementGroup")
 def placement_group_is_unused(request: Request) -> None:
     """Instances count until they have been gone for a while (Timing.placement_group_release)."""
     name, world = request.get("GroupName"), request.world
     group = world.groups.get((request.region, name))
     if group is None or group.deleting_at is not None:
-        raise _unknown_group(name)
+        raise unknown_group(name)
     for life in world.lives.values():
         lag = world.timing.placement_group_release
         busy = life.ended_at is None or time.monotonic() < life.ended_at + lag
@@ -53,222 +51,10 @@ def placement_group_is_unused(request: Request) -> None:
             raise RefusedByEc2("InvalidPlacementGroup.InUse", message)
 
 
-def group_takes_the_instance(request: Request) -> None:
-    name, world = group_name(request), request.world
-    if not name:
-        return
-    group = world.groups.get((request.region, name))
-    if group is None or not world.is_ready(group) or world.is_unknown(f"group/{name}"):
-        raise _unknown_group(name)
-    if group.strategy not in type_data(request.instance_type)["PlacementGroupInfo"]["SupportedStrategies"]:
-        strategy = group.strategy.capitalize()
-        message = f"{strategy} placement groups are not supported by the '{request.instance_type}' instance type."
-        raise RefusedByEc2("InvalidParameterCombination", message)
-    for zone in _zones(request):
-        _check_same_zone(request, name, zone)
+# -- instances -----------------------------------------------------------------------------------------------------------------
 
 
-def _check_same_zone(request: Request, name: str, zone: str) -> None:
-    """A group lives where its first instance was put."""
-    for life in request.world.lives.values():
-        member = life.group == name and life.backend is request.backend and life.state in {"pending", "running"}
-        if member and life.instance._placement.zone != zone:
-            raise RefusedByEc2(
-                "InvalidPlacementGroup.InUse",
-                f"The placement group '{name}' is in use in another availability zone: {life.instance._placement.zone}",
-            )
-
-
-def group_name(request: Request) -> str | None:
-    """The name of the placement group that a launch asks for, by name or by id."""
-    group_id = request.get("Placement.GroupId")
-    if group_id:
-        return next((g.name for g in request.world.groups.values() if g.id == group_id), str(group_id))
-    return request.get("Placement.GroupName") or None
-
-
-def _unknown_group(name: str) -> RefusedByEc2:
-    return RefusedByEc2("InvalidPlacementGroup.Unknown", f"The Placement Group '{name}' is unknown.")
-
-
-# -- launching -----------------------------------------------------------------------------------------------------------------
-
-
-def counts_are_sensible(request: Request) -> None:
-    least, most = int(request.get("MinCount") or 0), int(request.get("MaxCount") or 0)
-    if not 1 <= least <= most:
-        raise RefusedByEc2("InvalidParameterValue", f"Value ({least}) for parameter minCount is invalid.")
-    if most > 1 and any(nic.get("NetworkInterfaceId") for nic in request.interfaces):
-        raise RefusedByEc2("InvalidParameterCombination", "Multiple instances cannot share a network interface")  # (?)
-
-
-def image_exists_and_fits(request: Request) -> None:
-    image_id = request.get("ImageId") or ""
-    if image_id.startswith(SSM_IMAGE):
-        return
-    if not re.fullmatch(r"ami-[0-9a-f]{8,17}", image_id):
-        raise RefusedByEc2("InvalidAMIID.Malformed", f'Invalid id: "{image_id}"')
-    images = request.backend.describe_images(filters={"image-id": [image_id]})
-    if not images:
-        raise RefusedByEc2("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")
-    architectures = type_data(request.instance_type).get("ProcessorInfo", {}).get("SupportedArchitectures")
-    if architectures and images[0].architecture not in architectures:
-        raise RefusedByEc2(
-            "InvalidParameterValue",
-            f"The architecture '{','.join(architectures)}' of the specified instance type does not match "
-            f"the architecture '{images[0].architecture}' of the specified AMI.",
-        )
-
-
-def type_exists_in_the_zone(request: Request) -> None:
-    instance_type = request.instance_type
-    if not type_data(instance_type):
-        raise RefusedByEc2("InvalidParameterValue", f"Invalid value '{instance_type}' for InstanceType.")
-    offering = request.zones_offering
-    for zone in _zones(request):
-        if zone not in offering:
-            raise RefusedByEc2(
-                "Unsupported",
-                f"Your requested instance type ({instance_type}) is not supported in your requested Availability Zone "
-                f"({zone}). Please retry your request by choosing {', '.join(sorted(offering))}.",
-            )
-
-
-def zone_has_room(request: Request) -> None:
-    world = request.world
-    for zone in _zones(request):
-        if not world.capacity.late and not world.has_room(zone, int(request.get("MinCount") or 1)):
-            others = sorted(other for other in request.zones_offering if world.has_room(other))
-            raise RefusedByEc2(
-                "InsufficientInstanceCapacity",
-                f"We currently do not have sufficient {request.instance_type} capacity in the Availability Zone you "
-                f"requested ({zone}). Our system will be working on provisioning additional capacity. You can currently "
-                f"get {request.instance_type} capacity by choosing {', '.join(others) or 'another time'}.",
-            )
-
-
-def key_exists(request: Request) -> None:
-    name = request.get("KeyName")
-    if name and (name not in request.backend.key_pairs or request.world.is_unknown(f"key/{name}")):
-        raise RefusedByEc2("InvalidKeyPair.NotFound", f"The key pair '{name}' does not exist")
-
-
-def profile_is_known(request: Request) -> None:
-    """EC2 hears of a profile, and of its role, some time after IAM does."""
-    from moto.iam.models import iam_backends
-
-    name, arn = request.get("IamInstanceProfile.Name"), request.get("IamInstanceProfile.Arn")
-    if not name and not arn:
-        return
-    profiles = iam_backends[request.backend.account_id]["aws"].instance_profiles.values()
-    profile = next((one for one in profiles if (one.name == name if name else one.arn == arn)), None)
-    since = time.monotonic() - request.world.profiles.get(profile.name if profile else "", float("-inf"))
-    if profile is None or (profile.roles and since < request.world.timing.profile_visible):
-        what, called = ("name", "name") if name else ("arn", "ARN")
-        message = f"Value ({name or arn}) for parameter iamInstanceProfile.{what} is invalid."
-        raise RefusedByEc2("InvalidParameterValue", f"{message} Invalid IAM Instance Profile {called}")
-    if not profile.roles:
-        raise RefusedByEc2("InvalidParameterValue", f"IAM Instance Profile {profile.name} has no associated IAM Roles")
-
-
-def user_data_fits(request: Request) -> None:
-    if len(user_data_bytes(request.get("UserData"))) > USER_DATA_LIMIT:
-        raise RefusedByEc2("InvalidParameterValue", "User data is limited to 16384 bytes")
-
-
-def user_data_bytes(raw: Any) -> bytes:
-    """A request's user data, which travels in base64."""
-    content = raw if isinstance(raw, bytes) else str(raw or "").encode()
-    try:
-        return base64.b64decode(content, validate=True)
-    except ValueError:
-        return content
-
-
-# -- launching with interfaces -------------------------------------------------------------------------------------------------
-
-
-def nothing_is_said_twice(request: Request) -> None:
-    """Subnet, groups and address belong to the interfaces once there are interfaces in the request."""
-    if not request.interfaces:
-        return
-    beside = {
-        "subnet ID": request.get("SubnetId"),
-        "security groups": request.get("SecurityGroupIds") or request.get("SecurityGroups"),
-        "private IP address": request.get("PrivateIpAddress"),
-    }
-    for what, given in beside.items():
-        if given:
-            message = f"Network interfaces and an instance-level {what} may not be specified on the same request"
-            raise RefusedByEc2("InvalidParameterCombination", message)
-
-
-def device_indexes_are_right(request: Request) -> None:
-    indexes = [nic.get("DeviceIndex") for nic in request.interfaces]
-    if not indexes:
-        return
-    if None in indexes or len(set(indexes)) != len(indexes) or "0" not in map(str, indexes):
-        message = "Each network interface requires a device index; 0 must be among them, none twice."
-        raise RefusedByEc2("InvalidParameterValue", message)  # (?)
-
-
-def existing_interfaces_stay_as_they_are(request: Request) -> None:
-    """What exists has its subnet, address, groups and tags already, and outlives the instance."""
-    interfaces = request.interfaces
-    if len(interfaces) > 1 and any(nic.get("AssociatePublicIpAddress") is not None for nic in interfaces):
-        raise RefusedByEc2(
-            "InvalidParameterCombination",
-            "The associatePublicIPAddress parameter cannot be specified when launching with multiple network interfaces.",
-        )
-    existing = [nic for nic in interfaces if nic.get("NetworkInterfaceId")]
-    for nic in existing:
-        again = ["delete on termination as true"] if nic.get("DeleteOnTermination") else []
-        again += [member for member in ONLY_FOR_NEW if nic.get(member) is not None]
-        if again:
-            message = f"A network interface may not specify a network interface ID and {again[0]}"
-            raise RefusedByEc2("InvalidParameterCombination", message)
-    tagged = {specification.get("ResourceType") for specification in request.get("TagSpecifications") or []}
-    if existing and existing == interfaces and "network-interface" in tagged:
-        raise RefusedByEc2(
-            "InvalidParameterValue",
-            "You cannot specify tags for network interfaces if there are no network interfaces being created by the request.",
-        )
-
-
-def interfaces_are_free_and_together(request: Request) -> None:
-    for nic in request.interfaces:
-        if nic.get("NetworkInterfaceId"):
-            eni = request.eni(nic["NetworkInterfaceId"])
-            if eni.instance is not None:
-                raise RefusedByEc2("InvalidNetworkInterface.InUse", f"Interface: [{eni.id}] in use.")
-        elif nic.get("SubnetId"):
-            check_groups(request, nic.get("Groups") or [], vpc_id=request.subnet(nic["SubnetId"]).vpc_id)
-    zones = _zones(request)
-    if len(zones) > 1:
-        message = f"Network interfaces and placement are in different zones: {', '.join(zones)}"
-        raise RefusedByEc2("InvalidParameterValue", message)
-    check_number(request.instance_type, len(request.interfaces))
-
-
-def ena_express_is_possible_at_launch(request: Request) -> None:
-    for nic in request.interfaces:
-        check_ena_express(request.instance_type, nic.get("EnaSrdSpecification"), on=False)
-
-
-def _zones(request: Request) -> list[str]:
-    """The zones that a launch names, directly or by what it attaches: one at most in a sound request."""
-    subnets = [nic["SubnetId"] for nic in request.interfaces if nic.get("SubnetId")]
-    enis = [nic["NetworkInterfaceId"] for nic in request.interfaces if nic.get("NetworkInterfaceId")]
-    subnets += [request.get("SubnetId")] if request.get("SubnetId") else []
-    found = {request.subnet(subnet_id).availability_zone for subnet_id in subnets}
-    found |= {request.eni(eni_id).subnet.availability_zone for eni_id in enis}
-    found |= {request.get("Placement.AvailabilityZone")} - {None, ""}
-    return sorted(map(str, found))
-
-
-# -- later ---------------------------------------------------------------------------------------------------------------------
-
-
+@rule("StartInstances", "StopInstances")
 def instances_are_alive(request: Request) -> None:
     for instance_id in request.get("InstanceIds") or []:
         state = request.backend.get_instance(instance_id)._state.name
@@ -277,13 +63,13 @@ def instances_are_alive(request: Request) -> None:
             raise RefusedByEc2("IncorrectInstanceState", message)
 
 
+@rule("ModifyInstanceAttribute")
 def one_instance_attribute_a_call(request: Request) -> None:
     members = ("InstanceInitiatedShutdownBehavior", "DisableApiTermination", "DisableApiStop", "EbsOptimized")
-    more = ("UserData", "InstanceType", "SourceDestCheck", "Groups")
-    if sum(request.get(member) is not None for member in (*members, *more)) > 1:
-        raise RefusedByEc2("InvalidParameterCombination", "Fields for multiple attribute types specified")
+    only_one_of(request, (*members, "UserData", "InstanceType", "SourceDestCheck", "Groups"))
 
 
+@rule("TerminateInstances")
 def termination_is_allowed(request: Request) -> None:
     """One protected instance in the batch, and none is terminated."""
     for instance_id in request.get("InstanceIds") or []:

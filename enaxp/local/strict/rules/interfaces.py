@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from enaxp.local.strict.rules.everywhere import only_one_of
 from enaxp.local.strict.rules.request import RefusedByEc2, Request, has_ena_express, type_data
+from enaxp.local.strict.rules.rule import rule
 
-GROUPS_OF_AN_INTERFACE = 5
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import EnaSrdSpecificationRequestTypeDef, EnaSrdSpecificationTypeDef
+
+GROUPS_OF_AN_INTERFACE = 5  # AWS's default quota
 
 
 # -- interfaces ----------------------------------------------------------------------------------------------------------------
 
 
+@rule("ModifyNetworkInterfaceAttribute")
+def one_eni_attribute_a_call(request: Request) -> None:
+    only_one_of(request, ("Attachment", "Description", "Groups", "SourceDestCheck", "EnaSrdSpecification"))
+
+
+@rule("CreateNetworkInterface")
 def eni_address_is_usable_and_free(request: Request) -> None:
     """The first four addresses of a subnet and the last are AWS's."""
     subnet, asked = request.subnet(request.get("SubnetId")), request.get("PrivateIpAddress")
@@ -34,6 +45,7 @@ def eni_address_is_usable_and_free(request: Request) -> None:
         raise RefusedByEc2("InvalidIPAddress.InUse", "The specified address is already in use.")
 
 
+@rule("CreateNetworkInterface", "ModifyNetworkInterfaceAttribute")
 def eni_groups_exist(request: Request) -> None:
     """Groups must be known and of the interface's own VPC."""
     groups = request.get("Groups") or []
@@ -44,7 +56,7 @@ def eni_groups_exist(request: Request) -> None:
     check_groups(request, groups, vpc_id=subnet.vpc_id)
 
 
-def check_groups(request: Request, groups: list[str], *, vpc_id: str) -> None:
+def check_groups(request: Request, groups: Sequence[str], *, vpc_id: str) -> None:
     if len(groups) > GROUPS_OF_AN_INTERFACE:
         message = "The maximum number of security groups per interface has been reached."
         raise RefusedByEc2("SecurityGroupsPerInterfaceLimitExceeded", message)
@@ -53,16 +65,14 @@ def check_groups(request: Request, groups: list[str], *, vpc_id: str) -> None:
             raise RefusedByEc2("InvalidGroup.NotFound", f"The security group '{group_id}' does not exist")
 
 
+@rule("DeleteNetworkInterface")
 def eni_is_free(request: Request) -> None:
     eni = request.eni(request.get("NetworkInterfaceId"))
     if eni.instance is not None:
         raise RefusedByEc2("InvalidParameterValue", f"Network interface '{eni.id}' is currently in use.")
 
 
-def one_eni_attribute_a_call(request: Request) -> None:
-    only_one_of(request, ("Attachment", "Description", "Groups", "SourceDestCheck", "EnaSrdSpecification"))
-
-
+@rule("AttachNetworkInterface")
 def eni_can_be_attached(request: Request) -> None:
     eni, instance = (
         request.eni(request.get("NetworkInterfaceId")),
@@ -92,6 +102,7 @@ def check_number(instance_type: str, interfaces: int) -> None:
         raise RefusedByEc2("AttachmentLimitExceeded", message)
 
 
+@rule("DetachNetworkInterface")
 def first_interface_stays(request: Request) -> None:
     for eni in request.backend.enis.values():
         if eni.attachment_id == request.get("AttachmentId") and int(eni.device_index or 0) == 0:
@@ -102,6 +113,7 @@ def first_interface_stays(request: Request) -> None:
 # -- ENA Express ---------------------------------------------------------------------------------------------------------------
 
 
+@rule("ModifyNetworkInterfaceAttribute")
 def ena_express_is_possible(request: Request) -> None:
     """It belongs to an attachment, so there must be one."""
     specification = request.get("EnaSrdSpecification")
@@ -115,7 +127,12 @@ def ena_express_is_possible(request: Request) -> None:
     check_ena_express(eni.instance.instance_type, specification, on=bool(state and state.on))
 
 
-def check_ena_express(instance_type: str, specification: dict[str, Any] | None, *, on: bool) -> None:
+def check_ena_express(
+    instance_type: str,
+    specification: EnaSrdSpecificationRequestTypeDef | EnaSrdSpecificationTypeDef | None,
+    *,
+    on: bool,
+) -> None:
     """The type must have it, and UDP cannot be switched on without it. Switching only SRD off keeps the UDP flag: that is legal."""
     if not specification:
         return
@@ -130,6 +147,7 @@ def check_ena_express(instance_type: str, specification: dict[str, Any] | None, 
 # -- addresses -----------------------------------------------------------------------------------------------------------------
 
 
+@rule("AssociateAddress")
 def address_can_be_associated(request: Request) -> None:
     address, eni_id = request.address(request.get("AllocationId")), request.get("NetworkInterfaceId")
     eni = request.eni(eni_id) if eni_id else _only_interface(request)
@@ -163,6 +181,7 @@ def _check_unassociated(request: Request, address: Any, eni: Any) -> None:
         )
 
 
+@rule("ReleaseAddress")
 def address_is_free(request: Request) -> None:
     address = request.address(request.get("AllocationId"))
     if address.association_id:

@@ -1,25 +1,30 @@
-"""Rules for an account's quotas (see `quotas.py` for their values)."""
+"""Rules for what is left: of an account's quotas (`quotas.py` has their values), then of a zone's room (`capacity.py`)."""
 
 from __future__ import annotations
 
 from enaxp.local.strict.rules.request import RefusedByEc2, Request, groups_of, type_data
+from enaxp.local.strict.rules.rule import rule
 
 
+@rule("CreateVpc")
 def vpcs_are_left(request: Request) -> None:
     if len(request.backend.vpcs) >= request.world.quotas.vpcs:
         raise RefusedByEc2("VpcLimitExceeded", "The maximum number of VPCs has been reached.")
 
 
+@rule("CreateInternetGateway")
 def internet_gateways_are_left(request: Request) -> None:
     if len(request.backend.internet_gateways) >= request.world.quotas.internet_gateways:
         raise RefusedByEc2("InternetGatewayLimitExceeded", "The maximum number of internet gateways has been reached.")
 
 
+@rule("AllocateAddress")
 def addresses_are_left(request: Request) -> None:
     if len(request.backend.addresses) >= request.world.quotas.addresses:
         raise RefusedByEc2("AddressLimitExceeded", "The maximum number of addresses has been reached.")
 
 
+@rule("CreateNetworkInterface")
 def interfaces_are_left(request: Request) -> None:
     if len(request.backend.enis) >= request.world.quotas.interfaces:
         raise RefusedByEc2(
@@ -27,12 +32,14 @@ def interfaces_are_left(request: Request) -> None:
         )
 
 
+@rule("CreatePlacementGroup")
 def placement_groups_are_left(request: Request) -> None:
     there = [group for group in request.world.groups.values() if group.region == request.region]
     if len(there) >= request.world.quotas.placement_groups:
         raise RefusedByEc2("PlacementGroupLimitExceeded", "The maximum number of placement groups has been reached.")
 
 
+@rule("AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress")
 def rules_are_left(request: Request) -> None:
     """For each direction of a group."""
     group = next((g for g in groups_of(request.backend) if g.id == request.get("GroupId")), None)
@@ -46,6 +53,7 @@ def rules_are_left(request: Request) -> None:
         raise RefusedByEc2("RulesPerSecurityGroupLimitExceeded", message)
 
 
+@rule("RunInstances")
 def vcpus_are_left(request: Request) -> None:
     running = sum(
         _vcpus(life.instance.instance_type)
@@ -59,6 +67,20 @@ def vcpus_are_left(request: Request) -> None:
             f"You have requested more vCPU capacity than your current vCPU limit of {limit} allows "
             "for the instance bucket that the specified instance type belongs to.",
         )
+
+
+@rule("RunInstances")
+def zone_has_room(request: Request) -> None:
+    world = request.world
+    for zone in request.zones:
+        if not world.capacity.late and not world.has_room(zone, int(request.get("MinCount") or 1)):
+            others = sorted(other for other in request.zones_offering if world.has_room(other))
+            raise RefusedByEc2(
+                "InsufficientInstanceCapacity",
+                f"We currently do not have sufficient {request.instance_type} capacity in the Availability Zone you "
+                f"requested ({zone}). Our system will be working on provisioning additional capacity. You can currently "
+                f"get {request.instance_type} capacity by choosing {', '.join(others) or 'another time'}.",
+            )
 
 
 def _vcpus(instance_type: str) -> int:

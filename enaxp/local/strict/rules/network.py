@@ -5,11 +5,15 @@ from __future__ import annotations
 import ipaddress
 import re
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from enaxp.local.strict.rules.everywhere import only_one_of
 from enaxp.local.strict.rules.request import RefusedByEc2, Request, groups_of, subnets_of
+from enaxp.local.strict.rules.rule import rule
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import IpPermissionTypeDef
 
 GROUP_TEXT = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{0,255}")
 WITH_PORTS = {"tcp", "udp", "6", "17"}
@@ -18,11 +22,13 @@ WITH_PORTS = {"tcp", "udp", "6", "17"}
 # -- vpc and subnet ------------------------------------------------------------------------------------------------------------
 
 
+@rule("CreateVpc")
 def vpc_cidr_is_between_16_and_28(request: Request) -> None:
     if not _is_between_16_and_28(request.get("CidrBlock")):
         raise RefusedByEc2("InvalidVpc.Range", f"The CIDR '{request.get('CidrBlock')}' is invalid.")
 
 
+@rule("CreateSubnet")
 def subnet_cidr_is_between_16_and_28(request: Request) -> None:
     if not _is_between_16_and_28(request.get("CidrBlock")):
         raise RefusedByEc2("InvalidSubnet.Range", f"The CIDR '{request.get('CidrBlock')}' is invalid.")
@@ -35,10 +41,12 @@ def _is_between_16_and_28(cidr: str) -> bool:
         raise RefusedByEc2("InvalidParameterValue", f"Value ({cidr}) for parameter cidrBlock is invalid.") from None
 
 
+@rule("ModifyVpcAttribute")
 def one_vpc_attribute_a_call(request: Request) -> None:
     only_one_of(request, ("EnableDnsHostnames", "EnableDnsSupport", "EnableNetworkAddressUsageMetrics"))
 
 
+@rule("DeleteVpc")
 def vpc_is_empty(request: Request) -> None:
     vpc_id, backend = request.get("VpcId"), request.backend
     children = [
@@ -51,6 +59,7 @@ def vpc_is_empty(request: Request) -> None:
         raise RefusedByEc2("DependencyViolation", f"The vpc '{vpc_id}' has dependencies and cannot be deleted.")
 
 
+@rule("DeleteSubnet")
 def subnet_is_empty(request: Request) -> None:
     subnet_id = request.get("SubnetId")
     if any(eni.subnet.id == subnet_id for eni in request.backend.enis.values()):
@@ -60,12 +69,14 @@ def subnet_is_empty(request: Request) -> None:
 # -- gateway and routes --------------------------------------------------------------------------------------------------------
 
 
+@rule("AttachInternetGateway")
 def one_gateway_a_vpc(request: Request) -> None:
     vpc_id = request.get("VpcId")
     if request.gateway_of(vpc_id) is not None:
         raise RefusedByEc2("Resource.AlreadyAssociated", f"Network {vpc_id} already has an internet gateway attached")
 
 
+@rule("DeleteInternetGateway")
 def gateway_is_detached(request: Request) -> None:
     gateway = request.backend.internet_gateways[request.get("InternetGatewayId")]
     if gateway.vpc is not None:
@@ -73,6 +84,7 @@ def gateway_is_detached(request: Request) -> None:
         raise RefusedByEc2("DependencyViolation", message)
 
 
+@rule("DetachInternetGateway")
 def no_address_is_mapped(request: Request) -> None:
     """Addresses count as mapped for a while after they were unmapped (Timing.gateway_busy)."""
     vpc_id, world = request.get("VpcId"), request.world
@@ -86,6 +98,7 @@ def no_address_is_mapped(request: Request) -> None:
         )
 
 
+@rule("CreateRoute", "ReplaceRoute")
 def gateway_belongs_to_the_network(request: Request) -> None:
     table = request.backend.route_tables.get(request.get("RouteTableId"))
     gateway_id = request.get("GatewayId")
@@ -99,6 +112,7 @@ def gateway_belongs_to_the_network(request: Request) -> None:
         raise RefusedByEc2("InvalidParameterValue", message)
 
 
+@rule("AssociateRouteTable")
 def subnet_has_no_other_route_table(request: Request) -> None:
     subnet = request.subnet(request.get("SubnetId"))
     table = request.backend.route_tables.get(request.get("RouteTableId"))
@@ -114,6 +128,7 @@ def subnet_has_no_other_route_table(request: Request) -> None:
 # -- security groups -----------------------------------------------------------------------------------------------------------
 
 
+@rule("CreateSecurityGroup")
 def group_texts_are_allowed(request: Request) -> None:
     name, description = request.get("GroupName") or "", request.get("Description") or ""
     if not name or name.lower().startswith("sg-"):
@@ -132,12 +147,14 @@ def _check_text(what: str, text: str) -> None:
         raise RefusedByEc2("InvalidParameterValue", message)
 
 
+@rule("CreateSecurityGroup")
 def group_name_is_free(request: Request) -> None:
     vpc_id, name = request.get("VpcId"), request.get("GroupName") or ""
     if any(group.name.casefold() == name.casefold() for group in request.backend.groups.get(vpc_id, {}).values()):
         raise RefusedByEc2("InvalidGroup.Duplicate", f"The security group '{name}' already exists for VPC '{vpc_id}'")
 
 
+@rule("AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress")
 def permissions_are_complete(request: Request) -> None:
     """The group may go by its name only in a default VPC, which there is not."""
     if not request.get("GroupId"):
@@ -159,35 +176,49 @@ def permissions_are_complete(request: Request) -> None:
                 raise RefusedByEc2("InvalidGroup.NotFound", f"The security group '{pair['GroupId']}' does not exist")
 
 
+@rule("AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress")
 def permissions_are_new(request: Request) -> None:
     """One rule that is there already makes AWS refuse the whole batch."""
     group = next((g for g in groups_of(request.backend) if g.id == request.get("GroupId")), None)
     if group is None:
         return
     there = {
-        _rule(rule.ip_protocol, rule.from_port, rule.to_port, rule.cidr_ipv4 or rule.source_group.get("GroupId"))
+        _GroupRule.of(
+            rule.ip_protocol, rule.from_port, rule.to_port, rule.cidr_ipv4 or rule.source_group.get("GroupId")
+        )
         for rule in (group.egress_rules if request.action.endswith("Egress") else group.ingress_rules)
     }
     again = [rule for rule in _rules_in(request.get("IpPermissions") or []) if rule in there]
     if again:
-        message = f'the specified rule "peer: {again[0][3]}, {again[0][0]}, ALLOW" already exists'
+        message = f'the specified rule "peer: {again[0].peer}, {again[0].protocol}, ALLOW" already exists'
         raise RefusedByEc2("InvalidPermission.Duplicate", message)
 
 
-def _rules_in(permissions: list[dict[str, Any]]) -> Iterator[tuple[str, Any, Any, str]]:
+class _GroupRule(NamedTuple):
+    """One rule of a group, by which it is told from others. `peer` is a CIDR or a group's id; ports count with some protocols only."""
+
+    protocol: str
+    low: int | None
+    high: int | None
+    peer: str
+
+    @classmethod
+    def of(cls, protocol: str | None, low: int | None, high: int | None, peer: str | None) -> _GroupRule:
+        with_ports = str(protocol) in WITH_PORTS
+        return cls(str(protocol), low if with_ports else None, high if with_ports else None, str(peer))
+
+
+def _rules_in(permissions: Sequence[IpPermissionTypeDef]) -> Iterator[_GroupRule]:
+    """The rules that a request is to make."""
     for permission in permissions:
         ends = (permission.get("IpProtocol"), permission.get("FromPort"), permission.get("ToPort"))
         for entry in permission.get("IpRanges") or []:
-            yield _rule(*ends, str(ipaddress.IPv4Network(entry["CidrIp"], strict=False)))
+            yield _GroupRule.of(*ends, str(ipaddress.IPv4Network(entry["CidrIp"], strict=False)))
         for pair in permission.get("UserIdGroupPairs") or []:
-            yield _rule(*ends, pair.get("GroupId"))
+            yield _GroupRule.of(*ends, pair.get("GroupId"))
 
 
-def _rule(protocol: Any, low: Any, high: Any, peer: Any) -> tuple[str, Any, Any, str]:
-    with_ports = str(protocol) in WITH_PORTS
-    return (str(protocol), low if with_ports else None, high if with_ports else None, str(peer))
-
-
+@rule("DeleteSecurityGroup")
 def group_is_unused(request: Request) -> None:
     """Interfaces of instances that ended moments ago count, and so do rules of other groups that name it."""
     group_id = request.get("GroupId")

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
 
 from enaxp.local.strict.world import World
 
-Rule = Callable[["Request"], None]
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import InstanceNetworkInterfaceSpecificationTypeDef, InstanceTypeInfoTypeDef
 
 
 class RefusedByEc2(EC2ClientError):  # noqa: N818 - AWS's word for it
     """AWS says no. The status is 400 unless the code has one of its own."""
 
 
-class Sort(NamedTuple):
-    """What an id's prefix tells: how AWS calls such resources, its codes, and which ids there are."""
+class IdPrefix(NamedTuple):
+    """What follows from the prefix of an id: AWS's noun for such resources, its codes, and how to list the ids that there are."""
 
     noun: str
     not_found: str
@@ -27,49 +28,50 @@ class Sort(NamedTuple):
     ids: Callable[[Any, World], Iterable[str]]
 
 
-SORTS = {
-    "vpc": Sort("vpc", "InvalidVpcID.NotFound", "InvalidVpcID.Malformed", lambda b, _: b.vpcs),
-    "subnet": Sort(
+# Prefix of an id → what follows from it. `ids` is given moto's backend and the world.
+ID_PREFIXES = {
+    "vpc": IdPrefix("vpc", "InvalidVpcID.NotFound", "InvalidVpcID.Malformed", lambda b, _: b.vpcs),
+    "subnet": IdPrefix(
         "subnet", "InvalidSubnetID.NotFound", "InvalidSubnetID.Malformed", lambda b, _: [s.id for s in subnets_of(b)]
     ),
-    "igw": Sort(
+    "igw": IdPrefix(
         "internetGateway",
         "InvalidInternetGatewayID.NotFound",
         "InvalidInternetGatewayId.Malformed",
         lambda b, _: b.internet_gateways,
     ),
-    "rtb": Sort(
+    "rtb": IdPrefix(
         "routeTable", "InvalidRouteTableID.NotFound", "InvalidRouteTableId.Malformed", lambda b, _: b.route_tables
     ),
-    "sg": Sort(
+    "sg": IdPrefix(
         "security group", "InvalidGroup.NotFound", "InvalidGroupId.Malformed", lambda b, _: [g.id for g in groups_of(b)]
     ),
-    "eni": Sort(
+    "eni": IdPrefix(
         "networkInterface",
         "InvalidNetworkInterfaceID.NotFound",
         "InvalidNetworkInterfaceId.Malformed",
         lambda b, _: b.enis,
     ),
-    "eipalloc": Sort(
+    "eipalloc": IdPrefix(
         "allocation",
         "InvalidAllocationID.NotFound",
         "InvalidAllocationID.Malformed",
         lambda b, _: [a.allocation_id for a in b.addresses],
     ),
-    "i": Sort(
+    "i": IdPrefix(
         "instance",
         "InvalidInstanceID.NotFound",
         "InvalidInstanceID.Malformed",
         lambda b, _: [i.id for r in b.reservations.values() for i in r.instances],
     ),
-    "vol": Sort("volume", "InvalidVolume.NotFound", "InvalidVolumeID.Malformed", lambda b, _: b.volumes),
-    "key": Sort(
+    "vol": IdPrefix("volume", "InvalidVolume.NotFound", "InvalidVolumeID.Malformed", lambda b, _: b.volumes),
+    "key": IdPrefix(
         "key",
         "InvalidKeyPair.NotFound",
         "InvalidKeyPair.NotFound",
         lambda b, _: [key.id for key in b.key_pairs.values()],
     ),
-    "pg": Sort(
+    "pg": IdPrefix(
         "Placement Group",
         "InvalidPlacementGroup.Unknown",
         "InvalidPlacementGroupId.Malformed",
@@ -96,7 +98,7 @@ class Request:
         return str(self.get("InstanceType") or "")
 
     @property
-    def interfaces(self) -> list[dict[str, Any]]:
+    def interfaces(self) -> list[InstanceNetworkInterfaceSpecificationTypeDef]:
         """NetworkInterfaces of RunInstances."""
         return list(self.get("NetworkInterfaces") or [])
 
@@ -106,10 +108,21 @@ class Request:
         capacity, offering = self.world.capacity, zones_offering(self.region, self.instance_type)
         return frozenset(zone for zone in offering if capacity.offers(zone, self.instance_type))
 
+    @property
+    def zones(self) -> list[str]:
+        """The zones that a launch names, directly or by what it attaches: one at most in a sound self."""
+        subnets = [nic["SubnetId"] for nic in self.interfaces if nic.get("SubnetId")]
+        enis = [nic["NetworkInterfaceId"] for nic in self.interfaces if nic.get("NetworkInterfaceId")]
+        subnets += [self.get("SubnetId")] if self.get("SubnetId") else []
+        found = {self.subnet(subnet_id).availability_zone for subnet_id in subnets}
+        found |= {self.eni(eni_id).subnet.availability_zone for eni_id in enis}
+        found |= {self.get("Placement.AvailabilityZone")} - {None, ""}
+        return sorted(map(str, found))
+
     def is_known(self, id: str) -> bool:
-        """Whether there is such a thing, as far as other calls know by now."""
-        sort = SORTS[id.partition("-")[0]]
-        return id in sort.ids(self.backend, self.world) and not self.world.is_unknown(id)
+        """Whether there is such a resource, as far as other calls know by now."""
+        prefix = ID_PREFIXES[id.partition("-")[0]]
+        return id in prefix.ids(self.backend, self.world) and not self.world.is_unknown(id)
 
     def eni(self, eni_id: str) -> Any:
         if not eni_id or not self.is_known(eni_id):
@@ -136,8 +149,14 @@ class Request:
 
 
 def not_found(prefix: str, id: str) -> RefusedByEc2:
-    sort = SORTS[prefix]
-    return RefusedByEc2(sort.not_found, f"The {sort.noun} ID '{id}' does not exist")
+    """How AWS refuses an id that it does not know."""
+    known = ID_PREFIXES[prefix]
+    return RefusedByEc2(known.not_found, f"The {known.noun} ID '{id}' does not exist")
+
+
+def unknown_group(name: str) -> RefusedByEc2:
+    """How AWS refuses the name of a placement group."""
+    return RefusedByEc2("InvalidPlacementGroup.Unknown", f"The Placement Group '{name}' is unknown.")
 
 
 def subnets_of(backend: Any) -> list[Any]:
@@ -148,9 +167,9 @@ def groups_of(backend: Any) -> list[Any]:
     return [group for groups in backend.groups.values() for group in groups.values()]
 
 
-def type_data(instance_type: str) -> dict[str, Any]:
+def type_data(instance_type: str) -> InstanceTypeInfoTypeDef:
     """What DescribeInstanceTypes knows of a type; empty for one that does not exist."""
-    return dict(INSTANCE_TYPES.get(instance_type) or {})
+    return cast("InstanceTypeInfoTypeDef", INSTANCE_TYPES.get(instance_type) or {})
 
 
 def has_ena_express(instance_type: str) -> bool:

@@ -1,6 +1,6 @@
 """SSM documents as AWS takes them: what a content of schema 2.2 must be, and which scripts it makes a host run. Pure.
 
-content (JSON) + parameters ─▶ steps() ─▶ (Step, …)
+content (JSON) + parameters ─▶ steps() ─▶ (DocumentStep, …)
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from moto.ssm.exceptions import SSMException
 
@@ -98,9 +98,16 @@ def _check_step(step: Any) -> None:
         raise RefusedBySsm("InvalidDocumentContent", f"runCommand of step {step['name']} must be a list of strings")
 
 
+class _Declaration(TypedDict, total=False):
+    """What a document says of one of its parameters."""
+
+    default: str | list[str]
+    allowedPattern: str
+
+
 def filled_parameters(content: str, given: Mapping[str, list[str]]) -> dict[str, list[str]]:
     """The parameters with their defaults. Raises RefusedBySsm for one that is unknown, missing, or not as its pattern wants."""
-    declared: dict[str, Any] = json.loads(content).get("parameters") or {}
+    declared: dict[str, _Declaration] = json.loads(content).get("parameters") or {}
     unknown = set(given) - set(declared)
     if unknown:
         raise RefusedBySsm("InvalidParameters", f"not in the document: {', '.join(sorted(unknown))}")

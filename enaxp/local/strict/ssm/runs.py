@@ -3,7 +3,7 @@
     host runs, its profile lets it register ─▶ managed ─▶ each association that has it as a target: one run a version
     SendCommand ───────────────────────────────────────▶ one run                    a run = the steps of a document, one by one
 
-Belongs to one world: touched only while its lock is held, moved on by `tick`, so nothing has to be asked for time to pass.
+Belongs to one world: touched only while its lock is held. Its `tick` brings everything to where it should be by now.
 """
 
 from __future__ import annotations
@@ -11,24 +11,61 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from enaxp.local.strict.machines import ScriptResult
-from enaxp.local.strict.ssm_documents import AWS_DOCUMENTS, DocumentStep, RefusedBySsm, filled_parameters, steps
+from enaxp.local.strict.life import Life
+from enaxp.local.strict.machines import Machines, ScriptResult
+from enaxp.local.strict.ssm.content import AWS_DOCUMENTS, DocumentStep, RefusedBySsm, filled_parameters, steps
+from enaxp.local.strict.timing import Timing
 
 if TYPE_CHECKING:
-    from enaxp.local.strict.world import Life, World
+    from mypy_boto3_ssm.literals import AssociationComplianceSeverityType
+    from mypy_boto3_ssm.type_defs import TargetOutputTypeDef, TargetTypeDef
 
+RunStatus = Literal["Pending", "InProgress", "Success", "Failed", "TimedOut"]
+StepStatus = RunStatus | Literal["Cancelled"]
 POLICY = "policy/AmazonSSMManagedInstanceCore"
 TIMED_OUT = 124  # the exit code of timeout(1)
+MOST_TARGETS, MOST_VALUES = 5, 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Instances by id (`InstanceIds`) or by a tag (`tag:KEY`)."""
+
+    key: str
+    values: tuple[str, ...]
+
+    def as_aws(self) -> TargetOutputTypeDef:
+        """As AWS writes it."""
+        return {"Key": self.key, "Values": list(self.values)}
+
+    def fits(self, life: Life) -> bool:
+        """Whether this instance is one of them."""
+        if self.key == "InstanceIds":
+            return life.instance.id in self.values
+        tags = life.backend.tags.get(life.instance.id, {})
+        return tags.get(self.key.removeprefix("tag:")) in self.values
+
+
+def read_targets(given: Sequence[TargetTypeDef] | None) -> tuple[Target, ...]:
+    """Targets of a request. Raises RefusedBySsm for what AWS does not take."""
+    if not isinstance(given, list) or not 0 < len(given) <= MOST_TARGETS:
+        raise RefusedBySsm("InvalidTarget", f"1 to {MOST_TARGETS} targets must be given")
+    targets = tuple(Target(key=str(one.get("Key", "")), values=tuple(one.get("Values") or ())) for one in given)
+    for target in targets:
+        is_served = target.key == "InstanceIds" or target.key.startswith("tag:")
+        if not is_served or not 0 < len(target.values) <= MOST_VALUES:
+            raise RefusedBySsm("InvalidTarget", f"{target.key} is no target, or has not 1 to {MOST_VALUES} values")
+    return targets
 
 
 @dataclass
 class ScriptRun:
-    """One document on one instance. status: Pending, InProgress, Success, Failed or TimedOut."""
+    """One document on one instance."""
 
     instance_id: str
     document: str
@@ -36,7 +73,7 @@ class ScriptRun:
     steps: tuple[DocumentStep, ...]
     comment: str = ""
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    status: str = "Pending"
+    status: RunStatus = "Pending"
     asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     ended_at: datetime | None = None
     results: list[ScriptResult] = field(default_factory=list)  # of the steps that have ended
@@ -46,7 +83,7 @@ class ScriptRun:
     def has_ended(self) -> bool:
         return self.ended_at is not None
 
-    def status_of(self, index: int) -> str:
+    def status_of(self, index: int) -> StepStatus:
         """The status of one step."""
         if index < len(self.results):
             return _status(self.results[index])
@@ -65,34 +102,57 @@ class Execution:
     runs: dict[str, ScriptRun]
 
 
+class LatestRun(NamedTuple):
+    """A target's latest run of an association: which `due` and which version of the association it was for."""
+
+    due: int
+    version: int
+    run: ScriptRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssociationSettings:
+    """What is given with an association. An update takes back whatever it does not repeat."""
+
+    targets: tuple[Target, ...]
+    association_name: str | None = None
+    compliance_severity: AssociationComplianceSeverityType | None = None
+    document_version: str | None = None
+    max_concurrency: str | None = None
+    max_errors: str | None = None
+    parameters: Mapping[str, list[str]] | None = None
+
+
 @dataclass
 class Association:
-    """An association. `due` counts what makes its targets run it once more; `latest` holds each target's latest (due, version, run)."""
+    """An association. `due` counts what makes its targets run it once more; `latest` has the latest run of each target."""
 
     id: str
     region: str
-    settings: Mapping[str, Any]
+    document: str
+    settings: AssociationSettings
     version: int = 1
     due: int = 1
     executions: list[Execution] = field(default_factory=list)
-    latest: dict[str, tuple[int, int, ScriptRun]] = field(default_factory=dict)
+    latest: dict[str, LatestRun] = field(default_factory=dict)
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     updated_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    @property
-    def document(self) -> str:
-        return str(self.settings["Name"])
-
     def counts(self) -> Counter[str]:
         """How many targets have which status. None at all for an association that nothing matches."""
-        return Counter(run.status for _, _, run in self.latest.values())
+        return Counter(last.run.status for last in self.latest.values())
 
 
 class ScriptRuns:
-    """Everything of Systems Manager that happens on hosts."""
+    """Everything of Systems Manager that happens on hosts.
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    lives: the world's instances by id, as they come and go. timing: a function, because the world's can be changed.
+    """
+
+    def __init__(self, *, lives: Mapping[str, Life], machines: Machines, timing: Callable[[], Timing]) -> None:
+        self._lives = lives
+        self._machines = machines
+        self._timing = timing
         self.associations: dict[str, Association] = {}
         self.commands: dict[str, list[ScriptRun]] = {}  # command id → one run an instance
         self._active: list[ScriptRun] = []
@@ -101,10 +161,10 @@ class ScriptRuns:
 
     def managed(self, region: str) -> dict[str, Life]:
         """Instances that have registered: running for a while, with a profile whose role has AWS's policy for it."""
-        online_after, now = self._world.timing.ssm_online, time.monotonic()
+        online_after, now = self._timing().ssm_online, time.monotonic()
         return {
             life.instance.id: life
-            for life in self._world.lives.values()
+            for life in self._lives.values()
             if life.backend.region_name == region
             and life.state == "running"
             and life.running_at is not None
@@ -112,9 +172,9 @@ class ScriptRuns:
             and _may_register(life)
         }
 
-    def targets(self, region: str, targets: list[Mapping[str, Any]]) -> list[str]:
+    def targets(self, region: str, targets: Sequence[Target]) -> list[str]:
         """Managed instances that fit every one of these."""
-        return [id for id, life in self.managed(region).items() if all(_fits(life, target) for target in targets)]
+        return [id for id, life in self.managed(region).items() if all(target.fits(life) for target in targets)]
 
     # -- what is to run --------------------------------------------------------------------------------------------------
 
@@ -126,34 +186,35 @@ class ScriptRuns:
         self._active += runs
 
     def run_again(self, association: Association) -> None:
+        """Has each of its targets run it once more."""
         association.due += 1
 
     def tick(self) -> None:
         """Starts what is due and brings what runs to where it is by now."""
         for run in list(self._active):
             self._advance(run)
-        managed: dict[str, dict[str, Life]] = {}
+        managed: dict[str, dict[str, Life]] = {}  # region → its managed instances
         for association in self.associations.values():
             lives = managed.setdefault(association.region, self.managed(association.region))
-            association.latest = {id: last for id, last in association.latest.items() if id in self._world.lives}
-            fresh: dict[str, ScriptRun] = {}
-            for id, life in lives.items():
-                last = association.latest.get(id)
-                if (last is not None and last[0] == association.due) or not all(
-                    _fits(life, target) for target in association.settings["Targets"]
-                ):
-                    continue
-                run = _run_of(association, id)
-                association.latest[id] = (association.due, association.version, run)
-                fresh[id] = run
-            if fresh:
-                association.executions.append(
-                    Execution(
-                        id=str(uuid.uuid4()), version=association.version, created_at=datetime.now(UTC), runs=fresh
-                    )
-                )
-                self._active += fresh.values()
+            self._execute(association, lives)
         self._start_next()
+
+    def _execute(self, association: Association, lives: Mapping[str, Life]) -> None:
+        """Runs an association on each of its targets that has not run it since it became due."""
+        association.latest = {id: last for id, last in association.latest.items() if id in self._lives}
+        fresh: dict[str, ScriptRun] = {}
+        for id, life in lives.items():
+            last = association.latest.get(id)
+            is_target = all(target.fits(life) for target in association.settings.targets)
+            if is_target and (last is None or last.due != association.due):
+                fresh[id] = _run_of(association, id)
+                association.latest[id] = LatestRun(association.due, association.version, fresh[id])
+        if fresh:
+            execution = Execution(
+                id=str(uuid.uuid4()), version=association.version, created_at=datetime.now(UTC), runs=fresh
+            )
+            association.executions.append(execution)
+            self._active += fresh.values()
 
     def _start_next(self) -> None:
         """A host runs one document after the other, in the order in which they came."""
@@ -166,35 +227,36 @@ class ScriptRuns:
     def _begin_step(self, run: ScriptRun) -> None:
         step = run.steps[run.begun]
         run.status = "InProgress"
-        self._world.machines.run_script(
+        self._machines.run_script(
             run.instance_id, _script_id(run, run.begun), script=step.script, timeout_s=step.timeout_s
         )
         run.begun += 1
 
     def _advance(self, run: ScriptRun) -> None:
-        life = self._world.lives.get(run.instance_id)
+        life = self._lives.get(run.instance_id)
         if life is None or life.state != "running":
             self._end(run, "Failed")
             return
         if not run.begun:
             return
-        result = self._world.machines.script_result(run.instance_id, _script_id(run, run.begun - 1))
+        result = self._machines.script_result(run.instance_id, _script_id(run, run.begun - 1))
         if result is None:
             return
         run.results.append(result)
         failed = result.code != 0 and run.steps[run.begun - 1].ends_on_failure
         if failed or run.begun == len(run.steps):
             statuses = [_status(result) for result in run.results]
-            self._end(run, next((status for status in statuses if status != "Success"), "Success"))
+            worse: Iterator[RunStatus] = (status for status in statuses if status != "Success")
+            self._end(run, next(worse, "Success"))
         else:
             self._begin_step(run)
 
-    def _end(self, run: ScriptRun, status: str) -> None:
+    def _end(self, run: ScriptRun, status: RunStatus) -> None:
         run.status, run.ended_at = status, datetime.now(UTC)
         self._active.remove(run)
 
     def all_runs(self) -> Iterator[tuple[str, ScriptRun]]:
-        """Every run with the id of the command that it is, oldest first: those of associations can be asked about likewise."""
+        """Every run, oldest first, with the id of its command: each run of an association is a command, too."""
         for command_id, runs in self.commands.items():
             yield from ((command_id, run) for run in runs)
         for association in self.associations.values():
@@ -223,9 +285,9 @@ def _run_of(association: Association, instance_id: str) -> ScriptRun:
 
     settings = association.settings
     content, version = content_of(
-        DEFAULT_ACCOUNT_ID, association.region, association.document, settings.get("DocumentVersion")
+        DEFAULT_ACCOUNT_ID, association.region, association.document, settings.document_version
     )
-    parameters = filled_parameters(content, settings.get("Parameters") or {})
+    parameters = filled_parameters(content, settings.parameters or {})
     return ScriptRun(
         instance_id=instance_id,
         document=association.document,
@@ -234,20 +296,12 @@ def _run_of(association: Association, instance_id: str) -> ScriptRun:
     )
 
 
-def _status(result: ScriptResult) -> str:
+def _status(result: ScriptResult) -> RunStatus:
     return "Success" if result.code == 0 else "TimedOut" if result.code == TIMED_OUT else "Failed"
 
 
 def _script_id(run: ScriptRun, index: int) -> str:
     return f"{run.id}.{index}"
-
-
-def _fits(life: Life, target: Mapping[str, Any]) -> bool:
-    key, values = str(target["Key"]), list(target.get("Values") or [])
-    if key == "InstanceIds":
-        return life.instance.id in values
-    tags = life.backend.tags.get(life.instance.id, {})
-    return tags.get(key.removeprefix("tag:")) in values
 
 
 def _may_register(life: Life) -> bool:

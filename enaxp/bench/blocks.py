@@ -1,0 +1,181 @@
+"""Blocks: the trials that count, merged by arm and iteration. Everything that is said of a run's latencies is read from these.
+
+    Evidence ─▶ blocks_of: counted trials, by arm and (host pair, iteration) ─▶ Block (merged with equal weight) ─┬─▶ evaluation
+    a trial as it ends ─▶ Block.with_trial ─▶ the live view                                                       ├─▶ comparison
+                                                                                                                  └─▶ report
+
+The iteration is the unit of every interval: trials are merged within one, never across them. Pure but for reading histograms through
+the evidence, which happens block by block: a long run has more histograms than should be in memory at once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from enaxp.bench.evidence import Evidence, ReadHistogram
+from enaxp.bench.histogram import Distribution, Histogram, merge, merge_equal_weight
+from enaxp.bench.records import TrialRecord
+from enaxp.traffic import ARMS, MEAN, QUANTILES, THROUGHPUT, Arm, Metric, Scenario
+
+At = tuple[int, int]  # pair of hosts, iteration
+TrialPlace = tuple[str, int, int, int]
+MERGED_AT_ONCE = 8
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Block:
+    """Trials of one arm, merged with equal weight. Latencies are in ns, throughput (the mean) in 10⁹ bit/s; None: not measured.
+
+    trials: how many were merged, those without a figure left out.
+    """
+
+    trials: int
+    observations: int | None
+    latencies: Distribution | None
+    throughput_gbps: float | None
+
+    def value(self, metric: Metric) -> float | None:
+        """The metric in ns or 10⁹ bit/s."""
+        if metric == THROUGHPUT:
+            return self.throughput_gbps
+        if self.latencies is None:
+            return None
+        return self.latencies.mean if metric == MEAN else self.latencies.quantile(QUANTILES[metric])
+
+    def with_trial(self, record: TrialRecord, histogram: Histogram | None) -> Block:
+        """This block and one trial more. Costs what two distributions cost, however many trials are in it."""
+        trials = self.trials + 1
+        if histogram is not None:
+            own = histogram.distribution()
+            latencies = own if self.latencies is None else merge([self.latencies, own], weights=[self.trials, 1])
+            observations = (self.observations or 0) + histogram.count
+            return replace(self, trials=trials, observations=observations, latencies=latencies)
+        if record.throughput_gbps is not None:
+            mean = self.throughput_gbps or 0.0
+            return replace(self, trials=trials, throughput_gbps=mean + (record.throughput_gbps - mean) / trials)
+        return self
+
+
+NO_TRIALS = Block(trials=0, observations=None, latencies=None, throughput_gbps=None)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScenarioBlocks:
+    """One scenario's trials: those attempted (without the discarded pairs), those that count, and these merged by arm and place."""
+
+    scenario: Scenario
+    attempted: Sequence[TrialRecord]
+    trials: Sequence[TrialRecord]
+    blocks: Mapping[Arm, Mapping[At, Block]]
+
+    def trials_of(self, arm: Arm) -> list[TrialRecord]:
+        """The arm's trials that count."""
+        return [record for record in self.trials if record.arm == arm]
+
+    @cached_property
+    def whole(self) -> Mapping[Arm, Block]:
+        """All counted trials of each arm merged with equal weight, as `result.json` has them."""
+        return {arm: self._whole(arm) for arm in ARMS}
+
+    def _whole(self, arm: Arm) -> Block:
+        blocks = self.blocks[arm].values()
+        return Block(
+            trials=sum(block.trials for block in blocks),
+            observations=_sum(block.observations for block in blocks),
+            latencies=_merge_blocks([(block.latencies, block.trials) for block in blocks if block.latencies]),
+            throughput_gbps=_mean(_rates(self.trials_of(arm))),
+        )
+
+    def values(self, metric: Metric) -> dict[Arm, dict[At, float]]:
+        """The metric of each arm's blocks that have it: in ns or 10⁹ bit/s."""
+        return {
+            arm: {at: value for at, block in of.items() if (value := block.value(metric)) is not None}
+            for arm, of in self.blocks.items()
+        }
+
+    def values_of_both(self, metric: Metric) -> list[tuple[float, float]]:
+        """One (ENA, ENA Express) pair of a metric's values for each iteration in which both arms have one."""
+        values = self.values(metric)
+        express = values["ena_express"]
+        return [(value, express[at]) for at, value in values["ena"].items() if at in express]
+
+
+def blocks_of(scenario: Scenario, evidence: Evidence, *, control: bool = False) -> ScenarioBlocks:
+    """The scenario's trials merged: of both arms, or with `control` of ENA against ENA."""
+    attempted = [
+        record
+        for record in evidence.records
+        if record.scenario == scenario.name and not record.discarded and record.control == control
+    ]
+    trials = counted(attempted)
+    blocks = _merged_by_place(trials, evidence.histogram)
+    return ScenarioBlocks(scenario=scenario, attempted=attempted, trials=trials, blocks=blocks)
+
+
+def from_planned(blocks: ScenarioBlocks, evidence: Evidence) -> ScenarioBlocks:
+    """The same trials with their latencies counted from the planned send time."""
+    return ScenarioBlocks(
+        scenario=blocks.scenario,
+        attempted=blocks.attempted,
+        trials=blocks.trials,
+        blocks=_merged_by_place(blocks.trials, evidence.planned),
+    )
+
+
+def counted(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The trials that count: not discarded, valid, and with a valid partner in the same attempt. Of each pair one attempt counts."""
+    attempts: dict[tuple[TrialPlace, int], dict[Arm, TrialRecord]] = defaultdict(dict)
+    for record in records:
+        if record.valid and not record.discarded:
+            place = (record.scenario, record.pair, record.iteration, record.repeat)
+            attempts[place, record.attempt][record.arm] = record
+    chosen: dict[TrialPlace, dict[Arm, TrialRecord]] = {}
+    for (place, _), both in attempts.items():
+        if len(both) == len(ARMS):
+            chosen.setdefault(place, both)
+    return [both[arm] for both in chosen.values() for arm in ARMS]
+
+
+def _merged_by_place(trials: Iterable[TrialRecord], read: ReadHistogram) -> dict[Arm, dict[At, Block]]:
+    places: dict[Arm, dict[At, list[TrialRecord]]] = {arm: defaultdict(list) for arm in ARMS}
+    for record in trials:
+        places[record.arm][record.pair, record.iteration].append(record)
+    return {arm: {at: _block(own, read) for at, own in sorted(of.items())} for arm, of in places.items()}
+
+
+def _block(trials: Sequence[TrialRecord], read: ReadHistogram) -> Block:
+    histograms = [histogram for record in trials if (histogram := read(record)) is not None]
+    rates = _rates(trials)
+    return Block(
+        trials=len(histograms) or len(rates),
+        observations=_sum(histogram.count for histogram in histograms),
+        latencies=merge_equal_weight(histograms) if histograms else None,
+        throughput_gbps=_mean(rates),
+    )
+
+
+def _merge_blocks(parts: Sequence[tuple[Distribution, int]]) -> Distribution | None:
+    """Distributions with their numbers of trials, merged a few at a time for the sake of memory."""
+    while len(parts) > 1:
+        groups = [parts[start : start + MERGED_AT_ONCE] for start in range(0, len(parts), MERGED_AT_ONCE)]
+        parts = [
+            (merge([one for one, _ in group], weights=[trials for _, trials in group]), sum(n for _, n in group))
+            for group in groups
+        ]
+    return parts[0][0] if parts else None
+
+
+def _rates(trials: Iterable[TrialRecord]) -> list[float]:
+    return [record.throughput_gbps for record in trials if record.throughput_gbps is not None]
+
+
+def _mean(figures: Sequence[float]) -> float | None:
+    return sum(figures) / len(figures) if figures else None
+
+
+def _sum(figures: Iterable[int | None]) -> int | None:
+    known = [figure for figure in figures if figure is not None]
+    return sum(known) if known else None

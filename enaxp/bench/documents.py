@@ -1,0 +1,90 @@
+"""Documents: JSON that a run folder holds, checked before it is believed. The edge between files and the types of the bench.
+
+    bytes ─▶ parse ─▶ Document ─▶ decode ─▶ a frozen dataclass          a frozen dataclass ─▶ encode ─▶ bytes
+
+A folder may come from anywhere: from a later enaxp, from another program, or from a disk that was full. A fault names its place in the
+document (`$.plan.scenarios[0].mode`); keys that this version does not know are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from enaxp.errors import BenchError
+
+Document = dict[str, Any]
+_T = TypeVar("_T")
+
+
+class OtherSchemaError(BenchError):
+    """A document is of a schema that this enaxp does not read."""
+
+
+def parse(content: bytes) -> Document:
+    """The JSON object in a file or line. Raises ValueError for anything else, also for NaN and Infinity, which are no figures."""
+    document = json.loads(content, parse_constant=_refuse, parse_float=_finite)
+    if not isinstance(document, dict):
+        raise NoObjectError
+    return document
+
+
+class NoObjectError(ValueError):
+    """JSON, but no object."""
+
+
+def decode(document: Mapping[str, object], kind: type[_T], *, what: str, schema: int) -> _T:
+    """The document as that dataclass. Raises OtherSchemaError, and BenchError with the path of what is not as it should be."""
+    require_schema(document, what=what, reads=schema)
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        raise BenchError(f"{what} is not what enaxp writes", said=str(error)) from None
+
+
+def require_schema(document: Mapping[str, object], *, what: str, reads: int) -> None:
+    """Raises OtherSchemaError when the document is nothing that this enaxp wrote, or could have."""
+    schema = document.get("schema")
+    if schema == reads and not isinstance(schema, bool):
+        return
+    if isinstance(schema, int) and schema > reads:
+        raise OtherSchemaError(
+            f"{what} is of schema {schema}, which a later enaxp wrote; this one reads {reads}",
+            todo="read the run with the enaxp that wrote it, or a newer one",
+        )
+    raise OtherSchemaError(f"{what} is of schema {schema!r}, which is none of enaxp's; this one reads {reads}")
+
+
+def fields_of(value: object) -> Document:
+    """A dataclass as a document: every field in its order."""
+    fields: Document = msgspec.to_builtins(value)
+    return fields
+
+
+def encode(document: Mapping[str, object], *, indent: int | None = None) -> bytes:
+    """The document as JSON text with a newline at its end. Raises ValueError for NaN: a figure that was not measured is null."""
+    return (json.dumps(document, indent=indent, allow_nan=False) + "\n").encode()
+
+
+def require_moment(name: str, text: str) -> None:
+    """Raises ValueError when the text is no moment in ISO 8601."""
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{name} is {text!r}, which is no moment in time") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no figure")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text} is no figure")
+    return value

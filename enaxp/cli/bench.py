@@ -1,0 +1,99 @@
+"""Commands that measure: `bench demo`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from enaxp.cli.completion import run_names
+from enaxp.cli.declare import command, option
+from enaxp.options import Options
+from enaxp.traffic import ORDERS, Order
+
+
+@command("bench")
+@option("--iterations", "-i", type=int, envvar="ENAXP_ITERATIONS", help="Blocks.")
+@option("--repeats", "-r", type=int, envvar="ENAXP_REPEATS", help="Pairs of trials in a block.")
+@option("--duration", "-d", envvar="ENAXP_DURATION", help="Of one trial, e.g. 10s.")
+@option("--scenario", "-s", multiple=True, help="What traffic; repeat it, or `all`.")
+@option("--order", type=click.Choice(ORDERS), envvar="ENAXP_ORDER", help="Of the two arms.")
+@option("--seed", type=int, envvar="ENAXP_SEED", help="Of the order.")
+@option("--message-size", "-m", type=int, envvar="ENAXP_MESSAGE_SIZE", help="Bytes.")
+@option("--crossover", is_flag=True, help="Swap half way which interfaces have ENA Express.")
+@option("--control", is_flag=True, help="Also ENA against ENA: how much differs by chance alone.")
+@option("--until", metavar="PERCENT", help="Go on until the intervals are this narrow, e.g. 1%.")
+@option(
+    "--max-iterations",
+    type=click.IntRange(min=1),
+    help="The limit of --until.  [default: five times --iterations]",
+)
+@option("--keep-full-log", is_flag=True, help="Bring every single observation, gzipped.")
+@option(
+    "--resume",
+    metavar="RUN",
+    shell_complete=run_names,
+    help="Go on with a run, by its own plan; its folder or how its name begins.",
+)
+@option("--force", is_flag=True, help="Also when the doctor finds something required wrong.")
+@option("--report/--no-report", default=True, envvar="ENAXP_REPORT", help="Draw report.html at the end.")
+def bench(
+    options: Options,
+    *,
+    iterations: int | None,
+    repeats: int | None,
+    duration: str | None,
+    scenario: tuple[str, ...],
+    order: Order | None,
+    seed: int | None,
+    message_size: int | None,
+    crossover: bool,
+    control: bool,
+    until: str | None,
+    max_iterations: int | None,
+    keep_full_log: bool,
+    resume: str | None,
+    force: bool,
+    report: bool,
+) -> None:
+    """Measure both interfaces, and say what the difference is."""
+    from enaxp.commands.bench import BenchOptions, run_bench
+    from enaxp.config import parse_percent
+    from enaxp.session import open_session
+
+    overrides = {
+        "bench.iterations": iterations,
+        "bench.repeats": repeats,
+        "bench.duration": duration,
+        "bench.scenarios": list(scenario) or None,
+        "bench.order": order,
+        "bench.seed": seed,
+    }
+    with open_session(options, overrides=overrides) as session:
+        bench_options = BenchOptions(
+            argv=sys.argv[1:],
+            message_size=message_size,
+            crossover=crossover,
+            control=control,
+            until_pct=None if until is None else parse_percent(until, option="--until"),
+            max_iterations=max_iterations,
+            keep_full_log=keep_full_log,
+            resume=resume,
+            force=force,
+            report=report,
+        )
+        result, summary, folder = run_bench(session, bench_options)
+        if options.as_json:
+            session.console.document(result)
+        session.console.result(f"{summary}\nrun folder: {folder}")
+
+
+@command("demo")
+@option("--iterations", type=int, default=3, help="Blocks.")
+@option("--repeats", type=int, default=3, help="Pairs of trials in a block.")
+@option("--duration", default="1s", help="Of one trial.")
+def demo(options: Options, *, iterations: int, repeats: int, duration: str) -> None:
+    """The whole story on this machine, without an AWS account: up, bench, summary, down."""
+    from enaxp.commands.demo import run_demo
+
+    run_demo(options, iterations=iterations, repeats=repeats, duration=duration)

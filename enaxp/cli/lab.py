@@ -1,0 +1,251 @@
+"""Commands of a lab: `init plan up status doctor down ls extend policy ssh`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from enaxp.cli.declare import argument, command, option
+from enaxp.options import Options
+
+if TYPE_CHECKING:
+    from enaxp.lab.model import Layer
+    from enaxp.session import Session
+
+LAYER_NAMES = ("network", "compute", "monitoring")
+
+layers_argument = argument(
+    "layers",
+    nargs=-1,
+    type=click.Choice(LAYER_NAMES),
+    metavar="[LAYERS]...",
+    about="network, compute, monitoring; the first two when none is named.",
+)
+yes_option = option("--yes", "-y", is_flag=True, envvar="ENAXP_YES", help="Do not ask.")
+all_regions_option = option("--all-regions", is_flag=True, help="In every region of the account.")
+
+
+@command("init")
+@option("--force", is_flag=True, help="Replace a file that is there.")
+def init(options: Options, *, force: bool) -> None:
+    """Write a commented config/bench.yaml with every default into this folder."""
+    from enaxp.config import write_default_config
+    from enaxp.terminal.console import Console
+
+    path = write_default_config(options.config or Path("config/bench.yaml"), replace=force)
+    Console(as_json=options.as_json).result(f"wrote {path}")
+
+
+@command("plan")
+@layers_argument
+@option("--check", is_flag=True, help="Exit 3 when something would change.")
+def plan(options: Options, *, layers: tuple[Layer, ...], check: bool) -> None:
+    """Show what `up` would change, and why. Changes nothing."""
+    from enaxp.commands.lab import say_what_it_costs
+    from enaxp.commands.monitoring import require_room_for_monitoring
+    from enaxp.lab.lifecycle import look
+    from enaxp.session import open_session
+
+    chosen = _layers(layers)
+    with open_session(options) as session:
+        if "monitoring" in chosen:
+            require_room_for_monitoring(session)
+        snapshot = look(session.config, aws=session.aws, file=session.file, target=session.target, layers=chosen)
+    for note in snapshot.notes:
+        session.console.say(note)
+    if options.as_json:
+        session.console.document(snapshot.plan.as_json())
+    else:
+        session.console.plan(snapshot.plan)
+        say_what_it_costs(session, snapshot, session.prices())
+    if check and snapshot.plan.changing:
+        sys.exit(3)
+
+
+@command("up")
+@layers_argument
+@yes_option
+@option("--no-wait", is_flag=True, help="Return once AWS is done, before SSH and software are.")
+@option("--ttl", envvar="ENAXP_TTL", help="How long the hosts live, e.g. 4h.")
+@option("--rollback", is_flag=True, help="If it fails, take back what it made.")
+@option("--all", "everything", is_flag=True, help="Every layer: the monitoring, too.")
+def up(
+    options: Options,
+    *,
+    layers: tuple[Layer, ...],
+    yes: bool,
+    no_wait: bool,
+    ttl: str | None,
+    rollback: bool,
+    everything: bool,
+) -> None:
+    """Build the lab, or what is missing of it."""
+    from enaxp.commands.lab import bring_up
+    from enaxp.lab.model import LAYERS
+    from enaxp.session import open_session
+
+    with open_session(options, overrides={"ttl": ttl}) as session:
+        chosen = LAYERS if everything else _layers(layers)
+        status = bring_up(session, layers=chosen, assume_yes=yes, wait=not no_wait, rollback=rollback)
+        _show_status(session, status)
+
+
+@command("status")
+def status(options: Options) -> None:
+    """Show the lab: resources, hosts, addresses, and ENA Express as read back."""
+    from enaxp.commands.status import current_status
+    from enaxp.session import open_session
+
+    with open_session(options) as session:
+        _show_status(session, current_status(session))
+
+
+@command("doctor")
+@option("--fix", is_flag=True, help="Mend what can be mended safely, on both hosts alike.")
+@option("--preflight", is_flag=True, help="Check the account instead, for what `up` is about to do.")
+def doctor(options: Options, *, fix: bool, preflight: bool) -> None:
+    """Check on both hosts what ENA Express requires and recommends. Exit 1 when something required is wrong."""
+    if preflight:
+        _preflight(options)
+        return
+    from enaxp.commands.doctor import examine_hosts
+    from enaxp.hosts.doctor import required_and_bad
+    from enaxp.session import open_session
+
+    with open_session(options) as session:
+        findings = examine_hosts(session, fix=fix)
+        if options.as_json:
+            session.console.document([finding.to_json() for finding in findings])
+        else:
+            session.console.findings(findings)
+    if required_and_bad(findings):
+        sys.exit(1)
+
+
+@command("down")
+@layers_argument
+@yes_option
+@option("--force", is_flag=True, help="Also while a bench runs.")
+@option("--expired", is_flag=True, help="Remove every lab whose time is over.")
+@all_regions_option
+@option("--lab-id", help="Remove the lab of this id, whatever its name.")
+def down(
+    options: Options,
+    *,
+    layers: tuple[Layer, ...],
+    yes: bool,
+    force: bool,
+    expired: bool,
+    all_regions: bool,
+    lab_id: str | None,
+) -> None:
+    """Remove the lab, or layers of it, and prove by tag that nothing is left."""
+    from enaxp.commands.lab import take_down
+    from enaxp.commands.labs import take_down_by_id, take_down_expired
+    from enaxp.errors import UsageError
+    from enaxp.session import open_session
+
+    if sum((bool(layers), expired, lab_id is not None)) > 1:
+        raise UsageError("layers, --expired and --lab-id do not go together", todo="give one of them")
+    if all_regions and not expired:
+        raise UsageError("--all-regions goes with --expired", todo="give both, or --region")
+    with open_session(options) as session:
+        if expired:
+            removal = take_down_expired(session, everywhere=all_regions, assume_yes=yes, force=force)
+        elif lab_id is not None:
+            removal = take_down_by_id(session, lab_id, assume_yes=yes, force=force)
+        else:
+            removal = take_down(session, layers=layers, assume_yes=yes, force=force)
+        if options.as_json:
+            session.console.document(removal)
+    if removal["leftovers"]:
+        sys.exit(1)
+
+
+@command("ls")
+@all_regions_option
+def ls(options: Options, *, all_regions: bool) -> None:
+    """List the labs of a region with age, end and hourly cost, from their tags and instances alone."""
+    from enaxp.commands.labs import standing_labs
+    from enaxp.session import open_session
+
+    with open_session(options) as session:
+        labs = standing_labs(session, everywhere=all_regions)
+        if options.as_json:
+            session.console.document(labs)
+        else:
+            session.console.labs(labs)
+
+
+@command("extend")
+@argument("by", metavar="TIME", about="How much longer, e.g. 2h.")
+def extend(options: Options, *, by: str) -> None:
+    """Give the lab more time: its tags, its state and both hosts' timers. Works beside a running bench."""
+    from enaxp.commands.labs import extend_lab
+    from enaxp.session import open_session
+
+    with open_session(options) as session:
+        status = extend_lab(session, by=by)
+        if options.as_json:
+            session.console.document(status)
+
+
+@command("policy")
+def policy(options: Options) -> None:
+    """Print the IAM policy that allows what enaxp does for this lab, and nothing else."""
+    from enaxp.config import load_config
+    from enaxp.lab.policy import policy_of
+    from enaxp.terminal.console import Console
+
+    given = {"lab": options.lab, "aws.region": options.region}
+    config = load_config(options.config, overrides={path: value for path, value in given.items() if value})
+    Console(as_json=True).document(policy_of(config))
+
+
+@command("ssh")
+@argument(
+    "role", type=click.Choice(["server", "client", "monitoring"]), about="Which host: server, client or monitoring."
+)
+@argument(
+    "command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]", about="What to run there; a login without."
+)
+def ssh(options: Options, *, role: Literal["server", "client", "monitoring"], command: tuple[str, ...]) -> None:
+    """Log in to a host, or run a command on it."""
+    from enaxp.commands.ssh import ssh_to_host
+    from enaxp.session import open_session
+
+    with open_session(options) as session:
+        code = ssh_to_host(session, role=role, command=command)
+    sys.exit(code)
+
+
+def _layers(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """Those that were named, else those that are built without a name."""
+    from enaxp.lab.lifecycle import BUILT_LAYERS
+
+    return layers or BUILT_LAYERS
+
+
+def _preflight(options: Options) -> None:
+    """`doctor --preflight`: checks the account. Exit 1 when `up` would fail."""
+    from enaxp.commands.lab import preflight
+    from enaxp.session import open_session
+
+    with open_session(options) as session:
+        report = preflight(session)
+        if options.as_json:
+            session.console.document(report.as_json())
+        else:
+            session.console.preflight(report)
+    if report.of("failure"):
+        sys.exit(1)
+
+
+def _show_status(session: Session, status: dict[str, Any]) -> None:
+    if session.console.as_json:
+        session.console.document(status)
+    else:
+        session.console.status(status)

@@ -1,0 +1,133 @@
+"""Commands of saved runs, which need no lab and no credentials: `report parse compare check runs`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from enaxp.cli.completion import run_names
+from enaxp.cli.declare import PATH, argument, command, option
+from enaxp.options import Options
+from enaxp.traffic import ARMS, Arm
+
+
+@command("report")
+@argument("run", metavar="RUN", shell_complete=run_names, about="A run's folder, its id, or how that begins.")
+@option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(["html", "md", "png", "svg"]),
+    help="What to write; repeat it.  [default: html, or png with --charts]",
+)
+@option("--charts", type=PATH, help="Where every chart goes, as png or svg.")
+@option("--open", "open_it", is_flag=True, help="Show the page in a browser.")
+def report(options: Options, *, run: str, formats: tuple[str, ...], charts: Path | None, open_it: bool) -> None:
+    """Render a run again, from its folder alone: the page, its charts, or Markdown. A run may still be going on."""
+    from enaxp.commands.runs import report_run
+    from enaxp.terminal.console import Console
+
+    console = Console(as_json=options.as_json)
+    chosen = list(formats) or ([] if charts else ["html"])
+    if open_it and "html" not in chosen:
+        chosen.append("html")
+    document = report_run(options, run, formats=chosen, charts=charts, console=console)
+    if options.as_json:
+        console.document(document)
+    if open_it:
+        click.launch(document["written"][0])
+
+
+@command("parse")
+@argument(
+    "files", nargs=-1, required=True, type=click.Path(), metavar="FILE...", about="Saved sockperf output; - is stdin."
+)
+def parse(options: Options, *, files: tuple[str, ...]) -> None:
+    """Read saved sockperf output: figures, or why there are none. Exit 1 if any file is not a finished client run."""
+    import msgspec
+
+    from enaxp.commands.runs import parse_files
+    from enaxp.terminal.console import Console
+
+    outputs = parse_files(files)
+    Console(as_json=options.as_json).document(msgspec.to_builtins(outputs))
+    if not all(output.ok for output in outputs):
+        sys.exit(1)
+
+
+@command("compare")
+@argument(
+    "runs",
+    nargs=-1,
+    required=True,
+    metavar="A B...",
+    shell_complete=run_names,
+    about="The first run, and those to hold against it.",
+)
+@option(
+    "--fail-if",
+    multiple=True,
+    metavar="CONDITION",
+    help="Exit 5 when shown, e.g. 'p99 slower 5%'; repeat it.",
+)
+@option("--arm", type=click.Choice(ARMS), help="Only this arm.  [default: both]")
+@option("--page", type=PATH, metavar="FILE", help="Write it as one HTML file, too.")
+def compare(
+    options: Options, *, runs: tuple[str, ...], fail_if: tuple[str, ...], arm: Arm | None, page: Path | None
+) -> None:
+    """Hold runs against the first: what became faster or slower, and how sure that is. Runs are named as in `runs`."""
+    from enaxp.bench.conditions import read_condition
+    from enaxp.commands.runs import compare_runs, write_page
+    from enaxp.report.comparison_page import render_comparison
+    from enaxp.terminal.console import Console
+    from enaxp.terminal.runs import tell_comparison
+
+    conditions = [read_condition(text) for text in fail_if]
+    arms = ARMS if arm is None else (arm,)
+    compared = compare_runs(options.results_dir, runs, lab=options.lab, arms=arms, conditions=conditions)
+    console = Console(as_json=options.as_json)
+    if page is not None:
+        write_page(page, render_comparison(compared))
+    if options.as_json:
+        console.document(compared.to_json())
+    else:
+        tell_comparison(console, compared)
+    compared.require_conditions()
+
+
+@command("check")
+@argument("run", metavar="RUN", shell_complete=run_names, about="A path, a run id, how one begins, or latest.")
+def check(options: Options, *, run: str) -> None:
+    """Is this run complete and stable? With reasons. Exit 5 when it is not."""
+    from enaxp.commands.runs import check_run
+    from enaxp.errors import ConditionFailedError
+    from enaxp.terminal.console import Console
+    from enaxp.terminal.runs import tell_checkup
+
+    folder, checkup = check_run(options.results_dir, run, lab=options.lab)
+    console = Console(as_json=options.as_json)
+    if options.as_json:
+        console.document({"run_id": folder.run_id, "path": str(folder.path), **checkup.to_json()})
+    else:
+        tell_checkup(console, folder.run_id, checkup)
+    if not checkup.is_good:
+        reasons = [*checkup.missing, *checkup.unstable]
+        more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+        raise ConditionFailedError(f"run {folder.run_id} is not both complete and stable", said=f"{reasons[0]}{more}")
+
+
+@command("runs")
+def runs(options: Options) -> None:
+    """List the runs of every lab (or of --lab), the newest first."""
+    from enaxp.bench.history import run_lines
+    from enaxp.terminal.console import Console
+    from enaxp.terminal.runs import tell_runs
+
+    lines = run_lines(options.results_dir, lab=options.lab)
+    console = Console(as_json=options.as_json)
+    if options.as_json:
+        console.document([line.to_json() for line in lines])
+    else:
+        tell_runs(console, lines)

@@ -1,0 +1,81 @@
+"""The programs that the local target needs on this computer, and the packages that bring them.
+
+To add an operating system: its package manager, one entry of `PACKAGE_MANAGERS`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from enaxp.errors import LocalTargetError
+
+FOR_ALL = ("sockperf", "sshd", "bash")
+FOR_NAMESPACES = ("ip", "unshare", "nsenter", "pivot_root", "sysctl")
+# What the scripts of `templates/software/` install on a real host: a local one reaches no repository.
+SOFTWARE = ("ethtool", "htop", "prometheus-node-exporter")
+# Where administrators' programs are, though an ordinary user's PATH may not name it.
+_SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageManager:
+    """How programs are installed on a family of systems. `packages`: program → its package, where that has another name."""
+
+    program: str
+    packages: Mapping[str, str]
+
+
+PACKAGE_MANAGERS = (
+    # Debian, Ubuntu
+    PackageManager(
+        program="apt-get",
+        packages={
+            "sshd": "openssh-server",
+            "ip": "iproute2",
+            "unshare": "util-linux",
+            "nsenter": "util-linux",
+            "pivot_root": "util-linux",
+            "sysctl": "procps",
+        },
+    ),
+    # Amazon Linux, Fedora
+    PackageManager(
+        program="dnf",
+        packages={
+            "sshd": "openssh-server",
+            "ip": "iproute",
+            "unshare": "util-linux",
+            "nsenter": "util-linux",
+            "pivot_root": "util-linux",
+            "sysctl": "procps-ng",
+            "prometheus-node-exporter": "node-exporter",
+        },
+    ),
+)
+
+
+def missing_programs(wanted: Iterable[str] = (*FOR_ALL, *FOR_NAMESPACES, *SOFTWARE)) -> list[tuple[str, str]]:
+    """Programs that the local target uses and that are not here, each with the package that has it."""
+    packages = _package_manager().packages
+    path = f"{os.environ.get('PATH', '')}:{_SBIN}"
+    return [(one, packages.get(one, one)) for one in wanted if shutil.which(one, path=path) is None]
+
+
+def require_programs(wanted: Iterable[str]) -> None:
+    """Raises LocalTargetError when one is missing, with the command that adds it."""
+    missing = missing_programs(wanted)
+    if missing:
+        packages = " ".join(sorted({package for _, package in missing}))
+        as_root = "" if os.geteuid() == 0 else "sudo "
+        raise LocalTargetError(
+            f"the local target needs {', '.join(program for program, _ in missing)}, not found on this computer",
+            todo=f"{as_root}{_package_manager().program} install {packages}",
+        )
+
+
+def _package_manager() -> PackageManager:
+    """The one that this computer has; the first where none is known."""
+    return next((one for one in PACKAGE_MANAGERS if shutil.which(one.program)), PACKAGE_MANAGERS[0])

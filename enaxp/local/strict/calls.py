@@ -1,0 +1,79 @@
+"""Calls: which service and action a request is for, and what is kept of it once it is answered."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qsl
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
+
+RESOURCE_ID = re.compile(
+    r"(?:vpc|subnet|igw|rtb|rtbassoc|sg|eni|eni-attach|eipalloc|eipassoc|pg|key|vol|i)-[0-9a-f]{8,17}"
+)
+# Members of a request that name what has no other id.
+NAMING = ("RoleName", "InstanceProfileName", "KeyName", "GroupName", "Placement.GroupName", "IamInstanceProfile.Name")
+LOOKING = ("Describe", "Get", "List")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call as the server saw it. code is the error's, or empty; named: ids and names in a request that is to change something;
+    at: when it came, in seconds of a clock that only ever goes on."""
+
+    service: str
+    action: str
+    status: int
+    code: str = ""
+    named: tuple[str, ...] = ()
+    at: float = 0.0
+
+
+class Asked(NamedTuple):
+    """Which service is called, what it is asked, and with what: (member, value)."""
+
+    service: str
+    action: str
+    given: tuple[tuple[str, str], ...] = ()
+
+    def named(self) -> tuple[str, ...]:
+        """Ids, and names of what has no other id, in a request that is to change something."""
+        if self.action.startswith(LOOKING):
+            return ()
+        return tuple(value for member, value in self.given if member in NAMING or RESOURCE_ID.fullmatch(value))
+
+
+def read_asked(environ: WSGIEnvironment) -> Asked:
+    """The service is in the signature; the action is in the body, or in a header with the members in a JSON body.
+
+    Reads the body, and puts it back for the application.
+    """
+    scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request", environ.get("HTTP_AUTHORIZATION", ""))
+    service = scope.group(1) if scope else ""
+    content = read_body(environ)
+    environ["wsgi.input"] = io.BytesIO(content)
+    target: str = environ.get("HTTP_X_AMZ_TARGET", "")
+    if target:
+        return Asked(service, target.rpartition(".")[2], tuple(_members(content)))
+    given = tuple(parse_qsl(content.decode("utf-8", "replace")))
+    return Asked(service, dict(given).get("Action", ""), given)
+
+
+def read_body(environ: WSGIEnvironment) -> bytes:
+    """The whole body of a request."""
+    return bytes(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+
+
+def _members(content: bytes) -> Iterator[tuple[str, str]]:
+    """The texts at the top of a JSON document; none when it is not one."""
+    try:
+        document = json.loads(content or b"{}")
+    except ValueError:
+        return
+    if isinstance(document, dict):
+        yield from ((member, value) for member, value in document.items() if isinstance(value, str))

@@ -1,0 +1,87 @@
+"""Driving the strict AWS from another process: the paths under /enaxp/, and the JSON documents that go with them.
+
+    GET    resources  ─▶ Resources     ids of everything alive
+    GET    calls      ─▶ Calls         the latest calls, and how many of each action        DELETE calls forgets them
+    POST   faults     ◀─ FaultsOrder   {"seed": 0, "faults": [{"action": "Create*", "phase": "after", "nth": 1, …}]}
+    POST   capacity   ◀─ Capacity      {"zones": {"us-east-1a": 0}, "late": false, "lacking": {"us-east-1b": ["c6i.8xlarge"]}}
+    POST   timing     ◀─               {"ids_unknown": 1.5}      changes what is named
+    POST   latency    ◀─ LatencyOrder  {"seconds": 0.15}         added to every call
+
+Faults and capacity replace what was set before. An order with an unknown member is refused.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from enaxp.local.strict.calls import Call
+from enaxp.local.strict.capacity import Capacity
+from enaxp.local.strict.faults import FaultPlan, FaultsOrder
+
+if TYPE_CHECKING:
+    from enaxp.local.strict.world import World
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """Ids of everything alive."""
+
+    resources: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calls:
+    """The latest calls, oldest first, and how many there were of each action."""
+
+    calls: list[Call]
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """An order was carried out. It has no members."""
+
+
+class LatencyOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long every call is to take besides what it takes."""
+
+    seconds: float
+
+
+class Driven(Protocol):
+    """What can be set and read: the gate of a running server."""
+
+    world: World
+    faults: FaultPlan
+    latency_s: float
+    calls: deque[Call]
+
+
+def drive(gate: Driven, method: str, path: str, body: bytes) -> Resources | Calls | Done | None:
+    """Carries out one request; None for a path that there is not.
+
+    Raises msgspec.MsgspecError for a document that is not as it must be, TypeError for a timing that there is not.
+    """
+    match method, path:
+        case "GET", "resources":
+            return Resources(resources=gate.world.resources())
+        case "GET", "calls":
+            calls = list(gate.calls)
+            return Calls(calls=calls, counts=Counter(call.action for call in calls))
+        case "DELETE", "calls":
+            gate.calls.clear()
+        case "POST", "faults":
+            gate.faults = FaultPlan.of(msgspec.json.decode(body, type=FaultsOrder))
+        case "POST", "capacity":
+            gate.world.set_capacity(msgspec.json.decode(body, type=Capacity))
+        case "POST", "timing":
+            gate.world.timing = replace(gate.world.timing, **msgspec.json.decode(body, type=dict[str, float]))
+        case "POST", "latency":
+            gate.latency_s = msgspec.json.decode(body, type=LatencyOrder).seconds
+        case _:
+            return None
+    return Done()
