@@ -26,8 +26,7 @@ import numpy.typing as npt
 
 from enaxp.bench.histogram import Histogram, merge_equal_weight
 from enaxp.bench.inference import Decision, Finding, Margin, Sample, decide
-from enaxp.bench.verdict import combine
-from enaxp.bench.words import code_of_finding
+from enaxp.bench.words import code_of_finding, combine
 
 MARGIN_PCT = 2.0
 MARGIN = Margin.of(MARGIN_PCT)

@@ -7,7 +7,7 @@ The words say of each primary what its interval allows to be said, and no more; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,10 +15,10 @@ from enaxp.bench.effect import Code, Effect, signed_pct
 from enaxp.bench.records import SrdSource
 from enaxp.traffic import Metric, metric_text
 
-VerdictCode = Code | Literal["mixed", "partial"]
+VerdictCode = Code | Literal["mixed"]
 _LOCAL = "local, not ENA: "
-_BETTER: frozenset[Code] = frozenset({"faster", "slightly-faster"})
-_WORSE: frozenset[Code] = frozenset({"slower", "slightly-slower"})
+_BETTER: frozenset[VerdictCode] = frozenset({"faster", "slightly-faster"})
+_WORSE: frozenset[VerdictCode] = frozenset({"slower", "slightly-slower"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,27 +77,30 @@ def describe(metric: Metric, effect: Effect) -> str:
             )
 
 
-def combine(codes: Sequence[Code]) -> VerdictCode:
-    """One code from those of the primaries, of which there is one at least.
+def combine(codes: list[Code]) -> VerdictCode:
+    """One code from those of the primaries, of which there is one at least."""
+    first, *others = codes
+    combined: VerdictCode = first
+    for code in others:
+        combined = _combine_two(combined, code)
+    return combined
 
-    Alike: that. Opposite directions: mixed. The same direction, one of them slightly: slightly. No practical difference and a
-    direction: the direction. One decided and another not: partial.
-    """
-    found = set(codes)
-    if "invalid" in found:
+
+def _combine_two(one: VerdictCode, other: Code) -> VerdictCode:
+    pair = {one, other}
+    if len(pair) == 1:
+        return one
+    if "invalid" in pair:
         return "invalid"
-    decided = found - {"inconclusive"}
-    if not decided:
+    if pair == {"same", "inconclusive"}:  # the one that claims less
         return "inconclusive"
-    if decided & _BETTER and decided & _WORSE:
-        return "mixed"
-    if "inconclusive" in found:
-        return "partial"
-    directions = decided - {"same"}
-    if not directions:
-        return "same"
-    slightly = sorted(code for code in directions if code.startswith("slightly"))
-    return slightly[0] if slightly else directions.pop()
+    if undecided := pair & {"same", "inconclusive"}:
+        return (pair - undecided).pop()
+    if pair <= _BETTER:
+        return "slightly-faster"
+    if pair <= _WORSE:
+        return "slightly-slower"
+    return "mixed"
 
 
 def _not_given(treatment: Treatment) -> str:
