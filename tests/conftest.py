@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _needs_more_than_python(item: pytest.Item) -> bool:
     """Whether a test needs programs of the system, root or namespaces: it says so, or it would be skipped without them."""
-    marked = any(item.get_closest_marker(name) for name in ("system", "namespaces", "skipif", "crash_matrix"))
+    marked = any(item.get_closest_marker(name) for name in ("system", "namespaces", "skipif"))
     return marked or "local_target" in getattr(item, "fixturenames", ())
 
 

@@ -133,18 +133,18 @@ def trial_seconds(plan: BenchPlan, scenario: Scenario) -> float:
 
 def _block(plan: BenchPlan, *, iteration: int, scenario: Scenario) -> Iterator[tuple[bool, int, Arm]]:
     """The pairs of one scenario in one iteration: whether it is a control, its repeat, and the arm that goes first."""
-    firsts = _first_arms(plan, iteration=iteration, scenario=scenario)
+    firsts = first_arms(seed=plan.seed, iteration=iteration, repeats=plan.repeats, scenario=scenario.name)
     yield from ((False, repeat, first) for repeat, first in enumerate(firsts))
     if plan.control:
         yield from ((True, repeat, first) for repeat, first in enumerate(firsts[1:], start=1))
 
 
-def _first_arms(plan: BenchPlan, *, iteration: int, scenario: Scenario) -> list[Arm]:
+def first_arms(*, seed: int, iteration: int, repeats: int, scenario: str) -> list[Arm]:
     """The arm that goes first in each pair of one iteration, the discarded pair before the others."""
     # A generator of its own for each block: a block does not depend on what ran before it.
-    shuffled = random.Random(f"{plan.seed}/{iteration}/{scenario.name}")
-    firsts: list[Arm] = [ARMS[repeat % 2] for repeat in range(plan.repeats)]
-    if plan.repeats % 2 and iteration % 2 == 0:  # an odd count leaves one over: to either arm in turn
+    shuffled = random.Random(f"{seed}/{iteration}/{scenario}")
+    firsts: list[Arm] = [ARMS[repeat % 2] for repeat in range(repeats)]
+    if repeats % 2 and iteration % 2 == 0:  # an odd count leaves one over: to either arm in turn
         firsts[-1] = "ena_express"
     shuffled.shuffle(firsts)
     return [shuffled.choice(ARMS), *firsts]

@@ -158,3 +158,42 @@ def test_values_are_whole_nanoseconds() -> None:
 
     assert (histogram.values.dtype, histogram.counts.dtype) == (np.int64, np.int64)
     assert isinstance(histogram.quantile(0.5), int)
+
+
+def test_a_lost_message_is_later_than_every_other() -> None:
+    trial = Histogram.of([10] * 97)  # of 100 messages three were lost
+
+    merged = merge_equal_weight([trial], lost=[3])
+
+    assert [merged.quantile(p) for p in (0.5, 0.97, 0.971, 1.0)] == [10, 10, math.inf, math.inf]
+    assert (merged.mean, merged.max, merged.lost) == (10, 10, 0.03)
+
+
+def test_a_quantile_is_beyond_measurement_once_the_mean_loss_of_the_trials_exceeds_what_lies_beyond_it() -> None:
+    quiet, lossy = Histogram.of([10] * 100), Histogram.of([20] * 98)
+
+    at_the_limit = merge_equal_weight([quiet, lossy], lost=[0, 2])  # (0 % + 2 %) / 2 = 1 %
+    beyond = merge_equal_weight([quiet, lossy], lost=[0, 3])
+
+    assert at_the_limit.quantile(0.99) == 20
+    assert beyond.quantile(0.99) == math.inf
+
+
+@given(
+    st.lists(
+        st.tuples(st.lists(st.integers(0, 50), min_size=1, max_size=8), st.integers(0, 5)), min_size=1, max_size=4
+    ),
+    st.sampled_from([0.5, 0.9, 0.99]),
+)
+def test_the_merged_quantile_is_that_of_sorting_with_lost_messages_at_infinity(
+    trials: list[tuple[list[int], int]], p: float
+) -> None:
+    merged = merge_equal_weight([Histogram.of(seen) for seen, _ in trials], lost=[lost for _, lost in trials])
+
+    every = sorted({value for seen, _ in trials for value in seen})
+    shares = [
+        Fraction(sum(Fraction(sum(v <= x for v in seen), len(seen) + lost) for seen, lost in trials), len(trials))
+        for x in every
+    ]
+    expected = next((x for x, share in zip(every, shares, strict=True) if share >= Fraction(str(p))), math.inf)
+    assert merged.quantile(p) == expected

@@ -1,0 +1,247 @@
+"""Inference: from one log ratio per iteration to an interval and a word. Pure.
+
+    log ratios of each primary of a run ─▶ Sample ─▶ decide (all primaries at once) ─▶ Decision (word, interval, level, p-value)
+    log ratios of one exploratory figure ─▶ Sample ─▶ explore ─────────────────────────────────┘
+
+A log ratio is d_i = ln(ENA Express / ENA) of iteration i. It is +∞ where only ENA Express's quantile is beyond measurement (it fell
+among the lost messages), −∞ where only ENA's is, and None where both are: then it may be anything. As long as all ratios are finite,
+the interval is Student's t. Otherwise it is an interval of order statistics, about the median iteration: a lost message is later than
+every other, by an amount that nobody knows.
+
+The words of a run are decided together: with m primaries, the chance of any wrong word in a run is at most 5 %.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+LogRatio = float | None
+Zone = Literal["below", "within", "above"]  # of the margin, as log ratios
+Finding = Literal["below", "slightly-below", "within", "slightly-above", "above", "undecided"]
+
+ALPHA = 0.05  # the chance of any wrong word in a run
+EXPLORATORY_CONFIDENCE = 0.95
+FEW_ITERATIONS = 5  # up to here a direction needs the randomisation test, too
+
+
+@dataclass(frozen=True, kw_only=True)
+class Margin:
+    """The smallest difference of practical interest, as log ratios: from ln(1 − M/100) to ln(1 + M/100)."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, margin_pct: float) -> Margin:
+        return cls(low=math.log1p(-margin_pct / 100), high=math.log1p(margin_pct / 100))
+
+    def zone(self, ratio: float) -> Zone:
+        """Where a log ratio lies."""
+        return "below" if ratio < self.low else "above" if ratio > self.high else "within"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """The log ratios of one figure, one per iteration.
+
+    thin: too few observations lie beyond the quantile to decide anything. randomisation_p: the p-value of the randomisation test,
+    None where it was not made.
+    """
+
+    ratios: tuple[LogRatio, ...]
+    thin: bool = False
+    randomisation_p: float | None = None
+
+    @property
+    def is_finite(self) -> bool:
+        return all(ratio is not None and math.isfinite(ratio) for ratio in self.ratios)
+
+    @property
+    def finite(self) -> list[float]:
+        return [ratio for ratio in self.ratios if ratio is not None and math.isfinite(ratio)]
+
+    @property
+    def needs_randomisation(self) -> bool:
+        """Whether a direction needs the randomisation test: a state that some iterations are in may be missed by so few."""
+        return len(self.ratios) <= FEW_ITERATIONS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What can be said of one figure. `low` and `high` are log ratios at `confidence`, ±∞ where open, None where there is no interval;
+    `p` is the level at which the interval just yields a firm word (None for what is not decided by one)."""
+
+    finding: Finding
+    estimate: float | None
+    low: float | None
+    high: float | None
+    confidence: float
+    p: float | None = None
+
+
+def decide(samples: Sequence[Sample], *, margin: Margin, planned: int, alpha: float = ALPHA) -> list[Decision]:
+    """The words of a run's primaries, in the order given. `planned` is how many primaries the plan has, m.
+
+    Firm words (below, within, above) by Holm's procedure (S. Holm, 1979, Scand. J. Statist. 6, 65-70): sorted by p, the r-th is firm
+    while p ≤ α/(m − r + 1). `within` is two one-sided tests (D. J. Schuirmann, 1987). All others are judged at the level 1 − α/m, where
+    an interval that excludes 0 gives `slightly`. Each interval is at the level at which its word was reached.
+    """
+    if planned < len(samples):
+        raise ValueError(f"{len(samples)} primaries, but only {planned} planned")
+    tested = [_firm(sample, margin) for sample in samples]
+    decisions: dict[int, Decision] = {}
+    for rank, index in enumerate(sorted(range(len(samples)), key=lambda i: tested[i][0])):
+        p, zone = tested[index]
+        level = alpha / (planned - rank)
+        if p > level or zone is None:
+            break
+        decisions[index] = _decision(samples[index], zone, confidence=1 - level, p=p)
+    for index, sample in enumerate(samples):
+        if index not in decisions:
+            decisions[index] = _undecided(sample, confidence=1 - alpha / planned, p=tested[index][0])
+    return [decisions[index] for index in range(len(samples))]
+
+
+def explore(sample: Sample, *, margin: Margin, confidence: float = EXPLORATORY_CONFIDENCE) -> Decision:
+    """What one figure says by itself, at its own level: for everything that is not a primary."""
+    p, zone = _firm(sample, margin)
+    if zone is not None and p <= 1 - confidence:
+        return _decision(sample, zone, confidence=confidence, p=p)
+    return _undecided(sample, confidence=confidence, p=p)
+
+
+def estimate(sample: Sample) -> float | None:
+    """The mean of the log ratios, or their median where one is not finite; None where that is not a figure."""
+    if not sample.ratios:
+        return None
+    if sample.is_finite:
+        return statistics.fmean(sample.finite)
+    low, high = (sorted(_with_unknown(sample, value)) for value in (-math.inf, math.inf))
+    middles = {_median(low), _median(high)}
+    [middle] = middles if len(middles) == 1 else [math.inf]
+    return middle if math.isfinite(middle) else None
+
+
+def interval(sample: Sample, *, confidence: float) -> tuple[float, float] | None:
+    """The interval of the log ratios; None where there are too few iterations for one.
+
+    All finite: the t-interval of the mean. Otherwise [d_(k), d_(I+1−k)], with k the largest for which 2·P(Bin(I, ½) ≤ k − 1) ≤
+    1 − confidence: it covers the median iteration at least so often, whatever the distribution. Unknown ratios are −∞ for its lower
+    end and +∞ for its upper one.
+    """
+    count = len(sample.ratios)
+    if sample.is_finite:
+        if count < 2:
+            return None
+        middle, error = statistics.fmean(sample.finite), _standard_error(sample)
+        half = student_t((1 + confidence) / 2, count - 1) * error
+        return middle - half, middle + half
+    k = _rank(count, confidence)
+    if k == 0:
+        return None
+    return sorted(_with_unknown(sample, -math.inf))[k - 1], sorted(_with_unknown(sample, math.inf))[count - k]
+
+
+def fewest_for_ranks(confidence: float) -> int:
+    """The fewest iterations from which an interval of order statistics exists at this level."""
+    return next(count for count in range(2, 1000) if _rank(count, confidence) > 0)
+
+
+def _firm(sample: Sample, margin: Margin) -> tuple[float, Zone | None]:
+    """The level at which the sample's interval just yields a firm word, and the zone of that word; (1, None) where there is none."""
+    if sample.thin or len(sample.ratios) < 2:
+        return 1.0, None
+    p, zone = _firm_by_t(sample, margin) if sample.is_finite else _firm_by_ranks(sample, margin)
+    if zone != "within":
+        p = max(p, _gate(sample))
+    return p, zone
+
+
+def _firm_by_t(sample: Sample, margin: Margin) -> tuple[float, Zone]:
+    middle, error = statistics.fmean(sample.finite), _standard_error(sample)
+    distance = min(abs(middle - margin.low), abs(middle - margin.high))
+    if error == 0:
+        return (0.0 if distance > 0 else 1.0), margin.zone(middle)
+    return 2 * _beyond(distance / error, len(sample.ratios) - 1), margin.zone(middle)
+
+
+def _firm_by_ranks(sample: Sample, margin: Margin) -> tuple[float, Zone]:
+    """The sign test of each zone: how many iterations do not support it. An unknown ratio supports none."""
+    known = [ratio for ratio in sample.ratios if ratio is not None]
+    unknown = len(sample.ratios) - len(known)
+    against: dict[Zone, int] = {
+        "below": sum(ratio >= margin.low for ratio in known) + unknown,
+        "above": sum(ratio <= margin.high for ratio in known) + unknown,
+        "within": max(sum(ratio > margin.high for ratio in known), sum(ratio < margin.low for ratio in known))
+        + unknown,
+    }
+    zone = min(against, key=lambda one: against[one])
+    return _sign_test(against[zone], len(sample.ratios)), zone
+
+
+def _undecided(sample: Sample, *, confidence: float, p: float) -> Decision:
+    """Without a firm word: `slightly` where the interval excludes 0."""
+    ends = interval(sample, confidence=confidence)
+    finding: Finding = "undecided"
+    if ends is not None and not sample.thin and _gate(sample) <= 1 - confidence:
+        finding = "slightly-below" if ends[1] < 0 else "slightly-above" if ends[0] > 0 else "undecided"
+    return _decision(sample, finding, confidence=confidence, p=p)
+
+
+def _decision(sample: Sample, finding: Finding, *, confidence: float, p: float) -> Decision:
+    low, high = interval(sample, confidence=confidence) or (None, None)
+    return Decision(finding=finding, estimate=estimate(sample), low=low, high=high, confidence=confidence, p=p)
+
+
+def _gate(sample: Sample) -> float:
+    """The p-value that a direction must reach besides its interval's: of the randomisation test, where it is needed and was made."""
+    return sample.randomisation_p if sample.needs_randomisation and sample.randomisation_p is not None else 0.0
+
+
+def _standard_error(sample: Sample) -> float:
+    return statistics.stdev(sample.finite) / math.sqrt(len(sample.ratios))
+
+
+def _with_unknown(sample: Sample, value: float) -> list[float]:
+    return [value if ratio is None else ratio for ratio in sample.ratios]
+
+
+def _median(ordered: Sequence[float]) -> float:
+    count = len(ordered)
+    low, high = ordered[(count - 1) // 2], ordered[count // 2]
+    return low if low == high else (low + high) / 2 if math.isfinite(low) and math.isfinite(high) else math.inf
+
+
+@functools.cache
+def _rank(count: int, confidence: float) -> int:
+    """The largest k with 2·P(Bin(count, ½) ≤ k − 1) ≤ 1 − confidence; 0 where there is none."""
+    k = 0
+    while k < (count + 1) // 2 and _sign_test(k, count) <= 1 - confidence + 1e-12:
+        k += 1
+    return k
+
+
+@functools.cache
+def _sign_test(against: int, count: int) -> float:
+    """min(1, 2·P(Bin(count, ½) ≤ against))."""
+    return min(1.0, float(2 * sum(math.comb(count, k) for k in range(against + 1))) / 2.0**count)
+
+
+@functools.cache
+def student_t(p: float, degrees: float) -> float:
+    """The p-quantile of Student's t."""
+    from scipy.special import stdtrit  # scipy.stats has the same, but takes far longer to import
+
+    return float(stdtrit(degrees, p))
+
+
+def _beyond(t: float, degrees: float) -> float:
+    """The chance that Student's t is above this value."""
+    from scipy.special import stdtr
+
+    return float(stdtr(degrees, -t))
