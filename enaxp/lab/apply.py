@@ -35,7 +35,7 @@ from enaxp.aws import (
 )
 from enaxp.errors import AwsError, EnaxpError, Interrupted, LabError, NameTakenError, NoRoomError
 from enaxp.lab.kinds import KINDS
-from enaxp.lab.model import TAG_LAB_ID, Change, Difference, Found, Kind, Lab, Resource, as_text
+from enaxp.lab.model import TAG_LAB_ID, Change, Difference, Found, Kind, Lab, Resource
 from enaxp.lab.plan import Plan, Step, changes_of
 from enaxp.lab.state import Entry, Intent, StateFile, with_intent, with_resource
 
@@ -319,4 +319,5 @@ def _same_or_new(previous: Intent | None, resource: Resource, request: dict[str,
     digest = hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
     if previous is not None and previous.request_hash == digest:
         return previous
-    return Intent(kind=resource.kind, token=str(uuid.uuid4()), request_hash=digest, at=as_text(datetime.now(UTC)))
+    now = datetime.now(UTC).replace(microsecond=0)
+    return Intent(kind=resource.kind, token=str(uuid.uuid4()), request_hash=digest, at=now)
