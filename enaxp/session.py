@@ -2,8 +2,8 @@
 
     options + ENAXP_… + config file + the lab's state ─▶ Session ─▶ commands
 
-The only place outside `local/` that knows that there is a local target: it starts the cloud on this machine when the target is
-local, and lets it stop again when nothing of any lab is left in it.
+Besides `local/` and the demo, only this module knows that there is a local target: it starts the cloud on this computer when the
+target is local, and lets it stop again when nothing of any lab is left in it.
 """
 
 from __future__ import annotations
@@ -12,19 +12,22 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from enaxp.aws import Aws
-from enaxp.config import Config, load_config
+from enaxp.config import ROLES, Config, load_config
 from enaxp.errors import UsageError
 from enaxp.hosts.connection import Host
-from enaxp.lab.lifecycle import Target
-from enaxp.lab.state import StateFile
-from enaxp.options import Options
+from enaxp.lab.lifecycle import LabContext, Target
+from enaxp.lab.state import State, StateFile, make_state_folder
+from enaxp.options import Options, TargetName
 from enaxp.terminal.console import Console
 
 if TYPE_CHECKING:
     from enaxp.lab.cost import Prices
+    from enaxp.lab.status import HostStatus, MonitoringStatus, Status
+
+Overrides = Mapping[str, object]  # values of the config by their path, `bench.iterations`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,11 @@ class Session:
     file: StateFile
     console: Console
     endpoint_url: str | None = None
+
+    @property
+    def lab_context(self) -> LabContext:
+        """What looking at the lab, bringing it up and taking it down work with."""
+        return LabContext(config=self.config, aws=self.aws, file=self.file, target=self.target)
 
     @property
     def prices_file(self) -> Path:
@@ -54,37 +62,41 @@ class Session:
         small = find_prices(self.aws, self.config.monitoring.instance_type, kept_in=self.prices_file)
         return replace(hosts, monitoring=small.instance if small else None) if hosts else None
 
-    def hosts(self, status: Mapping[str, Any]) -> dict[str, Host]:
-        """How each host of a status document is reached. Raises UsageError when there are none."""
-        if set(status["hosts"]) != {"server", "client"}:
+    def hosts(self, status: Status) -> dict[str, Host]:
+        """How each host of the lab is reached, by role. Raises UsageError when a host, or something of it, is missing."""
+        if set(status.hosts) != set(ROLES):
             raise UsageError(f"lab {self.config.lab} has no hosts", todo="run `enaxp up` first")
-        return {
-            role: self._host(role, host, ena_ip=host["ena"]["ip"], ena_express_ip=host["ena_express"]["ip"])
-            for role, host in status["hosts"].items()
-        }
+        return {role: self._host_of_pair(host) for role, host in status.hosts.items()}
 
-    def monitoring_host(self, status: Mapping[str, Any]) -> Host | None:
+    def monitoring_host(self, status: Status) -> Host | None:
         """How the host of the layer monitoring is reached; None when there is none."""
-        host = status.get("monitoring")
-        return self._host("monitoring", host, ena_ip=host["ip"], ena_express_ip=host["ip"]) if host else None
+        host = status.monitoring
+        return self._host("monitoring", host, ena_ip=host.ip, ena_express_ip=host.ip) if host else None
 
-    def _host(self, role: str, host: Mapping[str, Any], *, ena_ip: str, ena_express_ip: str) -> Host:
+    def _host_of_pair(self, host: HostStatus) -> Host:
+        if host.ena is None or host.ena_express is None:
+            raise UsageError(f"the {host.role} of lab {self.config.lab} lacks an interface", todo="run `enaxp up`")
+        return self._host(host.role, host, ena_ip=host.ena.ip, ena_express_ip=host.ena_express.ip)
+
+    def _host(self, role: str, host: HostStatus | MonitoringStatus, *, ena_ip: str, ena_express_ip: str) -> Host:
+        if host.ssh.host is None:
+            raise UsageError(f"the {role} of lab {self.config.lab} has no public address", todo="run `enaxp up`")
         given = self.config.hosts.key
         return Host(
             role=role,
-            name=host["name"],
-            address=host["ssh"]["host"],
-            port=host["ssh"]["port"],
-            user=host["ssh"]["user"],
+            name=host.name,
+            address=host.ssh.host,
+            port=host.ssh.port,
+            user=host.ssh.user,
             private_key=given.private_key if given else self.file.private_key,
-            known_hosts=self.file.known_hosts(host["instance_id"]),
+            known_hosts=self.file.known_hosts(host.instance_id),
             ena_ip=ena_ip,
             ena_express_ip=ena_express_ip,
         )
 
 
 @contextlib.contextmanager
-def open_session(options: Options, *, overrides: Mapping[str, Any] | None = None) -> Iterator[Session]:
+def open_session(options: Options, *, overrides: Overrides | None = None) -> Iterator[Session]:
     """A session for one command. Raises ConfigError, UsageError or LocalTargetError before anything is called."""
     console = Console(as_json=options.as_json)
     asked = {"lab": options.lab, "aws.region": options.region, **(overrides or {})}
@@ -94,35 +106,58 @@ def open_session(options: Options, *, overrides: Mapping[str, Any] | None = None
     state = file.load()
     for note in file.notes:
         console.say(note)
-    name = options.target or (state.target if state else "aws")
-    if state is not None and name != state.target:
+    target = _target_name(options, state)
+    if state is not None and options.region is None and state.region != config.aws.region:
+        given["aws.region"] = state.region
+        config = load_config(options.config, overrides=given)
+    on_aws = Session(
+        options=options,
+        config=config,
+        target=Target(name="aws"),
+        aws=Aws(region=config.aws.region, profile=options.profile),
+        file=file,
+        console=console,
+    )
+    if target == "aws":
+        yield on_aws
+        return
+    with _on_this_computer(on_aws, state, given=given) as session:
+        yield session
+
+
+def _target_name(options: Options, state: State | None) -> TargetName:
+    """The target asked for, else where the lab lives already, else aws. Raises UsageError when the lab lives elsewhere than asked."""
+    if state is None:
+        return options.target or "aws"
+    if options.target not in (None, state.target):
         raise UsageError(
-            f"lab {config.lab} lives on target {state.target}, not {name}",
+            f"lab {state.lab} lives on target {state.target}, not {options.target}",
             todo="leave --target out, or use another --lab",
         )
-    if state is not None and options.region is None and state.region != config.aws.region:
-        config = load_config(options.config, overrides={**given, "aws.region": state.region})
-    if name == "aws":
-        aws = Aws(region=config.aws.region, profile=options.profile)
-        yield Session(options=options, config=config, target=Target(name="aws"), aws=aws, file=file, console=console)
-        return
+    return state.target
+
+
+@contextlib.contextmanager
+def _on_this_computer(session: Session, state: State | None, *, given: Overrides) -> Iterator[Session]:
+    """The session on the local target, whose cloud runs for as long. given: what the options set of the config."""
     from enaxp.local import cloud
 
-    pinned = str(state.pinned.get("isolation")) if state and options.isolation == "auto" else options.isolation
-    with cloud.running(options.state_dir, isolation=pinned, say=console.say) as local:
-        yield Session(
-            options=options,
-            config=load_config(options.config, overrides={**given, "aws.region": config.aws.region, **local.overrides}),
+    options, region = session.options, session.config.aws.region
+    pinned = state.pinned.isolation if state else None
+    isolation = (pinned or "auto") if options.isolation == "auto" else options.isolation
+    make_state_folder(options.state_dir)
+    with cloud.running(options.state_dir, isolation=isolation, say=session.console.say) as local:
+        yield replace(
+            session,
+            config=load_config(options.config, overrides={**given, "aws.region": region, **local.overrides}),
             target=Target(name="local", isolation=local.isolation),
             aws=Aws(
-                region=config.aws.region,
+                region=region,
                 endpoint_url=local.endpoint_url,
                 access_key=local.access_key,
                 secret_key=local.secret_key,
                 poll_s=local.poll_s,
                 grace_s=local.grace_s,
             ),
-            file=file,
-            console=console,
             endpoint_url=local.endpoint_url,
         )

@@ -1,4 +1,4 @@
-"""Text: how figures, changes, intervals, time spans and text from elsewhere are written, the same everywhere.
+"""Text: how figures, changes, intervals, time spans, columns and text from elsewhere are written, the same everywhere.
 
 A change in per cent has two forms over one rule. `plain` is what programs read too: result.json, summary.txt, the terminal
 (`-3.10%`). `typeset` is for pages, charts and Markdown (`−3.10 %`, with a true minus and a space).
@@ -6,7 +6,7 @@ A change in per cent has two forms over one rule. `plain` is what programs read 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from enaxp.traffic import THROUGHPUT, Metric
 
@@ -97,3 +97,21 @@ def duration(seconds: float) -> str:
 def printable(text: str) -> str:
     """Text that a terminal shows as it is, whatever it holds."""
     return text.translate(_CONTROLS)
+
+
+def columns(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Lines of columns, each as wide as its widest cell."""
+    cells = [list(header), *([cell(value) for value in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )
+
+
+def cell(value: object) -> str:
+    """A value in a column: `-` where there is none, on or off for what is switched."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)

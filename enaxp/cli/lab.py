@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -13,6 +13,7 @@ from enaxp.options import Options
 
 if TYPE_CHECKING:
     from enaxp.lab.model import Layer
+    from enaxp.lab.status import Status
     from enaxp.session import Session
 
 LAYER_NAMES = ("network", "compute", "monitoring")
@@ -46,20 +47,22 @@ def plan(options: Options, *, layers: tuple[Layer, ...], check: bool) -> None:
     """Show what `up` would change, and why. Changes nothing."""
     from enaxp.commands.lab import say_what_it_costs
     from enaxp.commands.monitoring import require_room_for_monitoring
-    from enaxp.lab.lifecycle import look
+    from enaxp.commands.status import look_at
+    from enaxp.lab.documents import plan_document
     from enaxp.session import open_session
+    from enaxp.terminal.lab import plan_text
 
     chosen = _layers(layers)
     with open_session(options) as session:
         if "monitoring" in chosen:
             require_room_for_monitoring(session)
-        snapshot = look(session.config, aws=session.aws, file=session.file, target=session.target, layers=chosen)
+        snapshot = look_at(session, chosen)
     for note in snapshot.notes:
         session.console.say(note)
     if options.as_json:
-        session.console.document(snapshot.plan.as_json())
+        session.console.document(plan_document(snapshot.plan))
     else:
-        session.console.plan(snapshot.plan)
+        session.console.result(plan_text(snapshot.plan))
         say_what_it_costs(session, snapshot, session.prices())
     if check and snapshot.plan.changing:
         sys.exit(3)
@@ -83,13 +86,15 @@ def up(
     everything: bool,
 ) -> None:
     """Build the lab, or what is missing of it."""
-    from enaxp.commands.lab import bring_up
+    from enaxp.commands.lab import bring_up, wait_for_hosts
+    from enaxp.commands.status import status_in
     from enaxp.lab.model import LAYERS
     from enaxp.session import open_session
 
     with open_session(options, overrides={"ttl": ttl}) as session:
         chosen = LAYERS if everything else _layers(layers)
-        status = bring_up(session, layers=chosen, assume_yes=yes, wait=not no_wait, rollback=rollback)
+        built = bring_up(session, layers=chosen, assume_yes=yes, rollback=rollback)
+        status = status_in(session, built.snapshot, software={}) if no_wait else wait_for_hosts(session, built)
         _show_status(session, status)
 
 
@@ -114,13 +119,14 @@ def doctor(options: Options, *, fix: bool, preflight: bool) -> None:
     from enaxp.commands.doctor import examine_hosts
     from enaxp.hosts.doctor import required_and_bad
     from enaxp.session import open_session
+    from enaxp.terminal.lab import findings_text
 
     with open_session(options) as session:
         findings = examine_hosts(session, fix=fix)
         if options.as_json:
-            session.console.document([finding.to_json() for finding in findings])
+            session.console.document(findings)
         else:
-            session.console.findings(findings)
+            session.console.result(findings_text(findings))
     if required_and_bad(findings):
         sys.exit(1)
 
@@ -143,9 +149,10 @@ def down(
     lab_id: str | None,
 ) -> None:
     """Remove the lab, or layers of it, and prove by tag that nothing is left."""
-    from enaxp.commands.lab import take_down
-    from enaxp.commands.labs import take_down_by_id, take_down_expired
+    from enaxp.commands.lab import confirm_removal, remove_layers, require_no_bench
+    from enaxp.commands.labs import confirm_removal_of_labs, expired_labs, labs_with_id, remove_labs
     from enaxp.errors import UsageError
+    from enaxp.lab.documents import removal_document
     from enaxp.session import open_session
 
     if sum((bool(layers), expired, lab_id is not None)) > 1:
@@ -153,15 +160,20 @@ def down(
     if all_regions and not expired:
         raise UsageError("--all-regions goes with --expired", todo="give both, or --region")
     with open_session(options) as session:
-        if expired:
-            removal = take_down_expired(session, everywhere=all_regions, assume_yes=yes, force=force)
-        elif lab_id is not None:
-            removal = take_down_by_id(session, lab_id, assume_yes=yes, force=force)
+        if expired or lab_id is not None:
+            labs = expired_labs(session, everywhere=all_regions) if lab_id is None else labs_with_id(session, lab_id)
+            if not yes:
+                confirm_removal_of_labs(session, labs)
+            removal = remove_labs(session, labs, force=force)
         else:
-            removal = take_down(session, layers=layers, assume_yes=yes, force=force)
+            if not force:
+                require_no_bench(session)
+            if not yes:
+                confirm_removal(session, layers)
+            removal = remove_layers(session, layers=layers)
         if options.as_json:
-            session.console.document(removal)
-    if removal["leftovers"]:
+            session.console.document(removal_document(removal))
+    if removal.leftovers:
         sys.exit(1)
 
 
@@ -171,13 +183,14 @@ def ls(options: Options, *, all_regions: bool) -> None:
     """List the labs of a region with age, end and hourly cost, from their tags and instances alone."""
     from enaxp.commands.labs import standing_labs
     from enaxp.session import open_session
+    from enaxp.terminal.lab import labs_text
 
     with open_session(options) as session:
         labs = standing_labs(session, everywhere=all_regions)
         if options.as_json:
             session.console.document(labs)
         else:
-            session.console.labs(labs)
+            session.console.result(labs_text(labs))
 
 
 @command("extend")
@@ -232,20 +245,24 @@ def _layers(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 def _preflight(options: Options) -> None:
     """`doctor --preflight`: checks the account. Exit 1 when `up` would fail."""
     from enaxp.commands.lab import preflight
+    from enaxp.lab.documents import preflight_document
     from enaxp.session import open_session
+    from enaxp.terminal.lab import preflight_text
 
     with open_session(options) as session:
         report = preflight(session)
         if options.as_json:
-            session.console.document(report.as_json())
+            session.console.document(preflight_document(report))
         else:
-            session.console.preflight(report)
+            session.console.result(preflight_text(report))
     if report.of("failure"):
         sys.exit(1)
 
 
-def _show_status(session: Session, status: dict[str, Any]) -> None:
+def _show_status(session: Session, status: Status) -> None:
+    from enaxp.terminal.lab import status_text
+
     if session.console.as_json:
         session.console.document(status)
     else:
-        session.console.status(status)
+        session.console.result(status_text(status))

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from enaxp.bench.bench import RunSetup, carry_out, go_on, result_of
 from enaxp.bench.pair import connected
@@ -19,15 +16,16 @@ from enaxp.bench.runner import RunOptions
 from enaxp.bench.schedule import BenchPlan, schedule, seconds
 from enaxp.commands.doctor import host_gbps, place_of, require_health
 from enaxp.commands.status import current_status
-from enaxp.errors import BenchError, HostError, Interrupted, LabError, NoValidResultError, UsageError
-from enaxp.lab.kinds.compute import set_srd, srd_of
+from enaxp.errors import BenchError, HostError, Interrupted, NoValidResultError, UsageError
+from enaxp.lab.model import as_text
+from enaxp.lab.srd import SrdSwitch
 from enaxp.lab.state import BENCH_LOCK
+from enaxp.lab.status import Status
 from enaxp.monitor.textfile import published
 from enaxp.report.files import write_report_files
 from enaxp.session import Session
 from enaxp.terminal.live import bench_view
 
-SRD_CHANGE_S = 60.0
 CutShort = Interrupted | BenchError | HostError
 
 
@@ -85,13 +83,13 @@ def _measure(
     with session.file.lock("bench", name=BENCH_LOCK):
         status = current_status(session)
         hosts = session.hosts(status)
-        where = "local, not ENA" if session.target.name == "local" else str(status["availability_zone"])
+        where = "local, not ENA" if session.target.name == "local" else str(status.availability_zone)
         title = f"enaxp bench, lab {lab}, {where}"
         with connected(hosts) as pair, bench_view(session.console, plan, title=title, earlier=earlier) as watch:
             crossed = earlier is not None and plan.crossover  # killed while crossed, it is put right by the run itself
             forced = require_health(session, pair, status, force=options.force, crossed=crossed)
             _announce(session, plan, status, done=_done(earlier) if earlier else 0)
-            run_options = RunOptions(watch=watch, keep_log=options.keep_full_log, assign=_srd_changer(session, status))
+            run_options = RunOptions(watch=watch, keep_log=options.keep_full_log, assign=_srd_switch(session, status))
             folder = earlier or RunFolder.create(results, lab=lab, now=datetime.now(UTC))
             try:
                 with published(run_options, pair=pair, folder=folder) as run_options:
@@ -110,14 +108,14 @@ def _measure(
 
 
 def _setup(
-    session: Session, options: BenchOptions, plan: BenchPlan, status: dict[str, Any], *, forced: tuple[str, ...]
+    session: Session, options: BenchOptions, plan: BenchPlan, status: Status, *, forced: tuple[str, ...]
 ) -> RunSetup:
     """What the manifest says of a run beforehand."""
     return RunSetup(
         plan=plan,
         lab=session.config.lab,
         target="local" if session.target.name == "local" else "aws",
-        isolation=status["isolation"],
+        isolation=status.isolation,
         argv=tuple(options.argv),
         place=place_of(session, status),
         host_gbps=host_gbps(session, status),
@@ -187,13 +185,13 @@ def _refuse_contradictions(session: Session, options: BenchOptions) -> None:
         raise UsageError("--max-iterations is the limit of --until", todo="give --until, or --iterations alone")
 
 
-def _announce(session: Session, plan: BenchPlan, status: dict[str, Any], *, done: int) -> None:
+def _announce(session: Session, plan: BenchPlan, status: Status, *, done: int) -> None:
     """Says how long it takes, what it costs, and when the lab would end before it."""
     say, trials = session.console.say, len(schedule(replace(plan, until_pct=None)))
     takes_s = seconds(plan) * max(0, trials - done) / trials
     ends = datetime.now(UTC) + timedelta(seconds=takes_s)
     already = f", {done} of them done" if done else ""
-    hourly = status["usd_per_hour"]
+    hourly = status.usd_per_hour
     cost = f", about {hourly * takes_s / 3600:.2f} USD" if hourly else ""
     say(
         f"{trials} trials of {plan.duration_s:g} s, discarded ones included{already}: about {takes_s / 60:.1f} min, "
@@ -203,37 +201,19 @@ def _announce(session: Session, plan: BenchPlan, status: dict[str, Any], *, done
         say(
             f"it goes on until the intervals are within ±{plan.until_pct:g}%, or {plan.most_iterations} iterations are done"
         )
-    if status["expires_at"] and datetime.fromisoformat(status["expires_at"]) < ends:
-        say(
-            f"warning: the lab ends at {status['expires_at']}, before this bench does; `enaxp extend` gives it more time"
-        )
+    if status.expires_at and status.expires_at < ends:
+        end = as_text(status.expires_at)
+        say(f"warning: the lab ends at {end}, before this bench does; `enaxp extend` gives it more time")
 
 
-def _srd_changer(session: Session, status: dict[str, Any]) -> Callable[[bool], None]:
-    """What gives ENA Express to the one pair of interfaces and takes it from the other, and comes back when AWS reads
-    so.
-    """
-    interfaces = {
-        host[arm]["eni"]: arm == "ena_express" for host in status["hosts"].values() for arm in ("ena", "ena_express")
+def _srd_switch(session: Session, status: Status) -> SrdSwitch:
+    """What changes over, for a crossover, which interfaces of the hosts have ENA Express."""
+    has_srd = {
+        interface.eni: arm == "ena_express"
+        for host in status.hosts.values()
+        for arm, interface in host.interfaces().items()
     }
-
-    def change_over(crossed: bool) -> None:
-        wanted = {eni: on != crossed for eni, on in interfaces.items()}
-        for eni, on in sorted(wanted.items(), key=lambda item: item[1]):  # off first: never both
-            set_srd(session.aws, eni=eni, on=on)
-        deadline = time.monotonic() + SRD_CHANGE_S
-        for pause_s in session.aws.pauses():
-            answer = session.aws.ec2.describe_network_interfaces(NetworkInterfaceIds=list(wanted))
-            have = {i["NetworkInterfaceId"]: srd_of(i["Attachment"]) for i in answer["NetworkInterfaces"]}
-            if all(have[eni] == {"srd": on, "srd_udp": on} for eni, on in wanted.items()):
-                return
-            if time.monotonic() >= deadline:
-                raise LabError(
-                    "ENA Express was changed over, but AWS does not read so", said=str(have), todo="run `enaxp up`"
-                )
-            time.sleep(pause_s)
-
-    return change_over
+    return SrdSwitch(aws=session.aws, has_srd=has_srd)
 
 
 def _first_reason(folder: RunFolder) -> str:

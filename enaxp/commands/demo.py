@@ -10,7 +10,7 @@ from pathlib import Path
 
 from enaxp.bench.result import to_document
 from enaxp.commands.bench import BenchOptions, run_bench
-from enaxp.commands.lab import bring_up, take_down
+from enaxp.commands.lab import bring_up, remove_layers, wait_for_hosts
 from enaxp.lab.lifecycle import BUILT_LAYERS
 from enaxp.options import Options
 from enaxp.session import open_session
@@ -27,13 +27,13 @@ def run_demo(options: Options, *, iterations: int, repeats: int, duration: str) 
             say = session.console.say
             try:
                 say("── up: building the lab ──")
-                bring_up(session, layers=BUILT_LAYERS, assume_yes=True, wait=True)
+                wait_for_hosts(session, bring_up(session, layers=BUILT_LAYERS, assume_yes=True))
                 say("── bench: measuring both interfaces ──")
                 result, summary, run = run_bench(session, BenchOptions(argv=["demo"]))
             finally:
                 say("── down: removing everything ──")
-                removal = take_down(session, layers=(), assume_yes=True, force=True)
+                removal = remove_layers(session, layers=())
         if options.as_json:
             session.console.document(to_document(result))
         session.console.result(f"{summary}\nrun folder: {run}")
-        say(f"{len(removal['removed'])} resources were built and removed; nothing of the lab is left on this machine")
+        say(f"{len(removal.removed)} resources were built and removed; nothing of the lab is left on this machine")

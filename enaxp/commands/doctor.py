@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enaxp.bench.pair import Pair, connected
 from enaxp.commands.status import current_status
 from enaxp.errors import BenchError
 from enaxp.hosts.doctor import (
+    Facts,
     HostFinding,
     SrdSetting,
     compare,
@@ -24,9 +25,12 @@ from enaxp.lab.resolved import sustained_gbps
 from enaxp.session import Session
 from enaxp.traffic import ARMS
 
+if TYPE_CHECKING:
+    from enaxp.lab.status import Status
+
 
 def examine_hosts(session: Session, *, fix: bool) -> list[HostFinding]:
-    """What the doctor finds; with `fix` after mending what can be mended safely, on both hosts alike."""
+    """What the doctor finds. With `fix` it first mends what can be mended safely, on both hosts alike."""
     status = current_status(session)
     with connected(session.hosts(status)) as pair:
         findings = _findings(session, pair, status)
@@ -41,12 +45,10 @@ def examine_hosts(session: Session, *, fix: bool) -> list[HostFinding]:
         return _findings(session, pair, status) if commands else findings
 
 
-def require_health(
-    session: Session, pair: Pair, status: dict[str, Any], *, force: bool, crossed: bool
-) -> tuple[str, ...]:
-    """What is required and wrong, in words, when the bench is to go on in spite of it. Raises BenchError when it is not.
+def require_health(session: Session, pair: Pair, status: Status, *, force: bool, crossed: bool) -> tuple[str, ...]:
+    """What is required and wrong on the hosts, in words. Raises BenchError when there is any, unless `force` lets the bench go on.
 
-    crossed: ENA Express may be on the other pair of interfaces for now.
+    crossed: ENA Express may be on the other interfaces for now, which is not wrong then.
     """
     bad = required_and_bad(_findings(session, pair, status))
     wrong = [f"{f.host}: {f.check} is {f.have}, wanted {f.want}" for f in bad if not (crossed and where_srd_is(f))]
@@ -61,49 +63,48 @@ def require_health(
     return tuple(wrong)
 
 
-def place_of(session: Session, status: dict[str, Any]) -> dict[str, str | None]:
-    """What AWS says of the hosts, for whoever compares runs. Nothing on this machine, where it would be mere pretence."""
+def place_of(session: Session, status: Status) -> dict[str, str | None]:
+    """What AWS says of the hosts, for the run's manifest. Nothing on the local target, which is no place of AWS's."""
     if session.target.name != "aws":
         return {}
     instances = _instances(session, status).values()
     return {
-        "region": status["region"],
-        "availability_zone": status["availability_zone"],
+        "region": status.region,
+        "availability_zone": status.availability_zone,
         "instance_type": " and ".join(sorted({instance["InstanceType"] for instance in instances})),
         "image": " and ".join(sorted({instance["ImageId"] for instance in instances})),
         "placement": session.config.placement,
     }
 
 
-def host_gbps(session: Session, status: dict[str, Any]) -> float | None:
-    """What the slower host carries all day, in Gbit/s; None on this machine, and where AWS does not say."""
+def host_gbps(session: Session, status: Status) -> float | None:
+    """The baseline bandwidth of the slower host in 10⁹ bit/s; None on the local target, and where AWS does not tell it."""
     if session.target.name != "aws":
         return None
     types = {instance["InstanceType"] for instance in _instances(session, status).values()}
     return sustained_gbps(session.aws.ec2.describe_instance_types(InstanceTypes=sorted(types))["InstanceTypes"])
 
 
-def _findings(session: Session, pair: Pair, status: dict[str, Any]) -> list[HostFinding]:
-    """Everything that the doctor looks at: what AWS says of both hosts, what each tells of itself, what must be the same on both."""
+def _findings(session: Session, pair: Pair, status: Status) -> list[HostFinding]:
+    """Every check: of what AWS says of the hosts, of what each host tells of itself, and of what must be the same on both."""
     instances = _instances(session, status)
     types = {role: instance["InstanceType"] for role, instance in instances.items()}
     zones = {role: instance["Placement"]["AvailabilityZone"] for role, instance in instances.items()}
     known = session.aws.ec2.describe_instance_types(InstanceTypes=sorted(set(types.values())))["InstanceTypes"]
     supporting = [kind["InstanceType"] for kind in known if kind["NetworkInfo"].get("EnaSrdSupported")]
-    found, facts = examine_lab(types, zones, supporting=supporting), {}
-    for role, connection in pair.by_role().items():
-        peer = pair.client if role == "server" else pair.server
+    found, facts = examine_lab(types, zones, supporting=supporting), dict[str, Facts]()
+    for role, host in status.hosts.items():
+        connection, peer = pair.by_role()[role], pair.client if role == "server" else pair.server
         own = {arm: connection.host.ip_of(arm) for arm in ARMS}
         text = connection.check(probe_command(own, {arm: peer.host.ip_of(arm) for arm in ARMS}))
         facts[role] = read_facts(text)
-        interfaces = status["hosts"][role]
-        attachments = {arm: SrdSetting(srd=interfaces[arm]["srd"], srd_udp=interfaces[arm]["srd_udp"]) for arm in ARMS}
+        attachments = {arm: SrdSetting(srd=one.srd, srd_udp=one.srd_udp) for arm, one in host.interfaces().items()}
         found += examine(role, facts[role], attachments=attachments)
     return [*found, *compare(facts)]
 
 
-def _instances(session: Session, status: dict[str, Any]) -> dict[str, Any]:
+def _instances(session: Session, status: Status) -> dict[str, Any]:
     """What AWS says of each host's instance, by role."""
-    ids = {host["instance_id"]: role for role, host in status["hosts"].items()}
+    ids = {host.instance_id: role for role, host in status.hosts.items()}
     described = session.aws.ec2.describe_instances(InstanceIds=list(ids))["Reservations"]
     return {ids[i["InstanceId"]]: i for reservation in described for i in reservation["Instances"]}

@@ -1,27 +1,28 @@
-"""Labs: the verbs that keep the bill in hand — which labs stand, more time for one, and the end of those whose time is over.
+"""Labs: what `enaxp ls`, `enaxp extend`, `enaxp down --expired` and `enaxp down --lab-id` do.
 
-Labs are known here by their tags: `ls` and `down --lab-id` need neither the state file nor the config that made them.
+All but `extend` know labs by their tags: they need neither the state file nor the config that made them.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from enaxp.commands.lab import remove_layers
-from enaxp.commands.status import current_status
+from enaxp.commands.lab import confirm, remove_layers, require_no_bench
+from enaxp.commands.status import current_status, look_at
 from enaxp.errors import LabError, StateError, UsageError
 from enaxp.lab import extend
 from enaxp.lab.cost import usd_per_hour_of
-from enaxp.lab.labs import Standing, list_labs, list_labs_everywhere
-from enaxp.lab.lifecycle import look
+from enaxp.lab.labs import ListedLab, StandingLab, list_labs, list_labs_everywhere, listed
+from enaxp.lab.lifecycle import Removal
 from enaxp.lab.model import as_text
-from enaxp.lab.state import BENCH_LOCK, StateFile, new_state
+from enaxp.lab.state import StateFile, new_state
+from enaxp.lab.status import Status
 from enaxp.lab.survey import discover_lab_id
 from enaxp.reader import parse_duration
 from enaxp.session import Session
@@ -32,13 +33,14 @@ if TYPE_CHECKING:
 MOST_S = 30 * 86400.0
 
 
-def standing_labs(session: Session, *, everywhere: bool) -> list[dict[str, Any]]:
-    """What `ls` shows: one entry a lab."""
+def standing_labs(session: Session, *, everywhere: bool) -> list[ListedLab]:
+    """What `ls` shows: the labs of the region, or of every region, the oldest first."""
     now = datetime.now(UTC)
-    return [lab.as_json(now=now, usd_per_hour=_hourly(session, lab)) for lab in _labs(session, everywhere=everywhere)]
+    labs = _labs(session, everywhere=everywhere)
+    return [listed(lab, now=now, usd_per_hour=_hourly(session, lab)) for lab in labs]
 
 
-def extend_lab(session: Session, *, by: str) -> dict[str, Any]:
+def extend_lab(session: Session, *, by: str) -> Status:
     """Gives the lab more time and gives back its status.
 
     Raises LabError when there is none, HostError when a host cannot be told.
@@ -46,11 +48,11 @@ def extend_lab(session: Session, *, by: str) -> dict[str, Any]:
     by_s = _duration(by)
     with session.file.lock("extend"):
         status = current_status(session)
-        if status["lab_id"] is None:
+        if status.lab_id is None:
             raise LabError(f"there is no lab {session.config.lab}", todo="run `enaxp up`, or name another --lab")
-        snapshot = look(session.config, aws=session.aws, file=session.file, target=session.target)
+        snapshot = look_at(session)
         ends = extend.new_end(snapshot, session.file, by_s=by_s, now=datetime.now(UTC))
-        if status["isolation"] == "processes":
+        if status.isolation == "processes":
             session.console.say("hosts that are plain processes have no timers: only the tags and the state change")
         else:
             extend.set_timers(_hosts_with_timers(session, status), ends=ends)
@@ -59,62 +61,71 @@ def extend_lab(session: Session, *, by: str) -> dict[str, Any]:
     return current_status(session)
 
 
-def _hosts_with_timers(session: Session, status: Mapping[str, Any]) -> list[Host]:
+def _hosts_with_timers(session: Session, status: Status) -> list[Host]:
     """Every host that ends itself, the monitoring's too."""
-    hosts = [*session.hosts(status).values()] if len(status["hosts"]) == 2 else []
-    if status["hosts"] and not hosts:
+    hosts = [*session.hosts(status).values()] if len(status.hosts) == 2 else []
+    if status.hosts and not hosts:
         session.console.say("warning: one host is missing; the other one ends at its old time: run `enaxp up`")
     watcher = session.monitoring_host(status)
     return [*hosts, watcher] if watcher else hosts
 
 
-def take_down_expired(session: Session, *, everywhere: bool, assume_yes: bool, force: bool) -> dict[str, Any]:
-    """Removes every lab whose time is over; gives back what was removed and what is left, of all of them."""
+def expired_labs(session: Session, *, everywhere: bool) -> list[StandingLab]:
+    """Every lab whose time is over, in the region or in every region."""
     now = datetime.now(UTC)
     over = [lab for lab in _labs(session, everywhere=everywhere) if lab.is_expired(now)]
     if not over:
         session.console.say("no lab's time is over")
-    return _take_down(session, over, assume_yes=assume_yes, force=force)
+    return over
 
 
-def take_down_by_id(session: Session, lab_id: str, *, assume_yes: bool, force: bool) -> dict[str, Any]:
-    """Removes the lab of this id, whatever its name; gives back what was removed and what is left."""
+def labs_with_id(session: Session, lab_id: str) -> list[StandingLab]:
+    """The lab of this id, whatever its name; none when nothing in the region carries it."""
     found = [lab for lab in list_labs(session.aws) if lab.lab_id == lab_id]
     name, region = session.config.lab, session.config.aws.region
     if not found and discover_lab_id(session.aws, lab=name, region=region) == lab_id:
         # All that is left of it is what EC2 does not list: its role.
-        found = [_bare(name, lab_id, region)]
+        found = [StandingLab(lab=name, lab_id=lab_id, region=region)]
     if not found:
         session.console.say(f"nothing in {region} carries the lab-id {lab_id}")
-    return _take_down(session, found, assume_yes=assume_yes, force=force)
+    return found
 
 
-def _take_down(session: Session, labs: Sequence[Standing], *, assume_yes: bool, force: bool) -> dict[str, Any]:
-    if labs and session.target.name == "aws" and not assume_yes:
+def confirm_removal_of_labs(session: Session, labs: Sequence[StandingLab]) -> None:
+    """Asks whether all of these labs are to be removed. Raises LabError when somebody says no."""
+    if labs:
         names = ", ".join(f"{lab.lab} in {lab.region}" for lab in labs)
-        if not session.console.ask(f"Remove everything of {names}?"):
-            raise LabError("nothing was changed", todo="answer y, or give --yes")
-    removed: list[dict[str, Any]] = []
-    leftovers: list[dict[str, Any]] = []
+        confirm(session, f"Remove everything of {names}?")
+
+
+def remove_labs(session: Session, labs: Sequence[StandingLab], *, force: bool) -> Removal:
+    """Removes these labs, one after the other; gives back what was removed and what is left, of all of them.
+
+    Raises LabError at one of which a bench runs on this computer, unless with `force`.
+    """
+    removals = []
     for lab in labs:
         session.console.say(f"removing lab {lab.lab} ({lab.lab_id}) in {lab.region}")
-        with _session_of(session, lab, force=force) as theirs:
-            removal = remove_layers(theirs, layers=())
-        removed += removal["removed"]
-        leftovers += removal["leftovers"]
-    return {"removed": removed, "leftovers": leftovers}
+        with _session_of(session, lab) as theirs:
+            if not force:
+                require_no_bench(theirs)
+            removals.append(remove_layers(theirs, layers=()))
+    return Removal(
+        removed=tuple(found for removal in removals for found in removal.removed),
+        leftovers=tuple(found for removal in removals for found in removal.leftovers),
+        lab_is_gone=all(removal.lab_is_gone for removal in removals),
+    )
 
 
 @contextmanager
-def _session_of(session: Session, lab: Standing, *, force: bool) -> Iterator[Session]:
-    """A session for a lab known by its tags: with its state file if it is this one's, else with a passing one."""
+def _session_of(session: Session, lab: StandingLab) -> Iterator[Session]:
+    """A session for a lab known by its tags. Its state file is the one of the state folder if that is of this very lab, else one that
+    is thrown away afterwards."""
     config = replace(session.config, lab=lab.lab, aws=replace(session.config.aws, region=lab.region))
     aws = session.aws.in_region(lab.region)
     kept = StateFile(session.options.state_dir, lab.lab)
     theirs = replace(session, config=config, aws=aws, file=kept)
     if _is_of(kept, lab):
-        if kept.is_locked(name=BENCH_LOCK) and not force:
-            raise LabError(f"a bench of lab {lab.lab} is running", todo="wait for it, or give --force")
         yield theirs
         return
     with tempfile.TemporaryDirectory(prefix="enaxp-") as folder:
@@ -127,7 +138,8 @@ def _session_of(session: Session, lab: Standing, *, force: bool) -> Iterator[Ses
         yield replace(theirs, file=file)
 
 
-def _is_of(file: StateFile, lab: Standing) -> bool:
+def _is_of(file: StateFile, lab: StandingLab) -> bool:
+    """Whether the state in the file is of this lab, and not of another one of the same name."""
     try:
         state = file.load()
     except StateError:
@@ -135,7 +147,8 @@ def _is_of(file: StateFile, lab: Standing) -> bool:
     return state is not None and (state.lab_id, state.region) == (lab.lab_id, lab.region)
 
 
-def _labs(session: Session, *, everywhere: bool) -> list[Standing]:
+def _labs(session: Session, *, everywhere: bool) -> list[StandingLab]:
+    """The labs of the region, or of every region that can be asked."""
     if not everywhere:
         return list_labs(session.aws)
     labs, unasked = list_labs_everywhere(session.aws)
@@ -144,8 +157,8 @@ def _labs(session: Session, *, everywhere: bool) -> list[Standing]:
     return labs
 
 
-def _hourly(session: Session, lab: Standing) -> float | None:
-    """None on this machine, and when the price of one of its instances is not known."""
+def _hourly(session: Session, lab: StandingLab) -> float | None:
+    """What the lab costs in USD an hour; None on the local target, and when the price of one of its instances is not known."""
     if session.target.name != "aws":
         return None
     return usd_per_hour_of(
@@ -157,6 +170,7 @@ def _hourly(session: Session, lab: Standing) -> float | None:
 
 
 def _duration(by: str) -> float:
+    """The time in seconds. Raises UsageError for less than a minute, for more than MOST_S, and for what is no time."""
     try:
         seconds = parse_duration(by)
     except ValueError:
@@ -164,16 +178,3 @@ def _duration(by: str) -> float:
     if not 60 <= seconds <= MOST_S:
         raise UsageError(f"{by!r} is no time to extend by", todo="give something from 1m to 30d, such as 2h")
     return seconds
-
-
-def _bare(lab: str, lab_id: str, region: str) -> Standing:
-    return Standing(
-        lab=lab,
-        lab_id=lab_id,
-        region=region,
-        created_at=None,
-        expires_at=None,
-        resources=0,
-        addresses=0,
-        instance_types=(),
-    )

@@ -12,7 +12,7 @@ import time
 import webbrowser
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from enaxp.commands.status import current_status
 from enaxp.errors import HostError, LocalTargetError, UsageError
@@ -21,6 +21,7 @@ from enaxp.terminal.console import Console
 
 if TYPE_CHECKING:
     from enaxp.hosts.connection import Host
+    from enaxp.lab.status import Status
     from enaxp.session import Session
 
 TUNNEL_S = 30.0
@@ -78,7 +79,7 @@ def configure_monitoring(session: Session, host: Host) -> None:
     session.console.say("  monitoring: `enaxp monitor` shows it")
 
 
-def require_monitoring(session: Session, status: Mapping[str, Any]) -> Host:
+def require_monitoring(session: Session, status: Status) -> Host:
     """The monitoring host. Raises UsageError when there is none."""
     host = session.monitoring_host(status)
     if host is None:
@@ -87,13 +88,14 @@ def require_monitoring(session: Session, status: Mapping[str, Any]) -> Host:
 
 
 def watch_monitoring(session: Session, *, ports: Mapping[str, int], open_it: bool) -> None:
-    """Holds a tunnel to the monitoring host open until Ctrl-C, shows where it ends here, and opens a browser there.
+    """Holds an SSH tunnel to the monitoring host until Ctrl-C, shows the URLs at this end of it, and with `open_it` opens the first one.
 
-    A tunnel that breaks is dug again. Raises HostError when it cannot be had at first, UsageError when a port is taken.
+    ports: the ports of this computer by what is behind them, `grafana` and `prometheus`. A tunnel that breaks is opened again.
+    Raises HostError when it cannot be opened at first, UsageError when a port is taken.
     """
     status = current_status(session)
     host = require_monitoring(session, status)
-    urls = {name: f"http://127.0.0.1:{ports[name]}" for name in status["urls"]}
+    urls = {name: f"http://127.0.0.1:{ports[name]}" for name in status.urls}
     for name in urls:
         _require_free(name, ports[name])
     with _until_told_to_end() as ended, _tunnel(host, {n: ports[n] for n in urls}) as failed:
@@ -130,7 +132,7 @@ def push_exporter_image(session: Session) -> None:
 
 @contextlib.contextmanager
 def _tunnel(host: Host, ports: Mapping[str, int]) -> Iterator[threading.Event]:
-    """An SSH tunnel from these ports of this machine, again and again when it breaks. The event: whether one was ever refused."""
+    """An SSH tunnel from these ports of this computer, opened again whenever it breaks. The event is set when one has broken."""
     from enaxp.hosts.connection import ssh_command
     from enaxp.lab.status import PORTS
 
@@ -139,7 +141,7 @@ def _tunnel(host: Host, ports: Mapping[str, int]) -> Iterator[threading.Event]:
     command = ssh_command(host, *options, *forwards)
     over, failed = threading.Event(), threading.Event()
 
-    def dig() -> None:
+    def keep_open() -> None:
         while not over.is_set():
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
             while process.poll() is None and not over.wait(0.2):
@@ -151,28 +153,30 @@ def _tunnel(host: Host, ports: Mapping[str, int]) -> Iterator[threading.Event]:
                 failed.set()
             over.wait(1)
 
-    digger = threading.Thread(target=dig, daemon=True)
-    digger.start()
+    keeper = threading.Thread(target=keep_open, daemon=True)
+    keeper.start()
     try:
         yield failed
     finally:
         over.set()
-        digger.join()
+        keeper.join()
 
 
 def _wait_for(port: int, failed: threading.Event) -> None:
+    """Comes back when something answers at the port of this computer. Raises HostError when the tunnel fails, or after TUNNEL_S."""
     deadline = time.monotonic() + TUNNEL_S
     while time.monotonic() < deadline and not failed.is_set():
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.1)
     raise HostError(
-        "the tunnel to the monitoring host could not be dug",
+        "the tunnel to the monitoring host could not be opened",
         todo="check that the host is up (`enaxp status`) and that network.ssh_cidr contains this machine",
     )
 
 
 def _require_free(name: str, port: int) -> None:
+    """Raises UsageError when something listens on the port already."""
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError as error:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from enaxp.lab.lifecycle import Snapshot, existing_state, look
 from enaxp.lab.model import Layer
-from enaxp.lab.status import nothing_there, status_of
+from enaxp.lab.status import Status, status_of
 from enaxp.session import Session
 
 if TYPE_CHECKING:
     from enaxp.lab.state_manager import SoftwareResults
 
 
-def current_status(session: Session) -> dict[str, Any]:
-    """The status document; that of nothing when there is no such lab."""
-    if existing_state(session.config, aws=session.aws, file=session.file, target=session.target) is None:
-        return nothing_there(
+def current_status(session: Session) -> Status:
+    """The status of the lab now, whether or not it exists."""
+    if existing_state(session.lab_context) is None:
+        return Status(
             lab=session.config.lab,
+            lab_id=None,
             target=session.target.name,
             endpoint_url=session.endpoint_url,
             region=session.config.aws.region,
@@ -29,11 +30,11 @@ def current_status(session: Session) -> dict[str, Any]:
 
 def look_at(session: Session, layers: Sequence[Layer] | None = None) -> Snapshot:
     """The lab as it is and as it should be; layers: those that are to be there (those that are, by default)."""
-    return look(session.config, aws=session.aws, file=session.file, target=session.target, layers=layers)
+    return look(session.lab_context, layers=layers)
 
 
-def status_in(session: Session, snapshot: Snapshot, *, software: SoftwareResults | None = None) -> dict[str, Any]:
-    """The status document of a snapshot. software: what State Manager says, where it was asked already."""
+def status_in(session: Session, snapshot: Snapshot, *, software: SoftwareResults | None = None) -> Status:
+    """The status of the lab in a snapshot. software: what State Manager says, where it was asked already."""
     from enaxp.lab.state_manager import results
 
     return status_of(

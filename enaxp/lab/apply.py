@@ -36,7 +36,7 @@ from enaxp.aws import (
 )
 from enaxp.errors import AwsError, EnaxpError, Interrupted, LabError, NameTakenError, NoRoomError
 from enaxp.lab.kinds import KINDS
-from enaxp.lab.model import TAG_LAB_ID, Change, Difference, Found, Kind, Lab, Resource, as_text
+from enaxp.lab.model import TAG_LAB_ID, Change, Difference, Found, Kind, Lab, Resource
 from enaxp.lab.plan import Plan, Step, changes_of
 from enaxp.lab.state import Entry, Intent, StateFile, with_intent, with_resource
 
@@ -330,4 +330,5 @@ def _same_or_new(previous: Intent | None, resource: Resource, request: Mapping[s
     digest = request_hash(request)
     if previous is not None and previous.request_hash == digest:
         return previous
-    return Intent(kind=resource.kind, token=str(uuid.uuid4()), request_hash=digest, at=as_text(datetime.now(UTC)))
+    now = datetime.now(UTC).replace(microsecond=0)
+    return Intent(kind=resource.kind, token=str(uuid.uuid4()), request_hash=digest, at=now)

@@ -1,6 +1,7 @@
-"""Extend: gives a lab more time — on its hosts first, then in its tags, then in the state.
+"""Extend: gives a lab more time: on its hosts first, then in its tags, then in the state.
 
-In this order a failure half way ends the lab too early at worst; nothing ever says that it ends while its hosts live on.
+In this order a failure half way leaves tags and state with the old end. At worst the lab is then taken down too early; its hosts never
+outlive what the tags say.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ PATIENCE_S = 20.0
 
 
 def ours(snapshot: Snapshot) -> list[Found]:
-    """What carries the lab's own tags."""
+    """Everything that carries the lab's id: what is given does not."""
     return [f for f in snapshot.survey.all() if f.tags.get(TAG_LAB_ID) == snapshot.lab.lab_id]
 
 
 def new_end(snapshot: Snapshot, file: StateFile, *, by_s: float, now: datetime) -> datetime:
-    """The end that the tags and the state tell, the later of them, and `by_s` seconds more; from now on if that is past."""
+    """`by_s` seconds after the lab's end: the latest that a tag or the state tells, or now, when that is past."""
     told = [from_text(found.tags[TAG_EXPIRES]) for found in ours(snapshot) if TAG_EXPIRES in found.tags]
     state = file.load()
     latest = max([now.astimezone(UTC).replace(microsecond=0), *told, *([state.expires_at] if state else [])])
@@ -36,7 +37,7 @@ def new_end(snapshot: Snapshot, file: StateFile, *, by_s: float, now: datetime) 
 
 
 def set_timers(hosts: Iterable[Host], *, ends: datetime) -> None:
-    """Makes each host end itself at that time instead. Raises HostError for a host that cannot be told."""
+    """Has each host end itself at that time instead. Raises HostError for a host that cannot be reached, or has no timer."""
     hosts = tuple(hosts)
     with ThreadPoolExecutor(max(1, len(hosts))) as pool:
         list(pool.map(lambda host: _set_timer(host, ends), hosts))

@@ -1,7 +1,7 @@
 """Labs: which labs stand in a region, from their tags and instances alone: no state file, no config of theirs is needed.
 
 tags of the region ─┐
-living instances  ──┴─▶ list_labs() ─▶ Standing (one a lab-id): age, end, what it has
+living instances  ──┴─▶ list_labs() ─▶ StandingLab (one for each lab-id) ─▶ ListedLab (with its age and cost: `ls --json`)
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from enaxp.aws import Aws, matching, refused
 from enaxp.errors import AwsError
@@ -23,38 +22,56 @@ NOT_COUNTED = ("vol-", "i-")  # a volume goes with its instance; an instance lis
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """A lab as its tags tell it. instance_types: one entry for each living instance; dates are None where no tag tells them."""
+class StandingLab:
+    """A lab as its tags tell it. instance_types: one entry for each living instance. A date is None where no tag tells it."""
+
+    lab: str
+    lab_id: str
+    region: str
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    resources: int = 0
+    addresses: int = 0
+    instance_types: tuple[str, ...] = ()
+
+    def is_expired(self, now: datetime) -> bool:
+        """Whether its time is over. A lab whose end no tag tells is not."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedLab:
+    """A lab as `ls` lists it, at one moment; the fields are an entry of `ls --json`. What is not known is None."""
 
     lab: str
     lab_id: str
     region: str
     created_at: datetime | None
     expires_at: datetime | None
+    expired: bool
+    age_s: int | None
     resources: int
-    addresses: int
-    instance_types: tuple[str, ...]
-
-    def is_expired(self, now: datetime) -> bool:
-        """Whether its time is over. One that does not tell its end is not taken for over."""
-        return self.expires_at is not None and self.expires_at <= now
-
-    def as_json(self, *, now: datetime, usd_per_hour: float | None) -> dict[str, Any]:
-        return {
-            "lab": self.lab,
-            "lab_id": self.lab_id,
-            "region": self.region,
-            "created_at": as_text(self.created_at) if self.created_at else None,
-            "expires_at": as_text(self.expires_at) if self.expires_at else None,
-            "expired": self.is_expired(now),
-            "age_s": round((now - self.created_at).total_seconds()) if self.created_at else None,
-            "resources": self.resources,
-            "instances": len(self.instance_types),
-            "usd_per_hour": usd_per_hour,
-        }
+    instances: int
+    usd_per_hour: float | None
 
 
-def list_labs(aws: Aws) -> list[Standing]:
+def listed(lab: StandingLab, *, now: datetime, usd_per_hour: float | None) -> ListedLab:
+    """The lab at this moment, with what it costs."""
+    return ListedLab(
+        lab=lab.lab,
+        lab_id=lab.lab_id,
+        region=lab.region,
+        created_at=lab.created_at,
+        expires_at=lab.expires_at,
+        expired=lab.is_expired(now),
+        age_s=round((now - lab.created_at).total_seconds()) if lab.created_at else None,
+        resources=lab.resources,
+        instances=len(lab.instance_types),
+        usd_per_hour=usd_per_hour,
+    )
+
+
+def list_labs(aws: Aws) -> list[StandingLab]:
     """Every lab that something in the region carries the tags of, oldest first. Raises AwsError."""
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -66,8 +83,8 @@ def list_labs(aws: Aws) -> list[Standing]:
         raise refused(f"looking for labs in {aws.region}", error) from error
 
 
-def list_labs_everywhere(aws: Aws) -> tuple[list[Standing], list[AwsError]]:
-    """As `list_labs`, of every region that the account has switched on, and what the regions that cannot be asked said."""
+def list_labs_everywhere(aws: Aws) -> tuple[list[StandingLab], list[AwsError]]:
+    """As `list_labs`, of every region that the account has switched on; and the error of each region that could not be asked."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -80,7 +97,7 @@ def list_labs_everywhere(aws: Aws) -> tuple[list[Standing], list[AwsError]]:
     return found, [answer for answer in answers if isinstance(answer, AwsError)]
 
 
-def _tried(aws: Aws) -> list[Standing] | AwsError:
+def _tried(aws: Aws) -> list[StandingLab] | AwsError:
     try:
         return list_labs(aws)
     except AwsError as error:
@@ -88,7 +105,7 @@ def _tried(aws: Aws) -> list[Standing] | AwsError:
 
 
 def _tags(aws: Aws) -> dict[str, dict[str, str]]:
-    """Tags of enaxp's by resource id."""
+    """enaxp's own tags of everything in the region, by resource id."""
     keys = [TAG_LAB, TAG_LAB_ID, TAG_CREATED, TAG_EXPIRES]
     pages = aws.ec2.get_paginator("describe_tags").paginate(Filters=[{"Name": "key", "Values": keys}])
     tags: dict[str, dict[str, str]] = defaultdict(dict)
@@ -108,7 +125,7 @@ def _instances(aws: Aws) -> dict[str, tuple[str, dict[str, str]]]:
 
 def _grouped(
     tags: dict[str, dict[str, str]], instances: dict[str, tuple[str, dict[str, str]]], region: str
-) -> list[Standing]:
+) -> list[StandingLab]:
     resources = {id: own for id, own in tags.items() if not id.startswith(NOT_COUNTED)}
     resources |= {id: own for id, (_, own) in instances.items()}
     by_lab: dict[str, list[str]] = defaultdict(list)
@@ -116,7 +133,7 @@ def _grouped(
         if TAG_LAB in own and TAG_LAB_ID in own:
             by_lab[own[TAG_LAB_ID]].append(id)
     labs = [
-        Standing(
+        StandingLab(
             lab=resources[ids[0]][TAG_LAB],
             lab_id=lab_id,
             region=region,
@@ -132,7 +149,7 @@ def _grouped(
 
 
 def _moments(resources: dict[str, dict[str, str]], ids: Iterable[str], key: str) -> list[datetime]:
-    """What the tags tell; somebody may have changed one into something else."""
+    """The moments in this tag of these resources. Where the tag is missing, or somebody changed it into no moment, there is none."""
     moments = []
     for id in ids:
         try:

@@ -1,8 +1,8 @@
-"""Lifecycle: the three things one does with a lab — look at it, bring it up, take it down — put together from the parts.
+"""Lifecycle: a lab is looked at, brought up, taken down. Each of the three is put together from the other modules here.
 
-look()  = account → state → survey → resolved → spec → plan            (calls nothing that changes anything)
-up()    = look, save, sweep what must be made anew, apply
-down()  = look, sweep, and a listing by tag that must be empty
+look()  = account → state → survey → resolved → spec → plan  ─▶ Snapshot     (calls nothing that changes anything)
+up()    = Snapshot ─▶ save, sweep what must be made anew, apply ─▶ Snapshot
+down()  = account → state → survey → sweep → a listing by tag that must be empty ─▶ Removal
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ from enaxp.lab.model import (
     from_text,
 )
 from enaxp.lab.plan import Plan, make_plan
-from enaxp.lab.resolved import check_account, given_gateway, partition_of, resolve
+from enaxp.lab.resolved import check_account, given_gateway, partition_of, pinned_of, resolve
 from enaxp.lab.spec import Resolved, above, layer_of, of_layers, wanted
 from enaxp.lab.state import State, StateFile, new_state
 from enaxp.lab.survey import Survey, discover_lab_id, survey
 from enaxp.lab.sweep import sweep_duplicates, sweep_keys, sweep_layers
 from enaxp.lab.tags import put_tags
+from enaxp.options import TargetName
 
 REACHED_BY = ("eni", "eip")
 _T = TypeVar("_T")
@@ -47,13 +48,29 @@ BUILT_LAYERS: tuple[Layer, ...] = ("network", "compute")
 class Target:
     """Where a lab lives: `aws`, or `local` with the isolation of its hosts."""
 
-    name: str
+    name: TargetName
     isolation: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabContext:
+    """What every stage works with: what the user wants, the account, what is remembered of the lab, and where it lives."""
+
+    config: Config
+    aws: Aws
+    file: StateFile
+    target: Target
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What is wanted, what is there, and what stands between, at one moment."""
+    """A lab at one moment: what is there, what is wanted, and the plan that leads from the one to the other.
+
+    state: as `up` saves it before its first call; the file may hold an older one, or none. lab: what its tags say of it.
+    resolved: image, zone and the like. resources: what is wanted, of the layers that were asked for, each after what it needs.
+    survey: what is there. key: the lab's own key pair, perhaps not saved yet; None where the config gives one.
+    notes: what the user should be told, such as that a lab was found by its tags alone.
+    """
 
     state: State
     lab: Lab
@@ -65,71 +82,95 @@ class Snapshot:
     notes: tuple[str, ...]
 
 
-def look(
-    config: Config, *, aws: Aws, file: StateFile, target: Target, layers: Iterable[Layer] | None = None
-) -> Snapshot:
+@dataclass(frozen=True, kw_only=True)
+class Sighting:
+    """What is known of a lab before anything of it is resolved: the first stages of a look.
+
+    state: a new one when there is no such lab. gateway: the internet gateway that a given VPC has already.
+    """
+
+    state: State
+    survey: Survey
+    gateway: str | None
+    notes: tuple[str, ...]
+
+
+def look(context: LabContext, *, layers: Iterable[Layer] | None = None) -> Snapshot:
     """The lab as it is and as it should be. Changes nothing anywhere, not even the state file.
 
     layers: without any, those that `up` builds by itself and whatever else of the lab is there.
     """
-    there = _existing(
-        config,
-        aws=aws,
-        file=file,
-        target=target,
-        see=lambda state: _survey_with_given(config, aws, state, KINDS, layers=layers or ()),
+    asked = None if layers is None else tuple(layers)
+    sighting = _with_time_left(_sight(context, asked or ()), ttl_s=context.config.ttl_s)
+    resolved = resolve(
+        context.config,
+        aws=context.aws,
+        pinned=sighting.state.pinned,
+        seen=sighting.survey,
+        isolation=context.target.isolation,
+        gateway=sighting.gateway,
     )
-    if there is not None:
-        state, notes, (gateway, seen) = there
-    else:
-        state, notes = _newborn(config, aws=aws, target=target), tuple(file.notes)
-        # No resource carries a lab-id that was made just now: only what is given is looked at.
-        gateway, seen = _survey_with_given(config, aws, state, ())
-    state = _with_dates_of_what_lives(state, seen)
-    if state.expires_at <= datetime.now(UTC):
-        state = replace(state, expires_at=_in(config.ttl_s))
-        notes = (*notes, "the lab's time had run out: it gets a new one")
-    resolved = resolve(config, aws=aws, pinned=state.pinned, found=seen, isolation=target.isolation, gateway=gateway)
-    key = None if config.hosts.key else keys.load_or_generate(file.private_key)
-    resources = of_layers(
-        wanted(
-            config,
-            resolved,
-            public_key=key.public_key if key else "",
-            partition=partition_of(config.aws.region),
-            expires_at=state.expires_at,
-        ),
-        layers_there(seen) if layers is None else layers,
-    )
-    pinned = {
-        "ami": resolved.ami,
-        "availability_zone": resolved.availability_zone,
-        "ssh_cidr": resolved.ssh_cidr,
-        "isolation": resolved.isolation,
-    }
-    state = replace(state, pinned=pinned)
-    lab = _searching(state.as_lab(config.tags), layers or ())
+    state = replace(sighting.state, pinned=pinned_of(resolved))
+    key = None if context.config.hosts.key else keys.load_or_generate(context.file.private_key)
+    chosen = layers_there(sighting.survey) if asked is None else asked
+    resources = of_layers(_spec(context.config, resolved, key=key, expires_at=state.expires_at), chosen)
+    lab = _searched_in(state.as_lab(context.config.tags), asked or ())
     return Snapshot(
         state=state,
         lab=lab,
         resolved=resolved,
         resources=resources,
-        survey=seen,
-        plan=make_plan(resources, seen, state, lab),
+        survey=sighting.survey,
+        plan=make_plan(resources, sighting.survey, state, lab),
         key=key,
-        notes=notes,
+        notes=sighting.notes,
     )
 
 
-def _existing(
-    config: Config, *, aws: Aws, file: StateFile, target: Target, see: Callable[[State], _T]
-) -> tuple[State, tuple[str, ...], _T] | None:
-    """As `existing_state`, with what is to be seen of the lab. Looking harms nobody: where a state file names the lab, it is begun
-    while AWS is still being asked whose credentials these are."""
-    known = file.load()
-    existing, seen = in_parallel(
-        lambda: existing_state(config, aws=aws, file=file, target=target), lambda: see(known) if known else None
+def _sight(context: LabContext, layers: tuple[Layer, ...]) -> Sighting:
+    """The stages account, state and survey. layers: those to search besides the ones of which the state knows something."""
+    existing = _survey_existing(context, see=lambda state: _survey_with_given(context, state, KINDS, layers=layers))
+    if existing is not None:
+        state, notes, (gateway, seen) = existing
+    else:
+        state, notes = _first_state(context), tuple(context.file.notes)
+        # No resource carries a lab-id that was made just now: only what is given is looked at.
+        gateway, seen = _survey_with_given(context, state, ())
+    return Sighting(state=_with_dates_of_tags(state, seen), survey=seen, gateway=gateway, notes=notes)
+
+
+def _with_time_left(sighting: Sighting, *, ttl_s: float) -> Sighting:
+    """The lab with a new end when its time is over: what is made now must not end at once."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    if sighting.state.expires_at > now:
+        return sighting
+    return replace(
+        sighting,
+        state=replace(sighting.state, expires_at=now + timedelta(seconds=round(ttl_s))),
+        notes=(*sighting.notes, "the lab's time had run out: it gets a new one"),
     )
+
+
+def _spec(
+    config: Config, resolved: Resolved, *, key: keys.KeyPairFile | None, expires_at: datetime
+) -> tuple[Resource, ...]:
+    """The stage spec: every resource of every layer."""
+    return wanted(
+        config,
+        resolved,
+        public_key=key.public_key if key else "",
+        partition=partition_of(config.aws.region),
+        expires_at=expires_at,
+    )
+
+
+def _survey_existing(context: LabContext, *, see: Callable[[State], _T]) -> tuple[State, tuple[str, ...], _T] | None:
+    """What `existing_state` gives back, and what `see` does for that state; None when there is no such lab.
+
+    Where a state file names the lab, `see` runs while AWS is still being asked whose credentials these are: reading harms nobody.
+    """
+    known = context.file.load()
+    existing, seen = in_parallel(lambda: existing_state(context), lambda: see(known) if known else None)
     if existing is None:
         return None
     state, notes = existing
@@ -137,17 +178,17 @@ def _existing(
 
 
 def _survey_with_given(
-    config: Config, aws: Aws, state: State, kinds: Iterable[str], *, layers: Iterable[Layer] = ()
+    context: LabContext, state: State, kinds: Iterable[str], *, layers: Iterable[Layer] = ()
 ) -> tuple[str | None, Survey]:
-    """What there is of the lab and of what is given; first: the gateway of a given VPC. layers: to search besides those known."""
-    lab = _searching(state.as_lab(config.tags), layers)
-    gateway = given_gateway(config, aws, lab)
-    given = [resource for resource in wanted_for_survey(config, gateway=gateway) if not resource.owned]
-    return gateway, survey(aws, lab, state=state, resources=given, kinds=kinds)
+    """The gateway of a given VPC, and what there is of the lab and of everything that is given."""
+    lab = _searched_in(state.as_lab(context.config.tags), layers)
+    gateway = given_gateway(context.config, context.aws, lab)
+    given = [resource for resource in wanted_for_survey(context.config, gateway=gateway) if not resource.owned]
+    return gateway, survey(context.aws, lab, state=state, resources=given, kinds=kinds)
 
 
-def _searching(lab: Lab, layers: Iterable[Layer]) -> Lab:
-    """The lab, to be searched in these layers, too."""
+def _searched_in(lab: Lab, layers: Iterable[Layer]) -> Lab:
+    """The lab, to be searched for in these layers, too."""
     return replace(lab, layers=tuple({*lab.layers, *layers}))
 
 
@@ -157,48 +198,56 @@ def layers_there(seen: Survey) -> tuple[Layer, ...]:
     return tuple(layer for layer in LAYERS if layer in BUILT_LAYERS or layer in there)
 
 
-def up(snapshot: Snapshot, *, config: Config, aws: Aws, file: StateFile, watch: LabWatcher) -> Snapshot:
+def up(context: LabContext, snapshot: Snapshot, *, watch: LabWatcher) -> Snapshot:
     """Carries out the snapshot's plan; gives back the lab as it is then. The caller holds the lab's lock.
 
     Raises AwsError or LabError for what AWS refused, Interrupted after Ctrl-C; running it again goes on in every case.
     """
     refuse_disowned(snapshot)
+    aws, file, lab = context.aws, context.file, snapshot.lab
     if snapshot.plan.changing or file.load() != snapshot.state:
         # The lab-id is on disk before the first call, and the key before AWS hears of it.
         file.save(snapshot.state)
     if snapshot.key is not None:
         keys.save(snapshot.key, file.private_key)
-    plan = snapshot.plan
-    anew = plan.with_action("replace")
-    if anew:
-        sweep_keys([step.key for step in anew], aws=aws, lab=snapshot.lab, file=file, watch=watch)
-        seen = survey(aws, snapshot.lab, state=file.state, resources=snapshot.resources)
-        plan = make_plan(snapshot.resources, seen, file.state, snapshot.lab)
+    plan = _after_removals(context, snapshot, watch=watch)
     try:
-        looked_at = apply(plan, resources=snapshot.resources, aws=aws, lab=snapshot.lab, file=file, watch=watch)
+        settled = apply(plan, resources=snapshot.resources, aws=aws, lab=lab, file=file, watch=watch)
     except NameTakenError:
-        if (
-            not file.state.resources
-        ):  # somebody else has the lab: nothing of ours is there, and nothing is remembered of it
+        if not file.state.resources:  # the lab is somebody else's: nothing of it is to be remembered here
             file.forget()
         raise
-    sweep_duplicates(plan.with_action("delete"), aws=aws, lab=snapshot.lab, watch=watch)
-    _tag_with_the_new_end(snapshot, aws)
-    return _afterwards(snapshot, looked_at, aws=aws, file=file) if snapshot.plan.changing else snapshot
+    sweep_duplicates(plan.with_action("delete"), aws=aws, lab=lab, watch=watch)
+    _tag_with_new_end(snapshot, aws)
+    return _afterwards(context, snapshot, settled) if snapshot.plan.changing else snapshot
 
 
-def _afterwards(snapshot: Snapshot, looked_at: Mapping[str, Found], *, aws: Aws, file: StateFile) -> Snapshot:
-    """After an `up` that ended well: the hosts and what they are reached by are as AWS shows them now; what else was made or changed
-    is known by its id alone, for AWS has said yes to all of it."""
-    seen = survey(aws, snapshot.lab, state=file.state, kinds=REACHED_BY)
-    known = {key: Found(key=key, kind=it.kind, id=it.id, tags={}) for key, it in file.state.resources.items()}
+def _after_removals(context: LabContext, snapshot: Snapshot, *, watch: LabWatcher) -> Plan:
+    """Removes what must be made anew; gives back the plan that is left then."""
+    replaced = [step.key for step in snapshot.plan.with_action("replace")]
+    if not replaced:
+        return snapshot.plan
+    aws, file, lab = context.aws, context.file, snapshot.lab
+    sweep_keys(replaced, aws=aws, lab=lab, file=file, watch=watch)
+    seen = survey(aws, lab, state=file.state, resources=snapshot.resources)
+    return make_plan(snapshot.resources, seen, file.state, lab)
+
+
+def _afterwards(context: LabContext, snapshot: Snapshot, settled: Mapping[str, Found]) -> Snapshot:
+    """The lab after an `up` that ended well. The hosts' interfaces and addresses are read once more, which AWS may show only now.
+
+    settled: what `apply` read of what it made or changed. What it did not read is known by its id alone: AWS has said yes to it.
+    """
+    state = context.file.state
+    seen = survey(context.aws, snapshot.lab, state=state, kinds=REACHED_BY)
+    known = {key: Found(key=key, kind=it.kind, id=it.id, tags={}) for key, it in state.resources.items()}
     kept = {step.key for step in snapshot.plan.with_action("keep")}
     as_before = {key: found for key, found in snapshot.survey.found.items() if key in kept}
-    return replace(snapshot, state=file.state, survey=Survey(found={**known, **as_before, **looked_at, **seen.found}))
+    return replace(snapshot, state=state, survey=Survey(found={**known, **as_before, **settled, **seen.found}))
 
 
 def refuse_disowned(snapshot: Snapshot) -> None:
-    """Raises LabError when something of the lab has lost the lab's id: whose it is now, nobody can tell from here."""
+    """Raises LabError when a resource of the state does not carry the lab-id any more: it may be somebody else's by now."""
     lost = [f"{key} {found.id}" for key, found in snapshot.survey.disowned.items()]
     if lost:
         raise LabError(
@@ -208,8 +257,8 @@ def refuse_disowned(snapshot: Snapshot) -> None:
         )
 
 
-def _tag_with_the_new_end(snapshot: Snapshot, aws: Aws) -> None:
-    """A lab whose time had run out has a new one: what was there before says so, too."""
+def _tag_with_new_end(snapshot: Snapshot, aws: Aws) -> None:
+    """Tags what was there before with the end of the lab, which is a new one when its time had run out."""
     ends = as_text(snapshot.lab.expires_at)
     ours = (found for found in snapshot.survey.found.values() if found.tags.get(TAG_LAB_ID) == snapshot.lab.lab_id)
     stale = [found for found in ours if found.tags.get(TAG_EXPIRES) != ends]
@@ -226,38 +275,24 @@ class Removal:
     lab_is_gone: bool
 
 
-def down(
-    config: Config,
-    *,
-    aws: Aws,
-    file: StateFile,
-    target: Target,
-    layers: Iterable[Layer],
-    watch: LabWatcher,
-    note: Callable[[str], None],
-) -> Removal:
+def down(context: LabContext, *, layers: Iterable[Layer], watch: LabWatcher, note: Callable[[str], None]) -> Removal:
     """Removes the layers (all of the lab: every layer). The caller holds the lab's lock.
 
     Raises LabError when another layer stands on one of them, or when something is in the way.
     """
-    layers = tuple(layers)
-    there = _existing(
-        config,
-        aws=aws,
-        file=file,
-        target=target,
-        see=lambda state: survey(aws, _searching(state.as_lab(config.tags), LAYERS), state=state),
+    layers, file, aws, tags = tuple(layers), context.file, context.aws, context.config.tags
+    existing = _survey_existing(
+        context, see=lambda state: survey(aws, _searched_in(state.as_lab(tags), LAYERS), state=state)
     )
-    if there is None:
+    if existing is None:
         file.forget()
         return Removal(removed=(), leftovers=(), lab_is_gone=True)
-    state, notes, seen = there
+    state, notes, seen = existing
     for text in notes:
         note(text)
     file.save(state)
     refuse_if_stood_on(seen, layers)
-    lab = state.as_lab(config.tags)
-    removed, seen = sweep_layers(layers, seen=seen, aws=aws, lab=lab, file=file, watch=watch)
+    removed, seen = sweep_layers(layers, seen=seen, aws=aws, lab=state.as_lab(tags), file=file, watch=watch)
     rest = [*seen.all(), *seen.disowned.values()]
     left = tuple(found for found in rest if layer_of(found.key) in layers)
     if not rest:
@@ -279,45 +314,48 @@ def refuse_if_stood_on(seen: Survey, layers: Iterable[Layer]) -> None:
             )
 
 
-def _newborn(config: Config, *, aws: Aws, target: Target) -> State:
+def _first_state(context: LabContext) -> State:
+    """The state of a lab that is not there yet."""
     return new_state(
-        lab=config.lab,
-        account=aws.account(),
-        region=config.aws.region,
-        target=target.name,
+        lab=context.config.lab,
+        account=context.aws.account(),
+        region=context.config.aws.region,
+        target=context.target.name,
         now=datetime.now(UTC),
-        ttl_s=config.ttl_s,
+        ttl_s=context.config.ttl_s,
     )
 
 
-def existing_state(
-    config: Config, *, aws: Aws, file: StateFile, target: Target
-) -> tuple[State, tuple[str, ...]] | None:
-    """The state of the lab: from the file, else of the tagged lab that lives on AWS; None when there is no such lab. Second: what
-    to tell. Raises StateError for another account or region than the lab's."""
-    state = file.load()
+def existing_state(context: LabContext) -> tuple[State, tuple[str, ...]] | None:
+    """The stages account and state: the state of the lab, from the file, else of the tagged lab that lives on AWS; and what to tell
+    the user. None when there is no such lab.
+
+    Raises StateError for another account or region than the lab's, UsageError for another target.
+    """
+    config, state = context.config, context.file.load()
     account, lab_id = in_parallel(
-        aws.account, lambda: None if state else discover_lab_id(aws, lab=config.lab, region=config.aws.region)
+        context.aws.account,
+        lambda: None if state else discover_lab_id(context.aws, lab=config.lab, region=config.aws.region),
     )
     check_account(config, account)
     if state is not None:
-        _refuse_contradiction(state, config, account, target)
-        return state, tuple(file.notes)
+        _refuse_contradiction(state, context, account)
+        return state, tuple(context.file.notes)
     if lab_id is None:
         return None
-    adopted = replace(_newborn(config, aws=aws, target=target), lab_id=lab_id)
+    adopted = replace(_first_state(context), lab_id=lab_id)
     text = f"there is no state file, but a lab {config.lab} with the id {lab_id} lives in {config.aws.region}: adopted by its tags"
-    return adopted, (*file.notes, text)
+    return adopted, (*context.file.notes, text)
 
 
 def wanted_for_survey(config: Config, *, gateway: str | None) -> tuple[Resource, ...]:
-    """The resources as far as they are known before anything is pinned: enough to know which are given."""
+    """The resources as far as they are known before anything is resolved: enough to know which are given."""
     unknown = Resolved(ami="", availability_zone="", ssh_cidr="", gateway=gateway)
     return wanted(config, unknown, public_key="", partition="aws", expires_at=datetime.now(UTC))
 
 
-def _with_dates_of_what_lives(state: State, seen: Survey) -> State:
-    """The dates that the resources' own tags carry: requests must repeat them to the letter."""
+def _with_dates_of_tags(state: State, seen: Survey) -> State:
+    """A state that knows of no resource yet, with the dates that the resources' tags carry: requests must repeat them to the letter."""
     tags = next(
         (
             found.tags
@@ -331,7 +369,9 @@ def _with_dates_of_what_lives(state: State, seen: Survey) -> State:
     return replace(state, created_at=from_text(tags[TAG_CREATED]), expires_at=from_text(tags[TAG_EXPIRES]))
 
 
-def _refuse_contradiction(state: State, config: Config, account: str, target: Target) -> None:
+def _refuse_contradiction(state: State, context: LabContext, account: str) -> None:
+    """Raises UsageError or StateError when the lab of the state lives elsewhere than is asked for."""
+    target, region = context.target, context.config.aws.region
     if state.target != target.name:
         raise UsageError(
             f"lab {state.lab} lives on target {state.target}, not {target.name}",
@@ -342,12 +382,8 @@ def _refuse_contradiction(state: State, config: Config, account: str, target: Ta
             f"lab {state.lab} belongs to account {state.account}, these credentials to {account}",
             todo="choose the other --profile",
         )
-    if state.region != config.aws.region:
+    if state.region != region:
         raise StateError(
-            f"lab {state.lab} lives in {state.region}, not in {config.aws.region}",
+            f"lab {state.lab} lives in {state.region}, not in {region}",
             todo=f"use --region {state.region}, or another --lab",
         )
-
-
-def _in(seconds: float) -> datetime:
-    return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=round(seconds))

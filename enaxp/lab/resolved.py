@@ -1,8 +1,8 @@
 """What is resolved once for the life of a lab — the image, the zone, who may use SSH — and whether the account is the right one.
 
-    Config + State + Survey ─▶ resolve_pins() ─▶ Resolved
+    Config + Pinned (of the state) + Survey ─▶ resolve() ─▶ Resolved ─▶ pinned_of() ─▶ Pinned (saved with the state)
 
-A pin that was resolved once is never resolved again: it is in the state, or is read back from what lives.
+What was resolved once is never resolved again: it is in the state, or is read back from what lives.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from enaxp.config import Config
 from enaxp.errors import AwsError, LabError, UsageError
 from enaxp.lab.model import TAG_LAB_ID, Lab, from_tag_list
 from enaxp.lab.spec import Resolved
+from enaxp.lab.state import Pinned
 from enaxp.lab.survey import Survey
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def resolve(
     config: Config,
     *,
     aws: Aws,
-    pinned: Mapping[str, Any],
-    found: Survey,
+    pinned: Pinned,
+    seen: Survey,
     isolation: str | None,
     gateway: str | None = None,
 ) -> Resolved:
@@ -49,10 +50,10 @@ def resolve(
     Raises LabError when the instance type has no ENA Express or no zone offers it, UsageError when this machine's public
     address cannot be found out.
     """
-    instance = next((f.facts for key, f in found.found.items() if key.startswith("instance/")), {})
-    subnet = found.found["subnet"].facts if "subnet" in found.found else {}
-    zone = pinned.get("availability_zone") or subnet.get("zone") or instance.get("zone")
-    ami = pinned.get("ami") or instance.get("image")
+    instance = next((found.facts for key, found in seen.found.items() if key.startswith("instance/")), {})
+    subnet = seen.found["subnet"].facts if "subnet" in seen.found else {}
+    zone = pinned.availability_zone or subnet.get("zone") or instance.get("zone")
+    ami = pinned.ami or instance.get("image")
     if zone is None or ami is None:
         architecture, chosen = in_parallel(
             lambda: check_type(aws, config.hosts.instance_type), lambda: zone or choose_zone(aws, config)
@@ -62,8 +63,18 @@ def resolve(
         ami=ami,
         availability_zone=zone,
         ssh_cidr=_ssh_cidr(config, aws, pinned),
-        isolation=isolation or pinned.get("isolation"),
+        isolation=isolation or pinned.isolation,
         gateway=gateway,
+    )
+
+
+def pinned_of(resolved: Resolved) -> Pinned:
+    """What the state keeps of it: all but the gateway, which is looked for each time."""
+    return Pinned(
+        ami=resolved.ami,
+        availability_zone=resolved.availability_zone,
+        ssh_cidr=resolved.ssh_cidr,
+        isolation=resolved.isolation,
     )
 
 
@@ -197,11 +208,12 @@ def partition_of(region: str) -> str:
     return "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
-def _ssh_cidr(config: Config, aws: Aws, pinned: Mapping[str, Any]) -> str:
+def _ssh_cidr(config: Config, aws: Aws, pinned: Pinned) -> str:
+    """Who may use SSH: as configured, else as before, else loopback for an endpoint on loopback, else this machine alone."""
     if config.network.ssh_cidr != "auto":
         return config.network.ssh_cidr
-    if pinned.get("ssh_cidr"):
-        return str(pinned["ssh_cidr"])
+    if pinned.ssh_cidr:
+        return pinned.ssh_cidr
     if re.match(r"https?://(127\.|localhost)", aws.ec2.meta.endpoint_url):
         return "127.0.0.0/8"
     return public_address()

@@ -1,7 +1,9 @@
 """State: what enaxp remembers of a lab between commands, in one JSON file, replaced whole and atomically.
 
-    state/<lab>.json       ids, intents and what is pinned        state/<lab>.json.bak   the one before
-    state/<lab>.lock       held by up, down and extend     state/<lab>.pem        the lab's private key
+    state/<lab>.json       ids, intents and what is pinned      state/<lab>.json.bak   the one before
+    state/<lab>.lock       held by up, down and extend          state/<lab>.pem        the lab's private key
+
+    file ─▶ read_state (an older schema is migrated) ─▶ State ─▶ StateFile.update ─▶ file
 
 The file is a convenience, not the truth: what carries the lab's tags on AWS can always be adopted again.
 """
@@ -10,22 +12,31 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
+
+import msgspec
 
 from enaxp.errors import LabError, StateError
-from enaxp.lab.model import LAYERS, Lab, Layer, as_text, from_text
+from enaxp.lab.model import LAYERS, Lab, Layer
 from enaxp.lab.spec import layer_of
+from enaxp.options import TargetName
 
 SCHEMA = 2
 BENCH_LOCK = "bench.lock"  # held by a bench beside the lab's own lock: `extend` works while it runs, `down` does not
+GITIGNORE = """\
+# Everything here belongs to a lab that stands: ids, locks and private keys. None of it is to be committed.
+*
+!.gitignore
+"""
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,29 +50,49 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Intent:
-    """A resource about to be made: written before the call, dropped when its id is known."""
+    """A resource about to be made: written before the call, dropped when its id is known.
+
+    token: the client token of the call. request_hash: tells whether a later call asks for the very same.
+    """
 
     kind: str
     token: str
     request_hash: str
-    at: str
+    at: Moment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pinned:
+    """What is resolved once and then kept for the life of the lab; None before that. `isolation` is the local target's, None on AWS."""
+
+    ami: str | None = None
+    availability_zone: str | None = None
+    ssh_cidr: str | None = None
+    isolation: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
+    """What the state file holds; the fields are the document.
+
+    resources and intents: by key. generation: 1, and one more with each removal.
+    """
+
+    schema: Literal[2] = 2
     lab: str
     lab_id: str
     account: str
     region: str
-    target: str
-    created_at: datetime
-    expires_at: datetime
+    target: TargetName
+    created_at: Moment
+    expires_at: Moment
     generation: int = 1
-    pinned: Mapping[str, Any] = field(default_factory=dict)
+    pinned: Pinned = Pinned()
     resources: Mapping[str, Entry] = field(default_factory=dict)
     intents: Mapping[str, Intent] = field(default_factory=dict)
 
     def as_lab(self, tags: Mapping[str, str]) -> Lab:
+        """The lab, with these tags of the config's besides enaxp's own."""
         return Lab(
             name=self.lab,
             lab_id=self.lab_id,
@@ -74,16 +105,17 @@ class State:
         )
 
     def _layers(self) -> tuple[Layer, ...]:
-        """Those of which something is known, made or begun; a state that knows of nothing may be one whose lab was lost sight of."""
+        """The layers of which something is made or begun. Every layer when the state knows of nothing: its lab may have been lost."""
         known = {layer_of(key) for key in (*self.resources, *self.intents)}
         return tuple(layer for layer in LAYERS if layer in known or not known)
 
     def ids(self) -> dict[str, str]:
+        """The AWS id of each resource, by key."""
         return {key: entry.id for key, entry in self.resources.items()}
 
 
-def new_state(*, lab: str, account: str, region: str, target: str, now: datetime, ttl_s: float) -> State:
-    """The state of a lab that nothing was made for yet: its lab-id exists before its first resource."""
+def new_state(*, lab: str, account: str, region: str, target: TargetName, now: datetime, ttl_s: float) -> State:
+    """The state of a lab that has no resource yet. Its lab-id exists before the first one does."""
     now = now.replace(microsecond=0)
     return State(
         lab=lab,
@@ -96,8 +128,20 @@ def new_state(*, lab: str, account: str, region: str, target: str, now: datetime
     )
 
 
+def make_state_folder(folder: Path) -> None:
+    """Makes the folder, with a `.gitignore` that keeps its files out of a repository. A folder that is there is left as it is."""
+    if folder.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError), (folder / ".gitignore").open("x", encoding="utf-8") as file:
+        file.write(GITIGNORE)
+
+
 class StateFile:
-    """The state file of one lab. Threads may `update` it side by side: each update is one atomic replacement."""
+    """The state file of one lab. Threads may `update` it side by side: each update is one atomic replacement.
+
+    notes: what `load` has to tell the user.
+    """
 
     def __init__(self, folder: Path, lab: str) -> None:
         self.folder = folder
@@ -111,16 +155,16 @@ class StateFile:
         self.notes: list[str] = []
 
     def load(self) -> State | None:
-        """The state, or None when there is none (or none that can be read: the lab is then found by its tags, and `notes` says so).
+        """The state; None when there is no file that can be read. `notes` then says so, and the lab is found by its tags.
 
         Raises StateError for a file of a newer schema, or of another lab.
         """
         for path in (self.path, self.backup):
             try:
-                self._state = _from_json(json.loads(path.read_text(encoding="utf-8")), path, self._lab)
+                self._state = read_state(path, lab=self._lab)
             except FileNotFoundError:
                 continue
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except ValueError as error:
                 self.notes.append(f"{path} cannot be read ({error}): going on without it")
                 continue
             if path == self.backup:
@@ -129,16 +173,18 @@ class StateFile:
         return None
 
     def known_hosts(self, instance_id: str) -> Path:
-        """Where the host key of an instance is kept. A host that is made anew is another instance, at the same address."""
+        """Where the host key of an instance is kept: by its id, for a host that is made anew has another key at the same address."""
         return self.folder / f"{self._lab}.{instance_id}.known_hosts"
 
     @property
     def state(self) -> State:
+        """The state as it was loaded or saved last. Raises StateError before that."""
         if self._state is None:
             raise StateError(f"{self.path} has not been loaded")
         return self._state
 
     def save(self, state: State) -> None:
+        """Puts this state in the place of the one on disk."""
         with self._guard:
             self._write(state)
 
@@ -158,7 +204,7 @@ class StateFile:
     @contextlib.contextmanager
     def lock(self, what: str, *, name: str = "lock") -> Iterator[None]:
         """Holds the lab for one command. Raises LabError, naming the holder, when another command has it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_state_folder(self.folder)
         path = self.folder / f"{self._lab}.{name}"
         with path.open("a+", encoding="utf-8") as file:
             try:
@@ -188,11 +234,10 @@ class StateFile:
         return False
 
     def _write(self, state: State) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_state_folder(self.folder)
         fresh = self.path.with_suffix(f".{os.getpid()}.new")
-        with fresh.open("w", encoding="utf-8") as file:
-            json.dump(_to_json(state), file, indent=2)
-            file.write("\n")
+        with fresh.open("wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n")
             file.flush()
             os.fsync(file.fileno())
         if self.path.exists():
@@ -206,17 +251,18 @@ class StateFile:
 
 
 def with_intent(state: State, key: str, intent: Intent) -> State:
+    """The resource is about to be made."""
     return replace(state, intents={**state.intents, key: intent})
 
 
 def with_resource(state: State, key: str, entry: Entry) -> State:
-    """The resource is there: its id is known and nothing is intended any more."""
+    """The resource is there: its id is known, and its intent is dropped."""
     intents = {other: intent for other, intent in state.intents.items() if other != key}
     return replace(state, resources={**state.resources, key: entry}, intents=intents)
 
 
 def without(state: State, keys: set[str]) -> State:
-    """The resources are gone. A new generation: what was made with the tokens of the old one must not come back."""
+    """The resources are gone, and their intents with them: whoever makes them anew uses new tokens."""
     return replace(
         state,
         generation=state.generation + 1,
@@ -225,32 +271,35 @@ def without(state: State, keys: set[str]) -> State:
     )
 
 
-def _to_json(state: State) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        **asdict(state),
-        "created_at": as_text(state.created_at),
-        "expires_at": as_text(state.expires_at),
-    }
+def read_state(path: Path, *, lab: str) -> State:
+    """The lab's state in this file, of whatever schema that this enaxp knows.
 
-
-def _from_json(document: Any, path: Path, lab: str) -> State:
-    if document["schema"] == 1:  # called resources "things"
-        document = {**document, "schema": SCHEMA, "resources": document["things"]}
-    if document["schema"] != SCHEMA:
+    Raises FileNotFoundError, ValueError (which names the place in the document) for what is no state, and StateError for a state of
+    another schema or lab.
+    """
+    content = path.read_bytes()
+    head = msgspec.json.decode(content, type=_Head)
+    if head.schema not in (1, SCHEMA):
         raise StateError(
-            f"{path} has schema {document['schema']}, this enaxp reads {SCHEMA}",
+            f"{path} has schema {head.schema}, this enaxp reads {SCHEMA}",
             todo="use the enaxp that wrote it, or take the lab down with that one first",
         )
-    if document["lab"] != lab:
-        raise StateError(
-            f"{path} belongs to lab {document['lab']}, not {lab}", todo="put the file back under its own name"
-        )
-    fields = {name: document[name] for name in ("lab", "lab_id", "account", "region", "target", "generation", "pinned")}
-    return State(
-        **fields,
-        resources={key: Entry(**entry) for key, entry in document["resources"].items()},
-        intents={key: Intent(**intent) for key, intent in document["intents"].items()},
-        created_at=from_text(document["created_at"]),
-        expires_at=from_text(document["expires_at"]),
-    )
+    if head.lab not in (None, lab):
+        raise StateError(f"{path} belongs to lab {head.lab}, not {lab}", todo="put the file back under its own name")
+    return msgspec.json.decode(_from_schema_1(content) if head.schema == 1 else content, type=State)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Head:
+    """What a document of every schema has, read before the rest. Without a lab it is damaged, which reading the rest tells."""
+
+    schema: int
+    lab: str | None = None
+
+
+def _from_schema_1(content: bytes) -> bytes:
+    """A document of schema 1, which called resources "things", as one of schema 2."""
+    fields = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    if "things" in fields:
+        fields["resources"] = fields.pop("things")
+    return msgspec.json.encode({**fields, "schema": SCHEMA})

@@ -1,8 +1,10 @@
 """State Manager: what it says of the software on each host, and waiting until all of it is in place.
 
-    Picture ─▶ results() ─▶ role → piece → Result          wait_for_software(): asked until each is Success, or one has failed
+    Snapshot ─▶ results() ─▶ role → piece → SoftwareResult
+             └▶ wait_for_software(): asks until each is Success, or one has failed
 
-That an association succeeded says little: it does without any host, too. What counts is what each host tells of the version wanted.
+The status of an association says little: it is Success without any host, too. What counts is what State Manager says of each host and
+the version of the association that is wanted.
 """
 
 from __future__ import annotations
@@ -34,20 +36,23 @@ _ASKING = "asking State Manager about the software of the hosts"
 
 @dataclass(frozen=True, kw_only=True)
 class SoftwareResult:
-    """How the latest run of a piece on a host went. status: as State Manager calls it, Pending before the version wanted has run;
-    ours where it does not know the host, or nothing of the piece."""
+    """How the latest run of a piece of software on a host went.
+
+    status: State Manager's word; Pending until the version that is wanted has run. NOT_REGISTERED and NOT_ASSOCIATED are enaxp's own:
+    Systems Manager does not know the host, or there is no association for the piece.
+    """
 
     status: str
     detail: str = ""
     at: str = ""  # tells one run from the next
 
 
-SoftwareResults = Mapping[str, Mapping[str, SoftwareResult]]  # role → piece → Result
+SoftwareResults = Mapping[str, Mapping[str, SoftwareResult]]  # role → piece → SoftwareResult
 LogOf = Callable[[str, str], str]  # role, piece → the end of its log
 
 
 def results(snapshot: Snapshot, aws: Aws) -> SoftwareResults:
-    """What each host says it has. The counts of an overview would do with hosts that are gone. Raises AwsError."""
+    """What State Manager says of each host. An association's overview is no use: it counts hosts that are gone. Raises AwsError."""
     return _asked(_hosts(snapshot), _associations(snapshot, aws), aws)
 
 
@@ -87,13 +92,8 @@ def wait_for_software(
         now = _asked(hosts, associations, aws)
 
 
-def as_json(results: Mapping[str, SoftwareResult]) -> dict[str, dict[str, str]]:
-    """One host's part of the status document."""
-    return {piece: {"status": result.status, "detail": result.detail} for piece, result in results.items()}
-
-
 def log_command(piece: str) -> str:
-    """Prints the end of what the latest run of this piece said."""
+    """A command for a host that prints the end of the log of this piece's latest run."""
     return f'tail -n 20 "${{ENAXP_ROOT:-}}{log_path(piece)}" 2>/dev/null; true'
 
 
@@ -104,14 +104,14 @@ def _hosts(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _associations(snapshot: Snapshot, aws: Aws) -> dict[str, Found]:
-    """What there is by the name of the piece."""
+    """The associations that are there, by piece."""
     found = snapshot.survey.found
     there = {name: found[f"ssm-association/{name}"] for name in NAMES if f"ssm-association/{name}" in found}
     return _complete(there, aws)
 
 
 def _complete(associations: Mapping[str, Found], aws: Aws) -> dict[str, Found]:
-    """With a look at those of which the id alone is known. One that was made just now may stay so: AWS does not know it at once."""
+    """The associations, with those read of which the id alone is known. AWS may not show yet what was made just now: it stays as it is."""
     look = KINDS["ssm-association"].look
     with _refusals(_ASKING), ThreadPoolExecutor(len(NAMES)) as pool:
         complete = pool.map(lambda one: one if one.facts else look(aws, one.id) or one, associations.values())
@@ -127,7 +127,7 @@ def _refusals(where: str) -> Iterator[None]:
 
 
 def _asked(hosts: Mapping[str, str], associations: Mapping[str, Found], aws: Aws) -> SoftwareResults:
-    """What each host tells, side by side, in the order of installation."""
+    """The result of each piece on each host, the pieces in the order of installation. The hosts are asked side by side."""
     with _refusals(_ASKING), ThreadPoolExecutor(max(1, len(hosts))) as pool:
         told = list(pool.map(lambda instance: _told(aws, instance), hosts.values()))
     return {
@@ -148,6 +148,7 @@ def _told(aws: Aws, instance_id: str) -> dict[str, Any] | None:
 
 
 def _result(association: Found | None, told: Mapping[str, Any] | None) -> SoftwareResult:
+    """The result of one piece on one host, of which State Manager told this."""
     if told is None:
         return SoftwareResult(status=NOT_REGISTERED)
     if association is None or not association.facts:

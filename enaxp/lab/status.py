@@ -1,40 +1,143 @@
-"""Status: the lab as one document, the same for people and for programs. Pure: from a Snapshot and Prices to plain data."""
+"""Status: a lab at one moment as one typed document, the same for people and for programs. Pure.
+
+    Snapshot + Prices + what State Manager says ─▶ status_of() ─▶ Status ─┬─▶ JSON on stdout (`status --json`, `up --json`)
+                                                                          ├─▶ text for a person (terminal/lab.py)
+                                                                          └─▶ Session.hosts(): how the hosts are reached
+
+The fields of these classes are the document, in its order. A field that is None is null there; one that is UNSET is left out.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
-from enaxp.config import Config
+from msgspec import UNSET, UnsetType
+
+from enaxp.config import Config, Role
 from enaxp.lab.cost import Prices, usd_per_hour, usd_so_far
 from enaxp.lab.lifecycle import Snapshot
-from enaxp.lab.model import Found, Resource, as_text
+from enaxp.lab.model import Difference, Found, Resource
 from enaxp.lab.plan import drift_of
 from enaxp.lab.spec import MONITORING, eni_key
-from enaxp.lab.state_manager import SoftwareResults, as_json
+from enaxp.options import TargetName
+from enaxp.traffic import Arm
+
+if TYPE_CHECKING:
+    from enaxp.lab.state_manager import SoftwareResult, SoftwareResults
 
 PORTS = {"grafana": 3000, "prometheus": 9090}  # of the monitoring, on its own host and at this end of the tunnel
 
+ResourceState = Literal["present", "pending", "missing", "unknown"]
 
-def nothing_there(*, lab: str, target: str, endpoint_url: str | None, region: str) -> dict[str, Any]:
-    """The status of a lab of which there is nothing."""
-    return {
-        "lab": lab,
-        "lab_id": None,
-        "target": target,
-        "isolation": None,
-        "endpoint_url": endpoint_url,
-        "account": None,
-        "region": region,
-        "availability_zone": None,
-        "resources": [],
-        "hosts": {},
-        "urls": {},
-        "created_at": None,
-        "expires_at": None,
-        "usd_per_hour": None,
-        "usd_so_far": None,
-    }
+
+@dataclass(frozen=True, kw_only=True)
+class DriftStatus:
+    """A field of a resource that is not as wanted. The values are what AWS's API has there: text, numbers, lists, mappings."""
+
+    field: str
+    have: object
+    want: object
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceStatus:
+    """A resource that the lab wants. `id` is None while it is missing; `owned` is false for one that belongs to somebody else."""
+
+    key: str
+    kind: str
+    id: str | None
+    owned: bool
+    state: ResourceState
+    drift: tuple[DriftStatus, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SshAddress:
+    """Where a host's sshd listens, and who logs in there. `host` is None while there is no public address and one is needed."""
+
+    host: str | None
+    port: int
+    user: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterfaceStatus:
+    """An interface of a host, with ENA Express (and its flag for UDP) as read back from the attachment."""
+
+    eni: str
+    ip: str
+    srd: bool
+    srd_udp: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftwareStatus:
+    """How the latest run of a piece of software on a host went, in State Manager's words."""
+
+    status: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostStatus:
+    """A host of a pair. `software` is by piece, empty where State Manager was not asked; an interface is None while it is missing."""
+
+    role: Role
+    pair: int
+    name: str
+    instance_id: str
+    public_ip: str | None
+    ssh: SshAddress
+    ena: InterfaceStatus | None
+    ena_express: InterfaceStatus | None
+    software: Mapping[str, SoftwareStatus]
+
+    def interfaces(self) -> dict[Arm, InterfaceStatus]:
+        """The interfaces that are there, each by the arm whose traffic it carries."""
+        by_arm: dict[Arm, InterfaceStatus | None] = {"ena": self.ena, "ena_express": self.ena_express}
+        return {arm: interface for arm, interface in by_arm.items() if interface is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitoringStatus:
+    """The host of the layer monitoring. `ip` is its address inside the lab's network."""
+
+    name: str
+    instance_id: str
+    public_ip: str | None
+    ip: str
+    ssh: SshAddress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """A lab at one moment. Of a lab that does not exist `lab_id` is None, and there are no resources and no hosts.
+
+    endpoint_url: None on AWS. urls: where the monitoring is shown, by name, while `enaxp monitor` holds its tunnel. usd_per_hour and
+    usd_so_far: None on the local target, and where a price is not known. owner: who made the lab, None where no tag tells.
+    """
+
+    schema: Literal[2] = 2
+    lab: str
+    lab_id: str | None
+    target: TargetName
+    isolation: str | None = None
+    endpoint_url: str | None
+    account: str | None = None
+    region: str
+    availability_zone: str | None = None
+    owner: str | None = None
+    resources: tuple[ResourceStatus, ...] = ()
+    hosts: Mapping[Role, HostStatus] = field(default_factory=dict)
+    monitoring: MonitoringStatus | UnsetType = UNSET
+    urls: Mapping[str, str] = field(default_factory=dict)
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    usd_per_hour: float | None = None
+    usd_so_far: float | None = None
 
 
 def status_of(
@@ -45,102 +148,116 @@ def status_of(
     prices: Prices | None,
     software: SoftwareResults,
     now: datetime,
-) -> dict[str, Any]:
-    """The document of `status --json`. Without prices (on the local target, or where they are not known) what it costs is None."""
+) -> Status:
+    """The status of the lab in the snapshot."""
     state = snapshot.state
     owned = {resource.key for resource in snapshot.resources if resource.owned}
-    ours = [found for key, found in snapshot.survey.found.items() if key in owned]
-    return {
-        "lab": state.lab,
-        "lab_id": state.lab_id,
-        "target": state.target,
-        "isolation": snapshot.resolved.isolation,
-        "endpoint_url": endpoint_url,
-        "account": state.account,
-        "region": state.region,
-        "availability_zone": snapshot.resolved.availability_zone,
-        "resources": [_resource(resource, snapshot) for resource in snapshot.resources],
-        "hosts": _hosts(snapshot, config, software),
-        **_monitoring(snapshot, config),
-        "urls": _urls(snapshot),
-        "created_at": as_text(state.created_at),
-        "expires_at": as_text(state.expires_at),
-        "usd_per_hour": usd_per_hour(prices, (found.key for found in ours)),
-        "usd_so_far": usd_so_far(prices, ours, now=now),
-    }
+    billed = [found for key, found in snapshot.survey.found.items() if key in owned]
+    return Status(
+        lab=state.lab,
+        lab_id=state.lab_id,
+        target=state.target,
+        isolation=snapshot.resolved.isolation,
+        endpoint_url=endpoint_url,
+        account=state.account,
+        region=state.region,
+        availability_zone=snapshot.resolved.availability_zone,
+        resources=tuple(_resource(resource, snapshot) for resource in snapshot.resources),
+        hosts=_hosts(snapshot, config, software),
+        monitoring=_monitoring(snapshot, config),
+        urls=_urls(snapshot),
+        created_at=state.created_at,
+        expires_at=state.expires_at,
+        usd_per_hour=usd_per_hour(prices, (found.key for found in billed)),
+        usd_so_far=usd_so_far(prices, billed, now=now),
+    )
 
 
-def _resource(resource: Resource, snapshot: Snapshot) -> dict[str, Any]:
+def drift(difference: Difference) -> DriftStatus:
+    """A difference as documents show it."""
+    return DriftStatus(field=difference.field, have=difference.have, want=difference.want)
+
+
+def _resource(resource: Resource, snapshot: Snapshot) -> ResourceStatus:
     found = snapshot.survey.found.get(resource.key)
-    drift = drift_of(resource, found, snapshot.survey.ids(), snapshot.lab) if found and found.facts else ()
-    return {
-        "key": resource.key,
-        "kind": resource.kind,
-        "id": found.id if found else None,
-        "owned": resource.owned,
-        "state": "missing" if found is None else "pending" if found.pending else "present",
-        "drift": [{"field": d.field, "have": d.have, "want": d.want} for d in drift],
-    }
+    is_known = found is not None and found.facts
+    differences = drift_of(resource, found, snapshot.survey.ids(), snapshot.lab) if found and is_known else ()
+    return ResourceStatus(
+        key=resource.key,
+        kind=resource.kind,
+        id=found.id if found else None,
+        owned=resource.owned,
+        state="missing" if found is None else "pending" if found.pending else "present",
+        drift=tuple(map(drift, differences)),
+    )
 
 
-def _hosts(snapshot: Snapshot, config: Config, software: SoftwareResults) -> dict[str, Any]:
-    found = snapshot.survey.found
-    hosts: dict[str, Any] = {}
+def _hosts(snapshot: Snapshot, config: Config, software: SoftwareResults) -> dict[Role, HostStatus]:
+    """Each host whose instance is there."""
+    found, hosts = snapshot.survey.found, dict[Role, HostStatus]()
     for role, host in config.hosts.by_role().items():
         instance = found.get(f"instance/{role}")
         if instance is None:
             continue
-        address = found.get(f"eip/{role}")
-        public_ip = address.facts["public_ip"] if address else instance.facts["public_ip"]
-        hosts[role] = {
-            "role": role,
-            "pair": 1,
-            "name": host.name,
-            "instance_id": instance.id,
-            "public_ip": public_ip,
-            "ssh": {
-                "host": public_ip if config.hosts.address == "public" else host.ena_ip,
-                "port": config.hosts.ssh_port,
-                "user": config.hosts.ssh_user,
-            },
-            "ena": _interface(found.get(eni_key(role, "ena"))),
-            "ena_express": _interface(found.get(eni_key(role, "express"))),
-            "software": as_json(software.get(role, {})),
-        }
+        public_ip = _public_ip(instance, found.get(f"eip/{role}"))
+        hosts[role] = HostStatus(
+            role=role,
+            pair=1,
+            name=host.name,
+            instance_id=instance.id,
+            public_ip=public_ip,
+            ssh=_ssh(config, public_ip=public_ip, private_ip=host.ena_ip),
+            ena=_interface(found.get(eni_key(role, "ena"))),
+            ena_express=_interface(found.get(eni_key(role, "express"))),
+            software={piece: _software(result) for piece, result in software.get(role, {}).items()},
+        )
     return hosts
 
 
-def _monitoring(snapshot: Snapshot, config: Config) -> dict[str, Any]:
-    """The host of that layer, as `monitoring`; nothing while there is none."""
+def _monitoring(snapshot: Snapshot, config: Config) -> MonitoringStatus | UnsetType:
+    """The host of that layer; UNSET while there is none."""
     found = snapshot.survey.found
     instance, eni, address = (found.get(f"{kind}/{MONITORING}") for kind in ("instance", "eni", "eip"))
     if instance is None or eni is None:
-        return {}
-    public_ip = address.facts["public_ip"] if address else instance.facts["public_ip"]
-    host = {
-        "name": instance.tags.get("Name", MONITORING),
-        "instance_id": instance.id,
-        "public_ip": public_ip,
-        "ip": eni.facts["address"],
-        "ssh": {
-            "host": public_ip if config.hosts.address == "public" else eni.facts["address"],
-            "port": config.hosts.ssh_port,
-            "user": config.hosts.ssh_user,
-        },
-    }
-    return {"monitoring": host}
+        return UNSET
+    public_ip = _public_ip(instance, address)
+    return MonitoringStatus(
+        name=instance.tags.get("Name", MONITORING),
+        instance_id=instance.id,
+        public_ip=public_ip,
+        ip=eni.facts["address"],
+        ssh=_ssh(config, public_ip=public_ip, private_ip=eni.facts["address"]),
+    )
 
 
 def _urls(snapshot: Snapshot) -> dict[str, str]:
-    """Where the monitoring is seen while `enaxp monitor` holds a tunnel to it: it is open to nobody else. No Grafana on this machine."""
+    """Where `enaxp monitor` shows the monitoring, through its tunnel: it is open to nobody else. The local target has no Grafana."""
     if f"instance/{MONITORING}" not in snapshot.survey.found:
         return {}
     names = ("prometheus",) if snapshot.resolved.isolation else ("grafana", "prometheus")
     return {name: f"http://127.0.0.1:{PORTS[name]}" for name in names}
 
 
-def _interface(eni: Found | None) -> dict[str, Any] | None:
-    """ENA Express as read back from the interface's attachment."""
+def _public_ip(instance: Found, address: Found | None) -> str | None:
+    """The Elastic IP, else what the instance has by itself."""
+    public_ip: str | None = address.facts["public_ip"] if address else instance.facts["public_ip"]
+    return public_ip
+
+
+def _ssh(config: Config, *, public_ip: str | None, private_ip: str) -> SshAddress:
+    return SshAddress(
+        host=public_ip if config.hosts.address == "public" else private_ip,
+        port=config.hosts.ssh_port,
+        user=config.hosts.ssh_user,
+    )
+
+
+def _interface(eni: Found | None) -> InterfaceStatus | None:
     if eni is None:
         return None
-    return {"eni": eni.id, "ip": eni.facts["address"], "srd": eni.facts["srd"], "srd_udp": eni.facts["srd_udp"]}
+    facts = eni.facts
+    return InterfaceStatus(eni=eni.id, ip=facts["address"], srd=facts["srd"], srd_udp=facts["srd_udp"])
+
+
+def _software(result: SoftwareResult) -> SoftwareStatus:
+    return SoftwareStatus(status=result.status, detail=result.detail)

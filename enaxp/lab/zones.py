@@ -7,60 +7,69 @@ A cluster placement group lies in one zone: the pair moves together. Each zone i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from enaxp.aws import Aws
-from enaxp.config import Config
 from enaxp.errors import LabError, NoRoomError
 from enaxp.lab.apply import LabWatcher
-from enaxp.lab.lifecycle import Snapshot, up
+from enaxp.lab.lifecycle import LabContext, Snapshot, look, up
+from enaxp.lab.model import Layer
 from enaxp.lab.resolved import offering_zones
-from enaxp.lab.state import StateFile
+from enaxp.lab.state import State
 from enaxp.lab.survey import survey
 from enaxp.lab.sweep import sweep_keys
 
 
 def up_in_some_zone(
+    context: LabContext,
     snapshot: Snapshot,
     *,
-    look_again: Callable[[], Snapshot],
-    config: Config,
-    aws: Aws,
-    file: StateFile,
+    layers: Iterable[Layer] | None,
     watch: LabWatcher,
     note: Callable[[str], None],
 ) -> Snapshot:
-    """As `up`, moving on from a zone without room.
+    """As `up`, moving on from a zone without room. layers: as `look` was given them for the snapshot.
 
     Raises LabError, with the zones tried, when none is left.
     """
-    tried = [snapshot.resolved.availability_zone]
+    layers = None if layers is None else tuple(layers)
+    instance_type, tried = context.config.hosts.instance_type, [snapshot.resolved.availability_zone]
     while True:
         try:
-            return up(snapshot, config=config, aws=aws, file=file, watch=watch)
+            return up(context, snapshot, watch=watch)
         except NoRoomError as error:
-            fixed = config.network.availability_zone != "auto" or config.network.subnet_id is not None
-            left = (
-                [] if fixed else [zone for zone in offering_zones(aws, config.hosts.instance_type) if zone not in tried]
-            )
+            left = _zones_left(context, tried)
             if not left:
                 raise LabError(
-                    f"no room for two {config.hosts.instance_type}; tried: {', '.join(tried)}",
+                    f"no room for two {instance_type}; tried: {', '.join(tried)}",
                     said=error.said,
                     todo="try again later, with another hosts.instance_type or aws.region; `enaxp down` removes what is there",
                 ) from error
-            note(f"{tried[-1]} has no room for a {config.hosts.instance_type}: moving on to {left[0]}")
-            tried.append(left[0])
-        pinned = {"availability_zone": tried[-1]}
-        file.update(lambda state, pinned=pinned: replace(state, pinned={**state.pinned, **pinned}))  # type: ignore[misc]
-        snapshot = look_again()
+        note(f"{tried[-1]} has no room for a {instance_type}: moving on to {left[0]}")
+        tried.append(left[0])
+        _pin_zone(context, left[0])
+        snapshot = look(context, layers=layers)
 
 
-def rollback(before: Snapshot, *, aws: Aws, file: StateFile, watch: LabWatcher) -> None:
+def rollback(context: LabContext, before: Snapshot, *, watch: LabWatcher) -> None:
     """Removes what was made since `before`; what was there then stays. A lab of which nothing was there is forgotten."""
-    lab, there = before.lab, set(before.survey.found)
+    aws, file, lab, there = context.aws, context.file, before.lab, set(before.survey.found)
     now = survey(aws, lab, state=file.state)
     sweep_keys({found.key for found in now.all()} - there, aws=aws, lab=lab, file=file, watch=watch)
     if not there and not survey(aws, lab, state=file.state).found:
         file.forget()
+
+
+def _zones_left(context: LabContext, tried: list[str]) -> list[str]:
+    """The zones that offer the type and were not tried; none where the config fixes the zone."""
+    network = context.config.network
+    if network.availability_zone != "auto" or network.subnet_id is not None:
+        return []
+    return [zone for zone in offering_zones(context.aws, context.config.hosts.instance_type) if zone not in tried]
+
+
+def _pin_zone(context: LabContext, zone: str) -> None:
+    def pin(state: State) -> State:
+        return replace(state, pinned=replace(state.pinned, availability_zone=zone))
+
+    context.file.update(pin)

@@ -75,7 +75,7 @@ def running(state_dir: Path, *, isolation: str, say: Callable[[str], None]) -> I
         with _exclusively(folder / "starting"):
             fcntl.flock(lease, fcntl.LOCK_SH)
             cloud = _alive(folder) or _start(folder, isolation, say)
-        if isolation not in {"auto", "None", cloud.isolation}:
+        if isolation not in {"auto", cloud.isolation}:
             raise UsageError(
                 f"the local cloud runs with isolation {cloud.isolation}, not {isolation}",
                 todo="take its labs down first, or use another --state-dir",
@@ -101,7 +101,7 @@ def _start(folder: Path, isolation: str, say: Callable[[str], None]) -> LocalClo
     from enaxp.local.machines.isolation import choose_isolation
 
     # Checked here, where a person reads it: choosing raises LocalTargetError when something is missing.
-    chosen = choose_isolation("auto" if isolation == "None" else isolation)
+    chosen = choose_isolation(isolation)
     say(f"local target: hosts as {chosen.name} ({chosen.reason}); these are not ENA interfaces")
     (folder / "cloud.json").unlink(missing_ok=True)
     log = folder / "cloud.log"

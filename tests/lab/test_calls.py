@@ -12,7 +12,7 @@ import pytest
 from enaxp.lab.lifecycle import look, up
 from enaxp.local.strict import Timing
 from selfcheck import floor
-from tests.support.crash_harness import TARGET, DeadlyCloud, Labs, deadly_cloud
+from tests.support.crash_harness import DeadlyCloud, Labs, deadly_cloud
 
 
 @pytest.fixture
@@ -46,10 +46,10 @@ def test_an_up_makes_at_most_a_quarter_more_calls_than_raw_boto3(
     floor.down(floor.sequential)
 
     # When enaxp has asked all that it wants to know beforehand, and then builds one
-    aws, file = labs.aws(), labs.file()
-    snapshot = look(labs.config, aws=aws, file=file, target=TARGET)
+    context = labs.context()
+    snapshot = look(context)
     calls(cloud)
-    up(snapshot, config=labs.config, aws=aws, file=file, watch=lambda _event: None)
+    up(context, snapshot, watch=lambda _event: None)
 
     # Then that took few more, and everything is as wanted
     assert calls(cloud).total() <= 1.25 * in_raw_boto3
@@ -57,7 +57,7 @@ def test_an_up_makes_at_most_a_quarter_more_calls_than_raw_boto3(
 
 
 def test_a_lab_that_was_never_there_is_not_searched_for(cloud: DeadlyCloud, labs: Labs) -> None:
-    look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+    labs.snapshot()
 
     made = calls(cloud)
     assert {"DescribeVpcs", "DescribeSubnets", "DescribeInstances", "DescribeNetworkInterfaces"} & set(made) == set()
@@ -65,14 +65,13 @@ def test_a_lab_that_was_never_there_is_not_searched_for(cloud: DeadlyCloud, labs
 
 
 def test_what_up_tells_of_hosts_was_read_back_and_the_rest_is_known_by_its_id(labs: Labs) -> None:
-    aws, file = labs.aws(), labs.file()
-    snapshot = look(labs.config, aws=aws, file=file, target=TARGET)
+    context = labs.context()
 
-    afterwards = up(snapshot, config=labs.config, aws=aws, file=file, watch=lambda _event: None)
+    afterwards = up(context, look(context), watch=lambda _event: None)
 
     found = afterwards.survey.found
 
-    assert {key: it.id for key, it in found.items()} == file.state.ids()
+    assert {key: it.id for key, it in found.items()} == context.file.state.ids()
     assert found["eni/client-express"].facts["srd_udp"] is True
     assert found["eni/client-ena"].facts["srd"] is False
     assert found["vpc"].facts == {}
@@ -96,7 +95,7 @@ def test_a_lab_that_knows_of_no_monitoring_is_not_searched_for_one_but_a_down_lo
     labs.up()
     calls(cloud)
 
-    look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+    labs.snapshot()
     looking = calls(cloud)
     labs.down()
     down = calls(cloud)

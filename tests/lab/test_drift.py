@@ -11,7 +11,7 @@ from enaxp.config import load_config
 from enaxp.errors import LabError, NameTakenError
 from enaxp.lab.kinds.base import BaseKind
 from enaxp.lab.lifecycle import look, up
-from tests.support.crash_harness import TARGET, WHOLE, DeadlyCloud, Labs, census, deadly_cloud
+from tests.support.crash_harness import WHOLE, DeadlyCloud, Labs, census, deadly_cloud
 from tests.support.drift_cases import MEDDLING, client
 
 
@@ -34,7 +34,7 @@ def test_drift_is_shown_and_repaired(labs: Labs, name: str) -> None:
     meddle, key, field = MEDDLING[name]
     meddle(client(labs, "ec2"), client(labs, "iam"), labs.file().state.ids())
 
-    snapshot = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+    snapshot = labs.snapshot()
     [step] = snapshot.plan.changing
     assert (step.key, step.action, [change.field for change in step.changes]) == (key, "settle", [field])
     labs.up()
@@ -91,13 +91,13 @@ def test_a_down_that_is_stuck_names_who_is_in_the_way_by_id_and_owner(
 def test_who_comes_second_to_a_lab_gives_way_and_has_made_nothing(labs: Labs, tmp_path: Path) -> None:
     """Two machines begin at once: the role's name is the claim."""
     first, second = Labs(labs.cloud, tmp_path / "first", lab="race"), Labs(labs.cloud, tmp_path / "second", lab="race")
-    aws, file = second.aws(), second.file()
-    snapshot = look(second.config, aws=aws, file=file, target=TARGET)  # the second looks before the first has begun
+    context = second.context()
+    snapshot = look(context)  # the second looks before the first has begun
     first.up()
     before = set(labs.cloud.server.resources())
 
     with pytest.raises(NameTakenError, match="is taken by something that is not this lab's"):
-        up(snapshot, config=second.config, aws=aws, file=file, watch=lambda _event: None)
+        up(context, snapshot, watch=lambda _event: None)
 
     assert set(labs.cloud.server.resources()) == before
     assert not (tmp_path / "second/race.json").exists()

@@ -15,10 +15,9 @@ from enaxp.commands.labs import _duration
 from enaxp.errors import HostError, UsageError
 from enaxp.hosts.connection import Host
 from enaxp.lab import extend
-from enaxp.lab.lifecycle import look
 from enaxp.lab.model import LAYERS, TAG_EXPIRES, from_text
 from enaxp.lab.userdata import TIMER_PATH, timer_command
-from tests.support.crash_harness import TARGET, Labs, deadly_cloud
+from tests.support.crash_harness import Labs, deadly_cloud
 
 ENDS = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
 OLD_TIMER = "[Timer]\nOnCalendar=2026-01-01 00:00:00 UTC\nAccuracySec=1s\n"
@@ -34,12 +33,12 @@ def labs(tmp_path: Path) -> Iterator[Labs]:
 
 def told_by_tags(labs: Labs) -> set[datetime]:
     """What the tags of everything say: roles, volumes and the repository included."""
-    snapshot = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+    snapshot = labs.snapshot()
     return {from_text(found.tags[TAG_EXPIRES]) for found in snapshot.survey.all()}
 
 
 def extended(labs: Labs, hours: float) -> datetime:
-    snapshot = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+    snapshot = labs.snapshot()
     ends = extend.new_end(snapshot, labs.file(), by_s=hours * 3600, now=datetime.now(UTC))
     extend.remember(snapshot, aws=labs.aws(), file=labs.file(), ends=ends)
     return ends
@@ -66,7 +65,7 @@ def test_a_lost_state_costs_no_time(labs: Labs) -> None:
 
 
 def test_an_end_that_is_past_is_no_beginning(labs: Labs) -> None:
-    snapshot = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+    snapshot = labs.snapshot()
     much_later = labs.file().state.expires_at + timedelta(days=9)
 
     assert extend.new_end(snapshot, labs.file(), by_s=3600, now=much_later) == much_later + timedelta(hours=1)
@@ -74,7 +73,7 @@ def test_an_end_that_is_past_is_no_beginning(labs: Labs) -> None:
 
 def test_up_on_a_lab_whose_time_is_over_gives_it_a_new_end_everywhere(labs: Labs) -> None:
     past = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
-    snapshot = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+    snapshot = labs.snapshot()
     extend.remember(snapshot, aws=labs.aws(), file=labs.file(), ends=past)
 
     labs.up()

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from enaxp.commands.labs import standing_labs, take_down_by_id, take_down_expired
-from enaxp.lab.labs import Standing, list_labs
-from enaxp.lab.lifecycle import look
+from enaxp.commands.labs import expired_labs, labs_with_id, remove_labs, standing_labs
+from enaxp.lab.labs import StandingLab, list_labs
 from enaxp.lab.model import TAG_EXPIRES, as_text
 from enaxp.lab.tags import put_tags
 from enaxp.options import Options
@@ -44,7 +43,7 @@ def session(labs: Labs, folder: Path) -> Session:
 
 def expire(labs: Labs) -> None:
     """As if its time were over long ago; its state file does not know."""
-    snapshot = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+    snapshot = labs.snapshot()
     put_tags(labs.aws(), snapshot.survey.all(), {TAG_EXPIRES: as_text(NOW - timedelta(days=400))})
 
 
@@ -70,9 +69,10 @@ def test_what_it_costs_an_hour_is_told(cloud: DeadlyCloud, tmp_path: Path) -> No
 
     [shown] = standing_labs(session(labs, tmp_path / "mine"), everywhere=False)
 
-    assert shown["usd_per_hour"] == pytest.approx(2 * (1.36 + 30 * 0.08 / 730) + 2 * 0.005, abs=1e-3)
-    assert (shown["instances"], shown["expired"]) == (2, False)
-    assert shown["age_s"] >= 0
+    assert shown.usd_per_hour == pytest.approx(2 * (1.36 + 30 * 0.08 / 730) + 2 * 0.005, abs=1e-3)
+    assert (shown.instances, shown.expired) == (2, False)
+    assert shown.age_s is not None
+    assert shown.age_s >= 0
 
 
 def test_labs_of_every_region_are_listed(cloud: DeadlyCloud, tmp_path: Path) -> None:
@@ -89,9 +89,7 @@ def test_labs_of_every_region_are_listed(cloud: DeadlyCloud, tmp_path: Path) -> 
 
     shown = standing_labs(session(labs, tmp_path), everywhere=True)
 
-    assert [(lab["lab"], lab["region"], lab["age_s"], lab["expired"]) for lab in shown] == [
-        ("far", "eu-west-1", None, False)
-    ]
+    assert [(lab.lab, lab.region, lab.age_s, lab.expired) for lab in shown] == [("far", "eu-west-1", None, False)]
 
 
 def test_only_labs_whose_time_is_over_are_swept(cloud: DeadlyCloud, tmp_path: Path) -> None:
@@ -100,10 +98,11 @@ def test_only_labs_whose_time_is_over_are_swept(cloud: DeadlyCloud, tmp_path: Pa
     young.up()
     expire(old)
 
-    removal = take_down_expired(session(old, tmp_path / "mine"), everywhere=False, assume_yes=True, force=False)
+    mine = session(old, tmp_path / "mine")
+    removal = remove_labs(mine, expired_labs(mine, everywhere=False), force=False)
 
-    assert {removed["kind"] for removed in removal["removed"]} >= {"vpc", "role", "instance", "eip"}
-    assert removal["leftovers"] == []
+    assert {found.kind for found in removal.removed} >= {"vpc", "role", "instance", "eip"}
+    assert removal.leftovers == ()
     assert [lab.lab for lab in list_labs(young.aws())] == ["young"]
     assert young.changes_left() == []
     young.down()
@@ -117,18 +116,19 @@ def test_a_lab_is_removed_by_its_id_alone(cloud: DeadlyCloud, tmp_path: Path) ->
     lab_id = theirs.file().state.lab_id
     mine = session(theirs, tmp_path / "mine")
 
-    removal = take_down_by_id(mine, lab_id, assume_yes=True, force=False)
+    removal = remove_labs(mine, labs_with_id(mine, lab_id), force=False)
 
-    assert len(removal["removed"]) == len(theirs.file().state.resources)
+    assert len(removal.removed) == len(theirs.file().state.resources)
     assert cloud.server.resources() == []
-    assert take_down_by_id(mine, lab_id, assume_yes=True, force=False) == {"removed": [], "leftovers": []}
+    assert labs_with_id(mine, lab_id) == []
 
 
 def test_its_own_state_file_goes_with_it(cloud: DeadlyCloud, tmp_path: Path) -> None:
     labs = Labs(cloud, tmp_path)
     labs.up()
 
-    take_down_by_id(session(labs, tmp_path), labs.file().state.lab_id, assume_yes=True, force=False)
+    mine = session(labs, tmp_path)
+    remove_labs(mine, labs_with_id(mine, labs.file().state.lab_id), force=False)
 
     assert labs.file().load() is None
 
@@ -137,7 +137,7 @@ def test_a_role_that_is_left_alone_is_found_by_the_labs_name(cloud: DeadlyCloud,
     labs = Labs(cloud, tmp_path / "theirs")
     labs.up()
     state = labs.file().state
-    role = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET).survey.found["role"]
+    role = labs.snapshot().survey.found["role"]
     labs.down()
     trust = '{"Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}'
     labs.aws().iam.create_role(
@@ -146,21 +146,11 @@ def test_a_role_that_is_left_alone_is_found_by_the_labs_name(cloud: DeadlyCloud,
         Tags=[{"Key": key, "Value": value} for key, value in role.tags.items()],
     )
 
-    removal = take_down_by_id(session(labs, tmp_path / "mine"), state.lab_id, assume_yes=True, force=False)
+    mine = session(labs, tmp_path / "mine")
+    removal = remove_labs(mine, labs_with_id(mine, state.lab_id), force=False)
 
-    assert [removed["kind"] for removed in removal["removed"]] == ["role"]
+    assert [found.kind for found in removal.removed] == ["role"]
 
 
 def test_a_lab_that_does_not_tell_its_end_is_not_over() -> None:
-    lab = Standing(
-        lab="dev",
-        lab_id="x",
-        region="us-east-1",
-        created_at=None,
-        expires_at=None,
-        resources=1,
-        addresses=0,
-        instance_types=(),
-    )
-
-    assert not lab.is_expired(NOW)
+    assert not StandingLab(lab="dev", lab_id="x", region="us-east-1", resources=1).is_expired(NOW)

@@ -72,9 +72,7 @@ def _found(key: str, case: Mapping[str, Any], tags: Mapping[str, str]) -> Found:
 
 def _state(said: Mapping[str, Any]) -> State:
     known = {key: Entry(kind=key.partition("/")[0], id=WHOLE[key]["id"]) for key in said.get("only", WHOLE)}
-    begun = {
-        key: Intent(kind=key, token="t", request_hash="h", at="2026-01-31T12:00:00Z") for key in said.get("intents", ())
-    }
+    begun = {key: Intent(kind=key, token="t", request_hash="h", at=BEGAN) for key in said.get("intents", ())}
     return State(
         lab="dev",
         lab_id="1-2-3",

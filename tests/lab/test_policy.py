@@ -18,11 +18,10 @@ from enaxp.lab.checks.preflight import preflight_report
 from enaxp.lab.cost import find_prices
 from enaxp.lab.kinds.monitoring import PUSHING
 from enaxp.lab.labs import list_labs, list_labs_everywhere
-from enaxp.lab.lifecycle import look
 from enaxp.lab.model import LAYERS
 from enaxp.lab.policy import allows, policy_of
 from enaxp.lab.state_manager import wait_for_software
-from tests.support.crash_harness import TARGET, Labs, deadly_cloud
+from tests.support.crash_harness import Labs, deadly_cloud
 
 # As requests are signed → as IAM calls the service; actions of which IAM spells the name differently.
 SERVICES = {"servicequotas": "servicequotas", "service-quotas": "servicequotas"}
@@ -54,10 +53,10 @@ def called(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     folder: Path = tmp_path_factory.mktemp("life")
     with deadly_cloud() as cloud:
         labs = Labs(cloud, folder)
-        snapshot = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+        snapshot = labs.snapshot()
         preflight_report(snapshot, config=labs.config, aws=labs.aws())
         labs.up(LAYERS)
-        standing = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET, layers=LAYERS)
+        standing = labs.snapshot(LAYERS)
         preflight_report(standing, config=labs.config, aws=labs.aws())
         ends = extend.new_end(standing, labs.file(), by_s=3600, now=standing.lab.created_at)
         extend.remember(standing, aws=labs.aws(), file=labs.file(), ends=ends)

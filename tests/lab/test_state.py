@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from enaxp.errors import LabError, StateError
-from enaxp.lab.state import Entry, Intent, State, StateFile, new_state, with_intent, with_resource, without
+from enaxp.lab.state import (
+    GITIGNORE,
+    Entry,
+    Intent,
+    Pinned,
+    State,
+    StateFile,
+    new_state,
+    with_intent,
+    with_resource,
+    without,
+)
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -26,8 +41,9 @@ def state() -> State:
 
 
 def test_what_was_saved_is_read_back(file: StateFile, state: State) -> None:
-    intent = Intent(kind="vpc", token="t", request_hash="h", at="2026-01-01T00:00:00Z")
-    rich = with_intent(with_resource(state, "role", Entry(kind="role", id="enaxp-dev")), "vpc", intent)
+    intent = Intent(kind="vpc", token="t", request_hash="h", at=NOW)
+    known = with_resource(replace(state, pinned=Pinned(ami="ami-1")), "role", Entry(kind="role", id="enaxp-dev"))
+    rich = with_intent(known, "vpc", intent)
 
     file.save(rich)
 
@@ -35,7 +51,7 @@ def test_what_was_saved_is_read_back(file: StateFile, state: State) -> None:
 
 
 def test_a_resource_that_is_there_is_intended_no_longer(state: State) -> None:
-    intended = with_intent(state, "vpc", Intent(kind="vpc", token="t", request_hash="h", at=""))
+    intended = with_intent(state, "vpc", Intent(kind="vpc", token="t", request_hash="h", at=NOW))
 
     assert with_resource(intended, "vpc", Entry(kind="vpc", id="vpc-1")).intents == {}
 
@@ -48,7 +64,7 @@ def test_what_is_gone_begins_a_new_generation(state: State) -> None:
     assert (gone.resources, gone.generation) == ({}, state.generation + 1)
 
 
-@pytest.mark.parametrize("damage", ["", "{", '{"schema": 1}', "[]", "null", "\x00\x00"], ids=repr)
+@pytest.mark.parametrize("damage", ["", "{", '{"schema": 1}', '{"schema": 2}', "[]", "null", "\x00\x00"], ids=repr)
 def test_a_damaged_file_gives_way_to_the_one_before(file: StateFile, state: State, damage: str) -> None:
     file.save(state)
     file.save(with_resource(state, "vpc", Entry(kind="vpc", id="vpc-1")))
@@ -125,20 +141,63 @@ def test_forgetting_leaves_nothing_of_the_lab_but_its_locks(file: StateFile, sta
     with file.lock("down"):
         file.forget()
 
-    assert [path.name for path in file.folder.iterdir()] == ["dev.lock"]
+    assert sorted(path.name for path in file.folder.iterdir()) == [".gitignore", "dev.lock"]
 
 
-def test_a_file_of_schema_1_is_migrated_and_saved_as_schema_2(file: StateFile, state: State) -> None:
-    known = with_resource(state, "vpc", Entry(kind="vpc", id="vpc-1"))
-    file.save(known)
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("created_at", "yesterday", "`$.created_at`"),
+        ("created_at", "2026-01-31T12:00:00", "`$.created_at`"),
+        ("target", "moon", "`$.target`"),
+        ("resources", {"vpc": {"kind": "vpc"}}, "`$.resources[...]`"),
+        ("pinned", {"ami": 1}, "`$.pinned.ami`"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named_by_its_place(
+    file: StateFile, state: State, field: str, value: object, says: str
+) -> None:
+    file.save(state)
     document = json.loads(file.path.read_text())
-    document["things"] = document.pop("resources")
-    file.path.write_text(json.dumps({**document, "schema": 1}))
+    file.path.write_text(json.dumps({**document, field: value}))
 
     again = StateFile(file.folder, "dev")
-    read = again.load()
-    again.save(known)
 
-    assert read == known
-    written = json.loads(file.path.read_text())
-    assert (written["schema"], list(written["resources"]), "things" in written) == (2, ["vpc"], False)
+    assert again.load() is None
+    [note] = again.notes
+    assert str(file.path) in note
+    assert says in note
+
+
+def test_a_state_folder_keeps_its_files_out_of_a_repository(tmp_path: Path, file: StateFile, state: State) -> None:
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    file.save(state)
+    file.private_key.write_text("secret")
+
+    told = subprocess.run(
+        ["git", "-C", str(tmp_path), "status", "--porcelain", "--untracked-files=all"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert told.stdout.splitlines() == ["?? state/.gitignore"]
+    assert (Path(__file__).parent.parent.parent / "state/.gitignore").read_text() == GITIGNORE
+
+
+def test_a_state_folder_that_is_there_already_is_left_as_it_is(file: StateFile, state: State) -> None:
+    file.folder.mkdir()
+    (file.folder / "mine.txt").touch()
+
+    file.save(state)
+
+    assert sorted(path.name for path in file.folder.iterdir()) == ["dev.json", "mine.txt"]
+
+
+def test_the_gitignore_of_somebody_else_is_not_replaced(file: StateFile, state: State) -> None:
+    file.save(state)
+    (file.folder / ".gitignore").write_text("*.pem")
+
+    file.save(state)
+
+    assert (file.folder / ".gitignore").read_text() == "*.pem"

@@ -14,11 +14,11 @@ import pytest
 
 from enaxp.errors import AwsError, HostError
 from enaxp.lab import lifecycle, spec, state_manager
-from enaxp.lab.lifecycle import Snapshot, look
+from enaxp.lab.lifecycle import Snapshot
 from enaxp.lab.software import NAMES, Piece, pieces
 from enaxp.lab.state_manager import SoftwareResults, results, wait_for_software
 from enaxp.local.strict import Fault, FaultPlan, NoMachines, ScriptResult, StrictServer, Timing, serve
-from tests.support.crash_harness import TARGET, Labs
+from tests.support.crash_harness import Labs
 from tests.support.drift_cases import client
 
 IN_PLACE = {role: dict.fromkeys(NAMES, "Success") for role in ("server", "client")}
@@ -105,7 +105,7 @@ def edit(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def seen(labs: Labs) -> Snapshot:
-    return look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+    return labs.snapshot()
 
 
 def in_place(labs: Labs, *, changed: Collection[str] = ()) -> SoftwareResults:
@@ -124,10 +124,10 @@ def up(labs: Labs) -> SoftwareResults:
 
 def as_the_command_does(labs: Labs) -> SoftwareResults:
     """With the snapshot that an `up` gives back: what was made just now is known by its id alone."""
-    aws, before = labs.aws(), seen(labs)
-    after = lifecycle.up(before, config=labs.config, aws=aws, file=labs.file(), watch=lambda _: None)
+    before = seen(labs)
+    after = lifecycle.up(labs.context(), before, watch=lambda _: None)
     return wait_for_software(
-        after, aws, changed=[step.key for step in before.plan.changing], log_of=lambda *_: "", say=lambda _: None
+        after, labs.aws(), changed=[step.key for step in before.plan.changing], log_of=lambda *_: "", say=lambda _: None
     )
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from enaxp.errors import LabError
-from enaxp.lab.lifecycle import Snapshot, look
+from enaxp.lab.lifecycle import Snapshot
 from enaxp.lab.zones import rollback, up_in_some_zone
 from enaxp.local.strict import Capacity
-from tests.support.crash_harness import TARGET, WHOLE, DeadlyCloud, Labs, census, deadly_cloud
+from tests.support.crash_harness import WHOLE, DeadlyCloud, Labs, census, deadly_cloud
 
 ZONES = ["us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d", "us-east-1e", "us-east-1f"]
 
@@ -22,22 +22,10 @@ def cloud() -> Iterator[DeadlyCloud]:
         yield cloud
 
 
-def picture_of(labs: Labs) -> Snapshot:
-    return look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
-
-
 def up(labs: Labs, snapshot: Snapshot) -> list[str]:
     """What was said on the way."""
     said: list[str] = []
-    up_in_some_zone(
-        snapshot,
-        look_again=lambda: picture_of(labs),
-        config=labs.config,
-        aws=labs.aws(),
-        file=labs.file(),
-        watch=lambda _event: None,
-        note=said.append,
-    )
+    up_in_some_zone(labs.context(), snapshot, layers=None, watch=lambda _event: None, note=said.append)
     return said
 
 
@@ -47,11 +35,11 @@ def test_the_pair_moves_on_to_a_zone_that_has_room(cloud: DeadlyCloud, tmp_path:
     labs = Labs(cloud, tmp_path)
     cloud.server.set_capacity(Capacity(zones={"us-east-1a": room}, late=late))
 
-    said = up(labs, picture_of(labs))
+    said = up(labs, labs.snapshot())
 
     assert said == ["us-east-1a has no room for a c6i.8xlarge: moving on to us-east-1b"]
     assert census(labs) == WHOLE
-    assert labs.file().state.pinned["availability_zone"] == "us-east-1b"
+    assert labs.file().state.pinned.availability_zone == "us-east-1b"
     assert labs.changes_left() == []
     assert labs.down().lab_is_gone
 
@@ -61,11 +49,11 @@ def test_when_no_zone_has_room_the_zones_tried_are_told_and_all_can_be_taken_bac
 ) -> None:
     labs = Labs(cloud, tmp_path)
     cloud.server.set_capacity(Capacity(zones=dict.fromkeys(ZONES, 0)))
-    before = picture_of(labs)
+    before = labs.snapshot()
 
     with pytest.raises(LabError, match=r"no room for two c6i\.8xlarge; tried: us-east-1a, us-east-1b, us-east-1c"):
         up(labs, before)
-    rollback(before, aws=labs.aws(), file=labs.file(), watch=lambda _event: None)
+    rollback(labs.context(), before, watch=lambda _event: None)
 
     assert cloud.server.resources() == []
     assert not (tmp_path / "dev.json").exists()
@@ -76,11 +64,11 @@ def test_what_was_there_before_is_not_taken_back(cloud: DeadlyCloud, tmp_path: P
     labs.up(layers=("network",))
     there = census(labs)
     cloud.server.set_capacity(Capacity(zones=dict.fromkeys(ZONES, 0)))
-    before = picture_of(labs)
+    before = labs.snapshot()
 
     with pytest.raises(LabError):
         up(labs, before)
-    rollback(before, aws=labs.aws(), file=labs.file(), watch=lambda _event: None)
+    rollback(labs.context(), before, watch=lambda _event: None)
 
     assert census(labs) == there
     assert labs.down().lab_is_gone

@@ -31,7 +31,7 @@ from typing import Any, Literal
 
 from enaxp.aws import Aws
 from enaxp.config import Config, load_config
-from enaxp.lab.lifecycle import BUILT_LAYERS, Removal, Target, down, look, up
+from enaxp.lab.lifecycle import BUILT_LAYERS, LabContext, Removal, Snapshot, Target, down, look, up
 from enaxp.lab.model import LAYERS, Layer
 from enaxp.lab.state import State, StateFile
 from enaxp.local.strict import StrictServer, Timing, serve
@@ -189,25 +189,23 @@ class Labs:
         file.load()
         return file
 
-    def up(self, layers: Iterable[Layer] | None = None) -> None:
-        aws, file = self.aws(), self.file()
-        snapshot = look(self.config, aws=aws, file=file, target=TARGET, layers=layers or self.layers)
-        up(snapshot, config=self.config, aws=aws, file=file, watch=lambda _event: None)
+    def context(self) -> LabContext:
+        """What enaxp works with, its state file read anew."""
+        return LabContext(config=self.config, aws=self.aws(), file=self.file(), target=TARGET)
 
-    def down(self) -> Removal:
-        return down(
-            self.config,
-            aws=self.aws(),
-            file=self.file(),
-            target=TARGET,
-            layers=LAYERS,
-            watch=lambda _event: None,
-            note=lambda _text: None,
-        )
+    def snapshot(self, layers: Iterable[Layer] | None = None) -> Snapshot:
+        return look(self.context(), layers=layers)
+
+    def up(self, layers: Iterable[Layer] | None = None) -> None:
+        context = self.context()
+        up(context, look(context, layers=layers or self.layers), watch=lambda _event: None)
+
+    def down(self, layers: Iterable[Layer] = LAYERS) -> Removal:
+        return down(self.context(), layers=layers, watch=lambda _event: None, note=lambda _text: None)
 
     def changes_left(self) -> list[str]:
-        snapshot = look(self.config, aws=self.aws(), file=self.file(), target=TARGET, layers=self.layers)
-        return [f"{step.action} {step.key}: {step.reason}" for step in snapshot.plan.changing]
+        plan = self.snapshot(self.layers).plan
+        return [f"{step.action} {step.key}: {step.reason}" for step in plan.changing]
 
     def killed(self, what: Literal["up", "down"], *, nth: int, phase: Phase, at: Moment = "call") -> bool:
         """Whether a process that does `what` was killed at its n-th mutating call, or save; False when it came to its end before."""

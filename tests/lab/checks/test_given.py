@@ -12,9 +12,8 @@ import pytest
 
 from enaxp.config import load_config
 from enaxp.lab.checks.preflight import preflight_report
-from enaxp.lab.lifecycle import look
 from enaxp.lab.status import status_of
-from tests.support.crash_harness import TARGET, DeadlyCloud, Labs, deadly_cloud
+from tests.support.crash_harness import DeadlyCloud, Labs, deadly_cloud
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJfq7ICUKD4ZoEUHJTgSdKV3ZpyCnVEbm0ZbQfPzXjEe theirs"
 
@@ -84,13 +83,13 @@ def use(labs: Labs, **values: Any) -> None:
 
 
 def owned(labs: Labs) -> dict[str, bool]:
-    snapshot = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+    snapshot = labs.snapshot()
     status = status_of(snapshot, config=labs.config, endpoint_url=None, prices=None, software={}, now=datetime.now(UTC))
-    return {resource["key"]: resource["owned"] for resource in status["resources"]}
+    return {resource.key: resource.owned for resource in status.resources}
 
 
 def failures(labs: Labs) -> str:
-    snapshot = look(labs.config, aws=labs.aws(), file=labs.file(), target=TARGET)
+    snapshot = labs.snapshot()
     report = preflight_report(snapshot, config=labs.config, aws=labs.aws())
     return "\n".join(f.text for f in report.of("failure"))
 
@@ -143,7 +142,7 @@ def test_a_lab_of_given_resources_changes_none_of_them(labs: Labs, tmp_path: Pat
 
     assert labs.changes_left() == []
     assert {key for key, own in owned(labs).items() if not own} == {"vpc", "subnet", "instance-profile", "key-pair"}
-    assert labs.file().state.pinned["availability_zone"] == "us-east-1b"
+    assert labs.file().state.pinned.availability_zone == "us-east-1b"
     instances = labs.aws().ec2.describe_instances(Filters=[{"Name": "tag:team", "Values": ["perf"]}])["Reservations"]
     assert len(instances) == 2
     assert labs.down().lab_is_gone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from enaxp.lab.kinds.base import Ec2Kind
 from enaxp.lab.lifecycle import look
 from enaxp.lab.resolved import check_type, near_types
 from enaxp.local.strict import Fault, FaultPlan, Quotas
-from tests.support.crash_harness import TARGET, DeadlyCloud, Labs, deadly_cloud
+from tests.support.crash_harness import DeadlyCloud, Labs, deadly_cloud
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def labs(cloud: DeadlyCloud, tmp_path: Path) -> Labs:
 
 def flight(labs: Labs, config: Config | None = None) -> Report:
     config = config or labs.config
-    snapshot = look(config, aws=labs.aws(), file=labs.file(), target=TARGET)
+    snapshot = look(replace(labs.context(), config=config))
     return preflight_report(snapshot, config=config, aws=labs.aws())
 
 

@@ -1,0 +1,44 @@
+"""SRD: changes over which of the lab's interfaces have ENA Express, while the hosts run.
+
+interfaces of the status ─▶ SrdSwitch ─▶ called by a bench with a crossover ─▶ AWS reads back what is wanted
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from enaxp.aws import Aws, wait_for
+from enaxp.lab.kinds.compute import set_srd, srd_of
+
+PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SrdSwitch:
+    """Gives ENA Express to one set of interfaces and takes it from the other.
+
+    has_srd: for each interface, by its id, whether it has ENA Express while nothing is crossed.
+    """
+
+    aws: Aws
+    has_srd: Mapping[str, bool]
+
+    def __call__(self, crossed: bool) -> None:
+        """Comes back when AWS reads back what is wanted. Raises AwsError when it does not within PATIENCE_S seconds."""
+        wanted = {eni: on != crossed for eni, on in self.has_srd.items()}
+        for eni, on in sorted(wanted.items(), key=lambda item: item[1]):  # off first: never both
+            set_srd(self.aws, eni=eni, on=on)
+        wait_for(
+            lambda: True if self._reads(wanted) else None,
+            aws=self.aws,
+            what="AWS to read ENA Express back as it was changed over",
+            timeout_s=PATIENCE_S,
+            todo="run `enaxp up`",
+        )
+
+    def _reads(self, wanted: Mapping[str, bool]) -> bool:
+        """Whether every attachment has ENA Express, and its flag for UDP, as wanted."""
+        described = self.aws.ec2.describe_network_interfaces(NetworkInterfaceIds=list(wanted))["NetworkInterfaces"]
+        have = {interface["NetworkInterfaceId"]: srd_of(interface["Attachment"]) for interface in described}
+        return all(have[eni] == {"srd": on, "srd_udp": on} for eni, on in wanted.items())

@@ -1,0 +1,199 @@
+"""Lab: statuses, plans, findings and what happens to a lab, as text for a person at a terminal. Pure; the console prints it.
+
+Status ─▶ status_text ;  Plan ─▶ plan_text ;  HostFinding, … ─▶ findings_text ;  Report ─▶ preflight_text
+ListedLab, … ─▶ labs_text ;  LabEvent ─▶ event_line ;  Removal ─▶ removal_text
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from enaxp.lab.model import as_text
+from enaxp.text import cell, columns, duration
+
+if TYPE_CHECKING:
+    from enaxp.hosts.doctor import HostFinding
+    from enaxp.lab.apply import LabEvent
+    from enaxp.lab.checks.findings import Report
+    from enaxp.lab.labs import ListedLab
+    from enaxp.lab.lifecycle import Removal
+    from enaxp.lab.plan import Action, Plan
+    from enaxp.lab.status import (
+        DriftStatus,
+        HostStatus,
+        InterfaceStatus,
+        MonitoringStatus,
+        ResourceStatus,
+        SoftwareStatus,
+        SshAddress,
+        Status,
+    )
+
+_SIGNS: Mapping[Action, str] = {"keep": " ", "adopt": ">", "create": "+", "settle": "~", "replace": "±", "delete": "-"}
+_BEGIN: Mapping[Action, str] = {
+    "create": "creating",
+    "adopt": "adopting",
+    "settle": "settling",
+    "replace": "replacing",
+    "delete": "deleting",
+}
+_END: Mapping[Action, str] = {
+    "create": "created",
+    "adopt": "adopted",
+    "settle": "settled",
+    "replace": "replaced",
+    "delete": "deleted",
+}
+
+
+def status_text(status: Status) -> str:
+    """The lab: where it is, what it costs, its resources, its hosts, and ENA Express as read back."""
+    if status.lab_id is None:
+        return f"there is no lab {status.lab} (target {status.target}, region {status.region})"
+    resources = columns(("resource", "id", "state", "settings"), map(_resource_row, status.resources))
+    parts = [*_about(status), "", resources, ""]
+    if status.hosts:
+        header = ("host", "ssh", "ENA", "ENA Express", "software")
+        parts.append(columns(header, map(_host_row, status.hosts.values())))
+    if status.monitoring:
+        parts.append(_monitoring(status.monitoring, status.urls))
+    return "\n".join(parts)
+
+
+def plan_text(plan: Plan) -> str:
+    """What would change, and why."""
+    width = max((len(step.key) for step in plan.steps), default=0)
+    lines = []
+    for step in plan.steps:
+        lines.append(f"{_SIGNS[step.action]} {step.action:<8} {step.key:<{width}}  {step.reason}")
+        if step.action != "keep":
+            lines += [f"      {difference}" for difference in step.changes]
+    counts = Counter(step.action for step in plan.steps)
+    lines.append(", ".join(f"{count} to {action}" for action, count in counts.items()) or "nothing to do")
+    return "\n".join(lines)
+
+
+def findings_text(findings: Sequence[HostFinding]) -> str:
+    """What the doctor found: what is, what should be, and how to mend it."""
+    header = ("host", "check", "level", "outcome", "is", "should be", "mend it with")
+    rows = [
+        (f.host, f.check, f.level, f.outcome, f.have, f.want, f.fix if f.outcome == "bad" else "") for f in findings
+    ]
+    counts = Counter(finding.outcome for finding in findings)
+    told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in ("ok", "bad", "unknown"))
+    return f"{columns(header, rows)}\n\n{told}"
+
+
+def preflight_text(report: Report) -> str:
+    """What each check of the account says, and what to do about it."""
+    return columns(
+        ("check", "", "finding", "what to do"), [(f.check, f.level, f.text, f.todo) for f in report.findings]
+    )
+
+
+def labs_text(labs: Sequence[ListedLab]) -> str:
+    """Which labs stand, in the order given."""
+    if not labs:
+        return "no lab stands here"
+    return columns(("lab", "region", "age", "ends", "resources", "instances", "USD/h", "lab-id"), map(_lab_row, labs))
+
+
+def event_line(event: LabEvent, *, at_s: float) -> str:
+    """What happens to a resource, `at_s` seconds after the command began."""
+    at, step = f"{at_s:6.1f} s", event.step
+    if event.what == "begin":
+        return f"{at}  {_BEGIN[step.action]:<10} {step.key}"
+    if event.what == "note":
+        return f"{at}  {'…':<10} {step.key}: {event.text}"
+    changes = f"  ({'; '.join(map(str, step.changes))})" if step.action == "settle" and step.changes else ""
+    return f"{at}  {_END[step.action]:<10} {step.key}  {event.text}{changes}"
+
+
+def removal_text(removal: Removal, *, lab: str) -> str:
+    """What a `down` has left, and how much it removed."""
+    lines = [f"left over: {found.key} {found.id}" for found in removal.leftovers]
+    proof = f"; a listing by tag shows nothing of lab {lab} any more" if removal.lab_is_gone else ""
+    return "\n".join([*lines, f"{len(removal.removed)} resources removed{proof}"])
+
+
+def cost_text(usd_per_hour: float, *, ends: datetime, now: datetime, source: str) -> str:
+    """What a lab costs an hour and until its end. source: where the prices are from."""
+    hours = max(0.0, (ends - now).total_seconds() / 3600)
+    return (
+        f"cost: about {usd_per_hour:.2f} USD an hour, {usd_per_hour * hours:.2f} USD until it ends at "
+        f"{as_text(ends)} ({source}; traffic not counted)"
+    )
+
+
+def _about(status: Status) -> Iterator[str]:
+    place = status.availability_zone or status.region
+    yield f"lab {status.lab} ({status.lab_id})"
+    yield f"target {status.target}, account {status.account}, {place}; expires {_moment(status.expires_at)}"
+    if status.usd_per_hour is not None:
+        so_far = "" if status.usd_so_far is None else f", {status.usd_so_far:.2f} USD so far"
+        yield f"costs about {status.usd_per_hour:.2f} USD an hour{so_far}"
+    if status.endpoint_url:
+        yield f"AWS endpoint {status.endpoint_url}; hosts as {status.isolation}: local, not ENA"
+
+
+def _resource_row(resource: ResourceStatus) -> tuple[object, ...]:
+    settings = "; ".join(map(_drift, resource.drift)) or "as wanted"
+    state = resource.state if resource.owned else f"{resource.state}, given"
+    return resource.key, resource.id, state, settings if resource.state == "present" else ""
+
+
+def _drift(drift: DriftStatus) -> str:
+    return f"{drift.field}: {cell(drift.have)}, wanted {cell(drift.want)}"
+
+
+def _host_row(host: HostStatus) -> tuple[object, ...]:
+    return (
+        f"{host.role} ({host.name})",
+        _ssh(host.ssh),
+        _interface(host.ena),
+        _interface(host.ena_express),
+        _software(host.software),
+    )
+
+
+def _interface(interface: InterfaceStatus | None) -> str:
+    if interface is None:
+        return "-"
+    return f"{interface.ip}, SRD {cell(interface.srd)}, UDP {cell(interface.srd_udp)}"
+
+
+def _software(results: Mapping[str, SoftwareStatus]) -> str:
+    """What State Manager has not put in place yet, or could not."""
+    from enaxp.lab.state_manager import IN_PLACE
+
+    missing = [f"{piece} {result.status}" for piece, result in results.items() if result.status != IN_PLACE]
+    return "; ".join(missing) or ("in place" if results else "-")
+
+
+def _monitoring(host: MonitoringStatus, urls: Mapping[str, str]) -> str:
+    shown = ", ".join(f"{name} {url}" for name, url in urls.items())
+    return f"\nmonitoring at {_ssh(host.ssh)}; while `enaxp monitor` runs: {shown}"
+
+
+def _ssh(ssh: SshAddress) -> str:
+    return f"{ssh.user}@{ssh.host}:{ssh.port}"
+
+
+def _lab_row(lab: ListedLab) -> tuple[object, ...]:
+    return (
+        lab.lab,
+        lab.region,
+        None if lab.age_s is None else duration(lab.age_s),
+        f"{_moment(lab.expires_at)}{' (over)' if lab.expired else ''}",
+        lab.resources,
+        lab.instances,
+        lab.usd_per_hour,
+        lab.lab_id,
+    )
+
+
+def _moment(moment: datetime | None) -> str:
+    return "-" if moment is None else as_text(moment)
