@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from enaxp.bench.histogram import Histogram, merge_equal_weight
-from enaxp.bench.inference import Decision, Finding, Margin, Sample, decide
+from enaxp.bench.inference import Decision, Finding, Margin, RatioSample, decide
 from enaxp.bench.words import code_of_finding, combine
 
 MARGIN_PCT = 2.0
@@ -67,14 +67,14 @@ class RatioCell:
         first = [math.log1p(self.p50_pct / 100), math.log1p(self.p99_pct / 100)]
         return [*first, *[0.0] * (2 * (self.scenarios - 1))]
 
-    def run(self, rng: np.random.Generator, iterations: int) -> list[Sample]:
+    def run(self, rng: np.random.Generator, iterations: int) -> list[RatioSample]:
         """The samples of one run's primaries."""
         shape = (self.scenarios, 1, iterations)
         common = rng.normal(size=shape)
         own = rng.normal(size=(self.scenarios, 2, iterations))
         noise = math.sqrt(CORRELATION) * common + math.sqrt(1 - CORRELATION) * own
         ratios = np.array(self.truths()).reshape(self.scenarios, 2, 1) + self.sd_pct / 100 * noise
-        return [Sample(ratios=tuple(row)) for row in ratios.reshape(-1, iterations)]
+        return [RatioSample(ratios=tuple(row)) for row in ratios.reshape(-1, iterations)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +107,10 @@ class MessageCell:
     def truths(self) -> list[float]:
         return [0.0, self.true_p99 * math.inf if self.true_p99 else 0.0]
 
-    def run(self, rng: np.random.Generator, iterations: int) -> list[Sample]:
+    def run(self, rng: np.random.Generator, iterations: int) -> list[RatioSample]:
         quantiles = [[self._quantiles(arm, rng) for arm in (self.ena, self.express)] for _ in range(iterations)]
         return [
-            Sample(ratios=tuple(_log_ratio(ena[name], express[name]) for ena, express in quantiles))
+            RatioSample(ratios=tuple(_log_ratio(ena[name], express[name]) for ena, express in quantiles))
             for name in PRIMARIES
         ]
 

@@ -46,7 +46,7 @@ class Margin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class RatioSample:
     """The log ratios of one figure, one per iteration.
 
     thin: too few observations lie beyond the quantile to decide anything. randomisation_p: the p-value of the randomisation test,
@@ -84,7 +84,7 @@ class Decision:
     p: float | None = None
 
 
-def decide(samples: Sequence[Sample], *, margin: Margin, planned: int, alpha: float = ALPHA) -> list[Decision]:
+def decide(samples: Sequence[RatioSample], *, margin: Margin, planned: int, alpha: float = ALPHA) -> list[Decision]:
     """The words of a run's primaries, in the order given. `planned` is how many primaries the plan has, m.
 
     Firm words (below, within, above) by Holm's procedure (S. Holm, 1979, Scand. J. Statist. 6, 65-70): sorted by p, the r-th is firm
@@ -107,7 +107,7 @@ def decide(samples: Sequence[Sample], *, margin: Margin, planned: int, alpha: fl
     return [decisions[index] for index in range(len(samples))]
 
 
-def explore(sample: Sample, *, margin: Margin, confidence: float = EXPLORATORY_CONFIDENCE) -> Decision:
+def explore(sample: RatioSample, *, margin: Margin, confidence: float = EXPLORATORY_CONFIDENCE) -> Decision:
     """What one figure says by itself, at its own level: for everything that is not a primary."""
     p, zone = _firm(sample, margin)
     if zone is not None and p <= 1 - confidence:
@@ -115,7 +115,7 @@ def explore(sample: Sample, *, margin: Margin, confidence: float = EXPLORATORY_C
     return _undecided(sample, confidence=confidence, p=p)
 
 
-def estimate(sample: Sample) -> float | None:
+def estimate(sample: RatioSample) -> float | None:
     """The mean of the log ratios, or their median where one is not finite; None where that is not a figure."""
     if not sample.ratios:
         return None
@@ -127,7 +127,7 @@ def estimate(sample: Sample) -> float | None:
     return middle if math.isfinite(middle) else None
 
 
-def interval(sample: Sample, *, confidence: float) -> tuple[float, float] | None:
+def interval(sample: RatioSample, *, confidence: float) -> tuple[float, float] | None:
     """The interval of the log ratios; None where there are too few iterations for one.
 
     All finite: the t-interval of the mean. Otherwise [d_(k), d_(I+1−k)], with k the largest for which 2·P(Bin(I, ½) ≤ k − 1) ≤
@@ -152,7 +152,7 @@ def fewest_for_ranks(confidence: float) -> int:
     return next(count for count in range(2, 1000) if _rank(count, confidence) > 0)
 
 
-def _firm(sample: Sample, margin: Margin) -> tuple[float, Zone | None]:
+def _firm(sample: RatioSample, margin: Margin) -> tuple[float, Zone | None]:
     """The level at which the sample's interval just yields a firm word, and the zone of that word; (1, None) where there is none."""
     if sample.thin or len(sample.ratios) < 2:
         return 1.0, None
@@ -162,7 +162,7 @@ def _firm(sample: Sample, margin: Margin) -> tuple[float, Zone | None]:
     return p, zone
 
 
-def _firm_by_t(sample: Sample, margin: Margin) -> tuple[float, Zone]:
+def _firm_by_t(sample: RatioSample, margin: Margin) -> tuple[float, Zone]:
     middle, error = statistics.fmean(sample.finite), _standard_error(sample)
     distance = min(abs(middle - margin.low), abs(middle - margin.high))
     if error == 0:
@@ -170,7 +170,7 @@ def _firm_by_t(sample: Sample, margin: Margin) -> tuple[float, Zone]:
     return 2 * _beyond(distance / error, len(sample.ratios) - 1), margin.zone(middle)
 
 
-def _firm_by_ranks(sample: Sample, margin: Margin) -> tuple[float, Zone]:
+def _firm_by_ranks(sample: RatioSample, margin: Margin) -> tuple[float, Zone]:
     """The sign test of each zone: how many iterations do not support it. An unknown ratio supports none."""
     known = [ratio for ratio in sample.ratios if ratio is not None]
     unknown = len(sample.ratios) - len(known)
@@ -184,7 +184,7 @@ def _firm_by_ranks(sample: Sample, margin: Margin) -> tuple[float, Zone]:
     return _sign_test(against[zone], len(sample.ratios)), zone
 
 
-def _undecided(sample: Sample, *, confidence: float, p: float) -> Decision:
+def _undecided(sample: RatioSample, *, confidence: float, p: float) -> Decision:
     """Without a firm word: `slightly` where the interval excludes 0."""
     ends = interval(sample, confidence=confidence)
     finding: Finding = "undecided"
@@ -193,21 +193,21 @@ def _undecided(sample: Sample, *, confidence: float, p: float) -> Decision:
     return _decision(sample, finding, confidence=confidence, p=p)
 
 
-def _decision(sample: Sample, finding: Finding, *, confidence: float, p: float) -> Decision:
+def _decision(sample: RatioSample, finding: Finding, *, confidence: float, p: float) -> Decision:
     low, high = interval(sample, confidence=confidence) or (None, None)
     return Decision(finding=finding, estimate=estimate(sample), low=low, high=high, confidence=confidence, p=p)
 
 
-def _gate(sample: Sample) -> float:
+def _gate(sample: RatioSample) -> float:
     """The p-value that a direction must reach besides its interval's: of the randomisation test, where it is needed and was made."""
     return sample.randomisation_p if sample.needs_randomisation and sample.randomisation_p is not None else 0.0
 
 
-def _standard_error(sample: Sample) -> float:
+def _standard_error(sample: RatioSample) -> float:
     return statistics.stdev(sample.finite) / math.sqrt(len(sample.ratios))
 
 
-def _with_unknown(sample: Sample, value: float) -> list[float]:
+def _with_unknown(sample: RatioSample, value: float) -> list[float]:
     return [value if ratio is None else ratio for ratio in sample.ratios]
 
 

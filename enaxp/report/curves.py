@@ -33,7 +33,7 @@ _Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class CurveBlock:
     """The counted trials of one arm in one iteration (of one pair of hosts), merged with equal weight."""
 
     pair: int
@@ -66,10 +66,10 @@ class ShiftPoint:
     thin: bool
 
 
-CurveBlocks = Mapping[Arm, Sequence[Block]]
+CurveBlocks = Mapping[Arm, Sequence[CurveBlock]]
 
 
-def merged(blocks: Sequence[Block]) -> Distribution:
+def merged(blocks: Sequence[CurveBlock]) -> Distribution:
     """All of an arm's trials with equal weight, as `result.json` has them. Merged a few at a time, for the sake of memory."""
     parts = [(block.merged, block.trials) for block in blocks]
     while len(parts) > 1:
@@ -158,7 +158,7 @@ def _read(values: _Floats, cumulated: _Floats, grid: Sequence[float]) -> _Floats
     return values[np.minimum(reached, len(values) - 1)]
 
 
-def _band(blocks: Sequence[Block], grid: Sequence[float]) -> tuple[list[float], list[float]] | None:
+def _band(blocks: Sequence[CurveBlock], grid: Sequence[float]) -> tuple[list[float], list[float]] | None:
     """Where 95 % of the merges of resampled iterations lie at each percentile; None with fewer than two.
 
     For drawing only: with few iterations a bootstrap is too narrow to judge by. It is read on the values that the iterations have at

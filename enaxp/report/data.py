@@ -23,7 +23,16 @@ from enaxp.bench.histogram import merge_equal_weight
 from enaxp.bench.records import Manifest, RunFolder, TrialRecord
 from enaxp.bench.result import Result, read_result, to_document
 from enaxp.errors import BenchError
-from enaxp.report.curves import Block, CurveBlocks, CurvePoint, ShiftPoint, body, merged, percentile_curve, shift_curve
+from enaxp.report.curves import (
+    CurveBlock,
+    CurveBlocks,
+    CurvePoint,
+    ShiftPoint,
+    body,
+    merged,
+    percentile_curve,
+    shift_curve,
+)
 from enaxp.traffic import ARM_NAMES, ARMS, QUANTILES, Arm, Scenario, metric_text
 
 # A time series draws every second as long as it stays readable and small; then one point a trial.
@@ -278,14 +287,14 @@ def _blocks(evidence: Evidence, trials: Sequence[TrialRecord]) -> CurveBlocks:
     places: dict[Arm, dict[tuple[int, int], list[TrialRecord]]] = {arm: defaultdict(list) for arm in ARMS}
     for record in trials:
         places[record.arm][record.pair, record.iteration].append(record)
-    blocks: dict[Arm, list[Block]] = {arm: [] for arm in ARMS}
+    blocks: dict[Arm, list[CurveBlock]] = {arm: [] for arm in ARMS}
     for arm, iterations in places.items():
         for (pair, iteration), records in sorted(iterations.items()):
             histograms = [h for record in records if (h := evidence.histogram(record)) is not None]
             if histograms:
                 observations = sum(histogram.count for histogram in histograms)
                 blocks[arm].append(
-                    Block(pair, iteration, len(histograms), observations, merge_equal_weight(histograms))
+                    CurveBlock(pair, iteration, len(histograms), observations, merge_equal_weight(histograms))
                 )
     return blocks
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from enaxp.bench.inference import (
     Margin,
-    Sample,
+    RatioSample,
     decide,
     estimate,
     explore,
@@ -25,15 +25,15 @@ MARGIN = Margin.of(2.0)
 INF = math.inf
 
 
-def sample(*ratios: float | None, **rest: object) -> Sample:
-    return Sample(ratios=tuple(ratios), **rest)  # type: ignore[arg-type]
+def sample(*ratios: float | None, **rest: object) -> RatioSample:
+    return RatioSample(ratios=tuple(ratios), **rest)  # type: ignore[arg-type]
 
 
-def normal(count: int, *, mean: float, sd: float, seed: int = 1) -> Sample:
+def normal(count: int, *, mean: float, sd: float, seed: int = 1) -> RatioSample:
     """Ratios with exactly this mean and standard deviation."""
     values = np.random.default_rng(seed).normal(size=count)
     values = (values - values.mean()) / values.std(ddof=1) * sd + mean
-    return Sample(ratios=tuple(values))
+    return RatioSample(ratios=tuple(values))
 
 
 @pytest.mark.parametrize(("confidence", "ranks"), TABLES["ranks"].items())
@@ -109,7 +109,7 @@ def test_the_p_value_is_the_level_at_which_the_interval_just_leaves_the_margin()
 def test_the_interval_of_a_firm_word_lies_in_its_zone() -> None:
     rng = np.random.default_rng(7)
     for _ in range(500):
-        samples = [Sample(ratios=tuple(rng.normal(rng.choice([0, 0.03, -0.1]), 0.02, size=8))) for _ in range(4)]
+        samples = [RatioSample(ratios=tuple(rng.normal(rng.choice([0, 0.03, -0.1]), 0.02, size=8))) for _ in range(4)]
 
         for decision in decide(samples, margin=MARGIN, planned=4):
             assert decision.low is not None
@@ -129,7 +129,7 @@ def test_the_interval_of_a_firm_word_lies_in_its_zone() -> None:
 
 def test_a_thin_figure_decides_nothing_and_holds_no_other_back() -> None:
     clear = normal(10, mean=0.5, sd=0.01)
-    thin = Sample(ratios=clear.ratios, thin=True)
+    thin = RatioSample(ratios=clear.ratios, thin=True)
 
     decided, undecided = decide([clear, thin], margin=MARGIN, planned=2)
 
@@ -139,9 +139,9 @@ def test_a_thin_figure_decides_nothing_and_holds_no_other_back() -> None:
 
 def test_up_to_five_iterations_a_direction_needs_the_randomisation_test_as_well() -> None:
     clear = normal(5, mean=0.5, sd=0.01)
-    by_chance = Sample(ratios=clear.ratios, randomisation_p=0.4)
-    confirmed = Sample(ratios=clear.ratios, randomisation_p=0.001)
-    ten = Sample(ratios=normal(10, mean=0.5, sd=0.01).ratios, randomisation_p=0.4)
+    by_chance = RatioSample(ratios=clear.ratios, randomisation_p=0.4)
+    confirmed = RatioSample(ratios=clear.ratios, randomisation_p=0.001)
+    ten = RatioSample(ratios=normal(10, mean=0.5, sd=0.01).ratios, randomisation_p=0.4)
 
     found = [decide([one], margin=MARGIN, planned=1)[0].finding for one in (clear, by_chance, confirmed, ten)]
 
@@ -149,7 +149,7 @@ def test_up_to_five_iterations_a_direction_needs_the_randomisation_test_as_well(
 
 
 def test_same_needs_no_randomisation_test() -> None:
-    alike = Sample(ratios=normal(5, mean=0.0, sd=0.001).ratios, randomisation_p=0.001)
+    alike = RatioSample(ratios=normal(5, mean=0.0, sd=0.001).ratios, randomisation_p=0.001)
 
     assert decide([alike], margin=MARGIN, planned=1)[0].finding == "within"
 
@@ -174,7 +174,7 @@ def test_arms_that_behave_alike_are_taken_for_different_in_at_most_five_per_cent
     for _ in range(runs):
         common = rng.normal(size=(4, 1, 10))
         ratios = 0.05 * (common + rng.normal(size=(4, 2, 10))) / math.sqrt(2)
-        samples = [Sample(ratios=tuple(row)) for scenario in ratios for row in scenario]
+        samples = [RatioSample(ratios=tuple(row)) for scenario in ratios for row in scenario]
         words = {decision.finding for decision in decide(samples, margin=MARGIN, planned=8)}
         wrong += not words <= {"undecided", "within"}
 

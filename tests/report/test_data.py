@@ -15,7 +15,7 @@ import pytest
 from enaxp.bench.histogram import Histogram, merge_equal_weight
 from enaxp.bench.records import RunFolder
 from enaxp.errors import BenchError
-from enaxp.report.curves import Block, CurveBlocks, CurvePoint, merged, percentile_curve, shift_curve
+from enaxp.report.curves import CurveBlock, CurveBlocks, CurvePoint, merged, percentile_curve, shift_curve
 from enaxp.report.data import figures_of, read_run
 from selfcheck.made_run import FLOW, UDP, Made, load, make_run
 
@@ -55,10 +55,10 @@ def curve_of(blocks: CurveBlocks) -> tuple[CurvePoint, ...]:
     return percentile_curve(blocks, {arm: merged(own) for arm, own in blocks.items() if own})
 
 
-def block(arm_factor: float, iteration: int) -> Block:
+def block(arm_factor: float, iteration: int) -> CurveBlock:
     values = np.arange(20_000, 60_000, 2) * arm_factor
     merged = merge_equal_weight([Histogram.of(values.astype(np.int64))])
-    return Block(1, iteration, 1, len(values), merged)
+    return CurveBlock(1, iteration, 1, len(values), merged)
 
 
 # -- curves ----------------------------------------------------------------------------------------------------------------

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 from enaxp.local.machines.inside.messages import (
     MESSAGE_BYTES,
-    Boot,
     BootInterface,
+    BootOrder,
     Born,
     Carries,
     Failed,
@@ -99,7 +99,7 @@ class Fleet:
     def _wire(self, machine: Machine) -> None:
         """Joins a machine that was born to its subnets."""
 
-    def _boot_order(self, spec: MachineSpec) -> Boot:
+    def _boot_order(self, spec: MachineSpec) -> BootOrder:
         """What a machine of this kind has to know for its boot."""
         raise NotImplementedError
 
@@ -322,9 +322,9 @@ def gateway(subnet_cidr: str) -> str:
     return str(ipaddress.IPv4Network(subnet_cidr)[1])
 
 
-def boot_order(spec: MachineSpec, *, user: str | None = None, slot: int | None = None) -> Boot:
+def boot_order(spec: MachineSpec, *, user: str | None = None, slot: int | None = None) -> BootOrder:
     """The order that boots this machine. `user` and `slot` are of one kind of machine each."""
-    return Boot(
+    return BootOrder(
         instance_id=spec.instance_id,
         public_key=spec.public_key,
         user_data=spec.user_data,

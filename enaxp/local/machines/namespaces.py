@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enaxp.local.machines.fleet import Fleet, Machine, MachineError, boot_order, gateway, interface_name
-from enaxp.local.machines.inside.messages import Boot
+from enaxp.local.machines.inside.messages import BootOrder
 
 if TYPE_CHECKING:
     from enaxp.local.strict import MachineInterface, MachineSpec
@@ -88,7 +88,7 @@ class NamespaceMachines(Fleet):
             lines = [f"link add {name} mtu {MTU} type veth {far}", f"link set {name} master {bridge} up"]
             _ip(vpc, lines, f"joining {interface_name(one)} ({one.mac}, {one.private_ip}) to {one.subnet_cidr}")
 
-    def _boot_order(self, spec: MachineSpec) -> Boot:
+    def _boot_order(self, spec: MachineSpec) -> BootOrder:
         return boot_order(spec, user=SSH_USER)
 
     def _tidy(self, machine: Machine) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from enaxp.errors import LocalTargetError
 from enaxp.local.machines.fleet import Fleet, Machine, boot_order
-from enaxp.local.machines.inside.messages import Boot
+from enaxp.local.machines.inside.messages import BootOrder
 from enaxp.local.machines.inside.processes import ROOT_MARK, end_all, marked, root_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class ProcessMachines(Fleet):
                 env={**os.environ, ROOT_MARK: str(root_of(machine.folder))},
             )
 
-    def _boot_order(self, spec: MachineSpec) -> Boot:
+    def _boot_order(self, spec: MachineSpec) -> BootOrder:
         return boot_order(spec, slot=self.slot)
 
     def _tidy(self, machine: Machine) -> None:

@@ -41,7 +41,7 @@ class HttpAnswer(NamedTuple):
     body: bytes
 
 
-class Gate:
+class CallGate:
     """The WSGI application of the server."""
 
     def __init__(self, application: WSGIApplication, *, world: World, faults: FaultPlan) -> None:
@@ -79,7 +79,7 @@ class Gate:
         """moto's whole answer, so that it can still be thrown away. What moto cannot do becomes an error in the service's protocol."""
         if service not in SERVED:
             return _unserved(service, action)
-        head = _Head()
+        head = _RequestHead()
         try:
             body = b"".join(self.application(environ, head.start))  # type: ignore[arg-type]  # moto never calls what it gives back
         except NotImplementedError:
@@ -103,7 +103,7 @@ class Gate:
         return _json(answer)
 
 
-class _Head:
+class _RequestHead:
     """What the application says first: status and headers."""
 
     def __init__(self) -> None:

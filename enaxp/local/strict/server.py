@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from enaxp.local.strict.calls import Call
 from enaxp.local.strict.capacity import Capacity
 from enaxp.local.strict.faults import FaultPlan
-from enaxp.local.strict.gate import Gate
+from enaxp.local.strict.gate import CallGate
 from enaxp.local.strict.machines import Machines, NoMachines
 from enaxp.local.strict.quotas import Quotas
 from enaxp.local.strict.timing import Timing
@@ -28,7 +28,7 @@ HOST = "127.0.0.1"
 class StrictServer:
     """A running server."""
 
-    def __init__(self, *, world: World, gate: Gate, server: BaseWSGIServer, thread: threading.Thread) -> None:
+    def __init__(self, *, world: World, gate: CallGate, server: BaseWSGIServer, thread: threading.Thread) -> None:
         self._world = world
         self._gate = gate
         self._server = server
@@ -117,7 +117,7 @@ def serve(
         capacity=capacity or Capacity(),
         public_address=public_addresses,
     )
-    gate = Gate(install(), world=world, faults=faults or FaultPlan())
+    gate = CallGate(install(), world=world, faults=faults or FaultPlan())
     server = make_server(HOST, port, gate, threaded=True)
     set_current(world)
     thread = threading.Thread(

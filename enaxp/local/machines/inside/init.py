@@ -1,6 +1,6 @@
 """The first process of a machine: `python -m …inside.init KIND SOCKET FOLDER`, started by `namespaces.py` or `processes.py`.
 
-    Born ─▶ (Boot) ─▶ root file system, keys, interfaces ─▶ Ready ─▶ SSH answers: Up ─▶ user data runs ─▶ … ─▶ the end
+    Born ─▶ (BootOrder) ─▶ root file system, keys, interfaces ─▶ Ready ─▶ SSH answers: Up ─▶ user data runs ─▶ … ─▶ the end
 
 It answers SSH on the sockets it is handed, with one `sshd -i` per connection, and collects the exit codes of processes whose parents
 are gone. It ends, and the machine with it, when the stream of orders ends: when its owner closes the socket or dies.
@@ -22,7 +22,7 @@ from typing import Protocol
 
 from enaxp.local.machines.inside.messages import (
     MESSAGE_BYTES,
-    Boot,
+    BootOrder,
     Born,
     Carries,
     Failed,
@@ -52,7 +52,7 @@ class MachineKind(Protocol):
     def settle_in(self) -> None:
         """Before any order: what keeps it apart from the rest of the computer."""
 
-    def boot(self, order: Boot) -> Place:
+    def boot(self, order: BootOrder) -> Place:
         """Sets the machine up. Gives back where its things are."""
 
     def run_user_data(self, place: Place, text: str) -> None:
@@ -105,7 +105,7 @@ class Init:
             self._ended = True
             return
         order = read_order(data)
-        if isinstance(order, Boot):
+        if isinstance(order, BootOrder):
             self._user_data = order.user_data
             self._place = self._kind.boot(order)
             tell(self._channel, Ready())

@@ -34,7 +34,7 @@ class BootInterface(msgspec.Struct, frozen=True, kw_only=True):
     gateway: str
 
 
-class Boot(_Message, frozen=True, kw_only=True):
+class BootOrder(_Message, frozen=True, kw_only=True):
     """Set the machine up. The interfaces are in the order of their device index."""
 
     instance_id: str
@@ -46,7 +46,7 @@ class Boot(_Message, frozen=True, kw_only=True):
 
 
 class RunUserData(_Message, frozen=True, kw_only=True):
-    """Begin to run what `Boot` brought."""
+    """Begin to run what `BootOrder` brought."""
 
 
 class Listen(_Message, frozen=True, kw_only=True):
@@ -77,7 +77,7 @@ class RunScript(_Message, frozen=True, kw_only=True):
     timeout_s: int
 
 
-Order = Boot | RunUserData | Listen | StopListening | SetSrd | RunScript
+Order = BootOrder | RunUserData | Listen | StopListening | SetSrd | RunScript
 
 
 # -- reports ---------------------------------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ class Born(_Message, frozen=True, kw_only=True):
 
 
 class Ready(_Message, frozen=True, kw_only=True):
-    """What `Boot` asked for is done."""
+    """What `BootOrder` asked for is done."""
 
 
 class Up(_Message, frozen=True, kw_only=True):

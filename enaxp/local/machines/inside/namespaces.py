@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from enaxp.local.machines.inside.messages import Boot, BootInterface, Carries
+from enaxp.local.machines.inside.messages import BootInterface, BootOrder, Carries
 from enaxp.local.machines.inside.place import Place, find_program, null, prepare, spawn, start_enabled, write
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
@@ -40,7 +40,7 @@ class Namespaces:
     def settle_in(self) -> None:
         enter(self.folder)
 
-    def boot(self, order: Boot) -> Place:
+    def boot(self, order: BootOrder) -> Place:
         assert order.user is not None
         put_up_interfaces(order.interfaces)
         name_host(order.interfaces[0].private_ip)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from enaxp.local.machines.inside.messages import Boot, Carries
+from enaxp.local.machines.inside.messages import BootOrder, Carries
 from enaxp.local.machines.inside.place import Place, find_program, null, prepare, spawn, start_enabled, write
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -46,7 +46,7 @@ class Processes:
         if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "this kernel does not let a process adopt its orphans")
 
-    def boot(self, order: Boot) -> Place:
+    def boot(self, order: BootOrder) -> Place:
         if os.geteuid() == 0:
             # Where sshd locks up its unprivileged half. The same for every sshd of the computer, so it stays.
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)

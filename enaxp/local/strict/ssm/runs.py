@@ -33,7 +33,7 @@ MOST_TARGETS, MOST_VALUES = 5, 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class ScriptTarget:
     """Instances by id (`InstanceIds`) or by a tag (`tag:KEY`)."""
 
     key: str
@@ -51,11 +51,11 @@ class Target:
         return tags.get(self.key.removeprefix("tag:")) in self.values
 
 
-def read_targets(given: Sequence[TargetTypeDef] | None) -> tuple[Target, ...]:
+def read_targets(given: Sequence[TargetTypeDef] | None) -> tuple[ScriptTarget, ...]:
     """Targets of a request. Raises RefusedBySsm for what AWS does not take."""
     if not isinstance(given, list) or not 0 < len(given) <= MOST_TARGETS:
         raise RefusedBySsm("InvalidTarget", f"1 to {MOST_TARGETS} targets must be given")
-    targets = tuple(Target(key=str(one.get("Key", "")), values=tuple(one.get("Values") or ())) for one in given)
+    targets = tuple(ScriptTarget(key=str(one.get("Key", "")), values=tuple(one.get("Values") or ())) for one in given)
     for target in targets:
         is_served = target.key == "InstanceIds" or target.key.startswith("tag:")
         if not is_served or not 0 < len(target.values) <= MOST_VALUES:
@@ -114,7 +114,7 @@ class LatestRun(NamedTuple):
 class AssociationSettings:
     """What is given with an association. An update takes back whatever it does not repeat."""
 
-    targets: tuple[Target, ...]
+    targets: tuple[ScriptTarget, ...]
     association_name: str | None = None
     compliance_severity: AssociationComplianceSeverityType | None = None
     document_version: str | None = None
@@ -172,7 +172,7 @@ class ScriptRuns:
             and _may_register(life)
         }
 
-    def targets(self, region: str, targets: Sequence[Target]) -> list[str]:
+    def targets(self, region: str, targets: Sequence[ScriptTarget]) -> list[str]:
         """Managed instances that fit every one of these."""
         return [id for id, life in self.managed(region).items() if all(target.fits(life) for target in targets)]
 
