@@ -18,6 +18,7 @@ from tests.support.driver import Driver, is_mutating
 pytestmark = pytest.mark.system
 
 STATUS_KEYS = {
+    "schema", "owner",
     "lab", "lab_id", "target", "isolation", "endpoint_url", "account", "region", "availability_zone", "resources", "hosts", "urls",
     "created_at", "expires_at", "usd_per_hour", "usd_so_far",
 }  # fmt: skip

@@ -13,9 +13,10 @@ from typing import Any, cast
 import pytest
 
 from enaxp.errors import AwsError, HostError
-from enaxp.lab import lifecycle, spec, state_manager
+from enaxp.lab import lifecycle, state_manager
 from enaxp.lab.lifecycle import Snapshot
 from enaxp.lab.software import NAMES, Piece, pieces
+from enaxp.lab.spec import compute
 from enaxp.lab.state_manager import SoftwareResults, results, wait_for_software
 from enaxp.local.strict import Fault, FaultPlan, NoMachines, ScriptResult, StrictServer, Timing, serve
 from tests.support.crash_harness import Labs
@@ -99,7 +100,7 @@ def edit(monkeypatch: pytest.MonkeyPatch) -> Any:
             return replace(piece, script=piece.script + more) if piece.name == name else piece
 
         changed = tuple(edited(piece) for piece in pieces())
-        monkeypatch.setattr(spec, "pieces", lambda: changed)
+        monkeypatch.setattr(compute, "pieces", lambda: changed)
 
     return edit
 
