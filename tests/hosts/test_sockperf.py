@@ -299,6 +299,16 @@ def running_server(protocol: Any) -> Iterator[int]:
         server.communicate(timeout=10)
 
 
+def _first_sound_run(command: list[str], *, attempts: int = 4) -> SockperfOutput:
+    """What sockperf says of a run that counts, as a bench tries again: on a busy machine a run may begin late."""
+    for _ in range(attempts):
+        run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        output = parse(run.stdout)
+        if output.ok:
+            break
+    return output
+
+
 @needs_sockperf
 @pytest.mark.parametrize("protocol", ["udp", "tcp"])
 def test_a_real_ping_pong_agrees_with_its_reduced_full_log(tmp_path: Path, protocol: Any) -> None:
@@ -306,11 +316,10 @@ def test_a_real_ping_pong_agrees_with_its_reduced_full_log(tmp_path: Path, proto
     with running_server(protocol) as port:
         trial = {**TRIAL, "server_ip": "127.0.0.1", "client_ip": "127.0.0.1", "port": port, "client_port": 0}
         command = client_command(
-            **{**trial, "duration_s": 1}, mode="ping-pong", protocol=protocol, rate=2000, full_log=str(log)
+            **{**trial, "duration_s": 3}, mode="ping-pong", protocol=protocol, rate=2000, full_log=str(log)
         )
-        run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        output = _first_sound_run(command)
 
-    output = parse(run.stdout)
     histogram = Histogram.from_reduced(read_reduced(reduce(log)))
 
     assert output.ok, output.reason
