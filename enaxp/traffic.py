@@ -64,6 +64,7 @@ QUANTILES: Mapping[str, float] = {percentile.name: percentile.p for percentile i
 Metric = str
 MEAN: Metric = "mean"
 THROUGHPUT: Metric = "throughput"
+MAX: Metric = "max"  # shown, never compared: it grows with the number of messages
 LATENCY_METRICS: tuple[Metric, ...] = (MEAN, *(one.name for one in PERCENTILES if one.has_effect))
 LATENCY_PRIMARIES: tuple[Metric, ...] = ("p50", "p99")
 THROUGHPUT_METRICS: tuple[Metric, ...] = (THROUGHPUT,)

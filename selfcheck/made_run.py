@@ -27,7 +27,6 @@ from enaxp.bench.records import (
     SrdDelta,
     TrialRecord,
 )
-from enaxp.bench.result import to_document
 from enaxp.bench.schedule import BenchPlan, Trial, schedule
 from enaxp.hosts.sockperf import Second, SockperfOutput
 from enaxp.report.files import write_report_files
@@ -90,7 +89,7 @@ def make_run(results: Path, made: Made, *, lab: str = "made") -> RunFolder:
     for trial in trials:
         at = BEGAN + (trial.number - 1) * takes
         folder.append(_record(folder, made, trial, rng, level=levels[trial.iteration], at=at))
-    write_report_files(folder, to_document(result_of(folder)))
+    write_report_files(folder, result_of(folder))
     return folder
 
 

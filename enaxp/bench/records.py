@@ -339,13 +339,6 @@ class RunFolder:
             self.read_document("manifest.json"), Manifest, what=str(self.path / "manifest.json"), schema=SCHEMA
         )
 
-    def write_result(self, result: Mapping[str, object]) -> None:
-        self.write_document("result.json", result)
-
-    def read_result(self) -> Document:
-        """The run's result. Raises BenchError when it cannot be read."""
-        return self.read_document("result.json")
-
     def write_text(self, name: str, text: str) -> None:
         """Write one of the run's text files (`results.csv`, `summary.txt`, `report.html`) whole."""
         self.write_bytes(name, text.encode())

@@ -19,7 +19,7 @@ from enaxp.bench.effect import Effect
 from enaxp.bench.records import RunFolder
 from enaxp.bench.schedule import BenchPlan
 from enaxp.bench.verdict import Treatment, Verdict
-from enaxp.traffic import MEAN, QUANTILES, THROUGHPUT, Arm, Metric, Order
+from enaxp.traffic import MAX, MEAN, QUANTILES, THROUGHPUT, Arm, Metric, Order
 
 if TYPE_CHECKING:
     from enaxp.bench.histogram import Distribution
@@ -51,7 +51,9 @@ class Latencies:
         )
 
     def figure(self, metric: Metric) -> float | None:
-        """The mean or a percentile; None for one that is not here."""
+        """The mean, the maximum or a percentile; None for one that is not here."""
+        if metric == MAX:
+            return self.max_us
         return self.mean_us if metric == MEAN else self.percentiles_us.get(metric)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from enaxp.bench.bench import RunSetup, carry_out, go_on, result_of
 from enaxp.bench.pair import connected
 from enaxp.bench.records import RunFolder
-from enaxp.bench.result import Result, to_document
+from enaxp.bench.result import Result
 from enaxp.bench.runner import RunOptions
 from enaxp.bench.schedule import BenchPlan, schedule, seconds
 from enaxp.commands.doctor import host_gbps, place_of, require_health
@@ -135,7 +135,7 @@ def _work_out(folder: RunFolder, cut_short: CutShort | None) -> tuple[Result, st
     """
     try:
         result = result_of(folder)
-        return result, write_report_files(folder, to_document(result))
+        return result, write_report_files(folder, result)
     except OSError as error:
         if cut_short is not None:
             raise cut_short from error

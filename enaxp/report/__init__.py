@@ -1,1 +1,1 @@
-"""Telling people: summary, tables, pages."""
+"""What people read of a run: summary, table, Markdown, page and charts."""

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from enaxp import __version__
 from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun, ScenarioComparison
-from enaxp.terminal.runs import CAVEAT, OUTCOMES, came_to, where
-from enaxp.text import change_plain, figure, interval_plain
+from enaxp.report import words
+from enaxp.report.words import CAVEAT, OUTCOMES, came_to, where
+from enaxp.text import NOT_MEASURED, change_plain, figure, interval_plain
 from enaxp.traffic import ARM_NAMES, Metric, metric_text
 
 if TYPE_CHECKING:
@@ -25,16 +26,8 @@ if TYPE_CHECKING:
 # A drawing is this wide, in its own units; what reaches further than MOST_PCT is drawn up to the edge.
 WIDTH, HALF = 240, 120
 MOST_PCT = 100.0
-LABELS: Mapping[str, str] = {
-    "faster": "faster",
-    "slower": "slower",
-    "same": "no practical difference",
-    "slightly-faster": "slightly faster",
-    "slightly-slower": "slightly slower",
-    "mixed": "mixed",
-    "inconclusive": "inconclusive",
-    "invalid": "not measured",
-}
+# An invalid change is one whose figure a run does not have.
+LABELS: Mapping[str, str] = {**words.LABELS, "invalid": NOT_MEASURED}
 
 
 @dataclass(frozen=True, kw_only=True)

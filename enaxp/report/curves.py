@@ -1,8 +1,8 @@
 """Curves: what a scenario's latencies look like over all percentiles, with bands, reduced exactly to a few hundred points. Pure.
 
-    Block (one arm in one iteration, merged) ─▶ quantiles on a grid of percentiles ─┬─▶ percentile_curve (µs, bootstrap band)
-                                                                                    ├─▶ shift_curve (ENA Express against ENA, per cent)
-                                                                                    └─▶ body (the cumulative share, up to P98)
+    ScenarioBlocks (trials merged by iteration) ─▶ quantiles on a grid of percentiles ─┬─▶ percentile_curve (µs, bootstrap band)
+                                                                                       ├─▶ shift_curve (ENA Express against ENA, per cent)
+                                                                                       └─▶ body (the cumulative share, up to P98)
 
 Every point is an exact quantile of the merged trials; only the percentiles at which the curves are read are chosen. Points that rest on
 too few observations are marked thin, and none is read where fewer than ten observations lie beyond it.
@@ -11,14 +11,15 @@ too few observations are marked thin, and none is read where fewer than ten obse
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from enaxp.bench.blocks import At, ScenarioBlocks
 from enaxp.bench.effect import EXPLORATORY_CONFIDENCE, interval
-from enaxp.bench.histogram import Distribution, merge, tail_is_thin
+from enaxp.bench.histogram import Distribution, tail_is_thin
 from enaxp.traffic import ARMS, QUANTILES, Arm
 
 POINTS_PER_DECADE = 24
@@ -26,21 +27,9 @@ MOST_NINES = 6
 FEWEST_BEYOND = 10
 NAMED = tuple(QUANTILES.values())
 BODY_TO = 0.98
-MERGED_AT_ONCE = 8
 RESAMPLES, SEED = 400, 1  # of the iterations, for the bands; seeded, so that a page drawn again is the same page
 
 _Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class CurveBlock:
-    """The counted trials of one arm in one iteration (of one pair of hosts), merged with equal weight."""
-
-    pair: int
-    iteration: int
-    trials: int
-    observations: int
-    merged: Distribution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,33 +55,16 @@ class ShiftPoint:
     thin: bool
 
 
-CurveBlocks = Mapping[Arm, Sequence[CurveBlock]]
-
-
-def merged(blocks: Sequence[CurveBlock]) -> Distribution:
-    """All of an arm's trials with equal weight, as `result.json` has them. Merged a few at a time, for the sake of memory."""
-    parts = [(block.merged, block.trials) for block in blocks]
-    while len(parts) > 1:
-        groups = [parts[start : start + MERGED_AT_ONCE] for start in range(0, len(parts), MERGED_AT_ONCE)]
-        parts = [
-            (
-                merge([one for one, _ in group], weights=[trials for _, trials in group]),
-                sum(trials for _, trials in group),
-            )
-            for group in groups
-        ]
-    return parts[0][0]
-
-
-def percentile_curve(blocks: CurveBlocks, whole: Mapping[Arm, Distribution]) -> tuple[CurvePoint, ...]:
-    """The latencies of both arms over the percentiles; `whole` is each arm `merged`."""
+def percentile_curve(blocks: ScenarioBlocks) -> tuple[CurvePoint, ...]:
+    """The latencies of both arms over the percentiles."""
     points: list[CurvePoint] = []
-    for arm, own in blocks.items():
-        if not own:
+    for arm in ARMS:
+        own, whole = list(_measured(blocks, arm).values()), blocks.whole[arm].latencies
+        if whole is None:
             continue
         observations = sum(block.observations for block in own)
         grid = _grid(observations)
-        values, band = _quantiles(whole[arm], grid), _band(own, grid)
+        values, band = _quantiles(whole, grid), _band(own, grid)
         points += [
             CurvePoint(
                 arm=arm,
@@ -107,20 +79,20 @@ def percentile_curve(blocks: CurveBlocks, whole: Mapping[Arm, Distribution]) -> 
     return tuple(points)
 
 
-def shift_curve(blocks: CurveBlocks) -> tuple[ShiftPoint, ...]:
+def shift_curve(blocks: ScenarioBlocks) -> tuple[ShiftPoint, ...]:
     """The effect at each percentile, by the statistic of the effects: log ratios per iteration, then their mean and t-interval."""
-    places = {arm: {(block.pair, block.iteration): block for block in blocks[arm]} for arm in ARMS}
-    both = [(ena, places["ena_express"][at]) for at, ena in places["ena"].items() if at in places["ena_express"]]
+    ena, express = (_measured(blocks, arm) for arm in ARMS)
+    both = [(block, express[at]) for at, block in ena.items() if at in express]
     if not both:
         return ()
     observations = min(sum(pair[side].observations for pair in both) for side in (0, 1))
     grid = _grid(observations)
     matrix = np.array(
-        [[_quantiles(block.merged, grid) for block in pair] for pair in both]
+        [[_quantiles(block.latencies, grid) for block in pair] for pair in both]
     )  # iteration × arm × percentile
     points = []
     for at, p in enumerate(grid):
-        ratios = [math.log(express / ena) for ena, express in matrix[:, :, at].tolist() if ena > 0 and express > 0]
+        ratios = [math.log(two / one) for one, two in matrix[:, :, at].tolist() if one > 0 and two > 0]
         if not ratios:
             continue
         low, high = interval(ratios, confidence=EXPLORATORY_CONFIDENCE)
@@ -130,14 +102,33 @@ def shift_curve(blocks: CurveBlocks) -> tuple[ShiftPoint, ...]:
     return tuple(points)
 
 
-def body(whole: Mapping[Arm, Distribution]) -> tuple[CurvePoint, ...]:
+def body(blocks: ScenarioBlocks) -> tuple[CurvePoint, ...]:
     """The cumulative share up to P98, evenly in the share: where most messages are."""
     grid = [step / 200 for step in range(1, round(BODY_TO * 200) + 1)]
     return tuple(
         CurvePoint(arm=arm, p=p, us=value / 1000, low_us=None, high_us=None, thin=False)
-        for arm, distribution in whole.items()
-        for p, value in zip(grid, _quantiles(distribution, grid), strict=True)
+        for arm in ARMS
+        if (whole := blocks.whole[arm].latencies) is not None
+        for p, value in zip(grid, _quantiles(whole, grid), strict=True)
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Measured:
+    """A block that has latencies."""
+
+    trials: int
+    observations: int
+    latencies: Distribution
+
+
+def _measured(blocks: ScenarioBlocks, arm: Arm) -> dict[At, _Measured]:
+    """The arm's blocks that have latencies, in the order of their iterations."""
+    return {
+        at: _Measured(trials=block.trials, observations=block.observations or 0, latencies=block.latencies)
+        for at, block in blocks.blocks[arm].items()
+        if block.latencies is not None
+    }
 
 
 def _grid(observations: int) -> list[float]:
@@ -158,7 +149,7 @@ def _read(values: _Floats, cumulated: _Floats, grid: Sequence[float]) -> _Floats
     return values[np.minimum(reached, len(values) - 1)]
 
 
-def _band(blocks: Sequence[CurveBlock], grid: Sequence[float]) -> tuple[list[float], list[float]] | None:
+def _band(blocks: Sequence[_Measured], grid: Sequence[float]) -> tuple[list[float], list[float]] | None:
     """Where 95 % of the merges of resampled iterations lie at each percentile; None with fewer than two.
 
     For drawing only: with few iterations a bootstrap is too narrow to judge by. It is read on the values that the iterations have at
@@ -166,8 +157,8 @@ def _band(blocks: Sequence[CurveBlock], grid: Sequence[float]) -> tuple[list[flo
     """
     if len(blocks) < 2:
         return None
-    values = np.unique(np.concatenate([_quantiles(block.merged, grid) for block in blocks]))
-    cumulated = np.array([_cumulated_at(block.merged, values) for block in blocks])
+    values = np.unique(np.concatenate([_quantiles(block.latencies, grid) for block in blocks]))
+    cumulated = np.array([_cumulated_at(block.latencies, values) for block in blocks])
     trials = np.array([block.trials for block in blocks], dtype=np.float64)
     draws = np.random.default_rng(SEED).multinomial(len(blocks), [1 / len(blocks)] * len(blocks), size=RESAMPLES)
     drawn = np.array([_read(values, (weights / weights.sum()) @ cumulated, grid) for weights in draws * trials])

@@ -10,30 +10,21 @@ files contradict each other does not count, and its pair with it: a report rathe
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from functools import cache, partial
+from typing import Literal
 
-from enaxp.bench.blocks import counted
+from enaxp.bench.blocks import ScenarioBlocks, blocks_of, counted
 from enaxp.bench.documents import OtherSchemaError
-from enaxp.bench.evaluation import result_from
-from enaxp.bench.evidence import Evidence, evidence_of
-from enaxp.bench.histogram import merge_equal_weight
+from enaxp.bench.evaluation import result_of_scenarios, scenario_result
+from enaxp.bench.evidence import evidence_of
 from enaxp.bench.records import Manifest, RunFolder, TrialRecord
-from enaxp.bench.result import Result, read_result, to_document
+from enaxp.bench.result import Result, ScenarioResult, read_result
 from enaxp.errors import BenchError
-from enaxp.report.curves import (
-    CurveBlock,
-    CurveBlocks,
-    CurvePoint,
-    ShiftPoint,
-    body,
-    merged,
-    percentile_curve,
-    shift_curve,
-)
-from enaxp.traffic import ARM_NAMES, ARMS, QUANTILES, Arm, Scenario, metric_text
+from enaxp.report.curves import CurvePoint, ShiftPoint, body, percentile_curve, shift_curve
+from enaxp.traffic import ARM_NAMES, ARMS, QUANTILES, THROUGHPUT, Arm, Metric, Scenario, metric_text
 
 # A time series draws every second as long as it stays readable and small; then one point a trial.
 MOST_SECONDS = 600
@@ -48,7 +39,7 @@ class RunData:
 
     manifest: Manifest
     records: Sequence[TrialRecord]
-    result: Mapping[str, Any]
+    result: Result
     faults: tuple[str, ...]
 
     @property
@@ -154,12 +145,12 @@ class ScenarioFigures:
     """All that is shown of one scenario. A sequence without a point is a gap, which the page explains."""
 
     scenario: Scenario
-    result: Mapping[str, Any]
+    result: ScenarioResult
     iterations: int
     curve: tuple[CurvePoint, ...]
     shift: tuple[ShiftPoint, ...]
     body: tuple[CurvePoint, ...]
-    by_iteration: Mapping[str, tuple[IterationPoint, ...]]  # by metric: p50, p99, or throughput
+    by_iteration: Mapping[Metric, tuple[IterationPoint, ...]]  # of the primaries
     trials: tuple[TrialPoint, ...]
     series: tuple[TimePoint, ...]
     series_by_second: bool
@@ -189,27 +180,33 @@ class RunFigures:
 
 def read_run(folder: RunFolder) -> RunData:
     """The run in a folder. Raises BenchError when it is none, or of a schema that this enaxp does not know."""
-    return _run_and_evidence(folder)[0]
+    return _read(folder)[0]
 
 
-def _run_and_evidence(folder: RunFolder) -> tuple[RunData, Evidence]:
-    """The run, and its histograms beside it: these are large, and not to be kept once the figures are worked out."""
+def _read(folder: RunFolder) -> tuple[RunData, Callable[[Scenario], ScenarioBlocks]]:
+    """The run, and what gives a scenario's merged trials: they are large, merged once, and not to be kept when the figures are worked
+    out."""
     manifest = folder.read_manifest()
     evidence = evidence_of(folder, manifest.plan)
+    blocks = cache(partial(blocks_of, evidence=evidence))
     contradicted = [f"{scenario}: {fault}" for scenario, faults in evidence.faults.items() for fault in faults]
     stored, said = _stored_result(folder)
     if stored is not None and not contradicted and _speaks_of(stored, manifest, evidence.records):
-        return RunData(
-            manifest=manifest, records=evidence.records, result=to_document(stored), faults=tuple(said)
-        ), evidence
+        return RunData(manifest=manifest, records=evidence.records, result=stored, faults=tuple(said)), blocks
     if stored is not None and not contradicted and manifest.ended_at is not None:
         said.append(
             "result.json does not speak of the trials in this folder: the figures here are worked out from them"
         )
     # What contradicts a trial is told with the files, once; not again among the warnings of its scenario.
-    result = to_document(result_from(manifest, replace(evidence, faults={})))
-    faults = (*contradicted, *said)
-    return RunData(manifest=manifest, records=evidence.records, result=result, faults=faults), evidence
+    told = replace(evidence, faults={})
+    measured = {one.name: scenario_result(manifest, told, blocks(one)) for one in manifest.plan.scenarios}
+    run = RunData(
+        manifest=manifest,
+        records=evidence.records,
+        result=result_of_scenarios(manifest, measured),
+        faults=(*contradicted, *said),
+    )
+    return run, blocks
 
 
 def _stored_result(folder: RunFolder) -> tuple[Result | None, list[str]]:
@@ -249,89 +246,47 @@ def _speaks_of(stored: Result, manifest: Manifest, records: Sequence[TrialRecord
 
 def figures_of(folder: RunFolder) -> RunFigures:
     """Everything a report shows of the run in a folder. Raises what `read_run` raises."""
-    run, evidence = _run_and_evidence(folder)
-    scenarios = tuple(_scenario(run, evidence, scenario) for scenario in run.manifest.plan.scenarios)
+    run, blocks = _read(folder)
+    scenarios = tuple(_scenario(run, blocks(scenario)) for scenario in run.manifest.plan.scenarios)
     disagreeing = [words for figures in scenarios for words in _disagreements(figures)]
     return RunFigures(run=run, scenarios=scenarios, loads=_loads(run, scenarios), faults=(*run.faults, *disagreeing))
 
 
-def _scenario(run: RunData, evidence: Evidence, scenario: Scenario) -> ScenarioFigures:
+def _scenario(run: RunData, blocks: ScenarioBlocks) -> ScenarioFigures:
+    scenario = blocks.scenario
     own = [record for record in run.records if record.scenario == scenario.name and not record.discarded]
-    measured = [record for record in own if not record.control]
-    trials = sorted(counted(measured), key=lambda record: (record.started_at, record.number))
-    blocks = _blocks(evidence, trials)
-    whole = {arm: merged(own) for arm, own in blocks.items() if own}
+    trials = sorted(blocks.trials, key=lambda record: (record.started_at, record.number))
     began = _moment(trials[0]) if trials else None
     series, by_second = _series(trials, began)
     return ScenarioFigures(
         scenario=scenario,
-        result=run.result["scenarios"][scenario.name],
+        result=run.result.scenarios[scenario.name],
         iterations=len({(record.pair, record.iteration) for record in trials}),
-        curve=percentile_curve(blocks, whole),
+        curve=percentile_curve(blocks),
         shift=shift_curve(blocks),
-        body=body(whole),
-        by_iteration=_rates_by_iteration(trials) if scenario.is_rate else _latencies_by_iteration(blocks),
+        body=body(blocks),
+        by_iteration={metric: _by_iteration(blocks, metric) for metric in scenario.primaries},
         trials=tuple(_trial_point(record) for record in trials),
         series=series,
         series_by_second=by_second,
         borders=_borders(trials, began),
-        events=tuple(event for record in measured for event in _events(record, began)),
+        events=tuple(event for record in blocks.attempted for event in _events(record, began)),
         srd=tuple(_srd(arm, [record for record in trials if record.arm == arm]) for arm in ARMS),
         invalid=tuple(record for record in own if not record.valid),
         host_gbps=run.manifest.host_gbps,
     )
 
 
-def _blocks(evidence: Evidence, trials: Sequence[TrialRecord]) -> CurveBlocks:
-    """The latencies of each arm by iteration."""
-    places: dict[Arm, dict[tuple[int, int], list[TrialRecord]]] = {arm: defaultdict(list) for arm in ARMS}
-    for record in trials:
-        places[record.arm][record.pair, record.iteration].append(record)
-    blocks: dict[Arm, list[CurveBlock]] = {arm: [] for arm in ARMS}
-    for arm, iterations in places.items():
-        for (pair, iteration), records in sorted(iterations.items()):
-            histograms = [h for record in records if (h := evidence.histogram(record)) is not None]
-            if histograms:
-                observations = sum(histogram.count for histogram in histograms)
-                blocks[arm].append(
-                    CurveBlock(pair, iteration, len(histograms), observations, merge_equal_weight(histograms))
-                )
-    return blocks
-
-
-def _latencies_by_iteration(blocks: CurveBlocks) -> dict[str, tuple[IterationPoint, ...]]:
-    express = {(block.pair, block.iteration): block.merged for block in blocks["ena_express"]}
-    return {
-        metric: tuple(
-            IterationPoint(
-                pair=block.pair,
-                iteration=block.iteration,
-                ena=block.merged.quantile(QUANTILES[metric]) / 1000,
-                ena_express=express[block.pair, block.iteration].quantile(QUANTILES[metric]) / 1000,
-            )
-            for block in blocks["ena"]
-            if (block.pair, block.iteration) in express
-        )
-        for metric in ("p50", "p99")
-    }
-
-
-def _rates_by_iteration(trials: Sequence[TrialRecord]) -> dict[str, tuple[IterationPoint, ...]]:
-    places: dict[tuple[int, int], dict[Arm, list[float]]] = defaultdict(lambda: {arm: [] for arm in ARMS})
-    for record in trials:
-        if record.throughput_gbps is not None:
-            places[record.pair, record.iteration][record.arm].append(record.throughput_gbps)
-    points = tuple(
-        IterationPoint(
-            pair=pair,
-            iteration=iteration,
-            ena=sum(rates["ena"]) / len(rates["ena"]),
-            ena_express=sum(rates["ena_express"]) / len(rates["ena_express"]),
-        )
-        for (pair, iteration), rates in sorted(places.items())
-        if all(rates.values())
+def _by_iteration(blocks: ScenarioBlocks, metric: Metric) -> tuple[IterationPoint, ...]:
+    """The metric of both arms in each iteration in which both have one."""
+    unit = 1 if metric == THROUGHPUT else 1000
+    values = blocks.values(metric)
+    express = values["ena_express"]
+    return tuple(
+        IterationPoint(pair=at[0], iteration=at[1], ena=ena / unit, ena_express=express[at] / unit)
+        for at, ena in values["ena"].items()
+        if at in express
     )
-    return {"throughput": points}
 
 
 def _trial_point(record: TrialRecord) -> TrialPoint:
@@ -444,18 +399,19 @@ def _loads(run: RunData, scenarios: Iterable[ScenarioFigures]) -> dict[str, tupl
             continue
         rates[name].add(scenario.rate)
         for arm in ARMS:
-            measured = figures.result["arms"][arm]
+            measured = figures.result.arms[arm]
+            p50_us, p99_us = measured.figure("p50"), measured.figure("p99")
             reached = _rate_reached(run.records, scenario, arm)
-            if reached is not None and measured["p50_us"] is not None:
+            if reached is not None and p50_us is not None and p99_us is not None:
                 sweeps[name].append(
                     LoadPoint(
                         scenario=scenario.name,
                         wanted=scenario.rate,
                         reached=reached,
                         arm=arm,
-                        p50_us=measured["p50_us"],
-                        p99_us=measured["p99_us"],
-                        loss_rate=measured["loss_rate"],
+                        p50_us=p50_us,
+                        p99_us=p99_us,
+                        loss_rate=measured.loss_rate,
                     )
                 )
     return {name: tuple(sweeps[name]) for name, of in rates.items() if len(of) > 1}
@@ -479,9 +435,8 @@ def _disagreements(figures: ScenarioFigures) -> Iterator[str]:
         name = next((name for name, p in QUANTILES.items() if p == point.p), None)
         if name is None:
             continue
-        said = figures.result["arms"][point.arm].get(
-            f"{name}_us", point.us
-        )  # another version may not have worked it out
+        percentiles = figures.result.arms[point.arm].latencies.percentiles_us
+        said = percentiles.get(name, point.us)  # a result of another version may lack it
         if said is None or abs(said - point.us) > SAME * point.us:
             yield (
                 f"{figures.scenario.name}: result.json gives {said} µs for {metric_text(name)} of {ARM_NAMES[point.arm]}, "

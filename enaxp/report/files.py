@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from enaxp.bench.records import RunFolder
+from enaxp.bench.result import Result, write_result
 from enaxp.report.summary import render_summary
 from enaxp.report.table import render_table
 
 
-def write_report_files(folder: RunFolder, result: Mapping[str, Any]) -> str:
+def write_report_files(folder: RunFolder, result: Result) -> str:
     """Writes all of them and gives back the summary's text."""
     manifest = folder.read_manifest()
     summary = render_summary(result, manifest)
-    folder.write_result(result)
+    write_result(folder, result)
     folder.write_text("results.csv", render_table(result, manifest.plan))
     folder.write_text("summary.txt", summary)
     return summary

@@ -6,21 +6,20 @@ Run ─▶ headline, verdicts, a table a scenario, what to keep in mind
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from enaxp.bench.result import ScenarioResult
 from enaxp.report.data import RunData
 from enaxp.report.words import (
-    gigabits,
+    effect_in_words,
     headline,
-    interval_in_words,
     label,
     measured_between,
-    microseconds,
     proof_in_words,
     standing_in_words,
     traffic_in_words,
 )
+from enaxp.text import figure
 from enaxp.traffic import ARM_NAMES, ARMS, metric_label
 
 METRICS = ("p50", "p90", "p99", "p99_9", "mean", "throughput")
@@ -32,7 +31,7 @@ def render_markdown(run: RunData) -> str:
 
 
 def _head(run: RunData) -> Iterator[str]:
-    yield f"## {plain(headline(run.result['scenarios']))}"
+    yield f"## {plain(headline(run.result.scenarios))}"
     yield ""
     for standing in filter(None, (standing_in_words(run), *run.faults)):
         yield f"> **{plain(standing)}**"
@@ -42,34 +41,32 @@ def _head(run: RunData) -> Iterator[str]:
 def _scenarios(run: RunData) -> Iterator[str]:
     scenarios = run.manifest.plan.scenarios
     for scenario in scenarios:
-        measured = run.result["scenarios"][scenario.name]
+        measured = run.result.scenarios[scenario.name]
         if len(scenarios) > 1:
-            yield f"### {plain(scenario.name)}: {label(measured['verdict']['code'])}"
+            yield f"### {plain(scenario.name)}: {label(measured.verdict.code)}"
             yield ""
-        yield plain(measured["verdict"]["words"])
+        yield plain(measured.verdict.words)
         yield ""
-        yield f"_{plain(traffic_in_words(scenario))}. Is SRD proven? {plain(proof_in_words(measured['treatment']))}._"
+        yield f"_{plain(traffic_in_words(scenario))}. Is SRD proven? {plain(proof_in_words(measured.treatment))}._"
         yield ""
         yield f"| | {' | '.join(ARM_NAMES.values())} | change by ENA Express [interval] | that is |"
         yield "|---|--:|--:|---|---|"
         yield from _rows(measured)
         yield ""
-        yield from (f"- {plain(warning)}" for warning in measured.get("warnings", ()))
-        if measured.get("warnings"):
+        yield from (f"- {plain(warning)}" for warning in measured.warnings)
+        if measured.warnings:
             yield ""
 
 
-def _rows(measured: Mapping[str, Any]) -> Iterator[str]:
+def _rows(measured: ScenarioResult) -> Iterator[str]:
     for metric in METRICS:
-        effect = measured["effects"].get(metric)
+        effect = measured.effects.get(metric)
         if effect is None:
             continue
-        is_rate = metric == "throughput"
-        values = [measured["arms"][arm]["throughput_gbps" if is_rate else f"{metric}_us"] for arm in ARMS]
-        told = [gigabits(value) if is_rate else microseconds(value) for value in values]
-        change = interval_in_words(effect["estimate_pct"], effect["low_pct"], effect["high_pct"])
-        name, word = metric_label(metric), label(effect["code"])
-        if effect["primary"]:
+        told = [figure(metric, measured.arms[arm].figure(metric)) for arm in ARMS]
+        change = effect_in_words(effect)
+        name, word = metric_label(metric), label(effect.code)
+        if effect.primary:
             name, word = f"**{name}**", f"**{word}**"
         yield f"| {name} | {' | '.join(told)} | {change} | {word} |"
 

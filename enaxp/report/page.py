@@ -24,26 +24,24 @@ from enaxp import __version__
 from enaxp.bench.environment import differences
 from enaxp.bench.histogram import TAIL_SAMPLES, tail_is_thin
 from enaxp.bench.records import InterfaceFacts, RunEnvironment
+from enaxp.bench.result import ScenarioResult, to_document
 from enaxp.report.charts.chart import Chart, Gap
 from enaxp.report.charts.scenario import run_charts, scenario_charts
 from enaxp.report.charts.vega import FONT, PAGE_COLOURS, look
 from enaxp.report.data import RunFigures, ScenarioFigures, SrdFigures
 from enaxp.report.table import render_table
 from enaxp.report.words import (
-    UNKNOWN,
-    change,
-    counted,
+    effect_in_words,
     headline,
-    interval_in_words,
     label,
-    listed,
     measured_between,
     proof_in_words,
     standing_in_words,
     sureness_in_words,
     traffic_in_words,
 )
-from enaxp.traffic import ARM_NAMES, ARMS, QUANTILES, metric_label
+from enaxp.text import NOT_MEASURED, change_typeset, counted, listed
+from enaxp.traffic import ARM_NAMES, ARMS, MAX, MEAN, QUANTILES, THROUGHPUT, Metric, figure_name, metric_label
 
 INVALID_SHOWN = 50
 ROLES = ("server", "client")
@@ -101,7 +99,7 @@ class Download:
 
 
 def render_page(figures: RunFigures, *, vega: str) -> str:
-    """The text of `report.html`; `vega` is what draws in it, `drawing.runtime`."""
+    """The text of `report.html`; `vega` is what draws in it, `vega.runtime`."""
     import jinja2
 
     parts = tuple(_part(number, one) for number, one in enumerate(figures.scenarios, start=1))
@@ -125,7 +123,7 @@ def render_page(figures: RunFigures, *, vega: str) -> str:
 def _about(figures: RunFigures, parts: Sequence[ScenarioPart]) -> dict[str, Any]:
     """What the page says of the run as a whole."""
     run, manifest = figures.run, figures.run.manifest
-    scenarios = run.result["scenarios"]
+    scenarios = run.result.scenarios
     before, after = manifest.environment.before, manifest.environment.after or {}
     return {
         "title": headline(scenarios),
@@ -156,31 +154,32 @@ def _about(figures: RunFigures, parts: Sequence[ScenarioPart]) -> dict[str, Any]
 
 
 def _part(number: int, figures: ScenarioFigures) -> ScenarioPart:
-    result, verdict = figures.result, figures.result["verdict"]
-    effects = result["effects"]
-    primaries = {name: effect for name, effect in effects.items() if effect["primary"]}
+    result, verdict = figures.result, figures.result.verdict
+    primaries = result.primaries
     invalid = [
         (str(r.number), ARM_NAMES[r.arm], f"{r.iteration}/{r.repeat}", str(r.attempt), r.reason or "")
         for r in figures.invalid
     ]
-    noise = result.get("control", {}).get("noise_pct", {})
+    noise = result.control.noise_pct if result.control else {}
     return ScenarioPart(
         anchor=f"scenario-{number}",
         name=figures.scenario.name,
         traffic=traffic_in_words(figures.scenario),
-        code=verdict["code"],
-        label=label(verdict["code"]),
+        code=verdict.code,
+        label=label(verdict.code),
         verdict=headline({figures.scenario.name: result}),
-        words=verdict["words"],
-        proof=proof_in_words(result["treatment"]),
-        changes=", ".join(f"{metric_label(name)} {change(one['estimate_pct'])}" for name, one in primaries.items()),
+        words=verdict.words,
+        proof=proof_in_words(result.treatment),
+        changes=", ".join(
+            f"{metric_label(name)} {change_typeset(one.estimate_pct)}" for name, one in primaries.items()
+        ),
         lines=tuple(_lines(figures)),
         planned=tuple(_planned_lines(result)),
         noise=listed([f"{metric_label(name)} {by:.2f} %" for name, by in noise.items()]) if noise else "",
         charts=tuple(scenario_charts(figures)),
         srd=figures.srd,
         moved=_moved(figures.srd),
-        warnings=tuple(result.get("warnings", ())),
+        warnings=result.warnings,
         invalid=tuple(invalid[:INVALID_SHOWN]),
         invalid_count=f"{counted(len(invalid), 'trial')} not counted",
     )
@@ -188,19 +187,17 @@ def _part(number: int, figures: ScenarioFigures) -> ScenarioPart:
 
 def _lines(figures: ScenarioFigures) -> Iterable[FigureLine]:
     """The table of a scenario: the compared figures first, then those that are shown only."""
-    arms = figures.result["arms"]
+    arms = figures.result.arms
     if figures.is_rate:
-        yield _line(figures, "throughput", "throughput_gbps", unit="Gbit/s")
+        yield _line(figures, THROUGHPUT, unit="Gbit/s")
     else:
-        for metric in ("p50", "p90", "p99", "p99_9", "p99_99", "mean"):
-            yield _line(figures, metric, f"{metric}_us", unit="µs")
-        yield _line(figures, "max", "max_us", unit="µs")
-    loss = {arm: arms[arm]["loss_rate"] for arm in ARMS}
+        for metric in (*QUANTILES, MEAN, MAX):
+            yield _line(figures, metric, unit="µs")
     yield FigureLine(
         key="loss_rate",
         name="loss",
         unit="",
-        values={arm: UNKNOWN if loss[arm] is None else f"{100 * loss[arm]:.4g} %" for arm in ARMS},
+        values={arm: _loss(arms[arm].loss_rate) for arm in ARMS},
         difference="",
         change="",
         word="",
@@ -210,38 +207,38 @@ def _lines(figures: ScenarioFigures) -> Iterable[FigureLine]:
     )
 
 
-def _line(figures: ScenarioFigures, metric: str, field: str, *, unit: str) -> FigureLine:
-    values = {arm: figures.result["arms"][arm][field] for arm in ARMS}
-    effect = figures.result["effects"].get(metric)
+def _line(figures: ScenarioFigures, metric: Metric, *, unit: str) -> FigureLine:
+    values = {arm: figures.result.arms[arm].figure(metric) for arm in ARMS}
+    effect = figures.result.effects.get(metric)
     return FigureLine(
-        key=field,
+        key=figure_name(metric),
         name=metric_label(metric),
         unit=unit,
         values={arm: _number(value) for arm, value in values.items()},
         difference=_difference(values["ena"], values["ena_express"]),
-        change=interval_in_words(effect["estimate_pct"], effect["low_pct"], effect["high_pct"]) if effect else "",
-        word=label(effect["code"]) if effect else "not compared",
-        code=effect["code"] if effect else "",
-        primary=bool(effect and effect["primary"]),
+        change=effect_in_words(effect) if effect else "",
+        word=label(effect.code) if effect else "not compared",
+        code=effect.code if effect else "",
+        primary=bool(effect and effect.primary),
         thin=_is_thin(figures, metric),
     )
 
 
 def _is_thin(figures: ScenarioFigures, metric: str) -> bool:
     """Whether a percentile has too few observations beyond it to be leant on."""
-    fewest = min((figures.result["arms"][arm]["observations"] or 0 for arm in ARMS), default=0)
+    fewest = min((figures.result.arms[arm].observations or 0 for arm in ARMS), default=0)
     if metric not in QUANTILES or not fewest:
         return False
     return tail_is_thin(QUANTILES[metric], observations=fewest, iterations=figures.iterations)
 
 
-def _planned_lines(result: Mapping[str, Any]) -> Iterable[FigureLine]:
+def _planned_lines(result: ScenarioResult) -> Iterable[FigureLine]:
     """Latencies from the planned send time, for a scenario that has one."""
-    planned = result.get("from_planned")
-    if planned is None or any(planned[arm]["p50_us"] is None for arm in ARMS):
+    planned = result.from_planned
+    if planned is None or any(planned[arm].figure("p50") is None for arm in ARMS):
         return
-    for name in ("p50", "p99", "p99_9", "max"):
-        values = {arm: planned[arm][f"{name}_us"] for arm in ARMS}
+    for name in ("p50", "p99", "p99_9", MAX):
+        values = {arm: planned[arm].figure(name) for arm in ARMS}
         yield FigureLine(
             key=f"planned_{name}_us",
             name=metric_label(name),
@@ -257,7 +254,11 @@ def _planned_lines(result: Mapping[str, Any]) -> Iterable[FigureLine]:
 
 
 def _number(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:,.3f}"
+    return NOT_MEASURED if value is None else f"{value:,.3f}"
+
+
+def _loss(rate: float | None) -> str:
+    return NOT_MEASURED if rate is None else f"{100 * rate:.4g} %"
 
 
 def _difference(ena: float | None, express: float | None) -> str:
@@ -321,7 +322,11 @@ def _when(iso: str) -> str:
 def _downloads(figures: RunFigures) -> list[Download]:
     run = figures.run
     files = {
-        "result.json": ("every figure, effect and verdict", json.dumps(run.result, indent=2), "application/json"),
+        "result.json": (
+            "every figure, effect and verdict",
+            json.dumps(to_document(run.result), indent=2),
+            "application/json",
+        ),
         "results.csv": ("one row a scenario and interface", render_table(run.result, run.manifest.plan), "text/csv"),
         "percentiles.csv": ("the curves, with their bands", _percentiles_csv(figures), "text/csv"),
         "trials.csv": ("one row a trial that counts", _trials_csv(figures), "text/csv"),

@@ -7,28 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
-from enaxp.bench.effect import improvement_pct
+from enaxp.bench.effect import Effect, improvement_pct
 from enaxp.bench.histogram import tail_is_thin
 from enaxp.bench.records import Manifest
-from enaxp.text import change_plain
-from enaxp.traffic import ARMS, Arm, Scenario, metric_text
+from enaxp.bench.result import Result, ScenarioResult
+from enaxp.text import NOT_MEASURED, interval_plain
+from enaxp.traffic import ARMS, MAX, MEAN, QUANTILES, THROUGHPUT, Arm, Scenario, metric_text
 
 RULE = "=" * 56
 ARM_LABELS: Mapping[Arm, str] = {"ena": "Regular ENI", "ena_express": "ENA Express"}
 _LATENCIES = {
-    "Average Latency": "mean_us",
-    "p50 Latency": "p50_us",
-    "p99 Latency": "p99_us",
-    "p99.9 Latency": "p99_9_us",
-    "Maximum Latency": "max_us",
+    "Average Latency": MEAN,
+    "p50 Latency": "p50",
+    "p99 Latency": "p99",
+    "p99.9 Latency": "p99_9",
+    "Maximum Latency": MAX,
 }
-_THROUGHPUT = {"Throughput": "throughput_gbps"}
-_QUANTILES = {"p99": 0.99, "p99_9": 0.999}
+_THROUGHPUT = {"Throughput": THROUGHPUT}
+_THIN_CHECKED = ("p99", "p99_9")  # tails that few observations can leave thin
 
 
-def render_summary(result: Mapping[str, Any], manifest: Manifest) -> str:
+def render_summary(result: Result, manifest: Manifest) -> str:
     """The text of `summary.txt`, with a newline at its end."""
     return "\n".join([*_header(manifest), *_connections(manifest), *_sections(result, manifest), RULE, ""])
 
@@ -36,7 +36,7 @@ def render_summary(result: Mapping[str, Any], manifest: Manifest) -> str:
 def improvement_in_words(improvement_pct: float | None) -> str:
     """The guide's improvement with its sign, and in words which way it goes: `-44.50% (slower by 44.50%)`."""
     if improvement_pct is None:
-        return "not measured"
+        return NOT_MEASURED
     size = f"{abs(improvement_pct):.2f}%"
     if size == "0.00%":
         return "0.00% (no difference)"
@@ -69,89 +69,85 @@ def _connections(manifest: Manifest) -> list[str]:
     return lines[:-1]
 
 
-def _sections(result: Mapping[str, Any], manifest: Manifest) -> Iterator[str]:
+def _sections(result: Result, manifest: Manifest) -> Iterator[str]:
     scenarios = manifest.plan.scenarios
     for scenario in scenarios:
         protocol = scenario.protocol.upper()
         alone = sum(other.protocol == scenario.protocol for other in scenarios) == 1
         yield from _title(f"{protocol} Results" if alone else f"{protocol} Results: {scenario.name}")
-        yield from _figures(result["scenarios"][scenario.name], scenario)
+        yield from _figures(result.scenarios[scenario.name], scenario)
     for scenario in scenarios:
         yield from _title("Verdict" if len(scenarios) == 1 else f"Verdict: {scenario.name}")
-        yield from _judgement(result["scenarios"][scenario.name], scenario, manifest)
+        yield from _judgement(result.scenarios[scenario.name], scenario, manifest)
 
 
-def _figures(measured: Mapping[str, Any], scenario: Scenario) -> list[str]:
+def _figures(measured: ScenarioResult, scenario: Scenario) -> list[str]:
     """One block a figure: both arms and the guide's improvement."""
     is_rate = scenario.is_rate
     unit = "Gbps" if is_rate else "μs"
     lines = []
-    for label, figure in (_THROUGHPUT if is_rate else _LATENCIES).items():
-        values = {arm: measured["arms"][arm][figure] for arm in ARMS}
-        improvement = improvement_pct("throughput" if is_rate else "mean", **values)
+    for label, metric in (_THROUGHPUT if is_rate else _LATENCIES).items():
+        values = {arm: measured.arms[arm].figure(metric) for arm in ARMS}
+        improvement = improvement_pct(metric, **values)
         lines += [f"{label}:"]
         lines += [f"  {ARM_LABELS[arm]}: {_number(values[arm], unit)}" for arm in ARMS]
         lines += [f"  Improvement: {improvement_in_words(improvement)}", ""]
     return lines[:-1]
 
 
-def _judgement(measured: Mapping[str, Any], scenario: Scenario, manifest: Manifest) -> Iterator[str]:
-    yield measured["verdict"]["words"]
+def _judgement(measured: ScenarioResult, scenario: Scenario, manifest: Manifest) -> Iterator[str]:
+    yield measured.verdict.words
     yield ""
     yield "Effect of ENA Express, as a change of ENA's figure (interval over the iterations):"
-    for metric, effect in measured["effects"].items():
+    for metric, effect in measured.effects.items():
         yield f"  {metric_text(metric):<10}  {_interval(effect):<36}  {_rank(effect)}"
     yield ""
     yield f"Valid tests: {_valid(measured, 'ena')} (Regular ENI), {_valid(measured, 'ena_express')} (ENA Express)"
     yield from _notes(measured, scenario, manifest)
 
 
-def _interval(effect: Mapping[str, Any]) -> str:
-    if effect["estimate_pct"] is None:
-        return "not measured"
-    if effect["low_pct"] is None:
-        return f"{effect['estimate_pct']:+.2f}% (no interval)"
-    return f"{change_plain(effect['estimate_pct'])} [{change_plain(effect['low_pct'])}, {change_plain(effect['high_pct'])}]"
+def _interval(effect: Effect) -> str:
+    return interval_plain(effect.estimate_pct, effect.low_pct, effect.high_pct)
 
 
-def _rank(effect: Mapping[str, Any]) -> str:
-    return f"{effect['code']}" if effect["primary"] else f"{effect['code']} (exploratory)"
+def _rank(effect: Effect) -> str:
+    return effect.code if effect.primary else f"{effect.code} (exploratory)"
 
 
-def _valid(measured: Mapping[str, Any], arm: Arm) -> str:
-    return f"{measured['arms'][arm]['valid_trials']} of {measured['arms'][arm]['trials']}"
+def _valid(measured: ScenarioResult, arm: Arm) -> str:
+    return f"{measured.arms[arm].valid_trials} of {measured.arms[arm].trials}"
 
 
-def _notes(measured: Mapping[str, Any], scenario: Scenario, manifest: Manifest) -> Iterator[str]:
+def _notes(measured: ScenarioResult, scenario: Scenario, manifest: Manifest) -> Iterator[str]:
     """What a reader must keep in mind before leaning on the figures."""
     if manifest.plan.order == "parallel":
         yield "Note: both arms ran at once, so each is interference to the other."
     if manifest.plan.crossover:
         yield "Half way the interfaces changed their parts: the arms are SRD off and SRD on, whichever interface carried it."
-    if control := measured.get("control"):
-        noise = ", ".join(f"{metric_text(metric)} {by:.2f}%" for metric, by in control["noise_pct"].items())
+    if control := measured.control:
+        noise = ", ".join(f"{metric_text(metric)} {by:.2f}%" for metric, by in control.noise_pct.items())
         yield f"ENA against ENA differs by chance by: {noise}. No margin is smaller than that."
     if scenario.mode == "ping-pong":
         yield "Ping-pong is service time: a message waits for the one before it, so what a stall holds up is not counted."
-    if planned := measured.get("from_planned"):
+    if planned := measured.from_planned:
         yield "Latency from the planned send time, which counts what a stall held up:"
         for arm in ARMS:
-            figures = ", ".join(f"{p} {_number(planned[arm][f'{p}_us'], 'μs')}" for p in ("p50", "p99", "p99_9"))
-            yield f"  {ARM_LABELS[arm]}: {figures.replace('p99_9', 'p99.9')}"
+            told = (f"{metric_text(p)} {_number(planned[arm].figure(p), 'μs')}" for p in ("p50", "p99", "p99_9"))
+            yield f"  {ARM_LABELS[arm]}: {', '.join(told)}"
     for wrong in manifest.forced:
         yield f"Warning: measured in spite of this: {wrong}"
-    for warning in measured.get("warnings", ()):
+    for warning in measured.warnings:
         yield f"Warning: {warning}"
-    treatment = measured["treatment"]
-    if treatment["srd_share"] is not None:
-        yield f"SRD carried {treatment['srd_share']:.2%} of the ENA Express arm's eligible packets ({treatment['source']})."
-    arms = measured["arms"]
-    if any(arms[arm]["loss_rate"] for arm in ARMS):
-        lost = ", ".join(f"{ARM_LABELS[arm]} {_share(arms[arm]['loss_rate'])}" for arm in ARMS)
+    treatment = measured.treatment
+    if treatment.srd_share is not None:
+        yield f"SRD carried {treatment.srd_share:.2%} of the ENA Express arm's eligible packets ({treatment.source})."
+    arms = measured.arms
+    if any(arms[arm].loss_rate for arm in ARMS):
+        lost = ", ".join(f"{ARM_LABELS[arm]} {_share(arms[arm].loss_rate)}" for arm in ARMS)
         what = "throughput is what arrived" if scenario.is_rate else "latencies speak only of those that were answered"
         yield f"Note: messages were lost ({lost}); {what}."
-    fewest = min((arms[arm]["observations"] or 0 for arm in ARMS), default=0)
-    thin = [metric for metric, p in _QUANTILES.items() if fewest and _is_thin(p, fewest, manifest)]
+    fewest = min((arms[arm].observations or 0 for arm in ARMS), default=0)
+    thin = [metric for metric in _THIN_CHECKED if fewest and _is_thin(QUANTILES[metric], fewest, manifest)]
     if thin:
         names = " and ".join(metric_text(metric) for metric in thin)
         yield f"Note: {names} rest on few observations in each iteration; do not lean on them."
@@ -162,7 +158,7 @@ def _is_thin(p: float, observations: int, manifest: Manifest) -> bool:
 
 
 def _share(loss_rate: float | None) -> str:
-    return "not measured" if loss_rate is None else f"{loss_rate:.4%}"
+    return NOT_MEASURED if loss_rate is None else f"{loss_rate:.4%}"
 
 
 def _title(words: str) -> list[str]:
@@ -170,7 +166,7 @@ def _title(words: str) -> list[str]:
 
 
 def _number(value: float | None, unit: str) -> str:
-    return "not measured" if value is None else f"{value:.3f} {unit}"
+    return NOT_MEASURED if value is None else f"{value:.3f} {unit}"
 
 
 def _date(iso: str) -> str:

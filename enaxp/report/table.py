@@ -1,6 +1,6 @@
 """Table: a run's result as `results.csv`, with exactly the columns of the guide. Pure.
 
-result.json + Plan ─▶ one row a scenario and arm ─▶ rows of one test joined ─▶ CSV
+Result + BenchPlan ─▶ one row a scenario and arm ─▶ rows of one test joined ─▶ CSV
 """
 
 from __future__ import annotations
@@ -8,18 +8,18 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from typing import Any
 
+from enaxp.bench.result import ArmFigures, Result
 from enaxp.bench.schedule import BenchPlan
-from enaxp.traffic import ARMS, Arm
+from enaxp.traffic import ARMS, MAX, MEAN, THROUGHPUT, Arm
 
 COLUMNS = {
-    "Avg_Latency_us": "mean_us",
-    "p50_Latency_us": "p50_us",
-    "p99_Latency_us": "p99_us",
-    "p99.9_Latency_us": "p99_9_us",
-    "Max_Latency_us": "max_us",
-    "Throughput_Gbps": "throughput_gbps",
+    "Avg_Latency_us": MEAN,
+    "p50_Latency_us": "p50",
+    "p99_Latency_us": "p99",
+    "p99.9_Latency_us": "p99_9",
+    "Max_Latency_us": MAX,
+    "Throughput_Gbps": THROUGHPUT,
 }
 HEADER = ("Test", "Interface", *COLUMNS)
 INTERFACES: Mapping[Arm, str] = {"ena": "ENA", "ena_express": "ENA_Express"}
@@ -27,7 +27,7 @@ INTERFACES: Mapping[Arm, str] = {"ena": "ENA", "ena_express": "ENA_Express"}
 Row = dict[str, str]
 
 
-def render_table(result: Mapping[str, Any], plan: BenchPlan) -> str:
+def render_table(result: Result, plan: BenchPlan) -> str:
     """The text of `results.csv`. What was not measured is an empty cell.
 
     In the guide one row holds a test's latency and its throughput. Two scenarios with the same `csv_name` share rows likewise, as long
@@ -35,7 +35,7 @@ def render_table(result: Mapping[str, Any], plan: BenchPlan) -> str:
     """
     tests: list[tuple[Row, ...]] = []
     for scenario in plan.scenarios:
-        arms = result["scenarios"][scenario.name]["arms"]
+        arms = result.scenarios[scenario.name].arms
         rows = tuple(_row(scenario.csv_name, arm, arms[arm]) for arm in ARMS)
         place = next((place for place, other in enumerate(tests) if _can_join(other, rows)), None)
         if place is None:
@@ -49,8 +49,8 @@ def render_table(result: Mapping[str, Any], plan: BenchPlan) -> str:
     return text.getvalue()
 
 
-def _row(test: str, arm: Arm, figures: Mapping[str, Any]) -> Row:
-    measured = {column: figures[figure] for column, figure in COLUMNS.items()}
+def _row(test: str, arm: Arm, figures: ArmFigures) -> Row:
+    measured = {column: figures.figure(metric) for column, metric in COLUMNS.items()}
     cells = {column: "" if value is None else f"{value:.3f}" for column, value in measured.items()}
     return {"Test": test, "Interface": INTERFACES[arm], **cells}
 

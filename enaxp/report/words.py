@@ -1,15 +1,22 @@
-"""Words: a run's figures and verdicts as people read them, the same in the page, the charts and the Markdown. Pure."""
+"""Words: runs, their verdicts and their comparisons as people read them, the same on the page, in the charts, in Markdown and on a
+terminal. Pure.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
+from enaxp.bench.effect import Effect
 from enaxp.bench.records import Manifest
-from enaxp.text import MOST_TO_TELL_PCT
+from enaxp.bench.result import ScenarioResult
+from enaxp.bench.verdict import Treatment
+from enaxp.text import NOT_MEASURED, counted, interval_typeset, listed
 from enaxp.traffic import Scenario
 
 if TYPE_CHECKING:
+    from enaxp.bench.comparison import MeasuredRun
     from enaxp.report.data import RunData, RunFigures
 
 HEADLINES: Mapping[str, str] = {
@@ -31,12 +38,18 @@ LABELS: Mapping[str, str] = {
     "inconclusive": "inconclusive",
     "invalid": "invalid",
 }
-UNKNOWN = "not measured"
+
+CAVEAT = (
+    "The intervals cover what differs between iterations of a run. Other hosts, or another day, may differ by more: "
+    "to be sure of a small change, measure each side more than once."
+)
+MOST_NAMED = 3  # scenarios in a line; of more it is counted what they came to
+OUTCOMES = {"shown": "FAILS", "not shown": "passes", "undecided": "undecided", "unmeasured": NOT_MEASURED}
 
 
-def headline(scenarios: Mapping[str, Mapping[str, Any]]) -> str:
+def headline(scenarios: Mapping[str, ScenarioResult]) -> str:
     """The verdict in a few words: of the one scenario, or of all of them."""
-    codes = [measured["verdict"]["code"] for measured in scenarios.values()]
+    codes = [measured.verdict.code for measured in scenarios.values()]
     if len(set(codes)) == 1:
         return _one_headline(next(iter(scenarios.values())))
     told = [code for code in codes if code not in ("inconclusive", "invalid")]
@@ -47,11 +60,12 @@ def headline(scenarios: Mapping[str, Mapping[str, Any]]) -> str:
     return "It depends on the traffic"
 
 
-def _one_headline(measured: Mapping[str, Any]) -> str:
-    if measured["verdict"]["code"] != "mixed":
-        return HEADLINES.get(measured["verdict"]["code"], measured["verdict"]["code"])
-    primaries = {name: effect["code"] for name, effect in measured["effects"].items() if effect["primary"]}
-    slower_at_median = primaries.get("p50") in ("slower", "slightly-slower")
+def _one_headline(measured: ScenarioResult) -> str:
+    code = measured.verdict.code
+    if code != "mixed":
+        return HEADLINES.get(code, code)
+    median = measured.primaries.get("p50")
+    slower_at_median = median is not None and median.code in ("slower", "slightly-slower")
     return (
         "ENA Express is slower at the median, faster in the tail"
         if slower_at_median
@@ -62,48 +76,6 @@ def _one_headline(measured: Mapping[str, Any]) -> str:
 def label(code: str) -> str:
     """A verdict's or an effect's code as words."""
     return LABELS.get(code, code)
-
-
-def microseconds(us: float | None) -> str:
-    """A latency with as many digits as matter."""
-    if us is None:
-        return UNKNOWN
-    digits = 2 if us < 100 else 1 if us < 1000 else 0
-    return f"{us:,.{digits}f} µs"
-
-
-def gigabits(gbps: float | None) -> str:
-    """A throughput in 10⁹ bit/s."""
-    return UNKNOWN if gbps is None else f"{gbps:,.3f} Gbit/s"
-
-
-def change(pct: float | None) -> str:
-    """A change in per cent with its sign, a true minus; beyond tenfold the figure itself says nothing any more."""
-    if pct is None:
-        return UNKNOWN
-    if pct > MOST_TO_TELL_PCT:
-        return f"over +{MOST_TO_TELL_PCT} %"
-    text = f"{pct:+.2f} %".replace("-", "−")
-    return "0.00 %" if text in ("+0.00 %", "−0.00 %") else text
-
-
-def interval_in_words(pct: float | None, low: float | None, high: float | None) -> str:
-    """An estimate with its interval: `−3.10 % [−4.02 %, −2.17 %]`."""
-    if pct is None:
-        return UNKNOWN
-    if low is None or high is None:
-        return f"{change(pct)} (no interval)"
-    return f"{change(pct)} [{change(low)}, {change(high)}]"
-
-
-def listed(words: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def counted(number: int, what: str) -> str:
-    """`1 trial`, `2 trials`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def traffic_in_words(scenario: Scenario) -> str:
@@ -122,15 +94,20 @@ def traffic_in_words(scenario: Scenario) -> str:
     return f"{protocol} ping-pong, {size}, one at a time{beside}; latency is half a round trip"
 
 
-def proof_in_words(treatment: Mapping[str, Any]) -> str:
+def proof_in_words(treatment: Treatment) -> str:
     """Whether SRD is proven to have carried the ENA Express arm, and by what."""
-    share = "" if treatment["srd_share"] is None else f"{100 * treatment['srd_share']:.2f} % of eligible packets"
-    by = {"device": "by the device's counters", "stand-in": "by a stand-in's counters"}.get(treatment["source"], "")
-    if treatment["proven"]:
+    share = "" if treatment.srd_share is None else f"{100 * treatment.srd_share:.2f} % of eligible packets"
+    by = {"device": "by the device's counters", "stand-in": "by a stand-in's counters"}.get(treatment.source, "")
+    if treatment.proven:
         return f"Yes: {share}, {by}"
-    if treatment["proven"] is None:
+    if treatment.proven is None:
         return "Unknown: the counters are absent"
     return f"No: {share or 'the arms were not SRD on and SRD off'}{', ' + by if by else ''}"
+
+
+def effect_in_words(effect: Effect) -> str:
+    """An estimate with its interval, as on the page: `−3.10 % [−4.02 %, −2.17 %]`."""
+    return interval_typeset(effect.estimate_pct, effect.low_pct, effect.high_pct)
 
 
 def standing_in_words(run: RunData) -> str:
@@ -167,3 +144,18 @@ def sureness_in_words(figures: RunFigures) -> str:
         return f"Not sure at all: {counted(counts[-1] if counts else 0, 'iteration')} with valid pairs, no interval; {margin}"
     iterations = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
     return f"97.5 % intervals over {iterations} iterations, {counted(trials, 'trial')}; {margin}"
+
+
+def came_to(verdicts: Mapping[str, str]) -> str:
+    """The verdicts of a run: by scenario while they are few, else counted by verdict."""
+    if len(verdicts) > MOST_NAMED:
+        return ", ".join(f"{count} {code}" for code, count in Counter(verdicts.values()).most_common())
+    return ", ".join(f"{name}: {code}" for name, code in verdicts.items())
+
+
+def where(run: MeasuredRun) -> str:
+    """Where a run was made, as far as its manifest says."""
+    manifest = run.manifest
+    if manifest.target == "local":
+        return f"local, not ENA (hosts as {manifest.isolation})"
+    return ", ".join(["AWS", *(str(value) for value in manifest.place.values() if value)])

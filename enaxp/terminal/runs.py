@@ -5,10 +5,10 @@ Compared ─▶ tell_comparison ;  Checkup ─▶ tell_checkup ;  RunLine, … �
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from enaxp.report.words import CAVEAT, OUTCOMES, came_to, where
 from enaxp.text import change_plain, figure, interval_plain
 from enaxp.traffic import ARM_NAMES, metric_text
 
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from enaxp.bench.effect import Effect
     from enaxp.bench.history import RunLine
     from enaxp.terminal.console import Console
-
-CAVEAT = (
-    "The intervals cover what differs between iterations of a run. Other hosts, or another day, may differ by more: "
-    "to be sure of a small change, measure each side more than once."
-)
-MOST_NAMED = 3  # scenarios in a line; of more it is counted what they came to
-OUTCOMES = {"shown": "FAILS", "not shown": "passes", "undecided": "undecided", "unmeasured": "not measured"}
 
 
 def tell_comparison(console: Console, compared: Compared) -> None:
@@ -128,21 +121,6 @@ def word(change: FigureChange) -> str:
 def _about(run: MeasuredRun) -> str:
     plan, began = run.manifest.plan, run.manifest.started_at[:16].replace("T", " ")
     return f"{run.name}: {began}, {where(run)}, {plan.iterations} × {plan.repeats} × {plan.duration_s:g} s"
-
-
-def came_to(verdicts: Mapping[str, str]) -> str:
-    """The verdicts of a run: by scenario while they are few, else counted by verdict."""
-    if len(verdicts) > MOST_NAMED:
-        return ", ".join(f"{count} {code}" for code, count in Counter(verdicts.values()).most_common())
-    return ", ".join(f"{name}: {code}" for name, code in verdicts.items())
-
-
-def where(run: MeasuredRun) -> str:
-    """Where a run was made, as far as its manifest says."""
-    manifest = run.manifest
-    if manifest.target == "local":
-        return f"local, not ENA (hosts as {manifest.isolation})"
-    return ", ".join(["AWS", *(str(value) for value in manifest.place.values() if value)])
 
 
 def _came_to(line: RunLine) -> str:

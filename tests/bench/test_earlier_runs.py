@@ -53,7 +53,7 @@ def test_its_result_reads_back_as_it_was_written(run: RunFolder) -> None:
 def test_its_table_and_summary_are_written_to_the_letter(run: RunFolder) -> None:
     before = {name: (run.path / name).read_bytes() for name in ("results.csv", "summary.txt")}
 
-    write_report_files(run, to_document(result_of(run)))
+    write_report_files(run, result_of(run))
 
     assert {name: (run.path / name).read_bytes() for name in before} == before
 

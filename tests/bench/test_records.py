@@ -184,12 +184,12 @@ def test_every_trial_and_attempt_has_a_name_of_its_own() -> None:
 
 
 def test_a_result_is_replaced_whole_or_not_at_all(folder: RunFolder) -> None:
-    folder.write_result({"mean_us": 1.0})
+    folder.write_document("result.json", {"mean_us": 1.0})
 
     with pytest.raises(ValueError, match="JSON"):
-        folder.write_result({"mean_us": float("nan")})
+        folder.write_document("result.json", {"mean_us": float("nan")})
 
-    assert folder.read_result() == {"mean_us": 1.0}
+    assert folder.read_document("result.json") == {"mean_us": 1.0}
     assert [path.name for path in folder.path.iterdir() if path.name.startswith(".")] == []
 
 

@@ -21,7 +21,6 @@ from enaxp.bench.comparison import compare
 from enaxp.bench.conditions import Compared
 from enaxp.bench.names import LIST_THEM
 from enaxp.bench.records import RunFolder
-from enaxp.bench.result import to_document
 from enaxp.report.comparison_page import render_comparison
 from enaxp.report.files import write_report_files
 from tests.support.factories import FIVE, Factor, a_manifest, a_plan, a_run, pairs_of_records, shifted, slower_express
@@ -46,7 +45,7 @@ def make_run(path: Path, *, factor: Factor = lambda _: 1.0, **changes: Any) -> R
     for number, record in enumerate(pairs_of_records(manifest.plan), start=1):
         name = folder.write_histogram(f"{number:04d}", shifted(factor(record) * (1 + 0.001 * (record.iteration % 3))))
         folder.append(replace(record, number=number, histogram_file=name))
-    write_report_files(folder, to_document(result_of(folder)))
+    write_report_files(folder, result_of(folder))
     return folder
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from enaxp.bench.blocks import Block, ScenarioBlocks
 from enaxp.bench.histogram import Histogram, merge_equal_weight
 from enaxp.bench.records import RunFolder
+from enaxp.bench.result import to_document
 from enaxp.errors import BenchError
-from enaxp.report.curves import CurveBlock, CurveBlocks, CurvePoint, merged, percentile_curve, shift_curve
+from enaxp.report.curves import percentile_curve, shift_curve
 from enaxp.report.data import figures_of, read_run
+from enaxp.traffic import Arm
 from selfcheck.made_run import FLOW, UDP, Made, load, make_run
 
 
@@ -51,14 +54,17 @@ def first_counted(folder: RunFolder) -> Any:
     return next(record for record in folder.records() if not record.discarded)
 
 
-def curve_of(blocks: CurveBlocks) -> tuple[CurvePoint, ...]:
-    return percentile_curve(blocks, {arm: merged(own) for arm, own in blocks.items() if own})
-
-
-def block(arm_factor: float, iteration: int) -> CurveBlock:
+def block(arm_factor: float) -> Block:
     values = np.arange(20_000, 60_000, 2) * arm_factor
     merged = merge_equal_weight([Histogram.of(values.astype(np.int64))])
-    return CurveBlock(1, iteration, 1, len(values), merged)
+    return Block(trials=1, observations=len(values), latencies=merged, throughput_gbps=None)
+
+
+def merged_trials(*, ena: Sequence[float], ena_express: Sequence[float]) -> ScenarioBlocks:
+    """One block an iteration for each factor by which its latencies are longer."""
+    factors: dict[Arm, Sequence[float]] = {"ena": ena, "ena_express": ena_express}
+    blocks = {arm: {(1, at): block(factor) for at, factor in enumerate(own)} for arm, own in factors.items()}
+    return ScenarioBlocks(scenario=UDP, attempted=(), trials=(), blocks=blocks)
 
 
 # -- curves ----------------------------------------------------------------------------------------------------------------
@@ -67,7 +73,7 @@ def block(arm_factor: float, iteration: int) -> CurveBlock:
 def test_a_curve_has_the_exact_figures_of_the_result(run: RunFolder) -> None:
     figures = figures_of(run)
 
-    measured = run.read_result()["scenarios"]["udp-latency"]["arms"]
+    measured = run.read_document("result.json")["scenarios"]["udp-latency"]["arms"]
     for arm in ("ena", "ena_express"):
         by_p = {point.p: point.us for point in figures.scenarios[0].curve if point.arm == arm}
         assert {p: by_p[p] for p in (0.5, 0.9, 0.99)} == {
@@ -79,7 +85,9 @@ def test_a_curve_has_the_exact_figures_of_the_result(run: RunFolder) -> None:
 def test_the_shift_at_a_percentile_is_the_effect_there(run: RunFolder) -> None:
     shift = {point.p: point for point in figures_of(run).scenarios[0].shift}
 
-    effect = run.read_result()["scenarios"]["udp-latency"]["effects"]["p90"]  # exploratory: 95 %, as the band
+    effect = run.read_document("result.json")["scenarios"]["udp-latency"]["effects"][
+        "p90"
+    ]  # exploratory: 95 %, as the band
     point = shift[0.9]
     assert (point.pct, point.low_pct, point.high_pct) == pytest.approx(
         (effect["estimate_pct"], effect["low_pct"], effect["high_pct"])
@@ -87,28 +95,26 @@ def test_the_shift_at_a_percentile_is_the_effect_there(run: RunFolder) -> None:
 
 
 def test_bands_hold_the_curve_and_one_iteration_has_none() -> None:
-    several = {
-        arm: [block(factor + i / 100, i) for i in range(4)] for arm, factor in (("ena", 1.0), ("ena_express", 1.2))
-    }
-    one = {arm: blocks[:1] for arm, blocks in several.items()}
+    several = merged_trials(ena=[1.0, 1.01, 1.02, 1.03], ena_express=[1.2, 1.21, 1.22, 1.23])
+    one = merged_trials(ena=[1.0], ena_express=[1.2])
 
-    points = curve_of(several)  # type: ignore[arg-type]
+    points = percentile_curve(several)
     assert all(p.low_us is not None and p.low_us <= p.us <= p.high_us for p in points if p.high_us is not None)
-    assert all(point.low_us is None for point in curve_of(one))  # type: ignore[arg-type]
-    assert all(point.low_pct is None for point in shift_curve(one))  # type: ignore[arg-type]
+    assert all(point.low_us is None for point in percentile_curve(one))
+    assert all(point.low_pct is None for point in shift_curve(one))
 
 
 def test_a_curve_ends_where_ten_observations_lie_beyond_and_is_thin_before() -> None:
-    blocks = {"ena": [block(1.0, 1)], "ena_express": [block(1.2, 1)]}  # 20 000 observations an iteration
+    blocks = merged_trials(ena=[1.0], ena_express=[1.2])  # 20 000 observations an iteration
 
-    ena = [point for point in curve_of(blocks) if point.arm == "ena"]  # type: ignore[arg-type]
+    ena = [point for point in percentile_curve(blocks) if point.arm == "ena"]
     assert 20_000 * (1 - ena[-1].p) >= 10
     assert [point.thin for point in ena] == [20_000 * (1 - point.p) < 100 - 1e-6 for point in ena]
 
 
 def test_the_curves_of_a_large_run_have_no_more_points_than_those_of_a_small_one() -> None:
-    small = curve_of({"ena": [block(1.0, 1)], "ena_express": []})
-    large = curve_of({"ena": [block(1.0 + i / 1e4, i) for i in range(40)], "ena_express": []})
+    small = percentile_curve(merged_trials(ena=[1.0], ena_express=[]))
+    large = percentile_curve(merged_trials(ena=[1.0 + i / 1e4 for i in range(40)], ena_express=[]))
 
     assert len(large) < 2 * len(small) < 400
 
@@ -159,7 +165,7 @@ def test_a_run_that_never_said_it_ended_is_said_to_go_on(run: RunFolder) -> None
 
     now = read_run(run)
     assert (now.standing, now.pairs_counted, now.pairs_planned) == ("not ended", 3, 6)
-    assert now.result["scenarios"]["udp-latency"]["arms"]["ena"]["valid_trials"] == 3
+    assert now.result.scenarios["udp-latency"].arms["ena"].valid_trials == 3
 
 
 def test_a_run_cut_short_is_partial(run: RunFolder) -> None:
@@ -178,7 +184,7 @@ def test_a_run_of_an_older_version_lacks_what_it_did_not_write(run: RunFolder) -
 
     figures = figures_of(run)
     assert figures.faults == ()
-    assert figures.run.result["scenarios"]["udp-latency"]["warnings"] == []
+    assert figures.run.result.scenarios["udp-latency"].warnings == ()
 
 
 # -- what cannot be believed -----------------------------------------------------------------------------------------------
@@ -209,18 +215,18 @@ def test_a_trial_whose_histogram_contradicts_it_does_not_count(run: RunFolder, d
     assert len(figures.faults) == 1
     assert f"trial {record.number} (" in figures.faults[0]
     assert "does not count" in figures.faults[0]
-    arms = figures.run.result["scenarios"]["udp-latency"]["arms"]
-    assert [arms[arm]["valid_trials"] for arm in ("ena", "ena_express")] == [5, 5]  # its pair goes with it
+    arms = figures.run.result.scenarios["udp-latency"].arms
+    assert [arms[arm].valid_trials for arm in ("ena", "ena_express")] == [5, 5]  # its pair goes with it
     assert record.number in {invalid.number for invalid in figures.scenarios[0].invalid}
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": 1}', '{"schema": 1, "scenarios": {"udp-latency": 3}}'])
 def test_a_broken_result_is_worked_out_anew(run: RunFolder, content: str) -> None:
-    before = run.read_result()
+    before = run.read_document("result.json")
     (run.path / "result.json").write_text(content)
 
     now = read_run(run)
-    assert now.result["scenarios"] == before["scenarios"]
+    assert to_document(now.result)["scenarios"] == before["scenarios"]
     [fault] = now.faults
     assert "result.json" in fault
 

@@ -151,7 +151,7 @@ def test_the_page_says_first_what_the_verdict_is_for_which_hosts_how_sure_and_wh
 ) -> None:
     page = shown["single"].page
 
-    result = runs["single"].read_result()["scenarios"]["udp-latency"]
+    result = runs["single"].read_document("result.json")["scenarios"]["udp-latency"]
     assert page.locator("h1").inner_text() == "ENA Express is slower at the median, faster in the tail"
     assert page.locator(".lead").inner_text() == result["verdict"]["words"]
     hosts, sure, srd, _ = page.locator(".facts dd").all_inner_texts()
@@ -170,7 +170,7 @@ def test_the_figures_of_the_tables_are_those_of_result_json(
     page = shown[run].page
 
     sections = page.locator("section.scenario")
-    scenarios = runs[run].read_result()["scenarios"]
+    scenarios = runs[run].read_document("result.json")["scenarios"]
     assert sections.count() == len(scenarios)
     for place, measured in enumerate(scenarios.values()):
         rows = sections.nth(place).locator("table.figures tbody tr")

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from enaxp.bench.records import RunFolder
+from enaxp.bench.result import read_result
 from enaxp.report import render
 from enaxp.report.charts import vega
 from enaxp.report.data import read_run
@@ -89,8 +90,8 @@ def test_a_fault_in_drawing_costs_no_run(run: RunFolder, monkeypatch: pytest.Mon
 def test_the_markdown_tells_verdicts_figures_and_proof(run: RunFolder) -> None:
     text = render_markdown(read_run(run))
 
-    result = run.read_result()["scenarios"]
-    assert text.startswith(f"## {headline(result)}\n")
+    result = run.read_document("result.json")["scenarios"]
+    assert text.startswith(f"## {headline(read_result(run).scenarios)}\n")
     assert all(f"### {name}: " in text for name in result)
     assert plain(result["udp-latency"]["verdict"]["words"]) in text
     rows = [line for line in text.splitlines() if line.startswith("| **P50**")]

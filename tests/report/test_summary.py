@@ -11,29 +11,31 @@ from typing import Any
 import pytest
 
 from enaxp.bench.records import Manifest, RunFolder
+from enaxp.bench.result import Result, from_document
 from enaxp.report.summary import improvement_in_words, render_summary
 from enaxp.traffic import Scenario
 
 FIXTURES = Path(__file__).parent / "fixtures"
 MANIFEST = RunFolder(FIXTURES).read_manifest()
-RESULT: dict[str, Any] = json.loads((FIXTURES / "result.json").read_text())
+DOCUMENT: dict[str, Any] = json.loads((FIXTURES / "result.json").read_text())
+RESULT = from_document(DOCUMENT)
 TCP_RATE = Scenario(name="tcp-rate", mode="throughput", protocol="tcp", message_size=1472, csv_name="TCP_Large")
 
 
-def changed(**figures: Any) -> dict[str, Any]:
-    """The example's result with some figures of both arms changed."""
-    result = copy.deepcopy(RESULT)
-    for arm in result["scenarios"]["udp-latency"]["arms"].values():
+def changed(**figures: Any) -> Result:
+    """The example's result with some figures of both arms changed, by their names in result.json."""
+    document = copy.deepcopy(DOCUMENT)
+    for arm in document["scenarios"]["udp-latency"]["arms"].values():
         arm.update(figures)
-    return result
+    return from_document(document)
 
 
-def with_throughput() -> tuple[dict[str, Any], Manifest]:
-    result = changed()
-    udp = result["scenarios"]["udp-latency"]
+def with_throughput() -> tuple[Result, Manifest]:
+    document = copy.deepcopy(DOCUMENT)
+    udp = document["scenarios"]["udp-latency"]
     unmeasured = dict.fromkeys(udp["arms"]["ena"])
     counted = {"trials": 100, "valid_trials": 100}
-    result["scenarios"]["tcp-rate"] = {
+    document["scenarios"]["tcp-rate"] = {
         **udp,
         "arms": {
             "ena": {**unmeasured, **counted, "throughput_gbps": 9.5},
@@ -41,7 +43,9 @@ def with_throughput() -> tuple[dict[str, Any], Manifest]:
         },
         "effects": {"throughput": {**udp["effects"]["mean"], "improvement_pct": 20.0}},
     }
-    return result, replace(MANIFEST, plan=replace(MANIFEST.plan, scenarios=(*MANIFEST.plan.scenarios, TCP_RATE)))
+    return from_document(document), replace(
+        MANIFEST, plan=replace(MANIFEST.plan, scenarios=(*MANIFEST.plan.scenarios, TCP_RATE))
+    )
 
 
 def test_the_guides_example_is_told_as_in_the_guide() -> None:
@@ -80,8 +84,7 @@ def test_each_scenario_has_its_section_and_throughput_its_unit() -> None:
 
 
 def test_two_scenarios_of_one_protocol_are_told_apart() -> None:
-    result = changed()
-    result["scenarios"]["udp-large"] = result["scenarios"]["udp-latency"]
+    result = replace(RESULT, scenarios=dict.fromkeys(("udp-latency", "udp-large"), RESULT.scenarios["udp-latency"]))
     udp = MANIFEST.plan.scenarios[0]
     plan = replace(MANIFEST.plan, scenarios=(udp, replace(udp, name="udp-large")))
 
@@ -103,10 +106,11 @@ def test_what_was_not_measured_is_not_a_number() -> None:
 
 
 def test_an_effect_without_an_interval_says_so() -> None:
-    result = changed()
-    result["scenarios"]["udp-latency"]["effects"]["p50"].update(low_pct=None, high_pct=None, code="inconclusive")
+    document = copy.deepcopy(DOCUMENT)
+    p50 = document["scenarios"]["udp-latency"]["effects"]["p50"]
+    p50.update(low_pct=None, high_pct=None, code="inconclusive")
 
-    assert "+45.46% (no interval)" in render_summary(result, MANIFEST)
+    assert "+45.46% (no interval)" in render_summary(from_document(document), MANIFEST)
 
 
 def test_what_weakens_the_figures_is_noted() -> None:

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import copy
 import csv
 import io
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from enaxp.bench.records import RunFolder
+from enaxp.bench.result import Latencies, Result, read_result
+from enaxp.bench.schedule import BenchPlan
 from enaxp.report.table import render_table
 from enaxp.traffic import Scenario
 
 FIXTURES = Path(__file__).parent / "fixtures"
 PLAN = RunFolder(FIXTURES).read_manifest().plan
-RESULT: dict[str, Any] = json.loads((FIXTURES / "result.json").read_text())
+RESULT = read_result(RunFolder(FIXTURES))
 UDP = PLAN.scenarios[0]
 UDP_RATE = Scenario(name="udp-rate", mode="throughput", protocol="udp", message_size=64, csv_name="UDP_Small")
 
 
-def with_scenario(scenario: Scenario, **figures: Any) -> tuple[dict[str, Any], Any]:
-    """The example with a second scenario, of which only `figures` were measured."""
-    result = copy.deepcopy(RESULT)
-    arm = dict.fromkeys(result["scenarios"]["udp-latency"]["arms"]["ena"]) | figures
-    result["scenarios"][scenario.name] = {"arms": {"ena": arm, "ena_express": arm}}
+def with_scenario(
+    scenario: Scenario, *, mean_us: float | None = None, throughput_gbps: float | None = None
+) -> tuple[Result, BenchPlan]:
+    """The example with a second scenario, of which only these figures were measured."""
+    first = RESULT.scenarios["udp-latency"]
+    latencies = replace(Latencies.of(None), mean_us=mean_us)
+    arm = replace(first.arms["ena"], latencies=latencies, throughput_gbps=throughput_gbps)
+    second = replace(first, arms={"ena": arm, "ena_express": arm})
+    result = replace(RESULT, scenarios={**RESULT.scenarios, scenario.name: second})
     return result, replace(PLAN, scenarios=(UDP, scenario))
 
 

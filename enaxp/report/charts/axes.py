@@ -1,6 +1,6 @@
 """Axes: what the charts have in common — the arms' colours and shapes, scales, how numbers are written, the line under the pointer.
 
-Colours are names of styles here; `drawing.look` gives them, for the page or for a picture.
+Colours are names of styles here; `vega.look` gives them, for the page or for a picture.
 """
 
 from __future__ import annotations

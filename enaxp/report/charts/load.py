@@ -9,7 +9,7 @@ import altair as alt
 from enaxp.report.charts.axes import COLOUR, HEIGHT, NAMES, Rows, inline, latency_scale, numbered, spec_of
 from enaxp.report.charts.chart import Chart, Gap
 from enaxp.report.data import LoadPoint, RunFigures, ScenarioFigures
-from enaxp.report.words import gigabits, listed, microseconds
+from enaxp.text import gigabits, listed, microseconds
 from enaxp.traffic import ARM_NAMES, ARMS
 
 # A knee: the first rate whose P99 is more than this many times that of the lowest rate.
@@ -21,13 +21,13 @@ FLOW_LIMITS = {"ENA": 5.0, "ENA in a cluster placement group": 10.0, "ENA Expres
 def throughput(figures: ScenarioFigures) -> Chart | Gap:
     """What arrived, with the limits that AWS sets a flow."""
     name, title = f"{figures.scenario.name}-throughput", "What arrived"
-    means = {arm: figures.result["arms"][arm]["throughput_gbps"] for arm in ARMS}
-    rows = [{"arm": ARM_NAMES[arm], "gbps": value} for arm, value in means.items() if value is not None]
+    means = [(ARM_NAMES[arm], gbps) for arm in ARMS if (gbps := figures.result.arms[arm].throughput_gbps) is not None]
+    rows: Rows = [{"arm": arm, "gbps": gbps} for arm, gbps in means]
     if not rows:
         return Gap(
             name=name, title=title, why="No valid trial has a throughput: what the server received is not known."
         )
-    dots = [
+    dots: Rows = [
         {"arm": ARM_NAMES[trial.arm], "gbps": trial.throughput, "trial": trial.trial}
         for trial in figures.trials
         if trial.throughput is not None
@@ -58,7 +58,7 @@ def throughput(figures: ScenarioFigures) -> Chart | Gap:
             text.encode(x=x, y=alt.value(2), text="limit:N"),
         ]
     flows = f"{figures.scenario.flows} flows" if figures.scenario.flows > 1 else "one flow"
-    told = listed([f"{row['arm']} {gigabits(row['gbps'])}" for row in rows])
+    told = listed([f"{arm} {gigabits(gbps)}" for arm, gbps in means])
     further = f" Beyond the picture: {listed(beyond)}." if beyond else ""
     own = "" if figures.host_gbps else " An instance's own bandwidth can be less than that."
     return Chart(

@@ -23,20 +23,12 @@ from enaxp.report.charts.axes import (
 from enaxp.report.charts.scenario import effect_domain, effect_rows
 from enaxp.report.charts.vega import Spec
 from enaxp.report.data import RunFigures, ScenarioFigures
-from enaxp.report.words import (
-    gigabits,
-    headline,
-    measured_between,
-    microseconds,
-    proof_in_words,
-    standing_in_words,
-    sureness_in_words,
-)
+from enaxp.report.words import headline, measured_between, proof_in_words, standing_in_words, sureness_in_words
+from enaxp.text import gigabits, microseconds
 from enaxp.traffic import ARM_NAMES, ARMS, metric_label
 
 SIDE = 320
 _APART: Spec = {"scale": {"x": "independent", "y": "independent", "size": "independent"}}
-METRICS = ("mean", "p50", "p90", "p99", "p99_9")
 
 
 def comparison(figures: RunFigures) -> Spec | None:
@@ -44,7 +36,7 @@ def comparison(figures: RunFigures) -> Spec | None:
     shown = [one for one in figures.scenarios if _values(one)]
     if not shown:
         return None
-    title = {"text": headline(figures.run.result["scenarios"]), "subtitle": _subtitle(figures), "offset": 24}
+    title = {"text": headline(figures.run.result.scenarios), "subtitle": _subtitle(figures), "offset": 24}
     parts = [_scenario(one, headed=len(shown) > 1) for one in shown]
     return {"title": title, "spacing": 36, "resolve": _APART, "vconcat": parts, "datasets": _lifted(parts)}
 
@@ -57,7 +49,7 @@ def _lifted(parts: list[Spec]) -> Spec:
 def _subtitle(figures: RunFigures) -> list[str]:
     """For which hosts, how sure, is SRD proven, and whatever limits that."""
     run = figures.run
-    proofs = {proof_in_words(measured["treatment"]) for measured in run.result["scenarios"].values()}
+    proofs = {proof_in_words(measured.treatment) for measured in run.result.scenarios.values()}
     local = "Local, not ENA: both arms are the same virtual wire." if run.manifest.target == "local" else ""
     lines = [
         f"{local} {standing_in_words(run)}".strip(),
@@ -119,10 +111,9 @@ def _in_words(figures: ScenarioFigures) -> Rows:
 
 
 def _values(figures: ScenarioFigures) -> Rows:
-    metrics = {"throughput": "throughput_gbps"} if figures.is_rate else {name: f"{name}_us" for name in METRICS}
     return [
-        {"figure": metric_label(metric), "arm": ARM_NAMES[arm], "value": figures.result["arms"][arm][field]}
-        for metric, field in metrics.items()
+        {"figure": metric_label(metric), "arm": ARM_NAMES[arm], "value": value}
+        for metric in figures.scenario.metrics
         for arm in ARMS
-        if figures.result["arms"][arm][field] is not None
+        if (value := figures.result.arms[arm].figure(metric)) is not None
     ]

@@ -40,7 +40,8 @@ from enaxp.report.charts.chart import Chart, Gap
 from enaxp.report.charts.load import load_curve, throughput
 from enaxp.report.curves import CurvePoint, ShiftPoint
 from enaxp.report.data import IterationPoint, RunFigures, ScenarioFigures
-from enaxp.report.words import change, counted, interval_in_words, label, microseconds
+from enaxp.report.words import effect_in_words, label
+from enaxp.text import change_typeset, counted, interval_typeset, microseconds
 from enaxp.traffic import ARM_NAMES, ARMS, Arm, metric_label
 
 # An effect beyond this is told in words; drawn, it would squeeze everything else.
@@ -137,7 +138,7 @@ def shift(figures: ScenarioFigures) -> Chart | Gap:
     name, title = f"{figures.scenario.name}-shift", "Change by percentile"
     if not figures.shift:
         return _no_latencies(name, title)
-    margin = figures.result["effects"]["p50"]["margin_pct"]
+    margin = figures.result.effects["p50"].margin_pct
     low, high = _shift_domain(figures.shift, margin)
     x = nines()
     y = alt.Y("pct:Q").scale(domain=[low, high], nice=False).title("change against ENA, %")
@@ -302,17 +303,17 @@ def effect_rows(figures: ScenarioFigures) -> Rows:
     return [
         {
             "figure": metric_label(metric),
-            "pct": effect["estimate_pct"],
-            "low": effect["low_pct"],
-            "high": effect["high_pct"],
-            "margin_low": -effect["margin_pct"],
-            "margin_high": effect["margin_pct"],
-            "weight": 4 if effect["primary"] else 1.5,
-            "dot": 120 if effect["primary"] else 50,
-            "words": interval_in_words(effect["estimate_pct"], effect["low_pct"], effect["high_pct"]),
-            "code": label(effect["code"]),
+            "pct": effect.estimate_pct,
+            "low": effect.low_pct,
+            "high": effect.high_pct,
+            "margin_low": -effect.margin_pct,
+            "margin_high": effect.margin_pct,
+            "weight": 4 if effect.primary else 1.5,
+            "dot": 120 if effect.primary else 50,
+            "words": effect_in_words(effect),
+            "code": label(effect.code),
         }
-        for metric, effect in figures.result["effects"].items()
+        for metric, effect in figures.result.effects.items()
     ]
 
 
@@ -357,7 +358,7 @@ def _curve_rows(curve: Iterable[CurvePoint]) -> Rows:
             row |= {f"{arm}_thin": point.us} if p == last_solid[arm] else {}
             row |= {f"{arm}_low": point.low_us, f"{arm}_high": point.high_us} if point.low_us is not None else {}
         if len(arms) == len(ARMS) and arms["ena"].us > 0:
-            row["change"] = change(100 * (arms["ena_express"].us / arms["ena"].us - 1))
+            row["change"] = change_typeset(100 * (arms["ena_express"].us / arms["ena"].us - 1))
         rows.append(row)
     return rows
 
@@ -412,7 +413,7 @@ def _curve_in_words(figures: ScenarioFigures) -> str:
 
 
 def _shift_in_words(point: ShiftPoint) -> str:
-    return interval_in_words(point.pct, point.low_pct, point.high_pct)
+    return interval_typeset(point.pct, point.low_pct, point.high_pct)
 
 
 def _no_latencies(name: str, title: str) -> Gap:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import altair as alt
@@ -70,7 +69,11 @@ def test_the_picture_for_people_says_what_it_shows(figures: RunFigures) -> None:
 
 
 def test_what_lacks_its_data_is_a_gap_with_a_reason(figures: RunFigures) -> None:
-    invalid: dict[str, Any] = {"low_pct": None, "high_pct": None, "estimate_pct": None}
+    measured = figures.scenarios[0].result
+    unmeasured = {
+        metric: replace(effect, low_pct=None, high_pct=None, estimate_pct=None)
+        for metric, effect in measured.effects.items()
+    }
     nothing = replace(
         figures.scenarios[0],
         curve=(),
@@ -78,10 +81,7 @@ def test_what_lacks_its_data_is_a_gap_with_a_reason(figures: RunFigures) -> None
         body=(),
         series=(),
         by_iteration={},
-        result={
-            **figures.scenarios[0].result,
-            "effects": {name: {**one, **invalid} for name, one in figures.scenarios[0].result["effects"].items()},
-        },
+        result=replace(measured, effects=unmeasured),
     )
 
     gaps = scenario_charts(nothing)
