@@ -1,9 +1,9 @@
-"""Words: how often the words of a run are wrong, by simulation, where the truth is known. Seeded, so the same each time.
+"""Words: how often words by the rules of `selfcheck/rules/` are wrong, by simulation. Seeded, so the same each time.
 
     Cell (what is true, how noisy, how many scenarios) ─▶ simulated runs ─▶ decide, combine ─▶ rates of every word
 
     ratios     the log ratio of each iteration is drawn: what the procedure over all primaries of a run does
-    messages   the latencies of each message of each trial are drawn, some are lost: histograms, quantiles and words as in a bench
+    messages   the latencies of each message of each trial are drawn, some are lost: histograms, quantiles and words by these rules
 
     python -m selfcheck.words [--benches 2000] [--cells NAME,…]
 
@@ -24,9 +24,10 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from enaxp.bench.histogram import Histogram, merge_equal_weight
-from enaxp.bench.inference import Decision, Finding, Margin, RatioSample, decide
-from enaxp.bench.words import code_of_finding, combine
+from enaxp.bench.histogram import Histogram
+from selfcheck.rules.codes import code_of_finding, combine
+from selfcheck.rules.inference import Decision, Finding, Margin, RatioSample, decide
+from selfcheck.rules.lost import merge_with_lost, quantile
 
 MARGIN_PCT = 2.0
 MARGIN = Margin.of(MARGIN_PCT)
@@ -122,8 +123,8 @@ class MessageCell:
             latencies[rng.random(arrived) < arm.late] *= arm.late_by
             trials.append(Histogram.of(latencies.astype(np.int64)))
             lost.append(arm.messages - arrived)
-        merged = merge_equal_weight(trials, lost=lost)
-        return {name: merged.quantile(p) for name, p in PRIMARIES.items()}
+        merged = merge_with_lost(trials, lost=lost)
+        return {name: quantile(merged, p) for name, p in PRIMARIES.items()}
 
 
 Cell = RatioCell | MessageCell

@@ -18,6 +18,7 @@ from functools import cached_property
 from enaxp.bench.evidence import Evidence, ReadHistogram
 from enaxp.bench.histogram import Distribution, Histogram, merge, merge_equal_weight
 from enaxp.bench.records import TrialRecord
+from enaxp.figures import mean_of_known, sum_of_known
 from enaxp.traffic import ARMS, MEAN, QUANTILES, THROUGHPUT, Arm, Metric, Scenario
 
 At = tuple[int, int]  # pair of hosts, iteration
@@ -84,9 +85,9 @@ class ScenarioBlocks:
         blocks = self.blocks[arm].values()
         return Block(
             trials=sum(block.trials for block in blocks),
-            observations=_sum(block.observations for block in blocks),
+            observations=sum_of_known(block.observations for block in blocks),
             latencies=_merge_blocks([(block.latencies, block.trials) for block in blocks if block.latencies]),
-            throughput_gbps=_mean(_rates(self.trials_of(arm))),
+            throughput_gbps=mean_of_known(_rates(self.trials_of(arm))),
         )
 
     def values(self, metric: Metric) -> dict[Arm, dict[At, float]]:
@@ -151,9 +152,9 @@ def _block(trials: Sequence[TrialRecord], read: ReadHistogram) -> Block:
     rates = _rates(trials)
     return Block(
         trials=len(histograms) or len(rates),
-        observations=_sum(histogram.count for histogram in histograms),
+        observations=sum_of_known(histogram.count for histogram in histograms),
         latencies=merge_equal_weight(histograms) if histograms else None,
-        throughput_gbps=_mean(rates),
+        throughput_gbps=mean_of_known(rates),
     )
 
 
@@ -170,12 +171,3 @@ def _merge_blocks(parts: Sequence[tuple[Distribution, int]]) -> Distribution | N
 
 def _rates(trials: Iterable[TrialRecord]) -> list[float]:
     return [record.throughput_gbps for record in trials if record.throughput_gbps is not None]
-
-
-def _mean(figures: Sequence[float]) -> float | None:
-    return sum(figures) / len(figures) if figures else None
-
-
-def _sum(figures: Iterable[int | None]) -> int | None:
-    known = [figure for figure in figures if figure is not None]
-    return sum(known) if known else None

@@ -80,7 +80,7 @@ def interval(ratios: Sequence[float], *, confidence: float) -> tuple[float, floa
     if len(ratios) < 2:
         return None, None
     middle = statistics.fmean(ratios)
-    half = _t((1 + confidence) / 2, len(ratios) - 1) * statistics.stdev(ratios) / math.sqrt(len(ratios))
+    half = student_t((1 + confidence) / 2, len(ratios) - 1) * statistics.stdev(ratios) / math.sqrt(len(ratios))
     return per_cent(middle - half), per_cent(middle + half)
 
 
@@ -100,7 +100,7 @@ def interval_between(
         return per_cent(difference), per_cent(difference)
     shares = [part / total for part in parts]
     degrees = 1 / sum(share**2 / (len(values) - 1) for share, values in zip(shares, (one, other), strict=True))
-    half = _t((1 + confidence) / 2, degrees) * math.sqrt(total)
+    half = student_t((1 + confidence) / 2, degrees) * math.sqrt(total)
     return per_cent(difference - half), per_cent(difference + half)
 
 
@@ -166,11 +166,11 @@ def word_for(metric: Metric, low: float | None, high: float | None, margin_pct: 
 
 def _detectable(spread: float, count: int, confidence: float) -> float:
     """The effect, as a log ratio, found with 80 % power by that many iterations of this standard deviation."""
-    return (_t((1 + confidence) / 2, count - 1) + _t(POWER, count - 1)) * spread / math.sqrt(count)
+    return (student_t((1 + confidence) / 2, count - 1) + student_t(POWER, count - 1)) * spread / math.sqrt(count)
 
 
 @functools.cache
-def _t(p: float, degrees: float) -> float:
+def student_t(p: float, degrees: float) -> float:
     """The p-quantile of Student's t."""
     from scipy.special import stdtrit  # scipy.stats has the same, but takes far longer to import
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from enaxp.bench.blocks import ScenarioBlocks, blocks_of, from_planned
@@ -19,6 +19,7 @@ from enaxp.bench.result import ArmFigures, Control, Latencies, PlanSummary, Resu
 from enaxp.bench.schedule import BenchPlan
 from enaxp.bench.stability import control_warnings, host_warnings, warnings
 from enaxp.bench.verdict import Treatment, Verdict, verdict
+from enaxp.figures import mean_of_known, sum_of_known
 from enaxp.traffic import ARMS, Arm, Metric, Scenario
 
 
@@ -112,8 +113,8 @@ def _latency_arm(blocks: ScenarioBlocks, arm: Arm) -> ArmFigures:
     """The figures of one arm of a latency scenario, over all its counted trials."""
     trials, merged = blocks.trials_of(arm), blocks.whole[arm]
     outputs = [record.sockperf for record in trials if record.sockperf is not None]
-    dropped = _sum(output.dropped for output in outputs)
-    out_of_order = _sum(output.out_of_order for output in outputs)
+    dropped = sum_of_known(output.dropped for output in outputs)
+    out_of_order = sum_of_known(output.out_of_order for output in outputs)
     observations = merged.observations
     wanted = None if None in (dropped, observations) else (dropped or 0) + (observations or 0) + (out_of_order or 0)
     return ArmFigures(
@@ -121,8 +122,8 @@ def _latency_arm(blocks: ScenarioBlocks, arm: Arm) -> ArmFigures:
         valid_trials=len(trials),
         observations=observations,
         latencies=Latencies.of(merged.latencies),
-        sent=_sum(output.sent for output in outputs),
-        received=_sum(output.received for output in outputs),
+        sent=sum_of_known(output.sent for output in outputs),
+        received=sum_of_known(output.received for output in outputs),
         dropped=dropped,
         loss_rate=(dropped or 0) / wanted if wanted else None,
         throughput_gbps=None,
@@ -134,8 +135,8 @@ def _latency_arm(blocks: ScenarioBlocks, arm: Arm) -> ArmFigures:
 def _rate_arm(blocks: ScenarioBlocks, arm: Arm) -> ArmFigures:
     """The figures of one arm of a throughput scenario: what was sent, and what of it the servers received."""
     trials = blocks.trials_of(arm)
-    sent = _sum(record.sockperf.sent for record in trials if record.sockperf is not None)
-    received = _sum(record.server_received for record in trials)
+    sent = sum_of_known(record.sockperf.sent for record in trials if record.sockperf is not None)
+    received = sum_of_known(record.server_received for record in trials)
     dropped = max(0, sent - received) if sent is not None and received is not None else None
     return ArmFigures(
         trials=_attempts(blocks, arm),
@@ -156,8 +157,7 @@ def _attempts(blocks: ScenarioBlocks, arm: Arm) -> int:
 
 def _background(trials: Sequence[TrialRecord]) -> float | None:
     """The mean of what arrived of the bulk flows beside the probe, in 10⁹ bit/s."""
-    rates = [record.background_gbps for record in trials if record.background_gbps is not None]
-    return sum(rates) / len(rates) if rates else None
+    return mean_of_known(record.background_gbps for record in trials)
 
 
 def _effects(
@@ -219,8 +219,3 @@ def _as_judged(effects: Mapping[Metric, Effect], judged: Verdict) -> Mapping[Met
     if judged.code != "invalid":
         return effects
     return {metric: replace(effect, code="invalid") for metric, effect in effects.items()}
-
-
-def _sum(figures: Iterable[int | None]) -> int | None:
-    known = [figure for figure in figures if figure is not None]
-    return sum(known) if known else None

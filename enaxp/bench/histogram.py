@@ -1,20 +1,16 @@
 """Histogram: what a trial measured, exactly — how often each latency in ns was seen — and the merge of several with equal weight.
 
-    Histogram (one trial, counts) + lost ─┬─▶ merge_equal_weight ─▶ Distribution (shares) ─▶ quantile, mean, max
-    Histogram (another trial)     + lost ─┘
+    Histogram (one trial, counts) ─┬─▶ merge_equal_weight ─▶ Distribution (shares) ─▶ quantile, mean, max
+    Histogram (another trial)     ─┘
 
 Percentiles are never averaged, and trials are never pooled by count: a closed loop sends more when the wire is fast, so pooling would
-let fast trials outvote slow ones. In the merge each of R trials has the weight 1/R, F(x) = (1/R)·ΣF_j(x).
-
-A message that wanted a reply and has no latency (it was lost, or its reply came out of order) is later than every other: a quantile
-that falls among those is +∞, *beyond measurement*. Otherwise an interface that loses its slow messages would look like the faster one.
+let fast trials outvote slow ones. In the merge each trial has the weight 1/n, F(x) = (1/n)·ΣF_j(x).
 """
 
 from __future__ import annotations
 
 import gzip
 import io
-import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,28 +31,21 @@ TAIL_SAMPLES = 100
 
 @dataclass(frozen=True, eq=False)
 class Distribution:
-    """Latencies in ns, ascending, each with its share of the messages that wanted a reply. `lost`: the share that has no latency.
-
-    The shares and `lost` add up to 1.
-    """
+    """Latencies in ns, ascending, each with its share of the whole; the shares add up to 1."""
 
     values: Nanoseconds
     shares: npt.NDArray[np.float64]
-    lost: float = 0.0
 
-    def quantile(self, p: float) -> float:
-        """The nearest-rank quantile in ns: the smallest latency x with F(x) ≥ p, for 0 < p ≤ 1; +∞ where it lies among the lost."""
+    def quantile(self, p: float) -> int:
+        """The nearest-rank quantile in ns: the smallest x with F(x) ≥ p, for 0 < p ≤ 1."""
         _check_p(p)
         reached = int(np.searchsorted(np.cumsum(self.shares), p - _ROUNDING))
-        if reached < len(self.values):
-            return float(self.values[reached])
-        return math.inf if self.lost > _ROUNDING else float(self.values[-1])
+        return int(self.values[min(reached, len(self.values) - 1)])
 
     @property
     def mean(self) -> float:
-        """The mean in ns of those that arrived."""
-        arrived = float(self.shares.sum()) if self.lost else 1.0
-        return float(self.values @ self.shares) / arrived
+        """The mean in ns."""
+        return float(self.values @ self.shares)
 
     @property
     def max(self) -> int:
@@ -129,10 +118,8 @@ class Histogram:
         rank = int(0.5 + p * self.count)
         return self._at_rank(rank) if rank >= 1 else None
 
-    def distribution(self, *, lost: int = 0) -> Distribution:
-        """The shares of the messages that wanted a reply, of which `lost` have no latency."""
-        wanted = self.count + lost
-        return Distribution(self.values, self.counts / wanted, lost / wanted)
+    def distribution(self) -> Distribution:
+        return Distribution(self.values, self.counts / self.count)
 
     def to_bytes(self) -> bytes:
         """The histogram as a gzipped CSV file, the same bytes for the same histogram."""
@@ -184,16 +171,14 @@ class Histogram:
         return int(self.values[int(np.searchsorted(np.cumsum(self.counts), rank))])
 
 
-def merge_equal_weight(histograms: Sequence[Histogram], *, lost: Sequence[int] | None = None) -> Distribution:
-    """The mean of the trials' distributions, each with the same weight however many observations it holds. Needs one at least.
+def merge_equal_weight(histograms: Sequence[Histogram]) -> Distribution:
+    """The mean of the trials' distributions, each with the same weight however many observations it holds.
 
-    lost: of each trial, how many messages wanted a reply and have no latency (none, without).
+    Needs one at least.
     """
     if not histograms:
         raise ValueError("nothing to merge")
-    of_each = lost if lost is not None else [0] * len(histograms)
-    distributions = [histogram.distribution(lost=n) for histogram, n in zip(histograms, of_each, strict=True)]
-    return merge(distributions, weights=[1.0] * len(histograms))
+    return merge([histogram.distribution() for histogram in histograms], weights=[1.0] * len(histograms))
 
 
 def merge(distributions: Sequence[Distribution], *, weights: Sequence[float]) -> Distribution:
@@ -205,9 +190,7 @@ def merge(distributions: Sequence[Distribution], *, weights: Sequence[float]) ->
     values = np.concatenate([one.values for one in distributions])
     shares = np.concatenate([one.shares * (weight / total) for one, weight in zip(distributions, weights, strict=True)])
     unique, place = np.unique(values, return_inverse=True)
-    merged = np.bincount(place, weights=shares, minlength=len(unique)).astype(np.float64)
-    lost = sum(one.lost * weight for one, weight in zip(distributions, weights, strict=True)) / total
-    return Distribution(unique, merged, lost)
+    return Distribution(unique, np.bincount(place, weights=shares, minlength=len(unique)).astype(np.float64))
 
 
 def tail_is_thin(p: float, *, observations: int, iterations: int) -> bool:

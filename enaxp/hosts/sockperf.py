@@ -14,10 +14,11 @@ import math
 import operator
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal, TypeVar
 
+from enaxp.figures import sum_of_known
 from enaxp.traffic import Mode, Protocol, Rate
 
 Number = TypeVar("Number", int, float)
@@ -333,21 +334,15 @@ def combine(outputs: Sequence[SockperfOutput]) -> SockperfOutput:
         min_us=min((o.min_us for o in outputs if o.min_us is not None), default=None),
         max_us=max((o.max_us for o in outputs if o.max_us is not None), default=None),
         percentiles_us={},
-        observations=_sum(output.observations for output in outputs),
-        sent=_sum(output.sent for output in outputs),
-        received=_sum(output.received for output in outputs),
-        dropped=_sum(output.dropped for output in outputs),
-        duplicated=_sum(output.duplicated for output in outputs),
-        out_of_order=_sum(output.out_of_order for output in outputs),
-        messages_per_s=_sum(output.messages_per_s for output in outputs),
-        bandwidth_mbps=_sum(output.bandwidth_mbps for output in outputs),
+        observations=sum_of_known(output.observations for output in outputs),
+        sent=sum_of_known(output.sent for output in outputs),
+        received=sum_of_known(output.received for output in outputs),
+        dropped=sum_of_known(output.dropped for output in outputs),
+        duplicated=sum_of_known(output.duplicated for output in outputs),
+        out_of_order=sum_of_known(output.out_of_order for output in outputs),
+        messages_per_s=sum_of_known(output.messages_per_s for output in outputs),
+        bandwidth_mbps=sum_of_known(output.bandwidth_mbps for output in outputs),
     )
-
-
-def _sum(figures: Iterable[Number | None]) -> Number | None:
-    """The sum of those that are known; None when none is."""
-    known = [figure for figure in figures if figure is not None]
-    return sum(known) if known else None
 
 
 # -- full log --------------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from enaxp.bench.evidence import evidence_of
 from enaxp.bench.records import Manifest, RunFolder, TrialRecord
 from enaxp.bench.result import Result, ScenarioResult, read_result
 from enaxp.errors import BenchError
+from enaxp.figures import mean_of_known
 from enaxp.report.curves import CurvePoint, ShiftPoint, body, percentile_curve, shift_curve
 from enaxp.traffic import ARM_NAMES, ARMS, QUANTILES, THROUGHPUT, Arm, Metric, Scenario, metric_text
 
@@ -426,7 +427,7 @@ def _rate_reached(records: Sequence[TrialRecord], scenario: Scenario, arm: Arm) 
         if record.arm == arm and record.sockperf and record.sockperf.sent
         if (window := record.sockperf.valid_runtime_s or record.sockperf.total_runtime_s)
     ]
-    return sum(rates) / len(rates) if rates else None
+    return mean_of_known(rates)
 
 
 def _disagreements(figures: ScenarioFigures) -> Iterator[str]:

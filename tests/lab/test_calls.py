@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from enaxp.lab.lifecycle import look, up
 from enaxp.local.strict import Timing
 from selfcheck import floor
-from tests.support.crash_harness import DeadlyCloud, Labs, deadly_cloud
-
-
-@pytest.fixture
-def cloud() -> Iterator[DeadlyCloud]:
-    with deadly_cloud() as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def labs(cloud: DeadlyCloud, tmp_path: Path) -> Labs:
-    return Labs(cloud, tmp_path)
+from tests.support.crash_harness import DeadlyCloud, Labs
 
 
 def calls(cloud: DeadlyCloud) -> Counter[str]:

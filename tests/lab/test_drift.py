@@ -12,7 +12,7 @@ from enaxp.errors import LabError, NameTakenError
 from enaxp.lab.kinds.base import BaseKind
 from enaxp.lab.lifecycle import look, up
 from tests.support.crash_harness import WHOLE, DeadlyCloud, Labs, census, deadly_cloud
-from tests.support.drift_cases import MEDDLING, client
+from tests.support.drift_cases import DRIFT_CASES, client
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +29,10 @@ def labs(cloud: DeadlyCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     labs.down()
 
 
-@pytest.mark.parametrize("name", MEDDLING)
+@pytest.mark.parametrize("name", DRIFT_CASES)
 def test_drift_is_shown_and_repaired(labs: Labs, name: str) -> None:
-    meddle, key, field = MEDDLING[name]
-    meddle(client(labs, "ec2"), client(labs, "iam"), labs.file().state.ids())
+    act, key, field = DRIFT_CASES[name]
+    act(client(labs, "ec2"), client(labs, "iam"), labs.file().state.ids())
 
     snapshot = labs.snapshot()
     [step] = snapshot.plan.changing

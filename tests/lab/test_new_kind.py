@@ -29,7 +29,7 @@ from enaxp.lab.state import StateFile, new_state
 from enaxp.lab.survey import survey
 from enaxp.lab.sweep import sweep_layers
 from enaxp.lab.tags import put_tags
-from tests.support.crash_harness import DeadlyCloud, Labs, deadly_cloud
+from tests.support.crash_harness import DeadlyCloud, Labs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,12 +104,6 @@ SCOPE = Scope(partition="aws", region="us-east-1", account="123456789012", name=
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KINDS, "volume", Volume())
-
-
-@pytest.fixture
-def cloud() -> Iterator[DeadlyCloud]:
-    with deadly_cloud() as cloud:
-        yield cloud
 
 
 class Life:

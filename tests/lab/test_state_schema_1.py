@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from enaxp.lab.model import LAYERS
 from enaxp.lab.state import StateFile
-from tests.support.crash_harness import MONITORED, READS, DeadlyCloud, Labs, census, deadly_cloud
+from tests.support.crash_harness import MONITORED, READS, DeadlyCloud, Labs, census
 
 # Written by the last enaxp of schema 1, each at the end of what its name says.
 OF_SCHEMA_1 = sorted((Path(__file__).parent / "fixtures/state-schema-1").glob("*.json"))
-
-
-@pytest.fixture
-def cloud() -> Iterator[DeadlyCloud]:
-    with deadly_cloud() as cloud:
-        yield cloud
 
 
 @pytest.mark.parametrize("path", OF_SCHEMA_1, ids=lambda path: path.stem)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,9 @@ from enaxp.errors import LabError
 from enaxp.lab.lifecycle import Snapshot
 from enaxp.lab.zones import rollback, up_in_some_zone
 from enaxp.local.strict import Capacity
-from tests.support.crash_harness import WHOLE, DeadlyCloud, Labs, census, deadly_cloud
+from tests.support.crash_harness import WHOLE, DeadlyCloud, Labs, census
 
 ZONES = ["us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d", "us-east-1e", "us-east-1f"]
-
-
-@pytest.fixture
-def cloud() -> Iterator[DeadlyCloud]:
-    with deadly_cloud() as cloud:
-        yield cloud
 
 
 def up(labs: Labs, snapshot: Snapshot) -> list[str]:

@@ -43,7 +43,7 @@ def disassociate(ec2: Any, address: str) -> None:
     ec2.disassociate_address(AssociationId=found["AssociationId"])
 
 
-MEDDLING: dict[str, tuple[Meddle, str, str]] = {
+DRIFT_CASES: dict[str, tuple[Meddle, str, str]] = {
     "SRD switched off": (
         lambda ec2, iam, ids: srd(ec2, ids["eni/server-express"], on=False),
         "instance/server",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,9 @@ import pytest
 from enaxp.config import load_config
 from enaxp.lab.checks.preflight import preflight_report
 from enaxp.lab.status import status_of
-from tests.support.crash_harness import DeadlyCloud, Labs, deadly_cloud
+from tests.support.crash_harness import Labs
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJfq7ICUKD4ZoEUHJTgSdKV3ZpyCnVEbm0ZbQfPzXjEe theirs"
-
-
-@pytest.fixture
-def cloud() -> Iterator[DeadlyCloud]:
-    with deadly_cloud() as running:
-        yield running
-
-
-@pytest.fixture
-def labs(cloud: DeadlyCloud, tmp_path: Path) -> Labs:
-    return Labs(cloud, tmp_path)
 
 
 class Theirs:

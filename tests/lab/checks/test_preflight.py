@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -20,18 +18,7 @@ from enaxp.lab.kinds.base import Ec2Kind
 from enaxp.lab.lifecycle import look
 from enaxp.lab.resolved import check_type, near_types
 from enaxp.local.strict import Fault, FaultPlan, Quotas
-from tests.support.crash_harness import DeadlyCloud, Labs, deadly_cloud
-
-
-@pytest.fixture
-def cloud() -> Iterator[DeadlyCloud]:
-    with deadly_cloud() as running:
-        yield running
-
-
-@pytest.fixture
-def labs(cloud: DeadlyCloud, tmp_path: Path) -> Labs:
-    return Labs(cloud, tmp_path)
+from tests.support.crash_harness import Labs
 
 
 def flight(labs: Labs, config: Config | None = None) -> Report:

@@ -1,4 +1,4 @@
-"""Words: the code of what was found, for latency and throughput alike (faster is better), and of several primaries together. Pure."""
+"""Codes: the code of what was found, for latency and throughput alike (faster is better), and of several primaries together. Pure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from enaxp.bench.effect import Code
-from enaxp.bench.inference import Finding
 from enaxp.traffic import THROUGHPUT, Metric
+from selfcheck.rules.inference import Finding
 
 CombinedCode = Code | Literal["mixed", "partial"]
 _BETTER: frozenset[Code] = frozenset({"faster", "slightly-faster"})

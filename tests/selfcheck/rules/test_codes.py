@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from enaxp.bench.effect import Code
-from enaxp.bench.inference import Finding
-from enaxp.bench.words import code_of_finding, combine
 from enaxp.traffic import Metric
+from selfcheck.rules.codes import code_of_finding, combine
+from selfcheck.rules.inference import Finding
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from scipy import stats
 
-from enaxp.bench.inference import (
+from selfcheck.rules.inference import (
     Margin,
     RatioSample,
     decide,
