@@ -1,5 +1,6 @@
 # make demo    the whole story on this machine: up, bench, summary, down (about two minutes after the installs)
-# make unit    the tests that need the virtual environment and nothing else: no root, no packages of the system
+# make unit    the tests that need the virtual environment and nothing else (no root, no packages of the system), but for the
+#              crash matrix: under two minutes
 # make lint    the linters; needs the virtual environment alone
 # make test    every test, the end-to-end ones included, and the linters
 # make selfcheck what enaxp costs: start-up, calls, wall time, as ratios

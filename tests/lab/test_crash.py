@@ -11,6 +11,8 @@ import pytest
 from enaxp.lab.model import LAYERS
 from tests.support.crash_harness import MONITORED, WHOLE, DeadlyCloud, Labs, Moment, Phase, census, deadly_cloud
 
+pytestmark = pytest.mark.crash_matrix
+
 Record = Callable[[str, object], None]
 
 UP = {"call": 44, "save": 60}  # at most so many of each; a moment that is never reached ends its case

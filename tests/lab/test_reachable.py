@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from enaxp.errors import StateError
 from tests.support.crash_harness import WHOLE, DeadlyCloud, Labs, census, deadly_cloud
-from tests.support.drift_cases import MEDDLING, client
+from tests.support.drift_cases import DRIFT_CASES, client
 
 Accident = tuple[str, Callable[[Labs], object]]
 # What an accident meets that strikes what is not there: nothing happens.
@@ -28,11 +28,11 @@ def cloud() -> Iterator[DeadlyCloud]:
         yield cloud
 
 
-def meddled(name: str) -> Accident:
+def drifted(name: str) -> Accident:
     def strike(labs: Labs) -> None:
-        meddle, *_ = MEDDLING[name]
+        act, *_ = DRIFT_CASES[name]
         with contextlib.suppress(*NOT_THERE):
-            meddle(client(labs, "ec2"), client(labs, "iam"), labs.file().state.ids())
+            act(client(labs, "ec2"), client(labs, "iam"), labs.file().state.ids())
 
     return name, strike
 
@@ -68,7 +68,7 @@ WHOLE_RUNS: list[Accident] = [
 ]
 ACCIDENTS = st.one_of(
     st.sampled_from(WHOLE_RUNS),
-    st.sampled_from([meddled(name) for name in MEDDLING]),
+    st.sampled_from([drifted(name) for name in DRIFT_CASES]),
     st.sampled_from([terminated("server"), terminated("client")]),
     st.builds(
         killed,
