@@ -13,7 +13,7 @@ from typing import Literal
 from enaxp.bench.records import RunFolder
 from enaxp.errors import BenchError
 from enaxp.report.charts.aside import Aside, aside
-from enaxp.report.charts.vega import can_draw, png, require_drawing, runtime, svg, vegalite_version
+from enaxp.report.charts.vega import can_draw, png, require_drawing, runtime, svg, vegalite_version, wake
 from enaxp.report.data import RunFigures, figures_of
 
 PAGE, PICTURE = "report.html", "latency_comparison.png"
@@ -31,6 +31,7 @@ def write_page(folder: RunFolder) -> list[Path]:
         from enaxp.report.page import render_page
 
         vega = drawing.begin(runtime, vegalite_version())
+        drawing.begin(wake)
         figures = figures_of(folder)
         begun = begin_picture(figures, drawing)
         page = render_page(figures, vega=vega, drawing=drawing)

@@ -70,6 +70,13 @@ def runtime(vegalite: str) -> str:
     )
 
 
+def wake() -> None:
+    """Loads what draws, which takes as long as drawing a dozen charts: to be done before there is a chart."""
+    import vl_convert
+
+    vl_convert.vegalite_to_svg({"data": {"values": [{}]}, "mark": "point"})
+
+
 def still(spec: Spec, *, width: int, prefix: str, vegalite: str) -> str:
     """A chart as SVG for the page itself, `width` units wide where its column gives the width: see still.py."""
     import vl_convert

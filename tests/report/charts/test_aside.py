@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,11 @@ def add(one: int, *, other: int) -> int:
 
 def fail(words: str) -> None:
     raise ValueError(words)
+
+
+def chatter() -> str:
+    print("for nobody", flush=True)
+    return "told"
 
 
 def end(parent: int) -> int:
@@ -53,9 +60,35 @@ def test_when_its_process_dies_the_work_is_done_here() -> None:
 
 def test_where_no_process_can_be_had_the_work_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise OSError("no semaphores")
+        raise OSError("no memory")
 
-    monkeypatch.setattr(module, "ProcessPoolExecutor", refuse)
+    monkeypatch.setattr(module.subprocess, "Popen", refuse)
 
     with aside() as beside:
         assert beside.begin(process)() == os.getpid()
+
+
+def test_what_the_work_prints_is_no_outcome(capfd: pytest.CaptureFixture[str]) -> None:
+    with aside() as beside:
+        assert beside.begin(chatter)() == "told"
+
+    assert capfd.readouterr().out == ""
+
+
+def test_work_that_nobody_waits_for_holds_up_nobody() -> None:
+    with aside() as beside:
+        first = beside.begin(process)
+        waiting = [beside.begin(time.sleep, 3600) for _ in range(3)]
+        assert first() != os.getpid()
+
+    assert len(waiting) == 3
+
+
+def test_a_file_in_the_current_folder_is_not_imported_for_a_library(folder: Path) -> None:
+    for name in ("pickle", "enaxp", "vl_convert"):
+        (folder / f"{name}.py").write_text("open('imported', 'w')")
+
+    with aside() as beside:
+        assert beside.begin(process)() != os.getpid()
+
+    assert not (folder / "imported").exists()
