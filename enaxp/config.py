@@ -319,10 +319,21 @@ def _read_key(section: Reader) -> GivenKey | None:
     key = section.section("key")
     given = GivenKey(
         name=key.text("name", r"\S(.{0,253}\S)?", "the name of an existing key pair"),
-        private_key=Path(key.text("private_key", r".+", "the path of its private key")).expanduser(),
+        private_key=_read_private_key(key),
     )
     key.close()
     return given
+
+
+def _read_private_key(key: Reader) -> Path:
+    path = Path(key.text("private_key", r"[^\0\n]+", "the path of its private key"))
+    try:
+        return path.expanduser()
+    except RuntimeError:  # there is no such user, or no home of one's own
+        key.fault(
+            "private_key", str(path), "the path of its private key; the home folder that ~ stands for is not known here"
+        )
+        return path
 
 
 def _read_tags(section: Reader) -> dict[str, str]:

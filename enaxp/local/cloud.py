@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hmac
+import http.client
 import os
 import secrets
 import stat
@@ -88,8 +89,11 @@ class LocalCloud:
         sent = urllib.request.Request(url, data=body, method=method, headers=dict(request.headers))
         # Straight to loopback, whatever proxy the environment names; and no further, whatever the answer says.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
-        with opener.open(sent, timeout=10) as answer:
-            return bytes(answer.read(MAX_ANSWER_BYTES))
+        try:
+            with opener.open(sent, timeout=10) as answer:
+                return bytes(answer.read(MAX_ANSWER_BYTES))
+        except http.client.HTTPException as error:
+            raise OSError(f"{url}: no answer in HTTP: {error!r}") from error
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -208,7 +212,8 @@ def _stop_if_idle(folder: Path, lease: TextIO) -> None:
     if cloud is None or cloud.resources():
         return
     # It is told, not signalled: whoever hears this has the key.
-    cloud.ask("end", method="POST", body=b"{}")
+    with contextlib.suppress(OSError):  # it may be gone before it has answered
+        cloud.ask("end", method="POST", body=b"{}")
     wait_for_end(cloud.pid, started=cloud.started, timeout_s=STOP_S)
     for name in (FILE, CREDENTIALS):
         (folder / name).unlink(missing_ok=True)

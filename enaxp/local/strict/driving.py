@@ -8,6 +8,8 @@
     POST   proof     ◀─ ProofOrder    {"nonce": "…"}             ─▶ Proof: that the cloud knows its owner's key
     POST   end                         the cloud is to end, and its machines with it
     POST   latency    ◀─ LatencyOrder  {"seconds": 0.15}         added to every call
+    POST   policies   ◀─ PoliciesOrder {"identity": [DOCUMENT, …], "organisation": […], "access_key": null}    what a caller may do
+    DELETE policies                    everybody may do everything again
 
 Faults and capacity replace what was set before. An order with an unknown member is refused.
 """
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -67,6 +69,14 @@ class ProofOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     nonce: str
 
 
+class PoliciesOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Policies to be put on a caller (null: on everybody without his own), as `enaxp policy` prints them."""
+
+    identity: list[dict[str, Any]]
+    organisation: list[dict[str, Any]] = []
+    access_key: str | None = None
+
+
 class Driven(Protocol):
     """What can be set and read: the gate of a running server."""
 
@@ -107,6 +117,11 @@ def drive(gate: Driven, method: str, path: str, body: bytes) -> Resources | Call
             gate.end()
         case "POST", "latency":
             gate.latency_s = msgspec.json.decode(body, type=LatencyOrder).seconds
+        case "POST", "policies":
+            order = msgspec.json.decode(body, type=PoliciesOrder)
+            gate.world.callers.put(order.identity, organisation=order.organisation, access_key=order.access_key)
+        case "DELETE", "policies":
+            gate.world.callers.clear()
         case _:
             return None
     return Done()
