@@ -15,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SYSTEM := sockperf prometheus-node-exporter htop openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin
 # What only the tests need.
-TESTED_WITH := shellcheck chromium prometheus
+TESTED_WITH := shellcheck chromium poppler-utils prometheus
 
 .PHONY: demo test unit lint selfcheck study crash acceptance install clean
 

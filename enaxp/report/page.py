@@ -1,10 +1,12 @@
 """Page: a run as one HTML file, `report.html`, that needs nothing else: no network, no server, no other file.
 
     RunFigures + charts ─▶ Page (plain data, worded) ─▶ templates/page.html.j2 ─▶ text
-                                                        └─ style, script, vega and data inside; a policy that allows just these
+    charts ─▶ Aside ─▶ SVG, wide and narrow ─────────────┘  └─ style, script, vega and data inside; a policy that allows just these
 
-Everything that comes from a run is text to the page, never markup: the template escapes it, and the policy runs no script but the two
-whose hashes it names. Figures are written as result.json has them, to the nanosecond.
+The charts are in the page as SVG, for readers without scripts, for previews and for print; where scripts run, vega draws the same
+specifications beside them, to be pointed at. Everything that comes from a run is text to the page, never markup: the template escapes
+it, the SVG is reduced to what draws, and the policy runs no script but the two whose hashes it names. Figures are written as
+result.json has them, to the nanosecond.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import resources
 from typing import Any
@@ -25,9 +27,10 @@ from enaxp.bench.environment import differences
 from enaxp.bench.histogram import TAIL_SAMPLES, tail_is_thin
 from enaxp.bench.records import InterfaceFacts, RunEnvironment
 from enaxp.bench.result import ScenarioResult, to_document
+from enaxp.report.charts.aside import Aside
 from enaxp.report.charts.chart import Chart, Gap
 from enaxp.report.charts.scenario import run_charts, scenario_charts
-from enaxp.report.charts.vega import FONT, PAGE_COLOURS, look
+from enaxp.report.charts.vega import FONT, PAGE_COLOURS, PICTURE_WIDTH, Spec, look, still, vegalite_version
 from enaxp.report.data import RunFigures, ScenarioFigures, SrdFigures
 from enaxp.report.table import render_table
 from enaxp.report.words import (
@@ -46,6 +49,10 @@ from enaxp.text import BEYOND, NOT_MEASURED, change_typeset, counted, listed
 from enaxp.traffic import ARM_NAMES, ARMS, MAX, MEAN, QUANTILES, THROUGHPUT, Metric, figure_name, metric_label
 
 INVALID_SHOWN = 50
+# A chart's SVG is drawn twice, so that its text can be read: for paper and desktops, and for a phone's column.
+WIDE, NARROW = PICTURE_WIDTH, 358
+# Those for phones take no more room than this, from the top of the page on: else a large run's page grows beyond 3 MB.
+MOST_NARROW_BYTES = 400_000
 ROLES = ("server", "client")
 # Facts in which two hosts of one lab differ as a matter of course, or only in names.
 _OWN = frozenset({"load", "cpu_times", "rules", "routes", "links", "irqs", "link", "counters"})
@@ -101,26 +108,60 @@ class Download:
     link: str
 
 
-def render_page(figures: RunFigures, *, vega: str) -> str:
-    """The text of `report.html`; `vega` is what draws in it, `vega.runtime`."""
+@dataclass(frozen=True, kw_only=True)
+class Still:
+    """A chart as it stands in the page: SVG for a desktop and for paper, and for a phone; None where that shows the wide one."""
+
+    wide: str
+    narrow: str | None
+
+
+def render_page(figures: RunFigures, *, vega: Callable[[], str], drawing: Aside) -> str:
+    """The text of `report.html`; `vega` gives what draws in it, `vega.runtime`. The charts are drawn in `drawing`."""
     import jinja2
 
     parts = tuple(_part(number, one) for number, one in enumerate(figures.scenarios, start=1))
     loads = tuple(run_charts(figures))
     specs = {chart.name: chart.spec for chart in _drawn([*(c for part in parts for c in part.charts), *loads])}
+    stills = _begin_stills(specs, drawing)
     style, script = _asset("page.css"), _asset("page.js")
-    drawing = {"look": look(PAGE_COLOURS, FONT), "specs": specs}
+    look_and_specs = {"look": look(PAGE_COLOURS, FONT), "specs": specs}
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_asset("page.html.j2")).render(
-        policy=_policy(scripts=(vega, script), style=style),
+    template = environment.from_string(_asset("page.html.j2"))
+    about = _about(figures, parts)
+    return template.render(
+        policy=_policy(scripts=(vega(), script), style=style),
         style=style,
         script=script,
-        vega=vega,
-        drawing=_json_in_html(drawing),
+        vega=vega(),
+        drawing=_json_in_html(look_and_specs),
+        stills=_sparing({name: still() for name, still in stills.items()}),
         parts=parts,
         loads=loads,
-        **_about(figures, parts),
+        **about,
     )
+
+
+def _begin_stills(specs: Mapping[str, Spec], drawing: Aside) -> dict[str, Callable[[], Still]]:
+    """What gives each chart's SVG; `drawing` draws them meanwhile."""
+    version = vegalite_version()
+
+    def begin(spec: Spec, number: int) -> Callable[[], Still]:
+        wide = drawing.begin(still, spec, width=WIDE, prefix=f"w{number}-", vegalite=version)
+        narrow = drawing.begin(still, spec, width=NARROW, prefix=f"n{number}-", vegalite=version)
+        return lambda: Still(wide=wide(), narrow=narrow())
+
+    return {name: begin(spec, number) for number, (name, spec) in enumerate(specs.items(), start=1)}
+
+
+def _sparing(stills: Mapping[str, Still]) -> dict[str, Still]:
+    """The charts without those for phones for which there is no room left."""
+    room, kept = MOST_NARROW_BYTES, {}
+    for name, drawn in stills.items():
+        size = len(drawn.narrow or "")
+        kept[name] = drawn if size <= room else replace(drawn, narrow=None)
+        room -= len(kept[name].narrow or "")
+    return kept
 
 
 def _about(figures: RunFigures, parts: Sequence[ScenarioPart]) -> dict[str, Any]:
