@@ -38,13 +38,15 @@ from enaxp.report.words import (
     effect_in_words,
     headline,
     label,
+    loss_of_arm,
     measured_between,
     proof_in_words,
+    sign_conflict,
     standing_in_words,
     sureness_in_words,
     traffic_in_words,
 )
-from enaxp.text import NOT_MEASURED, change_typeset, counted, listed
+from enaxp.text import BEYOND, NOT_MEASURED, change_typeset, counted, listed
 from enaxp.traffic import ARM_NAMES, ARMS, MAX, MEAN, QUANTILES, THROUGHPUT, Metric, figure_name, metric_label
 
 INVALID_SHOWN = 50
@@ -87,7 +89,8 @@ class ScenarioPart:
     proof: str
     changes: str
     lines: tuple[FigureLine, ...]
-    planned: tuple[FigureLine, ...]
+    service: tuple[FigureLine, ...]
+    conflict: str
     noise: str
     charts: tuple[Chart | Gap, ...]
     srd: tuple[SrdFigures, ...]
@@ -169,7 +172,7 @@ def _about(figures: RunFigures, parts: Sequence[ScenarioPart]) -> dict[str, Any]
     before, after = manifest.environment.before, manifest.environment.after or {}
     return {
         "title": headline(scenarios),
-        "code": parts[0].code if len({part.code for part in parts}) == 1 else "mixed",
+        "code": parts[0].code if len({part.code for part in parts}) == 1 else "several",
         "manifest": manifest,
         "when": _when(manifest.started_at),
         "local": manifest.target == "local",
@@ -217,7 +220,8 @@ def _part(number: int, figures: ScenarioFigures) -> ScenarioPart:
             f"{metric_label(name)} {change_typeset(one.estimate_pct)}" for name, one in primaries.items()
         ),
         lines=tuple(_lines(figures)),
-        planned=tuple(_planned_lines(result)),
+        service=tuple(_service_lines(result)),
+        conflict=sign_conflict(result),
         noise=listed([f"{metric_label(name)} {by:.2f} %" for name, by in noise.items()]) if noise else "",
         charts=tuple(scenario_charts(figures)),
         srd=figures.srd,
@@ -240,7 +244,7 @@ def _lines(figures: ScenarioFigures) -> Iterable[FigureLine]:
         key="loss_rate",
         name="loss",
         unit="",
-        values={arm: _loss(arms[arm].loss_rate) for arm in ARMS},
+        values={arm: loss_of_arm(arms[arm]) for arm in ARMS},
         difference="",
         change="",
         word="",
@@ -257,7 +261,10 @@ def _line(figures: ScenarioFigures, metric: Metric, *, unit: str) -> FigureLine:
         key=figure_name(metric),
         name=metric_label(metric),
         unit=unit,
-        values={arm: _number(value) for arm, value in values.items()},
+        values={
+            arm: BEYOND if metric in figures.result.arms[arm].beyond_measurement else _number(value)
+            for arm, value in values.items()
+        },
         difference=_difference(values["ena"], values["ena_express"]),
         change=effect_in_words(effect) if effect else "",
         word=label(effect.code) if effect else "not compared",
@@ -269,21 +276,18 @@ def _line(figures: ScenarioFigures, metric: Metric, *, unit: str) -> FigureLine:
 
 def _is_thin(figures: ScenarioFigures, metric: str) -> bool:
     """Whether a percentile has too few observations beyond it to be leant on."""
-    fewest = min((figures.result.arms[arm].observations or 0 for arm in ARMS), default=0)
-    if metric not in QUANTILES or not fewest:
-        return False
-    return tail_is_thin(QUANTILES[metric], observations=fewest, iterations=figures.iterations)
+    return metric in QUANTILES and bool(figures.fewest) and tail_is_thin(QUANTILES[metric], fewest=figures.fewest or 0)
 
 
-def _planned_lines(result: ScenarioResult) -> Iterable[FigureLine]:
-    """Latencies from the planned send time, for a scenario that has one."""
-    planned = result.from_planned
-    if planned is None or any(planned[arm].figure("p50") is None for arm in ARMS):
+def _service_lines(result: ScenarioResult) -> Iterable[FigureLine]:
+    """Latencies from the send, for a scenario whose others count from the planned time."""
+    service = result.service
+    if service is None:
         return
     for name in ("p50", "p99", "p99_9", MAX):
-        values = {arm: planned[arm].figure(name) for arm in ARMS}
+        values = {arm: service[arm].figure(name) for arm in ARMS}
         yield FigureLine(
-            key=f"planned_{name}_us",
+            key=f"service_{name}_us",
             name=metric_label(name),
             unit="µs",
             values={arm: _number(value) for arm, value in values.items()},
@@ -298,10 +302,6 @@ def _planned_lines(result: ScenarioResult) -> Iterable[FigureLine]:
 
 def _number(value: float | None) -> str:
     return NOT_MEASURED if value is None else f"{value:,.3f}"
-
-
-def _loss(rate: float | None) -> str:
-    return NOT_MEASURED if rate is None else f"{100 * rate:.4g} %"
 
 
 def _difference(ena: float | None, express: float | None) -> str:
