@@ -410,9 +410,7 @@ def test_charts_for_phones_are_left_out_from_where_the_page_would_be_too_large(
     assert text.count('<div class="still wide alone">') == len(sizes) - text.count('<div class="still narrow">')
 
 
-def test_its_end_says_how_to_switch_ena_express_on_and_back(
-    shown: dict[str, Seen], runs: dict[str, RunFolder]
-) -> None:
+def test_its_end_says_how_to_switch_ena_express_on_and_back(shown: dict[str, Seen], runs: dict[str, RunFolder]) -> None:
     section = shown["single"].page.locator("section", has=shown["single"].page.locator("#switching"))
 
     told = steps(runs["single"].read_manifest())
