@@ -19,10 +19,10 @@ from enaxp.config import Config, load_config
 from enaxp.lab import extend
 from enaxp.lab.checks.preflight import preflight_report
 from enaxp.lab.cost import find_prices
+from enaxp.lab.grants import Statement
 from enaxp.lab.kinds.monitoring import PUSHING
 from enaxp.lab.labs import list_labs, list_labs_everywhere
 from enaxp.lab.model import LAYERS
-from enaxp.lab.grants import Statement
 from enaxp.lab.policy import allows, policies_of, size_of, split
 from enaxp.lab.state_manager import wait_for_software
 from tests.support.crash_harness import Labs, deadly_cloud

@@ -36,8 +36,8 @@ class DryRun:
     """One call to ask about.
 
     certain: it names nothing that does not exist, so that a denial is one.  left_out: the types of what the call will name and this
-    question does not: AWS judges it on something else of that type then, such as the default subnet.  passes: whether a refusal is one that the call itself
-    waits for, because what it names was made moments ago or is about to come free.
+    question does not: AWS judges it on something else of that type then, such as the default subnet.
+    passes: whether a refusal is one that the call itself waits for, because what it names was made moments ago or is about to come free.
     """
 
     action: str
