@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from enaxp.errors import AwsError, EnaxpError
+from enaxp.retries import PatientRetries
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -84,7 +85,14 @@ THROTTLED = frozenset(
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "EC2ThrottledException",
+        "SlowDown",
+        "PriorRequestNotComplete",
         "ConcurrentModification",
+        "ConcurrentTagAccess",
         "TooManyUpdates",
     }
 )
@@ -120,6 +128,7 @@ class Aws:
 
     poll_s: the longest pause in seconds between two looks at something that is not ready (AWS asks for no less than about five).
     grace_s: how long something just made may stay invisible to reads.
+    patience_s: how long reads, deletes and settings are repeated while AWS throttles or fails.
     """
 
     def __init__(
@@ -132,11 +141,13 @@ class Aws:
         secret_key: str | None = None,
         poll_s: float = 5.0,
         grace_s: float = 60.0,
+        patience_s: float = 180.0,
     ) -> None:
         self.region = region
         self.endpoint_url = endpoint_url
         self.poll_s = poll_s
         self.grace_s = grace_s
+        self.patience_s = patience_s
         self._profile = profile
         self._access_key = access_key
         self._secret_key = secret_key
@@ -232,6 +243,11 @@ class Aws:
                 todo="configure credentials (a profile, SSO, or the environment) and try again",
             ) from error
 
+    def _retries(self) -> PatientRetries:
+        return PatientRetries(
+            passes=_passes, pauses=self.pauses, patience_s=self.patience_s, unreachable_s=min(10.0, self.patience_s)
+        )
+
     def _client(self, service: str, *, patient: bool) -> Any:
         with self._lock:
             client = self._clients.get((service, patient))
@@ -244,9 +260,6 @@ class Aws:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
-        retries: Any = (
-            {"mode": "adaptive", "total_max_attempts": 8} if patient else {"mode": "standard", "total_max_attempts": 1}
-        )
         try:
             if self._session is None:
                 self._session = boto3.Session(
@@ -255,12 +268,12 @@ class Aws:
                     aws_access_key_id=self._access_key,
                     aws_secret_access_key=self._secret_key,
                 )
-            return self._session.client(
+            client = self._session.client(
                 service,
                 region_name=self.region,
                 endpoint_url=self.endpoint_url,
                 config=Config(
-                    retries=retries,
+                    retries={"mode": "standard", "total_max_attempts": 1},
                     connect_timeout=10,
                     read_timeout=60,
                     max_pool_connections=20,
@@ -268,6 +281,9 @@ class Aws:
                     proxies={} if self.endpoint_url else None,
                 ),
             )
+            if patient:
+                client.meta.events.register("needs-retry", self._retries())
+            return client
         except BotoCoreError as error:
             raise AwsError(
                 f"preparing to call {service}",
@@ -321,6 +337,11 @@ def is_ambiguous(error: Exception) -> bool:
         return False
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return code_of(error) in AMBIGUOUS or status >= 500
+
+
+def _passes(code: str, status: int) -> bool:
+    """Whether a call that is harmless to repeat may be made again after this answer."""
+    return code in THROTTLED | AMBIGUOUS or (status >= 500 and code not in CAPACITY) or status == 429
 
 
 def is_not_yet_visible(error: Exception) -> bool:
