@@ -10,6 +10,7 @@ text, here and nowhere else. The clients are typed by boto3-stubs, which only ty
 from __future__ import annotations
 
 import copy
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from enaxp.errors import AwsError, EnaxpError
+from enaxp.errors import AwsError, EnaxpError, LabError
 from enaxp.retries import PatientRetries
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ class Refused(EnaxpError):  # noqa: N818 - an answer, not a mistake
 class Aws:
     """Clients for one account and region. Safe to share between threads.
 
+    only_account: the one account in which anything may be asked or done; None is any.
     poll_s: the longest pause in seconds between two looks at something that is not ready (AWS asks for no less than about five).
     grace_s: how long something just made may stay invisible to reads.
     patience_s: how long reads, deletes and settings are repeated while AWS throttles or fails.
@@ -169,6 +171,7 @@ class Aws:
         endpoint_url: str | None = None,
         access_key: str | None = None,
         secret_key: str | None = None,
+        only_account: str | None = None,
         poll_s: float = 5.0,
         grace_s: float = 60.0,
         patience_s: float = 180.0,
@@ -179,6 +182,7 @@ class Aws:
         self.grace_s = grace_s
         self.patience_s = patience_s
         self._profile = profile
+        self._only_account = only_account
         self._access_key = access_key
         self._secret_key = secret_key
         self._lock = threading.Lock()
@@ -251,8 +255,16 @@ class Aws:
         return other
 
     def account(self) -> str:
-        """The account id that the credentials belong to. Raises AwsError when there are none, or they are refused."""
-        return str(self.caller["Account"])
+        """The account id that the credentials belong to. Raises AwsError when there are none, or they are refused; LabError for
+        another account than the only one that is allowed.
+        """
+        account = str(self.caller["Account"])
+        if self._only_account not in (None, account):
+            raise LabError(
+                f"these credentials belong to account {account}, the config allows {self._only_account} alone",
+                todo="choose another --profile, or change aws.account",
+            )
+        return account
 
     @cached_property
     def caller(self) -> Mapping[str, str]:
@@ -279,6 +291,8 @@ class Aws:
         )
 
     def _client(self, service: str, *, patient: bool) -> Any:
+        if self._only_account is not None and service != "sts":
+            self.account()
         with self._lock:
             client = self._clients.get((service, patient))
             if client is None:
@@ -293,6 +307,7 @@ class Aws:
         try:
             if self._session is None:
                 self._session = boto3.Session(
+                    botocore_session=_unswayed_session() if self._access_key else None,
                     profile_name=self._profile,
                     region_name=self.region,
                     aws_access_key_id=self._access_key,
@@ -320,6 +335,34 @@ class Aws:
                 said=str(error),
                 todo="check --profile, --region and the AWS configuration",
             ) from error
+
+
+def _unswayed_session() -> Any:
+    """A session of botocore that reads no variable and no file of the caller's: with a key of its own nothing of theirs matters."""
+    from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES, ConfigValueStore, ConstantProvider
+    from botocore.loaders import Loader
+    from botocore.session import Session
+
+    no_file = dict.fromkeys(("config_file", "credentials_file"), os.devnull)
+    defaults = {name: spec[2] for name, spec in BOTOCORE_DEFAUT_SESSION_VARIABLES.items()} | no_file
+    session = Session()
+    settings = ConfigValueStore(mapping={name: ConstantProvider(value) for name, value in defaults.items()})
+    session.register_component("config_store", settings)
+    own_models = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    session.register_component("data_loader", own_models)
+    return session
+
+
+def partition_of(region: str) -> str:
+    """The ARN partition of a region: `aws`, `aws-cn`, `aws-us-gov`, `aws-eusc` and so on, as the SDK knows it; `aws` for one that it does
+    not know.
+    """
+    from botocore.exceptions import UnknownRegionError
+
+    try:
+        return str(_unswayed_session().get_partition_for_region(region))
+    except UnknownRegionError:
+        return "aws"
 
 
 def matching(values: Mapping[str, Iterable[str]]) -> list[FilterTypeDef]:
