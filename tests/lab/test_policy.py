@@ -39,7 +39,14 @@ FOR_REPAIRS = {
     "ssm:UpdateDocumentDefaultVersion",
     "ssm:UpdateAssociation",
     "ssm:StartAssociationsOnce",
+    # who is in the way of a deletion, and what others added to what is the lab's
+    "ec2:DescribeVpcEndpoints",
+    "ec2:DeleteVolume",
+    "iam:ListRolePolicies",
+    "iam:DeleteRolePolicy",
+    "iam:ListInstanceProfilesForRole",
 }
+FOR_WHAT_IS_FOREIGN = {"ec2:DeleteVpcEndpoints"}  # only `down --with-foreign`, by somebody who may
 
 
 def policy_of(config: Config, given_role: str = "") -> dict[str, Any]:
@@ -111,7 +118,7 @@ def test_no_call_that_stands_in_the_code_falls_outside_the_policy() -> None:
                     name = action_of("service-quotas" if service == "quotas" else service, method)
                     outside |= set() if allows(policy, name) else {name}
 
-    assert outside == set()
+    assert outside == FOR_WHAT_IS_FOREIGN
 
 
 def test_the_policy_allows_little_that_is_never_called(called: set[str]) -> None:
@@ -130,7 +137,7 @@ def test_what_uses_changes_and_ends_resources_is_held_to_the_labs_tag_and_region
 
     deletes = {action for action in actions_of(policy) if re.match("ec2:(Delete|Release|Terminate)", action)}
     settings = {"ec2:ModifyVpcAttribute", "ec2:AttachInternetGateway", "ec2:AuthorizeSecurityGroupIngress"}
-    assert len(deletes) >= 10
+    assert len(deletes) == 11
     assert deletes | settings <= set(own["Action"])
     assert own["Condition"] == {
         "StringEquals": {"aws:ResourceTag/enaxp:lab": "mine", "aws:RequestedRegion": "eu-west-1"}

@@ -216,8 +216,8 @@ class PermittedLab:
     def down_by_id(self) -> None:
         session = self.session("third-state")
         [lab] = lab_commands.standing_labs(session, everywhere=False)
-        removal = lab_commands.remove_labs(session, lab_commands.labs_with_id(session, lab.lab_id), force=True)
-        assert not removal.leftovers
+        [done] = lab_commands.remove_labs(session, lab_commands.labs_with_id(session, lab.lab_id), force=True)
+        assert done.is_done, done
 
     def spoil(self) -> None:
         """Somebody changes what `up` then mends, one setting of each kind that has some."""
