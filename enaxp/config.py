@@ -441,6 +441,7 @@ def _read_scenario(name: str, section: Reader) -> list[Scenario]:
 
 # sockperf's own limits: -m 14..65507 for UDP, 14..1048575 for TCP
 _MESSAGE_SIZES: dict[Protocol, int] = {"udp": 65507, "tcp": 1048575}
+_BULK_SIZES: dict[Protocol, int] = {"udp": 1472, "tcp": 16384}
 
 
 def _read_message_size(section: Reader, protocol: Protocol) -> int:
@@ -455,7 +456,10 @@ def _read_background(section: Reader) -> Background | None:
     config = Background(
         protocol=protocol,
         flows=background.whole("flows", low=1, high=64),
-        message_size=_read_message_size(background, protocol),
+        message_size=background.whole(
+            "message_size", low=14, high=_MESSAGE_SIZES[protocol], default=_BULK_SIZES[protocol]
+        ),
+        share=None if background.raw("share") is None else background.number("share", above=0, high=1),
     )
     background.close()
     return config
