@@ -95,6 +95,9 @@ class MonitoringConfig:
         return str(ipaddress.IPv4Network(self.subnet_cidr)[10])
 
 
+Crossover = Literal["auto"] | bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class BenchConfig:
     scenarios: tuple[str, ...]
@@ -104,6 +107,7 @@ class BenchConfig:
     order: Order
     margin_pct: float
     seed: int | None
+    crossover: Crossover
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -375,9 +379,18 @@ def _read_bench(section: Reader, scenarios: Mapping[str, Scenario]) -> BenchConf
         order=section.choice("order", ("interleaved", "parallel"), "interleaved"),
         margin_pct=section.number("margin_pct", above=0, high=100),
         seed=None if seed is None else section.whole("seed", low=0, high=2**63 - 1),
+        crossover=_read_crossover(section),
     )
     section.close()
     return config
+
+
+def _read_crossover(section: Reader) -> Crossover:
+    value = section.raw("crossover")
+    if value == "auto" or isinstance(value, bool):
+        return value
+    section.fault("crossover", value, "auto, true or false")
+    return "auto"
 
 
 def _read_scenario_names(section: Reader, scenarios: Mapping[str, Scenario]) -> tuple[str, ...]:

@@ -123,6 +123,14 @@ class ScenarioBlocks:
         """One (ENA, ENA Express) pair of a metric's values for each iteration in which both arms have one."""
         return both_arms(self.values(metric))
 
+    def crossed(self, metric: Metric) -> tuple[bool, ...]:
+        """Of each iteration that `values_of_both` gives, whether the interfaces had swapped their arms; empty where none had."""
+        crossed = {(record.pair, record.iteration): record.crossed for record in self.trials}
+        if not any(crossed.values()):
+            return ()
+        values = self.values(metric)
+        return tuple(crossed[at] for at in values["ena"] if at in values["ena_express"])
+
     def loss_rates(self) -> dict[Arm, dict[At, float]]:
         """The share of lost messages of each arm in each iteration, 0 to 1."""
         return {

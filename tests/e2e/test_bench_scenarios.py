@@ -70,9 +70,7 @@ def test_an_arm_that_loses_messages_is_named_and_never_the_better_one_for_it(lab
 
 
 def test_a_crossover_swaps_the_interfaces_and_puts_them_back(lab: Driver) -> None:
-    result = lab.ok(
-        "bench", "--crossover", "--control", "--keep-full-log", "-i", "2", "-r", "1", "-d", "1s", "--json"
-    ).document
+    result = lab.ok("bench", "--crossover", "--keep-full-log", "-i", "4", "-r", "1", "-d", "1s", "--json").document
 
     run = lab.folder / "results/dev" / result["run_id"]
     trials = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
@@ -83,11 +81,9 @@ def test_a_crossover_swaps_the_interfaces_and_puts_them_back(lab: Driver) -> Non
         ("ena", True): "192.168.3.21",
         ("ena_express", True): "192.168.3.20",
     }
-    assert {client_ip(t["command"]) for t in trials if t["control"] and not t["crossed"]} == {"192.168.3.20"}
     scenario = result["scenarios"]["udp-latency"]
     assert scenario["treatment"]["proven"] is {"namespaces": True, "processes": None}[lab.isolation]
-    assert set(scenario["control"]["noise_pct"]) == set(scenario["effects"])
-    assert scenario["effects"]["p50"]["margin_pct"] == 2
+    assert scenario["interface"]["low_pct"] <= scenario["interface"]["high_pct"]
     [log, *_] = [t["log_files"][0] for t in trials if t["valid"]]
     assert b"packet, txTime(sec)" in gzip.decompress((run / log).read_bytes())
     assert lab.ok("plan", "--check").code == 0
@@ -99,10 +95,10 @@ def client_ip(command: str) -> str:
 
 
 def test_a_crossover_that_is_killed_is_drift_that_up_repairs(lab: Driver) -> None:
-    process = lab.start("bench", "--crossover", "-i", "2", "-r", "1", "-d", "1s")
+    process = lab.start("bench", "--crossover", "-i", "4", "-r", "1", "-d", "1s")
     assert process.stdout is not None
     for line in process.stdout:
-        if "trial   5 of" in line:  # the first of the second half
+        if "trial   9 of" in line:  # the first of the second half
             process.kill()
             break
     process.stdout.close()
@@ -134,7 +130,8 @@ def test_until_stops_as_soon_as_the_interval_is_narrow_or_the_limit_is_reached(l
 
 def test_what_contradicts_itself_is_refused_before_anything_runs(lab: Driver) -> None:
     for words in (
-        ("--crossover", "--iterations", "1"),
+        ("--crossover", "--iterations", "3"),
+        ("--crossover", "--control", "--iterations", "6"),
         ("--crossover", "--until", "1%"),
         ("--control", "--order", "parallel"),
         ("--max-iterations", "5"),
