@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from enaxp.aws import Aws, Blocked, Refused, code_of, is_gone, matching, refused
 from enaxp.errors import AwsError
+from enaxp.lab.grants import Grant, Scope
 from enaxp.lab.kinds.base import (
     BaseKind,
     Ec2Kind,
@@ -98,6 +99,7 @@ class PlacementGroup(Ec2Kind):
     )
     reads = ("ec2:DescribePlacementGroups",)
     creates, deletes = "ec2:CreatePlacementGroup", "ec2:DeletePlacementGroup"
+    serves = ("ec2:RunInstances",)
     used_by = (
         Listing(
             what="instance",
@@ -155,6 +157,7 @@ class KeyPair(Ec2Kind):
     resource_type, describe, items, ids_argument = "key-pair", "describe_key_pairs", "KeyPairs", "KeyNames"
     reads = ("ec2:DescribeKeyPairs",)
     creates, deletes = "ec2:ImportKeyPair", "ec2:DeleteKeyPair"
+    serves = ("ec2:RunInstances",)
 
     def _describe(self, aws: Aws, **arguments: Any) -> list[Found]:
         return super()._describe(aws, **arguments, IncludePublicKey=True)
@@ -376,6 +379,15 @@ class Instance(Ec2Kind):
     creates, deletes = "ec2:RunInstances", "ec2:TerminateInstances"
     settings = (MODIFY_INTERFACE, SettingCall(action="ec2:StartInstances", sample={"InstanceIds": [placeholder]}))
     deletes_too = ("ec2:DeleteVolume",)  # a disk that stays
+
+    def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
+        """A launch is judged on its image and on each interface besides. AWS knows no tag of an interface there: any would do."""
+        yield from super().grants(resources, scope)
+        images = dict.fromkeys(want_of(resource, InstanceWant).image for resource in resources if resource.owned)
+        if images:
+            arns = tuple(scope.public_arn("ec2", f"image/{image}") for image in images)
+            interfaces = scope.arn("ec2", "network-interface/*")
+            yield Grant(sid="LaunchWith", actions=(self.creates,), resources=(*arns, interfaces))
 
     def _items(self, page: Any) -> list[Any]:
         return [instance for reservation in page["Reservations"] for instance in reservation["Instances"]]
