@@ -44,6 +44,7 @@ FOR_REPAIRS = {
     "ssm:UpdateDocumentDefaultVersion",
     "ssm:UpdateAssociation",
     "ssm:StartAssociationsOnce",
+    "ec2:StartInstances",
     # who is in the way of a deletion, and what others added to what is the lab's
     "ec2:DescribeVpcEndpoints",
     "ec2:DeleteVolume",
