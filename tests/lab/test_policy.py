@@ -237,6 +237,15 @@ def test_given_resources_need_no_permission_to_make_or_end_them() -> None:
     ]
 
 
+def test_without_systems_manager_none_of_its_permissions_is_asked_for_but_the_image() -> None:
+    policy = policy_of(given(hosts__ssm=False))
+
+    assert {action for action in actions_of(policy) if action.startswith("ssm:")} == {"ssm:GetParameter"}
+    assert "iam:AttachRolePolicy" not in actions_of(policy)
+    named = policy_of(given(hosts__ssm=False, hosts__ami="ami-0123456789abcdef0"))
+    assert not [action for action in actions_of(named) if action.startswith("ssm:")]
+
+
 def test_a_given_profile_needs_its_role_named() -> None:
     with pytest.raises(ValueError, match="theirs"):
         policies_of(given(hosts__instance_profile="theirs"))
