@@ -23,20 +23,20 @@ from enaxp.lab.model import Resource, unique_name
 from enaxp.lab.resolved import AMI_PARAMETER
 from enaxp.lab.spec import Resolved, wanted
 
-# What is called besides what the kinds declare, and by which part.
-READS = (
-    "sts:GetCallerIdentity",  # every command: whose account is this
-    "ec2:DescribeTags",  # finding a lab without its state file, `ls`
-    "ec2:DescribeRegions",  # `--all-regions`
-    "ec2:DescribeInstanceTypes",  # resolved and preflight
-    "ec2:DescribeInstanceTypeOfferings",
-    "ec2:DescribeAvailabilityZones",
-    "ec2:DescribeImages",
-    "servicequotas:GetServiceQuota",
-    "servicequotas:GetAWSDefaultServiceQuota",
-    "pricing:GetProducts",  # cost
-    "ecr:GetAuthorizationToken",  # `monitor push-image`
-)
+# What is read besides what the kinds declare, and by which part of enaxp.
+READS = {
+    "sts:GetCallerIdentity": "every command: whose account this is",
+    "ec2:DescribeTags": "a lab without its state file, `ls`",
+    "ec2:DescribeRegions": "`--all-regions`",
+    "ec2:DescribeInstanceTypes": "what a type can do",
+    "ec2:DescribeInstanceTypeOfferings": "the zone",
+    "ec2:DescribeAvailabilityZones": "the zone",
+    "ec2:DescribeImages": "preflight",
+    "servicequotas:GetServiceQuota": "preflight",
+    "servicequotas:GetAWSDefaultServiceQuota": "preflight",
+    "pricing:GetProducts": "cost",
+    "ecr:GetAuthorizationToken": "`monitor push-image`",
+}
 MANAGED_CHARACTERS = 6144  # of a managed policy; AWS does not count whitespace
 VERSION = "2012-10-17"
 
