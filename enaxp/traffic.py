@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 Arm = Literal["ena", "ena_express"]
 ARMS: tuple[Arm, Arm] = ("ena", "ena_express")
@@ -21,7 +23,13 @@ Mode = Literal["ping-pong", "under-load", "throughput"]
 Protocol = Literal["udp", "tcp"]
 # interleaved: the two trials of a pair one after the other. parallel: both at once, as in the guide; they may disturb each other.
 Order = Literal["interleaved", "parallel"]
-Rate = int | Literal["max"] | None  # messages a second
+Rate = Annotated[int, Meta(ge=1, le=2**30)] | Literal["max"] | None  # messages a second
+# What a document from elsewhere may say: names become parts of file names and scripts, numbers arguments of sockperf.
+ScenarioName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9-]{0,39}(@(max|[0-9]{1,10}))?\Z")]
+# A name in a CSV file does not begin as a formula does.
+CsvName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_][A-Za-z0-9_@-]{0,80}\Z")]
+MessageSize = Annotated[int, Meta(ge=14, le=1048575)]
+Flows = Annotated[int, Meta(ge=1, le=64)]
 MODES: tuple[Mode, ...] = ("ping-pong", "under-load", "throughput")
 PROTOCOLS: tuple[Protocol, ...] = ("udp", "tcp")
 ORDERS: tuple[Order, ...] = ("interleaved", "parallel")
@@ -91,22 +99,22 @@ class Background:
     """Bulk flows that run beside a latency probe. `message_size` in bytes."""
 
     protocol: Protocol
-    flows: int
-    message_size: int
+    flows: Flows
+    message_size: MessageSize
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
     """What traffic: one kind of trial. `rate` is in messages a second; `message_size` in bytes."""
 
-    name: str
+    name: ScenarioName
     mode: Mode
     protocol: Protocol
-    message_size: int
-    csv_name: str
+    message_size: MessageSize
+    csv_name: CsvName
     rate: Rate = None
-    reply_every: int | None = None
-    flows: int = 1
+    reply_every: Annotated[int, Meta(ge=1, le=2**30)] | None = None
+    flows: Flows = 1
     background: Background | None = None
 
     @property

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -23,13 +24,17 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from enaxp.config import LAB_NAME
 from enaxp.errors import LabError, StateError
+from enaxp.files import read_capped, writing_whole
 from enaxp.lab.model import LAYERS, Lab, Layer
 from enaxp.lab.spec import layer_of
 from enaxp.options import TargetName
 
 SCHEMA = 2
+MOST_BYTES = 1 << 24
 BENCH_LOCK = "bench.lock"  # held by a bench beside the lab's own lock: `extend` works while it runs, `down` does not
+INSTANCE_ID = re.compile(r"i-[0-9a-f]{1,32}")
 GITIGNORE = """\
 # Everything here belongs to a lab that stands: ids, locks and private keys. None of it is to be committed.
 *
@@ -144,6 +149,10 @@ class StateFile:
     """
 
     def __init__(self, folder: Path, lab: str) -> None:
+        if not LAB_NAME.fullmatch(lab):
+            raise StateError(
+                f"{lab!r} is no name of a lab", todo="a small letter, then up to 23 small letters, digits or hyphens"
+            )
         self.folder = folder
         self.path = folder / f"{lab}.json"
         self.backup = folder / f"{lab}.json.bak"
@@ -174,6 +183,8 @@ class StateFile:
 
     def known_hosts(self, instance_id: str) -> Path:
         """Where the host key of an instance is kept: by its id, for a host that is made anew has another key at the same address."""
+        if not INSTANCE_ID.fullmatch(instance_id):
+            raise StateError(f"{instance_id!r} is no id of an instance")
         return self.folder / f"{self._lab}.{instance_id}.known_hosts"
 
     @property
@@ -235,19 +246,26 @@ class StateFile:
 
     def _write(self, state: State) -> None:
         make_state_folder(self.folder)
-        fresh = self.path.with_suffix(f".{os.getpid()}.new")
-        with fresh.open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with writing_whole(self.path) as file:
+                file.write(msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n")
+                file.flush()
+                self._keep_previous()
+        except OSError as error:
+            raise StateError(
+                f"the state of lab {self._lab} cannot be kept in {self.path}",
+                said=error.strerror or str(error),
+                todo="make room or let the folder be written to, then run the same command again: it goes on where it stopped",
+            ) from error
+        self._state = state
+
+    def _keep_previous(self) -> None:
+        """Keeps the file that is about to be replaced. A hard link keeps it whole without a moment in which there is none."""
         if self.path.exists():
-            # A hard link keeps the previous file whole without a moment in which there is none.
             previous = self.backup.with_suffix(".old")
             previous.unlink(missing_ok=True)
             os.link(self.path, previous)
             previous.replace(self.backup)
-        fresh.replace(self.path)
-        self._state = state
 
 
 def with_intent(state: State, key: str, intent: Intent) -> State:
@@ -277,7 +295,7 @@ def read_state(path: Path, *, lab: str) -> State:
     Raises FileNotFoundError, ValueError (which names the place in the document) for what is no state, and StateError for a state of
     another schema or lab.
     """
-    content = path.read_bytes()
+    content = read_capped(path, most_bytes=MOST_BYTES)
     head = msgspec.json.decode(content, type=_Head)
     if head.schema not in (1, SCHEMA):
         raise StateError(
