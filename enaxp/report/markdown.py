@@ -10,12 +10,16 @@ from collections.abc import Iterator
 
 from enaxp.bench.result import ScenarioResult
 from enaxp.report.data import RunData
+from enaxp.report.switching import steps_in_short
 from enaxp.report.words import (
     effect_in_words,
+    figure_in_words,
     headline,
     label,
+    loss_of_arm,
     measured_between,
     proof_in_words,
+    sign_conflict,
     standing_in_words,
     traffic_in_words,
 )
@@ -27,7 +31,7 @@ METRICS = ("p50", "p90", "p99", "p99_9", "mean", "throughput")
 
 def render_markdown(run: RunData) -> str:
     """The text, with a newline at its end. What a run's files hold is text in it, never markup."""
-    return "\n".join([*_head(run), *_scenarios(run), *_foot(run), ""])
+    return "\n".join([*_head(run), *_scenarios(run), *_foot(run), "", *steps_in_short(run.manifest), ""])
 
 
 def _head(run: RunData) -> Iterator[str]:
@@ -53,8 +57,9 @@ def _scenarios(run: RunData) -> Iterator[str]:
         yield "|---|--:|--:|---|---|"
         yield from _rows(measured)
         yield ""
-        yield from (f"- {plain(warning)}" for warning in measured.warnings)
-        if measured.warnings:
+        notes = [note for note in (sign_conflict(measured), *measured.warnings) if note]
+        yield from (f"- {plain(note)}" for note in notes)
+        if notes:
             yield ""
 
 
@@ -63,12 +68,17 @@ def _rows(measured: ScenarioResult) -> Iterator[str]:
         effect = measured.effects.get(metric)
         if effect is None:
             continue
-        told = [figure(metric, measured.arms[arm].figure(metric)) for arm in ARMS]
+        told = [figure_in_words(measured.arms[arm], metric) for arm in ARMS]
         change = effect_in_words(effect)
         name, word = metric_label(metric), label(effect.code)
         if effect.primary:
             name, word = f"**{name}**", f"**{word}**"
         yield f"| {name} | {' | '.join(told)} | {change} | {word} |"
+    yield f"| lost | {' | '.join(loss_of_arm(measured.arms[arm]) for arm in ARMS)} | | |"
+    if service := measured.service:
+        for metric in ("p50", "p99"):
+            told = [figure(metric, service[arm].figure(metric)) for arm in ARMS]
+            yield f"| {metric_label(metric)} from the send | {' | '.join(told)} | | service time |"
 
 
 def _foot(run: RunData) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.driver import Driver
+from tests.support.driver import COMMAND, Driver
 
 pytestmark = [pytest.mark.long, pytest.mark.system]
 
@@ -217,3 +218,35 @@ def test_sockperf_that_is_missing_or_another_is_said(lab: Driver) -> None:
     assert (other.code, missing.code) == (1, 1)
     assert "client: sockperf is 3.5, wanted at least 3.7" in other.stderr
     assert "client: sockperf is" in missing.stderr
+
+
+def test_a_finished_bench_does_not_fail_for_its_output(lab: Driver) -> None:
+    bench = [*COMMAND, *QUICK, "--iterations", "2", "--json"]
+
+    ran = subprocess.run(
+        ["sh", "-c", f"exec {shlex.join(bench)} </dev/null >/dev/full 2>said"],
+        cwd=lab.folder,
+        env=lab.environment,
+        timeout=300,
+        check=False,
+    )
+
+    run = newest_run(lab)
+    assert ran.returncode == 0
+    assert json.loads((run / "result.json").read_text())["run_id"] == run.name
+    assert f"(No space left on device): it is in results/dev/{run.name}" in (lab.folder / "said").read_text()
+
+
+def test_a_bench_that_nobody_watches_is_carried_out(lab: Driver) -> None:
+    bench = [*COMMAND, *QUICK, "--iterations", "2", "--json"]
+
+    ran = subprocess.run(
+        ["sh", "-c", f"exec {shlex.join(bench)} <&- 2>&-"],
+        cwd=lab.folder,
+        env=lab.environment,
+        stdout=subprocess.PIPE,
+        timeout=300,
+        check=False,
+    )
+
+    assert (ran.returncode, json.loads(ran.stdout)["run_id"]) == (0, newest_run(lab).name)
