@@ -9,11 +9,10 @@ To add a percentile: one line in `PERCENTILES`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
-
-from msgspec import Meta
+from typing import Literal
 
 Arm = Literal["ena", "ena_express"]
 ARMS: tuple[Arm, Arm] = ("ena", "ena_express")
@@ -23,16 +22,12 @@ Mode = Literal["ping-pong", "under-load", "throughput"]
 Protocol = Literal["udp", "tcp"]
 # interleaved: the two trials of a pair one after the other. parallel: both at once, as in the guide; they may disturb each other.
 Order = Literal["interleaved", "parallel"]
-Rate = Annotated[int, Meta(ge=1, le=2**30)] | Literal["max"] | None  # messages a second
-# What a document from elsewhere may say: names become parts of file names and scripts, numbers arguments of sockperf.
-ScenarioName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9-]{0,39}(@(max|[0-9]{1,10}))?\Z")]
-# A name in a CSV file does not begin as a formula does.
-CsvName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_][A-Za-z0-9_@-]{0,80}\Z")]
-MessageSize = Annotated[int, Meta(ge=14, le=1048575)]
-Flows = Annotated[int, Meta(ge=1, le=64)]
+Rate = int | Literal["max"] | None  # messages a second
 MODES: tuple[Mode, ...] = ("ping-pong", "under-load", "throughput")
 PROTOCOLS: tuple[Protocol, ...] = ("udp", "tcp")
 ORDERS: tuple[Order, ...] = ("interleaved", "parallel")
+SCENARIO_NAME = r"[a-z][a-z0-9-]{0,39}(@(max|[0-9]{1,10}))?"
+CSV_NAME = r"[A-Za-z0-9_][A-Za-z0-9_@-]{0,80}"  # in a table it does not begin as a formula does
 
 
 def other(arm: Arm) -> Arm:
@@ -99,23 +94,42 @@ class Background:
     """Bulk flows that run beside a latency probe. `message_size` in bytes."""
 
     protocol: Protocol
-    flows: Flows
-    message_size: MessageSize
+    flows: int
+    message_size: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
     """What traffic: one kind of trial. `rate` is in messages a second; `message_size` in bytes."""
 
-    name: ScenarioName
+    name: str
     mode: Mode
     protocol: Protocol
-    message_size: MessageSize
-    csv_name: CsvName
+    message_size: int
+    csv_name: str
     rate: Rate = None
-    reply_every: Annotated[int, Meta(ge=1, le=2**30)] | None = None
-    flows: Flows = 1
+    reply_every: int | None = None
+    flows: int = 1
     background: Background | None = None
+
+    def require_sound(self) -> None:
+        """Raises ValueError for what no config allows: names become parts of file names, scripts and tables, numbers arguments."""
+        if not re.fullmatch(SCENARIO_NAME, self.name):
+            raise ValueError(f"{self.name!r} is no name of a scenario")
+        if not re.fullmatch(CSV_NAME, self.csv_name):
+            raise ValueError(f"{self.csv_name!r} is no csv_name")
+        bulk = self.background
+        whole = {
+            "message_size": (self.message_size, 14, 1048575),
+            "flows": (self.flows, 1, 64),
+            "rate": (1 if self.rate in (None, "max") else self.rate, 1, 2**30),
+            "reply_every": (self.reply_every or 1, 1, 2**30),
+            "background.flows": (bulk.flows if bulk else 1, 1, 64),
+            "background.message_size": (bulk.message_size if bulk else 14, 14, 1048575),
+        }
+        for name, (value, low, high) in whole.items():
+            if not isinstance(value, int) or not low <= value <= high:
+                raise ValueError(f"{name} of scenario {self.name} is {value}, not from {low} to {high}")
 
     @property
     def is_rate(self) -> bool:

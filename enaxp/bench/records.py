@@ -25,7 +25,7 @@ from enaxp.bench.schedule import BenchPlan, Trial
 from enaxp.errors import BenchError
 from enaxp.files import FOR_ALL, read_capped, write_whole
 from enaxp.hosts.sockperf import Second, SockperfOutput
-from enaxp.traffic import ARMS, Arm, ScenarioName
+from enaxp.traffic import ARMS, SCENARIO_NAME, Arm
 
 if TYPE_CHECKING:
     from enaxp.bench.histogram import Histogram
@@ -42,9 +42,10 @@ RunId = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 Address = Annotated[str, Meta(pattern=r"\A[0-9]{1,3}(\.[0-9]{1,3}){3}\Z")]
 # The path of a trial's file in its run folder: what lies elsewhere is nothing of a run's.
 TrialFile = Annotated[str, Meta(pattern=r"\A([a-z]{1,20}/)?[A-Za-z0-9][A-Za-z0-9@._-]{0,127}\Z")]
+ScenarioName = Annotated[str, Meta(pattern=rf"\A{SCENARIO_NAME}\Z")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 IsolationText = Annotated[str, Meta(max_length=200)]
-MOST_TRIALS = 1_000_000
+MOST_TRIALS = 100_000
 MOST_BYTES = {"histogram": 1 << 24, "document": 1 << 26, "trials": 1 << 30}  # of a file
 Environment = Mapping[str, Facts]  # by role
 
@@ -201,6 +202,8 @@ class Manifest:
         require_moment("started_at", self.started_at)
         if missing := set(ARMS) - set(self.connections):
             raise ValueError(f"connections lack {missing.pop()}")
+        for scenario in self.plan.scenarios:
+            scenario.require_sound()
         names = [scenario.name for scenario in self.plan.scenarios]
         if len(set(names)) < len(names):
             raise ValueError("plan has two scenarios of one name")

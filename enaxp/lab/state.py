@@ -26,7 +26,7 @@ import msgspec
 
 from enaxp.config import LAB_NAME
 from enaxp.errors import LabError, StateError
-from enaxp.files import read_capped, writing_whole
+from enaxp.files import read_capped, write_whole, writing_whole
 from enaxp.lab.model import LAYERS, Lab, Layer
 from enaxp.lab.spec import layer_of
 from enaxp.options import TargetName
@@ -80,7 +80,7 @@ class Pinned:
 class State:
     """What the state file holds; the fields are the document.
 
-    resources and intents: by key. generation: 1, and one more with each removal.
+    owner: who made the lab; None where that was before labs had owners. resources and intents: by key.
     """
 
     schema: Literal[2] = 2
@@ -91,6 +91,7 @@ class State:
     target: TargetName
     created_at: Moment
     expires_at: Moment
+    owner: str | None = None
     generation: int = 1
     pinned: Pinned = Pinned()
     resources: Mapping[str, Entry] = field(default_factory=dict)
@@ -104,6 +105,7 @@ class State:
             region=self.region,
             created_at=self.created_at,
             expires_at=self.expires_at,
+            owner=self.owner,
             tags=tags,
             ids=self.ids(),
             layers=self._layers(),
@@ -119,7 +121,9 @@ class State:
         return {key: entry.id for key, entry in self.resources.items()}
 
 
-def new_state(*, lab: str, account: str, region: str, target: TargetName, now: datetime, ttl_s: float) -> State:
+def new_state(
+    *, lab: str, account: str, region: str, target: TargetName, now: datetime, ttl_s: float, owner: str | None = None
+) -> State:
     """The state of a lab that has no resource yet. Its lab-id exists before the first one does."""
     now = now.replace(microsecond=0)
     return State(
@@ -130,6 +134,7 @@ def new_state(*, lab: str, account: str, region: str, target: TargetName, now: d
         target=target,
         created_at=now,
         expires_at=now + timedelta(seconds=round(ttl_s)),
+        owner=owner,
     )
 
 
@@ -158,6 +163,7 @@ class StateFile:
         self.backup = folder / f"{lab}.json.bak"
         self.private_key = folder / f"{lab}.pem"
         self.grafana_password = folder / f"{lab}.grafana-password"
+        self._bench = folder / f"{lab}.bench"
         self._lab = lab
         self._guard = threading.Lock()
         self._state: State | None = None
@@ -187,6 +193,17 @@ class StateFile:
             raise StateError(f"{instance_id!r} is no id of an instance")
         return self.folder / f"{self._lab}.{instance_id}.known_hosts"
 
+    def mark_bench(self, until: str) -> None:
+        """Remembers what this computer's bench tells others of its end."""
+        write_whole(self._bench, until.encode())
+
+    def bench_until(self) -> str:
+        """What the latest bench on this computer told others; empty where there was none."""
+        try:
+            return read_capped(self._bench, most_bytes=100).decode(errors="replace")
+        except (OSError, ValueError):
+            return ""
+
     @property
     def state(self) -> State:
         """The state as it was loaded or saved last. Raises StateError before that."""
@@ -208,7 +225,7 @@ class StateFile:
     def forget(self) -> None:
         """Removes everything of this lab from the folder but its lock. The state goes last."""
         known_hosts = self.folder.glob(f"{self._lab}.i-*.known_hosts")
-        for path in (self.private_key, *known_hosts, self.grafana_password, self.backup, self.path):
+        for path in (self.private_key, *known_hosts, self.grafana_password, self._bench, self.backup, self.path):
             path.unlink(missing_ok=True)
         self._state = None
 

@@ -50,7 +50,9 @@ class LocalCloud:
 
     pid: Annotated[int, Meta(gt=0, lt=2**31)]
     started: Annotated[str, Meta(pattern=r"\A[0-9]{1,20}\Z")]
-    endpoint_url: Annotated[str, Meta(pattern=r"\Ahttp://127\.0\.0\.1:[0-9]{1,5}\Z")]  # and nowhere else, whatever the file says
+    endpoint_url: Annotated[
+        str, Meta(pattern=r"\Ahttp://127\.0\.0\.1:[0-9]{1,5}\Z")
+    ]  # and nowhere else, whatever the file says
     isolation: IsolationName
     reason: str  # why this isolation
     ssh_port: int

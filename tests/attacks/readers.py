@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from enaxp.bench import environment
-from enaxp.bench.documents import encode, fields_of
+from enaxp.bench.documents import encode
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import RunFolder, manifest_document, record_document
 from enaxp.bench.result import from_document
@@ -50,7 +50,12 @@ STATE = {
     "resources": {"vpc/lab": {"kind": "vpc", "id": "vpc-0123456789abcdef0", "owned": True}},
     "intents": {"eni/x": {"kind": "eni", "token": "t", "request_hash": "h", "at": "2026-01-31T12:00:00Z"}},
 }
-TAGS = {"enaxp:lab": "dev", "enaxp:lab-id": STATE["lab_id"], "enaxp:created": "2026-01-31T12:00:00Z", "enaxp:expires": "x"}
+TAGS = {
+    "enaxp:lab": "dev",
+    "enaxp:lab-id": STATE["lab_id"],
+    "enaxp:created": "2026-01-31T12:00:00Z",
+    "enaxp:expires": "x",
+}
 STRANGE = [
     *(None, True, False, -1, 2**63, 2**64, 10**400, 1e308, -0.0, "", "\x1b]0;x\x07", "../../x", "$(touch x)", "=1+1"),
     *("\ud800", "\x00", "a" * 300, [], {}, [[]], {"": {}}, "0", "-rf", "`id`", "'; id; '", "<script>"),
@@ -106,8 +111,15 @@ def _outputs(pattern: str) -> tuple[bytes, ...]:
 MANIFEST = encode(manifest_document(a_manifest()))
 REDUCED = b"observations 3\nwarmup 1\n20000 2\n30000 1\nsecond 0 3 20000 30000 30000\n"
 CLOUD = {
-    **{"pid": 1, "started": "1", "endpoint_url": "http://127.0.0.1:9", "isolation": "processes", "reason": ""},
-    **{"ssh_port": 22, "ssh_user": "root", "access_key": "ENAXP0123456789ABCDE", "secret_key": "x"},
+    "pid": 1,
+    "started": "1",
+    "endpoint_url": "http://127.0.0.1:9",
+    "isolation": "processes",
+    "reason": "",
+    "ssh_port": 22,
+    "ssh_user": "root",
+    "access_key": "ENAXP0123456789ABCDE",
+    "secret_key": "x",
 }
 READERS: Mapping[str, Read] = {
     "config": Read(
@@ -123,7 +135,9 @@ READERS: Mapping[str, Read] = {
     "result": Read(_in_file("result.json", _result), (b'{"schema": 1, "scenarios": {}}',)),
     "histogram": Read(Histogram.from_bytes, (Histogram.of([1, 2, 3]).to_bytes(),), (ValueError,)),
     "rows": Read(
-        lambda content: Histogram.from_rows(content, separator=b","), (b"1,2\n3,4\n", b"9223372036854775807,1\n"), (ValueError,)
+        lambda content: Histogram.from_rows(content, separator=b","),
+        (b"1,2\n3,4\n", b"9223372036854775807,1\n"),
+        (ValueError,),
     ),
     "sockperf": Read(_text(sockperf.parse), _outputs("*.txt")),
     "reduced log": Read(_text(sockperf.read_reduced), (REDUCED,), (ValueError,)),
@@ -131,14 +145,18 @@ READERS: Mapping[str, Read] = {
     "parts": Read(_text(lambda text: split(text, needed=("a",))), (b"--8<-- enaxp a\nx\n--8<-- enaxp end\n",)),
     "probe": Read(_text(nic.read_probe), (b"interface=ens6\nroute=dev ens6 src 192.168.3.11\ndriver=ena\nmtu 9001\n",)),
     "counters": Read(
-        _text(nic.read_counters), (b"== ens5\nrx_packets 1\ntx_packets 2\n-- device\nena_srd_mode: 3\n", b"interface ens5\nstat x 1\n")
+        _text(nic.read_counters),
+        (b"== ens5\nrx_packets 1\ntx_packets 2\n-- device\nena_srd_mode: 3\n", b"interface ens5\nstat x 1\n"),
     ),
     "environment": Read(_text(environment._read), (b"kernel=6.1\ncpu=1 2 3\n",)),
     "doctor's facts": Read(_text(read_facts), (b"done\t{}\nsockperf\t3.10\n", b"a=b\n== c\n")),
     "done marker": Read(
-        _text(parse_done), (b'{"ok": true, "failed_step": null, "log_tail": "", "note": "", "steps": ["a"]}', b"step mtu\n")
+        _text(parse_done),
+        (b'{"ok": true, "failed_step": null, "log_tail": "", "note": "", "steps": ["a"]}', b"step mtu\n"),
     ),
-    "prices": Read(_in_file("prices.json", cost._read_kept), (b'{"us-east-1/c6i.8xlarge": {"instance": 1.36, "at": 1}}',)),
+    "prices": Read(
+        _in_file("prices.json", cost._read_kept), (b'{"us-east-1/c6i.8xlarge": {"instance": 1.36, "at": 1}}',)
+    ),
     "tags": Read(_labs_of_tags, (_json(TAGS),), (ValueError, RecursionError)),
     "cloud": Read(_in_file("local-cloud/cloud.json", lambda path: _alive(path.parent)), (_json(CLOUD),)),
 }
@@ -156,7 +174,9 @@ def contents(samples: tuple[bytes, ...]) -> st.SearchStrategy[bytes]:
     given = [spoilt, repeated, st.binary(max_size=300), sample]
     if documents:
         changed = st.builds(
-            _changed, st.sampled_from(documents), st.lists(st.tuples(st.integers(0, 1 << 16), st.sampled_from(STRANGE)), max_size=3)
+            _changed,
+            st.sampled_from(documents),
+            st.lists(st.tuples(st.integers(0, 1 << 16), st.sampled_from(STRANGE)), max_size=3),
         )
         given += [changed, changed]
     return st.one_of(given)
