@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         CreateSubnetRequestTypeDef,
         CreateVpcRequestTypeDef,
         InternetGatewayTypeDef,
+        IpPermissionOutputTypeDef,
         IpPermissionTypeDef,
         NetworkInterfaceTypeDef,
         RouteTableTypeDef,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     )
 
 ANYWHERE = "0.0.0.0/0"
+ANYWHERE_V6 = "::/0"
 SSH_RULE = "enaxp: SSH"  # the description by which a rule of enaxp's is told from one that somebody added
 SSH_PORT = 22
 _TO_PORT = " to port "
@@ -412,7 +414,7 @@ class SecurityGroupWant(Want):
 
 
 class SecurityGroup(Ec2Kind):
-    """Settings: all traffic from itself, SSH from ssh_cidr, all egress (there from the start)."""
+    """Settings: all traffic from itself, SSH from ssh_cidr, nothing else from everywhere, all egress (there from the start)."""
 
     name = "security-group"
     layer = "network"
@@ -466,6 +468,7 @@ class SecurityGroup(Ec2Kind):
                 if rule["IpProtocol"] == "tcp" and rule.get("FromPort") == rule.get("ToPort")
                 for entry in rule.get("IpRanges", [])
             },
+            open=_open_to_the_world(ingress),
             egress=any(
                 entry["CidrIp"] == ANYWHERE
                 for rule in item.get("IpPermissionsEgress", [])
@@ -486,7 +489,7 @@ class SecurityGroup(Ec2Kind):
         return aws.once("ec2").create_security_group(**request)["GroupId"]
 
     def as_made(self, resource: Resource, ids: Ids) -> Facts:
-        return {"from_itself": False, "ssh": {}, "egress": True}
+        return {"from_itself": False, "ssh": {}, "open": [], "egress": True}
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
         group, facts, want = found.id, found.facts, want_of(resource, SecurityGroupWant)
@@ -500,6 +503,10 @@ class SecurityGroup(Ec2Kind):
             if there != str(wanted) and description == SSH_RULE:
                 act = partial(_disallow, group=group, rule=_SshRule.of(there).permission())
                 yield change("ingress ssh", have=there, want=None, act=act)
+        for rule in facts["open"]:
+            if rule != _without_description(wanted.permission()):
+                what, world = _in_words(rule)
+                yield change(f"ingress {what}", have=world, want=None, act=partial(_disallow, group=group, rule=rule))
         if not facts["egress"]:
             yield change("egress", have=None, want=ANYWHERE, act=partial(_allow_egress, group=group))
 
@@ -529,6 +536,35 @@ class _SshRule(NamedTuple):
             "ToPort": self.port,
             "IpRanges": [{"CidrIp": self.cidr, "Description": SSH_RULE}],
         }
+
+
+def _open_to_the_world(ingress: Iterable[IpPermissionOutputTypeDef]) -> list[IpPermissionTypeDef]:
+    """The rules of a group that let everybody in, each as a revocation names it; those of enaxp's own are not among them."""
+    found: list[IpPermissionTypeDef] = []
+    for rule in ingress:
+        ranges, ranges6 = rule.get("IpRanges", []), rule.get("Ipv6Ranges", [])
+        if any(entry["CidrIp"] == ANYWHERE and entry.get("Description") != SSH_RULE for entry in ranges):
+            found.append({**_of_ports(rule), "IpRanges": [{"CidrIp": ANYWHERE}]})
+        if any(entry["CidrIpv6"] == ANYWHERE_V6 for entry in ranges6):
+            found.append({**_of_ports(rule), "Ipv6Ranges": [{"CidrIpv6": ANYWHERE_V6}]})
+    return found
+
+
+def _of_ports(rule: IpPermissionOutputTypeDef) -> IpPermissionTypeDef:
+    """What a rule lets in, without from where."""
+    protocol: IpPermissionTypeDef = {"IpProtocol": rule["IpProtocol"]}
+    return {**protocol, "FromPort": rule["FromPort"], "ToPort": rule["ToPort"]} if "FromPort" in rule else protocol
+
+
+def _in_words(rule: IpPermissionTypeDef) -> tuple[str, str]:
+    """What a rule that lets everybody in lets in, and from where."""
+    protocol = {"-1": "everything"}.get(rule["IpProtocol"], rule["IpProtocol"])
+    ports = "" if "FromPort" not in rule else f" {rule['FromPort']}-{rule['ToPort']}"
+    return f"{protocol}{ports}", ANYWHERE if rule.get("IpRanges") else ANYWHERE_V6
+
+
+def _without_description(rule: IpPermissionTypeDef) -> IpPermissionTypeDef:
+    return {**rule, "IpRanges": [{"CidrIp": entry["CidrIp"]} for entry in rule["IpRanges"]]}
 
 
 def _allow(aws: Aws, *, group: str, rule: IpPermissionTypeDef) -> None:
