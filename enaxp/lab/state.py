@@ -165,7 +165,7 @@ class StateFile:
                 self._state = read_state(path, lab=self._lab)
             except FileNotFoundError:
                 continue
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 self.notes.append(f"{path} cannot be read ({error}): going on without it")
                 continue
             if path == self.backup:
