@@ -66,6 +66,7 @@ class Pinned:
     """What is resolved once and then kept for the life of the lab; None before that. `isolation` is the local target's, None on AWS."""
 
     ami: str | None = None
+    root_device: str | None = None
     availability_zone: str | None = None
     ssh_cidr: str | None = None
     isolation: str | None = None
