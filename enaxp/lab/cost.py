@@ -222,8 +222,6 @@ def _keep(path: Path, kept: Mapping[str, KeptPrices]) -> None:
     """Writes the answers. A failure does no harm: the list is asked again."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(kept)) + b"\n")
-        fresh.replace(path)
+        write_whole(path, msgspec.json.format(msgspec.json.encode(kept)) + b"\n", mode=FOR_ALL)
     except OSError:
         return
