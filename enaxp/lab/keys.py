@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from enaxp.errors import StateError
+from enaxp.files import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)
