@@ -99,7 +99,9 @@ class StrictServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-        for backend in BackendDict._instances:  # `reset` would first make each of them anew, images and parameters included
+        for (
+            backend
+        ) in BackendDict._instances:  # `reset` would first make each of them anew, images and parameters included
             backend.clear()
         set_current(None)
 

@@ -1,8 +1,9 @@
-"""Launching and terminating: moto makes the instance, `world.py` gives it a life, `Machines` makes it real."""
+"""Launching, stopping, starting and terminating: moto makes the instance, `world.py` gives it a life, `Machines` makes it real."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult
@@ -16,11 +17,14 @@ from enaxp.local.strict.rules.request import RefusedByEc2, Request
 from enaxp.local.strict.world import current
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import InstanceStateTypeDef
+    from mypy_boto3_ec2.type_defs import InstanceStateChangeTypeDef, InstanceStateTypeDef
+
+
+IMAGE_DISK_GB = 8  # of the root disk that an image has by itself
 
 
 class InstanceActions(EC2BaseResponse):
-    """Run and terminate."""
+    """Run, stop, start and terminate."""
 
     def run_instances(self) -> ActionResult:
         world, backend = current(), self.ec2_backend
@@ -42,7 +46,8 @@ class InstanceActions(EC2BaseResponse):
                     set_ena_express(world, instance.nics[int(nic["DeviceIndex"])], nic["EnaSrdSpecification"])
             world.lives[instance.id] = life
             self._take_room(life)
-            world.machines.launch(self._machine(instance))
+            life.machine = self._machine(instance)
+            world.machines.launch(life.machine)
         return result
 
     @staticmethod
@@ -63,10 +68,19 @@ class InstanceActions(EC2BaseResponse):
         image = self.params.get("ImageId", "")
         if image.startswith(SSM_IMAGE):
             self.params["ImageId"] = self._image_of(image.removeprefix(SSM_IMAGE))
+        self._map_the_root(self.params.get("ImageId", ""))
         self.params["MinCount"] = self.params["MaxCount"]
         for nic in self.params.get("NetworkInterfaces") or []:
             if not nic.get("NetworkInterfaceId"):
                 nic.setdefault("DeleteOnTermination", True)
+
+    def _map_the_root(self, image_id: str) -> None:
+        """An instance has the root disk of its image; a mapping that names another device is a disk besides."""
+        images = self.ec2_backend.describe_images(filters={"image-id": [image_id]})
+        mappings = self.params.get("BlockDeviceMappings")
+        if images and mappings and images[0].root_device_name not in [one.get("DeviceName") for one in mappings]:
+            own = {"VolumeSize": IMAGE_DISK_GB, "VolumeType": "gp2", "Encrypted": False, "DeleteOnTermination": True}
+            mappings.append({"DeviceName": images[0].root_device_name, "Ebs": own})
 
     def _image_of(self, parameter: str) -> str:
         from moto.ssm.models import ssm_backends
@@ -89,14 +103,26 @@ class InstanceActions(EC2BaseResponse):
             availability_zone=instance._placement.zone,
         )
 
-    def terminate_instances(self) -> ActionResult:
-        """Idempotent. What follows is told by describes: shutting-down, and terminated once the machine is gone."""
-        world, changes = current(), []
+    def stop_instances(self) -> ActionResult:
+        """Idempotent. A stopped instance keeps all but its room in the zone."""
+        return ActionResult({"StoppingInstances": self._moved(current().stop)})
+
+    def start_instances(self) -> ActionResult:
+        """Idempotent. Its host is a new machine here, whose user data runs again; on AWS it is the old one."""
+        return ActionResult({"StartingInstances": self._moved(current().start)})
+
+    def _moved(self, move: Callable[[Life], None]) -> list[InstanceStateChangeTypeDef]:
+        """What each instance asked for was before, and is now."""
+        changes: list[InstanceStateChangeTypeDef] = []
         for instance in self.ec2_backend.get_multi_instances_by_id(self._get_param("InstanceIds") or []):
             before = _state(instance)
-            world.end(world.lives[instance.id])
+            move(current().lives[instance.id])
             changes.append({"InstanceId": instance.id, "PreviousState": before, "CurrentState": _state(instance)})
-        return ActionResult({"TerminatingInstances": changes})
+        return changes
+
+    def terminate_instances(self) -> ActionResult:
+        """Idempotent. What follows is told by describes: shutting-down, and terminated once the machine is gone."""
+        return ActionResult({"TerminatingInstances": self._moved(current().end)})
 
 
 def _state(instance: Any) -> InstanceStateTypeDef:
