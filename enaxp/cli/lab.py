@@ -81,6 +81,7 @@ def plan(options: Options, *, layers: tuple[Layer, ...], check: bool) -> None:
     help="Exit 2, with nothing made, if the lab would cost more.",
 )
 @option("--rollback", is_flag=True, help="If it fails, take back what it made.")
+@option("--skip-preflight", is_flag=True, help="Build without asking AWS first what would be refused.")
 @option("--all", "everything", is_flag=True, help="Every layer: the monitoring, too.")
 def up(
     options: Options,
@@ -91,6 +92,7 @@ def up(
     ttl: str | None,
     max_usd_per_hour: float | None,
     rollback: bool,
+    skip_preflight: bool,
     everything: bool,
 ) -> None:
     """Build the lab, or what is missing of it."""
@@ -101,7 +103,14 @@ def up(
 
     with open_session(options, overrides={"ttl": ttl}) as session:
         chosen = LAYERS if everything else _layers(layers)
-        built = bring_up(session, layers=chosen, assume_yes=yes, rollback=rollback, max_usd_per_hour=max_usd_per_hour)
+        built = bring_up(
+            session,
+            layers=chosen,
+            assume_yes=yes,
+            rollback=rollback,
+            max_usd_per_hour=max_usd_per_hour,
+            skip_preflight=skip_preflight,
+        )
         status = status_in(session, built.snapshot, software={}) if no_wait else wait_for_hosts(session, built)
         _show_status(session, status)
 

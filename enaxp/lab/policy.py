@@ -31,6 +31,7 @@ READS = (
     "ec2:DescribeInstanceTypeOfferings",
     "ec2:DescribeAvailabilityZones",
     "ec2:DescribeImages",
+    "ec2:DescribeVpcBlockPublicAccessOptions",
     "servicequotas:GetServiceQuota",
     "servicequotas:GetAWSDefaultServiceQuota",
     "pricing:GetProducts",  # cost
