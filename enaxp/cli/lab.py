@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -26,6 +27,7 @@ layers_argument = argument(
     about="network, compute, monitoring; the first two when none is named.",
 )
 yes_option = option("--yes", "-y", is_flag=True, envvar="ENAXP_YES", help="Do not ask.")
+adopt_option = option("--adopt", is_flag=True, help="Also a lab that is somebody else's: it is yours from then on.")
 all_regions_option = option("--all-regions", is_flag=True, help="In every region of the account.")
 
 
@@ -83,6 +85,8 @@ def plan(options: Options, *, layers: tuple[Layer, ...], check: bool) -> None:
 @option("--rollback", is_flag=True, help="If it fails, take back what it made.")
 @option("--skip-preflight", is_flag=True, help="Build without asking AWS first what would be refused.")
 @option("--all", "everything", is_flag=True, help="Every layer: the monitoring, too.")
+@adopt_option
+@option("--replace", "may_replace", is_flag=True, help="Do not ask before running hosts are replaced.")
 def up(
     options: Options,
     *,
@@ -94,6 +98,8 @@ def up(
     rollback: bool,
     skip_preflight: bool,
     everything: bool,
+    adopt: bool,
+    may_replace: bool,
 ) -> None:
     """Build the lab, or what is missing of it."""
     from enaxp.commands.lab import bring_up, wait_for_hosts
@@ -102,11 +108,13 @@ def up(
     from enaxp.session import open_session
 
     with open_session(options, overrides={"ttl": ttl}) as session:
+        session = replace(session, adopt=adopt)
         chosen = LAYERS if everything else _layers(layers)
         built = bring_up(
             session,
             layers=chosen,
             assume_yes=yes,
+            may_replace=may_replace,
             rollback=rollback,
             max_usd_per_hour=max_usd_per_hour,
             skip_preflight=skip_preflight,
@@ -155,6 +163,7 @@ def doctor(options: Options, *, fix: bool, preflight: bool) -> None:
 @option("--expired", is_flag=True, help="Remove every lab whose time is over.")
 @all_regions_option
 @option("--lab-id", help="Remove the lab of this id, whatever its name.")
+@adopt_option
 @option("--with-foreign", is_flag=True, help="Also endpoints and security groups of others in the lab's own VPC.")
 def down(
     options: Options,
@@ -165,6 +174,7 @@ def down(
     expired: bool,
     all_regions: bool,
     lab_id: str | None,
+    adopt: bool,
     with_foreign: bool,
 ) -> None:
     """Remove the lab, or layers of it, and prove by tag that nothing is left. Exit 1 when something is, with the reason."""
@@ -186,6 +196,7 @@ def down(
         _down_by_id(options, lab_id=lab_id, yes=yes, force=force)
         return
     with open_session(options) as session:
+        session = replace(session, adopt=adopt, despite_bench=force)
         if not force:
             require_no_bench(session)
         if not yes:
@@ -204,7 +215,7 @@ def _down_expired(options: Options, *, everywhere: bool, yes: bool, force: bool)
     from enaxp.session import open_session
 
     with open_session(options) as session:
-        over = expired_labs(session, everywhere=everywhere)
+        over = expired_labs(replace(session, despite_bench=force), everywhere=everywhere)
         if not yes:
             confirm_removal_of_labs(session, over.labs)
         done = remove_labs(session, over.labs, force=force)

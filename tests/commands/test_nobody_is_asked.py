@@ -22,6 +22,7 @@ def server() -> Iterator[StrictServer]:
 @pytest.mark.parametrize("streams", ["<&-", "</dev/null", "<&- 2>&-", "<&- >&- 2>&-"])
 def test_a_network_is_built_and_removed(server: StrictServer, tmp_path: Path, streams: str) -> None:
     person = OnAws(server, tmp_path)
+    server.forget_calls()
 
     codes = [
         subprocess.run(
@@ -35,8 +36,9 @@ def test_a_network_is_built_and_removed(server: StrictServer, tmp_path: Path, st
         for arguments in (("up", "network"), ("down",))
     ]
 
-    # A status that cannot be written is a failure to be told; the lab is built and removed all the same.
+    # A plan that cannot be shown to anybody is not carried out.
     assert codes == [1 if ">&-" in streams.split() else 0, 0]
+    assert ("CreateVpc" in person.mutations()) == (codes[0] == 0)
     assert server_is_empty(person)
 
 
