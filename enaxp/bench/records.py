@@ -413,13 +413,14 @@ class RunFolder:
             self.read_document("manifest.json"), Manifest, what=str(self.path / "manifest.json"), reads=(SCHEMA,)
         )
 
-    def write_text(self, name: str, text: str) -> None:
-        """Write one of the run's text files (`results.csv`, `summary.txt`, `report.html`) whole."""
-        self.write_bytes(name, text.encode())
+    def write_text(self, name: str, text: str) -> Path:
+        """Write one of the run's text files (`results.csv`, `summary.txt`, `report.html`) whole; gives back where it is."""
+        return self.write_bytes(name, text.encode())
 
-    def write_bytes(self, name: str, content: bytes) -> None:
-        """Write one of the run's files whole."""
+    def write_bytes(self, name: str, content: bytes) -> Path:
+        """Write one of the run's files whole; gives back where it is."""
         _replace(self.path / name, content)
+        return self.path / name
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:

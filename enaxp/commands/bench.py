@@ -27,6 +27,7 @@ from enaxp.lab.status import Status
 from enaxp.lab.tags import put_tags
 from enaxp.monitor.textfile import published
 from enaxp.report.files import write_report_files
+from enaxp.report.redact import without_private_words
 from enaxp.session import Session
 from enaxp.terminal.live import bench_view
 
@@ -145,7 +146,7 @@ def _setup(
         lab=session.config.lab,
         target="local" if session.target.name == "local" else "aws",
         isolation=status.isolation,
-        argv=tuple(options.argv),
+        argv=tuple(without_private_words(options.argv) if session.target.name == "local" else options.argv),
         place=place_of(session, status),
         host_gbps=host_gbps(session, status),
         forced=forced,

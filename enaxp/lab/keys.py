@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from enaxp.errors import StateError
+from enaxp.files import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +53,4 @@ def save(key: KeyPairFile, path: Path) -> None:
 def write_secret(path: Path, text: str) -> None:
     """Replaces the file with this text, readable by its owner alone at every moment."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, fresh = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".new", dir=path.parent)  # its mode is 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-        Path(fresh).replace(path)
-    except BaseException:
-        Path(fresh).unlink()
-        raise
+    write_whole(path, text.encode("ascii"))
