@@ -119,6 +119,9 @@ def _judged(
     limited = tuple(dict.fromkeys(limit for arm in measured.arms.values() for limit in arm.limits))
     if limited:
         effects = {metric: _undecided_if_same(effect) for metric, effect in effects.items()}
+    if any(arm.beyond_measurement for arm in measured.arms.values()) and MEAN in effects:
+        # A mean of what arrived says nothing of what was lost.
+        effects = {**effects, MEAN: replace(effects[MEAN], code="inconclusive")}
     control = _judged_control(measured.control, manifest.plan, planned=planned)
     primaries = {metric: effect for metric, effect in effects.items() if effect.primary}
     more = [*(f"the limit was the {limit} in most trials: not the network" for limit in limited)]
