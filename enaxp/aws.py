@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from enaxp.errors import AwsError, EnaxpError, LabError
@@ -363,6 +363,15 @@ def partition_of(region: str) -> str:
         return str(_unswayed_session().get_partition_for_region(region))
     except UnknownRegionError:
         return "aws"
+
+
+@lru_cache
+def ec2_principals(partition: str) -> tuple[str, ...]:
+    """The names by which EC2 assumes roles in a partition: its own of that partition (ec2.amazonaws.com.cn), and the one that it has
+    everywhere else, which services there go by, too.
+    """
+    suffix = _unswayed_session().get_component("endpoint_resolver").get_partition_dns_suffix(partition)
+    return tuple(sorted({"ec2.amazonaws.com", f"ec2.{suffix or 'amazonaws.com'}"}))
 
 
 def matching(values: Mapping[str, Iterable[str]]) -> list[FilterTypeDef]:

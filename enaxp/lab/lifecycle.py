@@ -7,14 +7,14 @@ down()  = account → state → survey → sweep → a listing by tag that must 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from enaxp.aws import Aws, in_parallel, partition_of
 from enaxp.config import Config
-from enaxp.errors import LabError, NameTakenError, StateError, UsageError
+from enaxp.errors import HostError, LabError, NameTakenError, StateError, UsageError
 from enaxp.lab import keys
 from enaxp.lab.apply import LabWatcher, apply
 from enaxp.lab.kinds import KINDS
@@ -123,8 +123,18 @@ def look(context: LabContext, *, layers: Iterable[Layer] | None = None) -> Snaps
         survey=sighting.survey,
         plan=make_plan(resources, sighting.survey, state, lab),
         key=key,
-        notes=sighting.notes,
+        notes=(*sighting.notes, *_warnings(context.config, resources, sighting.survey)),
     )
+
+
+def _warnings(config: Config, resources: Iterable[Resource], seen: Survey) -> Iterator[str]:
+    """What is as wanted, or is left as it is, and is dangerous all the same."""
+    if config.network.ssh_cidr.endswith("/0"):
+        yield "warning: network.ssh_cidr lets everybody reach the hosts' SSH: give your own address, such as 203.0.113.7/32"
+    for resource in resources:
+        found = seen.found.get(resource.key)
+        if resource.owned and found is not None and found.facts:
+            yield from (f"warning: {text}" for text in KINDS[resource.kind].warnings(resource, found))
 
 
 def _sight(context: LabContext, layers: tuple[Layer, ...]) -> Sighting:
@@ -246,6 +256,19 @@ def _afterwards(context: LabContext, snapshot: Snapshot, settled: Mapping[str, F
     kept = {step.key for step in snapshot.plan.with_action("keep")}
     as_before = {key: found for key, found in snapshot.survey.found.items() if key in kept}
     return replace(snapshot, state=state, survey=Survey(found={**known, **as_before, **settled, **seen.found}))
+
+
+def require_running(aws: Aws, snapshot: Snapshot, role: str) -> None:
+    """Raises HostError when the instance of this role was stopped or taken away: its host answers nobody any more."""
+    known = snapshot.survey.found[f"instance/{role}"]
+    found = KINDS[known.kind].look(aws, known.id)
+    state = "gone" if found is None else found.gone or found.facts["state"]
+    if state not in {"pending", "running"}:
+        raise HostError(
+            f"the {role} ({known.id}) cannot be reached any more",
+            said=f"its instance is {state}" if found is None or not found.gone else state,
+            todo="run `enaxp up` again: it starts what was stopped, and makes anew what is gone",
+        )
 
 
 def refuse_disowned(snapshot: Snapshot) -> None:

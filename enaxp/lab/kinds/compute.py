@@ -360,7 +360,8 @@ class InstanceWant(Want):
 
 
 class Instance(Ec2Kind):
-    """Setting: ENA Express with its UDP flag on each attachment that is to carry it, off on the others."""
+    """Settings: that it runs, for others may stop it; ENA Express with its UDP flag on each attachment that is to carry it, off on the
+    others."""
 
     name = "instance"
     layer = "compute"
@@ -376,7 +377,7 @@ class Instance(Ec2Kind):
     resource_type, describe, items, ids_argument = "instance", "describe_instances", "Reservations", "InstanceIds"
     reads = ("ec2:DescribeInstances", "ec2:DescribeVolumes")
     creates, deletes = "ec2:RunInstances", "ec2:TerminateInstances"
-    settings = (MODIFY_INTERFACE,)
+    settings = (MODIFY_INTERFACE, SettingCall(action="ec2:StartInstances", sample={"InstanceIds": [placeholder]}))
     deletes_too = ("ec2:DeleteVolume",)  # a disk that stays
 
     def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
@@ -399,7 +400,7 @@ class Instance(Ec2Kind):
         return self.found(
             item["InstanceId"],
             item.get("Tags"),
-            pending=state if state != "running" else f"attaching {', '.join(attaching)}" if attaching else "",
+            pending=_pending(state, attaching),
             gone=f"it was terminated: {reason}" if state == "terminated" else "",
             created=str(item.get("LaunchTime", "")),
             state=state,
@@ -464,6 +465,8 @@ class Instance(Ec2Kind):
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
         want = want_of(resource, InstanceWant)
+        if found.facts["state"] == "stopped":
+            yield change("state", have="stopped", want="running", act=partial(_start, instance=found.id))
         for key in want.enis:
             eni, wanted = ids.get(key), key in want.express
             have = found.facts["srd"].get(eni)
@@ -503,6 +506,17 @@ class Instance(Ec2Kind):
             command = f"aws ec2 modify-instance-attribute --instance-id {found.id} --no-disable-api-{what}"
             todo = f"take the protection off (`{command} --region {aws.region}`), then run `enaxp down` again"
             raise Refused(where, by=refusal.by, todo=todo, code=refusal.code) from refusal
+
+
+def _pending(state: str, attaching: Sequence[str]) -> str:
+    """What AWS is still doing with an instance. One that has stopped waits for somebody to start it."""
+    if state == "running":
+        return f"attaching {', '.join(attaching)}" if attaching else ""
+    return "" if state == "stopped" else state
+
+
+def _start(aws: Aws, *, instance: str) -> None:
+    aws.ec2.start_instances(InstanceIds=[instance])
 
 
 LIVING = ("pending", "running", "stopping", "stopped")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         CreateSubnetRequestTypeDef,
         CreateVpcRequestTypeDef,
         InternetGatewayTypeDef,
+        IpPermissionOutputTypeDef,
         IpPermissionTypeDef,
         NetworkInterfaceTypeDef,
         RouteTableTypeDef,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     )
 
 ANYWHERE = "0.0.0.0/0"
+ANYWHERE_V6 = "::/0"
 SSH_RULE = "enaxp: SSH"  # the description by which a rule of enaxp's is told from one that somebody added
 SAMPLE_RULE = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "127.0.0.1/32"}]}
 
@@ -409,7 +411,7 @@ class SecurityGroupWant(Want):
 
 
 class SecurityGroup(Ec2Kind):
-    """Settings: all traffic from itself, SSH from ssh_cidr, all egress (there from the start)."""
+    """Settings: all traffic from itself, SSH from ssh_cidr, nothing else from everywhere, all egress (there from the start)."""
 
     name = "security-group"
     layer = "network"
@@ -463,6 +465,7 @@ class SecurityGroup(Ec2Kind):
                 if rule["IpProtocol"] == "tcp" and rule.get("FromPort") == rule.get("ToPort") == 22
                 for entry in rule.get("IpRanges", [])
             },
+            open=_open_to_the_world(ingress),
             egress=any(
                 entry["CidrIp"] == ANYWHERE
                 for rule in item.get("IpPermissionsEgress", [])
@@ -483,7 +486,7 @@ class SecurityGroup(Ec2Kind):
         return aws.once("ec2").create_security_group(**request)["GroupId"]
 
     def as_made(self, resource: Resource, ids: Ids) -> Facts:
-        return {"from_itself": False, "ssh": {}, "egress": True}
+        return {"from_itself": False, "ssh": {}, "open": [], "egress": True}
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
         group, facts, ssh_cidr = found.id, found.facts, want_of(resource, SecurityGroupWant).ssh_cidr
@@ -496,6 +499,10 @@ class SecurityGroup(Ec2Kind):
             if cidr != ssh_cidr and description == SSH_RULE:
                 act = partial(_disallow, group=group, rule=_ssh(cidr))
                 yield change("ingress ssh", have=cidr, want=None, act=act)
+        for rule in facts["open"]:
+            if rule != _without_description(_ssh(ssh_cidr)):
+                what, world = _in_words(rule)
+                yield change(f"ingress {what}", have=world, want=None, act=partial(_disallow, group=group, rule=rule))
         if not facts["egress"]:
             yield change("egress", have=None, want=ANYWHERE, act=partial(_allow_egress, group=group))
 
@@ -510,6 +517,35 @@ def _ssh(cidr: str) -> IpPermissionTypeDef:
         "ToPort": 22,
         "IpRanges": [{"CidrIp": cidr, "Description": SSH_RULE}],
     }
+
+
+def _open_to_the_world(ingress: Iterable[IpPermissionOutputTypeDef]) -> list[IpPermissionTypeDef]:
+    """The rules of a group that let everybody in, each as a revocation names it; those of enaxp's own are not among them."""
+    found: list[IpPermissionTypeDef] = []
+    for rule in ingress:
+        ranges, ranges6 = rule.get("IpRanges", []), rule.get("Ipv6Ranges", [])
+        if any(entry["CidrIp"] == ANYWHERE and entry.get("Description") != SSH_RULE for entry in ranges):
+            found.append({**_of_ports(rule), "IpRanges": [{"CidrIp": ANYWHERE}]})
+        if any(entry["CidrIpv6"] == ANYWHERE_V6 for entry in ranges6):
+            found.append({**_of_ports(rule), "Ipv6Ranges": [{"CidrIpv6": ANYWHERE_V6}]})
+    return found
+
+
+def _of_ports(rule: IpPermissionOutputTypeDef) -> IpPermissionTypeDef:
+    """What a rule lets in, without from where."""
+    protocol: IpPermissionTypeDef = {"IpProtocol": rule["IpProtocol"]}
+    return {**protocol, "FromPort": rule["FromPort"], "ToPort": rule["ToPort"]} if "FromPort" in rule else protocol
+
+
+def _in_words(rule: IpPermissionTypeDef) -> tuple[str, str]:
+    """What a rule that lets everybody in lets in, and from where."""
+    protocol = {"-1": "everything"}.get(rule["IpProtocol"], rule["IpProtocol"])
+    ports = "" if "FromPort" not in rule else f" {rule['FromPort']}-{rule['ToPort']}"
+    return f"{protocol}{ports}", ANYWHERE if rule.get("IpRanges") else ANYWHERE_V6
+
+
+def _without_description(rule: IpPermissionTypeDef) -> IpPermissionTypeDef:
+    return {**rule, "IpRanges": [{"CidrIp": entry["CidrIp"]} for entry in rule["IpRanges"]]}
 
 
 def _allow(aws: Aws, *, group: str, rule: IpPermissionTypeDef) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from enaxp.aws import ec2_principals
 from enaxp.config import Config
+from enaxp.lab.kinds.identity import RoleWant
 from enaxp.lab.model import Resource, Want, kind_of, unique_name
 from enaxp.lab.spec.layers import layer_of
 
@@ -26,7 +28,7 @@ class Resolved:
 
 @dataclass(frozen=True, kw_only=True)
 class SpecInputs:
-    """partition: `aws`, `aws-cn` or `aws-us-gov`, for ARNs.  expires_at: when the hosts end themselves, UTC."""
+    """partition: `aws`, `aws-cn` and so on, for ARNs and the names of services.  expires_at: when the hosts end themselves, UTC."""
 
     config: Config
     resolved: Resolved
@@ -55,6 +57,10 @@ class SpecInputs:
             needs=needs,
             given_id=given_id,
         )
+
+    def role(self) -> RoleWant:
+        """What the hosts' role is: assumed by EC2."""
+        return RoleWant(policy_arns=self.policy_arns(), trusted=ec2_principals(self.partition))
 
     def policy_arns(self) -> tuple[str, ...]:
         """What a host's role may do: be managed by Systems Manager."""

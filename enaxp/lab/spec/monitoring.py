@@ -6,7 +6,7 @@ It belongs to the hosts' security group as well, in which everything may talk to
 from __future__ import annotations
 
 from enaxp.lab.kinds.compute import EipWant, EniWant, InstanceWant, KeyPairWant
-from enaxp.lab.kinds.identity import InstanceProfileWant, RoleWant
+from enaxp.lab.kinds.identity import InstanceProfileWant
 from enaxp.lab.kinds.monitoring import repository_name
 from enaxp.lab.kinds.network import RouteTableWant, SecurityGroupWant, SubnetWant
 from enaxp.lab.model import Resource
@@ -41,7 +41,7 @@ def monitoring_resources(inputs: SpecInputs) -> list[Resource]:
 def _role(inputs: SpecInputs) -> list[Resource]:
     if inputs.config.hosts.instance_profile:
         return []
-    return [inputs.resource(ROLE, RoleWant(policy_arns=inputs.policy_arns()))]
+    return [inputs.resource(ROLE, inputs.role())]
 
 
 def _profile(inputs: SpecInputs) -> Resource:
