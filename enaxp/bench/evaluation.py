@@ -350,15 +350,7 @@ def _attempts(blocks: ScenarioBlocks, arm: Arm) -> int:
 
 def _treatment(records: Sequence[TrialRecord], scenario: Scenario) -> Treatment:
     """Whether the counters of each trial prove that SRD was on or off as its arm says."""
-    gates = [
-        srd_gate(
-            record.arm,
-            record.srd,
-            sent=record.sockperf.sent if record.sockperf else None,
-            protocol=scenario.protocol,
-        ).passed
-        for record in records
-    ]
+    gates = [srd_gate(scenario, record.arm, record.srd, record.sockperf).passed for record in records]
     seen = [record.srd for record in records if record.srd is not None]
     express = [record.srd for record in records if record.srd is not None and record.arm == "ena_express"]
     eligible = sum(srd.eligible for srd in express)

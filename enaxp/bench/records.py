@@ -41,7 +41,7 @@ Environment = Mapping[str, Facts]  # by role
 class SrdDelta:
     """What the `ena_srd_*` counters of a trial's own interfaces did during it, and where they come from.
 
-    tx, eligible: packets the client sent over SRD, and could have. rx: packets it received over SRD. peer_rx: the server likewise.
+    tx, eligible: packets the client sent over SRD, and could have. rx: packets it received over SRD. peer_…: the server likewise.
     mode: `ena_srd_mode` of the client's interface (bit 0 SRD, bit 1 UDP); peer_mode: of the server's. resources_pct: the larger part
     of both ends' memory for SRD connections in use.
     """
@@ -49,6 +49,8 @@ class SrdDelta:
     tx: int
     eligible: int
     rx: int | None = None
+    peer_tx: int | None = None
+    peer_eligible: int | None = None
     peer_rx: int | None = None
     mode: int | None = None
     peer_mode: int | None = None
