@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from enaxp.bench.blocks import ScenarioBlocks, blocks_of, from_send
 from enaxp.bench.circumstances import background_gbps, circumstances, failed_attempts, limits, loss_by_arm
+from enaxp.bench.dependence import dependence_of
 from enaxp.bench.effect import Effect, FigurePairs, improvement_pct, judge_figures, log_ratio
 from enaxp.bench.evidence import Evidence
 from enaxp.bench.gates import srd_gate
@@ -24,7 +25,7 @@ from enaxp.bench.randomisation import PairOutcome, randomisation_p
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.result import ArmFigures, Control, Latencies, PlanSummary, Result, ScenarioResult
 from enaxp.bench.schedule import BenchPlan
-from enaxp.bench.stability import control_warnings, host_warnings, warnings
+from enaxp.bench.stability import control_warnings, dependence_warnings, host_warnings, warnings
 from enaxp.bench.verdict import Circumstances, Treatment, verdict
 from enaxp.figures import sum_of_known
 from enaxp.text import bounds_plain, change_plain
@@ -146,7 +147,14 @@ def _judged(
         effects=effects,
         treatment=measured.treatment,
         verdict=judged,
-        warnings=(*measured.warnings, *control_warnings(control.effects if control else {})),
+        warnings=(
+            *measured.warnings,
+            *dependence_warnings(
+                {figure.metric: dependence_of(figure.sample) for figure in measured.figures if figure.primary},
+                planned=planned,
+            ),
+            *control_warnings(control.effects if control else {}),
+        ),
         control=control,
         interface=interfaces[0] if interfaces else None,
     )
