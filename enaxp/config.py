@@ -432,7 +432,9 @@ def _read_scenario(name: str, section: Reader) -> list[Scenario]:
     flows = section.whole("flows", low=1, high=64, default=1)
     background = _read_background(section)
     csv_name = (
-        section.text("csv_name", r"[A-Za-z0-9_@-]{1,64}", "letters, digits and _") if section.has("csv_name") else name
+        section.text("csv_name", r"[A-Za-z0-9_][A-Za-z0-9_@-]{0,63}", "letters, digits and _, then - and @, too")
+        if section.has("csv_name")
+        else name
     )
     rates = _read_rates(section, mode)
     several = len(rates) > 1

@@ -13,7 +13,7 @@ from enaxp.commands.monitoring import configure_monitoring, require_room_for_mon
 from enaxp.commands.status import look_at, status_in
 from enaxp.errors import EnaxpError, LabError, UsageError
 from enaxp.lab.cost import usd_per_hour, usd_so_far
-from enaxp.lab.lifecycle import BUILT_LAYERS, Removal, Snapshot, down, require_running, up
+from enaxp.lab.lifecycle import BUILT_LAYERS, Removal, Snapshot, down, require_own_lab, require_running, up
 from enaxp.lab.model import LAYERS, Layer
 from enaxp.lab.resolved import is_bare_metal
 from enaxp.lab.state import BENCH_LOCK
@@ -42,18 +42,20 @@ def bring_up(
     *,
     layers: Sequence[Layer],
     assume_yes: bool,
+    may_replace: bool = False,
     rollback: bool = False,
     max_usd_per_hour: float | None = None,
 ) -> BuiltLab:
     """Builds what is missing of these layers. With `rollback`, what was made is removed again when that fails.
 
-    Raises LabError when somebody says no, UsageError when the lab would cost more than `max_usd_per_hour`.
+    Raises LabError when somebody says no, or the lab is somebody else's, UsageError when the lab would cost more than `max_usd_per_hour`.
     """
     say, layers = session.console.say, tuple(layers)
     if "monitoring" in layers:
         require_room_for_monitoring(session)
     with session.file.lock("up"):
         snapshot = look_at(session, layers)
+        require_own_lab(session.lab_context, snapshot.state, snapshot.survey)
         changed = tuple(step.key for step in snapshot.plan.changing)
         for note in snapshot.notes:
             say(note)
@@ -62,6 +64,8 @@ def bring_up(
             say_what_it_costs(session, snapshot, prices)
             if max_usd_per_hour is not None:
                 _require_no_more_than(max_usd_per_hour, session, snapshot, prices)
+            if not may_replace:
+                _confirm_replacement(session, snapshot)
             if not assume_yes:
                 _confirm_plan(session, snapshot)
             with _rolled_back(session, snapshot) if rollback else contextlib.nullcontext():
@@ -195,6 +199,25 @@ def _confirm_plan(session: Session, snapshot: Snapshot) -> None:
     if session.target.name == "aws":
         session.console.result(plan_text(snapshot.plan))
         confirm(session, f"Build this in account {snapshot.state.account}, {snapshot.state.region}?")
+
+
+def _confirm_replacement(session: Session, snapshot: Snapshot) -> None:
+    """Asks whether hosts that run may be replaced: what is on them is lost. Raises LabError when nobody says yes."""
+    there = snapshot.survey.found
+    steps = [step for step in snapshot.plan.with_action("replace") if step.kind == "instance"]
+    running = [
+        f"{step.key} {there[step.key].id} ({step.reason})"
+        for step in steps
+        if step.key in there and there[step.key].facts.get("state") in ("pending", "running")
+    ]
+    if not running:
+        return
+    if not session.console.ask_for_yes(f"Replace {', '.join(running)}? They run, and what is on them is lost."):
+        raise LabError(
+            f"{', '.join(running)} would be replaced, and runs",
+            said="nothing was changed",
+            todo="give --replace if that is meant",
+        )
 
 
 def _build(session: Session, snapshot: Snapshot, layers: Sequence[Layer]) -> Snapshot:

@@ -6,9 +6,10 @@ HostBoot, software ─▶ render_userdata() ─▶ bash for RunInstances        
 from __future__ import annotations
 
 import ipaddress
-import json
 from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from enaxp.errors import LabError
 from enaxp.lab.software import pieces
@@ -23,12 +24,16 @@ MTU = 8900  # ENA Express carries no larger packet; larger ones silently go by p
 
 @dataclass(frozen=True, kw_only=True)
 class HostBoot:
-    """What one host's first boot needs to know. interfaces: its addresses in device order; expires_at: when it ends itself, UTC."""
+    """What one host's first boot needs to know. interfaces: its addresses in device order; expires_at: when it ends itself, UTC.
+
+    ssh_port: where sshd is to listen; None: where it does by itself.
+    """
 
     hostname: str
     interfaces: tuple[str, ...]
     subnet_cidr: str
     expires_at: datetime | None
+    ssh_port: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +67,7 @@ def _rendered(template: str, boot: HostBoot, **more: object) -> str:
         subnet_cidr=boot.subnet_cidr,
         gateway=str(subnet[1]),  # AWS's router has the first address of every subnet
         mtu=MTU,
+        ssh_port=boot.ssh_port,
         expires_at=_on_calendar(boot.expires_at) if boot.expires_at else None,
         **more,
     )
@@ -95,19 +101,37 @@ def parse_done(text: str) -> Boot | str:
     if text.startswith("STEP"):
         return text.removeprefix("STEP").strip()
     try:
-        document = json.loads(text)
-        ok, failed = bool(document["ok"]), document["failed_step"]
-    except (ValueError, KeyError, TypeError):
+        done = msgspec.json.decode(text.encode("utf-8", "replace"), type=_Done)
+    except msgspec.MsgspecError:
         return Boot(
             ok=False, failed_step="done-marker", log_tail=text[-500:], in_words="its done-marker cannot be read"
         )
-    steps = ", ".join(f"{step['name']} {step['seconds']} s" for step in document.get("steps", []))
+    steps = ", ".join(f"{step.name} {step.seconds} s" for step in done.steps)
     return Boot(
-        ok=ok,
-        failed_step=failed,
-        log_tail=document.get("log_tail", ""),
-        in_words=document.get("note") or steps or "nothing to do",
+        ok=done.ok,
+        failed_step=done.failed_step,
+        log_tail=done.log_tail,
+        in_words=done.note or steps or "nothing to do",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _DoneStep:
+    """A step of the first boot, and how long it took."""
+
+    name: str
+    seconds: int | float | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Done:
+    """The done-marker, as `templates/userdata.sh.j2` writes it."""
+
+    ok: bool
+    failed_step: str | None
+    log_tail: str = ""
+    note: str = ""
+    steps: tuple[_DoneStep, ...] = ()
 
 
 def _on_calendar(moment: datetime) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 ANYWHERE = "0.0.0.0/0"
 ANYWHERE_V6 = "::/0"
 SSH_RULE = "enaxp: SSH"  # the description by which a rule of enaxp's is told from one that somebody added
+SSH_PORT = 22
+_TO_PORT = " to port "
 SAMPLE_RULE = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "127.0.0.1/32"}]}
 
 
@@ -404,9 +406,10 @@ def _replace_route(aws: Aws, *, table: str, gateway: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class SecurityGroupWant(Want):
-    """ssh_cidr: who may reach port 22."""
+    """ssh_cidr: who may reach ssh_port."""
 
     ssh_cidr: str
+    ssh_port: int = 22
     description: str
 
 
@@ -460,9 +463,9 @@ class SecurityGroup(Ec2Kind):
                 for pair in rule.get("UserIdGroupPairs", [])
             ),
             ssh={
-                entry["CidrIp"]: entry.get("Description", "")
+                str(_SshRule(cidr=entry["CidrIp"], port=rule["FromPort"])): entry.get("Description", "")
                 for rule in ingress
-                if rule["IpProtocol"] == "tcp" and rule.get("FromPort") == rule.get("ToPort") == 22
+                if rule["IpProtocol"] == "tcp" and rule.get("FromPort") == rule.get("ToPort")
                 for entry in rule.get("IpRanges", [])
             },
             open=_open_to_the_world(ingress),
@@ -489,18 +492,19 @@ class SecurityGroup(Ec2Kind):
         return {"from_itself": False, "ssh": {}, "open": [], "egress": True}
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
-        group, facts, ssh_cidr = found.id, found.facts, want_of(resource, SecurityGroupWant).ssh_cidr
+        group, facts, want = found.id, found.facts, want_of(resource, SecurityGroupWant)
+        wanted = _SshRule(cidr=want.ssh_cidr, port=want.ssh_port)
         if not facts["from_itself"]:
             yield change("ingress from itself", have=None, want="all", act=partial(_allow_itself, group=group))
-        if ssh_cidr not in facts["ssh"]:
-            act = partial(_allow, group=group, rule=_ssh(ssh_cidr))
-            yield change("ingress ssh", have=None, want=ssh_cidr, act=act)
-        for cidr, description in facts["ssh"].items():
-            if cidr != ssh_cidr and description == SSH_RULE:
-                act = partial(_disallow, group=group, rule=_ssh(cidr))
-                yield change("ingress ssh", have=cidr, want=None, act=act)
+        if str(wanted) not in facts["ssh"]:
+            act = partial(_allow, group=group, rule=wanted.permission())
+            yield change("ingress ssh", have=None, want=str(wanted), act=act)
+        for there, description in facts["ssh"].items():
+            if there != str(wanted) and description == SSH_RULE:
+                act = partial(_disallow, group=group, rule=_SshRule.of(there).permission())
+                yield change("ingress ssh", have=there, want=None, act=act)
         for rule in facts["open"]:
-            if rule != _without_description(_ssh(ssh_cidr)):
+            if rule != _without_description(wanted.permission()):
                 what, world = _in_words(rule)
                 yield change(f"ingress {what}", have=world, want=None, act=partial(_disallow, group=group, rule=rule))
         if not facts["egress"]:
@@ -510,13 +514,28 @@ class SecurityGroup(Ec2Kind):
         remove(lambda: aws.ec2.delete_security_group(GroupId=found.id), where=f"deleting {found.key} {found.id}")
 
 
-def _ssh(cidr: str) -> IpPermissionTypeDef:
-    return {
-        "IpProtocol": "tcp",
-        "FromPort": 22,
-        "ToPort": 22,
-        "IpRanges": [{"CidrIp": cidr, "Description": SSH_RULE}],
-    }
+class _SshRule(NamedTuple):
+    """Who may reach sshd, and at which port. As text `203.0.113.7/32`, with ` to port N` where that is not 22."""
+
+    cidr: str
+    port: int
+
+    def __str__(self) -> str:
+        return self.cidr if self.port == SSH_PORT else f"{self.cidr}{_TO_PORT}{self.port}"
+
+    @classmethod
+    def of(cls, text: str) -> _SshRule:
+        cidr, _, port = text.partition(_TO_PORT)
+        return cls(cidr=cidr, port=int(port or SSH_PORT))
+
+    def permission(self) -> IpPermissionTypeDef:
+        """As the API wants it."""
+        return {
+            "IpProtocol": "tcp",
+            "FromPort": self.port,
+            "ToPort": self.port,
+            "IpRanges": [{"CidrIp": self.cidr, "Description": SSH_RULE}],
+        }
 
 
 def _open_to_the_world(ingress: Iterable[IpPermissionOutputTypeDef]) -> list[IpPermissionTypeDef]:

@@ -86,12 +86,14 @@ def _instance(inputs: SpecInputs, role: Role, *, there: set[str]) -> Resource:
         interfaces=(host.ena_ip, host.ena_express_ip),
         subnet_cidr=config.network.subnet_cidr,
         expires_at=inputs.expires_at,
+        ssh_port=inputs.sshd_port,
     )
     enis = (eni_key(role, "ena"), eni_key(role, "express"))
     want = InstanceWant(
         role=role,
         type=config.hosts.instance_type,
         image=resolved.ami,
+        root_device=resolved.root_device,
         zone=resolved.availability_zone,
         user_data=render_userdata(boot),
         enis=enis,

@@ -16,13 +16,15 @@ from enaxp.lab.spec.layers import layer_of
 class Resolved:
     """What is resolved once for a lab. `isolation` is that of the local target, None on AWS.
 
-    gateway: the internet gateway that a given VPC has already; it is used, never changed.
+    root_device: where the image has its root disk.  gateway: the internet gateway that a given VPC has already; it is used, never
+    changed.
     """
 
     ami: str
     availability_zone: str
     ssh_cidr: str
     isolation: str | None = None
+    root_device: str = "/dev/xvda"
     gateway: str | None = None
 
 
@@ -57,6 +59,12 @@ class SpecInputs:
             needs=needs,
             given_id=given_id,
         )
+
+    @property
+    def sshd_port(self) -> int | None:
+        """The port that a host is to tell its sshd; None where that listens already: on 22, and on this machine's hosts."""
+        port = self.config.hosts.ssh_port
+        return None if port == 22 or self.resolved.isolation is not None else port
 
     def role(self) -> RoleWant:
         """What the hosts' role is: assumed by EC2."""

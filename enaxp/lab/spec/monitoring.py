@@ -59,7 +59,7 @@ def _network(inputs: SpecInputs) -> list[Resource]:
     config, resolved = inputs.config, inputs.resolved
     subnet = SubnetWant(cidr=config.monitoring.subnet_cidr, zone=resolved.availability_zone)
     description = f"enaxp lab {config.lab}: monitoring, SSH from outside"
-    group = SecurityGroupWant(ssh_cidr=resolved.ssh_cidr, description=description)
+    group = SecurityGroupWant(ssh_cidr=resolved.ssh_cidr, ssh_port=config.hosts.ssh_port, description=description)
     return [
         inputs.resource(SUBNET, subnet, needs=("vpc",)),
         inputs.resource(TABLE, RouteTableWant(subnet=SUBNET), needs=("vpc", SUBNET, "igw")),
@@ -79,11 +79,13 @@ def _instance(inputs: SpecInputs) -> Resource:
         interfaces=(config.monitoring.address,),
         subnet_cidr=config.monitoring.subnet_cidr,
         expires_at=inputs.expires_at,
+        ssh_port=inputs.sshd_port,
     )
     want = InstanceWant(
         role=MONITORING,
         type=config.monitoring.instance_type,
         image=resolved.ami,
+        root_device=resolved.root_device,
         zone=resolved.availability_zone,
         user_data=render_monitoring_userdata(boot, grafana=resolved.isolation is None),
         enis=(ENI,),
