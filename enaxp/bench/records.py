@@ -275,7 +275,21 @@ class RunFolder:
 
     @classmethod
     def create(cls, results_dir: Path, *, lab: str, now: datetime) -> RunFolder:
-        """A new folder named after `now` in UTC, `yyyymmdd-hhmmss`; a name that is taken yields to the next second."""
+        """A new folder named after `now` in UTC, `yyyymmdd-hhmmss`; a name that is taken yields to the next second.
+
+        Raises BenchError where the system refuses to write there.
+        """
+        try:
+            return cls._create(results_dir, lab=lab, now=now)
+        except OSError as error:
+            raise BenchError(
+                f"the results folder {results_dir} cannot be written",
+                said=f"{error.filename or results_dir}: {error.strerror or error}",
+                todo="give another one (--results-dir), or make this one yours; files of an earlier sudo belong to root",
+            ) from error
+
+    @classmethod
+    def _create(cls, results_dir: Path, *, lab: str, now: datetime) -> RunFolder:
         above = results_dir / lab
         above.mkdir(parents=True, exist_ok=True)
         moment = now.astimezone(UTC)
