@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from enaxp.local.strict.access.actions import NEW_TAGS, TAG_KEYS, TAGS, ResourceType, resource_types
 from enaxp.local.strict.access.policies import Question, as_context
 
 if TYPE_CHECKING:
-    from enaxp.local.strict.world import World
+    from enaxp.local.strict.life import GroupInUse
+    from enaxp.local.strict.ssm.runs import ScriptRuns
 
 # What an EC2 action makes, by the type in TagSpecifications.
 MAKES = {
@@ -78,6 +79,13 @@ TAGGING = {
 NEW = "*"  # the id of what does not exist yet
 
 
+class Standing(Protocol):
+    """What the emulated account has besides moto's own, as far as the questions look at it."""
+
+    groups: dict[tuple[str, str], GroupInUse]
+    runs: ScriptRuns
+
+
 @dataclass(frozen=True, kw_only=True)
 class JudgedCall:
     """A call as the service read it. get: a member by its path, such as `Placement.GroupName`; service and action as IAM calls them."""
@@ -88,7 +96,7 @@ class JudgedCall:
     region: str
     account: str
     partition: str
-    world: World
+    world: Standing
 
     @property
     def name(self) -> str:
