@@ -12,9 +12,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SYSTEM := sockperf prometheus-node-exporter htop openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin
+SYSTEM := sockperf sudo prometheus-node-exporter htop openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin
 # What only the tests need.
-TESTED_WITH := shellcheck chromium prometheus
+TESTED_WITH := shellcheck chromium prometheus netplan.io
 
 .PHONY: demo test unit lint selfcheck study crash acceptance install clean
 

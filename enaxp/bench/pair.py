@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enaxp.errors import BenchError, HostError
 from enaxp.hosts import nic
 from enaxp.hosts.connection import Connection, Host, connect
+from enaxp.hosts.doctor import RESTART_NETWORK
 from enaxp.traffic import ARMS, Arm
 
 Probes = Mapping[str, Mapping[Arm, nic.InterfaceProbe]]
@@ -74,7 +75,7 @@ def prove_routes(pair: Pair) -> Probes:
             if probe.interface is not None and probe.leaves_by != probe.interface:
                 raise BenchError(
                     f"the {role}'s {arm} traffic would leave by {probe.leaves_by or 'no interface'}, not by {probe.interface}",
-                    todo=f"look at `enaxp ssh {role} -- ip rule` and run /usr/local/sbin/enaxp-net there again",
+                    todo=f"look at `enaxp ssh {role} -- ip rule`; `enaxp ssh {role} -- sudo {RESTART_NETWORK}` sets it again",
                 )
     return probes
 

@@ -161,7 +161,7 @@ def connect(host: Host, *, patience_s: float = 0.0) -> Connection:
 def ssh_command(host: Host, *options: str) -> list[str]:
     """The system's ssh for a host of a lab, with these options besides, as far as a command to be run there.
 
-    Raises UsageError when there is no such program.
+    Raises UsageError when there is no such program, or a path that it cannot be told.
     """
     program = shutil.which("ssh")
     if program is None:
@@ -170,14 +170,27 @@ def ssh_command(host: Host, *options: str) -> list[str]:
         )
     settings = {
         "IdentitiesOnly": "yes",
-        "UserKnownHostsFile": str(host.known_hosts.absolute()),
+        "UserKnownHostsFile": f'"{_escaped(host.known_hosts)}"',  # in quotes: it would be split at blanks
         "StrictHostKeyChecking": "accept-new",
         "LogLevel": "ERROR",
     }
-    arguments = [program, "-F", os.devnull, "-i", str(host.private_key.absolute()), "-p", str(host.port)]
+    arguments = [program, "-F", os.devnull, "-i", _without_tokens(host.private_key), "-p", str(host.port)]
     for name, value in settings.items():
         arguments += ["-o", f"{name}={value}"]
     return [*arguments, *options, f"{host.user}@{host.address}"]
+
+
+def _escaped(path: Path) -> str:
+    """A path as a value of ssh_config that stands in quotes."""
+    return _without_tokens(path).replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _without_tokens(path: Path) -> str:
+    """A path in which ssh finds no token to expand. Raises UsageError for a `${`, which cannot be escaped."""
+    text = str(path.absolute())
+    if "${" in text:
+        raise UsageError(f"ssh takes the ${{ in {text} for a variable", todo="choose another --state-dir")
+    return text.replace("%", "%%")
 
 
 def _new_fabric(host: Host) -> fabric.Connection:

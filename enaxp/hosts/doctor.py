@@ -22,6 +22,9 @@ from enaxp.traffic import ARMS, Arm
 Requirement = Literal["required", "recommended", "info"]
 CheckOutcome = Literal["ok", "bad", "unknown"]
 
+# What sets MTU, routes and ARP of a host again, as root there.
+RESTART_NETWORK = "systemctl restart enaxp-net.service"
+
 MTU_MOST = 8900
 TX_RING, RX_RING = 1024, 8192
 TCP_LIMIT_OUTPUT_BYTES = 1048576
@@ -45,6 +48,8 @@ _FOR_INFORMATION = {
 }
 # Local Zones have longer names, us-east-1-bos-1a; ENA Express is not offered there.
 _ZONE = re.compile(r"[a-z]{2}(-[a-z]+)+-\d[a-z]")
+_DEVICE = "device: ena_srd_mode of {}"
+_DEVICE_OF_EXPRESS = _DEVICE.format("ena_express")
 _IDLE = "/sys/devices/system/cpu/cpu[0-9]*/cpuidle/state[0-9]*"
 
 
@@ -204,6 +209,11 @@ def required_and_bad(findings: Iterable[HostFinding]) -> list[HostFinding]:
     return [finding for finding in findings if finding.level == "required" and finding.outcome == "bad"]
 
 
+def untold_treatment(findings: Iterable[HostFinding]) -> list[HostFinding]:
+    """The hosts whose device does not tell whether SRD is on: nothing would prove there that it carried the packets."""
+    return [finding for finding in findings if finding.check == _DEVICE_OF_EXPRESS and finding.outcome == "unknown"]
+
+
 def where_srd_is(finding: HostFinding) -> bool:
     """Whether it is about which interface has ENA Express: a crossover changes that for a while."""
     return "attachment" in finding.check or "srd_mode" in finding.check
@@ -233,7 +243,7 @@ def _attachments(attachments: Mapping[Arm, SrdSetting]) -> Iterator[Check]:
 
 def _interfaces(facts: Facts) -> Iterator[Check]:
     """Whether each arm leaves by its own interface and answers for its address alone."""
-    again = "systemctl restart enaxp-net.service"
+    again = RESTART_NETWORK
     for arm, told in facts.arms.items():
         by, leaves_by = f"by {told.get('interface') or 'its own interface'}", told.get("leaves_by")
         yield Check(f"route of {arm}", "required", leaves_by, by, _same(told, "leaves_by", "interface"), fix=again)
@@ -251,7 +261,7 @@ def _srd_modes(facts: Facts) -> Iterator[Check]:
         want, bits, wanted = ("3 (SRD and UDP)", 3, 3) if arm == "ena_express" else ("0", 1, 0)
         shown = f"{mode} (stand-in)" if mode is not None and facts.is_stand_in else mode
         good = None if mode is None else mode & bits == wanted
-        yield Check(f"device: ena_srd_mode of {arm}", "required", shown, want, good)
+        yield Check(_DEVICE.format(arm), "required", shown, want, good)
 
 
 def _software(facts: Facts) -> Iterator[Check]:

@@ -1,6 +1,7 @@
 """Boot: waits until the hosts have booted, and says what they are doing meanwhile.
 
-    hosts ─▶ SSH answers ─▶ user data leaves its done-marker ─▶ ready, or the step that failed with the end of its log
+    hosts ─▶ SSH answers ─▶ user data leaves its done-marker ─▶ MTU and routes stay as set ─▶ ready
+                                                             └▶ the step that failed, with the end of its log
 
 A first boot that could not install a piece of software has not failed for good: State Manager tries it again (`state_manager.py`).
 """
@@ -11,8 +12,10 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from enaxp.config import ROLES
 from enaxp.errors import HostError
 from enaxp.hosts.connection import Connection, Host, connect
+from enaxp.hosts.network import settle
 from enaxp.lab.software import NAMES
 from enaxp.lab.state_manager import log_command
 from enaxp.lab.userdata import Boot, done_command, parse_done
@@ -23,10 +26,15 @@ LOOK_S = 0.5
 
 
 def wait_until_ready(hosts: Iterable[Host], *, say: Callable[[str], None]) -> dict[str, Boot]:
-    """How each host's first boot went. Raises HostError when one cannot be reached, or a step failed that nobody tries again."""
+    """How each host's first boot went.
+
+    Raises HostError when one cannot be reached, a step failed that nobody tries again, or MTU or routes are not as they must be.
+    """
     hosts = tuple(hosts)
+    pair = {host.role: host for host in hosts if host.role in ROLES}
+    peers = dict(zip(pair, reversed(pair.values()), strict=True)) if len(pair) == len(ROLES) else {}
     with ThreadPoolExecutor(len(hosts)) as pool:
-        boots = list(pool.map(lambda host: _wait(host, say), hosts))
+        boots = list(pool.map(lambda host: _wait(host, peers.get(host.role), say), hosts))
     return {host.role: boot for host, boot in zip(hosts, boots, strict=True)}
 
 
@@ -39,10 +47,12 @@ def log_of(host: Host, piece: str) -> str:
         connection.close()
 
 
-def _wait(host: Host, say: Callable[[str], None]) -> Boot:
+def _wait(host: Host, peer: Host | None, say: Callable[[str], None]) -> Boot:
     connection = connect(host, patience_s=SSH_S)
     try:
         boot = _wait_for_software(connection, say)
+        if peer is not None and (boot.ok or boot.failed_step in NAMES):
+            settle(connection, peer)
     finally:
         connection.close()
     if boot.failed_step in NAMES:

@@ -190,11 +190,13 @@ def test_a_full_disk_on_this_machine_keeps_what_was_measured(lab: Driver) -> Non
 def test_a_full_disk_on_a_host_is_said(lab: Driver, role: str, size: str) -> None:
     if lab.isolation != "namespaces":
         return
-    on_host(lab, role, f"mkdir -p /tmp/enaxp-bench && mount -t tmpfs -o size={size} tmpfs /tmp/enaxp-bench")
+    on_host(
+        lab, role, f"mkdir -p /tmp/enaxp-bench && sudo mount -t tmpfs -o size={size},mode=1777 tmpfs /tmp/enaxp-bench"
+    )
     try:
         ran = lab.run(*QUICK, "--iterations", "1")
     finally:
-        on_host(lab, role, "umount -l /tmp/enaxp-bench")
+        on_host(lab, role, "sudo umount -l /tmp/enaxp-bench")
 
     assert ran.code == 1, ran.stderr
     assert "no space left" in ran.stderr.lower()
@@ -206,13 +208,15 @@ def test_sockperf_that_is_missing_or_another_is_said(lab: Driver) -> None:
     if lab.isolation != "namespaces":
         return
     fake = "/run/enaxp/bin/sockperf"
-    on_host(lab, "client", f"printf '#!/bin/sh\\necho sockperf, version 3.5\\n' > {fake} && chmod +x {fake}")
+    on_host(
+        lab, "client", f"printf '#!/bin/sh\\necho sockperf, version 3.5\\n' | sudo tee {fake} && sudo chmod +x {fake}"
+    )
     try:
         other = lab.run(*QUICK)
-        on_host(lab, "client", f"printf '#!/bin/sh\\nexit 127\\n' > {fake}")
+        on_host(lab, "client", f"printf '#!/bin/sh\\nexit 127\\n' | sudo tee {fake}")
         missing = lab.run(*QUICK)
     finally:
-        on_host(lab, "client", f"rm {fake}")
+        on_host(lab, "client", f"sudo rm {fake}")
 
     assert (other.code, missing.code) == (1, 1)
     assert "client: sockperf is 3.5, wanted at least 3.7" in other.stderr

@@ -34,8 +34,8 @@ def test_a_fresh_lab_has_nothing_wrong(lab: Driver) -> None:
 def test_what_is_spoilt_is_found_refused_and_mended(lab: Driver) -> None:
     if lab.isolation != "namespaces":
         return
-    lab.ok("ssh", "client", "--", "ip", "link", "set", "ens6", "mtu", "9001")
-    lab.ok("ssh", "server", "--", "sysctl", "-q", "-w", "net.ipv4.conf.ens6.arp_ignore=0")
+    lab.ok("ssh", "client", "--", "sudo", "ip", "link", "set", "ens6", "mtu", "9001")
+    lab.ok("ssh", "server", "--", "sudo", "sysctl", "-q", "-w", "net.ipv4.conf.ens6.arp_ignore=0")
 
     found = lab.run("doctor", "--json")
     refused = lab.run("bench", "--iterations", "1", "--repeats", "1", "--duration", "1s")

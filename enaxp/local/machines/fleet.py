@@ -42,6 +42,7 @@ from enaxp.local.machines.inside.messages import (
 )
 
 if TYPE_CHECKING:
+    from enaxp.local.machines.distribution import Distribution
     from enaxp.local.strict import MachineInterface, MachineSpec, ScriptResult
 
 END_S = 5.0  # for a machine to end by itself once it is told to
@@ -322,8 +323,8 @@ def gateway(subnet_cidr: str) -> str:
     return str(ipaddress.IPv4Network(subnet_cidr)[1])
 
 
-def boot_order(spec: MachineSpec, *, user: str | None = None, slot: int | None = None) -> BootOrder:
-    """The order that boots this machine. `user` and `slot` are of one kind of machine each."""
+def boot_order(spec: MachineSpec, *, distribution: Distribution | None = None, slot: int | None = None) -> BootOrder:
+    """The order that boots this machine. `distribution` and `slot` are of one kind of machine each."""
     return BootOrder(
         instance_id=spec.instance_id,
         public_key=spec.public_key,
@@ -337,7 +338,8 @@ def boot_order(spec: MachineSpec, *, user: str | None = None, slot: int | None =
             )
             for one in sorted(spec.interfaces, key=lambda one: one.device_index)
         ),
-        user=user,
+        user=distribution.user if distribution else None,
+        distribution=distribution.name if distribution else None,
         slot=slot,
     )
 

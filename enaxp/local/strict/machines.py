@@ -24,10 +24,14 @@ class MachineInterface:
 
 @dataclass(frozen=True, kw_only=True)
 class MachineSpec:
-    """What RunInstances asked for. public_key is the key pair's OpenSSH line; user_data is decoded."""
+    """What RunInstances asked for. public_key is the key pair's OpenSSH line; user_data is decoded.
+
+    image_name: tells the distribution, and so who logs in.
+    """
 
     instance_id: str
     image_id: str
+    image_name: str
     instance_type: str
     user_data: str
     key_name: str
