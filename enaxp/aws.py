@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from enaxp.errors import AwsError, EnaxpError
+from enaxp.errors import AwsError, EnaxpError, LabError
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -118,6 +118,7 @@ class Blocked(EnaxpError):  # noqa: N818 - a condition that passes, not a mistak
 class Aws:
     """Clients for one account and region. Safe to share between threads.
 
+    only_account: the one account in which anything may be asked or done; None is any.
     poll_s: the longest pause in seconds between two looks at something that is not ready (AWS asks for no less than about five).
     grace_s: how long something just made may stay invisible to reads.
     """
@@ -130,6 +131,7 @@ class Aws:
         endpoint_url: str | None = None,
         access_key: str | None = None,
         secret_key: str | None = None,
+        only_account: str | None = None,
         poll_s: float = 5.0,
         grace_s: float = 60.0,
     ) -> None:
@@ -138,6 +140,7 @@ class Aws:
         self.poll_s = poll_s
         self.grace_s = grace_s
         self._profile = profile
+        self._only_account = only_account
         self._access_key = access_key
         self._secret_key = secret_key
         self._lock = threading.Lock()
@@ -210,8 +213,16 @@ class Aws:
         return other
 
     def account(self) -> str:
-        """The account id that the credentials belong to. Raises AwsError when there are none, or they are refused."""
-        return str(self.caller["Account"])
+        """The account id that the credentials belong to. Raises AwsError when there are none, or they are refused; LabError for
+        another account than the only one that is allowed.
+        """
+        account = str(self.caller["Account"])
+        if self._only_account not in (None, account):
+            raise LabError(
+                f"these credentials belong to account {account}, the config allows {self._only_account} alone",
+                todo="choose another --profile, or change aws.account",
+            )
+        return account
 
     @cached_property
     def caller(self) -> Mapping[str, str]:
@@ -233,6 +244,8 @@ class Aws:
             ) from error
 
     def _client(self, service: str, *, patient: bool) -> Any:
+        if self._only_account is not None and service != "sts":
+            self.account()
         with self._lock:
             client = self._clients.get((service, patient))
             if client is None:
@@ -274,6 +287,19 @@ class Aws:
                 said=str(error),
                 todo="check --profile, --region and the AWS configuration",
             ) from error
+
+
+def partition_of(region: str) -> str:
+    """The ARN partition of a region: `aws`, `aws-cn`, `aws-us-gov`, `aws-eusc` and so on, as the SDK knows it; `aws` for one that it does
+    not know.
+    """
+    import botocore.session
+    from botocore.exceptions import UnknownRegionError
+
+    try:
+        return str(botocore.session.Session().get_partition_for_region(region))
+    except UnknownRegionError:
+        return "aws"
 
 
 def matching(values: Mapping[str, Iterable[str]]) -> list[FilterTypeDef]:

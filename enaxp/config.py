@@ -23,7 +23,8 @@ from enaxp.reader import Raw, Reader, read_yaml
 from enaxp.traffic import MODES, PROTOCOLS, Background, Mode, Order, Protocol, Rate, Scenario
 
 LAB_NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")
-REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+REGION = r"[a-z]{2,8}(?:-[a-z]+)+-\d{1,2}"  # us-east-1, us-gov-west-1, eusc-de-east-1
+DEFAULT_REGION = "us-east-1"
 ROLES: tuple[Role, ...] = ("server", "client")
 OWN_TAG_PREFIX = "enaxp:"
 MAX_USER_TAGS = 40  # AWS allows 50 on a resource; enaxp needs seven of them
@@ -33,7 +34,10 @@ Role = Literal["server", "client"]
 
 @dataclass(frozen=True, kw_only=True)
 class AwsConfig:
+    """region: DEFAULT_REGION where the config leaves it to the lab's state, the environment and the profile (region_is_auto)."""
+
     region: str
+    region_is_auto: bool
     account: str | None
 
 
@@ -156,8 +160,10 @@ def write_default_config(path: Path, *, replace: bool) -> Path:
 def _read_config(root: Reader) -> Config | None:
     lab = root.text("lab", LAB_NAME, "a small letter, then up to 23 small letters, digits or hyphens")
     aws = root.section("aws")
+    region = aws.text("region", rf"auto|{REGION}", "auto, or the name of a region, such as us-east-1")
     aws_config = AwsConfig(
-        region=aws.text("region", REGION, "the name of a region, such as us-east-1"),
+        region=DEFAULT_REGION if region == "auto" else region,
+        region_is_auto=region == "auto",
         account=aws.optional_text("account", r"\d{12}", "twelve digits in quotes"),
     )
     aws.close()
@@ -196,7 +202,7 @@ def _read_network(section: Reader) -> tuple[NetworkConfig, ipaddress.IPv4Network
         subnet_cidr=str(subnet),
         availability_zone=section.text(
             "availability_zone",
-            r"auto|[a-z]{2}(-[a-z]+)+-\d[a-z0-9-]*",
+            rf"auto|{REGION}[a-z0-9-]*",
             "auto, or the name of a zone such as us-east-1a",
         ),
         ssh_cidr=str(ssh_network) if ssh_network else "auto",
@@ -319,10 +325,21 @@ def _read_key(section: Reader) -> GivenKey | None:
     key = section.section("key")
     given = GivenKey(
         name=key.text("name", r"\S(.{0,253}\S)?", "the name of an existing key pair"),
-        private_key=Path(key.text("private_key", r".+", "the path of its private key")).expanduser(),
+        private_key=_read_private_key(key),
     )
     key.close()
     return given
+
+
+def _read_private_key(key: Reader) -> Path:
+    path = Path(key.text("private_key", r"[^\0\n]+", "the path of its private key"))
+    try:
+        return path.expanduser()
+    except RuntimeError:  # there is no such user, or no home of one's own
+        key.fault(
+            "private_key", str(path), "the path of its private key; the home folder that ~ stands for is not known here"
+        )
+        return path
 
 
 def _read_tags(section: Reader) -> dict[str, str]:

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from enaxp.errors import ConfigError, UsageError
+from enaxp.text import decoded
+
+if TYPE_CHECKING:
+    import yaml
 
 Raw = Mapping[str, object]  # as YAML has it: nothing is known of the values yet
 _T = TypeVar("_T")
@@ -25,6 +30,17 @@ _NOT_IN_THIS_SCHEMA = {
     "ipv6": "nothing: IPv6 is not supported",
     "ipv6_cidr": "nothing: IPv6 is not supported",
 }
+
+
+class OctalNumber(int):
+    """A number that YAML reads as an octal one, because a 0 stands before it. Nobody writes it so on purpose, and it is never allowed."""
+
+    written: str
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.written} (which YAML reads as an octal number, {int(self)}: put it in quotes, or leave the 0 out)"
+        )
 
 
 class Reader:
@@ -63,8 +79,11 @@ class Reader:
         return Reader(value, path=f"{self._path}.{key}" if self._path else key, faults=self._faults)
 
     def names(self) -> list[str]:
-        """All keys, for a mapping whose keys are names that the user gives."""
-        return [str(key) for key in self._mapping]
+        """All keys, for a mapping whose keys are names that the user gives. A key that is no text is a fault."""
+        for key, value in self._mapping.items():
+            if not isinstance(key, str):
+                self._fault_of_key(key, value)
+        return [key for key in self._mapping if isinstance(key, str)]
 
     def text(self, key: str, pattern: str | re.Pattern[str], allowed: str) -> str:
         """Text that matches the pattern as a whole; `allowed` is the pattern in words."""
@@ -92,7 +111,7 @@ class Reader:
         value = self.raw(key)
         if value is None and default is not None:
             return default
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        if not isinstance(value, int) or isinstance(value, (bool, OctalNumber)) or not low <= value <= high:
             self.fault(key, value, f"a whole number from {low} to {high}")
             return low
         return value
@@ -100,7 +119,7 @@ class Reader:
     def number(self, key: str, *, above: float, high: float) -> float:
         """A number above `above`, up to `high`."""
         value = self.raw(key)
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not above < value <= high:
+        if not isinstance(value, (int, float)) or isinstance(value, (bool, OctalNumber)) or not above < value <= high:
             self.fault(key, value, f"a number above {above:g}, up to {high:g}")
             return high
         return float(value)
@@ -146,9 +165,20 @@ class Reader:
         for key in self._mapping:
             if key in self._known:
                 continue
+            if not isinstance(key, str):
+                self._fault_of_key(key, self._mapping[key])
+                continue
             todo = _NOT_IN_THIS_SCHEMA.get(str(key), f"one of {', '.join(sorted(self._known))}")
             where = f"{self._path}.{key}" if self._path else str(key)
             self._faults.append(f"{where}: unknown key (value {_show(self._mapping[key])}); allowed: {todo}")
+
+    def _fault_of_key(self, key: object, value: object) -> None:
+        """Notes a key that YAML reads as something else than text: `on` is true, 2027 a number."""
+        where = f"{self._path}.{key}" if self._path else str(key)
+        self._faults.append(
+            f"{where}: the key {_show(key)} is {_KINDS.get(type(key), 'no text')}, not text (value {_show(value)}); "
+            "allowed: keys that are text (put such a key in quotes)"
+        )
 
 
 def parse_duration(value: object) -> float:
@@ -156,6 +186,8 @@ def parse_duration(value: object) -> float:
 
     Raises ValueError for anything else, and for less than 0.
     """
+    if isinstance(value, OctalNumber):
+        raise ValueError(f"{value!r} is not a duration")
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf"):
         return float(value)
     text = str(value).strip()
@@ -184,26 +216,17 @@ def read_yaml(path: Path) -> Raw:
     """
     import yaml
 
-    class NoDuplicates(yaml.SafeLoader):
-        """A key given twice is a mistake that YAML would hide: the second wins without a word."""
-
-    def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[object, object]:
-        keys = [loader.construct_object(key) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise ConfigError(f"{path} cannot be used:", [f"{key}: given twice (line {node.start_mark.line + 1})"])
-        return {
-            key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value, strict=True)
-        }
-
-    NoDuplicates.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
     try:
-        loaded: object = yaml.load(path.read_text(encoding="utf-8"), Loader=NoDuplicates)
+        loaded: object = yaml.load(decoded(path.read_bytes()), Loader=_loader())
     except FileNotFoundError:
         raise ConfigError(
             f"{path} is not there.", [], todo="give another --config, or write one with `enaxp init`"
         ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except RecursionError:
+        raise ConfigError(f"{path} cannot be read as YAML:", ["it is nested too deeply"]) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} cannot be read as YAML:", [_place_and_problem(error)]) from None
+    except (OSError, ValueError, OverflowError) as error:  # what looks like a date or a number, and is none
         raise ConfigError(f"{path} cannot be read as YAML:", [str(error)]) from None
     if loaded is None:
         return {}
@@ -214,9 +237,63 @@ def read_yaml(path: Path) -> Raw:
     return loaded
 
 
+def _loader() -> type[yaml.SafeLoader]:
+    """A loader of YAML's own types that hides no mistake: a key given twice, of which the second would win, and octal numbers."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """A class of its own: constructors are added to a class."""
+
+    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+    Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+    return Loader
+
+
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[object, object]:
+    """A mapping whose keys stand there once, with what it merges (`<<: *name`) below its own keys."""
+    import yaml
+
+    seen: set[object] = set()
+    for key_node, _ in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise yaml.YAMLError(f"line {line}: a key that is a list or a mapping; allowed: keys that are text")
+        key = key_node.value if key_node.tag == "tag:yaml.org,2002:merge" else loader.construct_object(key_node)
+        if key in seen:
+            raise yaml.YAMLError(f"{key}: given twice (line {line})")
+        seen.add(key)
+    merged = yaml.MappingNode(node.tag, list(node.value), node.start_mark, node.end_mark)
+    loader.flatten_mapping(merged)
+    return {loader.construct_object(key): loader.construct_object(value, deep=True) for key, value in merged.value}
+
+
+def _whole_number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    number: int = loader.construct_yaml_int(node)
+    if not re.fullmatch(r"0[0-7_]+", node.value) or not number:
+        return number
+    octal = OctalNumber(number)
+    octal.written = node.value
+    return octal
+
+
+def _place_and_problem(error: yaml.YAMLError) -> str:
+    """What YAML says, and where."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark and problem else str(error)
+
+
+_KINDS = {int: "a number", OctalNumber: "a number", float: "a number", bool: "true or false", type(None): "null"}
+
+
+_SHORT = reprlib.Repr()  # a file may hold what would be endless when written out
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
+_SHORT.maxlist = _SHORT.maxdict = 8
+_SHORT.maxlevel = 3
+
+
 def _show(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    text = repr(value) if isinstance(value, OctalNumber) else _SHORT.repr(value)
+    return text if len(text) <= 160 else text[:157] + "..."
 
 
 def _as_duration(seconds: float) -> str:

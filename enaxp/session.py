@@ -9,7 +9,7 @@ target is local, and lets it stop again when nothing of any lab is left in it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from enaxp.hosts.connection import Host
 from enaxp.lab.lifecycle import LabContext, Target
 from enaxp.lab.state import State, StateFile, make_state_folder
 from enaxp.options import Options, TargetName
+from enaxp.region import Region, find_region
 from enaxp.terminal.console import Console
 
 if TYPE_CHECKING:
@@ -99,22 +100,19 @@ class Session:
 def open_session(options: Options, *, overrides: Overrides | None = None) -> Iterator[Session]:
     """A session for one command. Raises ConfigError, UsageError or LocalTargetError before anything is called."""
     console = Console(as_json=options.as_json)
-    asked = {"lab": options.lab, "aws.region": options.region, **(overrides or {})}
-    given = {path: value for path, value in asked.items() if value is not None}
+    given = _given(options, overrides)
     config = load_config(options.config, overrides=given)
     file = StateFile(options.state_dir, config.lab)
     state = file.load()
     for note in file.notes:
         console.say(note)
     target = _target_name(options, state)
-    if state is not None and options.region is None and state.region != config.aws.region:
-        given["aws.region"] = state.region
-        config = load_config(options.config, overrides=given)
+    config = _in_its_region(config, state, target=target, options=options, say=console.say)
     on_aws = Session(
         options=options,
         config=config,
         target=Target(name="aws"),
-        aws=Aws(region=config.aws.region, profile=options.profile),
+        aws=Aws(region=config.aws.region, profile=options.profile, only_account=config.aws.account),
         file=file,
         console=console,
     )
@@ -123,6 +121,37 @@ def open_session(options: Options, *, overrides: Overrides | None = None) -> Ite
         return
     with _on_this_computer(on_aws, state, given=given) as session:
         yield session
+
+
+def config_without_session(options: Options) -> Config:
+    """The config as a session would have it, for what needs no more. Raises as `open_session`."""
+    config = load_config(options.config, overrides=_given(options, None))
+    state = StateFile(options.state_dir, config.lab).load()
+    say = Console(as_json=options.as_json).say
+    return _in_its_region(config, state, target=_target_name(options, state), options=options, say=say)
+
+
+def _given(options: Options, overrides: Overrides | None) -> dict[str, object]:
+    """What the options set of the config, by its path."""
+    asked = {"lab": options.lab, "aws.region": options.region, **(overrides or {})}
+    return {path: value for path, value in asked.items() if value is not None}
+
+
+def _in_its_region(
+    config: Config, state: State | None, *, target: TargetName, options: Options, say: Callable[[str], None]
+) -> Config:
+    """The config with the region that `auto` stands for, which is said. The local target has nothing of the caller's AWS settings."""
+    if not config.aws.region_is_auto:
+        return config
+    if state is not None:
+        region = Region(name=state.region, source="where the lab lives")
+    elif target == "local":
+        return config
+    else:
+        region = find_region(profile=options.profile)
+    if target == "aws":
+        say(f"region {region.name} ({region.source})")
+    return replace(config, aws=replace(config.aws, region=region.name))
 
 
 def _target_name(options: Options, state: State | None) -> TargetName:

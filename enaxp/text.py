@@ -6,6 +6,7 @@ A change in per cent has two forms over one rule. `plain` is what programs read 
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Sequence
 
 from enaxp.traffic import THROUGHPUT, Metric
@@ -14,6 +15,15 @@ NOT_MEASURED = "not measured"
 MOST_TO_TELL_PCT = 1000  # beyond tenfold the figure itself says nothing any more
 # What a terminal would take for a command: an escape in a name that came from a file stays visible, and does nothing.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+
+# The longer marks first: UTF-32's begins as UTF-16's does.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 
 
 def change_plain(pct: float | None) -> str:
@@ -97,6 +107,22 @@ def duration(seconds: float) -> str:
 def printable(text: str) -> str:
     """Text that a terminal shows as it is, whatever it holds."""
     return text.translate(_CONTROLS)
+
+
+def decoded(content: bytes) -> str:
+    """The text in a file's bytes, whoever wrote it: UTF-8, UTF-16 and UTF-32 by their marks, UTF-16 without one by its zero bytes, and
+    what is none of these as Windows writes in the West. Bytes that mean nothing are replaced.
+    """
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return content[len(mark) :].decode(encoding, "replace")
+    if content.count(0) > len(content) / 4:  # a few may stand in any text: a disk that was full leaves them
+        little = content[1::2].count(0) >= content[::2].count(0)
+        return content.decode("utf-16-le" if little else "utf-16-be", "replace")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace")
 
 
 def columns(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -12,6 +12,33 @@ from enaxp.config import load_config, write_default_config
 from enaxp.errors import ConfigError
 
 FAULTS = yaml.safe_load((Path(__file__).parent / "data/config_faults.yaml").read_text())
+FILES = yaml.safe_load((Path(__file__).parent / "data/config_files.yaml").read_text())
+
+
+@pytest.mark.parametrize("case", FILES, ids=lambda case: case["name"])
+def test_a_file_is_read_as_it_is_meant_or_refused_with_what_is_wrong(case: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "bench.yaml"
+    parts = case.get("file_of", [case.get("file")])
+    text = "".join(part if isinstance(part, str) else part[0] * part[1] for part in parts)
+    path.write_bytes(text.encode(case.get("encoding", "utf-8")))
+
+    if "reads" in case:
+        config = load_config(path)
+        assert {dotted: value_at(config, dotted) for dotted in case["reads"]} == case["reads"]
+        return
+    with pytest.raises(ConfigError) as raised:
+        load_config(path)
+
+    assert raised.value.exit_code == 2
+    assert str(path) in str(raised.value)
+    for part in case["says"]:
+        assert part in str(raised.value)
+
+
+def value_at(config: Any, dotted: str) -> Any:
+    for key in dotted.split("."):
+        config = config[key] if isinstance(config, dict) else getattr(config, key)
+    return config
 
 
 @pytest.mark.parametrize("case", FAULTS, ids=lambda case: case["name"])

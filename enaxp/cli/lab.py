@@ -209,13 +209,11 @@ def extend(options: Options, *, by: str) -> None:
 @command("policy")
 def policy(options: Options) -> None:
     """Print the IAM policy that allows what enaxp does for this lab, and nothing else."""
-    from enaxp.config import load_config
     from enaxp.lab.policy import policy_of
+    from enaxp.session import config_without_session
     from enaxp.terminal.console import Console
 
-    given = {"lab": options.lab, "aws.region": options.region}
-    config = load_config(options.config, overrides={path: value for path, value in given.items() if value})
-    Console(as_json=True).document(policy_of(config))
+    Console(as_json=True).document(policy_of(config_without_session(options)))
 
 
 @command("ssh")

@@ -18,6 +18,7 @@ from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.records import RunFolder
 from enaxp.errors import BenchError, UsageError
+from enaxp.text import decoded
 from enaxp.traffic import Arm
 
 if TYPE_CHECKING:
@@ -89,14 +90,20 @@ def parse_files(files: Sequence[str]) -> list[ParsedFile]:
     """What the parser reads in each file. Raises UsageError for a file that cannot be opened."""
     from enaxp.hosts.sockperf import ParsedFile, parse
 
-    outputs = []
-    for name in files:
-        try:
-            content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        except OSError as error:
-            raise UsageError(f"{name} cannot be read", said=error.strerror or str(error)) from None
-        outputs.append(ParsedFile.of(name, parse(content.decode("utf-8", errors="replace"))))
-    return outputs
+    return [ParsedFile.of(name, parse(decoded(_content(name)))) for name in files]
+
+
+def _content(name: str) -> bytes:
+    """What is in a file; `-` is standard input."""
+    try:
+        if name != "-":
+            return Path(name).read_bytes()
+        if sys.stdin is None:
+            raise UsageError("standard input cannot be read", said="it is closed", todo="name the file, or pipe it in")
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        what = "standard input" if name == "-" else name
+        raise UsageError(f"{what} cannot be read", said=error.strerror or str(error)) from None
 
 
 def write_page(path: Path, text: str) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from enaxp.config import REGION
 from enaxp.traffic import ARMS, Arm
 
 Requirement = Literal["required", "recommended", "info"]
@@ -47,7 +48,7 @@ _FOR_INFORMATION = {
     "large_llq": "0, for long Tx rings",
 }
 # Local Zones have longer names, us-east-1-bos-1a; ENA Express is not offered there.
-_ZONE = re.compile(r"[a-z]{2}(-[a-z]+)+-\d[a-z]")
+_ZONE = re.compile(rf"{REGION}[a-z]")
 _DEVICE = "device: ena_srd_mode of {}"
 _DEVICE_OF_EXPRESS = _DEVICE.format("ena_express")
 _IDLE = "/sys/devices/system/cpu/cpu[0-9]*/cpuidle/state[0-9]*"

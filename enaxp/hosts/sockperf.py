@@ -14,8 +14,10 @@ import math
 import operator
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 from typing import Literal, TypeVar
 
 from enaxp.figures import sum_of_known
@@ -84,18 +86,23 @@ class ParsedFile(SockperfOutput, _SavedIn):
         return cls(file=file, **{field.name: getattr(output, field.name) for field in fields(output)})
 
 
-# Digits are bounded: the text may be anything, and int() refuses very long numbers.
-_FLOAT = r" *([0-9]{1,15}(?:\.[0-9]{1,15})?)(?![0-9.])"
-_INT = r" *([0-9]{1,18})(?![0-9.])"
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+# Digits are bounded: the text may be anything, and int() refuses very long numbers. A figure ends where it ends: `17,676` is not 17.
+_END = r"(?![\w.]|,[0-9])"
+_FLOAT = rf" *([0-9]{{1,15}}(?:\.[0-9]{{1,15}})?){_END}"
+_INT = rf" *([0-9]{{1,18}}){_END}"
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[mKJHhl]")
 # A receiver thread is ended by a signal of sockperf's own; its line falls anywhere in the output, and says nothing of the run.
 _OWN_SIGNAL = re.compile(r"sockperf: Test end \(interrupted by signal [0-9]{1,3}\)\n?")
 _VERSION = re.compile(r"== version #([0-9]+(?:\.[0-9]+)*)")
+# What is left out at the start: a time, in a run of a number of messages a number, and early versions do not say.
 _TOTAL = re.compile(
-    rf"\[Total Run\] RunTime={_FLOAT} sec; Warm up [a-z]+={_INT}[^;\n]*; SentMessages={_INT}; ReceivedMessages={_INT}"
+    rf"\[Total Run\] RunTime={_FLOAT} sec(?:; Warm up ([a-z]+)={_INT}[^;\n]*)?; SentMessages={_INT}; ReceivedMessages={_INT}"
 )
+_STATISTICS = re.compile(r"Printing statistics for Server No: [0-9]+")
 _VALID = re.compile(rf"\[Valid Duration\] RunTime={_FLOAT} sec; SentMessages={_INT}; ReceivedMessages={_INT}")
 _MEAN = re.compile(rf"avg-(lat|latency|rtt)={_FLOAT}")
+_HANDLED = re.compile(rf"Total{_INT} messages received and handled")
+_MEAN_AS_IT_STANDS = re.compile(r"avg-(?:lat|latency|rtt)= *([^ \n]{1,20})")
 _STD_DEV = re.compile(rf"avg-[a-z]+=[^(\n]*\(std-dev={_FLOAT}")
 _LOSS = re.compile(rf"# dropped messages ={_INT}; # duplicated messages ={_INT}; # out-of-order messages ={_INT}")
 _OBSERVATIONS = re.compile(rf"Total{_INT} observations")
@@ -105,13 +112,15 @@ _BURST = re.compile(rf"of burst of{_INT} messages")
 _SENT_ONLY = re.compile(rf"Total of{_INT} messages sent in{_FLOAT} sec")
 _MESSAGE_RATE = re.compile(rf"Summary: Message Rate is{_FLOAT} \[msg/sec\]")
 _BANDWIDTH = re.compile(rf"Summary: BandWidth is{_FLOAT} [MG]Bps \({_FLOAT} ([MG])bps\)")
-_OPTION_FAULT = re.compile(r"\A\s*(?:sockperf: )?(\S.*)\n(?s:.*)^Usage: sockperf ", re.MULTILINE)
-_ERROR = re.compile(r"ERROR: (?:\[fd=-?[0-9]+\] )?([^\n]*(?:\n \([^\n]*)?)")
+# The help text, and before it what was wrong: nothing where sockperf was asked for help, or does not know an option.
+_HELP = re.compile(r"(?:(?:sockperf: |^)((?:'-|Invalid|Option )[^\n]*)\n[^\n]*\n\n)?^Usage: sockperf ", re.MULTILINE)
+# Only its own: other programs, the loader of a preloaded library first, write into the same text.
+_ERROR = re.compile(r"sockperf: ERROR: (?:\[fd=-?[0-9]+\] )?([^\n]*(?:\n \([^\n]*)?)")
 
 
 def parse(text: str) -> SockperfOutput:
     """What saved sockperf output says, versions 3.5 to 3.10. Never raises: text that holds no good run is not `ok`, with the reason."""
-    plain = _ANSI.sub("", text).replace("\r", "")
+    plain = _ANSI.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     # A full log holds millions of rows after its own copy of the statistics.
     plain = plain.partition("packet, txTime(sec)")[0]
     has_own_signal = _OWN_SIGNAL.search(plain) is not None
@@ -122,9 +131,9 @@ def parse(text: str) -> SockperfOutput:
 
 
 def _figures(plain: str, *, mode: OutputMode | None) -> SockperfOutput:
-    """Every figure that stands in the text, not judged yet."""
-    version, is_rate = _VERSION.search(plain), _SENT_ONLY.search(plain) is not None
-    extremes = {name: float(value) for name, value in _EXTREME.findall(plain)}
+    """Every figure that stands in the text, not judged yet. One that stands there twice belongs to nothing, and is None."""
+    version, is_rate = _only(_VERSION, plain), _SENT_ONLY.search(plain) is not None
+    extremes = _each_once(_EXTREME.findall(plain))
     return SockperfOutput(
         ok=False,
         reason=None,
@@ -135,7 +144,7 @@ def _figures(plain: str, *, mode: OutputMode | None) -> SockperfOutput:
         std_dev_us=_float(_STD_DEV, plain),
         min_us=extremes.get("MIN"),
         max_us=extremes.get("MAX"),
-        percentiles_us={f"{float(p):g}": float(value) for p, value in _PERCENTILE.findall(plain)},
+        percentiles_us=_each_once((f"{float(p):g}", value) for p, value in _PERCENTILE.findall(plain)),
         observations=_int(_OBSERVATIONS, plain),
         sent=_int(_SENT_ONLY, plain) if is_rate else _int(_VALID, plain, group=2),
         received=_int(_VALID, plain, group=3),
@@ -149,18 +158,31 @@ def _figures(plain: str, *, mode: OutputMode | None) -> SockperfOutput:
     )
 
 
+def _only(pattern: re.Pattern[str], plain: str) -> re.Match[str] | None:
+    """The one place of the pattern; None where there are several: they are of several servers, or several runs."""
+    first, second = (*islice(pattern.finditer(plain), 2), None, None)[:2]
+    return first if second is None else None
+
+
+def _each_once(lines: Iterable[tuple[str, str]]) -> dict[str, float]:
+    """The figures of lines that each name what they tell, without those that are told twice."""
+    told = list(lines)
+    names = Counter(name for name, _ in told)
+    return {name: float(value) for name, value in told if names[name] == 1}
+
+
 def _float(pattern: re.Pattern[str], plain: str, *, group: int = 1) -> float | None:
-    found = pattern.search(plain)
+    found = _only(pattern, plain)
     return float(found.group(group)) if found else None
 
 
 def _int(pattern: re.Pattern[str], plain: str, *, group: int = 1) -> int | None:
-    found = pattern.search(plain)
+    found = _only(pattern, plain)
     return int(found.group(group)) if found else None
 
 
 def _measures(plain: str) -> Measures | None:
-    mean = _MEAN.search(plain)
+    mean = _only(_MEAN, plain)
     if mean is None:
         return None
     return "rtt" if mean.group(1) == "rtt" else "latency"
@@ -168,7 +190,7 @@ def _measures(plain: str) -> Measures | None:
 
 def _bandwidth_mbps(plain: str) -> float | None:
     """In 10⁶ bit/s, whichever unit was printed."""
-    bandwidth = _BANDWIDTH.search(plain)
+    bandwidth = _only(_BANDWIDTH, plain)
     if bandwidth is None:
         return None
     _, value, unit = bandwidth.groups()
@@ -179,14 +201,14 @@ def _bandwidth_mbps(plain: str) -> float | None:
 
 def _mode(plain: str, *, has_own_signal: bool) -> OutputMode | None:
     """The mode. sockperf never prints it: it follows from which lines there are, and from how many messages were in flight."""
-    if "[SERVER] listen on" in plain or "bind socket, IP to bind" in plain:
+    if _says(plain, "[SERVER] listen on") or _says(plain, "bind socket, IP to bind"):
         return "server"
     if _SENT_ONLY.search(plain):
         return "throughput"
-    total = _TOTAL.search(plain)
+    total = _only(_TOTAL, plain)
     if not total:
         return None
-    sent, received = int(total.group(3)), int(total.group(4))
+    sent, received = int(total.group(4)), int(total.group(5))
     burst = _BURST.search(plain)
     in_flight = int(burst.group(1)) if burst else 1
     # Ping-pong has one burst in flight at most, and no receiver thread to end by a signal.
@@ -199,7 +221,7 @@ def _fault(plain: str, output: SockperfOutput) -> str | None:
     return (
         _fault_of_kind(plain, output.mode)
         or _fault_told(plain)
-        or (_fault_of_rate(output) if output.mode == "throughput" else _fault_of_latency(output))
+        or (_fault_of_rate(output) if output.mode == "throughput" else _fault_of_latency(plain, output))
     )
 
 
@@ -209,11 +231,10 @@ def _fault_of_kind(plain: str, mode: OutputMode | None) -> str | None:
         return "empty: sockperf printed nothing"
     if "test was performed using the following parameters" in plain:
         return "a full log, not sockperf's own output"
-    if option := _OPTION_FAULT.search(plain):
-        return f"sockperf refused its options: {option.group(1).strip()}"
-    versions = len(_VERSION.findall(plain))
-    if versions > 1:
-        return f"{versions} runs of sockperf in one text; one is read at a time"
+    if told_help := _HELP.search(plain):
+        return f"sockperf refused its options: {told_help.group(1) or 'it printed its help and did not start'}"
+    if several := _several(plain):
+        return f"{several} in one text; one is read at a time"
     if error := _ERROR.search(plain):
         return f"sockperf stopped: {' '.join(error.group(1).split())}"
     if mode == "server":
@@ -223,12 +244,23 @@ def _fault_of_kind(plain: str, mode: OutputMode | None) -> str | None:
     return None
 
 
+def _several(plain: str) -> str | None:
+    """What the text holds more than one of, in words; None when its figures all belong together."""
+    runs = max(len(pattern.findall(plain)) for pattern in (_VERSION, _TOTAL, _SENT_ONLY))
+    if runs > 1:
+        return f"{runs} runs of sockperf"
+    servers = max(len(pattern.findall(plain)) for pattern in (_STATISTICS, _VALID, _MEAN, _OBSERVATIONS))
+    return f"statistics of {servers} servers" if servers > 1 else None
+
+
+def _says(plain: str, words: str) -> bool:
+    """Whether a line of sockperf's own has these words."""
+    return re.search(rf"sockperf: [^\n]*{re.escape(words)}", plain) is not None
+
+
 def _fault_told(plain: str) -> str | None:
     """What sockperf itself says went wrong."""
-    for words, reason in _FAULTS_TOLD.items():
-        if words in plain:
-            return reason
-    return None
+    return next((reason for words, reason in _FAULTS_TOLD.items() if _says(plain, words)), None)
 
 
 # sockperf's words → what they mean for the run.
@@ -250,19 +282,40 @@ def _fault_of_rate(output: SockperfOutput) -> str | None:
     return None
 
 
-def _fault_of_latency(output: SockperfOutput) -> str | None:
+def _fault_of_latency(plain: str, output: SockperfOutput) -> str | None:
     total, valid = output.total_runtime_s, output.valid_runtime_s
     if output.mean_us is None or total is None or valid is None:
-        return "no statistics in it: sockperf did not come to its end"
+        return _fault_of_statistics(plain)
     if not output.observations:
         return "no observations in it"
     needed = VALID_SHARE * (total - CUT_S)
-    if valid < needed - 1e-9:
+    if _is_timed(plain) and valid < needed - 1e-9:
         return (
             f"replies stopped early: {valid:.3f} s of {total:.3f} s are valid, {needed:.3f} s are needed "
             "(a lost reply or a dead server stalls the rest of a run; replies may also be too rare for its length)"
         )
+    if not _is_timed(plain) and not _says(plain, "Test end (number of packets reached)"):
+        return "not said how much was left out at the start, as by versions before 3.5: whether replies stopped early is not known"
     return None
+
+
+def _is_timed(plain: str) -> bool:
+    """Whether the run was one of a time, and says so; the cut of CUT_S is that of such runs only."""
+    total = _only(_TOTAL, plain)
+    return total is not None and total.group(2) == "time"
+
+
+def _fault_of_statistics(plain: str) -> str:
+    """Why the lines that every run's statistics begin with are not there, or not read."""
+    if mean := _MEAN_AS_IT_STANDS.search(plain):
+        if not _MEAN.search(plain):
+            return f"the mean is {mean.group(1)}: no latency, as when the clock of the client's CPU cannot be relied on"
+        return (
+            "the statistics are not whole: [Total Run] or [Valid Duration] is missing, or has a form that is not read"
+        )
+    if _says(plain, "Test ended"):
+        return "no statistics in it: cut short after the end of the run"
+    return "no statistics in it: sockperf did not come to its end"
 
 
 # -- commands --------------------------------------------------------------------------------------------------------------
@@ -310,8 +363,7 @@ def _at(ip: str, port: int, protocol: Protocol) -> list[str]:
 
 def received_by_server(text: str) -> int | None:
     """How many messages a server says it received, in what it printed when it was ended; None when it does not say."""
-    told = re.search(rf"Total{_INT} messages received and handled", _ANSI.sub("", text))
-    return int(told.group(1)) if told else None
+    return _int(_HANDLED, _ANSI.sub("", text))
 
 
 def combine(outputs: Sequence[SockperfOutput]) -> SockperfOutput:

@@ -20,7 +20,7 @@ from typing import TypedDict
 
 import msgspec
 
-from enaxp.aws import Aws
+from enaxp.aws import Aws, partition_of
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.kinds.compute import ROOT_VOLUME_GB
 from enaxp.lab.model import TAG_CREATED, BilledPart, Found, Layer, from_text, kind_of
@@ -29,8 +29,8 @@ from enaxp.lab.spec import layer_of
 TABLE = Path(__file__).with_name("prices.yaml")
 HOURS_A_MONTH = 730
 KEPT_DAYS = 7  # how long an answer of the price list is used again
-# The region whose endpoint answers questions about prices, by how a region's name begins; none for partitions without one.
-PRICE_LISTS = {"us-gov-": "", "cn-": "", "eu-": "eu-central-1", "ap-": "ap-south-1", "": "us-east-1"}
+# The region whose endpoint answers questions about prices, by how a region's name begins. Other partitions have none that knows dollars.
+PRICE_LISTS = {"eu-": "eu-central-1", "ap-": "ap-south-1", "": "us-east-1"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,9 +152,9 @@ def _from_list(aws: Aws, instance_type: str) -> Prices | None:
     """Prices of AWS's price list, asked once; None for whoever may not ask, or is offline: the table has to do then."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    where = next(region for prefix, region in PRICE_LISTS.items() if aws.region.startswith(prefix))
-    if not where:
+    if partition_of(aws.region) != "aws":
         return None
+    where = next(region for prefix, region in PRICE_LISTS.items() if aws.region.startswith(prefix))
     wanted = {
         "instanceType": instance_type,
         "regionCode": aws.region,

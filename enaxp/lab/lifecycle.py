@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from enaxp.aws import Aws, in_parallel
+from enaxp.aws import Aws, in_parallel, partition_of
 from enaxp.config import Config
 from enaxp.errors import LabError, NameTakenError, StateError, UsageError
 from enaxp.lab import keys
@@ -31,7 +31,7 @@ from enaxp.lab.model import (
     from_text,
 )
 from enaxp.lab.plan import Plan, make_plan
-from enaxp.lab.resolved import check_account, given_gateway, partition_of, pinned_of, resolve
+from enaxp.lab.resolved import given_gateway, pinned_of, resolve
 from enaxp.lab.spec import Resolved, above, layer_of, of_layers, wanted
 from enaxp.lab.state import State, StateFile, new_state
 from enaxp.lab.survey import Survey, discover_lab_id, survey
@@ -337,7 +337,6 @@ def existing_state(context: LabContext) -> tuple[State, tuple[str, ...]] | None:
         context.aws.account,
         lambda: None if state else discover_lab_id(context.aws, lab=config.lab, region=config.aws.region),
     )
-    check_account(config, account)
     if state is not None:
         _refuse_contradiction(state, context, account)
         return state, tuple(context.file.notes)

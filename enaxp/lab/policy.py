@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from enaxp.aws import partition_of
 from enaxp.config import Config
 from enaxp.lab.grants import Grant, PolicyDocument, Scope, merged
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.model import Resource, unique_name
-from enaxp.lab.resolved import AMI_PARAMETER, partition_of
+from enaxp.lab.resolved import AMI_PARAMETER
 from enaxp.lab.spec import Resolved, wanted
 
 # What is called besides what the kinds declare, and by which part.

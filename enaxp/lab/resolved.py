@@ -27,15 +27,6 @@ AMI_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-
 WHO_AM_I = "https://checkip.amazonaws.com"
 
 
-def check_account(config: Config, account: str) -> None:
-    """Raises LabError when the credentials belong to another account than the config allows."""
-    if config.aws.account and config.aws.account != account:
-        raise LabError(
-            f"these credentials belong to account {account}, the config allows {config.aws.account} alone",
-            todo="choose another --profile, or change aws.account",
-        )
-
-
 def resolve(
     config: Config,
     *,
@@ -199,13 +190,6 @@ def resolve_ami(aws: Aws, asked: str, architecture: str) -> str:
     if not re.fullmatch(r"ami-[0-9a-f]{8,17}", value):
         raise AwsError(f"the parameter {name} holds {value!r}, not an AMI id", todo="set hosts.ami to an AMI id")
     return value
-
-
-def partition_of(region: str) -> str:
-    """The ARN partition of a region."""
-    if region.startswith("cn-"):
-        return "aws-cn"
-    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
 def _ssh_cidr(config: Config, aws: Aws, pinned: Pinned) -> str:

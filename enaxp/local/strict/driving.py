@@ -6,6 +6,8 @@
     POST   capacity   ◀─ Capacity      {"zones": {"us-east-1a": 0}, "late": false, "lacking": {"us-east-1b": ["c6i.8xlarge"]}}
     POST   timing     ◀─               {"ids_unknown": 1.5}      changes what is named
     POST   latency    ◀─ LatencyOrder  {"seconds": 0.15}         added to every call
+    POST   policies   ◀─ PoliciesOrder {"identity": [DOCUMENT, …], "organisation": […], "access_key": null}    what a caller may do
+    DELETE policies                    everybody may do everything again
 
 Faults and capacity replace what was set before. An order with an unknown member is refused.
 """
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -52,6 +54,14 @@ class LatencyOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     seconds: float
 
 
+class PoliciesOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Policies to be put on a caller (null: on everybody without his own), as `enaxp policy` prints them."""
+
+    identity: list[dict[str, Any]]
+    organisation: list[dict[str, Any]] = []
+    access_key: str | None = None
+
+
 class Driven(Protocol):
     """What can be set and read: the gate of a running server."""
 
@@ -82,6 +92,11 @@ def drive(gate: Driven, method: str, path: str, body: bytes) -> Resources | Call
             gate.world.timing = replace(gate.world.timing, **msgspec.json.decode(body, type=dict[str, float]))
         case "POST", "latency":
             gate.latency_s = msgspec.json.decode(body, type=LatencyOrder).seconds
+        case "POST", "policies":
+            order = msgspec.json.decode(body, type=PoliciesOrder)
+            gate.world.callers.put(order.identity, organisation=order.organisation, access_key=order.access_key)
+        case "DELETE", "policies":
+            gate.world.callers.clear()
         case _:
             return None
     return Done()

@@ -7,6 +7,7 @@ from typing import Any
 from moto.ecr.exceptions import InvalidParameterException
 from moto.ecr.responses import ECRResponse
 
+from enaxp.local.strict.access.guard import require_allowed
 from enaxp.local.strict.world import current
 
 
@@ -15,6 +16,7 @@ class StrictEcrResponse(ECRResponse):
 
     def call_action(self) -> Any:
         with current().lock:
+            require_allowed(self, "ecr")
             return super().call_action()
 
     def create_repository(self) -> Any:

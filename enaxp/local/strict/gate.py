@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from enaxp.local.strict.access.callers import NotAllowed
+from enaxp.local.strict.access.policies import MalformedPolicyError
 from enaxp.local.strict.calls import Asked, Call, read_asked, read_body
 from enaxp.local.strict.driving import drive
 from enaxp.local.strict.faults import Fault, FaultPlan
@@ -82,6 +84,8 @@ class CallGate:
         head = _RequestHead()
         try:
             body = b"".join(self.application(environ, head.start))  # type: ignore[arg-type]  # moto never calls what it gives back
+        except NotAllowed as refusal:
+            return _error(service, refusal.code, refusal.message, status=403 if service in {"ec2", *IN_XML} else 400)
         except NotImplementedError:
             return _unserved(service, action)
         except Exception as error:
@@ -96,7 +100,7 @@ class CallGate:
     def _drive(self, environ: WSGIEnvironment, path: str) -> HttpAnswer:
         try:
             answer = drive(self, environ["REQUEST_METHOD"], path, read_body(environ) or b"{}")
-        except (msgspec.MsgspecError, TypeError) as error:
+        except (msgspec.MsgspecError, TypeError, MalformedPolicyError) as error:
             return _json({"error": f"{type(error).__name__}: {error}"}, status="400 Bad Request")
         if answer is None:
             return _json({"error": "no such path"}, status="404 Not Found")

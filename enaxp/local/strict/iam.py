@@ -11,6 +11,7 @@ from typing import Any
 from moto.core.exceptions import ServiceException
 from moto.iam.responses import IamResponse
 
+from enaxp.local.strict.access.guard import require_allowed
 from enaxp.local.strict.world import current
 
 NAME = re.compile(r"[\w+=,.@-]+", re.ASCII)
@@ -30,6 +31,7 @@ class StrictIamResponse(IamResponse):
         """Side by side calls take turns. Names made moments ago may still be unknown."""
         world, action = current(), self._get_action()
         with world.lock:
+            require_allowed(self, "iam")
             for member in LONGEST:
                 name = self._get_param(member)
                 if name and not action.startswith("Create") and world.is_unknown(f"{member}/{name}"):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from enaxp.local.strict.calls import Call
 from enaxp.local.strict.capacity import Capacity
@@ -59,6 +59,22 @@ class StrictServer:
     def set_capacity(self, capacity: Capacity) -> None:
         """Launches from now on count against it, earlier ones do not."""
         self._world.set_capacity(capacity)
+
+    def put_policies(
+        self,
+        identity: Iterable[Mapping[str, Any]],
+        *,
+        organisation: Iterable[Mapping[str, Any]] = (),
+        access_key: str | None = None,
+    ) -> None:
+        """From now on a caller may do what these policy documents allow, and nothing else (`access/callers.py`)."""
+        with self._world.lock:
+            self._world.callers.put(identity, organisation=organisation, access_key=access_key)
+
+    def lift_policies(self, access_key: str | None = None) -> None:
+        """The caller may do everything again."""
+        with self._world.lock:
+            self._world.callers.lift(access_key)
 
     def set_latency(self, seconds: float) -> None:
         """Added to every call."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moto.servicequotas.exceptions import NoSuchResource
 from moto.servicequotas.responses import ServiceQuotasResponse
 
+from enaxp.local.strict.access.guard import require_allowed
 from enaxp.local.strict.quotas import LISTED, Listed, Quotas
 from enaxp.local.strict.world import current
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 class StrictServiceQuotasResponse(ServiceQuotasResponse):
     """Reads only."""
+
+    def call_action(self) -> Any:
+        with current().lock:
+            require_allowed(self, "servicequotas")
+            return super().call_action()
 
     def get_service_quota(self) -> str:
         return json.dumps({"Quota": self._shown(self._asked(), current().quotas)})

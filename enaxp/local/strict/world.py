@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ec2.models.instances import Instance, InstanceState, StateReason
 
+from enaxp.local.strict.access.callers import Callers
 from enaxp.local.strict.capacity import Capacity
 from enaxp.local.strict.life import STATES, AttachmentSrd, GroupInUse, Life
 from enaxp.local.strict.machines import Machines
@@ -48,6 +49,7 @@ class World:
         self.machines = machines
         self.quotas = quotas
         self.capacity = capacity
+        self.callers = Callers()
         self.taken: Counter[str] = Counter()  # zone → instances that were launched there since capacity was set
         self.public_address = public_address
         self.lock = threading.RLock()

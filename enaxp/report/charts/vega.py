@@ -68,7 +68,7 @@ def runtime_aside() -> Iterator[Callable[[], str]]:
     """`runtime()`, begun at once in a process of its own: it takes as long as all the rest of a page. Calling it waits for the text."""
     code = "import sys; from enaxp.report.charts.vega import runtime; sys.stdout.write(runtime())"
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-P", "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
 
     def text() -> str:

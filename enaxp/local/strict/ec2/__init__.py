@@ -1,6 +1,6 @@
 """EC2: the actions that moto lacks or answers differently from AWS; everything else goes through the rules and on to moto.
 
-request ─▶ tick ─▶ form ─▶ token seen before? ─▶ rules ─▶ DryRun? ─▶ moto's action (or one of ours) ─▶ answer
+request ─▶ tick ─▶ form ─▶ permission ─▶ token seen before? ─▶ rules ─▶ DryRun? ─▶ moto's action (or one of ours) ─▶ answer
 
 describe.py    listings: filters, pages, what is not known yet
 network.py     security groups' rules, interfaces, ENA Express, Elastic IPs, keys
@@ -23,6 +23,7 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses import EC2Response
 
 from enaxp.local.strict import rules
+from enaxp.local.strict.access.guard import require_allowed
 from enaxp.local.strict.ec2.describe import Describes
 from enaxp.local.strict.ec2.instances import InstanceActions
 from enaxp.local.strict.ec2.network import NetworkActions
@@ -65,6 +66,7 @@ class StrictEC2Response(Describes, InstanceActions, NetworkActions, PlacementAct
             return error_answer("InvalidAction", f"The action {action} is not valid for this web service.")
         request = rules.Request(action=action, get=self._get_param, backend=self.ec2_backend, world=world)
         rules.check_form(request)
+        require_allowed(self, "ec2")
         token = self._get_param("ClientToken") if action in TOKENED else None
         known: Remembered | None = world.tokens.get((request.region, action, token)) if token else None
         digest = self._digest()

@@ -6,6 +6,7 @@ from typing import Any
 
 from moto.ssm.responses import SimpleSystemManagerResponse
 
+from enaxp.local.strict.access.guard import require_allowed
 from enaxp.local.strict.ssm.associations import AssociationActions
 from enaxp.local.strict.ssm.commands import CommandActions
 from enaxp.local.strict.ssm.documents import DocumentActions
@@ -19,6 +20,7 @@ class StrictSsmResponse(DocumentActions, AssociationActions, CommandActions, Sim
         world = current()
         with world.lock:
             world.tick()
+            require_allowed(self, "ssm")
             return super().call_action()
 
     def get_parameter(self) -> Any:

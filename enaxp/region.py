@@ -1,0 +1,60 @@
+"""Region: where a lab is to be, when the config leaves that open (`aws.region: auto`).
+
+the lab's state ▶ AWS_REGION ▶ AWS_DEFAULT_REGION ▶ the profile's ▶ us-east-1     the first that says something
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from enaxp.config import DEFAULT_REGION, REGION
+from enaxp.errors import AwsError, UsageError
+
+VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A region, and in words where its name is from."""
+
+    name: str
+    source: str
+
+
+def find_region(*, profile: str | None) -> Region:
+    """The region of the environment, else of the profile (the environment's, if None), else DEFAULT_REGION.
+
+    Raises UsageError for what is no region's name, AwsError when the profile is not there or cannot be read.
+    """
+    for variable in VARIABLES:
+        if name := os.environ.get(variable):
+            return _checked(Region(name=name, source=f"of {variable}"))
+    named, name = _of_profile(profile)
+    if name is not None:
+        return _checked(Region(name=name, source=f"of profile {named}"))
+    return Region(name=DEFAULT_REGION, source="the default; --region or aws.region choose another")
+
+
+def _checked(region: Region) -> Region:
+    if not re.fullmatch(REGION, region.name):
+        raise UsageError(
+            f"the region {region.source} is {region.name!r}, which is no region's name",
+            todo="correct it, or give --region, for example us-east-1",
+        )
+    return region
+
+
+def _of_profile(profile: str | None) -> tuple[str, str | None]:
+    """The profile's name, and the region that the SDK's configuration has for it."""
+    import botocore.session
+    from botocore.exceptions import BotoCoreError
+
+    session = botocore.session.Session(profile=profile)
+    try:
+        return session.profile or "default", session.get_scoped_config().get("region")
+    except BotoCoreError as error:
+        raise AwsError(
+            "reading the region of the AWS profile", said=str(error), todo="check --profile and the AWS configuration"
+        ) from error
