@@ -80,12 +80,18 @@ def prove_routes(pair: Pair) -> Probes:
     return probes
 
 
-def counters_command(probes: Probes, role: str) -> str:
-    """Prints the counters of a host's interfaces, for `nic.read_counters`."""
-    return nic.counters_command([probe.interface for probe in probes[role].values() if probe.interface])
+def counters_command(pair: Pair, probes: Probes, role: str) -> str:
+    """Prints the counters of a host's interfaces and its network, for `nic.read_counters` and `nic.read_network`."""
+    own, peer = pair.by_role()[role].host, pair.by_role()["client" if role == "server" else "server"].host
+    ways = [
+        (probe.interface, own.ip_of(arm), peer.ip_of(arm)) for arm, probe in probes[role].items() if probe.interface
+    ]
+    if not ways:
+        return "true"
+    return f"{nic.network_command(ways)}; {nic.counters_command([interface for interface, *_ in ways])}"
 
 
-def read_counters(connection: Connection, probes: Probes) -> dict[str, nic.Counters]:
-    """The counters of a host's interfaces now; none where the host has no interfaces of its own. Raises HostError."""
-    command = counters_command(probes, connection.host.role)
-    return nic.read_counters(connection.check(command)) if command != "true" else {}
+def counters_text(pair: Pair, probes: Probes, role: str) -> str:
+    """What `counters_command` prints on a host now; nothing where it has no interfaces of its own. Raises HostError."""
+    command = counters_command(pair, probes, role)
+    return pair.by_role()[role].check(command) if command != "true" else ""

@@ -61,12 +61,13 @@ class SrdDelta:
 
 @dataclass(frozen=True, kw_only=True)
 class InterfaceDelta:
-    """What one interface carried during a trial."""
+    """What one interface carried during a trial, and its MTU at the end."""
 
     rx_packets: int
     tx_packets: int
     rx_bytes: int
     tx_bytes: int
+    mtu: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,8 @@ class TrialRecord:
     srd, interfaces and allowances are None where the counters are absent, which means unknown. interfaces holds, per role and arm,
     what each interface carried; allowances, per role, how far each `*_allowance_exceeded` counter moved. server_received is the
     number of messages that the servers of a throughput trial counted; background_gbps what arrived of the bulk flows beside a probe;
-    late_sends how many messages of a paced trial were sent only after the next one was due.
+    late_sends how many messages of a paced trial were sent only after the next one was due; network_changes what became of MTU,
+    routes and links during it, in words, and None when the hosts do not tell.
     """
 
     number: int
@@ -105,6 +107,7 @@ class TrialRecord:
     server_received: int | None = None
     background_gbps: float | None = None
     late_sends: int | None = None
+    network_changes: tuple[str, ...] | None = None
     control: bool = False
     crossed: bool = False
     pair: int = 1  # of hosts

@@ -20,9 +20,11 @@ from enaxp.traffic import Arm
 
 if TYPE_CHECKING:
     import fabric
+    import paramiko
 
 CONNECT_TIMEOUT_S = 10
 KEEPALIVE_S = 15
+HELD_S = 30.0  # for a held command to say that it runs, or to come to its end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +122,20 @@ class Connection:
             )
         return answer.stdout
 
+    def hold(self, command: str) -> HeldCommand:
+        """Starts a command that runs until it is released, or until the connection ends: its standard input ends then.
+
+        Raises HostError.
+        """
+        import paramiko
+
+        try:
+            channel = self._fabric.transport.open_session()
+            channel.exec_command(command)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise HostError(f"running on the {self.host.role}: {_shortened(command)}", said=str(error)) from error
+        return HeldCommand(channel, where=f"on the {self.host.role}")
+
     def put(self, content: bytes, path: str) -> None:
         """Writes a file that nobody but the user logged in may read. Unlike a command's, its content is in no process list.
 
@@ -137,6 +153,44 @@ class Connection:
 
     def close(self) -> None:
         self._fabric.close()
+
+
+class HeldCommand:
+    """A command on a host that lasts as long as somebody holds it."""
+
+    def __init__(self, channel: paramiko.Channel, *, where: str) -> None:
+        self._channel = channel
+        self._where = where
+        channel.settimeout(HELD_S)
+        self._output = channel.makefile("r")
+
+    @property
+    def runs(self) -> bool:
+        transport = self._channel.get_transport()
+        return not self._channel.exit_status_ready() and transport is not None and transport.is_active()
+
+    def read_line(self) -> str:
+        """The next line that it prints; empty when it has ended. Raises HostError when none comes."""
+        try:
+            return str(self._output.readline()).rstrip("\n")
+        except OSError as error:
+            raise HostError(
+                f"waiting for what was started {self._where}", said=f"no word after {HELD_S:.0f} s"
+            ) from error
+
+    def release(self) -> None:
+        """Lets it come to its end, and waits for it. Raises HostError when it fails, or the connection is lost."""
+        try:
+            self._channel.shutdown_write()
+            if not self._channel.status_event.wait(HELD_S):
+                raise HostError(f"ending what was started {self._where}", said=f"no end after {HELD_S:.0f} s")
+            code = self._channel.recv_exit_status()
+        except (OSError, EOFError) as error:
+            raise HostError(f"ending what was started {self._where}", said=str(error) or "connection lost") from error
+        finally:
+            self._channel.close()
+        if code != 0:
+            raise HostError(f"ending what was started {self._where}", said=f"exit {code}")
 
 
 def connect(host: Host, *, patience_s: float = 0.0) -> Connection:

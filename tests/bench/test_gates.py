@@ -31,6 +31,7 @@ EXPRESS: dict[str, Any] = {
     "srd": SRD_ON,
     "interfaces": carried_by("ena_express"),
     "allowances": {"client": {"pps_allowance_exceeded": 0, "conntrack_allowance_available": -4}, "server": {}},
+    "network": (),
 }
 ENA: dict[str, Any] = {**EXPRESS, "arm": "ena", "srd": SRD_OFF, "interfaces": carried_by("ena")}
 
@@ -62,6 +63,19 @@ FAILING: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "SRD is on, but not for UDP": (EXPRESS, {"srd": replace(SRD_ON, peer_mode=1)}, "off for UDP on the server"),
     "the server saw no SRD": (EXPRESS, {"srd": replace(SRD_ON, peer_rx=2)}, "next to nothing over SRD"),
     "SRD carried the ENA arm": (ENA, {"srd": replace(SRD_ON, tx=10)}, "10 packets of the ENA arm went over SRD"),
+    "the MTU was changed": (
+        EXPRESS,
+        {"network": ("the MTU of the client's ens6 is 9001, it was 8900", "the server restarted")},
+        "the MTU of the client's ens6 is 9001, it was 8900; the server restarted",
+    ),
+    "replies stopped when the interface was configured anew": (
+        ENA,
+        {
+            "sockperf": replace(GOOD, ok=False, reason="replies stopped early"),
+            "network": ("links of the client were changed",),
+        },
+        "replies stopped early; links of the client were changed",
+    ),
     "an allowance was exceeded at rest": (
         EXPRESS,
         {"allowances": {"server": {"pps_allowance_exceeded": 3}}},
@@ -104,10 +118,15 @@ def test_what_is_allowed_passes(case: str) -> None:
 
 
 def test_absent_counters_are_unknown_which_fails_nothing_and_proves_nothing() -> None:
-    report = judge(**{**EXPRESS, "srd": None, "interfaces": None, "allowances": None})
+    report = judge(**{**EXPRESS, "srd": None, "interfaces": None, "allowances": None, "network": None})
 
     assert report.valid
-    assert {gate.name for gate in report.gates if gate.passed is None} == {"srd", "interface", "allowances"}
+    assert {gate.name for gate in report.gates if gate.passed is None} == {
+        "srd",
+        "interface",
+        "allowances",
+        "network",
+    }
 
 
 RATE = replace(
