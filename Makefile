@@ -4,7 +4,8 @@
 # make lint    the linters; needs the virtual environment alone
 # make test    every test, the end-to-end ones included, and the linters
 # make selfcheck what enaxp costs: start-up, calls, wall time, as ratios
-# make study   whether the bench can be believed: A/A, known differences, simulated data (STUDY_ARGS="--minutes 90")
+# make study   whether the bench can be believed: every word on simulated runs (WORDS_ARGS="--to FILE" goes on in another session),
+#              A/A and known differences on this machine (STUDY_ARGS="--minutes 90")
 # make crash   enaxp killed at every call and every save, and in twenty hostile clouds: leaks and duplicates counted
 # make acceptance   the full 10 x 10 run on the local target
 # make install what the above need: system packages (as root, on Debian and Ubuntu) and a virtual environment in .venv
@@ -14,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SYSTEM := sockperf sudo prometheus-node-exporter htop openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin
 # What only the tests need.
-TESTED_WITH := shellcheck chromium prometheus netplan.io
+TESTED_WITH := shellcheck chromium poppler-utils prometheus netplan.io
 
 .PHONY: demo test unit lint selfcheck study crash acceptance install clean
 
@@ -38,6 +39,7 @@ selfcheck: install
 	$(BIN)/python -m selfcheck
 
 study: install
+	$(BIN)/python -m selfcheck.words $(WORDS_ARGS)
 	$(BIN)/python -m selfcheck.study $(STUDY_ARGS)
 
 # Every call and every save of `up` and `down`, and twenty hostile clouds.

@@ -6,11 +6,14 @@ import gc
 import os
 import sys
 
+from enaxp.terminal.streams import prepare, tell
+
 
 def main() -> None:
     """Runs enaxp with the process' arguments and exits with its code. A traceback is shown only with --debug (or ENAXP_DEBUG)."""
     from enaxp.errors import EnaxpError
 
+    prepare()
     # What the SDK loads is a lot, and stays: searching it for garbage again and again takes a fifth of a short command's time.
     gc.set_threshold(100_000, 50, 50)
     debug = "--debug" in sys.argv or os.environ.get("ENAXP_DEBUG", "").lower() in {"1", "true", "yes"}
@@ -29,9 +32,7 @@ def main() -> None:
         _say("interrupted\n  next: run the same command again to go on")
         sys.exit(130)
     except BrokenPipeError:
-        # The reader (head, less) has gone: nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        sys.exit(1)  # the reader (head, less) has gone: nobody is left to tell
     except Exception as error:
         if debug:
             raise
@@ -44,7 +45,7 @@ def main() -> None:
 def _say(text: str) -> None:
     from enaxp.text import printable
 
-    print(printable(f"enaxp: {text}"), file=sys.stderr, flush=True)
+    tell(printable(f"enaxp: {text}"))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ text, here and nowhere else. The clients are typed by boto3-stubs, which only ty
 from __future__ import annotations
 
 import copy
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -263,6 +264,7 @@ class Aws:
         try:
             if self._session is None:
                 self._session = boto3.Session(
+                    botocore_session=_unswayed_session() if self._access_key else None,
                     profile_name=self._profile,
                     region_name=self.region,
                     aws_access_key_id=self._access_key,
@@ -289,15 +291,30 @@ class Aws:
             ) from error
 
 
+def _unswayed_session() -> Any:
+    """A session of botocore that reads no variable and no file of the caller's: with a key of its own nothing of theirs matters."""
+    from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES, ConfigValueStore, ConstantProvider
+    from botocore.loaders import Loader
+    from botocore.session import Session
+
+    no_file = dict.fromkeys(("config_file", "credentials_file"), os.devnull)
+    defaults = {name: spec[2] for name, spec in BOTOCORE_DEFAUT_SESSION_VARIABLES.items()} | no_file
+    session = Session()
+    settings = ConfigValueStore(mapping={name: ConstantProvider(value) for name, value in defaults.items()})
+    session.register_component("config_store", settings)
+    own_models = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    session.register_component("data_loader", own_models)
+    return session
+
+
 def partition_of(region: str) -> str:
     """The ARN partition of a region: `aws`, `aws-cn`, `aws-us-gov`, `aws-eusc` and so on, as the SDK knows it; `aws` for one that it does
     not know.
     """
-    import botocore.session
     from botocore.exceptions import UnknownRegionError
 
     try:
-        return str(botocore.session.Session().get_partition_for_region(region))
+        return str(_unswayed_session().get_partition_for_region(region))
     except UnknownRegionError:
         return "aws"
 

@@ -50,8 +50,10 @@ class Session:
 
     @property
     def prices_file(self) -> Path:
-        """Where answers of AWS's price list are kept."""
-        return self.options.state_dir / "prices.json"
+        """Where answers of AWS's price list are kept: in a folder, because a lab may have any name. The state folder is made."""
+        with contextlib.suppress(OSError):  # what cannot be kept is asked again
+            make_state_folder(self.options.state_dir)
+        return self.options.state_dir / "cache" / "prices.json"
 
     def prices(self, instance_type: str | None = None) -> Prices | None:
         """What things cost an hour, with hosts of this type (the config's); None on this machine, and where it is not known."""

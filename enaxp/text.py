@@ -7,11 +7,13 @@ A change in per cent has two forms over one rule. `plain` is what programs read 
 from __future__ import annotations
 
 import codecs
+import math
 from collections.abc import Iterable, Sequence
 
 from enaxp.traffic import THROUGHPUT, Metric
 
 NOT_MEASURED = "not measured"
+BEYOND = "beyond measurement"  # among the lost messages: later than every latency that was seen
 MOST_TO_TELL_PCT = 1000  # beyond tenfold the figure itself says nothing any more
 # What a terminal would take for a command: an escape in a name that came from a file stays visible, and does nothing.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
@@ -27,10 +29,22 @@ _MARKS = (
 
 
 def change_plain(pct: float | None) -> str:
-    """A change in per cent with its sign: `-3.10%`, `over +1000%`."""
+    """A change in per cent with its sign and three significant digits: `-3.10%`, `over +1000%`."""
     if pct is None:
         return NOT_MEASURED
-    return f"{pct:+.2f}%" if pct <= MOST_TO_TELL_PCT else f"over +{MOST_TO_TELL_PCT}%"
+    return (
+        f"{'-' if pct < 0 else '+'}{percent_plain(abs(pct))}"
+        if pct <= MOST_TO_TELL_PCT
+        else f"over +{MOST_TO_TELL_PCT}%"
+    )
+
+
+def percent_plain(pct: float) -> str:
+    """A figure in per cent with three significant digits, but no more than four decimals: `9.49%`, `0.0120%`, `0.00%`."""
+    if abs(pct) < 0.00005:
+        return "0.00%"
+    digits = max(0, min(4, 2 - math.floor(math.log10(abs(float(f"{pct:.3g}"))))))
+    return f"{pct:.{digits}f}%"
 
 
 def change_typeset(pct: float | None) -> str:
@@ -47,7 +61,7 @@ def interval_plain(pct: float | None, low: float | None, high: float | None) -> 
     """An estimate with its interval: `-3.10% [-4.02%, -2.17%]`."""
     if pct is None:
         return NOT_MEASURED
-    if low is None or high is None:
+    if low is None and high is None:
         return f"{change_plain(pct)} (no interval)"
     return f"{change_plain(pct)} {bounds_plain(low, high)}"
 
@@ -56,14 +70,15 @@ def interval_typeset(pct: float | None, low: float | None, high: float | None) -
     """An estimate with its interval: `−3.10 % [−4.02 %, −2.17 %]`."""
     if pct is None:
         return NOT_MEASURED
-    if low is None or high is None:
+    if low is None and high is None:
         return f"{change_typeset(pct)} (no interval)"
-    return f"{change_typeset(pct)} [{change_typeset(low)}, {change_typeset(high)}]"
+    ends = (BEYOND if end is None else change_typeset(end) for end in (low, high))
+    return f"{change_typeset(pct)} [{', '.join(ends)}]"
 
 
-def bounds_plain(low: float, high: float) -> str:
-    """An interval alone: `[-4.02%, -2.17%]`."""
-    return f"[{change_plain(low)}, {change_plain(high)}]"
+def bounds_plain(low: float | None, high: float | None) -> str:
+    """An interval alone: `[-4.02%, -2.17%]`; an end that is None is beyond measurement."""
+    return f"[{', '.join(BEYOND if end is None else change_plain(end) for end in (low, high))}]"
 
 
 def figure(metric: Metric, value: float | None) -> str:

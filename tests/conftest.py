@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _share_a_cache(config)
     config.addinivalue_line("markers", "namespaces: needs network and mount namespaces; has a twin in process mode")
     config.addinivalue_line("markers", "long: in process mode only where namespaces are not allowed")
     config.addinivalue_line("markers", "system: needs programs of the system, or hosts; left out of the unit tests")
     config.addinivalue_line("markers", "crash_matrix: enaxp killed at many points; too long for the unit tests")
     config.addinivalue_line("markers", "acceptance: a full-length run, only with --acceptance")
+
+
+def _share_a_cache(config: pytest.Config) -> None:
+    """A cache folder of the tests' own, which workers and the programs they start inherit: nothing is left in the user's."""
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.TemporaryDirectory(prefix="enaxp-tests-cache-")
+        config.add_cleanup(folder.cleanup)
+        os.environ["XDG_CACHE_HOME"] = folder.name
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,8 +1,11 @@
-"""Blocks: the trials that count, merged by arm and iteration. Everything that is said of a run's latencies is read from these.
+"""Blocks: the trials that count, merged by arm and iteration. Everything that is said of a run's figures is read from these.
 
     Evidence ─▶ blocks_of: counted trials, by arm and (host pair, iteration) ─▶ Block (merged with equal weight) ─┬─▶ evaluation
     a trial as it ends ─▶ Block.with_trial ─▶ the live view                                                       ├─▶ comparison
                                                                                                                   └─▶ report
+
+Latencies are those that the user's messages suffered: from the time a message was planned to be sent, where it has one, and over all
+that wanted a reply, a lost one later than every other. The time from the send itself (service time) is shown beside that.
 
 The iteration is the unit of every interval: trials are merged within one, never across them. Pure but for reading histograms through
 the evidence, which happens block by block: a long run has more histograms than should be in memory at once.
@@ -14,13 +17,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 from enaxp.bench.evidence import Evidence, ReadHistogram
 from enaxp.bench.histogram import Distribution, Histogram, merge, merge_equal_weight
-from enaxp.bench.records import TrialRecord
+from enaxp.bench.records import MeasuredFrom, TrialRecord
 from enaxp.figures import mean_of_known, sum_of_known
 from enaxp.traffic import ARMS, MEAN, QUANTILES, THROUGHPUT, Arm, Metric, Scenario
 
+T = TypeVar("T")
 At = tuple[int, int]  # pair of hosts, iteration
 TrialPlace = tuple[str, int, int, int]
 MERGED_AT_ONCE = 8
@@ -30,16 +35,19 @@ MERGED_AT_ONCE = 8
 class Block:
     """Trials of one arm, merged with equal weight. Latencies are in ns, throughput (the mean) in 10⁹ bit/s; None: not measured.
 
-    trials: how many were merged, those without a figure left out.
+    trials: how many were merged, those without a figure left out. wanted: the messages that wanted a reply. loss_rate: the mean of the
+    trials' shares of lost messages, 0 to 1.
     """
 
     trials: int
     observations: int | None
     latencies: Distribution | None
     throughput_gbps: float | None
+    wanted: int | None = None
+    loss_rate: float | None = None
 
     def value(self, metric: Metric) -> float | None:
-        """The metric in ns or 10⁹ bit/s."""
+        """The metric in ns or 10⁹ bit/s; +∞ for a quantile that is beyond measurement."""
         if metric == THROUGHPUT:
             return self.throughput_gbps
         if self.latencies is None:
@@ -50,10 +58,11 @@ class Block:
         """This block and one trial more. Costs what two distributions cost, however many trials are in it."""
         trials = self.trials + 1
         if histogram is not None:
-            own = histogram.distribution()
+            own = histogram.distribution(lost=record.without_latency)
             latencies = own if self.latencies is None else merge([self.latencies, own], weights=[self.trials, 1])
             observations = (self.observations or 0) + histogram.count
-            return replace(self, trials=trials, observations=observations, latencies=latencies)
+            wanted = (self.wanted or 0) + histogram.count + record.without_latency
+            return replace(self, trials=trials, observations=observations, latencies=latencies, wanted=wanted)
         if record.throughput_gbps is not None:
             mean = self.throughput_gbps or 0.0
             return replace(self, trials=trials, throughput_gbps=mean + (record.throughput_gbps - mean) / trials)
@@ -65,12 +74,17 @@ NO_TRIALS = Block(trials=0, observations=None, latencies=None, throughput_gbps=N
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScenarioBlocks:
-    """One scenario's trials: those attempted (without the discarded pairs), those that count, and these merged by arm and place."""
+    """One scenario's trials: those attempted (without the discarded pairs), those that count, and these merged by arm and place.
+
+    measured_from: whether latencies count from the planned time or from the send. `read` gives a trial's histogram by which it counts.
+    """
 
     scenario: Scenario
     attempted: Sequence[TrialRecord]
     trials: Sequence[TrialRecord]
     blocks: Mapping[Arm, Mapping[At, Block]]
+    measured_from: MeasuredFrom
+    read: ReadHistogram
 
     def trials_of(self, arm: Arm) -> list[TrialRecord]:
         """The arm's trials that count."""
@@ -88,10 +102,18 @@ class ScenarioBlocks:
             observations=sum_of_known(block.observations for block in blocks),
             latencies=_merge_blocks([(block.latencies, block.trials) for block in blocks if block.latencies]),
             throughput_gbps=mean_of_known(_rates(self.trials_of(arm))),
+            wanted=sum_of_known(block.wanted for block in blocks),
+            loss_rate=mean_of_known(rate for record in self.trials_of(arm) if (rate := _loss_rate(record)) is not None),
         )
 
+    @property
+    def fewest(self) -> int | None:
+        """The messages that wanted a reply in the smallest iteration of either arm."""
+        known = [block.wanted for of in self.blocks.values() for block in of.values() if block.wanted is not None]
+        return min(known, default=None)
+
     def values(self, metric: Metric) -> dict[Arm, dict[At, float]]:
-        """The metric of each arm's blocks that have it: in ns or 10⁹ bit/s."""
+        """The metric of each arm's blocks that have it: in ns or 10⁹ bit/s; +∞ where it is beyond measurement."""
         return {
             arm: {at: value for at, block in of.items() if (value := block.value(metric)) is not None}
             for arm, of in self.blocks.items()
@@ -99,31 +121,53 @@ class ScenarioBlocks:
 
     def values_of_both(self, metric: Metric) -> list[tuple[float, float]]:
         """One (ENA, ENA Express) pair of a metric's values for each iteration in which both arms have one."""
-        values = self.values(metric)
-        express = values["ena_express"]
-        return [(value, express[at]) for at, value in values["ena"].items() if at in express]
+        return both_arms(self.values(metric))
+
+    def loss_rates(self) -> dict[Arm, dict[At, float]]:
+        """The share of lost messages of each arm in each iteration, 0 to 1."""
+        return {
+            arm: {at: block.loss_rate for at, block in of.items() if block.loss_rate is not None}
+            for arm, of in self.blocks.items()
+        }
+
+    def pairs(self) -> list[tuple[TrialRecord, TrialRecord]]:
+        """The counted trials two by two: ENA's and ENA Express's of each pair."""
+        return list(zip(self.trials[0::2], self.trials[1::2], strict=True))
+
+
+def both_arms(values: Mapping[Arm, Mapping[At, T]]) -> list[tuple[T, T]]:
+    """One (ENA, ENA Express) pair for each iteration that both arms have."""
+    express = values["ena_express"]
+    return [(value, express[at]) for at, value in values["ena"].items() if at in express]
 
 
 def blocks_of(scenario: Scenario, evidence: Evidence, *, control: bool = False) -> ScenarioBlocks:
-    """The scenario's trials merged: of both arms, or with `control` of ENA against ENA."""
+    """The scenario's trials merged: of both arms, or with `control` of ENA against ENA.
+
+    Latencies are from the planned send time where every counted trial has one.
+    """
     attempted = [
         record
         for record in evidence.records
         if record.scenario == scenario.name and not record.discarded and record.control == control
     ]
     trials = counted(attempted)
-    blocks = _merged_by_place(trials, evidence.histogram)
-    return ScenarioBlocks(scenario=scenario, attempted=attempted, trials=trials, blocks=blocks)
-
-
-def from_planned(blocks: ScenarioBlocks, evidence: Evidence) -> ScenarioBlocks:
-    """The same trials with their latencies counted from the planned send time."""
+    is_planned = bool(trials) and scenario.is_paced and all(record.planned_histogram_file for record in trials)
+    read = evidence.planned if is_planned else evidence.histogram
     return ScenarioBlocks(
-        scenario=blocks.scenario,
-        attempted=blocks.attempted,
-        trials=blocks.trials,
-        blocks=_merged_by_place(blocks.trials, evidence.planned),
+        scenario=scenario,
+        attempted=attempted,
+        trials=trials,
+        blocks=_merged_by_place(trials, read),
+        measured_from="planned" if is_planned else "sent",
+        read=read,
     )
+
+
+def from_send(blocks: ScenarioBlocks, evidence: Evidence) -> ScenarioBlocks:
+    """The same trials with their latencies counted from the send: service time."""
+    merged = _merged_by_place(blocks.trials, evidence.histogram)
+    return replace(blocks, blocks=merged, measured_from="sent", read=evidence.histogram)
 
 
 def counted(records: Iterable[TrialRecord]) -> list[TrialRecord]:
@@ -148,14 +192,29 @@ def _merged_by_place(trials: Iterable[TrialRecord], read: ReadHistogram) -> dict
 
 
 def _block(trials: Sequence[TrialRecord], read: ReadHistogram) -> Block:
-    histograms = [histogram for record in trials if (histogram := read(record)) is not None]
+    measured = [(histogram, record.without_latency) for record in trials if (histogram := read(record)) is not None]
+    histograms, lost = [histogram for histogram, _ in measured], [count for _, count in measured]
     rates = _rates(trials)
     return Block(
         trials=len(histograms) or len(rates),
         observations=sum_of_known(histogram.count for histogram in histograms),
-        latencies=merge_equal_weight(histograms) if histograms else None,
+        latencies=merge_equal_weight(histograms, lost=lost) if histograms else None,
         throughput_gbps=mean_of_known(rates),
+        wanted=sum_of_known(histogram.count + count for histogram, count in measured),
+        loss_rate=mean_of_known(rate for record in trials if (rate := _loss_rate(record)) is not None),
     )
+
+
+def _loss_rate(record: TrialRecord) -> float | None:
+    """The share of a trial's messages that was lost: of those that wanted a reply, or of those sent in a throughput trial."""
+    output = record.sockperf
+    if output is None:
+        return None
+    if record.server_received is not None:
+        return max(0, output.sent - record.server_received) / output.sent if output.sent else None
+    if output.observations is None or output.dropped is None:
+        return None
+    return record.lost / (output.observations + record.without_latency)
 
 
 def _merge_blocks(parts: Sequence[tuple[Distribution, int]]) -> Distribution | None:

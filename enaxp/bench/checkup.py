@@ -12,15 +12,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from enaxp.bench.circumstances import loss_in_words
 from enaxp.bench.evidence import Evidence
-from enaxp.bench.histogram import tail_is_thin
+from enaxp.bench.inference import FEW_ITERATIONS
+from enaxp.bench.loss import Loss
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.result import Result, ScenarioResult
 from enaxp.bench.stability import host_warnings
-from enaxp.traffic import ARMS, QUANTILES, Scenario, metric_text
+from enaxp.traffic import ARM_NAMES, ARMS, Scenario, metric_text
 
 SCHEMA = 1
-FEW_ITERATIONS = 5
 # A share of attempts that did not count, from which on the hosts, not chance, are the reason.
 MOST_INVALID = 0.1
 
@@ -138,7 +139,7 @@ def _about_the_run(manifest: Manifest) -> Iterator[str]:
         yield f"it was resumed {'once' if times == 1 else f'{times} times'}"
     if plan.order == "parallel":
         yield "both arms ran at once, so each is interference to the other"
-    if 2 <= plan.iterations < FEW_ITERATIONS:
+    if 2 <= plan.iterations <= FEW_ITERATIONS:
         yield f"{plan.iterations} iterations are few: the intervals are wide"
 
 
@@ -149,19 +150,20 @@ def _remarks(manifest: Manifest, evidence: Evidence, scenario: Scenario, measure
     invalid = sum(not record.valid for record in attempts)
     if 0 < invalid <= MOST_INVALID * len(attempts):
         yield f"{scenario.name}: {invalid} of {len(attempts)} trials were not valid"
-    fewest = min((measured.arms[arm].observations or 0 for arm in ARMS), default=0)
-    iterations = manifest.plan.iterations
-    thin = [
-        metric_text(name)
-        for name, p in QUANTILES.items()
-        if fewest and tail_is_thin(p, observations=fewest, iterations=iterations)
-    ]
+    if any(arm.loss_rate for arm in measured.arms.values()):
+        told = ", ".join(
+            f"{ARM_NAMES[name]} {loss_in_words(Loss(rate=arm.loss_rate, low=arm.loss_low, high=arm.loss_high))}"
+            for name, arm in measured.arms.items()
+            if arm.loss_rate is not None
+        )
+        yield f"{scenario.name}: messages lost: {told}"
+    thin = [metric_text(metric) for metric, effect in measured.effects.items() if effect.thin]
     if thin:
-        yield f"{scenario.name}: {', '.join(thin)} rest on few observations in each iteration"
+        yield f"{scenario.name}: {', '.join(thin)} rest on fewer than ten messages in an iteration, and decide nothing"
     undecided = [
         metric_text(metric)
         for metric, effect in measured.primaries.items()
-        if effect.code == "inconclusive" and effect.low_pct is not None
+        if effect.code == "inconclusive" and effect.confidence_pct is not None and effect.grounds.iterations > 1
     ]
     if undecided:
         yield f"{scenario.name}: what ENA Express does is inconclusive at {' and '.join(undecided)}"

@@ -18,19 +18,22 @@ from dataclasses import asdict, dataclass
 
 from enaxp.bench.blocks import At, blocks_of
 from enaxp.bench.effect import (
-    EXPLORATORY_CONFIDENCE,
     PRIMARY_CONFIDENCE,
+    Code,
     Effect,
+    Grounds,
     interval_between,
+    log_ratio,
     needed_for,
     per_cent,
     word_for,
 )
 from enaxp.bench.environment import FactDifference, differences_of_runs
-from enaxp.bench.evaluation import result_of_scenarios, scenario_result
+from enaxp.bench.evaluation import MeasuredScenario, judge_run, measure_scenario
 from enaxp.bench.evidence import Evidence
+from enaxp.bench.inference import EXPLORATORY_CONFIDENCE
 from enaxp.bench.records import Manifest
-from enaxp.bench.result import Result, ScenarioResult
+from enaxp.bench.result import Result
 from enaxp.bench.verdict import VerdictCode, combine, describe
 from enaxp.traffic import ARM_NAMES, ARMS, Arm, Metric, Scenario
 
@@ -58,13 +61,13 @@ class MeasuredRun:
 
 def measured_run(name: str, manifest: Manifest, evidence: Evidence) -> MeasuredRun:
     """A run ready to be compared. Its trials are merged once, for its result and for its values."""
-    scenarios: dict[str, ScenarioResult] = {}
+    scenarios: dict[str, MeasuredScenario] = {}
     values: dict[str, Values] = {}
     for scenario in manifest.plan.scenarios:
         blocks = blocks_of(scenario, evidence)
-        scenarios[scenario.name] = scenario_result(manifest, evidence, blocks)
+        scenarios[scenario.name] = measure_scenario(manifest, evidence, blocks)
         values[scenario.name] = {metric: blocks.values(metric) for metric in scenario.metrics}
-    return MeasuredRun(name=name, manifest=manifest, result=result_of_scenarios(manifest, scenarios), values=values)
+    return MeasuredRun(name=name, manifest=manifest, result=judge_run(manifest, scenarios), values=values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,10 +144,13 @@ def measure_change(
 ) -> Effect:
     """The change between two runs, from the logarithms of their iterations' values.
 
-    With `same_data` the change is exactly 0 and its interval has no width: a run and a copy of it are not two samples.
+    Where one is beyond measurement (+∞, −∞) there is no such figure, and the change is undecided. With `same_data` the change is exactly
+    0 and its interval has no width: a run and a copy of it are not two samples.
     """
     if not base or not run:
-        return _unmeasured(margin_pct, primary)
+        return _unmeasured("invalid", margin_pct, primary)
+    if not all(map(math.isfinite, (*base, *run))):
+        return _unmeasured("inconclusive", margin_pct, primary)
     confidence = PRIMARY_CONFIDENCE if primary else EXPLORATORY_CONFIDENCE
     low, high = (0.0, 0.0) if same_data else interval_between(base, run, confidence=confidence)
     spread = (
@@ -158,8 +164,13 @@ def measure_change(
         improvement_pct=None,
         primary=primary,
         code=word_for(metric, low, high, margin_pct),
-        iterations=min(len(base), len(run)),
-        iterations_needed=None if spread is None else needed_for(spread, margin_pct=margin_pct, confidence=confidence),
+        confidence_pct=100 * confidence,
+        grounds=Grounds(
+            iterations=min(len(base), len(run)),
+            iterations_needed=None
+            if spread is None
+            else needed_for(spread, margin_pct=margin_pct, confidence=confidence),
+        ),
     )
 
 
@@ -200,7 +211,7 @@ def _change(
     effect = measure_change(
         metric,
         *logs,
-        margin_pct=_margin_pct(base, run, scenario, metric),
+        margin_pct=_margin_pct(base, run),
         primary=metric in scenario.primaries,
         same_data=base.values[scenario.name] == run.values[scenario.name],
     )
@@ -221,19 +232,16 @@ def _log_ratios(values: Mapping[Arm, Mapping[At, float]]) -> list[float]:
     """The log ratio of ENA Express to ENA in each iteration that has both arms."""
     express = values["ena_express"]
     both = [(ena, express[at]) for at, ena in values["ena"].items() if at in express]
-    return [math.log(other / one) for one, other in both if one > 0 and other > 0]
+    ratios = [log_ratio(one, other) for one, other in both if one > 0 and other > 0]
+    return [math.inf if ratio is None else ratio for ratio in ratios]
 
 
-def _margin_pct(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, metric: Metric) -> float:
-    """The largest of both runs' margins and of the noise that a control of either run found."""
-    margins = [measured.manifest.plan.margin_pct for measured in (base, run)]
-    for measured in (base, run):
-        if control := measured.result.scenarios[scenario.name].control:
-            margins.append(control.noise_pct.get(metric, 0.0))
-    return max(margins)
+def _margin_pct(base: MeasuredRun, run: MeasuredRun) -> float:
+    """The larger of both runs' margins."""
+    return max(measured.manifest.plan.margin_pct for measured in (base, run))
 
 
-def _unmeasured(margin_pct: float, primary: bool) -> Effect:
+def _unmeasured(code: Code, margin_pct: float, primary: bool) -> Effect:
     return Effect(
         estimate_pct=None,
         low_pct=None,
@@ -241,7 +249,7 @@ def _unmeasured(margin_pct: float, primary: bool) -> Effect:
         margin_pct=margin_pct,
         improvement_pct=None,
         primary=primary,
-        code="invalid",
+        code=code,
     )
 
 

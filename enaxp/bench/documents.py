@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -38,26 +38,27 @@ class NoObjectError(ValueError):
     """JSON, but no object."""
 
 
-def decode(document: Mapping[str, object], kind: type[_T], *, what: str, schema: int) -> _T:
+def decode(document: Mapping[str, object], kind: type[_T], *, what: str, reads: Sequence[int]) -> _T:
     """The document as that dataclass. Raises OtherSchemaError, and BenchError with the path of what is not as it should be."""
-    require_schema(document, what=what, reads=schema)
+    require_schema(document, what=what, reads=reads)
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
         raise BenchError(f"{what} is not what enaxp writes", said=str(error)) from None
 
 
-def require_schema(document: Mapping[str, object], *, what: str, reads: int) -> None:
-    """Raises OtherSchemaError when the document is nothing that this enaxp wrote, or could have."""
+def require_schema(document: Mapping[str, object], *, what: str, reads: Sequence[int]) -> None:
+    """Raises OtherSchemaError when the document is nothing that this enaxp wrote, or could have. `reads`: the schemas, ascending."""
     schema = document.get("schema")
-    if schema == reads and not isinstance(schema, bool):
+    if schema in reads and not isinstance(schema, bool):
         return
-    if isinstance(schema, int) and schema > reads:
+    known = " and ".join(map(str, reads))
+    if isinstance(schema, int) and schema > reads[-1]:
         raise OtherSchemaError(
-            f"{what} is of schema {schema}, which a later enaxp wrote; this one reads {reads}",
+            f"{what} is of schema {schema}, which a later enaxp wrote; this one reads {known}",
             todo="read the run with the enaxp that wrote it, or a newer one",
         )
-    raise OtherSchemaError(f"{what} is of schema {schema!r}, which is none of enaxp's; this one reads {reads}")
+    raise OtherSchemaError(f"{what} is of schema {schema!r}, which is none of enaxp's; this one reads {known}")
 
 
 def fields_of(value: object) -> Document:

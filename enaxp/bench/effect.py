@@ -1,6 +1,6 @@
 """Effect: the change ENA Express makes to one metric, with its interval and the word for it. Pure.
 
-    per iteration (ENA, ENA Express) ─▶ log ratios ─▶ mean ± t·s/√I ─▶ per cent ─▶ code, by a margin fixed beforehand
+    per iteration (ENA, ENA Express) ─▶ FigurePairs ─▶ judge_figures (all of a run at once, inference.py) ─▶ Effect (per cent, code)
 
 The statistic is over iterations, because the trials within one are not independent: an interval over all trials as if they were would
 be far too narrow. Ratios are taken as logarithms, so that twice and half weigh the same.
@@ -8,33 +8,76 @@ be far too narrow. Ratios are taken as logarithms, so that twice and half weigh 
 
 from __future__ import annotations
 
-import functools
 import math
 import statistics
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
-from enaxp.traffic import THROUGHPUT, Metric
+from enaxp.bench.inference import (
+    Decision,
+    Finding,
+    Margin,
+    RatioSample,
+    decide,
+    explore,
+    student_t,
+)
+from enaxp.traffic import ARMS, THROUGHPUT, Arm, Metric
 
 Code = Literal[
     "faster", "slower", "same", "slightly-faster", "slightly-slower", "inconclusive", "invalid"
 ]  # faster is better, for latency and for throughput
+_LOWER_IS_BETTER: Mapping[Finding, Code] = {
+    "below": "faster",
+    "slightly-below": "slightly-faster",
+    "within": "same",
+    "slightly-above": "slightly-slower",
+    "above": "slower",
+    "undecided": "inconclusive",
+}
+_MIRRORED: Mapping[Finding, Finding] = {
+    "below": "above",
+    "slightly-below": "slightly-above",
+    "slightly-above": "slightly-below",
+    "above": "below",
+}
 
-# Two primaries share the 5 % of being wrong; the rest is exploratory and shares nothing.
-PRIMARY_CONFIDENCE = 0.975
-EXPLORATORY_CONFIDENCE = 0.95
+PRIMARY_CONFIDENCE = 0.975  # of a change between two runs: two primaries share the 5 % of being wrong
 POWER = 0.8
 MOST_ITERATIONS = 10_000
 MOST_LOG_RATIO = 700.0  # e to that is about the largest float
 
 
 @dataclass(frozen=True, kw_only=True)
+class Grounds:
+    """What an effect's code rests on besides its interval. For the words only: a result does not store it.
+
+    iterations_needed: for an effect of the margin's size; None where unknown. beyond: in how many iterations an arm's quantile lies
+    among the lost messages. needs_randomisation: whether so few iterations need the randomisation test; randomisation_p: its p-value,
+    None where there are too few orders for one.
+    """
+
+    iterations: int = 0
+    iterations_needed: int | None = None
+    beyond: Mapping[Arm, int] = field(default_factory=dict)
+    needs_randomisation: bool = False
+    randomisation_p: float | None = None
+
+    @property
+    def is_beyond(self) -> bool:
+        """Whether any iteration has a quantile beyond measurement."""
+        return any(self.beyond.values())
+
+
+@dataclass(frozen=True, kw_only=True)
 class Effect:
     """The change of one metric in per cent, as a rule from ENA to ENA Express. Below 0 the figure is lower, whatever that means for it.
 
-    low_pct and high_pct are None with fewer than two iterations. improvement_pct is the guide's figure, of the merged arms and with its
-    own sign: above 0 is better. iterations_needed, None where unknown, is for the words only.
+    estimate_pct, low_pct and high_pct are None where there is no such figure: with fewer than two iterations, or where it would be
+    beyond measurement (the code then comes from ranks). confidence_pct is the level of the interval. improvement_pct is the guide's
+    figure, of the merged arms and with its own sign: above 0 is better. thin: too few messages lie beyond the quantile to decide
+    anything. p_value: the level at which the interval just yields a firm word.
     """
 
     estimate_pct: float | None
@@ -44,35 +87,108 @@ class Effect:
     improvement_pct: float | None
     primary: bool
     code: Code
-    iterations: int = 0
-    iterations_needed: int | None = None
+    confidence_pct: float | None = None
+    thin: bool | None = None
+    p_value: float | None = None
+    grounds: Grounds = Grounds()
+
+    @property
+    def is_beyond(self) -> bool:
+        """Whether there is a code, but no figure for it: the quantile is beyond measurement."""
+        return self.estimate_pct is None and self.code != "invalid"
+
+    def contradicts_improvement(self, metric: Metric) -> bool:
+        """Whether the guide's improvement, of all messages of the run, goes the other way than the estimate, of a typical iteration.
+
+        What is thin is not looked at: it decides nothing either way.
+        """
+        if not self.improvement_pct or not self.estimate_pct or self.thin:
+            return False
+        better = self.estimate_pct > 0 if metric == THROUGHPUT else self.estimate_pct < 0
+        return better != (self.improvement_pct > 0)
 
 
-def measure_effect(
-    metric: Metric,
-    iterations: Iterable[tuple[float, float]],
-    *,
-    margin_pct: float,
-    primary: bool,
-    improvement_pct: float | None = None,
-) -> Effect:
-    """The effect in one (ENA, ENA Express) pair of values per iteration; values that are not above 0 have no ratio and
-    are left out.
+@dataclass(frozen=True, kw_only=True)
+class FigurePairs:
+    """One metric of one scenario, ready to be judged: its (ENA, ENA Express) values in each iteration, +∞ beyond measurement.
+
+    withheld: whether its scenario is invalid, so that it decides nothing. randomisation_p: the p-value of the randomisation test; None
+    where it was not made.
     """
-    ratios = [math.log(express / ena) for ena, express in iterations if ena > 0 and express > 0]
-    confidence = PRIMARY_CONFIDENCE if primary else EXPLORATORY_CONFIDENCE
-    low, high = interval(ratios, confidence=confidence)
-    return Effect(
-        estimate_pct=per_cent(statistics.fmean(ratios)) if ratios else None,
-        low_pct=low,
-        high_pct=high,
-        margin_pct=margin_pct,
-        improvement_pct=improvement_pct,
-        primary=primary,
-        code=word_for(metric, low, high, margin_pct) if ratios else "invalid",
-        iterations=len(ratios),
-        iterations_needed=iterations_needed(ratios, margin_pct=margin_pct, confidence=confidence),
+
+    metric: Metric
+    iterations: Sequence[tuple[float, float]]
+    primary: bool
+    thin: bool = False
+    withheld: bool = False
+    improvement_pct: float | None = None
+    randomisation_p: float | None = None
+
+    @property
+    def sample(self) -> RatioSample:
+        """The log ratios; values that are not above 0 have none and are left out."""
+        return RatioSample(
+            ratios=tuple(log_ratio(ena, express) for ena, express in self.iterations if ena > 0 and express > 0),
+            thin=self.thin or self.withheld,
+            randomisation_p=self.randomisation_p,
+        )
+
+
+def judge_figures(figures: Sequence[FigurePairs], *, margin_pct: float, planned: int) -> list[Effect]:
+    """The effects of all figures of a run, in their order. The primaries share the 5 % of being wrong: they are decided together.
+
+    `planned`: how many primaries the run was to have, measured or not. Everything else is exploratory, each at 95 %.
+    """
+    margin = Margin.of(margin_pct)
+    samples = [figure.sample for figure in figures]
+    primaries = [place for place, figure in enumerate(figures) if figure.primary]
+    decided = dict(
+        zip(primaries, decide([samples[at] for at in primaries], margin=margin, planned=planned), strict=True)
     )
+    return [
+        _effect(figure, sample, decided.get(place) or explore(sample, margin=margin), margin_pct=margin_pct)
+        for place, (figure, sample) in enumerate(zip(figures, samples, strict=True))
+    ]
+
+
+def log_ratio(ena: float, express: float) -> float | None:
+    """ln(ENA Express / ENA): +∞ or −∞ where only one is beyond measurement, None where both are."""
+    if math.isinf(ena) or math.isinf(express):
+        return None if math.isinf(ena) and math.isinf(express) else math.inf if math.isinf(express) else -math.inf
+    return math.log(express / ena)
+
+
+def code_of_finding(metric: Metric, finding: Finding) -> Code:
+    """The code of a finding: lower is better for a latency, higher for throughput."""
+    return _LOWER_IS_BETTER[_MIRRORED.get(finding, finding) if metric == THROUGHPUT else finding]
+
+
+def _effect(figure: FigurePairs, sample: RatioSample, decision: Decision, *, margin_pct: float) -> Effect:
+    return Effect(
+        estimate_pct=_finite_per_cent(decision.estimate),
+        low_pct=_finite_per_cent(decision.low),
+        high_pct=_finite_per_cent(decision.high),
+        margin_pct=margin_pct,
+        improvement_pct=figure.improvement_pct,
+        primary=figure.primary,
+        code="invalid" if figure.withheld or not sample.ratios else code_of_finding(figure.metric, decision.finding),
+        confidence_pct=round(100 * decision.confidence, 6),
+        thin=figure.thin,
+        p_value=decision.p if len(sample.ratios) > 1 else None,
+        grounds=Grounds(
+            iterations=len(sample.ratios),
+            iterations_needed=iterations_needed(sample.finite, margin_pct=margin_pct, confidence=decision.confidence)
+            if sample.is_finite
+            else None,
+            beyond={arm: sum(math.isinf(pair[side]) for pair in figure.iterations) for side, arm in enumerate(ARMS)},
+            needs_randomisation=sample.needs_randomisation,
+            randomisation_p=figure.randomisation_p,
+        ),
+    )
+
+
+def _finite_per_cent(ratio: float | None) -> float | None:
+    return per_cent(ratio) if ratio is not None and math.isfinite(ratio) else None
 
 
 def interval(ratios: Sequence[float], *, confidence: float) -> tuple[float, float] | tuple[None, None]:
@@ -167,14 +283,6 @@ def word_for(metric: Metric, low: float | None, high: float | None, margin_pct: 
 def _detectable(spread: float, count: int, confidence: float) -> float:
     """The effect, as a log ratio, found with 80 % power by that many iterations of this standard deviation."""
     return (student_t((1 + confidence) / 2, count - 1) + student_t(POWER, count - 1)) * spread / math.sqrt(count)
-
-
-@functools.cache
-def student_t(p: float, degrees: float) -> float:
-    """The p-quantile of Student's t."""
-    from scipy.special import stdtrit  # scipy.stats has the same, but takes far longer to import
-
-    return float(stdtrit(degrees, p))
 
 
 def per_cent(log_ratio: float) -> float:

@@ -1,6 +1,8 @@
 """Evaluation: a run's evidence worked out into its Result. Pure but for reading histograms through the evidence.
 
-Manifest + Evidence ─▶ blocks_of each scenario ─▶ figures per arm, effects over iterations, treatment, verdict ─▶ Result
+    Manifest + Evidence ─▶ measure_scenario, one after the other ─▶ MeasuredScenario (small) ─▶ judge_run (all at once) ─▶ Result
+
+The scenarios are judged together, since the words of a run share its 5 % of being wrong.
 """
 
 from __future__ import annotations
@@ -8,19 +10,46 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from enaxp.bench.blocks import ScenarioBlocks, blocks_of, from_planned
-from enaxp.bench.effect import Effect, improvement_pct, measure_effect
+from enaxp.bench.blocks import ScenarioBlocks, blocks_of, from_send
+from enaxp.bench.circumstances import background_gbps, circumstances, failed_attempts, limits, loss_by_arm
+from enaxp.bench.effect import Effect, FigurePairs, improvement_pct, judge_figures, log_ratio
 from enaxp.bench.evidence import Evidence
 from enaxp.bench.gates import srd_gate
+from enaxp.bench.histogram import tail_is_thin
+from enaxp.bench.inference import ALPHA, FEW_ITERATIONS
+from enaxp.bench.loss import Loss
+from enaxp.bench.randomisation import PairOutcome, randomisation_p
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.result import ArmFigures, Control, Latencies, PlanSummary, Result, ScenarioResult
 from enaxp.bench.schedule import BenchPlan
 from enaxp.bench.stability import control_warnings, host_warnings, warnings
-from enaxp.bench.verdict import Treatment, Verdict, verdict
-from enaxp.figures import mean_of_known, sum_of_known
-from enaxp.traffic import ARMS, Arm, Metric, Scenario
+from enaxp.bench.verdict import Circumstances, Treatment, verdict
+from enaxp.figures import sum_of_known
+from enaxp.traffic import ARMS, MEAN, QUANTILES, Arm, Metric, Scenario
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredScenario:
+    """What one scenario measured, not judged yet. `fault`: why no trial counts, if that is so. `control`: ENA against ENA."""
+
+    arms: Mapping[Arm, ArmFigures]
+    figures: tuple[FigurePairs, ...]
+    treatment: Treatment
+    fault: str | None
+    circumstances: Circumstances
+    warnings: tuple[str, ...]
+    control: MeasuredControl | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredControl:
+    """What ENA against ENA measured."""
+
+    trials: int
+    valid_trials: int
+    figures: tuple[FigurePairs, ...]
 
 
 def result_from(manifest: Manifest, evidence: Evidence) -> Result:
@@ -28,67 +57,194 @@ def result_from(manifest: Manifest, evidence: Evidence) -> Result:
 
     A trial that its own files contradict does not count, and is among the warnings of its scenario.
     """
-    return result_of_scenarios(
+    return judge_run(
         manifest,
         {
-            scenario.name: scenario_result(manifest, evidence, blocks_of(scenario, evidence))
+            scenario.name: measure_scenario(manifest, evidence, blocks_of(scenario, evidence))
             for scenario in manifest.plan.scenarios
         },
     )
 
 
-def result_of_scenarios(manifest: Manifest, scenarios: Mapping[str, ScenarioResult]) -> Result:
-    """The result of a run whose scenarios are worked out already."""
+def measure_scenario(manifest: Manifest, evidence: Evidence, blocks: ScenarioBlocks) -> MeasuredScenario:
+    """What one scenario measured, from its merged trials."""
+    scenario, plan = blocks.scenario, manifest.plan
+    lost = loss_by_arm(blocks)
+    service = from_send(blocks, evidence) if blocks.measured_from == "planned" else None
+    arms = {
+        arm: _rate_arm(blocks, arm, lost[arm]) if scenario.is_rate else _latency_arm(blocks, arm, lost[arm], service)
+        for arm in ARMS
+    }
+    treatment = _treatment(blocks.trials or blocks.attempted, scenario)
+    fault = None if blocks.trials else _why_none_counts(blocks.attempted)
+    withheld = fault is not None or treatment.proven is False
+    return MeasuredScenario(
+        arms=arms,
+        figures=tuple(_figures(blocks, plan, arms=arms, withheld=withheld)),
+        treatment=treatment,
+        fault=fault,
+        circumstances=circumstances(blocks),
+        warnings=(
+            *evidence.faults.get(scenario.name, ()),
+            *warnings(blocks.trials),
+            *host_warnings(manifest.environment.before, manifest.environment.after or {}),
+        ),
+        control=_control(scenario, evidence, plan),
+    )
+
+
+def judge_run(manifest: Manifest, measured: Mapping[str, MeasuredScenario]) -> Result:
+    """The result of a run: the effects of all its scenarios are judged together."""
+    plan = manifest.plan
+    planned = sum(len(scenario.primaries) for scenario in plan.scenarios)
+    figures = [(name, figure) for name, one in measured.items() for figure in one.figures]
+    effects = judge_figures([figure for _, figure in figures], margin_pct=plan.margin_pct, planned=planned)
+    of: dict[str, dict[Metric, Effect]] = {name: {} for name in measured}
+    for (name, figure), effect in zip(figures, effects, strict=True):
+        of[name][figure.metric] = effect
     return Result(
         run_id=manifest.run_id,
         lab=manifest.lab,
         target=manifest.target,
         isolation=manifest.isolation,
-        plan=PlanSummary.of(manifest.plan),
-        scenarios=scenarios,
+        plan=PlanSummary.of(plan),
+        scenarios={name: _judged(manifest, one, of[name], planned=planned) for name, one in measured.items()},
     )
 
 
-def scenario_result(manifest: Manifest, evidence: Evidence, blocks: ScenarioBlocks) -> ScenarioResult:
-    """What one scenario came to, from its merged trials."""
-    scenario, plan = blocks.scenario, manifest.plan
-    control = _control(scenario, evidence, plan)
-    arms = {arm: _rate_arm(blocks, arm) if scenario.is_rate else _latency_arm(blocks, arm) for arm in ARMS}
-    treatment = _treatment(blocks.trials or blocks.attempted, scenario)
-    effects = _effects(blocks, arms, margin_pct=plan.margin_pct, noise_pct=control.noise_pct if control else {})
+def _judged(
+    manifest: Manifest, measured: MeasuredScenario, effects: Mapping[Metric, Effect], *, planned: int
+) -> ScenarioResult:
+    limited = tuple(dict.fromkeys(limit for arm in measured.arms.values() for limit in arm.limits))
+    if limited:
+        effects = {metric: _undecided_if_same(effect) for metric, effect in effects.items()}
+    control = _judged_control(measured.control, manifest.plan, planned=planned)
+    primaries = {metric: effect for metric, effect in effects.items() if effect.primary}
+    more = [*(f"the limit was the {limit} in most trials: not the network" for limit in limited)]
     judged = verdict(
-        {metric: effect for metric, effect in effects.items() if effect.primary},
-        treatment=treatment,
+        primaries,
+        treatment=measured.treatment,
         local=manifest.target == "local",
-        fault=None if blocks.trials else _why_none_counts(blocks.attempted),
+        fault=measured.fault,
+        circumstances=Circumstances(
+            words=(*more, *measured.circumstances.words, *_what_may_be_missed(primaries)),
+            headline=(*more, *measured.circumstances.headline),
+        ),
     )
     return ScenarioResult(
-        arms=arms,
-        effects=_as_judged(effects, judged),
-        treatment=treatment,
+        arms=measured.arms,
+        effects=effects,
+        treatment=measured.treatment,
         verdict=judged,
-        warnings=(
-            *evidence.faults.get(scenario.name, ()),
-            *warnings(blocks.trials),
-            *control_warnings(control.effects if control else {}),
-            *host_warnings(manifest.environment.before, manifest.environment.after or {}),
-        ),
+        warnings=(*measured.warnings, *control_warnings(control.effects if control else {})),
         control=control,
-        from_planned=_from_planned(blocks, evidence),
     )
 
 
-def _control(scenario: Scenario, evidence: Evidence, plan: BenchPlan) -> Control | None:
-    """What ENA against ENA differed by; None when no control was measured."""
+def _undecided_if_same(effect: Effect) -> Effect:
+    """Where something else was the limit, both arms meet it alike: that shows no equality of the arms."""
+    return replace(effect, code="inconclusive") if effect.code == "same" else effect
+
+
+def _what_may_be_missed(primaries: Mapping[Metric, Effect]) -> list[str]:
+    """What so few iterations cannot show: a state of share s is missed by all of them with the chance (1 − s)^I."""
+    decided = [effect for effect in primaries.values() if effect.code not in ("inconclusive", "invalid")]
+    count = min((effect.grounds.iterations for effect in decided), default=0)
+    if not 0 < count <= FEW_ITERATIONS:
+        return []
+    share = 1 - 0.05 ** (1 / count)
+    return [
+        f"{count} iterations: a state that {share:.0%} of iterations are in could have been missed with a chance of 1 in 20"
+    ]
+
+
+def _figures(
+    blocks: ScenarioBlocks, plan: BenchPlan, *, arms: Mapping[Arm, ArmFigures] | None, withheld: bool = False
+) -> list[FigurePairs]:
+    """Each metric that the scenario measures, over iterations: trials are merged within one, never across them.
+
+    `arms` holds the merged figures for the guide's formula.
+    """
+    scenario, fewest = blocks.scenario, blocks.fewest
+    pairs = {metric: blocks.values_of_both(metric) for metric in scenario.metrics}
+    p_values = _randomisation_p(blocks, plan) if max(map(len, pairs.values()), default=0) <= FEW_ITERATIONS else {}
+    return [
+        FigurePairs(
+            metric=metric,
+            iterations=pairs[metric],
+            primary=metric in scenario.primaries,
+            thin=metric in QUANTILES and fewest is not None and tail_is_thin(QUANTILES[metric], fewest=fewest),
+            withheld=withheld,
+            improvement_pct=improvement_pct(metric, **{arm: arms[arm].figure(metric) for arm in ARMS})
+            if arms
+            else None,
+            randomisation_p=p_values.get(metric),
+        )
+        for metric in scenario.metrics
+    ]
+
+
+def _randomisation_p(blocks: ScenarioBlocks, plan: BenchPlan) -> dict[Metric, float | None]:
+    """The p-value of each metric's randomisation test; none where both arms ran at once, which leaves no order."""
+    if plan.order == "parallel":
+        return {}
+    level = ALPHA / sum(len(scenario.primaries) for scenario in plan.scenarios)
+    outcomes: dict[Metric, list[PairOutcome]] = {metric: [] for metric in blocks.scenario.metrics}
+    for ena, express in blocks.pairs():
+        values = {arm: _trial_values(blocks, record) for arm, record in (("ena", ena), ("ena_express", express))}
+        first, second = ("ena", "ena_express") if ena.number < express.number else ("ena_express", "ena")
+        for metric, of_metric in outcomes.items():
+            one, other = values[first].get(metric), values[second].get(metric)
+            if one and other:
+                of_metric.append(
+                    PairOutcome(
+                        iteration=ena.iteration,
+                        repeat=ena.repeat,
+                        ena_first=first == "ena",
+                        log_ratio=log_ratio(one, other),
+                    )
+                )
+    return {
+        metric: randomisation_p(pairs, repeats=plan.repeats, iterations=plan.most_iterations, level=level)
+        for metric, pairs in outcomes.items()
+    }
+
+
+def _trial_values(blocks: ScenarioBlocks, record: TrialRecord) -> dict[Metric, float]:
+    """What one trial measured of each metric, in ns or 10⁹ bit/s; +∞ beyond measurement."""
+    if blocks.scenario.is_rate:
+        return {} if record.throughput_gbps is None else dict.fromkeys(blocks.scenario.metrics, record.throughput_gbps)
+    histogram = blocks.read(record)
+    if histogram is None:
+        return {}
+    own = histogram.distribution(lost=record.without_latency)
+    return {
+        metric: own.mean if metric == MEAN else own.quantile(QUANTILES[metric]) for metric in blocks.scenario.metrics
+    }
+
+
+def _control(scenario: Scenario, evidence: Evidence, plan: BenchPlan) -> MeasuredControl | None:
+    """What ENA against ENA measured; None when there was no control."""
     blocks = blocks_of(scenario, evidence, control=True)
     if not blocks.trials:
         return None
-    effects = _effects(blocks, None, margin_pct=plan.margin_pct, noise_pct={})
-    return Control(
+    return MeasuredControl(
         trials=len(blocks.attempted),
         valid_trials=len(blocks.trials),
-        effects=effects,
-        noise_pct={metric: noise_pct(pairs) for metric in effects if (pairs := blocks.values_of_both(metric))},
+        figures=tuple(_figures(blocks, plan, arms=None)),
+    )
+
+
+def _judged_control(control: MeasuredControl | None, plan: BenchPlan, *, planned: int) -> Control | None:
+    """What ENA against ENA differed by. It changes no margin and no word: it is reported."""
+    if control is None:
+        return None
+    effects = judge_figures(control.figures, margin_pct=plan.margin_pct, planned=planned)
+    return Control(
+        trials=control.trials,
+        valid_trials=control.valid_trials,
+        effects={figure.metric: effect for figure, effect in zip(control.figures, effects, strict=True)},
+        noise_pct={figure.metric: noise_pct(figure.iterations) for figure in control.figures if figure.iterations},
     )
 
 
@@ -97,47 +253,45 @@ def noise_pct(iterations: Sequence[tuple[float, float]]) -> float:
 
     Unlike an interval it does not shrink with more iterations, nor grow out of all proportion with few.
     """
-    squares = [math.log(other / one) ** 2 for one, other in iterations if one > 0 and other > 0]
+    squares = [math.log(other / one) ** 2 for one, other in iterations if 0 < one < math.inf and 0 < other < math.inf]
     return 100 * math.expm1(math.sqrt(sum(squares) / len(squares))) if squares else 0.0
 
 
-def _from_planned(blocks: ScenarioBlocks, evidence: Evidence) -> Mapping[Arm, Latencies] | None:
-    """Latencies from the planned send time per arm, for a scenario that has one."""
-    if not blocks.scenario.is_paced:
-        return None
-    planned = from_planned(blocks, evidence)
-    return {arm: Latencies.of(planned.whole[arm].latencies) for arm in ARMS}
-
-
-def _latency_arm(blocks: ScenarioBlocks, arm: Arm) -> ArmFigures:
-    """The figures of one arm of a latency scenario, over all its counted trials."""
+def _latency_arm(blocks: ScenarioBlocks, arm: Arm, loss: Loss | None, service: ScenarioBlocks | None) -> ArmFigures:
+    """The figures of one arm of a latency scenario, over all its counted trials. `service`: the same from the send."""
     trials, merged = blocks.trials_of(arm), blocks.whole[arm]
     outputs = [record.sockperf for record in trials if record.sockperf is not None]
-    dropped = sum_of_known(output.dropped for output in outputs)
-    out_of_order = sum_of_known(output.out_of_order for output in outputs)
-    observations = merged.observations
-    wanted = None if None in (dropped, observations) else (dropped or 0) + (observations or 0) + (out_of_order or 0)
+    latencies = merged.latencies
+    known = [output.dropped for output in outputs if output.dropped is not None]
     return ArmFigures(
         trials=_attempts(blocks, arm),
         valid_trials=len(trials),
-        observations=observations,
-        latencies=Latencies.of(merged.latencies),
+        observations=merged.observations,
+        latencies=Latencies.of(latencies),
         sent=sum_of_known(output.sent for output in outputs),
         received=sum_of_known(output.received for output in outputs),
-        dropped=dropped,
-        loss_rate=(dropped or 0) / wanted if wanted else None,
+        dropped=sum(record.lost for record in trials) if known else None,
+        loss_rate=loss.rate if loss else None,
+        loss_low=loss.low if loss else None,
+        loss_high=loss.high if loss else None,
         throughput_gbps=None,
-        background_gbps=_background(trials) if blocks.scenario.background else None,
+        measured_from=blocks.measured_from,
+        service=Latencies.of(service.whole[arm].latencies) if service else None,
+        beyond_measurement=tuple(
+            name for name, p in QUANTILES.items() if latencies and math.isinf(latencies.quantile(p))
+        ),
+        failed_attempts=failed_attempts(blocks)[arm],
+        limits=limits(blocks, arm),
+        background_gbps=background_gbps(blocks, arm) if blocks.scenario.background else None,
         has_background=blocks.scenario.background is not None,
     )
 
 
-def _rate_arm(blocks: ScenarioBlocks, arm: Arm) -> ArmFigures:
+def _rate_arm(blocks: ScenarioBlocks, arm: Arm, loss: Loss | None) -> ArmFigures:
     """The figures of one arm of a throughput scenario: what was sent, and what of it the servers received."""
     trials = blocks.trials_of(arm)
     sent = sum_of_known(record.sockperf.sent for record in trials if record.sockperf is not None)
     received = sum_of_known(record.server_received for record in trials)
-    dropped = max(0, sent - received) if sent is not None and received is not None else None
     return ArmFigures(
         trials=_attempts(blocks, arm),
         valid_trials=len(trials),
@@ -145,44 +299,18 @@ def _rate_arm(blocks: ScenarioBlocks, arm: Arm) -> ArmFigures:
         latencies=Latencies.of(None),
         sent=sent,
         received=received,
-        dropped=dropped,
-        loss_rate=dropped / sent if dropped is not None and sent else None,
+        dropped=max(0, sent - received) if sent is not None and received is not None else None,
+        loss_rate=loss.rate if loss else None,
+        loss_low=loss.low if loss else None,
+        loss_high=loss.high if loss else None,
         throughput_gbps=blocks.whole[arm].throughput_gbps,
+        failed_attempts=failed_attempts(blocks)[arm],
+        limits=limits(blocks, arm),
     )
 
 
 def _attempts(blocks: ScenarioBlocks, arm: Arm) -> int:
     return sum(record.arm == arm for record in blocks.attempted)
-
-
-def _background(trials: Sequence[TrialRecord]) -> float | None:
-    """The mean of what arrived of the bulk flows beside the probe, in 10⁹ bit/s."""
-    return mean_of_known(record.background_gbps for record in trials)
-
-
-def _effects(
-    blocks: ScenarioBlocks,
-    arms: Mapping[Arm, ArmFigures] | None,
-    *,
-    margin_pct: float,
-    noise_pct: Mapping[Metric, float],
-) -> dict[Metric, Effect]:
-    """The effect on each metric the scenario measures, over iterations: trials are merged within one, never across them.
-
-    The margin is the plan's, or the noise where a control has shown more of it. `arms` holds the merged figures for the guide's formula.
-    """
-    return {
-        metric: measure_effect(
-            metric,
-            blocks.values_of_both(metric),
-            margin_pct=max(margin_pct, noise_pct.get(metric, 0.0)),
-            primary=metric in blocks.scenario.primaries,
-            improvement_pct=improvement_pct(metric, **{arm: arms[arm].figure(metric) for arm in ARMS})
-            if arms
-            else None,
-        )
-        for metric in blocks.scenario.metrics
-    }
 
 
 def _treatment(records: Sequence[TrialRecord], scenario: Scenario) -> Treatment:
@@ -212,10 +340,3 @@ def _why_none_counts(attempted: Sequence[TrialRecord]) -> str:
         return "no pair of trials was completed"
     reason, times = reasons.most_common(1)[0]
     return f"no pair of trials was valid; {times} of {len(attempted)} trials: {reason}"
-
-
-def _as_judged(effects: Mapping[Metric, Effect], judged: Verdict) -> Mapping[Metric, Effect]:
-    """The effects; those of an invalid scenario all have the code `invalid`."""
-    if judged.code != "invalid":
-        return effects
-    return {metric: replace(effect, code="invalid") for metric, effect in effects.items()}

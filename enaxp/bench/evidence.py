@@ -67,8 +67,8 @@ def weigh(
                     _holds_a_rate(record)
                 else:
                     _check_agreement(record, read_histogram(record))
-                    if scenario.is_paced and read_planned:
-                        read_planned(record)
+                    if scenario.is_paced and read_planned and record.planned_histogram_file:
+                        _check_agreement(record, read_planned(record))
                     weighed.add(_identity(record))
             except BenchError as error:
                 fault = f"{error.where} ({error.said})" if error.said else error.where

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from enaxp.bench.records import InterfaceDelta, Interfaces, SrdDelta
-from enaxp.hosts.sockperf import SockperfOutput
+from enaxp.hosts.sockperf import SockperfOutput, has_stalled, measured_share
 from enaxp.traffic import Arm, Protocol, Scenario
 
 # Of the eligible packets of the ENA Express arm, the share that must go over SRD; the rest is connection set-up.
@@ -23,6 +23,8 @@ SRD_SHARE_STRAY = 0.01
 RATE_SHARE_NEEDED = 0.99
 # Of the bytes sent as messages, the share that the arm's own interface must have carried; headers come on top.
 CARRIED_SHARE_NEEDED = 0.9
+# A ping-pong that fell silent counts, if it measured this share of its time at least.
+MEASURED_SHARE_NEEDED = 0.5
 # On the way to the server packets may be lost, which is a result; none to speak of arriving is a fault of the lab.
 ARRIVED_SHARE_NEEDED = 0.01
 
@@ -72,12 +74,13 @@ def judge(
     `trouble` what is known to have gone wrong around sockperf, `network` what became of the hosts' network during the trial.
     """
     if trouble is not None:
-        return GateReport((Gate("host", False, trouble),))
-    if not sockperf.ok:  # the other gates compare with figures that such a run does not have
-        return GateReport((Gate("sockperf", False, sockperf.reason or "sockperf failed"), network_gate(network)))
+        return GateReport((Gate("host", False, trouble), network_gate(network)))
+    own = sockperf_gate(scenario, sockperf)
+    if not own.passed:  # the other gates compare with figures that such a run does not have
+        return GateReport((own, network_gate(network)))
     return GateReport(
         (
-            Gate("sockperf", True),
+            own,
             log_gate(scenario, sockperf, logged),
             rate_gate(scenario, sockperf),
             bulk_gate(scenario, sockperf, received),
@@ -87,6 +90,18 @@ def judge(
             network_gate(network),
         )
     )
+
+
+def sockperf_gate(scenario: Scenario, sockperf: SockperfOutput) -> Gate:
+    """Whether sockperf measured what it was asked to. A ping-pong falls silent over one lost message; it counts with what it measured
+    until then, since leaving it out would leave out just the trials in which a message was lost.
+    """
+    if sockperf.ok:
+        return Gate("sockperf", True)
+    if scenario.mode == "ping-pong" and has_stalled(sockperf):
+        share = measured_share(sockperf)
+        return Gate("sockperf", share >= MEASURED_SHARE_NEEDED, f"it fell silent after {share:.0%} of its time")
+    return Gate("sockperf", False, sockperf.reason or "sockperf failed")
 
 
 def log_gate(scenario: Scenario, sockperf: SockperfOutput, logged: int | None) -> Gate:

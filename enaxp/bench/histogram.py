@@ -1,16 +1,21 @@
 """Histogram: what a trial measured, exactly — how often each latency in ns was seen — and the merge of several with equal weight.
 
-    Histogram (one trial, counts) ─┬─▶ merge_equal_weight ─▶ Distribution (shares) ─▶ quantile, mean, max
-    Histogram (another trial)     ─┘
+    Histogram (one trial, counts) + its lost messages ─┬─▶ merge_equal_weight ─▶ Distribution (shares) ─▶ quantile, mean, max
+    Histogram (another trial) + its lost messages     ─┘
 
 Percentiles are never averaged, and trials are never pooled by count: a closed loop sends more when the wire is fast, so pooling would
 let fast trials outvote slow ones. In the merge each trial has the weight 1/n, F(x) = (1/n)·ΣF_j(x).
+
+Shares are of the messages that wanted a reply. One that was lost, or whose reply came out of order (sockperf drops its time), has no
+latency: it is later than every other. A quantile that falls among those is +∞, *beyond measurement*. Otherwise an arm that loses its
+slow messages would look like the faster one (worst-rank score: J. M. Lachin, 1999, Control. Clin. Trials 20, 408-422).
 """
 
 from __future__ import annotations
 
 import gzip
 import io
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,31 +30,40 @@ Nanoseconds: TypeAlias = npt.NDArray[np.int64]
 HEADER = b"value_ns,count\n"
 # A cumulated share may miss the one it stands for by what adding floats costs, never by a whole observation.
 _ROUNDING = 1e-12
-# Samples beyond a quantile, per arm and iteration, below which it is shown greyed out.
-TAIL_SAMPLES = 100
+# Messages beyond a quantile, in the smallest iteration of either arm, below which it is shown greyed out and decides nothing.
+TAIL_SAMPLES = 10
 
 
 @dataclass(frozen=True, eq=False)
 class Distribution:
-    """Latencies in ns, ascending, each with its share of the whole; the shares add up to 1."""
+    """Latencies in ns, ascending, each with its share of the messages that wanted a reply. `lost`: the share that has no latency.
+
+    The shares and `lost` add up to 1.
+    """
 
     values: Nanoseconds
     shares: npt.NDArray[np.float64]
+    lost: float = 0.0
 
-    def quantile(self, p: float) -> int:
-        """The nearest-rank quantile in ns: the smallest x with F(x) ≥ p, for 0 < p ≤ 1."""
+    def quantile(self, p: float) -> float:
+        """The nearest-rank quantile in ns: the smallest latency x with F(x) ≥ p, for 0 < p ≤ 1; +∞ where it lies among
+        the lost.
+        """
         _check_p(p)
         reached = int(np.searchsorted(np.cumsum(self.shares), p - _ROUNDING))
-        return int(self.values[min(reached, len(self.values) - 1)])
+        if reached < len(self.values):
+            return float(self.values[reached])
+        return math.inf if self.lost > _ROUNDING else float(self.values[-1])
 
     @property
     def mean(self) -> float:
-        """The mean in ns."""
-        return float(self.values @ self.shares)
+        """The mean in ns of those that arrived."""
+        arrived = float(self.shares.sum()) if self.lost else 1.0
+        return float(self.values @ self.shares) / arrived
 
     @property
     def max(self) -> int:
-        """The largest value in ns."""
+        """The largest value in ns of those that arrived."""
         return int(self.values[-1])
 
 
@@ -118,8 +132,10 @@ class Histogram:
         rank = int(0.5 + p * self.count)
         return self._at_rank(rank) if rank >= 1 else None
 
-    def distribution(self) -> Distribution:
-        return Distribution(self.values, self.counts / self.count)
+    def distribution(self, *, lost: int = 0) -> Distribution:
+        """As shares of the messages that wanted a reply: the observations, and `lost` that have no latency."""
+        wanted = self.count + lost
+        return Distribution(self.values, self.counts / wanted, lost / wanted)
 
     def to_bytes(self) -> bytes:
         """The histogram as a gzipped CSV file, the same bytes for the same histogram."""
@@ -171,14 +187,16 @@ class Histogram:
         return int(self.values[int(np.searchsorted(np.cumsum(self.counts), rank))])
 
 
-def merge_equal_weight(histograms: Sequence[Histogram]) -> Distribution:
+def merge_equal_weight(histograms: Sequence[Histogram], *, lost: Sequence[int] | None = None) -> Distribution:
     """The mean of the trials' distributions, each with the same weight however many observations it holds.
 
-    Needs one at least.
+    Needs one at least. lost: of each trial, how many messages wanted a reply and have no latency; none without.
     """
     if not histograms:
         raise ValueError("nothing to merge")
-    return merge([histogram.distribution() for histogram in histograms], weights=[1.0] * len(histograms))
+    of_each = lost if lost is not None else [0] * len(histograms)
+    distributions = [histogram.distribution(lost=n) for histogram, n in zip(histograms, of_each, strict=True)]
+    return merge(distributions, weights=[1.0] * len(histograms))
 
 
 def merge(distributions: Sequence[Distribution], *, weights: Sequence[float]) -> Distribution:
@@ -190,14 +208,14 @@ def merge(distributions: Sequence[Distribution], *, weights: Sequence[float]) ->
     values = np.concatenate([one.values for one in distributions])
     shares = np.concatenate([one.shares * (weight / total) for one, weight in zip(distributions, weights, strict=True)])
     unique, place = np.unique(values, return_inverse=True)
-    return Distribution(unique, np.bincount(place, weights=shares, minlength=len(unique)).astype(np.float64))
+    merged = np.bincount(place, weights=shares, minlength=len(unique)).astype(np.float64)
+    lost = sum(one.lost * weight for one, weight in zip(distributions, weights, strict=True)) / total
+    return Distribution(unique, merged, lost)
 
 
-def tail_is_thin(p: float, *, observations: int, iterations: int) -> bool:
-    """Whether fewer than 100 observations an iteration lie beyond the quantile p: too few to rely on, so it is shown
-    greyed out.
-    """
-    return observations * (1 - p) < TAIL_SAMPLES * max(iterations, 1) - 1e-6
+def tail_is_thin(p: float, *, fewest: int) -> bool:
+    """Whether fewer than ten messages lie beyond the quantile p, of the `fewest` that an iteration of either arm has."""
+    return fewest * (1 - p) < TAIL_SAMPLES - 1e-6
 
 
 def _check_p(p: float) -> None:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 TargetName = Literal["aws", "local"]
 SrdSource = Literal["device", "stand-in"]
+MeasuredFrom = Literal["planned", "sent"]  # what latencies count from: the planned time of a message, or its send
+Limit = Literal["receiver", "cpu", "allowance"]  # what a trial ran into, beside the network
 Interfaces = Mapping[str, Mapping[Arm, "InterfaceDelta"]]
 Facts = Mapping[str, str]  # of a host, by name
 Environment = Mapping[str, Facts]  # by role
@@ -77,8 +79,9 @@ class TrialRecord:
     srd, interfaces and allowances are None where the counters are absent, which means unknown. interfaces holds, per role and arm,
     what each interface carried; allowances, per role, how far each `*_allowance_exceeded` counter moved. server_received is the
     number of messages that the servers of a throughput trial counted; background_gbps what arrived of the bulk flows beside a probe;
-    late_sends how many messages of a paced trial were sent only after the next one was due; network_changes what became of MTU,
-    routes and links during it, in words, and None when the hosts do not tell.
+    late_sends how many messages of a paced trial were sent only after the next one was due; stalled_flows in how many flows of a
+    ping-pong a message was lost, after which nothing more was sent: such a trial counts with what it measured until then; network_changes
+    what became of MTU, routes and links during it, in words, and None when the hosts do not tell.
     """
 
     number: int
@@ -108,6 +111,7 @@ class TrialRecord:
     background_gbps: float | None = None
     late_sends: int | None = None
     network_changes: tuple[str, ...] | None = None
+    stalled_flows: int = 0
     control: bool = False
     crossed: bool = False
     pair: int = 1  # of hosts
@@ -115,6 +119,16 @@ class TrialRecord:
 
     def __post_init__(self) -> None:
         require_moment("started_at", self.started_at)
+
+    @property
+    def lost(self) -> int:
+        """How many messages that wanted a reply got none: dropped, or what a flow fell silent over. 0 where nothing is known."""
+        return (self.sockperf.dropped or 0 if self.sockperf else 0) + self.stalled_flows
+
+    @property
+    def without_latency(self) -> int:
+        """How many messages that wanted a reply have no latency: the lost ones, and those whose reply came out of order."""
+        return self.lost + (self.sockperf.out_of_order or 0 if self.sockperf else 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -339,7 +353,7 @@ class RunFolder:
     def read_manifest(self) -> Manifest:
         """The run's manifest. Raises BenchError when it cannot be read."""
         return decode(
-            self.read_document("manifest.json"), Manifest, what=str(self.path / "manifest.json"), schema=SCHEMA
+            self.read_document("manifest.json"), Manifest, what=str(self.path / "manifest.json"), reads=(SCHEMA,)
         )
 
     def write_text(self, name: str, text: str) -> None:
@@ -375,7 +389,7 @@ def _read_lines(path: Path) -> Iterator[TrialRecord]:
             if number == len(lines):  # no newline after it: the write was cut
                 return
             raise BenchError(f"line {number} of {path} is not JSON", said=str(error)) from None
-        yield decode(document, TrialRecord, what=f"line {number} of {path}", schema=SCHEMA)
+        yield decode(document, TrialRecord, what=f"line {number} of {path}", reads=(SCHEMA,))
 
 
 def _cut_half_line(descriptor: int) -> None:

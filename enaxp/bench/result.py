@@ -3,12 +3,14 @@
     evaluation.py ─▶ Result ─┬─▶ to_document ─▶ result.json ─▶ from_document ─▶ Result
                              └─▶ summary, table, page, comparison, checkup
 
-A figure that was not measured is None (null), never 0. Latencies are in µs, throughput in 10⁹ bit/s. In the document an arm's
-percentiles stand beside its other figures (`mean_us`, `p50_us`, …, `max_us`); keys that only some scenarios have are left out elsewhere.
+A figure that was not measured is None (null), never 0; so is one beyond measurement, which is named. Latencies are in µs, throughput in
+10⁹ bit/s. In the document an arm's percentiles stand beside its other figures (`mean_us`, `p50_us`, …, `max_us`); keys that only some
+scenarios have are left out elsewhere. Results of schema 1 are read: what they cannot say is None.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from enaxp.bench.documents import Document, decode, fields_of
 from enaxp.bench.effect import Effect
-from enaxp.bench.records import RunFolder
+from enaxp.bench.records import Limit, MeasuredFrom, RunFolder
 from enaxp.bench.schedule import BenchPlan
 from enaxp.bench.verdict import Treatment, Verdict
 from enaxp.traffic import MAX, MEAN, QUANTILES, THROUGHPUT, Arm, Metric, Order
@@ -24,7 +26,8 @@ from enaxp.traffic import MAX, MEAN, QUANTILES, THROUGHPUT, Arm, Metric, Order
 if TYPE_CHECKING:
     from enaxp.bench.histogram import Distribution
 
-SCHEMA = 1
+SCHEMA = 2
+READS = (1, 2)
 FILE = "result.json"
 
 
@@ -41,12 +44,15 @@ class Latencies:
 
     @classmethod
     def of(cls, distribution: Distribution | None) -> Latencies:
-        """Of a distribution in ns; None: nothing was measured."""
+        """Of a distribution in ns; None: nothing was measured. A percentile beyond measurement is None, too."""
         if distribution is None:
             return cls(mean_us=None, percentiles_us=dict.fromkeys(QUANTILES), max_us=None)
         return cls(
             mean_us=_us(distribution.mean),
-            percentiles_us={name: _us(distribution.quantile(p)) for name, p in QUANTILES.items()},
+            percentiles_us={
+                name: _us(value) if math.isfinite(value := distribution.quantile(p)) else None
+                for name, p in QUANTILES.items()
+            },
             max_us=_us(distribution.max),
         )
 
@@ -61,8 +67,11 @@ class Latencies:
 class ArmFigures:
     """One arm of one scenario, over all its trials that count.
 
-    trials: as often as they were attempted. loss_rate: 0 to 1. background_gbps: what arrived of the bulk flows beside a probe, where
-    the scenario has them (`has_background`).
+    trials: as often as they were attempted. loss_rate: of the messages that wanted a reply, 0 to 1; loss_low and loss_high: its 95 %
+    interval over the iterations. measured_from: whether latencies count from the planned time of a message or from its send; `service`
+    has those from the send where both are known. beyond_measurement: the percentiles that lie among the lost messages; the mean and
+    the maximum are of those that arrived. failed_attempts: trials that failed a gate. limits: what was the limit in over half of the
+    trials. background_gbps: what arrived of the bulk flows beside a probe, where the scenario has them (`has_background`).
     """
 
     trials: int
@@ -74,6 +83,13 @@ class ArmFigures:
     dropped: int | None
     loss_rate: float | None
     throughput_gbps: float | None
+    loss_low: float | None = None
+    loss_high: float | None = None
+    measured_from: MeasuredFrom | None = None
+    service: Latencies | None = None
+    beyond_measurement: tuple[Metric, ...] = ()
+    failed_attempts: int | None = None
+    limits: tuple[Limit, ...] = ()
     background_gbps: float | None = None
     has_background: bool = False
 
@@ -86,7 +102,7 @@ class ArmFigures:
 class Control:
     """What ENA against ENA differed by.
 
-    `noise_pct`: how far apart two measurements of the same thing are; the margin is no smaller.
+    `noise_pct`: how far apart two measurements of the same thing are. It changes no margin and no word.
     """
 
     trials: int
@@ -97,9 +113,7 @@ class Control:
 
 @dataclass(frozen=True, kw_only=True)
 class ScenarioResult:
-    """One scenario. `control` is there when a control was measured, `from_planned` (latencies from the planned send time) when the
-    scenario is paced.
-    """
+    """One scenario. `control` is there when a control was measured."""
 
     arms: Mapping[Arm, ArmFigures]
     effects: Mapping[Metric, Effect]
@@ -107,7 +121,12 @@ class ScenarioResult:
     verdict: Verdict
     warnings: tuple[str, ...] = ()
     control: Control | None = None
-    from_planned: Mapping[Arm, Latencies] | None = None
+
+    @property
+    def service(self) -> Mapping[Arm, Latencies] | None:
+        """Each arm's latencies from the send, where the others are from the planned time; None elsewhere."""
+        told = {arm: figures.service for arm, figures in self.arms.items() if figures.service is not None}
+        return told if len(told) == len(self.arms) else None
 
     @property
     def primaries(self) -> Mapping[Metric, Effect]:
@@ -200,7 +219,7 @@ def from_document(document: Document, *, what: str = "result.json") -> Result:
     Raises OtherSchemaError for one of another schema, BenchError with the path inside the document when it is not what enaxp writes;
     `what` is what these call it.
     """
-    return decode(_nested(document), Result, what=what, schema=SCHEMA)
+    return decode(_nested(document), Result, what=what, reads=READS)
 
 
 def read_result(folder: RunFolder) -> Result:
@@ -214,7 +233,7 @@ def write_result(folder: RunFolder, result: Result) -> None:
 
 
 _ONLY_WHEN_USED = ("crossover", "control", "until_pct", "max_iterations")
-_NOT_WRITTEN = ("iterations", "iterations_needed")  # of an effect: for the words only
+_NOT_WRITTEN = ("grounds",)  # of an effect: for the words only
 _PERCENTILE_KEY = re.compile(r"(p\d+(?:_\d+)?)_us")
 
 
@@ -236,8 +255,6 @@ def _scenario_document(scenario: ScenarioResult) -> Document:
             **fields_of(scenario.control),
             "effects": _effects_document(scenario.control.effects),
         }
-    if scenario.from_planned is not None:
-        document["from_planned"] = {arm: _latency_keys(own) for arm, own in scenario.from_planned.items()}
     return document
 
 
@@ -251,7 +268,14 @@ def _arm_document(figures: ArmFigures) -> Document:
         "received": figures.received,
         "dropped": figures.dropped,
         "loss_rate": figures.loss_rate,
+        "loss_low": figures.loss_low,
+        "loss_high": figures.loss_high,
         "throughput_gbps": figures.throughput_gbps,
+        "measured_from": figures.measured_from,
+        **({"service": _latency_keys(figures.service)} if figures.service else {}),
+        "beyond_measurement": list(figures.beyond_measurement),
+        "failed_attempts": figures.failed_attempts,
+        "limits": list(figures.limits),
         **({"background_gbps": figures.background_gbps} if figures.has_background else {}),
     }
 
@@ -285,15 +309,19 @@ def _nested_scenario(scenario: object) -> object:
     nested = dict(scenario)
     if isinstance(arms := scenario.get("arms"), dict):
         nested["arms"] = {arm: _nested_arm(figures) for arm, figures in arms.items()}
-    if isinstance(planned := scenario.get("from_planned"), dict):
-        nested["from_planned"] = {arm: _nested_latencies(figures) for arm, figures in planned.items()}
     return nested
 
 
 def _nested_arm(figures: object) -> object:
     if not isinstance(figures, dict):
         return figures
-    return {**figures, "latencies": _nested_latencies(figures), "has_background": "background_gbps" in figures}
+    service = {"service": _nested_latencies(figures["service"])} if figures.get("service") is not None else {}
+    return {
+        **figures,
+        "latencies": _nested_latencies(figures),
+        "has_background": "background_gbps" in figures,
+        **service,
+    }
 
 
 def _nested_latencies(figures: object) -> object:

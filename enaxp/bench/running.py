@@ -3,7 +3,7 @@
     TrialRecord + Histogram, as they end ─▶ Running.add ─▶ Running.scenarios ─▶ the live view
 
 A trial is merged into its iteration and into all trials so far and then dropped, so that the thousandth costs no more than the tenth.
-At the end the intervals are those of the result, except that the noise of a control does not widen the margin here.
+Latencies are from the send here, also where the result counts from the planned time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from enaxp.bench.blocks import NO_TRIALS, At, Block
-from enaxp.bench.effect import Effect, measure_effect
+from enaxp.bench.effect import Effect, FigurePairs, judge_figures
 from enaxp.bench.evidence import Evidence
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import TrialRecord
@@ -38,7 +38,8 @@ class Running:
     """Collects trials as they end. Trials of a control and discarded ones are left out."""
 
     def __init__(self, plan: BenchPlan) -> None:
-        self._of = {scenario.name: _Scenario(scenario, plan.margin_pct) for scenario in plan.scenarios}
+        planned = sum(len(scenario.primaries) for scenario in plan.scenarios)
+        self._of = {scenario.name: _Scenario(scenario, plan.margin_pct, planned=planned) for scenario in plan.scenarios}
         self._latest: dict[str, RunningScenario] = {}
         self.invalid = 0
 
@@ -63,9 +64,10 @@ class Running:
 
 
 class _Scenario:
-    def __init__(self, scenario: Scenario, margin_pct: float) -> None:
+    def __init__(self, scenario: Scenario, margin_pct: float, *, planned: int) -> None:
         self._scenario = scenario
         self._margin_pct = margin_pct
+        self._planned = planned
         self._waiting: dict[tuple[At, int, int], tuple[TrialRecord, Histogram | None]] = {}
         self._counted: set[tuple[At, int]] = set()
         self._all = _no_trials()
@@ -98,7 +100,8 @@ class _Scenario:
             self._values[metric][at] = (ena, express)
             unit = 1.0 if metric == THROUGHPUT else 1000.0
             figures[metric] = {arm: (self._all[arm].value(metric) or 0.0) / unit for arm in ARMS}
-            effect = measure_effect(metric, self._values[metric].values(), margin_pct=self._margin_pct, primary=True)
+            pairs = FigurePairs(metric=metric, iterations=tuple(self._values[metric].values()), primary=True)
+            [effect] = judge_figures([pairs], margin_pct=self._margin_pct, planned=self._planned)
             effects[metric] = effect
             if effect.low_pct is not None and effect.high_pct is not None:
                 self._widths[metric].pop(at, None)  # the one measured last stands last

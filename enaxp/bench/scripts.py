@@ -124,6 +124,11 @@ _LISTENS = """listens() {
 }"""
 
 
+def running_script(names: Sequence[str]) -> str:
+    """Fails when one of these servers has ended."""
+    return "\n".join([_ENTER, *(f'kill -0 "$(cat {name}.pid)" || exit 1' for name in names)])
+
+
 def end_script(names: Sequence[str]) -> str:
     """Ends these servers after the last messages have arrived, and prints what each of them printed."""
     ends = [f"end {name}.pid; {_part(name)}; cat {name}.out" for name in names]

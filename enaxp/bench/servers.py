@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from enaxp.bench.pair import Pair
 from enaxp.bench.schedule import BenchPlan, Trial, trial_seconds
-from enaxp.bench.scripts import end_all_script, end_script, servers_script, split
+from enaxp.bench.scripts import end_all_script, end_script, running_script, servers_script, split
 from enaxp.errors import HostError
 from enaxp.hosts.sockperf import received_by_server, server_command
 from enaxp.traffic import ARMS, Arm, Protocol, Scenario
@@ -67,6 +67,13 @@ class Servers:
         }
         if servers:
             self._start(servers, life_s=life_s)
+
+    def probes_run(self, trial: Trial) -> bool:
+        """Whether the servers of a trial's probes still run. Raises HostError."""
+        names = [
+            _name("probe", trial.scenario.protocol, probe_port(trial, flow)) for flow in range(trial.scenario.flows)
+        ]
+        return self._pair.server.run(running_script(names), timeout_s=30).ok
 
     def start_bulk(self, trial: Trial) -> Sequence[str]:
         """Starts the servers of a trial's bulk flows and gives back their names. Raises HostError."""

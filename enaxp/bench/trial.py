@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Literal
 
 from enaxp.bench.gates import delivered_gbps, judge
@@ -32,8 +33,10 @@ from enaxp.hosts.sockperf import (
     Pace,
     PlannedLog,
     ReducedLog,
+    SockperfOutput,
     client_command,
     combine,
+    has_stalled,
     join_logs,
     parse,
     read_planned,
@@ -73,9 +76,23 @@ class _Answer:
     after: Mapping[str, Mapping[str, nic.Counters]]
     network_changes: tuple[str, ...] | None
     bulk_received: int | None
+    server_ended: bool = False  # of the probes; looked at only when a flow fell silent
 
     def of_each_flow(self, part: str) -> list[str]:
         return [self.parts.get(f"{part}{flow}", "") for flow in range(self.flows)]
+
+    @cached_property
+    def logs(self) -> list[ReducedLog | None]:
+        """The full log of each flow, None where it cannot be read."""
+        return [_read_log(text) for text in self.of_each_flow("log")]
+
+    @cached_property
+    def outputs(self) -> list[SockperfOutput]:
+        """What sockperf printed of each flow, judged with its log."""
+        return [
+            parse(raw, log_ends_s=log.ends_s if log else None)
+            for raw, log in zip(self.of_each_flow("raw"), self.logs, strict=True)
+        ]
 
 
 class Measurer:
@@ -182,7 +199,7 @@ class Measurer:
         received = self._servers.end_bulk(bulk)
         before = {"server": server_before, "client": parts["before"]}
         after = {"server": counters_text(self._pair, self._probes, "server"), "client": parts["after"]}
-        return _Answer(
+        answer = _Answer(
             parts=parts,
             flows=len(run.flows),
             before={role: nic.read_counters(text) for role, text in before.items()},
@@ -190,6 +207,9 @@ class Measurer:
             network_changes=self._network_changes(before, after),
             bulk_received=received,
         )
+        if any(map(has_stalled, answer.outputs)):  # a lost message, or a server that ended: the output is the same
+            return replace(answer, server_ended=not self._servers.probes_run(trial))
+        return answer
 
     def _network_changes(self, before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...] | None:
         """What became of both hosts' networks during the trial; None when neither tells."""
@@ -237,8 +257,8 @@ def _judged(
 ) -> Measured:
     """Parses and judges a trial that ran."""
     scenario = trial.scenario
-    sockperf = combine([parse(raw) for raw in answer.of_each_flow("raw")])
-    log = _read_logs(answer)
+    sockperf = combine(answer.outputs)
+    log = join_logs([log for log in answer.logs if log]) if all(answer.logs) else None
     interfaces = _carried(answer, trial, probes)
     srd = _srd(answer, trial, probes)
     allowances = {role: nic.allowances_moved(answer.before[role], answer.after[role]) for role in answer.after}
@@ -271,6 +291,7 @@ def _judged(
         server_received=received,
         background_gbps=_background_gbps(answer, trial),
         late_sends=sum(log.late_sends for log in planned) if planned else None,
+        stalled_flows=sum(map(has_stalled, answer.outputs)) if report.valid else 0,
     )
     return Measured(record=record, raw=_raw_text(answer), log=log, planned=planned, logs=logs)
 
@@ -286,6 +307,8 @@ def _trouble(answer: _Answer, *, log: ReducedLog | None, is_rate: bool, timeout_
 
     It says more than sockperf's own output, which is cut short.
     """
+    if answer.server_ended:
+        return "the server's sockperf ended during the trial"
     if ENDED_BY_DEADLINE & set(answer.parts["ends"].split()):
         return f"it hung: its deadline of {timeout_s:.0f} s ended it"
     free = answer.parts["free"].strip()
@@ -294,9 +317,9 @@ def _trouble(answer: _Answer, *, log: ReducedLog | None, is_rate: bool, timeout_
     return None
 
 
-def _read_logs(answer: _Answer) -> ReducedLog | None:
+def _read_log(text: str) -> ReducedLog | None:
     try:
-        return join_logs([read_reduced(text) for text in answer.of_each_flow("log")])
+        return read_reduced(text)
     except ValueError:
         return None
 

@@ -1,25 +1,28 @@
 """Verdict: what a scenario's effects come to, as one code and in words. Pure.
 
-    effects of the primaries + Treatment (was it given?) ─▶ verdict ─▶ Verdict(code, words)
+    effects of the primaries + Treatment (was it given?) + Circumstances (loss, failures) ─▶ verdict ─▶ Verdict(code, headline, words)
 
-The words say of each primary what its interval allows to be said, and no more; they also say when the treatment is not proven.
+The headline names each primary, so that what is undecided is never hidden behind what is not. The words say of each primary what its
+interval allows to be said, at the level at which it was reached, and what else must be known: what was lost, which arm failed how often,
+what was the limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from enaxp.bench.effect import Code, Effect
+from enaxp.bench.inference import fewest_for_ranks
 from enaxp.bench.records import SrdSource
-from enaxp.text import bounds_plain, change_plain
-from enaxp.traffic import Metric, metric_text
+from enaxp.text import BEYOND, bounds_plain, change_plain, counted, listed, percent_plain
+from enaxp.traffic import ARM_NAMES, Arm, Metric, metric_label, metric_text
 
-VerdictCode = Code | Literal["mixed"]
-_LOCAL = "local, not ENA: "
-_BETTER: frozenset[VerdictCode] = frozenset({"faster", "slightly-faster"})
-_WORSE: frozenset[VerdictCode] = frozenset({"slower", "slightly-slower"})
+VerdictCode = Code | Literal["mixed", "partial"]
+LOCAL = "local, not ENA: "
+_BETTER: frozenset[Code] = frozenset({"faster", "slightly-faster"})
+_WORSE: frozenset[Code] = frozenset({"slower", "slightly-slower"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,83 +38,205 @@ class Treatment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Circumstances:
+    """What a verdict says besides its primaries, as clauses: in its words, and the weightiest in its headline, too."""
+
+    words: tuple[str, ...] = ()
+    headline: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
+    """A scenario's code, in a few words and in all of them. A result of schema 1 has no headline."""
+
     code: VerdictCode
     words: str
+    headline: str | None = None
 
 
 def verdict(
-    primaries: Mapping[Metric, Effect], *, treatment: Treatment, local: bool, fault: str | None = None
+    primaries: Mapping[Metric, Effect],
+    *,
+    treatment: Treatment,
+    local: bool,
+    fault: str | None = None,
+    circumstances: Circumstances = Circumstances(),
 ) -> Verdict:
-    """The verdict on one scenario. `fault` is why no trial was valid, if that is so."""
-    prefix = _LOCAL if local else ""
-    if fault is not None or treatment.proven is False:
-        return Verdict(code="invalid", words=f"{prefix}invalid: {fault or _not_given(treatment)}")
+    """The verdict on one scenario. `fault` is why no trial counts, if that is so."""
+    prefix = LOCAL if local else ""
+    if fault is None and treatment.proven is False:
+        fault = _not_given(treatment)
+    if fault is not None:
+        return Verdict(
+            code="invalid",
+            words="; ".join((f"{prefix}invalid: {fault}", *circumstances.words)),
+            headline="; ".join((f"{prefix}invalid: {fault}", *circumstances.headline)),
+        )
     code = combine([effect.code for effect in primaries.values()])
-    said = "; ".join(describe(metric, effect) for metric, effect in primaries.items())
-    unknown = "; whether SRD carried the packets is unknown (no counters)" if treatment.proven is None else ""
     invalid = "invalid: " if code == "invalid" else ""
-    return Verdict(code=code, words=f"{prefix}{invalid}ENA Express {said}{unknown}")
+    unknown = ("whether SRD carried the packets is unknown (no counters)",) if treatment.proven is None else ()
+    said = (describe(metric, effect) for metric, effect in primaries.items())
+    return Verdict(
+        code=code,
+        words="; ".join((f"{prefix}{invalid}ENA Express {'; '.join(said)}", *circumstances.words, *unknown)),
+        headline="; ".join((f"{prefix}{invalid}{in_short(primaries)}", *circumstances.headline, *unknown)),
+    )
+
+
+def in_short(primaries: Mapping[Metric, Effect]) -> str:
+    """What was found, each primary named: `ENA Express is faster at P99 by 26.0%; P50 undecided`."""
+    decided: dict[str, list[str]] = {}
+    undecided: dict[str, list[str]] = {}
+    for metric, effect in primaries.items():
+        match effect.code:
+            case "inconclusive" | "invalid":
+                undecided.setdefault(_why_undecided(effect), []).append(_name(metric))
+            case "same":
+                decided.setdefault("makes no practical difference", []).append(_at(metric))
+            case code:
+                size = "" if effect.estimate_pct is None else f" by {_size(effect.estimate_pct)}"
+                decided.setdefault(f"is {_adverb(code)}", []).append(f"{_at(metric)}{size}")
+    clauses = [f"{what} {listed(where)}" for what, where in decided.items()]
+    rest = [f"{listed(names)} {why}" for why, names in undecided.items()]
+    if not clauses:
+        return "; ".join(rest)
+    return "; ".join([f"ENA Express {', '.join(clauses)}", *rest])
 
 
 def describe(metric: Metric, effect: Effect) -> str:
     """One effect in words, to follow "ENA Express"."""
-    at = "in throughput" if metric == "throughput" else f"at {metric_text(metric)}"
+    at = f"in {metric_text(metric)}" if metric == "throughput" else f"at {metric_text(metric)}"
+    if effect.code == "invalid":
+        return f"is invalid {at}" if effect.estimate_pct is not None else f"was not measured {at}"
+    if effect.is_beyond or effect.grounds.is_beyond:
+        return _describe_beyond(metric, effect, at)
     if effect.estimate_pct is None:
         return f"was not measured {at}"
     if effect.low_pct is None or effect.high_pct is None:
         return (
             f"is inconclusive {at} ({change_plain(effect.estimate_pct)} in a single iteration, two are needed at least)"
         )
-    size, margin = change_plain(abs(effect.estimate_pct)).replace("+", ""), f"{effect.margin_pct:g}%"
-    bounds = bounds_plain(effect.low_pct, effect.high_pct)
+    size, margin = _size(effect.estimate_pct), _margin(effect)
+    bounds = f"{bounds_plain(effect.low_pct, effect.high_pct)}{_level(effect)}"
     match effect.code:
         case "faster" | "slower":
-            return f"is {effect.code} by {size} {at} {bounds}"
+            return f"is {effect.code} by {size} {at} {bounds}{_randomised(effect)}"
         case "slightly-faster" | "slightly-slower":
-            return f"is slightly {effect.code.removeprefix('slightly-')} by {size} {at} {bounds}, may be below {margin}"
+            return f"is {_adverb(effect.code)} by {size} {at} {bounds}, may be below {margin}{_randomised(effect)}"
         case "same":
             return f"makes no practical difference {at} {bounds}, within ±{margin}"
-        case "invalid":
-            return f"is invalid {at}"
         case "inconclusive":
-            more = _more_iterations(effect)
-            return f"is inconclusive {at}: it could be {change_plain(effect.low_pct)} to {change_plain(effect.high_pct)}{more}"
+            said = f"is inconclusive {at}: it could be {change_plain(effect.low_pct)} to {change_plain(effect.high_pct)}{_level(effect)}"
+            return f"{said}{_what_is_missing(effect)}"
 
 
-def combine(codes: list[Code]) -> VerdictCode:
-    """The code of a scenario, from those of its primaries (at least one)."""
-    first, *others = codes
-    combined: VerdictCode = first
-    for code in others:
-        combined = _combine_two(combined, code)
-    return combined
+def combine(codes: Sequence[Code]) -> VerdictCode:
+    """One code from those of the primaries, of which there is one at least.
 
-
-def _combine_two(one: VerdictCode, other: Code) -> VerdictCode:
-    pair = {one, other}
-    if len(pair) == 1:
-        return one
-    if "invalid" in pair:
+    Alike: that. Opposite directions: mixed. The same direction, one of them slightly: slightly. No practical difference and a
+    direction: the direction. One decided and another not: partial.
+    """
+    found = set(codes)
+    if "invalid" in found:
         return "invalid"
-    if pair == {"same", "inconclusive"}:  # the one that claims less
+    decided = found - {"inconclusive"}
+    if not decided:
         return "inconclusive"
-    if undecided := pair & {"same", "inconclusive"}:
-        return (pair - undecided).pop()
-    if pair <= _BETTER:
-        return "slightly-faster"
-    if pair <= _WORSE:
-        return "slightly-slower"
-    return "mixed"
+    if decided & _BETTER and decided & _WORSE:
+        return "mixed"
+    if "inconclusive" in found:
+        return "partial"
+    directions = decided - {"same"}
+    if not directions:
+        return "same"
+    slightly = sorted(code for code in directions if code.startswith("slightly"))
+    return slightly[0] if slightly else directions.pop()
+
+
+def _describe_beyond(metric: Metric, effect: Effect, at: str) -> str:
+    """An effect that was judged by ranks, since in some iterations an arm's quantile lies among the lost messages."""
+    grounds = effect.grounds
+    told = _beyond_in_words(metric, grounds.beyond, grounds.iterations)
+    size = "" if effect.estimate_pct is None else f" by {_size(effect.estimate_pct)} in the median iteration"
+    match effect.code:
+        case "same":
+            said = f"makes no practical difference {at}, within ±{_margin(effect)}"
+        case "inconclusive":
+            fewest = fewest_for_ranks((effect.confidence_pct or 95) / 100)
+            few = f"; judged from {fewest} iterations on" if grounds.iterations < fewest else ""
+            said = f"is inconclusive {at}{few}"
+        case code:
+            said = f"is {_adverb(code)}{size} {at}"
+    level = "" if effect.confidence_pct is None else f" at {effect.confidence_pct:.4g}%"
+    return f"{said} ({told}; by ranks{level})"
+
+
+def _beyond_in_words(metric: Metric, beyond: Mapping[Arm, int], iterations: int) -> str:
+    told = [
+        f"{ARM_NAMES[arm]}'s {metric_label(metric)} is beyond measurement in "
+        f"{f'{count} of {iterations} iterations' if count else 'none'}"
+        for arm, count in beyond.items()
+    ]
+    return ", ".join(told) or BEYOND
+
+
+def _name(metric: Metric) -> str:
+    return metric_label(metric)
+
+
+def _at(metric: Metric) -> str:
+    return "in throughput" if metric == "throughput" else f"at {_name(metric)}"
+
+
+def _adverb(code: Code) -> str:
+    return code.replace("slightly-", "slightly ")
+
+
+def _size(pct: float) -> str:
+    return change_plain(abs(pct)).replace("+", "")
+
+
+def _margin(effect: Effect) -> str:
+    return percent_plain(effect.margin_pct)
+
+
+def _level(effect: Effect) -> str:
+    """The level of an interval: the share of all such intervals, in per cent, that hold the truth."""
+    return "" if effect.confidence_pct is None else f" ({effect.confidence_pct:.4g}% interval)"
+
+
+def _why_undecided(effect: Effect) -> str:
+    if effect.thin:
+        return "too thin to decide"
+    return BEYOND if effect.is_beyond else "undecided"
+
+
+def _randomised(effect: Effect) -> str:
+    """What the randomisation test says of a direction that needs it."""
+    if not effect.grounds.needs_randomisation:
+        return ""
+    p = effect.grounds.randomisation_p
+    return ", too few orders for a randomisation test" if p is None else f", randomisation p = {p:.3g}"
+
+
+def _what_is_missing(effect: Effect) -> str:
+    """Why an effect is undecided, as far as it can be told, and what would decide it."""
+    grounds = effect.grounds
+    if effect.thin:
+        return "; too few messages lie beyond the quantile in an iteration: run longer trials"
+    if grounds.needs_randomisation and grounds.randomisation_p is not None and _excludes_none(effect):
+        p = f"randomisation p = {grounds.randomisation_p:.3g}"
+        return f"; its interval excludes 0, but the order of the trials alone may explain it ({p})"
+    if grounds.iterations_needed is None:
+        return "; more iterations alone are not likely to settle it"
+    more = grounds.iterations_needed - grounds.iterations
+    return f"; about {counted(more, 'more iteration')} needed" if more > 0 else ""
+
+
+def _excludes_none(effect: Effect) -> bool:
+    return effect.low_pct is not None and effect.high_pct is not None and not effect.low_pct <= 0 <= effect.high_pct
 
 
 def _not_given(treatment: Treatment) -> str:
     share = "" if treatment.srd_share is None else f" (SRD share {treatment.srd_share:.2%})"
     return f"the arms were not what they should be, SRD on and SRD off{share}"
-
-
-def _more_iterations(effect: Effect) -> str:
-    if effect.iterations_needed is None:
-        return "; more iterations alone are not likely to settle it"
-    more = effect.iterations_needed - effect.iterations
-    return f"; about {more} more iterations needed" if more > 0 else ""

@@ -7,8 +7,9 @@ declare.py says how commands are declared, completion.py what Tab completes.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -18,6 +19,7 @@ from enaxp.cli.completion import COMPLETE_VARIABLE, PROGRAM, complete, completio
 from enaxp.cli.lab import doctor, down, extend, init, ls, plan, policy, ssh, status, up
 from enaxp.cli.monitoring import exporter, monitor
 from enaxp.cli.runs import check, compare, parse, report, runs
+from enaxp.terminal.streams import lost_output, tell
 
 
 class Commands(click.Group):
@@ -44,11 +46,24 @@ def run(arguments: Sequence[str]) -> int:
     if instruction := os.environ.get(COMPLETE_VARIABLE):
         return complete(app, instruction)
     try:
-        with app.make_context(PROGRAM, list(arguments)) as context:
+        with _written_whole():
+            context = app.make_context(PROGRAM, list(arguments))
+        with context:
             app.invoke(context)
     except click.exceptions.Exit as left:  # --help and --version
         return left.exit_code
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
+        tell("", end="")  # where stderr is closed or full, what it still holds is dropped
         return error.exit_code
     return 0
+
+
+@contextlib.contextmanager
+def _written_whole() -> Iterator[None]:
+    """For what click prints itself: the help and the version. Raises OutputError or BrokenPipeError when it is lost."""
+    try:
+        yield
+    except OSError as error:
+        raise lost_output(error) from error

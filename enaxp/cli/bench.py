@@ -84,9 +84,10 @@ def bench(
             report=report,
         )
         result, summary, folder = run_bench(session, bench_options)
-        if options.as_json:
-            session.console.document(to_document(result))
-        session.console.result(f"{summary}\nrun folder: {folder}")
+        with session.console.also_kept_in(folder):
+            if options.as_json:
+                session.console.document(to_document(result))
+            session.console.result(f"{summary}\nrun folder: {folder}")
 
 
 @command("demo")

@@ -73,6 +73,13 @@ def plan(options: Options, *, layers: tuple[Layer, ...], check: bool) -> None:
 @yes_option
 @option("--no-wait", is_flag=True, help="Return once AWS is done, before SSH and software are.")
 @option("--ttl", envvar="ENAXP_TTL", help="How long the hosts live, e.g. 4h.")
+@option(
+    "--max-usd-per-hour",
+    type=click.FloatRange(min=0, min_open=True),
+    envvar="ENAXP_MAX_USD_PER_HOUR",
+    metavar="USD",
+    help="Exit 2, with nothing made, if the lab would cost more.",
+)
 @option("--rollback", is_flag=True, help="If it fails, take back what it made.")
 @option("--all", "everything", is_flag=True, help="Every layer: the monitoring, too.")
 def up(
@@ -82,6 +89,7 @@ def up(
     yes: bool,
     no_wait: bool,
     ttl: str | None,
+    max_usd_per_hour: float | None,
     rollback: bool,
     everything: bool,
 ) -> None:
@@ -93,7 +101,7 @@ def up(
 
     with open_session(options, overrides={"ttl": ttl}) as session:
         chosen = LAYERS if everything else _layers(layers)
-        built = bring_up(session, layers=chosen, assume_yes=yes, rollback=rollback)
+        built = bring_up(session, layers=chosen, assume_yes=yes, rollback=rollback, max_usd_per_hour=max_usd_per_hour)
         status = status_in(session, built.snapshot, software={}) if no_wait else wait_for_hosts(session, built)
         _show_status(session, status)
 

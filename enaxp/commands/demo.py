@@ -33,7 +33,8 @@ def run_demo(options: Options, *, iterations: int, repeats: int, duration: str) 
             finally:
                 say("── down: removing everything ──")
                 removal = remove_layers(session, layers=())
-        if options.as_json:
-            session.console.document(to_document(result))
-        session.console.result(f"{summary}\nrun folder: {run}")
+        with session.console.also_kept_in(run):
+            if options.as_json:
+                session.console.document(to_document(result))
+            session.console.result(f"{summary}\nrun folder: {run}")
         say(f"{len(removal.removed)} resources were built and removed; nothing of the lab is left on this machine")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from enaxp.aws import in_parallel
 from enaxp.commands.monitoring import configure_monitoring, require_room_for_monitoring
 from enaxp.commands.status import look_at, status_in
-from enaxp.errors import EnaxpError, LabError
+from enaxp.errors import EnaxpError, LabError, UsageError
 from enaxp.lab.cost import usd_per_hour, usd_so_far
 from enaxp.lab.lifecycle import BUILT_LAYERS, Removal, Snapshot, down, up
 from enaxp.lab.model import LAYERS, Layer
@@ -36,10 +36,17 @@ class BuiltLab:
     changed: tuple[str, ...]
 
 
-def bring_up(session: Session, *, layers: Sequence[Layer], assume_yes: bool, rollback: bool = False) -> BuiltLab:
+def bring_up(
+    session: Session,
+    *,
+    layers: Sequence[Layer],
+    assume_yes: bool,
+    rollback: bool = False,
+    max_usd_per_hour: float | None = None,
+) -> BuiltLab:
     """Builds what is missing of these layers. With `rollback`, what was made is removed again when that fails.
 
-    Raises LabError when somebody says no.
+    Raises LabError when somebody says no, UsageError when the lab would cost more than `max_usd_per_hour`.
     """
     say, layers = session.console.say, tuple(layers)
     if "monitoring" in layers:
@@ -52,6 +59,8 @@ def bring_up(session: Session, *, layers: Sequence[Layer], assume_yes: bool, rol
         if changed:
             _, prices = in_parallel(lambda: _check_beforehand(session, snapshot), session.prices)
             say_what_it_costs(session, snapshot, prices)
+            if max_usd_per_hour is not None:
+                _require_no_more_than(max_usd_per_hour, session, snapshot, prices)
             if not assume_yes:
                 _confirm_plan(session, snapshot)
             with _rolled_back(session, snapshot) if rollback else contextlib.nullcontext():
@@ -138,13 +147,39 @@ def say_what_it_costs(session: Session, snapshot: Snapshot, prices: Prices | Non
     """What everything that is wanted costs an hour, and until its time is over, before any of it is made."""
     if session.target.name != "aws":
         return
-    hourly = usd_per_hour(prices, (resource.key for resource in snapshot.resources if resource.owned))
+    hourly = _usd_per_hour_wanted(snapshot, prices)
     if prices is None or hourly is None:
         config = session.config
         session.console.say(f"what {config.hosts.instance_type} costs in {config.aws.region} is not known here")
         return
     ends, now = snapshot.state.expires_at, datetime.now(UTC)
     session.console.say(cost_text(hourly, ends=ends, now=now, source=prices.source))
+
+
+def _usd_per_hour_wanted(snapshot: Snapshot, prices: Prices | None) -> float | None:
+    """What all that is wanted costs an hour; None where a price is not known."""
+    return usd_per_hour(prices, (resource.key for resource in snapshot.resources if resource.owned))
+
+
+def _require_no_more_than(limit: float, session: Session, snapshot: Snapshot, prices: Prices | None) -> None:
+    """Raises UsageError when the lab, with what stands of it in other layers, would cost more than this an hour. On this machine
+    nothing costs anything.
+    """
+    if session.target.name != "aws":
+        return
+    wanted = {resource.key for resource in snapshot.resources if resource.owned}
+    hourly = usd_per_hour(prices, wanted | {found.key for found in snapshot.survey.all() if found.key})
+    if hourly is None:
+        raise UsageError(
+            f"what {session.config.hosts.instance_type} costs in {session.config.aws.region} is not known: "
+            f"the lab cannot be held to {limit:g} USD an hour",
+            todo="leave --max-usd-per-hour out, allow pricing:GetProducts, or choose another hosts.instance_type",
+        )
+    if hourly > limit:
+        raise UsageError(
+            f"the lab would cost about {hourly:.2f} USD an hour, more than the {limit:g} that are allowed: nothing was made",
+            todo="choose a smaller hosts.instance_type, or a higher --max-usd-per-hour",
+        )
 
 
 def _confirm_plan(session: Session, snapshot: Snapshot) -> None:

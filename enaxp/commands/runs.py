@@ -18,6 +18,7 @@ from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.records import RunFolder
 from enaxp.errors import BenchError, UsageError
+from enaxp.terminal.streams import why
 from enaxp.text import decoded
 from enaxp.traffic import Arm
 
@@ -98,12 +99,10 @@ def _content(name: str) -> bytes:
     try:
         if name != "-":
             return Path(name).read_bytes()
-        if sys.stdin is None:
-            raise UsageError("standard input cannot be read", said="it is closed", todo="name the file, or pipe it in")
         return sys.stdin.buffer.read()
     except OSError as error:
         what = "standard input" if name == "-" else name
-        raise UsageError(f"{what} cannot be read", said=error.strerror or str(error)) from None
+        raise UsageError(f"{what} cannot be read", said=why(error), todo="name a file that can be read") from None
 
 
 def write_page(path: Path, text: str) -> None:

@@ -224,27 +224,27 @@ def ssh_command(host: Host, *options: str) -> list[str]:
         )
     settings = {
         "IdentitiesOnly": "yes",
-        "UserKnownHostsFile": f'"{_escaped(host.known_hosts)}"',  # in quotes: it would be split at blanks
+        # In quotes: they would be split at blanks. The option -i takes no path with a percent sign at all.
+        "IdentityFile": f'"{_escaped(host.private_key)}"',
+        "UserKnownHostsFile": f'"{_escaped(host.known_hosts)}"',
         "StrictHostKeyChecking": "accept-new",
         "LogLevel": "ERROR",
     }
-    arguments = [program, "-F", os.devnull, "-i", _without_tokens(host.private_key), "-p", str(host.port)]
+    arguments = [program, "-F", os.devnull, "-p", str(host.port)]
     for name, value in settings.items():
         arguments += ["-o", f"{name}={value}"]
     return [*arguments, *options, f"{host.user}@{host.address}"]
 
 
 def _escaped(path: Path) -> str:
-    """A path as a value of ssh_config that stands in quotes."""
-    return _without_tokens(path).replace("\\", "\\\\").replace('"', '\\"')
+    """A path as a value of ssh_config that stands in quotes, in which ssh finds no token to expand.
 
-
-def _without_tokens(path: Path) -> str:
-    """A path in which ssh finds no token to expand. Raises UsageError for a `${`, which cannot be escaped."""
+    Raises UsageError for a `${`, which cannot be escaped.
+    """
     text = str(path.absolute())
     if "${" in text:
         raise UsageError(f"ssh takes the ${{ in {text} for a variable", todo="choose another --state-dir")
-    return text.replace("%", "%%")
+    return text.replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _new_fabric(host: Host) -> fabric.Connection:

@@ -28,9 +28,15 @@ OutputMode = Mode | Literal["server"]
 Measures = Literal["latency", "rtt", "rate"]
 
 # sockperf leaves out the first 0.4 s and the last 0.05 s of a timed run.
-CUT_S = 0.45
+CUT_AT_END_S = 0.05
+CUT_S = 0.4 + CUT_AT_END_S
 # The share of the rest that must hold replies. A lost UDP reply stalls a ping-pong for good without one word in the output.
 VALID_SHARE = 0.98
+# The full log's clock starts with the process; the run itself begins no earlier than after a fixed sleep of so many s.
+LOG_BEGINS_S = 2.0
+# No message before the end of the valid window for longer than this, in s, is a silence; less is the scheduler of a busy host.
+SILENCE_S = 0.1
+STALLED = "replies stopped early"
 # What a run takes beyond its duration: clock calibration, a fixed sleep of 2 s after the dummy messages, start and end.
 OVERHEAD_S = 2.24
 MEBI = 1.048576  # sockperf's "Mbps" are 2**20 bit/s
@@ -118,16 +124,32 @@ _HELP = re.compile(r"(?:(?:sockperf: |^)((?:'-|Invalid|Option )[^\n]*)\n[^\n]*\n
 _ERROR = re.compile(r"sockperf: ERROR: (?:\[fd=-?[0-9]+\] )?([^\n]*(?:\n \([^\n]*)?)")
 
 
-def parse(text: str) -> SockperfOutput:
-    """What saved sockperf output says, versions 3.5 to 3.10. Never raises: text that holds no good run is not `ok`, with the reason."""
+def parse(text: str, *, log_ends_s: float | None = None) -> SockperfOutput:
+    """What saved sockperf output says, versions 3.5 to 3.10. Never raises: text that holds no good run is not `ok`, with the reason.
+
+    log_ends_s: when the last message of the run's full log was sent, if that is known. A run that only began late is told by it from one
+    that fell silent.
+    """
     plain = _ANSI.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     # A full log holds millions of rows after its own copy of the statistics.
     plain = plain.partition("packet, txTime(sec)")[0]
     has_own_signal = _OWN_SIGNAL.search(plain) is not None
     plain = _OWN_SIGNAL.sub("", plain)
     output = _figures(plain, mode=_mode(plain, has_own_signal=has_own_signal))
-    reason = _fault(plain, output)
+    reason = _fault(plain, output, log_ends_s=log_ends_s)
     return replace(output, ok=reason is None, reason=reason)
+
+
+def has_stalled(output: SockperfOutput) -> bool:
+    """Whether nothing else is wrong with a run than that it fell silent before its end."""
+    return output.reason is not None and output.reason.startswith(STALLED)
+
+
+def measured_share(output: SockperfOutput) -> float:
+    """The share of its time that a latency run measured, 0 to 1."""
+    if output.total_runtime_s is None or output.valid_runtime_s is None or output.total_runtime_s <= CUT_S:
+        return 0.0
+    return min(1.0, output.valid_runtime_s / (output.total_runtime_s - CUT_S))
 
 
 def _figures(plain: str, *, mode: OutputMode | None) -> SockperfOutput:
@@ -216,12 +238,12 @@ def _mode(plain: str, *, has_own_signal: bool) -> OutputMode | None:
     return "under-load" if two_threads or sent - received > in_flight else "ping-pong"
 
 
-def _fault(plain: str, output: SockperfOutput) -> str | None:
+def _fault(plain: str, output: SockperfOutput, *, log_ends_s: float | None) -> str | None:
     """Why this output is not that of a good run, in words; None when it is good."""
     return (
         _fault_of_kind(plain, output.mode)
         or _fault_told(plain)
-        or (_fault_of_rate(output) if output.mode == "throughput" else _fault_of_latency(plain, output))
+        or (_fault_of_rate(output) if output.mode == "throughput" else _fault_of_latency(plain, output, log_ends_s))
     )
 
 
@@ -282,21 +304,28 @@ def _fault_of_rate(output: SockperfOutput) -> str | None:
     return None
 
 
-def _fault_of_latency(plain: str, output: SockperfOutput) -> str | None:
+def _fault_of_latency(plain: str, output: SockperfOutput, log_ends_s: float | None) -> str | None:
     total, valid = output.total_runtime_s, output.valid_runtime_s
     if output.mean_us is None or total is None or valid is None:
         return _fault_of_statistics(plain)
     if not output.observations:
         return "no observations in it"
     needed = VALID_SHARE * (total - CUT_S)
-    if _is_timed(plain) and valid < needed - 1e-9:
+    is_silent = log_ends_s is None or _silence_s(total, log_ends_s) > SILENCE_S
+    if _is_timed(plain) and valid < needed - 1e-9 and is_silent:
         return (
-            f"replies stopped early: {valid:.3f} s of {total:.3f} s are valid, {needed:.3f} s are needed "
+            f"{STALLED}: {valid:.3f} s of {total:.3f} s are valid, {needed:.3f} s are needed "
             "(a lost reply or a dead server stalls the rest of a run; replies may also be too rare for its length)"
         )
     if not _is_timed(plain) and not _says(plain, "Test end (number of packets reached)"):
         return "not said how much was left out at the start, as by versions before 3.5: whether replies stopped early is not known"
     return None
+
+
+def _silence_s(total_s: float, log_ends_s: float) -> float:
+    """For how long at least nothing was sent before the end of the valid window. The run may have begun later than assumed, never
+    earlier: so a short silence of a run that began late is not seen."""
+    return LOG_BEGINS_S + total_s - CUT_AT_END_S - log_ends_s
 
 
 def _is_timed(plain: str) -> bool:
@@ -367,7 +396,8 @@ def received_by_server(text: str) -> int | None:
 
 
 def combine(outputs: Sequence[SockperfOutput]) -> SockperfOutput:
-    """Several flows that ran side by side, as one: counts and rates add up. If one failed, all count as failed.
+    """Several flows that ran side by side, as one: counts and rates add up. If one failed, all count as failed; if one fell silent, all
+    did, with what the others measured until their end.
 
     It has no percentiles: those of the flows do not give them. They are taken from the flows' histograms, merged.
     """
@@ -375,12 +405,16 @@ def combine(outputs: Sequence[SockperfOutput]) -> SockperfOutput:
     if not others:
         return first
     for flow, output in enumerate(outputs, start=1):
-        if not output.ok:
+        if not output.ok and not has_stalled(output):
             return replace(output, reason=f"flow {flow} of {len(outputs)}: {output.reason}")
+    stalled = [output for output in outputs if has_stalled(output)]
     weights = [output.observations or 0 for output in outputs]
     means = [output.mean_us for output in outputs if output.mean_us is not None]
     return replace(
         first,
+        ok=not stalled,
+        reason=f"{STALLED} in {len(stalled)} of {len(outputs)} flows" if stalled else None,
+        valid_runtime_s=min((o.valid_runtime_s for o in outputs if o.valid_runtime_s is not None), default=None),
         mean_us=sum(map(operator.mul, means, weights)) / sum(weights) if sum(weights) else None,
         std_dev_us=None,
         min_us=min((o.min_us for o in outputs if o.min_us is not None), default=None),
@@ -413,21 +447,25 @@ class Second:
 
 @dataclass(frozen=True, kw_only=True)
 class ReducedLog:
-    """A full log reduced on the host that wrote it: lines of `value_ns count`, each value once, and what each second saw."""
+    """A full log reduced on the host that wrote it: lines of `value_ns count`, each value once, and what each second saw.
+
+    ends_s: when the last message was sent, in s from the start of its process.
+    """
 
     histogram_rows: bytes
     observations: int
     seconds: tuple[Second, ...]
+    ends_s: float
 
 
-# Three kinds of lines: `second tenth_of_µs count`, then `-1 value_ns count`, then `-2 rows whole`. Latencies are counted as the text
-# they are, so that no binary fraction comes between them and whole ns. A finished log ends with a rule of dashes.
+# Three kinds of lines: `second tenth_of_µs count`, then `-1 value_ns count`, then `-2 rows whole last_sent`. Latencies are counted as
+# the text they are, so that no binary fraction comes between them and whole ns. A finished log ends with a rule of dashes.
 _COUNT = r"""
 function flush() { for (bin in bins) print second, bin, bins[bin]; split("", bins) }
 !begun { begun = ($1 == "packet,"); next }
 NF == 4 {
   if (int($2) != second) { flush(); second = int($2) }
-  seen[$4]++; bins[int($4 * 10)]++; rows++; next
+  seen[$4]++; bins[int($4 * 10)]++; rows++; last = $2; next
 }
 NF == 1 && /^-+$/ { rule = NR }
 END {
@@ -437,7 +475,7 @@ END {
     ns = text; sub(/[.]/, "", ns); sub(/^0+/, "", ns)
     print -1, (ns == "" ? "0" : ns), seen[text]
   }
-  print -2, rows + 0, (rows && rule == NR)
+  sub(/,/, "", last); print -2, rows + 0, (rows && rule == NR), last
 }
 """
 # Fed with those lines in order. Ranks are whole numbers: ceil(n/2) = n - floor(n/2) and ceil(99n/100) = n - floor(n/100).
@@ -452,14 +490,14 @@ function close_second(   i, below, half, most, p50) {
   print "second", second, count, p50, bin[i - 1], bin[lines]
   count = 0; lines = 0
 }
-$1 == -2 { rows = $2; whole = $3; next }
+$1 == -2 { rows = $2; whole = $3; last = $4; next }
 $1 == -1 { print $2, $3; all += $3; next }
 $1 != second { close_second(); second = $1 }
 { lines++; bin[lines] = $2; many[lines] = $3; count += $3 }
 END {
   close_second()
   if (!whole || all != rows) exit 1
-  print "end", rows
+  print "end", rows, last
 }
 """
 
@@ -542,19 +580,21 @@ def join_logs(logs: Sequence[ReducedLog]) -> ReducedLog:
         histogram_rows=b"".join(log.histogram_rows for log in logs),
         observations=sum(log.observations for log in logs),
         seconds=(),
+        ends_s=max(log.ends_s for log in logs),
     )
 
 
 def read_reduced(text: str) -> ReducedLog:
     """What `reduce_log_command` printed. Raises ValueError when it did not come to its end or holds something else."""
     lines = text.splitlines()
-    end = re.fullmatch(r"end ([0-9]{1,15})", lines[-1]) if lines else None
+    end = re.fullmatch(r"end ([0-9]{1,15}) ([0-9]{1,9}[.][0-9]{1,9})", lines[-1]) if lines else None
     if end is None:
         raise ValueError("the reduced log does not come to its end: sockperf's full log is missing, empty or cut short")
     return ReducedLog(
         histogram_rows="".join(f"{line}\n" for line in lines[:-1] if not line.startswith("second ")).encode(),
         observations=int(end.group(1)),
         seconds=tuple(_read_second(line) for line in lines if line.startswith("second ")),
+        ends_s=float(end.group(2)),
     )
 
 

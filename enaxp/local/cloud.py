@@ -1,17 +1,22 @@
 """The cloud of the local target: one process that serves the strict AWS on loopback and owns the machines of its instances.
 
     running() ─▶ finds the process of this state folder, or starts one ─▶ LocalCloud (endpoint and what differs from AWS)
-              └▶ at the end of a command: nothing of any lab left ─▶ the process is ended
+              └▶ at the end of a command: nothing of any lab left ─▶ the process is told to end
 
-It outlives the command that started it and keeps everything in memory: when it ends, its machines end with it.
+It outlives the command that started it and keeps everything in memory: when it ends, its machines end with it. Its access key is in
+`cloud.json`, which its user alone can read. Before anything is believed of it, it proves that it knows the key, too: the port and
+the pid in an old file may be a stranger's by now.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hmac
+import http.client
 import os
-import signal
+import secrets
+import stat
 import subprocess
 import sys
 import time
@@ -19,29 +24,36 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import msgspec
 
 from enaxp.errors import LocalTargetError, UsageError
+from enaxp.files import write_whole
 from enaxp.local.machines import IsolationName
+from enaxp.local.process import started_at, wait_for_end
 
 START_S = 60.0
 STOP_S = 30.0
+FILE, CREDENTIALS = "cloud.json", "credentials"
+MAX_FILE_BYTES = 1 << 16
+MAX_ANSWER_BYTES = 1 << 24
+_outliving: list[subprocess.Popen[bytes]] = []  # kept, for one that is dropped while it runs is warned of
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalCloud:
-    """A running cloud, and what a lab in it has to know."""
+    """A running cloud, and what a lab in it has to know. started: when its process began, in ticks."""
 
     pid: int
+    started: str
     endpoint_url: str
     isolation: IsolationName
     reason: str  # why this isolation
     ssh_port: int
     ssh_user: str | None  # None: the user of the image
-    access_key: str = "local"
-    secret_key: str = "local"
+    access_key: str
+    secret_key: str
     poll_s: float = 0.1
     grace_s: float = 5.0
 
@@ -53,8 +65,41 @@ class LocalCloud:
 
     def resources(self) -> list[str]:
         """Ids of everything that lives in it."""
-        with _open(f"{self.endpoint_url}/enaxp/resources") as answer:
-            return msgspec.json.decode(answer.read(), type=_Resources).resources
+        return msgspec.json.decode(self.ask("resources"), type=_Resources).resources
+
+    def is_itself(self) -> bool:
+        """Whether the process that answers there is the one that this was written down of: it knows the key."""
+        from enaxp.local.strict.lock import AccessKey, prove
+
+        nonce, key = secrets.token_hex(16), AccessKey(access_key=self.access_key, secret_key=self.secret_key)
+        answer = self.ask("proof", method="POST", body=msgspec.json.encode({"nonce": nonce}))
+        expected = prove(key, nonce=nonce, endpoint_url=self.endpoint_url, pid=self.pid, started=self.started)
+        return hmac.compare_digest(msgspec.json.decode(answer, type=_Proof).proof, expected)
+
+    def ask(self, path: str, *, method: str = "GET", body: bytes | None = None) -> bytes:
+        """What the cloud answers at one of its own paths. Raises OSError."""
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.credentials import Credentials
+
+        from enaxp.local.strict.lock import SERVICE
+
+        url = f"{self.endpoint_url}/enaxp/{path}"
+        request = AWSRequest(method=method, url=url, data=body, headers={"Content-Type": "application/json"})
+        SigV4Auth(Credentials(self.access_key, self.secret_key), SERVICE, "us-east-1").add_auth(request)
+        sent = urllib.request.Request(url, data=body, method=method, headers=dict(request.headers))
+        # Straight to loopback, whatever proxy the environment names; and no further, whatever the answer says.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
+        try:
+            with opener.open(sent, timeout=10) as answer:
+                return bytes(answer.read(MAX_ANSWER_BYTES))
+        except http.client.HTTPException as error:
+            raise OSError(f"{url}: no answer in HTTP: {error!r}") from error
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +109,13 @@ class _Resources:
     resources: list[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Proof:
+    """What the cloud answers to POST /enaxp/proof."""
+
+    proof: str
+
+
 @contextlib.contextmanager
 def running(state_dir: Path, *, isolation: str, say: Callable[[str], None]) -> Iterator[LocalCloud]:
     """The cloud of this state folder, started if need be, for the length of one command. It ends with the last lab.
@@ -71,7 +123,8 @@ def running(state_dir: Path, *, isolation: str, say: Callable[[str], None]) -> I
     Raises LocalTargetError when this machine lacks something, UsageError when the cloud runs with another isolation than asked for.
     """
     folder = state_dir / "local-cloud"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
     with (folder / "in-use").open("a+") as lease:
         with _exclusively(folder / "starting"):
             fcntl.flock(lease, fcntl.LOCK_SH)
@@ -89,13 +142,29 @@ def running(state_dir: Path, *, isolation: str, say: Callable[[str], None]) -> I
 
 
 def _alive(folder: Path) -> LocalCloud | None:
-    """The cloud whose `cloud.json` is in this folder, if it still answers."""
+    """The cloud that this folder tells of, if it still answers and proves to be it."""
     try:
-        cloud = msgspec.json.decode((folder / "cloud.json").read_bytes(), type=LocalCloud)
-        cloud.resources()
-    except (OSError, msgspec.MsgspecError):
+        cloud = _read(folder / FILE)
+        return cloud if cloud.is_itself() else None
+    except (OSError, ValueError, msgspec.MsgspecError):
         return None
-    return cloud
+
+
+def _read(path: Path) -> LocalCloud:
+    """What `publish` wrote. Raises OSError, ValueError for a file that others can write or read, MsgspecError."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o077:
+            raise ValueError(f"{path} is open to others")
+        return msgspec.json.decode(file.read(MAX_FILE_BYTES), type=LocalCloud)
+
+
+def environment() -> dict[str, str]:
+    """All that the cloud and its hosts are told of this command's environment: where programs are. No credentials, no settings."""
+    from enaxp.local.machines.programs import search_path
+
+    # Python does not look for modules in the current folder, nor where the caller's variables say.
+    return {"PATH": search_path(), "LANG": "C.UTF-8", "PYTHONSAFEPATH": "1"}
 
 
 def _start(folder: Path, isolation: str, say: Callable[[str], None]) -> LocalCloud:
@@ -104,16 +173,20 @@ def _start(folder: Path, isolation: str, say: Callable[[str], None]) -> LocalClo
     # Checked here, where a person reads it: choosing raises LocalTargetError when something is missing.
     chosen = choose_isolation(isolation)
     say(f"local target: hosts as {chosen.name} ({chosen.reason}); these are not ENA interfaces")
-    (folder / "cloud.json").unlink(missing_ok=True)
+    (folder / FILE).unlink(missing_ok=True)
     log = folder / "cloud.log"
     with log.open("ab") as output:
+        log.chmod(0o600)
         process = subprocess.Popen(
-            [sys.executable, "-m", "enaxp.local.serve", str(folder), chosen.name, chosen.reason],
+            [sys.executable, "-m", "enaxp.local.serve", str(folder.resolve()), chosen.name, chosen.reason],
+            cwd="/",
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
+    _outliving.append(process)
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         cloud = _alive(folder)
@@ -139,24 +212,12 @@ def _stop_if_idle(folder: Path, lease: TextIO) -> None:
     cloud = _alive(folder)
     if cloud is None or cloud.resources():
         return
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(cloud.pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_S
-    while _is_running(cloud.pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    (folder / "cloud.json").unlink(missing_ok=True)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    if state == "Z":
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
-        return False
-    return True
+    # It is told, not signalled: whoever hears this has the key.
+    with contextlib.suppress(OSError):  # it may be gone before it has answered
+        cloud.ask("end", method="POST", body=b"{}")
+    wait_for_end(cloud.pid, started=cloud.started, timeout_s=STOP_S)
+    for name in (FILE, CREDENTIALS):
+        (folder / name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -166,13 +227,13 @@ def _exclusively(path: Path) -> Iterator[None]:
         yield
 
 
-def _open(url: str) -> Any:
-    """Straight to loopback, whatever proxy the environment names."""
-    return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=10)
-
-
 def publish(folder: Path, cloud: LocalCloud) -> None:
-    """Writes into the folder how the cloud that this process serves is reached."""
-    fresh = folder / f"cloud.json.{os.getpid()}"
-    fresh.write_bytes(msgspec.json.encode(cloud))
-    fresh.replace(folder / "cloud.json")
+    """Writes into the folder how the cloud that this process serves is reached; its key also in the form that AWS's clients read."""
+    profile = f"[default]\naws_access_key_id = {cloud.access_key}\naws_secret_access_key = {cloud.secret_key}\n"
+    write_whole(folder / CREDENTIALS, profile.encode())
+    write_whole(folder / FILE, msgspec.json.encode(cloud))
+
+
+def of_this_process() -> tuple[int, str]:
+    """The pid of this process, and when it began."""
+    return os.getpid(), started_at(os.getpid())

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from enaxp import __version__
 from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun, ScenarioComparison
 from enaxp.report import words
-from enaxp.report.words import CAVEAT, OUTCOMES, came_to, where
-from enaxp.text import NOT_MEASURED, change_plain, figure, interval_plain
+from enaxp.report.words import CAVEAT, OUTCOMES, came_to, effect_in_text, where
+from enaxp.text import NOT_MEASURED, change_plain, figure
 from enaxp.traffic import ARM_NAMES, Metric, metric_text
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _line(of: str, metric: Metric, change: FigureChange, figures: tuple[str, str
         metric=metric_text(metric),
         base=figures[0],
         run=figures[1],
-        change=interval_plain(effect.estimate_pct, effect.low_pct, effect.high_pct),
+        change=effect_in_text(effect),
         drawing=_drawing(change, reach),
         code=effect.code,
         label=LABELS[effect.code] + margin,

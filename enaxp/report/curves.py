@@ -5,7 +5,8 @@
                                                                                        └─▶ body (the cumulative share, up to P98)
 
 Every point is an exact quantile of the merged trials; only the percentiles at which the curves are read are chosen. Points that rest on
-too few observations are marked thin, and none is read where fewer than ten observations lie beyond it.
+too few messages are marked thin, and none is read where fewer than ten observations lie beyond it. A curve ends where the lost messages
+begin: from there on it is beyond measurement.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from enaxp.bench.blocks import At, ScenarioBlocks
-from enaxp.bench.effect import EXPLORATORY_CONFIDENCE, interval
+from enaxp.bench.effect import interval
 from enaxp.bench.histogram import Distribution, tail_is_thin
+from enaxp.bench.inference import EXPLORATORY_CONFIDENCE
 from enaxp.traffic import ARMS, QUANTILES, Arm
 
 POINTS_PER_DECADE = 24
@@ -34,7 +36,9 @@ _Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePoint:
-    """A latency at a percentile. The band is that of resampled iterations (95 %); None with a single iteration."""
+    """A latency at a percentile. The band is that of resampled iterations (95 %); None with a single iteration, and for an end of it that
+    is beyond measurement.
+    """
 
     arm: Arm
     p: float
@@ -62,19 +66,19 @@ def percentile_curve(blocks: ScenarioBlocks) -> tuple[CurvePoint, ...]:
         own, whole = list(_measured(blocks, arm).values()), blocks.whole[arm].latencies
         if whole is None:
             continue
-        observations = sum(block.observations for block in own)
-        grid = _grid(observations)
+        grid = _grid(sum(block.observations for block in own))
         values, band = _quantiles(whole, grid), _band(own, grid)
         points += [
             CurvePoint(
                 arm=arm,
                 p=p,
                 us=values[at] / 1000,
-                low_us=None if band is None else band[0][at] / 1000,
-                high_us=None if band is None else band[1][at] / 1000,
-                thin=tail_is_thin(p, observations=observations, iterations=len(own)),
+                low_us=None if band is None else _us_if_finite(band[0][at]),
+                high_us=None if band is None else _us_if_finite(band[1][at]),
+                thin=tail_is_thin(p, fewest=min(block.wanted for block in own)),
             )
             for at, p in enumerate(grid)
+            if math.isfinite(values[at])
         ]
     return tuple(points)
 
@@ -92,11 +96,13 @@ def shift_curve(blocks: ScenarioBlocks) -> tuple[ShiftPoint, ...]:
     )  # iteration × arm × percentile
     points = []
     for at, p in enumerate(grid):
+        if not np.all(np.isfinite(matrix[:, :, at])):
+            continue
         ratios = [math.log(two / one) for one, two in matrix[:, :, at].tolist() if one > 0 and two > 0]
         if not ratios:
             continue
         low, high = interval(ratios, confidence=EXPLORATORY_CONFIDENCE)
-        thin = tail_is_thin(p, observations=observations, iterations=len(both))
+        thin = tail_is_thin(p, fewest=min(block.wanted for pair in both for block in pair))
         pct = 100 * math.expm1(sum(ratios) / len(ratios))
         points.append(ShiftPoint(p=p, pct=pct, low_pct=low, high_pct=high, thin=thin))
     return tuple(points)
@@ -110,6 +116,7 @@ def body(blocks: ScenarioBlocks) -> tuple[CurvePoint, ...]:
         for arm in ARMS
         if (whole := blocks.whole[arm].latencies) is not None
         for p, value in zip(grid, _quantiles(whole, grid), strict=True)
+        if math.isfinite(value)
     )
 
 
@@ -119,13 +126,19 @@ class _Measured:
 
     trials: int
     observations: int
+    wanted: int
     latencies: Distribution
 
 
 def _measured(blocks: ScenarioBlocks, arm: Arm) -> dict[At, _Measured]:
     """The arm's blocks that have latencies, in the order of their iterations."""
     return {
-        at: _Measured(trials=block.trials, observations=block.observations or 0, latencies=block.latencies)
+        at: _Measured(
+            trials=block.trials,
+            observations=block.observations or 0,
+            wanted=block.wanted or 0,
+            latencies=block.latencies,
+        )
         for at, block in blocks.blocks[arm].items()
         if block.latencies is not None
     }
@@ -139,9 +152,18 @@ def _grid(observations: int) -> list[float]:
 
 
 def _quantiles(distribution: Distribution, grid: Sequence[float]) -> list[float]:
-    """The nearest-rank quantiles in ns, as `Distribution.quantile` gives them one by one."""
-    read: list[float] = _read(distribution.values.astype(np.float64), np.cumsum(distribution.shares), grid).tolist()
+    """The nearest-rank quantiles in ns, as `Distribution.quantile` gives them one by one; +∞ beyond measurement."""
+    values, cumulated = _cumulated(distribution)
+    read: list[float] = _read(values, cumulated, grid).tolist()
     return read
+
+
+def _cumulated(distribution: Distribution) -> tuple[_Floats, _Floats]:
+    """The values in ns and the share at or below each; what is lost is at +∞."""
+    values, shares = distribution.values.astype(np.float64), distribution.shares
+    if distribution.lost:
+        values, shares = np.append(values, np.inf), np.append(shares, distribution.lost)
+    return values, np.cumsum(shares)
 
 
 def _read(values: _Floats, cumulated: _Floats, grid: Sequence[float]) -> _Floats:
@@ -162,11 +184,17 @@ def _band(blocks: Sequence[_Measured], grid: Sequence[float]) -> tuple[list[floa
     trials = np.array([block.trials for block in blocks], dtype=np.float64)
     draws = np.random.default_rng(SEED).multinomial(len(blocks), [1 / len(blocks)] * len(blocks), size=RESAMPLES)
     drawn = np.array([_read(values, (weights / weights.sum()) @ cumulated, grid) for weights in draws * trials])
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    with np.errstate(invalid="ignore"):  # between two that are beyond measurement nothing can be interpolated
+        low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     return low.tolist(), high.tolist()
+
+
+def _us_if_finite(ns: float) -> float | None:
+    return ns / 1000 if math.isfinite(ns) else None
 
 
 def _cumulated_at(distribution: Distribution, values: _Floats) -> _Floats:
     """The share of a distribution at or below each of the values."""
-    cumulated = np.concatenate(([0.0], np.cumsum(distribution.shares)))
-    return cumulated[np.searchsorted(distribution.values, values, side="right")]
+    own, shares = _cumulated(distribution)
+    cumulated = np.concatenate(([0.0], shares))
+    return cumulated[np.searchsorted(own, values, side="right")]

@@ -18,13 +18,14 @@ from typing import Literal
 
 from enaxp.bench.blocks import ScenarioBlocks, blocks_of, counted
 from enaxp.bench.documents import OtherSchemaError
-from enaxp.bench.evaluation import result_of_scenarios, scenario_result
+from enaxp.bench.evaluation import judge_run, measure_scenario
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.records import Manifest, RunFolder, TrialRecord
-from enaxp.bench.result import Result, ScenarioResult, read_result
+from enaxp.bench.result import SCHEMA, Result, ScenarioResult, read_result
 from enaxp.errors import BenchError
 from enaxp.figures import mean_of_known
 from enaxp.report.curves import CurvePoint, ShiftPoint, body, percentile_curve, shift_curve
+from enaxp.text import counted as in_number
 from enaxp.traffic import ARM_NAMES, ARMS, QUANTILES, THROUGHPUT, Arm, Metric, Scenario, metric_text
 
 # A time series draws every second as long as it stays readable and small; then one point a trial.
@@ -36,12 +37,16 @@ RunStanding = Literal["finished", "partial", "not ended"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunData:
-    """What a run folder holds. `faults` are sentences on files that cannot be believed, and what was done about it."""
+    """What a run folder holds. `faults` are sentences on files that cannot be believed, and what was done about it.
+
+    is_of_earlier_version: whether its own result was worked out by earlier rules, so that this one is worked out anew.
+    """
 
     manifest: Manifest
     records: Sequence[TrialRecord]
     result: Result
     faults: tuple[str, ...]
+    is_of_earlier_version: bool = False
 
     @property
     def pairs_planned(self) -> int:
@@ -159,6 +164,7 @@ class ScenarioFigures:
     events: tuple[RunEvent, ...]
     srd: tuple[SrdFigures, ...]
     invalid: tuple[TrialRecord, ...]
+    fewest: int | None  # messages that wanted a reply, in the smallest iteration of either arm
     host_gbps: float | None  # what the slower host carries all day; None where that is not known
 
     @property
@@ -192,20 +198,23 @@ def _read(folder: RunFolder) -> tuple[RunData, Callable[[Scenario], ScenarioBloc
     blocks = cache(partial(blocks_of, evidence=evidence))
     contradicted = [f"{scenario}: {fault}" for scenario, faults in evidence.faults.items() for fault in faults]
     stored, said = _stored_result(folder)
-    if stored is not None and not contradicted and _speaks_of(stored, manifest, evidence.records):
+    is_earlier = stored is not None and stored.schema < SCHEMA
+    speaks = stored is not None and _speaks_of(stored, manifest, evidence.records)
+    if stored is not None and speaks and not contradicted and not is_earlier:
         return RunData(manifest=manifest, records=evidence.records, result=stored, faults=tuple(said)), blocks
-    if stored is not None and not contradicted and manifest.ended_at is not None:
+    if stored is not None and not speaks and not contradicted and manifest.ended_at is not None:
         said.append(
             "result.json does not speak of the trials in this folder: the figures here are worked out from them"
         )
     # What contradicts a trial is told with the files, once; not again among the warnings of its scenario.
     told = replace(evidence, faults={})
-    measured = {one.name: scenario_result(manifest, told, blocks(one)) for one in manifest.plan.scenarios}
+    measured = {one.name: measure_scenario(manifest, told, blocks(one)) for one in manifest.plan.scenarios}
     run = RunData(
         manifest=manifest,
         records=evidence.records,
-        result=result_of_scenarios(manifest, measured),
+        result=judge_run(manifest, measured),
         faults=(*contradicted, *said),
+        is_of_earlier_version=is_earlier,
     )
     return run, blocks
 
@@ -274,6 +283,7 @@ def _scenario(run: RunData, blocks: ScenarioBlocks) -> ScenarioFigures:
         events=tuple(event for record in blocks.attempted for event in _events(record, began)),
         srd=tuple(_srd(arm, [record for record in trials if record.arm == arm]) for arm in ARMS),
         invalid=tuple(record for record in own if not record.valid),
+        fewest=blocks.fewest,
         host_gbps=run.manifest.host_gbps,
     )
 
@@ -356,8 +366,8 @@ def _events(record: TrialRecord, began: datetime | None) -> Iterator[RunEvent]:
         if by
     }
     words += sorted(name for name in moved if "_exceeded" in name)
-    if record.sockperf and record.sockperf.dropped:
-        words.append(f"{record.sockperf.dropped} messages lost")
+    if record.lost:
+        words.append(f"{in_number(record.lost, 'message')} lost")
     if record.sockperf and record.sockperf.out_of_order:
         words.append(f"{record.sockperf.out_of_order} replies out of order")
     for each in words:

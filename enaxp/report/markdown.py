@@ -12,10 +12,13 @@ from enaxp.bench.result import ScenarioResult
 from enaxp.report.data import RunData
 from enaxp.report.words import (
     effect_in_words,
+    figure_in_words,
     headline,
     label,
+    loss_of_arm,
     measured_between,
     proof_in_words,
+    sign_conflict,
     standing_in_words,
     traffic_in_words,
 )
@@ -53,8 +56,9 @@ def _scenarios(run: RunData) -> Iterator[str]:
         yield "|---|--:|--:|---|---|"
         yield from _rows(measured)
         yield ""
-        yield from (f"- {plain(warning)}" for warning in measured.warnings)
-        if measured.warnings:
+        notes = [note for note in (sign_conflict(measured), *measured.warnings) if note]
+        yield from (f"- {plain(note)}" for note in notes)
+        if notes:
             yield ""
 
 
@@ -63,12 +67,17 @@ def _rows(measured: ScenarioResult) -> Iterator[str]:
         effect = measured.effects.get(metric)
         if effect is None:
             continue
-        told = [figure(metric, measured.arms[arm].figure(metric)) for arm in ARMS]
+        told = [figure_in_words(measured.arms[arm], metric) for arm in ARMS]
         change = effect_in_words(effect)
         name, word = metric_label(metric), label(effect.code)
         if effect.primary:
             name, word = f"**{name}**", f"**{word}**"
         yield f"| {name} | {' | '.join(told)} | {change} | {word} |"
+    yield f"| lost | {' | '.join(loss_of_arm(measured.arms[arm]) for arm in ARMS)} | | |"
+    if service := measured.service:
+        for metric in ("p50", "p99"):
+            told = [figure(metric, service[arm].figure(metric)) for arm in ARMS]
+            yield f"| {metric_label(metric)} from the send | {' | '.join(told)} | | service time |"
 
 
 def _foot(run: RunData) -> Iterator[str]:

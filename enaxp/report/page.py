@@ -1,10 +1,12 @@
 """Page: a run as one HTML file, `report.html`, that needs nothing else: no network, no server, no other file.
 
     RunFigures + charts ─▶ Page (plain data, worded) ─▶ templates/page.html.j2 ─▶ text
-                                                        └─ style, script, vega and data inside; a policy that allows just these
+    charts ─▶ Aside ─▶ SVG, wide and narrow ─────────────┘  └─ style, script, vega and data inside; a policy that allows just these
 
-Everything that comes from a run is text to the page, never markup: the template escapes it, and the policy runs no script but the two
-whose hashes it names. Figures are written as result.json has them, to the nanosecond.
+The charts are in the page as SVG, for readers without scripts, for previews and for print; where scripts run, vega draws the same
+specifications beside them, to be pointed at. Everything that comes from a run is text to the page, never markup: the template escapes
+it, the SVG is reduced to what draws, and the policy runs no script but the two whose hashes it names. Figures are written as
+result.json has them, to the nanosecond.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import resources
 from typing import Any
@@ -25,25 +27,32 @@ from enaxp.bench.environment import differences
 from enaxp.bench.histogram import TAIL_SAMPLES, tail_is_thin
 from enaxp.bench.records import InterfaceFacts, RunEnvironment
 from enaxp.bench.result import ScenarioResult, to_document
+from enaxp.report.charts.aside import Aside
 from enaxp.report.charts.chart import Chart, Gap
 from enaxp.report.charts.scenario import run_charts, scenario_charts
-from enaxp.report.charts.vega import FONT, PAGE_COLOURS, look
+from enaxp.report.charts.vega import FONT, PAGE_COLOURS, PICTURE_WIDTH, Spec, look, still, vegalite_version
 from enaxp.report.data import RunFigures, ScenarioFigures, SrdFigures
 from enaxp.report.table import render_table
 from enaxp.report.words import (
     effect_in_words,
     headline,
     label,
+    loss_of_arm,
     measured_between,
     proof_in_words,
+    sign_conflict,
     standing_in_words,
     sureness_in_words,
     traffic_in_words,
 )
-from enaxp.text import NOT_MEASURED, change_typeset, counted, listed
+from enaxp.text import BEYOND, NOT_MEASURED, change_typeset, counted, listed
 from enaxp.traffic import ARM_NAMES, ARMS, MAX, MEAN, QUANTILES, THROUGHPUT, Metric, figure_name, metric_label
 
 INVALID_SHOWN = 50
+# A chart's SVG is drawn twice, so that its text can be read: for paper and desktops, and for a phone's column.
+WIDE, NARROW = PICTURE_WIDTH, 358
+# Those for phones take no more room than this, from the top of the page on: else a large run's page grows beyond 3 MB.
+MOST_NARROW_BYTES = 400_000
 ROLES = ("server", "client")
 # Facts in which two hosts of one lab differ as a matter of course, or only in names.
 _OWN = frozenset({"load", "cpu_times", "rules", "routes", "links", "irqs", "link", "counters"})
@@ -79,7 +88,8 @@ class ScenarioPart:
     proof: str
     changes: str
     lines: tuple[FigureLine, ...]
-    planned: tuple[FigureLine, ...]
+    service: tuple[FigureLine, ...]
+    conflict: str
     noise: str
     charts: tuple[Chart | Gap, ...]
     srd: tuple[SrdFigures, ...]
@@ -98,26 +108,60 @@ class Download:
     link: str
 
 
-def render_page(figures: RunFigures, *, vega: str) -> str:
-    """The text of `report.html`; `vega` is what draws in it, `vega.runtime`."""
+@dataclass(frozen=True, kw_only=True)
+class Still:
+    """A chart as it stands in the page: SVG for a desktop and for paper, and for a phone; None where that shows the wide one."""
+
+    wide: str
+    narrow: str | None
+
+
+def render_page(figures: RunFigures, *, vega: Callable[[], str], drawing: Aside) -> str:
+    """The text of `report.html`; `vega` gives what draws in it, `vega.runtime`. The charts are drawn in `drawing`."""
     import jinja2
 
     parts = tuple(_part(number, one) for number, one in enumerate(figures.scenarios, start=1))
     loads = tuple(run_charts(figures))
     specs = {chart.name: chart.spec for chart in _drawn([*(c for part in parts for c in part.charts), *loads])}
+    stills = _begin_stills(specs, drawing)
     style, script = _asset("page.css"), _asset("page.js")
-    drawing = {"look": look(PAGE_COLOURS, FONT), "specs": specs}
+    look_and_specs = {"look": look(PAGE_COLOURS, FONT), "specs": specs}
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_asset("page.html.j2")).render(
-        policy=_policy(scripts=(vega, script), style=style),
+    template = environment.from_string(_asset("page.html.j2"))
+    about = _about(figures, parts)
+    return template.render(
+        policy=_policy(scripts=(vega(), script), style=style),
         style=style,
         script=script,
-        vega=vega,
-        drawing=_json_in_html(drawing),
+        vega=vega(),
+        drawing=_json_in_html(look_and_specs),
+        stills=_sparing({name: still() for name, still in stills.items()}),
         parts=parts,
         loads=loads,
-        **_about(figures, parts),
+        **about,
     )
+
+
+def _begin_stills(specs: Mapping[str, Spec], drawing: Aside) -> dict[str, Callable[[], Still]]:
+    """What gives each chart's SVG; `drawing` draws them meanwhile."""
+    version = vegalite_version()
+
+    def begin(spec: Spec, number: int) -> Callable[[], Still]:
+        wide = drawing.begin(still, spec, width=WIDE, prefix=f"w{number}-", vegalite=version)
+        narrow = drawing.begin(still, spec, width=NARROW, prefix=f"n{number}-", vegalite=version)
+        return lambda: Still(wide=wide(), narrow=narrow())
+
+    return {name: begin(spec, number) for number, (name, spec) in enumerate(specs.items(), start=1)}
+
+
+def _sparing(stills: Mapping[str, Still]) -> dict[str, Still]:
+    """The charts without those for phones for which there is no room left."""
+    room, kept = MOST_NARROW_BYTES, {}
+    for name, drawn in stills.items():
+        size = len(drawn.narrow or "")
+        kept[name] = drawn if size <= room else replace(drawn, narrow=None)
+        room -= len(kept[name].narrow or "")
+    return kept
 
 
 def _about(figures: RunFigures, parts: Sequence[ScenarioPart]) -> dict[str, Any]:
@@ -127,7 +171,7 @@ def _about(figures: RunFigures, parts: Sequence[ScenarioPart]) -> dict[str, Any]
     before, after = manifest.environment.before, manifest.environment.after or {}
     return {
         "title": headline(scenarios),
-        "code": parts[0].code if len({part.code for part in parts}) == 1 else "mixed",
+        "code": parts[0].code if len({part.code for part in parts}) == 1 else "several",
         "manifest": manifest,
         "when": _when(manifest.started_at),
         "local": manifest.target == "local",
@@ -174,7 +218,8 @@ def _part(number: int, figures: ScenarioFigures) -> ScenarioPart:
             f"{metric_label(name)} {change_typeset(one.estimate_pct)}" for name, one in primaries.items()
         ),
         lines=tuple(_lines(figures)),
-        planned=tuple(_planned_lines(result)),
+        service=tuple(_service_lines(result)),
+        conflict=sign_conflict(result),
         noise=listed([f"{metric_label(name)} {by:.2f} %" for name, by in noise.items()]) if noise else "",
         charts=tuple(scenario_charts(figures)),
         srd=figures.srd,
@@ -197,7 +242,7 @@ def _lines(figures: ScenarioFigures) -> Iterable[FigureLine]:
         key="loss_rate",
         name="loss",
         unit="",
-        values={arm: _loss(arms[arm].loss_rate) for arm in ARMS},
+        values={arm: loss_of_arm(arms[arm]) for arm in ARMS},
         difference="",
         change="",
         word="",
@@ -214,7 +259,10 @@ def _line(figures: ScenarioFigures, metric: Metric, *, unit: str) -> FigureLine:
         key=figure_name(metric),
         name=metric_label(metric),
         unit=unit,
-        values={arm: _number(value) for arm, value in values.items()},
+        values={
+            arm: BEYOND if metric in figures.result.arms[arm].beyond_measurement else _number(value)
+            for arm, value in values.items()
+        },
         difference=_difference(values["ena"], values["ena_express"]),
         change=effect_in_words(effect) if effect else "",
         word=label(effect.code) if effect else "not compared",
@@ -226,21 +274,18 @@ def _line(figures: ScenarioFigures, metric: Metric, *, unit: str) -> FigureLine:
 
 def _is_thin(figures: ScenarioFigures, metric: str) -> bool:
     """Whether a percentile has too few observations beyond it to be leant on."""
-    fewest = min((figures.result.arms[arm].observations or 0 for arm in ARMS), default=0)
-    if metric not in QUANTILES or not fewest:
-        return False
-    return tail_is_thin(QUANTILES[metric], observations=fewest, iterations=figures.iterations)
+    return metric in QUANTILES and bool(figures.fewest) and tail_is_thin(QUANTILES[metric], fewest=figures.fewest or 0)
 
 
-def _planned_lines(result: ScenarioResult) -> Iterable[FigureLine]:
-    """Latencies from the planned send time, for a scenario that has one."""
-    planned = result.from_planned
-    if planned is None or any(planned[arm].figure("p50") is None for arm in ARMS):
+def _service_lines(result: ScenarioResult) -> Iterable[FigureLine]:
+    """Latencies from the send, for a scenario whose others count from the planned time."""
+    service = result.service
+    if service is None:
         return
     for name in ("p50", "p99", "p99_9", MAX):
-        values = {arm: planned[arm].figure(name) for arm in ARMS}
+        values = {arm: service[arm].figure(name) for arm in ARMS}
         yield FigureLine(
-            key=f"planned_{name}_us",
+            key=f"service_{name}_us",
             name=metric_label(name),
             unit="µs",
             values={arm: _number(value) for arm, value in values.items()},
@@ -255,10 +300,6 @@ def _planned_lines(result: ScenarioResult) -> Iterable[FigureLine]:
 
 def _number(value: float | None) -> str:
     return NOT_MEASURED if value is None else f"{value:,.3f}"
-
-
-def _loss(rate: float | None) -> str:
-    return NOT_MEASURED if rate is None else f"{100 * rate:.4g} %"
 
 
 def _difference(ena: float | None, express: float | None) -> str:

@@ -1,18 +1,19 @@
 """Render: a run's folder as files for people. Works from the folder alone, while the bench still runs as well as years later.
 
-RunFolder ─▶ figures_of ─▶ page, picture ─▶ report.html, latency_comparison.png   (in the folder)
+RunFolder ─▶ figures_of ─▶ page, picture ─▶ report.html, latency_comparison.png   (in the folder; drawn aside)
                        └─▶ charts ─▶ one SVG or PNG each                          (where they are wanted)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 from enaxp.bench.records import RunFolder
 from enaxp.errors import BenchError
-from enaxp.report.charts.vega import can_draw, png, require_drawing, runtime_aside, svg
+from enaxp.report.charts.aside import Aside, aside
+from enaxp.report.charts.vega import can_draw, png, require_drawing, runtime, svg, vegalite_version, wake
 from enaxp.report.data import RunFigures, figures_of
 
 PAGE, PICTURE = "report.html", "latency_comparison.png"
@@ -26,12 +27,15 @@ def write_page(folder: RunFolder) -> list[Path]:
     Raises ReportExtraMissing, and BenchError when the folder cannot be read or written.
     """
     require_drawing()
-    with runtime_aside() as vega:
+    with aside() as drawing:
         from enaxp.report.page import render_page
 
+        vega = drawing.begin(runtime, vegalite_version())
+        drawing.begin(wake)
         figures = figures_of(folder)
-        picture = draw_picture(figures)
-        page = render_page(figures, vega=vega())
+        begun = begin_picture(figures, drawing)
+        page = render_page(figures, vega=vega, drawing=drawing)
+        picture = begun()
     try:
         folder.write_text(PAGE, page)
         if picture is None:
@@ -42,12 +46,12 @@ def write_page(folder: RunFolder) -> list[Path]:
     return [folder.path / PAGE, folder.path / PICTURE]
 
 
-def draw_picture(figures: RunFigures) -> bytes | None:
+def begin_picture(figures: RunFigures, drawing: Aside) -> Callable[[], bytes | None]:
     """`latency_comparison.png`: both arms and what changes, in one picture; None when nothing was measured."""
     from enaxp.report.charts.overview import comparison
 
     spec = comparison(figures)
-    return None if spec is None else png(spec, scale=1.5)
+    return (lambda: None) if spec is None else drawing.begin(png, spec, scale=1.5, vegalite=vegalite_version())
 
 
 def write_charts(folder: RunFolder, *, into: Path, formats: Sequence[ImageFormat]) -> list[Path]:

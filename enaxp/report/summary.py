@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from enaxp.bench.effect import Effect, improvement_pct
-from enaxp.bench.histogram import tail_is_thin
 from enaxp.bench.records import Manifest
-from enaxp.bench.result import Result, ScenarioResult
-from enaxp.text import NOT_MEASURED, interval_plain
-from enaxp.traffic import ARMS, MAX, MEAN, QUANTILES, THROUGHPUT, Arm, Scenario, metric_text
+from enaxp.bench.result import ArmFigures, Result, ScenarioResult
+from enaxp.report.words import effect_in_text, loss_of_arm, sign_conflict
+from enaxp.text import BEYOND, NOT_MEASURED, listed
+from enaxp.traffic import ARMS, MAX, MEAN, THROUGHPUT, Arm, Metric, Scenario, metric_text
 
 RULE = "=" * 56
 ARM_LABELS: Mapping[Arm, str] = {"ena": "Regular ENI", "ena_express": "ENA Express"}
@@ -25,7 +25,6 @@ _LATENCIES = {
     "Maximum Latency": MAX,
 }
 _THROUGHPUT = {"Throughput": THROUGHPUT}
-_THIN_CHECKED = ("p99", "p99_9")  # tails that few observations can leave thin
 
 
 def render_summary(result: Result, manifest: Manifest) -> str:
@@ -33,14 +32,11 @@ def render_summary(result: Result, manifest: Manifest) -> str:
     return "\n".join([*_header(manifest), *_connections(manifest), *_sections(result, manifest), RULE, ""])
 
 
-def improvement_in_words(improvement_pct: float | None) -> str:
-    """The guide's improvement with its sign, and in words which way it goes: `-44.50% (slower by 44.50%)`."""
+def improvement_in_words(improvement_pct: float | None, effect: Effect | None) -> str:
+    """The guide's improvement as the guide writes it, and the word for the effect beside it: `-44.50% (slower)`."""
     if improvement_pct is None:
         return NOT_MEASURED
-    size = f"{abs(improvement_pct):.2f}%"
-    if size == "0.00%":
-        return "0.00% (no difference)"
-    return f"{size} (faster by {size})" if improvement_pct > 0 else f"-{size} (slower by {size})"
+    return f"{improvement_pct:.2f}% ({'not compared' if effect is None else _rank(effect)})"
 
 
 def _header(manifest: Manifest) -> list[str]:
@@ -82,36 +78,43 @@ def _sections(result: Result, manifest: Manifest) -> Iterator[str]:
 
 
 def _figures(measured: ScenarioResult, scenario: Scenario) -> list[str]:
-    """One block a figure: both arms and the guide's improvement."""
+    """One block a figure: both arms, and the guide's improvement with the word for it. The maximum has neither: it grows with the
+    number of messages.
+    """
     is_rate = scenario.is_rate
     unit = "Gbps" if is_rate else "μs"
     lines = []
     for label, metric in (_THROUGHPUT if is_rate else _LATENCIES).items():
         values = {arm: measured.arms[arm].figure(metric) for arm in ARMS}
-        improvement = improvement_pct(metric, **values)
         lines += [f"{label}:"]
-        lines += [f"  {ARM_LABELS[arm]}: {_number(values[arm], unit)}" for arm in ARMS]
-        lines += [f"  Improvement: {improvement_in_words(improvement)}", ""]
-    return lines[:-1]
+        lines += [f"  {ARM_LABELS[arm]}: {_told(measured.arms[arm], metric, unit)}" for arm in ARMS]
+        if metric != MAX:
+            improvement = improvement_pct(metric, **values)
+            lines += [f"  Improvement: {improvement_in_words(improvement, measured.effects.get(metric))}"]
+        lines += [""]
+    lines += ["Messages lost:", *(f"  {ARM_LABELS[arm]}: {loss_of_arm(measured.arms[arm])}" for arm in ARMS)]
+    return lines
+
+
+def _told(arm: ArmFigures, metric: Metric, unit: str) -> str:
+    return BEYOND if metric in arm.beyond_measurement else _number(arm.figure(metric), unit)
 
 
 def _judgement(measured: ScenarioResult, scenario: Scenario, manifest: Manifest) -> Iterator[str]:
     yield measured.verdict.words
     yield ""
-    yield "Effect of ENA Express, as a change of ENA's figure (interval over the iterations):"
+    yield "Effect of ENA Express, as a change of ENA's figure (interval over the iterations, at the level of its word):"
     for metric, effect in measured.effects.items():
-        yield f"  {metric_text(metric):<10}  {_interval(effect):<36}  {_rank(effect)}"
+        level = "" if effect.confidence_pct is None else f"{effect.confidence_pct:.4g}%"
+        yield f"  {metric_text(metric):<10}  {effect_in_text(effect):<36}  {level:<7}  {_rank(effect)}"
     yield ""
     yield f"Valid tests: {_valid(measured, 'ena')} (Regular ENI), {_valid(measured, 'ena_express')} (ENA Express)"
     yield from _notes(measured, scenario, manifest)
 
 
-def _interval(effect: Effect) -> str:
-    return interval_plain(effect.estimate_pct, effect.low_pct, effect.high_pct)
-
-
 def _rank(effect: Effect) -> str:
-    return effect.code if effect.primary else f"{effect.code} (exploratory)"
+    thin = ", thin" if effect.thin else ""
+    return f"{effect.code}{'' if effect.primary else ', exploratory'}{thin}"
 
 
 def _valid(measured: ScenarioResult, arm: Arm) -> str:
@@ -126,14 +129,16 @@ def _notes(measured: ScenarioResult, scenario: Scenario, manifest: Manifest) -> 
         yield "Half way the interfaces changed their parts: the arms are SRD off and SRD on, whichever interface carried it."
     if control := measured.control:
         noise = ", ".join(f"{metric_text(metric)} {by:.2f}%" for metric, by in control.noise_pct.items())
-        yield f"ENA against ENA differs by chance by: {noise}. No margin is smaller than that."
+        yield f"ENA against ENA differs by: {noise}. It changes no margin and no word."
     if scenario.mode == "ping-pong":
         yield "Ping-pong is service time: a message waits for the one before it, so what a stall holds up is not counted."
-    if planned := measured.from_planned:
-        yield "Latency from the planned send time, which counts what a stall held up:"
+    if service := measured.service:
+        yield "The latencies count from the planned time of each message, and so what a stall held up. From the send (service time):"
         for arm in ARMS:
-            told = (f"{metric_text(p)} {_number(planned[arm].figure(p), 'μs')}" for p in ("p50", "p99", "p99_9"))
+            told = (f"{metric_text(p)} {_number(service[arm].figure(p), 'μs')}" for p in ("p50", "p99", "p99_9"))
             yield f"  {ARM_LABELS[arm]}: {', '.join(told)}"
+    if conflict := sign_conflict(measured):
+        yield f"Note: {conflict}"
     for wrong in manifest.forced:
         yield f"Warning: measured in spite of this: {wrong}"
     for warning in measured.warnings:
@@ -141,24 +146,11 @@ def _notes(measured: ScenarioResult, scenario: Scenario, manifest: Manifest) -> 
     treatment = measured.treatment
     if treatment.srd_share is not None:
         yield f"SRD carried {treatment.srd_share:.2%} of the ENA Express arm's eligible packets ({treatment.source})."
-    arms = measured.arms
-    if any(arms[arm].loss_rate for arm in ARMS):
-        lost = ", ".join(f"{ARM_LABELS[arm]} {_share(arms[arm].loss_rate)}" for arm in ARMS)
-        what = "throughput is what arrived" if scenario.is_rate else "latencies speak only of those that were answered"
-        yield f"Note: messages were lost ({lost}); {what}."
-    fewest = min((arms[arm].observations or 0 for arm in ARMS), default=0)
-    thin = [metric for metric in _THIN_CHECKED if fewest and _is_thin(QUANTILES[metric], fewest, manifest)]
+    if any(arm.loss_rate for arm in measured.arms.values()) and scenario.is_rate:
+        yield "Note: messages were lost; throughput is what arrived."
+    thin = [metric_text(metric) for metric, effect in measured.effects.items() if effect.thin]
     if thin:
-        names = " and ".join(metric_text(metric) for metric in thin)
-        yield f"Note: {names} rest on few observations in each iteration; do not lean on them."
-
-
-def _is_thin(p: float, observations: int, manifest: Manifest) -> bool:
-    return tail_is_thin(p, observations=observations, iterations=manifest.plan.iterations)
-
-
-def _share(loss_rate: float | None) -> str:
-    return NOT_MEASURED if loss_rate is None else f"{loss_rate:.4%}"
+        yield f"Note: {listed(thin)} rest on fewer than ten messages in an iteration; they decide nothing."
 
 
 def _title(words: str) -> list[str]:

@@ -8,26 +8,19 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from enaxp.bench.circumstances import loss_in_words
 from enaxp.bench.effect import Effect
+from enaxp.bench.loss import Loss
 from enaxp.bench.records import Manifest
-from enaxp.bench.result import ScenarioResult
+from enaxp.bench.result import ArmFigures, ScenarioResult
 from enaxp.bench.verdict import Treatment
-from enaxp.text import NOT_MEASURED, counted, interval_typeset, listed
-from enaxp.traffic import Scenario
+from enaxp.text import BEYOND, NOT_MEASURED, counted, figure, interval_plain, interval_typeset, listed
+from enaxp.traffic import Metric, Scenario, metric_label
 
 if TYPE_CHECKING:
     from enaxp.bench.comparison import MeasuredRun
     from enaxp.report.data import RunData, RunFigures
 
-HEADLINES: Mapping[str, str] = {
-    "faster": "ENA Express is faster",
-    "slower": "ENA Express is slower",
-    "same": "ENA Express makes no practical difference",
-    "slightly-faster": "ENA Express is slightly faster",
-    "slightly-slower": "ENA Express is slightly slower",
-    "inconclusive": "Inconclusive: this run does not decide it",
-    "invalid": "Invalid: this run does not answer the question",
-}
 LABELS: Mapping[str, str] = {
     "faster": "faster",
     "slower": "slower",
@@ -35,6 +28,7 @@ LABELS: Mapping[str, str] = {
     "slightly-faster": "slightly faster",
     "slightly-slower": "slightly slower",
     "mixed": "mixed",
+    "partial": "partly decided",
     "inconclusive": "inconclusive",
     "invalid": "invalid",
 }
@@ -48,29 +42,11 @@ OUTCOMES = {"shown": "FAILS", "not shown": "passes", "undecided": "undecided", "
 
 
 def headline(scenarios: Mapping[str, ScenarioResult]) -> str:
-    """The verdict in a few words: of the one scenario, or of all of them."""
-    codes = [measured.verdict.code for measured in scenarios.values()]
-    if len(set(codes)) == 1:
-        return _one_headline(next(iter(scenarios.values())))
-    told = [code for code in codes if code not in ("inconclusive", "invalid")]
-    if not told:
-        return HEADLINES["inconclusive"]
-    if len(set(told)) == 1 and told[0] in HEADLINES:
-        return f"{HEADLINES[told[0]]} in {len(told)} of {len(codes)} scenarios; the rest is undecided"
-    return "It depends on the traffic"
-
-
-def _one_headline(measured: ScenarioResult) -> str:
-    code = measured.verdict.code
-    if code != "mixed":
-        return HEADLINES.get(code, code)
-    median = measured.primaries.get("p50")
-    slower_at_median = median is not None and median.code in ("slower", "slightly-slower")
-    return (
-        "ENA Express is slower at the median, faster in the tail"
-        if slower_at_median
-        else "ENA Express is faster at the median, slower in the tail"
-    )
+    """The verdict in a few words, each primary named; of several scenarios each has its own, and the run has none."""
+    if len(scenarios) == 1:
+        [measured] = scenarios.values()
+        return measured.verdict.headline or measured.verdict.words
+    return came_to({name: label(measured.verdict.code) for name, measured in scenarios.items()})
 
 
 def label(code: str) -> str:
@@ -107,19 +83,57 @@ def proof_in_words(treatment: Treatment) -> str:
 
 def effect_in_words(effect: Effect) -> str:
     """An estimate with its interval, as on the page: `−3.10 % [−4.02 %, −2.17 %]`."""
-    return interval_typeset(effect.estimate_pct, effect.low_pct, effect.high_pct)
+    return BEYOND if effect.is_beyond else interval_typeset(effect.estimate_pct, effect.low_pct, effect.high_pct)
+
+
+def effect_in_text(effect: Effect) -> str:
+    """An estimate with its interval, in plain text: `-3.10% [-4.02%, -2.17%]`."""
+    return BEYOND if effect.is_beyond else interval_plain(effect.estimate_pct, effect.low_pct, effect.high_pct)
+
+
+def figure_in_words(arm: ArmFigures, metric: Metric) -> str:
+    """What an arm measured of a metric, with its unit."""
+    return BEYOND if metric in arm.beyond_measurement else figure(metric, arm.figure(metric))
+
+
+def loss_of_arm(arm: ArmFigures) -> str:
+    """The share of an arm's messages that was lost, with its interval: `2.01% [1.95%, 2.07%]`."""
+    if arm.loss_rate is None:
+        return NOT_MEASURED
+    return loss_in_words(Loss(rate=arm.loss_rate, low=arm.loss_low, high=arm.loss_high))
+
+
+def sign_conflict(measured: ScenarioResult) -> str:
+    """Why a metric's improvement and its estimate go opposite ways; empty where none does."""
+    names = [
+        metric_label(metric) for metric, effect in measured.effects.items() if effect.contradicts_improvement(metric)
+    ]
+    if not names:
+        return ""
+    return (
+        f"At {listed(names)} improvement and estimate go opposite ways. Improvement looks at all messages of the run together, so that "
+        "one bad iteration can decide it; the estimate asks what a typical iteration does, each counting once, and only the estimate "
+        "has an interval: the word follows it."
+    )
 
 
 def standing_in_words(run: RunData) -> str:
     """What is to be said of a run that did not carry out its plan; empty for one that did."""
     done = f"{run.pairs_counted} of {run.pairs_planned} pairs count"
+    lines = []
     match run.standing:
         case "not ended":
-            return f"This run has not ended: it still runs, or was cut off. {done} so far."
+            lines.append(f"This run has not ended: it still runs, or was cut off. {done} so far.")
         case "partial":
-            return f"This run is partial: {done}."
+            lines.append(f"This run is partial: {done}.")
         case "finished":
-            return ""
+            pass
+    if run.is_of_earlier_version:
+        lines.append(
+            "An earlier version of enaxp made this run. Its figures and words are worked out anew from its trials, by the rules of "
+            "this version; what it did not record is left out, and trials that fell silent over a lost message do not count in it."
+        )
+    return " ".join(lines)
 
 
 def measured_between(manifest: Manifest) -> str:
@@ -137,13 +151,16 @@ def sureness_in_words(figures: RunFigures) -> str:
     """What the intervals rest on."""
     counts = sorted({one.iterations for one in figures.scenarios if one.iterations})
     trials = sum(len(one.trials) for one in figures.scenarios)
-    margin = f"margin ±{figures.run.manifest.plan.margin_pct:g} %, fixed beforehand"
-    if figures.run.manifest.plan.control:
-        margin += ", or what ENA against ENA differs by"
+    plan = figures.run.manifest.plan
+    margin = f"margin ±{plan.margin_pct:g} %, fixed beforehand"
     if not counts or counts[-1] < 2:
         return f"Not sure at all: {counted(counts[-1] if counts else 0, 'iteration')} with valid pairs, no interval; {margin}"
     iterations = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-    return f"97.5 % intervals over {iterations} iterations, {counted(trials, 'trial')}; {margin}"
+    words = sum(len(one.result.primaries) for one in figures.scenarios)
+    return (
+        f"Any of the {counted(words, 'word')} of this run is wrong in at most 5 % of such runs; {iterations} iterations, "
+        f"{counted(trials, 'trial')}; {margin}"
+    )
 
 
 def came_to(verdicts: Mapping[str, str]) -> str:

@@ -1,17 +1,20 @@
-"""Console: the only place that prints. Progress and talk go to stderr, results to stdout; with --json stdout is one document.
+"""Console: the only place that prints (by streams.py). What happens goes to stderr, results to stdout; with --json stdout is one document.
 
 What is printed is put together in the other files of this folder.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from enaxp.terminal.streams import OutputError, can_move_cursor, columns_of_stderr, tell, write_result
 from enaxp.text import columns, printable
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ class Console:
         self.as_json = as_json
         self._lock = threading.Lock()
         self._began = time.monotonic()
-        self.is_terminal = sys.stderr.isatty()
+        self.is_terminal = can_move_cursor()
         self._transient = False
 
     # -- results: stdout -----------------------------------------------------------------------------------------------
@@ -38,17 +41,26 @@ class Console:
         text = json.dumps(document, indent=2, default=msgspec.to_builtins)
         with self._lock:
             self._clear()
-            print(text, file=sys.stdout, flush=True)
+            write_result(text)
 
     def result(self, text: str) -> None:
         """What a person asked for. With --json it goes to stderr: stdout is the document's."""
         with self._lock:
             self._clear()
-            print(printable(text), file=sys.stderr if self.as_json else sys.stdout, flush=True)
+            (tell if self.as_json else write_result)(printable(text))
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Columns as wide as their widest cell."""
         self.result(columns(header, rows))
+
+    @contextlib.contextmanager
+    def also_kept_in(self, folder: Path) -> Iterator[None]:
+        """For results that lie in a folder, too: when they cannot be written to stdout nothing is lost, and the command does not fail."""
+        try:
+            yield
+        except (OutputError, BrokenPipeError) as error:
+            why = error.said if isinstance(error, OutputError) else "its reader has left"
+            self.say(f"the result could not be written to standard output ({why}): it is in {folder}")
 
     # -- talk: stderr --------------------------------------------------------------------------------------------------
 
@@ -56,7 +68,7 @@ class Console:
         """Tells a person what happens."""
         with self._lock:
             self._clear()
-            print(printable(text), file=sys.stderr, flush=True)
+            tell(printable(text))
 
     def error(self, text: str) -> None:
         """Tells a person why the command fails."""
@@ -68,7 +80,7 @@ class Console:
             return
         with self._lock:
             self._clear()
-            print(text[: _width()], end="\r", file=sys.stderr, flush=True)
+            tell(text[: max(1, columns_of_stderr() - 1)], end="\r")
             self._transient = True
 
     def ask(self, question: str) -> bool:
@@ -77,7 +89,7 @@ class Console:
             return True
         with self._lock:
             self._clear()
-            print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+            tell(f"{question} [y/N] ", end="")
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def lab_event(self, event: LabEvent) -> None:
@@ -88,11 +100,5 @@ class Console:
 
     def _clear(self) -> None:
         if self._transient:
-            print("\r\x1b[K", end="", file=sys.stderr)
+            tell("\r\x1b[K", end="")
             self._transient = False
-
-
-def _width() -> int:
-    import shutil
-
-    return shutil.get_terminal_size().columns - 1

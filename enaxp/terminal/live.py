@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import sys
 import threading
 import time
@@ -31,6 +30,7 @@ from enaxp.bench.effect import Effect
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.running import Running, RunningScenario
 from enaxp.bench.schedule import BenchPlan
+from enaxp.terminal.streams import tell
 from enaxp.text import MOST_TO_TELL_PCT, duration, figure, gigabits, printable
 from enaxp.traffic import ARM_NAMES, THROUGHPUT, metric_label
 
@@ -95,7 +95,12 @@ class LiveView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.stop()
+        self._end()
+
+    def _end(self) -> None:
+        """Ends the drawing, also on a terminal that is gone."""
+        with contextlib.suppress(OSError, ValueError):
+            self._live.stop()
 
     def watch(self, progress: Progress) -> None:
         """Takes in the runner's progress. Notes and invalid trials are also printed above the view, where they stay."""
@@ -106,8 +111,8 @@ class LiveView:
             self._take_in(progress)
         except Exception as fault:
             self._broken = True
-            self._live.stop()
-            print(f"the live view failed ({fault!r}): going on with plain lines", file=sys.stderr)
+            self._end()
+            tell(printable(f"the live view failed ({fault!r}): going on with plain lines"))
             self._plain(progress)
 
     def _take_in(self, progress: Progress) -> None:
@@ -147,7 +152,7 @@ def bench_view(console: Console, plan: BenchPlan, *, title: str, earlier: RunFol
     `earlier` is the folder of a run that goes on.
     """
     plain = plain_lines(console)
-    if not console.is_terminal or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+    if not console.is_terminal:
         yield plain
         return
     running = Running(plan)

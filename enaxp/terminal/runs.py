@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from enaxp.report.words import CAVEAT, OUTCOMES, came_to, where
-from enaxp.text import change_plain, figure, interval_plain
+from enaxp.report.words import CAVEAT, OUTCOMES, came_to, effect_in_text, where
+from enaxp.text import change_plain, figure
 from enaxp.traffic import ARM_NAMES, metric_text
 
 if TYPE_CHECKING:
     from enaxp.bench.checkup import Checkup
     from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun
     from enaxp.bench.conditions import Compared
-    from enaxp.bench.effect import Effect
     from enaxp.bench.history import RunLine
     from enaxp.terminal.console import Console
 
@@ -47,7 +46,7 @@ def _tell_changes(console: Console, comparison: Comparison) -> None:
                 metric_text(metric),
                 figure(metric, change.base),
                 figure(metric, change.run),
-                _interval(change.effect),
+                effect_in_text(change.effect),
                 word(change),
             )
             for arm, changes in one.arms.items()
@@ -59,7 +58,7 @@ def _tell_changes(console: Console, comparison: Comparison) -> None:
                 metric_text(metric),
                 change_plain(change.base),
                 change_plain(change.run),
-                _interval(change.effect),
+                effect_in_text(change.effect),
                 word(change),
             )
             for metric, change in one.effects.items()
@@ -105,10 +104,6 @@ def tell_runs(console: Console, lines: Sequence[RunLine]) -> None:
             for line in lines
         ],
     )
-
-
-def _interval(effect: Effect) -> str:
-    return interval_plain(effect.estimate_pct, effect.low_pct, effect.high_pct)
 
 
 def word(change: FigureChange) -> str:

@@ -145,7 +145,7 @@ def test_the_margin_is_the_larger_of_both() -> None:
     assert one.code("ena_express") == "same"
 
 
-def test_a_control_of_either_run_widens_the_margin() -> None:
+def test_a_control_changes_no_margin() -> None:
     noisy = a_run("dev/b", factor=slower_express)
     control = Control(trials=20, valid_trials=20, effects={}, noise_pct={"p50": 30.0})
     scenarios = {"udp-latency": replace(noisy.result.scenarios["udp-latency"], control=control)}
@@ -153,8 +153,18 @@ def test_a_control_of_either_run_widens_the_margin() -> None:
 
     [one] = compare(a_run(), noisy).scenarios
 
-    assert one.arms["ena_express"]["p50"].effect.code == "same"
-    assert one.arms["ena_express"]["p99"].effect.code == "slower"
+    assert {metric: change.effect.code for metric, change in one.arms["ena_express"].items()} == dict.fromkeys(
+        ("mean", "p50", "p90", "p99", "p99_9"), "slower"
+    )
+
+
+@pytest.mark.parametrize(("base", "run"), [([math.inf, 3.0], [3.0, 3.1]), ([3.0, 3.1], [3.0, math.inf])])
+def test_a_figure_beyond_measurement_in_either_run_is_undecided_and_has_no_interval(
+    base: list[float], run: list[float]
+) -> None:
+    change = measure_change("p99", base, run, margin_pct=2, primary=True)
+
+    assert (change.code, change.estimate_pct, change.low_pct, change.is_beyond) == ("inconclusive", None, None, True)
 
 
 # -- what is not compared, and what is warned of -----------------------------------------------------------------------------

@@ -111,7 +111,7 @@ def test_every_scenario_and_arm_that_a_condition_speaks_of_is_looked_at() -> Non
         ("udp-latency", "ena", "not shown"),
         ("udp-latency", "ena_express", "shown"),
     ]
-    assert findings[1].words.startswith("udp-latency, ENA Express: p99 changed by +20.00% [")
+    assert findings[1].words.startswith("udp-latency, ENA Express: p99 changed by +20.0% [")
     assert findings[1].words.endswith("]: slower by more than 5%")
 
 

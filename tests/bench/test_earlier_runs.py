@@ -1,7 +1,6 @@
-"""A run folder of the version before: everything that reads it gives what that version gave.
+"""A run folder of an earlier version: its figures are what that version gave, its words are by the rules of this one.
 
 `fixtures/run-schema-1` was made by that version: a control, a crossover, a pair that ran twice, latencies from the planned send time.
-`fixtures/told-by-schema-1` is what that version's `check` and `compare` (with itself) said of it.
 """
 
 from __future__ import annotations
@@ -9,16 +8,13 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from enaxp.bench.bench import result_of
 from enaxp.bench.checkup import check
-from enaxp.bench.checkup import document_of as checkup_document
 from enaxp.bench.comparison import compare, measured_run
-from enaxp.bench.comparison_document import document_of as comparison_document
-from enaxp.bench.conditions import Compared
-from enaxp.bench.documents import encode, fields_of
 from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.records import RunFolder
@@ -28,7 +24,8 @@ from enaxp.bench.schedule import pairs, schedule
 from enaxp.report import curves
 from enaxp.report.data import figures_of, read_run
 from enaxp.report.files import write_report_files
-from enaxp.traffic import QUANTILES
+from enaxp.report.words import standing_in_words
+from enaxp.traffic import ARMS, QUANTILES
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -38,24 +35,74 @@ def run(tmp_path: Path) -> RunFolder:
     return RunFolder(Path(shutil.copytree(FIXTURES / "run-schema-1", tmp_path / "dev/20260302-093000")))
 
 
-def told(name: str) -> object:
-    return json.loads((FIXTURES / "told-by-schema-1" / name).read_text())
+def told_by_its_version(run: RunFolder) -> dict[str, Any]:
+    """What its own result.json says of its scenarios."""
+    return dict(json.loads((run.path / "result.json").read_text())["scenarios"])
 
 
-def test_its_result_is_worked_out_to_the_last_digit(run: RunFolder) -> None:
-    assert encode(to_document(result_of(run)), indent=2) == (run.path / "result.json").read_bytes()
+FIGURES = ("mean_us", "p50_us", "p90_us", "p99_us", "p99_9_us", "p99_99_us", "max_us", "throughput_gbps")
 
 
-def test_its_result_reads_back_as_it_was_written(run: RunFolder) -> None:
-    assert encode(to_document(read_result(run)), indent=2) == (run.path / "result.json").read_bytes()
+def test_its_figures_are_worked_out_to_the_last_digit(run: RunFolder) -> None:
+    then, now = told_by_its_version(run), to_document(result_of(run))["scenarios"]
+
+    for name in ("udp-latency", "tcp-throughput"):
+        for arm in ARMS:
+            assert {key: now[name]["arms"][arm][key] for key in FIGURES} == {
+                key: then[name]["arms"][arm][key] for key in FIGURES
+            }
+        for metric, effect in then[name]["effects"].items():
+            assert now[name]["effects"][metric]["estimate_pct"] == pytest.approx(effect["estimate_pct"], rel=1e-12)
 
 
-def test_its_table_and_summary_are_written_to_the_letter(run: RunFolder) -> None:
-    before = {name: (run.path / name).read_bytes() for name in ("results.csv", "summary.txt")}
+def test_latencies_that_it_showed_beside_the_others_are_what_is_judged_where_messages_have_a_planned_time(
+    run: RunFolder,
+) -> None:
+    then = told_by_its_version(run)["udp-load@1000"]
+    now = to_document(result_of(run))["scenarios"]["udp-load@1000"]
+
+    for arm in ARMS:
+        own, planned = now["arms"][arm], then["from_planned"][arm]
+        assert {key: own[key] for key in planned} == planned
+        assert {key: own["service"][key] for key in planned} == {key: then["arms"][arm][key] for key in planned}
+
+
+def test_its_stored_result_is_read_and_what_it_cannot_say_is_null(run: RunFolder) -> None:
+    then = told_by_its_version(run)
+
+    read = read_result(run)
+
+    assert read.schema == 1
+    for name, scenario in read.scenarios.items():
+        assert (scenario.verdict.code, scenario.verdict.words) == tuple(then[name]["verdict"].values())
+        assert scenario.verdict.headline is None
+        for arm in ARMS:
+            figures = scenario.arms[arm]
+            assert (figures.loss_low, figures.loss_high, figures.measured_from, figures.failed_attempts) == (None,) * 4
+        assert {(effect.confidence_pct, effect.thin, effect.p_value) for effect in scenario.effects.values()} == {
+            (None, None, None)
+        }
+
+
+def test_its_table_is_written_to_the_letter_but_for_latencies_that_count_from_the_planned_time_now(
+    run: RunFolder,
+) -> None:
+    before = (run.path / "results.csv").read_text().splitlines()
 
     write_report_files(run, result_of(run))
 
-    assert {name: (run.path / name).read_bytes() for name in before} == before
+    after = (run.path / "results.csv").read_text().splitlines()
+    assert [line for line in after if not line.startswith("UDP_Load")] == [
+        line for line in before if not line.startswith("UDP_Load")
+    ]
+    assert len(after) == len(before)
+
+
+def test_a_report_of_it_says_that_its_words_are_worked_out_anew(run: RunFolder) -> None:
+    told = read_run(run)
+
+    assert told.is_of_earlier_version
+    assert "An earlier version of enaxp made this run." in standing_in_words(told)
 
 
 def test_its_records_are_written_again_as_they_were(run: RunFolder) -> None:
@@ -68,23 +115,26 @@ def test_its_records_are_written_again_as_they_were(run: RunFolder) -> None:
     assert (run.path / "trials.jsonl").read_bytes() == lines
 
 
-def test_it_is_checked_as_before(run: RunFolder) -> None:
+def test_it_is_checked_with_what_it_lacks_named(run: RunFolder) -> None:
     manifest = run.read_manifest()
     evidence = evidence_of(run, manifest.plan)
 
     checkup = check(manifest, evidence, result_from(manifest, evidence))
 
-    document = checkup_document(checkup, run_id=run.run_id, path="old/dev/20260302-093000")
-    assert json.loads(encode(fields_of(document))) == told("check.json")
+    assert "it was measured in spite of this: client: mtu is 9001" in checkup.unstable
+    assert any("pairs of the control count" in line for line in checkup.missing)
 
 
-def test_it_is_compared_as_before(run: RunFolder) -> None:
+def test_compared_with_itself_it_did_not_change(run: RunFolder) -> None:
     manifest = run.read_manifest()
     measured = measured_run("dev/20260302-093000", manifest, evidence_of(run, manifest.plan))
 
-    compared = Compared(comparisons=(compare(measured, measured),), findings=())
+    [*scenarios] = compare(measured, measured).scenarios
 
-    assert json.loads(encode(fields_of(comparison_document(compared)))) == told("compare.json")
+    changes = [change.effect for one in scenarios for of in one.arms.values() for change in of.values()]
+    assert {(change.estimate_pct, change.low_pct, change.high_pct, change.code) for change in changes} == {
+        (0.0, 0.0, 0.0, "same")
+    }
 
 
 def test_a_resumed_bench_finds_what_is_left_of_it(run: RunFolder) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enaxp.bench.histogram import Histogram, merge_equal_weight, tail_is_thin
+from enaxp.bench.histogram import Histogram, merge, merge_equal_weight, tail_is_thin
 
 SAMPLES = st.lists(st.integers(0, 10**12), min_size=1, max_size=60)
 FEW_VALUES = st.lists(st.integers(0, 9), min_size=1, max_size=60)
@@ -145,12 +145,10 @@ def test_merging_nothing_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("p", "observations", "thin"), [(0.99, 100_000, False), (0.99, 99_000, True), (0.999, 1_000_000, False)]
+    ("p", "fewest", "thin"), [(0.99, 1000, False), (0.99, 999, True), (0.999, 10_000, False), (0.5, 19, True)]
 )
-def test_a_tail_needs_a_hundred_observations_beyond_it_in_each_iteration(
-    p: float, observations: int, thin: bool
-) -> None:
-    assert tail_is_thin(p, observations=observations, iterations=10) is thin
+def test_a_tail_needs_ten_messages_beyond_it_in_the_smallest_iteration(p: float, fewest: int, thin: bool) -> None:
+    assert tail_is_thin(p, fewest=fewest) is thin
 
 
 def test_values_are_whole_nanoseconds() -> None:
@@ -158,3 +156,58 @@ def test_values_are_whole_nanoseconds() -> None:
 
     assert (histogram.values.dtype, histogram.counts.dtype) == (np.int64, np.int64)
     assert isinstance(histogram.quantile(0.5), int)
+
+
+def test_a_lost_message_is_later_than_every_other() -> None:
+    trial = Histogram.of([10] * 97)  # of 100 messages three were lost
+
+    merged = merge_equal_weight([trial], lost=[3])
+
+    assert [merged.quantile(p) for p in (0.5, 0.97, 0.971, 1.0)] == [10, 10, math.inf, math.inf]
+
+
+def test_a_quantile_is_beyond_measurement_once_the_mean_loss_of_the_trials_exceeds_what_lies_beyond_it() -> None:
+    quiet, lossy = Histogram.of([10] * 100), Histogram.of([20] * 98)
+
+    at_the_limit = merge_equal_weight([quiet, lossy], lost=[0, 2])  # (0 % + 2 %) / 2 = 1 %
+    beyond = merge_equal_weight([quiet, lossy], lost=[0, 3])
+
+    assert at_the_limit.quantile(0.99) == 20
+    assert beyond.quantile(0.99) == math.inf
+
+
+@given(
+    st.lists(
+        st.tuples(st.lists(st.integers(0, 50), min_size=1, max_size=8), st.integers(0, 5)), min_size=1, max_size=4
+    ),
+    st.sampled_from([0.5, 0.9, 0.99]),
+)
+def test_the_merged_quantile_is_that_of_sorting_with_lost_messages_at_infinity(
+    trials: list[tuple[list[int], int]], p: float
+) -> None:
+    merged = merge_equal_weight([Histogram.of(seen) for seen, _ in trials], lost=[lost for _, lost in trials])
+
+    every = sorted({value for seen, _ in trials for value in seen})
+    shares = [
+        Fraction(sum(Fraction(sum(v <= x for v in seen), len(seen) + lost) for seen, lost in trials), len(trials))
+        for x in every
+    ]
+    expected = next((x for x, share in zip(every, shares, strict=True) if share >= Fraction(str(p))), math.inf)
+    assert merged.quantile(p) == expected
+
+
+def test_the_mean_and_the_maximum_are_of_the_messages_that_arrived() -> None:
+    merged = merge_equal_weight([Histogram.of([10, 20])], lost=[2])
+
+    assert (merged.mean, merged.max, merged.lost) == (15, 20, 0.5)
+
+
+def test_merging_merges_by_their_trials_is_merging_all_trials_also_with_lost_messages() -> None:
+    trials, lost = [Histogram.of([10, 20, 30]), Histogram.of([40]), Histogram.of([15, 25])], [1, 0, 3]
+
+    first = merge_equal_weight(trials[:2], lost=lost[:2])
+    stepwise = merge([first, trials[2].distribution(lost=3)], weights=[2, 1])
+    at_once = merge_equal_weight(trials, lost=lost)
+
+    assert stepwise.shares == pytest.approx(at_once.shares)
+    assert stepwise.lost == pytest.approx(at_once.lost) == pytest.approx((1 / 4 + 0 + 3 / 5) / 3)

@@ -37,7 +37,7 @@ BARE = a_record(valid=False, reason="the connection was lost", sockperf=None, sr
 
 
 def read(line: bytes) -> TrialRecord:
-    return decode(parse(line), TrialRecord, what="a record", schema=1)
+    return decode(parse(line), TrialRecord, what="a record", reads=(1,))
 
 
 @pytest.fixture

@@ -34,9 +34,12 @@ from tests.support.factories import (
 
 ARM_KEYS = [
     "trials", "valid_trials", "observations", "mean_us", "p50_us", "p90_us", "p99_us", "p99_9_us", "p99_99_us", "max_us",
-    "sent", "received", "dropped", "loss_rate", "throughput_gbps",
+    "sent", "received", "dropped", "loss_rate", "loss_low", "loss_high", "throughput_gbps", "measured_from", "beyond_measurement",
+    "failed_attempts", "limits",
 ]  # fmt: skip
-EFFECT_KEYS = ["estimate_pct", "low_pct", "high_pct", "margin_pct", "improvement_pct", "primary", "code"]
+EFFECT_KEYS = [
+    "estimate_pct", "low_pct", "high_pct", "margin_pct", "improvement_pct", "primary", "code", "confidence_pct", "thin", "p_value",
+]  # fmt: skip
 TEN_BY_TEN = a_plan(iterations=10, repeats=10)
 Shift = Callable[[TrialRecord], float]
 
@@ -81,7 +84,7 @@ def test_the_result_has_the_keys_other_programs_rely_on() -> None:
     assert list(scenario["effects"]) == ["mean", "p50", "p90", "p99", "p99_9"]
     assert list(scenario["effects"]["p50"]) == EFFECT_KEYS
     assert list(scenario["treatment"]) == ["proven", "srd_share", "source"]
-    assert list(scenario["verdict"]) == ["code", "words"]
+    assert list(scenario["verdict"]) == ["code", "words", "headline"]
     json.dumps(result, allow_nan=False)
 
 
@@ -150,10 +153,19 @@ def test_without_trials_everything_measured_is_null_and_the_verdict_invalid() ->
 
     scenario = result.scenarios["udp-latency"]
     document = to_document(result)["scenarios"]["udp-latency"]
-    assert set(list(document["arms"]["ena"].values())[2:]) == {None}
+    told = {key: value for key, value in document["arms"]["ena"].items() if value is not None}
+    assert told == {
+        "trials": 0,
+        "valid_trials": 0,
+        "measured_from": "sent",
+        "beyond_measurement": [],
+        "failed_attempts": 0,
+        "limits": [],
+    }
     assert {effect.code for effect in scenario.effects.values()} == {"invalid"}
     assert scenario.treatment == Treatment(proven=None, srd_share=None, source="none")
-    assert scenario.verdict == Verdict(code="invalid", words="invalid: no pair of trials was completed")
+    said = "invalid: no pair of trials was completed"
+    assert scenario.verdict == Verdict(code="invalid", words=said, headline=said)
     assert not result.has_valid_scenario
 
 
@@ -163,7 +175,10 @@ def test_when_nothing_was_valid_the_commonest_reason_is_given() -> None:
     result = result_of(records, plan=a_plan())
 
     words = result.scenarios["udp-latency"].verdict.words
-    assert words == "invalid: no pair of trials was valid; 8 of 8 trials: the server is down"
+    assert (
+        words == "invalid: no pair of trials was valid; 8 of 8 trials: the server is down; "
+        "attempts that failed: ENA 4 of 4, ENA Express 4 of 4"
+    )
 
 
 @pytest.mark.parametrize(
@@ -273,7 +288,7 @@ def test_a_result_of_a_later_version_is_read_with_the_percentiles_it_has_and_wit
 @pytest.mark.parametrize(
     ("path", "value", "says"),
     [
-        (("schema",), 2, "of schema 2, which a later enaxp wrote; this one reads 1"),
+        (("schema",), 3, "of schema 3, which a later enaxp wrote; this one reads 1 and 2"),
         (("schema",), True, "of schema True"),
         (("scenarios",), [], "Expected `object`, got `array` - at `$.scenarios`"),
         (("scenarios", "udp-latency", "arms", "ena"), 3, "got `int` - at `$.scenarios[...].arms[...]`"),

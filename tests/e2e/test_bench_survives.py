@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.driver import Driver
+from tests.support.driver import COMMAND, Driver
 from tests.support.local_machines import wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.system]
@@ -311,3 +312,35 @@ def test_timers_that_configure_interfaces_rest_for_as_long_as_a_bench_runs(
     assert during == {"server": [], "client": []}
     for role in ("server", "client"):
         wait_until(lambda: on_host(lab, role, TIMERS).split() == BOTH_TIMERS, f"the timers of the {role} run again")  # noqa: B023
+
+
+def test_a_finished_bench_does_not_fail_for_its_output(lab: Driver) -> None:
+    bench = [*COMMAND, *QUICK, "--iterations", "2", "--json"]
+
+    ran = subprocess.run(
+        ["sh", "-c", f"exec {shlex.join(bench)} </dev/null >/dev/full 2>said"],
+        cwd=lab.folder,
+        env=lab.environment,
+        timeout=300,
+        check=False,
+    )
+
+    run = newest_run(lab)
+    assert ran.returncode == 0
+    assert json.loads((run / "result.json").read_text())["run_id"] == run.name
+    assert f"(No space left on device): it is in results/dev/{run.name}" in (lab.folder / "said").read_text()
+
+
+def test_a_bench_that_nobody_watches_is_carried_out(lab: Driver) -> None:
+    bench = [*COMMAND, *QUICK, "--iterations", "2", "--json"]
+
+    ran = subprocess.run(
+        ["sh", "-c", f"exec {shlex.join(bench)} <&- 2>&-"],
+        cwd=lab.folder,
+        env=lab.environment,
+        stdout=subprocess.PIPE,
+        timeout=300,
+        check=False,
+    )
+
+    assert (ran.returncode, json.loads(ran.stdout)["run_id"]) == (0, newest_run(lab).name)

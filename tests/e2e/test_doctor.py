@@ -34,6 +34,10 @@ def test_a_fresh_lab_has_nothing_wrong(lab: Driver) -> None:
 def test_what_is_spoilt_is_found_refused_and_mended(lab: Driver) -> None:
     if lab.isolation != "namespaces":
         return
+    # Without them: they would soon set the MTU again.
+    lab.ok(
+        "ssh", "client", "--", "sudo systemctl stop refresh-policy-routes@ens5.timer refresh-policy-routes@ens6.timer"
+    )
     lab.ok("ssh", "client", "--", "sudo", "ip", "link", "set", "ens6", "mtu", "9001")
     lab.ok("ssh", "server", "--", "sudo", "sysctl", "-q", "-w", "net.ipv4.conf.ens6.arp_ignore=0")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from enaxp.bench.histogram import Histogram, merge_equal_weight
 from enaxp.bench.records import RunFolder
 from enaxp.bench.result import to_document
 from enaxp.errors import BenchError
-from enaxp.report.curves import percentile_curve, shift_curve
+from enaxp.report.curves import body, percentile_curve, shift_curve
 from enaxp.report.data import figures_of, read_run
 from enaxp.traffic import Arm
 from selfcheck.made_run import FLOW, UDP, Made, load, make_run
@@ -54,17 +55,19 @@ def first_counted(folder: RunFolder) -> Any:
     return next(record for record in folder.records() if not record.discarded)
 
 
-def block(arm_factor: float) -> Block:
+def block(arm_factor: float, *, lost: int) -> Block:
     values = np.arange(20_000, 60_000, 2) * arm_factor
-    merged = merge_equal_weight([Histogram.of(values.astype(np.int64))])
-    return Block(trials=1, observations=len(values), latencies=merged, throughput_gbps=None)
+    merged = merge_equal_weight([Histogram.of(values.astype(np.int64))], lost=[lost])
+    return Block(trials=1, observations=len(values), latencies=merged, throughput_gbps=None, wanted=len(values) + lost)
 
 
-def merged_trials(*, ena: Sequence[float], ena_express: Sequence[float]) -> ScenarioBlocks:
+def merged_trials(*, ena: Sequence[float], ena_express: Sequence[float], lost: int = 0) -> ScenarioBlocks:
     """One block an iteration for each factor by which its latencies are longer."""
     factors: dict[Arm, Sequence[float]] = {"ena": ena, "ena_express": ena_express}
-    blocks = {arm: {(1, at): block(factor) for at, factor in enumerate(own)} for arm, own in factors.items()}
-    return ScenarioBlocks(scenario=UDP, attempted=(), trials=(), blocks=blocks)
+    blocks = {arm: {(1, at): block(factor, lost=lost) for at, factor in enumerate(own)} for arm, own in factors.items()}
+    return ScenarioBlocks(
+        scenario=UDP, attempted=(), trials=(), blocks=blocks, measured_from="sent", read=lambda record: None
+    )
 
 
 # -- curves ----------------------------------------------------------------------------------------------------------------
@@ -104,12 +107,24 @@ def test_bands_hold_the_curve_and_one_iteration_has_none() -> None:
     assert all(point.low_pct is None for point in shift_curve(one))
 
 
-def test_a_curve_ends_where_ten_observations_lie_beyond_and_is_thin_before() -> None:
-    blocks = merged_trials(ena=[1.0], ena_express=[1.2])  # 20 000 observations an iteration
+def test_a_curve_ends_where_ten_observations_lie_beyond_and_is_thin_where_an_iteration_has_fewer() -> None:
+    blocks = merged_trials(ena=[1.0, 1.1], ena_express=[1.2, 1.3])  # 20 000 observations an iteration
 
     ena = [point for point in percentile_curve(blocks) if point.arm == "ena"]
-    assert 20_000 * (1 - ena[-1].p) >= 10
-    assert [point.thin for point in ena] == [20_000 * (1 - point.p) < 100 - 1e-6 for point in ena]
+    assert 40_000 * (1 - ena[-1].p) >= 10
+    assert [point.thin for point in ena] == [20_000 * (1 - point.p) < 10 - 1e-6 for point in ena]
+    assert ena[-1].thin
+
+
+def test_a_curve_ends_where_the_lost_messages_begin() -> None:
+    lossy = merged_trials(ena=[1.0, 1.1], ena_express=[1.2, 1.3], lost=400)  # of 20 400 in each iteration
+
+    points = percentile_curve(lossy)
+
+    assert max(point.p for point in points) <= 20_000 / 20_400
+    assert max(point.p for point in shift_curve(lossy)) <= 20_000 / 20_400
+    assert all(math.isfinite(point.us) for point in (*points, *body(lossy)))
+    assert all(point.high_us is None or math.isfinite(point.high_us) for point in points)
 
 
 def test_the_curves_of_a_large_run_have_no_more_points_than_those_of_a_small_one() -> None:

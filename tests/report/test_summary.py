@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from enaxp.bench.effect import Effect
 from enaxp.bench.records import Manifest, RunFolder
 from enaxp.bench.result import Result, from_document
 from enaxp.report.summary import improvement_in_words, render_summary
@@ -52,18 +53,57 @@ def test_the_guides_example_is_told_as_in_the_guide() -> None:
     assert render_summary(RESULT, MANIFEST) == (FIXTURES / "summary.txt").read_text()
 
 
+P50 = RESULT.scenarios["udp-latency"].effects["p50"]
+
+
 @pytest.mark.parametrize(
-    ("improvement", "words"),
+    ("improvement", "effect", "words"),
     [
-        (-44.499, "-44.50% (slower by 44.50%)"),
-        (12.3, "12.30% (faster by 12.30%)"),
-        (-0.001, "0.00% (no difference)"),
-        (0.0, "0.00% (no difference)"),
-        (None, "not measured"),
+        (-44.499, P50, "-44.50% (slower)"),
+        (12.3, replace(P50, code="inconclusive"), "12.30% (inconclusive)"),
+        (12.3, replace(P50, code="faster", primary=False, thin=True), "12.30% (faster, exploratory, thin)"),
+        (12.3, None, "12.30% (not compared)"),
+        (None, P50, "not measured"),
     ],
 )
-def test_an_improvement_says_in_words_which_way_it_goes(improvement: float | None, words: str) -> None:
-    assert improvement_in_words(improvement) == words
+def test_an_improvement_has_the_word_for_its_effect_beside_it(
+    improvement: float | None, effect: Effect | None, words: str
+) -> None:
+    assert improvement_in_words(improvement, effect) == words
+
+
+def test_the_maximum_has_no_improvement_since_it_grows_with_the_number_of_messages() -> None:
+    _, _, after = render_summary(RESULT, MANIFEST).partition("Maximum Latency:")
+
+    assert "%" not in after.partition("Messages lost:")[0]
+
+
+def test_what_was_lost_is_told_with_its_interval_and_what_lies_among_it_is_beyond_measurement() -> None:
+    lossy = changed(loss_rate=0.02, loss_low=0.0195, loss_high=0.0205, p99_us=None, beyond_measurement=["p99"])
+
+    text = render_summary(lossy, MANIFEST)
+
+    assert "Messages lost:\n  Regular ENI: 2.00% [1.95%, 2.05%]" in text
+    assert "p99 Latency:\n  Regular ENI: beyond measurement\n  ENA Express: beyond measurement" in text
+
+
+def test_service_time_stands_beside_latencies_that_count_from_the_planned_time() -> None:
+    arm = DOCUMENT["scenarios"]["udp-latency"]["arms"]["ena"]
+    service = {key: 20.0 if key == "p99_us" else value for key, value in arm.items() if key.endswith("_us")}
+
+    text = render_summary(changed(measured_from="planned", service=service), MANIFEST)
+
+    assert "From the send (service time):" in text
+    assert "p99 20.000 μs" in text
+
+
+def test_why_improvement_and_estimate_go_opposite_ways_is_said_once() -> None:
+    document = copy.deepcopy(DOCUMENT)
+    document["scenarios"]["udp-latency"]["effects"]["p50"]["improvement_pct"] = 3.0
+
+    text = render_summary(from_document(document), MANIFEST)
+
+    assert text.count("At P50 improvement and estimate go opposite ways.") == 1
 
 
 def test_each_scenario_has_its_section_and_throughput_its_unit() -> None:
@@ -78,7 +118,7 @@ def test_each_scenario_has_its_section_and_throughput_its_unit() -> None:
         "Verdict: tcp-rate",
     ]
     assert (
-        "Throughput:\n  Regular ENI: 9.500 Gbps\n  ENA Express: 11.400 Gbps\n  Improvement: 20.00% (faster by 20.00%)"
+        "Throughput:\n  Regular ENI: 9.500 Gbps\n  ENA Express: 11.400 Gbps\n  Improvement: 20.00% (slower, exploratory)"
         in text
     )
 
@@ -110,15 +150,17 @@ def test_an_effect_without_an_interval_says_so() -> None:
     p50 = document["scenarios"]["udp-latency"]["effects"]["p50"]
     p50.update(low_pct=None, high_pct=None, code="inconclusive")
 
-    assert "+45.46% (no interval)" in render_summary(from_document(document), MANIFEST)
+    assert "+45.5% (no interval)" in render_summary(from_document(document), MANIFEST)
 
 
 def test_what_weakens_the_figures_is_noted() -> None:
     parallel = replace(MANIFEST, plan=replace(MANIFEST.plan, order="parallel"))
 
-    text = render_summary(changed(loss_rate=0.0125, observations=200_000), parallel)
+    document = copy.deepcopy(DOCUMENT)
+    document["scenarios"]["udp-latency"]["effects"]["p99_9"]["thin"] = True
+
+    text = render_summary(from_document(document), parallel)
 
     assert "both arms ran at once" in text
-    assert "messages were lost (Regular ENI 1.2500%, ENA Express 1.2500%)" in text
-    assert "p99.9 rest on few observations" in text
+    assert "p99.9 rest on fewer than ten messages in an iteration; they decide nothing" in text
     assert "Note" not in render_summary(RESULT, MANIFEST)

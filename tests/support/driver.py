@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
+import msgspec
+
+from enaxp.local.cloud import LocalCloud
 
 COMMAND = (sys.executable, "-m", "enaxp")
 MUTATING = (
@@ -95,15 +97,18 @@ class Driver:
         }
 
     @property
+    def local_cloud(self) -> LocalCloud:
+        """The lab's cloud, as a person of the same account knows it."""
+        return msgspec.json.decode((self.folder / "state/local-cloud/cloud.json").read_bytes(), type=LocalCloud)
+
+    @property
     def endpoint(self) -> str:
-        return str(json.loads((self.folder / "state/local-cloud/cloud.json").read_text())["endpoint_url"])
+        return self.local_cloud.endpoint_url
 
     def cloud(self, what: str, *, method: str = "GET", body: Any = None) -> Any:
         """One of the cloud's own paths: resources, calls, faults, latency."""
         data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(f"{self.endpoint}/enaxp/{what}", method=method, data=data)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
-            return json.load(answer)
+        return json.loads(self.local_cloud.ask(what, method=method, body=data))
 
     def client(self, service: str) -> Any:
         """A client of the lab's cloud, for what others do to it."""
@@ -111,8 +116,8 @@ class Driver:
             service,
             region_name="us-east-1",
             endpoint_url=self.endpoint,
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
+            aws_access_key_id=self.local_cloud.access_key,
+            aws_secret_access_key=self.local_cloud.secret_key,
         )
 
     def calls_of(self, *arguments: str) -> dict[str, int]:
@@ -124,7 +129,7 @@ class Driver:
     def family(self) -> set[tuple[str, str]]:
         """The cloud's process and all below it, each by its pid and start time."""
         stats = {path.name: _stat(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()}
-        found = {str(json.loads((self.folder / "state/local-cloud/cloud.json").read_text())["pid"])}
+        found = {str(self.local_cloud.pid)}
         while more := {pid for pid, fields in stats.items() if fields[1:2] and fields[1] in found} - found:
             found |= more
         return {(pid, stats[pid][19]) for pid in found if stats.get(pid)}

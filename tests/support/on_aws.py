@@ -53,8 +53,9 @@ class OnAws:
         return Ran(done.returncode, done.stdout, done.stderr)
 
     def mutations(self) -> list[str]:
-        """What was called so far that changes something."""
-        return [call.action for call in self.server.calls if not call.action.startswith(("Describe", "Get", "List"))]
+        """What was changed so far. A call that only asks whether it would be allowed (DryRun) ends with an error, and changes nothing."""
+        done = [call.action for call in self.server.calls if call.status < 400]
+        return [action for action in done if not action.startswith(("Describe", "Get", "List"))]
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import os
 import pty
+import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from rich.console import Console as Terminal
@@ -116,6 +116,8 @@ def test_without_a_terminal_the_lines_are_plain(capsys: pytest.CaptureFixture[st
 
 FEED = """
 import sys
+from enaxp.terminal.streams import prepare
+prepare()
 from tests.support.factories import FIVE, pairs_of_records, shifted
 from enaxp.bench.runner import Progress
 from enaxp.bench.schedule import schedule
@@ -134,29 +136,54 @@ console.document({"a": 1})
 
 @pytest.mark.parametrize(("kind", "live"), [("xterm-256color", True), ("dumb", False)])
 def test_on_a_real_terminal_it_is_drawn_below_what_is_said_and_stdout_is_the_documents(kind: str, live: bool) -> None:
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", FEED],
-        stdout=subprocess.PIPE,
-        stderr=follower,
-        env={
-            **os.environ,
-            "TERM": kind,
-            "COLUMNS": "90",
-            "LINES": "24",
-            "PYTHONPATH": str(Path(__file__).parent / "bench"),
-        },
-    )
-    os.close(follower)
-    screen = _read_all(leader)
-    stdout, _ = process.communicate(timeout=60)
+    screen = _screen_of_a_bench(TERM=kind)
 
-    assert (process.returncode, stdout) == (0, b'{\n  "a": 1\n}\n')
     assert "said while it runs" in screen
     assert "! a note" in screen
     assert ("\x1b[2K" in screen) is live
     assert ("udp-latency 10/10" in screen) is live
     assert screen.endswith("\x1b[?25h") or not live  # the cursor is back
+
+
+@pytest.mark.parametrize("kind", ["xterm-256color", "dumb"])
+def test_a_narrow_terminal_gets_narrow_lines(kind: str) -> None:
+    screen = _screen_of_a_bench(TERM=kind, COLUMNS="20")
+
+    view = [line for line in re.split(r"\r|\n|\x1b\[[0-9;?]*[A-Za-z]", screen) if "udp-latency" in line]
+    assert all(len(line) <= 20 for line in view)
+    assert "said while it runs" in screen
+
+
+def test_no_colours_means_none() -> None:
+    coloured, plain = (_screen_of_a_bench(**more) for more in ({}, {"NO_COLOR": "1"}))
+
+    colours = re.compile(r"\x1b\[(?:[0-9]+;)*(?:3[0-8]|9[0-7])[;m]")
+    assert (bool(colours.search(coloured)), bool(colours.search(plain))) == (True, False)
+
+
+def test_a_terminal_that_knows_ascii_alone_gets_that() -> None:
+    screen = _screen_of_a_bench(PYTHONIOENCODING="ascii")
+
+    assert "udp-latency 10/10" in screen
+    assert " us" in screen
+
+
+def test_a_terminal_that_is_gone_ends_no_bench() -> None:
+    assert _screen_of_a_bench(gone=True) == ""
+
+
+def _screen_of_a_bench(*, gone: bool = False, **variables: str) -> str:
+    """What a bench draws on a terminal of its own; its document must come whole to stdout. gone: nobody holds the terminal any more."""
+    leader, follower = pty.openpty()
+    around = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "90", "LINES": "24", **variables}
+    process = subprocess.Popen([sys.executable, "-c", FEED], stdout=subprocess.PIPE, stderr=follower, env=around)
+    os.close(follower)
+    if gone:
+        os.close(leader)
+    screen = "" if gone else _read_all(leader)
+    stdout, _ = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (0, b'{\n  "a": 1\n}\n')
+    return screen
 
 
 def _read_all(leader: int) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from enaxp.errors import LocalTargetError
 from enaxp.local.machines.fleet import Fleet, Machine, boot_order
 from enaxp.local.machines.inside.messages import BootOrder
-from enaxp.local.machines.inside.processes import ROOT_MARK, end_all, marked, root_of
+from enaxp.local.machines.inside.processes import ROOT_MARK, end_all, is_marked, marked, root_of
 
 if TYPE_CHECKING:
     from enaxp.local.strict import MachineSpec
@@ -55,7 +55,7 @@ class ProcessMachines(Fleet):
 
     def _tidy(self, machine: Machine) -> None:
         # Its own first process does this as it ends, unless somebody killed that.
-        end_all(lambda: marked(machine.folder))
+        end_all(lambda: marked(machine.folder), lambda pid: is_marked(pid, machine.folder))
 
 
 def _claim_slot() -> tuple[socket.socket, int]:

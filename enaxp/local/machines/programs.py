@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from enaxp.errors import LocalTargetError
 
@@ -17,7 +18,7 @@ FOR_NAMESPACES = ("ip", "unshare", "nsenter", "pivot_root", "sysctl", "sudo")
 # What the scripts of `templates/software/` install on a real host: a local one reaches no repository.
 SOFTWARE = ("ethtool", "htop", "prometheus-node-exporter")
 # Where administrators' programs are, though an ordinary user's PATH may not name it.
-_SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +61,18 @@ PACKAGE_MANAGERS = (
 def missing_programs(wanted: Iterable[str] = (*FOR_ALL, *FOR_NAMESPACES, *SOFTWARE)) -> list[tuple[str, str]]:
     """Programs that the local target uses and that are not here, each with the package that has it."""
     packages = _package_manager().packages
-    path = f"{os.environ.get('PATH', '')}:{_SBIN}"
-    return [(one, packages.get(one, one)) for one in wanted if shutil.which(one, path=path) is None]
+    return [(one, packages.get(one, one)) for one in wanted if _find(one) is None]
+
+
+def search_path() -> str:
+    """Where the cloud and its hosts look for programs: where the system has them, then the folders of those that only PATH leads to."""
+    found = (_find(one) for one in (*FOR_ALL, *FOR_NAMESPACES, *SOFTWARE))
+    folders = dict.fromkeys(str(Path(program).absolute().parent) for program in found if program)
+    return ":".join(dict.fromkeys([*SYSTEM_PATH.split(":"), *folders]))
+
+
+def _find(program: str) -> str | None:
+    return shutil.which(program, path=f"{SYSTEM_PATH}:{os.environ.get('PATH', '')}")
 
 
 def require_programs(wanted: Iterable[str]) -> None:

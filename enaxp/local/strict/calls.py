@@ -18,6 +18,7 @@ RESOURCE_ID = re.compile(
 )
 # Members of a request that name what has no other id.
 NAMING = ("RoleName", "InstanceProfileName", "KeyName", "GroupName", "Placement.GroupName", "IamInstanceProfile.Name")
+MAX_BODY_BYTES = 1 << 20  # the largest request of enaxp's, a document of Systems Manager, has 64 KB
 LOOKING = ("Describe", "Get", "List")
 
 
@@ -53,10 +54,8 @@ def read_asked(environ: WSGIEnvironment) -> Asked:
 
     Reads the body, and puts it back for the application.
     """
-    scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request", environ.get("HTTP_AUTHORIZATION", ""))
-    service = scope.group(1) if scope else ""
-    content = read_body(environ)
-    environ["wsgi.input"] = io.BytesIO(content)
+    service = read_service(environ)
+    content = read_body(environ) or b""
     target: str = environ.get("HTTP_X_AMZ_TARGET", "")
     if target:
         return Asked(service, target.rpartition(".")[2], tuple(_members(content)))
@@ -64,9 +63,26 @@ def read_asked(environ: WSGIEnvironment) -> Asked:
     return Asked(service, dict(given).get("Action", ""), given)
 
 
-def read_body(environ: WSGIEnvironment) -> bytes:
-    """The whole body of a request."""
-    return bytes(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+def read_service(environ: WSGIEnvironment) -> str:
+    """The service that a request is signed for; empty without one."""
+    scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request", environ.get("HTTP_AUTHORIZATION", ""))
+    return scope.group(1) if scope else ""
+
+
+def read_body(environ: WSGIEnvironment) -> bytes | None:
+    """The whole body of a request, which is put back for whoever reads it next; None when it is too long, or nobody says how long."""
+    length = str(environ.get("CONTENT_LENGTH") or "0")
+    if (
+        not (length.isascii() and length.isdigit())
+        or int(length) > MAX_BODY_BYTES
+        or "HTTP_TRANSFER_ENCODING" in environ
+    ):
+        environ["wsgi.input"] = io.BytesIO()
+        environ["CONTENT_LENGTH"] = "0"
+        return None
+    body = bytes(environ["wsgi.input"].read(int(length)))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
 
 
 def _members(content: bytes) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,8 @@
     POST   faults     ◀─ FaultsOrder   {"seed": 0, "faults": [{"action": "Create*", "phase": "after", "nth": 1, …}]}
     POST   capacity   ◀─ Capacity      {"zones": {"us-east-1a": 0}, "late": false, "lacking": {"us-east-1b": ["c6i.8xlarge"]}}
     POST   timing     ◀─               {"ids_unknown": 1.5}      changes what is named
+    POST   proof     ◀─ ProofOrder    {"nonce": "…"}             ─▶ Proof: that the cloud knows its owner's key
+    POST   end                         the cloud is to end, and its machines with it
     POST   latency    ◀─ LatencyOrder  {"seconds": 0.15}         added to every call
     POST   policies   ◀─ PoliciesOrder {"identity": [DOCUMENT, …], "organisation": […], "access_key": null}    what a caller may do
     DELETE policies                    everybody may do everything again
@@ -44,6 +46,13 @@ class Calls:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What only this cloud can say (`lock.prove`)."""
+
+    proof: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Done:
     """An order was carried out. It has no members."""
 
@@ -52,6 +61,12 @@ class LatencyOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How long every call is to take besides what it takes."""
 
     seconds: float
+
+
+class ProofOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the proof has to be bound to."""
+
+    nonce: str
 
 
 class PoliciesOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,8 +85,14 @@ class Driven(Protocol):
     latency_s: float
     calls: deque[Call]
 
+    def prove(self, nonce: str) -> str:
+        """The proof of this cloud."""
 
-def drive(gate: Driven, method: str, path: str, body: bytes) -> Resources | Calls | Done | None:
+    def end(self) -> None:
+        """Begins to end it."""
+
+
+def drive(gate: Driven, method: str, path: str, body: bytes) -> Resources | Calls | Proof | Done | None:
     """Carries out one request; None for a path that there is not.
 
     Raises msgspec.MsgspecError for a document that is not as it must be, TypeError for a timing that there is not.
@@ -90,6 +111,10 @@ def drive(gate: Driven, method: str, path: str, body: bytes) -> Resources | Call
             gate.world.set_capacity(msgspec.json.decode(body, type=Capacity))
         case "POST", "timing":
             gate.world.timing = replace(gate.world.timing, **msgspec.json.decode(body, type=dict[str, float]))
+        case "POST", "proof":
+            return Proof(proof=gate.prove(msgspec.json.decode(body, type=ProofOrder).nonce))
+        case "POST", "end":
+            gate.end()
         case "POST", "latency":
             gate.latency_s = msgspec.json.decode(body, type=LatencyOrder).seconds
         case "POST", "policies":

@@ -1,25 +1,28 @@
 """The gate of the strict AWS: what every call passes on its way to moto, and its answer on the way back.
 
-HTTP ─▶ a path under /enaxp/? ─▶ driving.py
-   └──▶ latency ─▶ fault before? ─▶ moto's dispatch ─▶ fault after? ─▶ log of calls ─▶ answer
+HTTP ─▶ lock.py ─▶ a path under /enaxp/? ─▶ driving.py
+                     └──▶ latency ─▶ fault before? ─▶ moto's dispatch ─▶ fault after? ─▶ log of calls ─▶ answer
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import re
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from enaxp.local.process import started_at
 from enaxp.local.strict.access.callers import NotAllowed
 from enaxp.local.strict.access.policies import MalformedPolicyError
-from enaxp.local.strict.calls import Asked, Call, read_asked, read_body
+from enaxp.local.strict.calls import Asked, Call, read_asked, read_body, read_service
 from enaxp.local.strict.driving import drive
 from enaxp.local.strict.faults import Fault, FaultPlan
+from enaxp.local.strict.lock import Lock, prove
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 REMEMBERED_CALLS = 100_000
 OURS = "/enaxp/"
+MOTO_S_OWN = "/moto-api"  # resets everything, and shows it: nobody has to
 SERVED = {"ec2", "iam", "sts", "ssm", "ecr", "servicequotas"}  # moto knows more, and asks little of those who call them
 # Services whose errors are XML as IAM's are.
 IN_XML = {"iam", "sts", "s3", "autoscaling", "cloudformation", "elasticloadbalancing", "monitoring", "rds", "sns"}
@@ -46,8 +50,19 @@ class HttpAnswer(NamedTuple):
 class CallGate:
     """The WSGI application of the server."""
 
-    def __init__(self, application: WSGIApplication, *, world: World, faults: FaultPlan) -> None:
+    def __init__(
+        self,
+        application: WSGIApplication,
+        *,
+        world: World,
+        faults: FaultPlan,
+        lock: Lock | None,
+        on_end: Callable[[], None] | None,
+    ) -> None:
         self.application = application
+        self.lock = lock
+        self.on_end = on_end
+        self.endpoint_url = ""  # known once the server listens
         self.world = world
         self.faults = faults
         self.latency_s = 0.0
@@ -55,14 +70,18 @@ class CallGate:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path: str = environ.get("PATH_INFO", "")
-        if path.startswith(OURS):
+        if (why := self.lock.refusal(environ) if self.lock else None) is not None:
+            answer = _error(read_service(environ), "AccessDenied", f"the local cloud refuses this: {why}", status=403)
+        elif path.startswith(OURS):
             answer = self._drive(environ, path.removeprefix(OURS))
         else:
             asked, came = read_asked(environ), time.monotonic()
             time.sleep(self.latency_s)
             answer = self._meet_faults(environ, asked.service, asked.action)
             self.calls.append(_call(asked, answer, at=came))
-        start_response(answer.status, answer.headers)
+        # moto would let any web page read its answers.
+        headers = [(name, value) for name, value in answer.headers if not name.lower().startswith("access-control-")]
+        start_response(answer.status, headers)
         return [answer.body]
 
     def _meet_faults(self, environ: WSGIEnvironment, service: str, action: str) -> HttpAnswer:
@@ -79,7 +98,7 @@ class CallGate:
 
     def _perform(self, environ: WSGIEnvironment, service: str, action: str) -> HttpAnswer:
         """moto's whole answer, so that it can still be thrown away. What moto cannot do becomes an error in the service's protocol."""
-        if service not in SERVED:
+        if service not in SERVED or environ.get("PATH_INFO", "").startswith(MOTO_S_OWN):
             return _unserved(service, action)
         head = _RequestHead()
         try:
@@ -96,6 +115,18 @@ class CallGate:
         if "html" in dict(head.headers).get("Content-Type", "") and not head.status.startswith("2"):
             return _unserved(service, action)
         return HttpAnswer(head.status, head.headers, body)
+
+    def prove(self, nonce: str) -> str:
+        """Proves to the owner of the key that this process has it, too; empty where there is none."""
+        if self.lock is None:
+            return ""
+        pid = os.getpid()
+        return prove(self.lock.key, nonce=nonce, endpoint_url=self.endpoint_url, pid=pid, started=started_at(pid))
+
+    def end(self) -> None:
+        """Begins to end the cloud, where somebody waits to be told."""
+        if self.on_end is not None:
+            self.on_end()
 
     def _drive(self, environ: WSGIEnvironment, path: str) -> HttpAnswer:
         try:

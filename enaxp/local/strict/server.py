@@ -14,6 +14,7 @@ from enaxp.local.strict.calls import Call
 from enaxp.local.strict.capacity import Capacity
 from enaxp.local.strict.faults import FaultPlan
 from enaxp.local.strict.gate import CallGate
+from enaxp.local.strict.lock import Lock
 from enaxp.local.strict.machines import Machines, NoMachines
 from enaxp.local.strict.quotas import Quotas
 from enaxp.local.strict.timing import Timing
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from enaxp.local.strict.world import World
 HOST = "127.0.0.1"
+SILENT_S = 30.0  # how long a connection may say nothing
 
 
 class StrictServer:
@@ -37,7 +39,7 @@ class StrictServer:
     @property
     def endpoint_url(self) -> str:
         """Where clients find it."""
-        return f"http://{HOST}:{self._server.server_port}"
+        return self._gate.endpoint_url
 
     @property
     def calls(self) -> list[Call]:
@@ -111,12 +113,15 @@ def serve(
     quotas: Quotas | None = None,
     capacity: Capacity | None = None,
     public_addresses: Callable[[], str] | None = None,
+    lock: Lock | None = None,
+    on_end: Callable[[], None] | None = None,
 ) -> StrictServer:
     """A server on 127.0.0.1. One at a time in a process, because moto keeps its state there: raises RuntimeError for a second.
 
-    public_addresses hands out the next Elastic IP; without it moto invents one.
+    public_addresses hands out the next Elastic IP; without it moto invents one. lock: without it whoever is on this computer may call,
+    which is for tests without machines. on_end: what happens when its owner tells it to end.
     """
-    from werkzeug.serving import make_server
+    from werkzeug.serving import WSGIRequestHandler, make_server
 
     from enaxp.local.strict.install import install, read_models_once
 
@@ -133,8 +138,13 @@ def serve(
         capacity=capacity or Capacity(),
         public_address=public_addresses,
     )
-    gate = CallGate(install(), world=world, faults=faults or FaultPlan())
-    server = make_server(HOST, port, gate, threaded=True)
+    gate = CallGate(install(), world=world, faults=faults or FaultPlan(), lock=lock, on_end=on_end)
+
+    class Patience(WSGIRequestHandler):
+        timeout = SILENT_S
+
+    server = make_server(HOST, port, gate, threaded=True, request_handler=Patience)
+    gate.endpoint_url = f"http://{HOST}:{server.server_port}"
     set_current(world)
     thread = threading.Thread(
         target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="strict AWS", daemon=True

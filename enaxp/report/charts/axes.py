@@ -108,7 +108,9 @@ def effect_layers(rows: Rows, *, low: float, high: float, title: str) -> list[al
     base = alt.Chart(inline(rows)).encode(y=y)
     return [
         base.mark_bar(style="margin", clip=True).encode(x=field(x, "margin_low"), x2="margin_high:Q"),
-        base.mark_rule(style="zero").encode(x=alt.datum(0)),
+        alt.Chart(inline([{"zero": 0}]))
+        .mark_rule(style="zero")
+        .encode(x=field(x, "zero")),  # of no row: from top to bottom
         base.mark_rule(style="interval", clip=True).encode(
             x=x, x2="high:Q", size=alt.Size("weight:Q").scale(None).legend(None), tooltip=tips
         ),

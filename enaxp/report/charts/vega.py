@@ -1,7 +1,8 @@
 """Vega: a chart's specification as SVG or PNG, and what the page needs to draw it itself. The only place that knows vl-convert.
 
     spec (scenario.py) + look ─┬─▶ svg(), png(): with fixed colours, on white
-                             └─▶ page: runtime() once, and the same spec with the page's own colours
+                               ├─▶ still(): with the page's own colours, as it stands in the page
+                               └─▶ page: runtime() once, which draws the same spec where scripts run
 
 Colours are not in the specifications: `look` gives them, as the page's CSS variables or as those of a light picture. The page's charts
 so follow its light and dark, on the screen and in print, without being drawn again.
@@ -9,14 +10,14 @@ so follow its light and dark, on the screen and in print, without being drawn ag
 
 from __future__ import annotations
 
-import contextlib
+import importlib.metadata
 import importlib.util
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from enaxp.errors import EnaxpError
+from enaxp.report.charts.cache import cached_text
+from enaxp.report.charts.still import inlined
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", "DejaVu Sans", Arial, sans-serif'
 # vl-convert brings Liberation Sans along: a picture looks the same wherever it is drawn.
@@ -56,48 +57,55 @@ def require_drawing() -> None:
         raise ReportExtraMissing
 
 
-def runtime() -> str:
-    """The JavaScript that draws specifications in a page: vega, vega-lite and vega-embed in one, about 0.9 MB."""
+def runtime(vegalite: str) -> str:
+    """The JavaScript that draws specifications in a page: vega, vega-lite and vega-embed in one, about 0.9 MB.
+
+    It takes longer than all the rest of a page and is the same for the same versions: it is made once, and kept.
+    """
     import vl_convert
 
-    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_vegalite()))
-
-
-@contextlib.contextmanager
-def runtime_aside() -> Iterator[Callable[[], str]]:
-    """`runtime()`, begun at once in a process of its own: it takes as long as all the rest of a page. Calling it waits for the text."""
-    code = "import sys; from enaxp.report.charts.vega import runtime; sys.stdout.write(runtime())"
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    return cached_text(
+        f"vega-{importlib.metadata.version('vl-convert-python')}-{vegalite}.js",
+        lambda: str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vegalite)),
     )
 
-    def text() -> str:
-        output, _ = process.communicate()
-        return output.decode() if process.returncode == 0 else runtime()
 
-    with process:
-        try:
-            yield text
-        finally:
-            process.kill()
+def wake() -> None:
+    """Loads what draws, which takes as long as drawing a dozen charts: to be done before there is a chart."""
+    import vl_convert
+
+    vl_convert.vegalite_to_svg({"data": {"values": [{}]}, "mark": "point"})
+
+
+def still(spec: Spec, *, width: int, prefix: str, vegalite: str) -> str:
+    """A chart as SVG for the page itself, `width` units wide where its column gives the width: see still.py."""
+    import vl_convert
+
+    # A page's chart is described by its own words: `aria` would describe each of its points.
+    # The reader's font can be wider than the one that is measured here: hence room at the sides.
+    config = {**look(PAGE_COLOURS, FONT), "aria": False, "padding": {"left": 6, "right": 6}}
+    drawn = vl_convert.vegalite_to_svg(_sized(spec, width), vl_version=vegalite, config=config)
+    return inlined(str(drawn), prefix=prefix)
 
 
 def svg(spec: Spec) -> str:
     """A chart as an SVG picture on white."""
     import vl_convert
 
-    return str(vl_convert.vegalite_to_svg(_sized(spec), vl_version=_vegalite(), config=look(COLOURS, PICTURE_FONT)))
+    return str(
+        vl_convert.vegalite_to_svg(
+            _sized(spec, PICTURE_WIDTH), vl_version=vegalite_version(), config=look(COLOURS, PICTURE_FONT)
+        )
+    )
 
 
-def png(spec: Spec, *, scale: float = 2) -> bytes:
+def png(spec: Spec, *, scale: float = 2, vegalite: str | None = None) -> bytes:
     """A chart as a PNG picture on white, `scale` pixels for each of its units."""
     import vl_convert
 
-    return bytes(
-        vl_convert.vegalite_to_png(
-            _sized(spec), vl_version=_vegalite(), scale=scale, config=look(COLOURS, PICTURE_FONT)
-        )
-    )
+    version = vegalite or vegalite_version()
+    sized = _sized(spec, PICTURE_WIDTH)
+    return bytes(vl_convert.vegalite_to_png(sized, vl_version=version, scale=scale, config=look(COLOURS, PICTURE_FONT)))
 
 
 def look(colours: Mapping[str, str], font: str) -> Spec:
@@ -173,12 +181,12 @@ def _styles(colours: Mapping[str, str]) -> Spec:
     }
 
 
-def _sized(spec: Spec) -> Spec:
+def _sized(spec: Spec, width: int) -> Spec:
     """The specification with a fixed width, where the page's follows its column."""
-    return {**spec, "width": PICTURE_WIDTH} if spec.get("width") == "container" else spec
+    return {**spec, "width": width} if spec.get("width") == "container" else spec
 
 
-def _vegalite() -> str:
+def vegalite_version() -> str:
     """The version of Vega-Lite that the specifications are written for, as altair says: `v6.4.1` is 6.4."""
     import altair
 

@@ -1,4 +1,5 @@
-// Draws each chart into its place: the visible ones first, the rest while nothing else is to do.
+// Draws each chart once more beside its SVG, to be pointed at: the visible ones first, the rest while nothing else is to do.
+// What cannot be drawn stays as it is.
 (() => {
   const { look, specs } = JSON.parse(document.getElementById("drawing").textContent);
   const options = {
@@ -22,14 +23,15 @@
   };
 
   const draw = async (plot, spec = specs[plot.dataset.chart]) => {
+    const live = plot.querySelector(".live");
     plot.dataset.state = "drawing";
     try {
-      await vegaEmbed(plot, spec, options);
-      plot.querySelector("svg").setAttribute("aria-hidden", "true"); // the plot's label says what it shows
+      await vegaEmbed(live, spec, options);
+      live.querySelector("svg").setAttribute("aria-hidden", "true"); // the plot's label says what it shows
+      plot.dataset.live = "";
       plot.dataset.state = "drawn";
     } catch (error) {
       plot.dataset.state = "failed";
-      plot.textContent = `This chart could not be drawn: ${error.message}`;
       console.error(error);
     }
   };
@@ -52,6 +54,7 @@
   idle(drawNext);
 
   for (const button of document.querySelectorAll(".toggle")) {
+    button.hidden = false;
     button.addEventListener("click", () => {
       const plot = button.closest("figure").querySelector(".plot");
       const pressed = button.getAttribute("aria-pressed") !== "true";

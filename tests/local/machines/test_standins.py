@@ -201,7 +201,7 @@ def test_sockperf_is_given_addresses_of_loopback(run: Run, given: str, passed_on
 def test_dnf_has_what_is_there_already(words: str, code: int, said: str, tmp_path: Path) -> None:
     (tmp_path / "g++").symlink_to("/bin/true")
     path = f"{tmp_path}:{os.environ['PATH']}"
-    command = ["bash", str(SOURCES / "namespaces" / "dnf"), *words.split()]
+    command = ["bash", str(SOURCES / "amazon-linux" / "dnf"), *words.split()]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path})
     assert done.returncode == code
     assert said in done.stdout + done.stderr

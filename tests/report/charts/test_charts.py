@@ -63,7 +63,7 @@ def test_the_picture_for_people_says_what_it_shows(figures: RunFigures) -> None:
     spec = comparison(figures)
 
     assert spec is not None
-    assert spec["title"]["text"] == "It depends on the traffic"
+    assert spec["title"]["text"] == "2 partly decided, 1 faster, 1 inconclusive"
     assert any("SRD proven? Yes" in line for line in spec["title"]["subtitle"])
     assert png(spec, scale=1).startswith(b"\x89PNG\r\n")
 

@@ -20,7 +20,6 @@ from pathlib import Path
 from enaxp.local.machines.inside.messages import BootOrder, Carries, DistributionName
 from enaxp.local.machines.inside.network import BOOT_ID, Network, forget_what_is_not_on_disk, network_of, own_boot_id
 from enaxp.local.machines.inside.place import (
-    SYSTEM_PATH,
     Place,
     find_program,
     null,
@@ -29,6 +28,7 @@ from enaxp.local.machines.inside.place import (
     start_enabled,
     write,
 )
+from enaxp.local.machines.programs import SYSTEM_PATH
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
 MNT_DETACH = 2

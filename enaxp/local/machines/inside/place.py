@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from enaxp.local.machines.programs import SYSTEM_PATH
 
 _CONFIG = """\
 HostKey "{folder}/host_key"

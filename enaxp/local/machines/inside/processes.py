@@ -9,7 +9,6 @@ import ctypes
 import json
 import os
 import shlex
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from enaxp.local.machines.inside.messages import BootOrder, Carries
 from enaxp.local.machines.inside.place import Place, find_program, null, prepare, spawn, start_enabled, write
+from enaxp.local.process import kill_if
 
 PR_SET_CHILD_SUBREAPER = 36
 ROOT_MARK = "ENAXP_ROOT"
@@ -76,7 +76,7 @@ class Processes:
         """Nothing to do: there is no interface, and what its counters would say is unknown."""
 
     def leave(self) -> None:
-        end_all(lambda: descendants(os.getpid()))
+        end_all(lambda: descendants(os.getpid()), lambda pid: pid in set(descendants(os.getpid())))
 
     def start_again(self, place: Place) -> None:
         self.leave()
@@ -88,17 +88,17 @@ def root_of(folder: Path) -> Path:
     return folder.resolve() / "root"
 
 
-def end_all(find: Callable[[], Iterator[int]]) -> None:
-    """Kills what `find` finds until it finds nothing: a process that is killed may have started another one meanwhile."""
+def end_all(find: Callable[[], Iterator[int]], is_ours: Callable[[int], bool]) -> None:
+    """Kills what `find` finds until it finds nothing: a process that is killed may have started another one meanwhile.
+
+    is_ours is asked once more when the process is held: its pid may be another's since it was found.
+    """
     for _ in range(200):
         found = list(find())
         if not found:
             return
         for pid in found:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+            kill_if(pid, is_ours)
         _collect()
         time.sleep(0.01)
 
@@ -122,14 +122,22 @@ def descendants(pid: int) -> Iterator[int]:
 
 def marked(folder: Path) -> Iterator[int]:
     """Processes that were started in the machine of this folder, whoever is their parent now."""
+    return (pid for pid in _pids() if is_marked(pid, folder))
+
+
+def is_marked(pid: int, folder: Path) -> bool:
+    """Whether a process was started in the machine of this folder: by its environment, and by this very user.
+
+    Anybody can put the mark into an environment, and start a program with it that runs as somebody else: its first owner stays told.
+    """
     mark = f"{ROOT_MARK}={root_of(folder)}".encode()
-    for pid in _pids():
-        try:
-            environment = Path(f"/proc/{pid}/environ").read_bytes()
-        except OSError:
-            continue
-        if mark in environment.split(b"\0"):
-            yield pid
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    owners = next(line.split()[1:] for line in status.splitlines() if line.startswith("Uid:"))
+    return set(owners) == {str(os.geteuid())} and mark in environment.split(b"\0")
 
 
 def _pids() -> Iterator[int]:

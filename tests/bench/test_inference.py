@@ -10,7 +10,7 @@ import pytest
 import yaml
 from scipy import stats
 
-from selfcheck.rules.inference import (
+from enaxp.bench.inference import (
     Margin,
     RatioSample,
     decide,

@@ -14,7 +14,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from enaxp.bench.effect import EXPLORATORY_CONFIDENCE, student_t
+from enaxp.bench.inference import EXPLORATORY_CONFIDENCE, student_t
 
 
 @dataclass(frozen=True, kw_only=True)

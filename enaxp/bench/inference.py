@@ -20,13 +20,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from enaxp.bench.effect import EXPLORATORY_CONFIDENCE, student_t
-
 LogRatio = float | None
 Zone = Literal["below", "within", "above"]  # of the margin, as log ratios
 Finding = Literal["below", "slightly-below", "within", "slightly-above", "above", "undecided"]
 
 ALPHA = 0.05  # the chance of any wrong word in a run
+EXPLORATORY_CONFIDENCE = 0.95  # of what is not a primary: each figure by itself, so that some are wrong
 FEW_ITERATIONS = 5  # up to here a direction needs the randomisation test, too
 
 
@@ -231,6 +230,14 @@ def _rank(count: int, confidence: float) -> int:
 def _sign_test(against: int, count: int) -> float:
     """min(1, 2·P(Bin(count, ½) ≤ against))."""
     return min(1.0, float(2 * sum(math.comb(count, k) for k in range(against + 1))) / 2.0**count)
+
+
+@functools.cache
+def student_t(p: float, degrees: float) -> float:
+    """The p-quantile of Student's t."""
+    from scipy.special import stdtrit  # scipy.stats has the same, but takes far longer to import
+
+    return float(stdtrit(degrees, p))
 
 
 def _beyond(t: float, degrees: float) -> float:

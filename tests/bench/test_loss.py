@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from selfcheck.rules.loss import loss_difference, loss_of
+from enaxp.bench.loss import loss_difference, loss_of
 
 
 def test_the_interval_is_students_over_the_iterations() -> None:

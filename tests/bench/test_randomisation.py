@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from enaxp.bench.randomisation import PairOutcome, possible_orders, randomisation_p
 from enaxp.bench.schedule import first_arms
-from selfcheck.rules.randomisation import PairOutcome, possible_orders, randomisation_p
 
 
 def run(

@@ -1,0 +1,171 @@
+"""Circumstances: what must be known beside the effects — what was lost, which arm fell silent or failed how often, what load there was,
+what was the limit. Pure: counted trials in, clauses of a verdict out.
+
+    ScenarioBlocks ─▶ loss_by_arm, failed_attempts, stalls, background_difference, limits ─▶ circumstances ─▶ Verdict
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from enaxp.bench.blocks import ScenarioBlocks, both_arms
+from enaxp.bench.effect import interval, per_cent
+from enaxp.bench.inference import EXPLORATORY_CONFIDENCE
+from enaxp.bench.loss import Loss, loss_difference, loss_of
+from enaxp.bench.records import Limit, TrialRecord
+from enaxp.bench.verdict import Circumstances
+from enaxp.figures import mean_of_known
+from enaxp.text import bounds_plain, change_plain, counted, percent_plain
+from enaxp.traffic import ARM_NAMES, ARMS, LATENCY_PRIMARIES, QUANTILES, Arm
+
+# In more than this share of an arm's trials something was the limit: then it is what was measured.
+MOST_LIMITED = 0.5
+# Of the share of messages beyond the outermost primary quantile: so many out of order may move it.
+MANY_OUT_OF_ORDER = 0.1 * (1 - max(QUANTILES[metric] for metric in LATENCY_PRIMARIES))
+LEAST_PCT = 0.0001  # smaller bounds of a loss are told as this
+# Both arms fail alike: the chance of counts at least so far apart, below which they are said to differ.
+DIFFER = 0.05
+
+
+def circumstances(blocks: ScenarioBlocks) -> Circumstances:
+    """The clauses on a scenario's counted trials, and on the attempts that failed."""
+    words: list[str] = []
+    headline: list[str] = []
+    for clause, is_weighty in _clauses(blocks):
+        words.append(clause)
+        if is_weighty:
+            headline.append(clause)
+    return Circumstances(words=tuple(words), headline=tuple(headline))
+
+
+def loss_by_arm(blocks: ScenarioBlocks) -> Mapping[Arm, Loss | None]:
+    """The share of each arm's messages that was lost, with its interval over the iterations; None where that is not known."""
+    rates = blocks.loss_rates()
+    return {
+        arm: loss_of(
+            list(rates[arm].values()), lost=_lost(blocks.trials_of(arm)), wanted=_wanted(blocks.trials_of(arm)) or 0
+        )
+        for arm in ARMS
+    }
+
+
+def failed_attempts(blocks: ScenarioBlocks) -> Mapping[Arm, int]:
+    """How many trials of each arm were attempted and failed a gate of their own."""
+    return {arm: sum(record.arm == arm and not record.valid for record in blocks.attempted) for arm in ARMS}
+
+
+def background_gbps(blocks: ScenarioBlocks, arm: Arm) -> float | None:
+    """What arrived of the bulk flows beside an arm's probes on the mean, in 10⁹ bit/s."""
+    return mean_of_known(record.background_gbps for record in blocks.trials_of(arm))
+
+
+def limits(blocks: ScenarioBlocks, arm: Arm) -> tuple[Limit, ...]:
+    """What was the limit in over half of an arm's trials."""
+    trials = blocks.trials_of(arm)
+    exceeded = sum(
+        any(n and name.endswith("_exceeded") for by in (t.allowances or {}).values() for name, n in by.items())
+        for t in trials
+    )
+    return ("allowance",) if trials and exceeded > MOST_LIMITED * len(trials) else ()
+
+
+def _clauses(blocks: ScenarioBlocks) -> Iterator[tuple[str, bool]]:
+    """Each clause, and whether the headline needs it too."""
+    yield from _loss(blocks)
+    stalled = {arm: sum(record.stalled_flows > 0 for record in blocks.trials_of(arm)) for arm in ARMS}
+    if any(stalled.values()):
+        told = _of_each(stalled, len(blocks.pairs()), "trial")
+        yield f"fell silent over a lost message, and count until then: {told}", False
+    failed = failed_attempts(blocks)
+    if any(failed.values()):
+        attempts = {arm: sum(record.arm == arm for record in blocks.attempted) for arm in ARMS}
+        told = ", ".join(f"{ARM_NAMES[arm]} {failed[arm]} of {attempts[arm]}" for arm in ARMS)
+        yield f"attempts that failed: {told}", differ(*(failed[arm] for arm in ARMS))
+    yield from _background(blocks)
+
+
+def differ(one: int, other: int) -> bool:
+    """Whether two counts are further apart than chance makes them, when each event is as likely on either side (sign test)."""
+    total = one + other
+    chance = 2 * sum(math.comb(total, k) for k in range(min(one, other) + 1)) / 2**total
+    return total > 0 and chance <= DIFFER
+
+
+def _loss(blocks: ScenarioBlocks) -> Iterator[tuple[str, bool]]:
+    lost = loss_by_arm(blocks)
+    if any(loss is not None and loss.rate for loss in lost.values()):
+        difference = loss_difference(both_arms(blocks.loss_rates()))
+        told = ", ".join(f"{ARM_NAMES[arm]} {loss_in_words(loss)}" for arm, loss in lost.items())
+        yield f"messages lost: {told}", difference is not None and difference.is_clear
+    for arm in ARMS:
+        trials = blocks.trials_of(arm)
+        out_of_order = sum(record.sockperf.out_of_order or 0 for record in trials if record.sockperf)
+        wanted = _wanted(trials)
+        if wanted and out_of_order / wanted > MANY_OUT_OF_ORDER:
+            share = percent_plain(100 * out_of_order / wanted)
+            yield (
+                f"{share} of {ARM_NAMES[arm]}'s replies came out of order; they count as later than every other",
+                False,
+            )
+
+
+def loss_in_words(loss: Loss | None) -> str:
+    """A rate of loss with its interval: `2.01% [1.95%, 2.07%]`, `none (below 0.0042%)`."""
+    if loss is None:
+        return "unknown"
+    if loss.rate == 0:
+        return "none" if loss.high is None else f"none (below {percent_plain(max(100 * loss.high, LEAST_PCT))})"
+    if loss.low is None or loss.high is None:
+        return percent_plain(100 * loss.rate)
+    return f"{percent_plain(100 * loss.rate)} [{percent_plain(100 * loss.low)}, {percent_plain(100 * loss.high)}]"
+
+
+def _background(blocks: ScenarioBlocks) -> Iterator[tuple[str, bool]]:
+    """Whether the bulk flows beside the probe carried more in one arm: then the probes did not meet the same load."""
+    if blocks.scenario.background is None:
+        return
+    by_place = {
+        arm: {
+            at: mean
+            for at in of
+            if (mean := mean_of_known(r.background_gbps for r in blocks.trials_of(arm) if (r.pair, r.iteration) == at))
+        }
+        for arm, of in blocks.blocks.items()
+    }
+    ratios = [math.log(express / ena) for ena, express in both_arms(by_place)]
+    low, high = interval(ratios, confidence=EXPLORATORY_CONFIDENCE)
+    if low is not None and high is not None and not low <= 0 <= high:
+        change = change_plain(per_cent(sum(ratios) / len(ratios)))
+        told = f"{change} {bounds_plain(low, high)} with ENA Express"
+        yield f"the bulk flows beside the probe carried {told}: the load was not the same", True
+
+
+def _of_each(counts: Mapping[Arm, int], of: int, what: str) -> str:
+    return ", ".join(f"{ARM_NAMES[arm]} {counts[arm]} of {counted(of, what)}" for arm in ARMS)
+
+
+def _lost(trials: Sequence[TrialRecord]) -> int:
+    """Messages that got no reply; of a throughput trial, those that did not arrive."""
+    return sum(
+        record.lost
+        if record.server_received is None
+        else max(0, (record.sockperf.sent or 0 if record.sockperf else 0) - record.server_received)
+        for record in trials
+    )
+
+
+def _wanted(trials: Sequence[TrialRecord]) -> int | None:
+    """Messages that wanted a reply; of a throughput trial, those that were sent. None where one trial does not say."""
+    total = 0
+    for record in trials:
+        output = record.sockperf
+        if output is None:
+            return None
+        if record.server_received is not None:
+            total += output.sent or 0
+        elif output.observations is None or output.dropped is None:
+            return None
+        else:
+            total += output.observations + record.without_latency
+    return total

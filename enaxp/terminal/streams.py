@@ -1,0 +1,146 @@
+"""Streams: stdin, stdout and stderr, whatever they are: closed, full, gone, not UTF-8.
+
+    prepare()      once, before anything is opened or printed
+    write_result() to stdout: what was asked for; raises OutputError when it is lost
+    tell()         to stderr: what happens; when nobody can be told, that ends nothing
+
+A descriptor that is closed is a trap: the next file that is opened gets its number, and what is meant for the terminal lands in it.
+So its place is taken by one that can be neither read nor written, as a closed one cannot.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import errno
+import io
+import os
+import sys
+from typing import TextIO
+
+from enaxp.errors import EnaxpError
+
+# How signs that a terminal's encoding lacks are written in ASCII.
+_PLAIN = str.maketrans(
+    {
+        "µ": "u",
+        "μ": "u",
+        "−": "-",
+        "–": "-",
+        "—": "-",
+        "─": "-",
+        "…": "...",
+        "×": "x",
+        "·": ".",
+        "±": "+/-",
+        "≥": ">=",
+        "≤": "<=",
+        "→": "->",
+        "←": "<-",
+        "▶": ">",
+        "└": "`",
+        "│": "|",
+        "“": '"',
+        "”": '"',
+        "‘": "'",
+        "’": "'",
+        **dict(zip("▁▂▃▄▅▆▇█", ".:-=+*#@", strict=True)),
+    }
+)
+_HANDLER = "enaxp.plain"
+
+
+class OutputError(EnaxpError):
+    """What was asked for could not be written to stdout."""
+
+
+def prepare() -> None:
+    """Makes the three streams safe to use. To be called before anything else is opened."""
+    for descriptor in (0, 1, 2):
+        _occupy(descriptor)
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115 - as Python makes it
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    codecs.register_error(_HANDLER, _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_HANDLER)
+
+
+def write_result(text: str) -> None:
+    """Writes a result to stdout. Raises OutputError when it is lost, BrokenPipeError when its reader has left."""
+    try:
+        print(text, file=sys.stdout, flush=True)
+    except OSError as error:
+        raise lost_output(error) from error
+
+
+def lost_output(error: OSError) -> Exception:
+    """What to raise when a write to stdout failed with this error."""
+    _give_up(sys.stdout)
+    if isinstance(error, BrokenPipeError):
+        return error
+    return OutputError(
+        "the result could not be written to standard output",
+        said=why(error),
+        todo="run it again with standard output open, on a disk with room",
+    )
+
+
+def why(error: OSError) -> str:
+    """What an error of the system says of a stream."""
+    return "it is closed" if error.errno == errno.EBADF else error.strerror or str(error)
+
+
+def tell(text: str, *, end: str = "\n") -> None:
+    """Writes to stderr. When that fails nobody can be told, and nothing else is to fail for it."""
+    try:
+        print(text, end=end, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        _give_up(sys.stderr)
+
+
+def columns_of_stderr() -> int:
+    """How wide the terminal is that stderr is shown on; 80 where it is none."""
+    import shutil
+
+    with contextlib.suppress(OSError, ValueError):
+        if not os.environ.get("COLUMNS"):
+            return os.get_terminal_size(2).columns or 80
+    return shutil.get_terminal_size().columns
+
+
+def can_move_cursor() -> bool:
+    """Whether stderr is a terminal that understands how a line is cleared and written again."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+
+
+def _occupy(descriptor: int) -> None:
+    """Takes the place of a closed descriptor: nobody reads what is written to stderr, stdin and stdout fail when they are used."""
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        # The lowest free number is given: this one, since those below it are taken by now.
+        os.open(os.devnull, os.O_RDONLY if descriptor == 1 else os.O_WRONLY)
+
+
+def _give_up(stream: TextIO) -> None:
+    """Lets what is still in a stream's buffer go nowhere: Python would try to write it once more at the end, and fail for that."""
+    with contextlib.suppress(OSError, ValueError):
+        descriptor, nowhere = stream.fileno(), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """What stands for the signs that the encoding of a stream lacks."""
+    import unicodedata
+
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end]
+    plain = unicodedata.normalize("NFKD", signs.translate(_PLAIN)).encode("ascii", "ignore").decode()
+    return plain or "?" * len(signs), error.end
