@@ -15,7 +15,7 @@ import pytest
 
 from enaxp.local.machines.inside import place as machine_place
 from enaxp.local.machines.inside.place import Place, prepare
-from enaxp.local.machines.inside.processes import end_all, marked
+from enaxp.local.machines.inside.processes import end_all, is_marked, marked
 from tests.support.local_machines import wait_until
 
 SOURCES = Path(machine_place.__file__).parent / "standins"
@@ -34,7 +34,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     place = Place(root=tmp_path / "root", kind="processes", init=first.pid)
     prepare(place, marker="i-1", public_key_file="none", words={"@SLOT@": "64", "@SOCKPERF@": str(sockperf)})
     yield place
-    end_all(lambda: marked(tmp_path))
+    end_all(lambda: marked(tmp_path), lambda pid: is_marked(pid, tmp_path))
     first.kill()
     first.wait()
 
