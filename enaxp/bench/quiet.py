@@ -26,7 +26,8 @@ _BOOT = "cat /proc/sys/kernel/random/boot_id"
 # Runs until its standard input ends. One that an earlier connection left (a network can fail without a word) is ended first, and what
 # it put to rest is taken over.
 _HOLD = rf"""{ENTER_FOLDER}
-resting=
+resting= root=
+[ "$(id -u)" -eq 0 ] || root="sudo -n"
 if [ -f resting ]; then
   read -r earlier resting < resting
   grep -q {NETWORK_LOG} "/proc/$earlier/cmdline" 2> /dev/null && kill "$earlier"
@@ -38,11 +39,11 @@ ip -o monitor link rule > {NETWORK_LOG} 2> /dev/null & watch=$!
 trap 'kill $watch' EXIT
 trap 'exit 1' TERM
 trap '' HUP PIPE
-if [ -n "$active" ]; then sudo -n systemctl stop $active || echo "not stopped: $active"; fi
+if [ -n "$active" ]; then $root systemctl stop $active || echo "not stopped: $active"; fi
 echo held
 cat > /dev/null
 rm -f resting
-if [ -n "$resting" ]; then sudo -n systemctl start $resting; fi
+if [ -n "$resting" ]; then $root systemctl start $resting; fi
 """
 
 

@@ -8,6 +8,7 @@ The host's key is learned at the first contact and pinned in the state folder: a
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import socket
 import time
@@ -210,6 +211,12 @@ def connect(host: Host, *, patience_s: float = 0.0) -> Connection:
             time.sleep(0.5)
             continue
         return connection
+
+
+def as_root(command: str) -> str:
+    """Shell text that runs a command as root, whoever has logged in."""
+    quoted = f"sh -c {shlex.quote(command)}"
+    return f'if [ "$(id -u)" -eq 0 ]; then {quoted}; else sudo -n {quoted}; fi'
 
 
 def ssh_command(host: Host, *options: str) -> list[str]:

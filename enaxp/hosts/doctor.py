@@ -25,6 +25,8 @@ CheckOutcome = Literal["ok", "bad", "unknown"]
 
 # What sets MTU, routes and ARP of a host again, as root there.
 RESTART_NETWORK = "systemctl restart enaxp-net.service"
+# What the doctor has mended, to be mended again at each start; `templates/software/tuning.sh` runs it.
+FIXES = "/etc/enaxp/tuning.d/doctor.sh"
 
 MTU_MOST = 8900
 TX_RING, RX_RING = 1024, 8192
@@ -221,8 +223,24 @@ def where_srd_is(finding: HostFinding) -> bool:
 
 
 def fixes(findings: Iterable[HostFinding]) -> list[str]:
-    """The commands that mend what is bad on one host, each once. All of them are safe, and change both interfaces alike."""
-    return list(dict.fromkeys(finding.fix for finding in findings if finding.outcome == "bad" and finding.fix))
+    """The commands that mend what is bad, each once. All of them are safe, and change both interfaces alike.
+
+    The network comes last: other rings take a link down, after which the distribution configures it anew.
+    """
+    wanted = dict.fromkeys(finding.fix for finding in findings if finding.outcome == "bad" and finding.fix)
+    return sorted(wanted, key=lambda command: command == RESTART_NETWORK)
+
+
+def lasting(commands: Iterable[str]) -> str:
+    """Shell text, run as root on a host, after which these commands are run at each of its starts, too, before the network is set.
+
+    The unit of the piece `tuning` runs what stands in that folder. The network's own setting lasts by itself.
+    """
+    lines = [
+        f"grep -qsxF {quoted} {FIXES} || echo {quoted} >> {FIXES}"
+        for quoted in (shlex.quote(command) for command in commands if command != RESTART_NETWORK)
+    ]
+    return "\n".join([f"mkdir -p {FIXES.rpartition('/')[0]}", *lines, "true"])
 
 
 def _one_version(name: str, level: Requirement, versions: Sequence[str | None]) -> Check:
@@ -301,7 +319,7 @@ def _rings(facts: Facts) -> Iterator[Check]:
         for arm, told in facts.arms.items():
             now, most = _number(told.get(f"now_{ring}")), _number(told.get(f"max_{ring}"))
             need = min(advised, most) if most else advised
-            good = now >= need if facts.has_ena and now else None
+            good = now >= need if (facts.has_ena or facts.is_stand_in) and now else None
             fix = _on_both(facts, f"ethtool -G {{}} {ring} {need}")
             yield Check(f"{ring} ring of {arm}", "recommended", now, f"at least {need}", good, fix=fix)
 
@@ -354,8 +372,8 @@ def _settings(facts: Facts) -> Iterator[Check]:
 def _cpus(facts: Facts) -> Iterator[Check]:
     """Idle states deeper than C1 cost microseconds to wake from. Most types do not let the guest choose: then none are told."""
     states = facts.host.get("idle_states")
-    deep = re.findall(r"\bC[2-9]\S*", states or "")
-    mend = f'for s in {_IDLE}; do case $(cat "$s/name") in C[2-9]*) echo 1 > "$s/disable";; esac; done'
+    deep = re.findall(r"\bC(?:1E|[2-9]\S*)", states or "")
+    mend = f'for s in {_IDLE}; do case $(cat "$s/name") in C1E* | C[2-9]*) echo 1 > "$s/disable";; esac; done'
     good = not deep if facts.has_ena and states else None
     yield Check("idle states", "recommended", states, "none deeper than C1", good, fix=mend)
 

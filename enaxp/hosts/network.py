@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from enaxp.errors import HostError
-from enaxp.hosts.connection import Connection, Host
+from enaxp.hosts.connection import Connection, Host, as_root
 from enaxp.hosts.doctor import MTU_MOST, RESTART_NETWORK
 from enaxp.hosts.nic import InterfaceProbe, probe_command, read_probe
 from enaxp.traffic import ARMS, Arm
@@ -62,6 +62,6 @@ def settle(
                 todo=f"`enaxp ssh {role} -- sudo {RESTART_NETWORK}` sets them again and says why it cannot",
             )
         if not restarted and waited >= min(BY_ITSELF_S, patience_s / 2):
-            connection.run(f"sudo -n {RESTART_NETWORK}", timeout_s=90)
+            connection.run(as_root(RESTART_NETWORK), timeout_s=90)
             restarted = True
         time.sleep(LOOK_S)

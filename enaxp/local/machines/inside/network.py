@@ -102,7 +102,8 @@ class Network:
             lines += [f"link set {one.name} mtu {MTU_OF_THE_DRIVER}", f"link set {one.name} up"]
             lease = f"{one.private_ip} {one.prefix} {one.gateway} {MTU_OF_DHCP}\n"
             write(Path("/run/enaxp/leases") / one.name, lease, mode=0o644)
-            Path("/run/enaxp", f"configured-{one.name}").unlink(missing_ok=True)
+            for state in ("configured", "rings"):
+                Path("/run/enaxp", f"{state}-{one.name}").unlink(missing_ok=True)
         subprocess.run(
             ["ip", "-4", "-batch", "-"], input="\n".join(lines) + "\n", text=True, capture_output=True, check=True
         )
