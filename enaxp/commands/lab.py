@@ -73,7 +73,7 @@ def bring_up(
 
 def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
     """Waits until the hosts of the layers have all that they need; gives back the status then. Raises HostError."""
-    from enaxp.lab.boot import log_of, wait_until_ready
+    from enaxp.lab.boot import log_of, restart_agent, wait_until_ready
     from enaxp.lab.state_manager import wait_for_software
 
     say, snapshot = session.console.say, built.snapshot
@@ -93,6 +93,7 @@ def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
             session.aws,
             changed=built.changed,
             log_of=lambda role, piece: log_of(hosts[role], piece),
+            restart_agent=lambda role: restart_agent(hosts[role]),
             say=say,
         )
     return status_in(session, snapshot, software=software)

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from enaxp.config import ROLES
 from enaxp.errors import HostError
-from enaxp.hosts.connection import Connection, Host, connect
+from enaxp.hosts.connection import Connection, Host, as_root, connect
 from enaxp.hosts.network import settle
 from enaxp.lab.software import NAMES
 from enaxp.lab.state_manager import log_command
@@ -43,6 +43,16 @@ def log_of(host: Host, piece: str) -> str:
     connection = connect(host)
     try:
         return connection.run(log_command(piece)).stdout
+    finally:
+        connection.close()
+
+
+def restart_agent(host: Host) -> None:
+    """Starts the agent of Systems Manager on this host again; on Ubuntu it is a snap. Raises HostError."""
+    units = ("amazon-ssm-agent.service", "snap.amazon-ssm-agent.amazon-ssm-agent.service")
+    connection = connect(host)
+    try:
+        connection.check(as_root(" || ".join(f"systemctl restart {unit}" for unit in units)), timeout_s=60)
     finally:
         connection.close()
 

@@ -152,6 +152,7 @@ class SsmAssociation(BaseKind):
         "ssm:ListAssociations",
         "ssm:ListTagsForResource",
         "ssm:DescribeInstanceAssociationsStatus",
+        "ssm:DescribeInstanceInformation",
     )
     _making = ("ssm:CreateAssociation", "ssm:UpdateAssociation", "ssm:StartAssociationsOnce")
     _ending = "ssm:DeleteAssociation"

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from enaxp.local.machines.inside.messages import (
     MESSAGE_BYTES,
+    AgentStarted,
     BootInterface,
     BootOrder,
     Born,
@@ -78,6 +79,7 @@ class Machine:
     gone: bool = False
     has_shut_down: bool = False
     failure: str | None = None
+    agent_starts: int = 1
     scripts: dict[str, ScriptResult] = field(default_factory=dict)  # those that have ended
     thread: threading.Thread | None = None
 
@@ -172,6 +174,11 @@ class Fleet:
         machine = self._machines.get(instance_id)
         return machine is not None and machine.has_shut_down
 
+    def agent_starts(self, instance_id: str) -> int:
+        """How often the agent of Systems Manager has been started."""
+        machine = self._machines.get(instance_id)
+        return machine.agent_starts if machine else 1
+
     def run_script(self, instance_id: str, script_id: str, *, script: str, timeout_s: int) -> None:
         """Begins to run it in the machine, as its agent of Systems Manager would. One that has ended never answers."""
         with self._lock:
@@ -235,7 +242,10 @@ class Fleet:
 
         assert machine.channel is not None
         machine.channel.settimeout(None)
-        while isinstance(report := _hear(machine.channel), ScriptEnded):
+        while isinstance(report := _hear(machine.channel), ScriptEnded | AgentStarted):
+            if isinstance(report, AgentStarted):
+                machine.agent_starts += 1
+                continue
             result = ScriptResult(code=report.code, stdout=report.stdout, stderr=report.stderr)
             machine.scripts[report.script_id] = result
         if isinstance(report, ShutDown):

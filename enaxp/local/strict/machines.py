@@ -76,6 +76,9 @@ class Machines(Protocol):
     def has_shut_down(self, instance_id: str) -> bool:
         """Its system has shut itself down."""
 
+    def agent_starts(self, instance_id: str) -> int:
+        """How often the agent of Systems Manager has been started there; 1 for one that started with its host."""
+
     def run_script(self, instance_id: str, script_id: str, *, script: str, timeout_s: int) -> None:
         """Systems Manager's agent is to run this, as root."""
 
@@ -109,6 +112,9 @@ class NoMachines:
 
     def has_shut_down(self, instance_id: str) -> bool:
         return False
+
+    def agent_starts(self, instance_id: str) -> int:
+        return 1
 
     def run_script(self, instance_id: str, script_id: str, *, script: str, timeout_s: int) -> None:
         """Nothing to run it."""

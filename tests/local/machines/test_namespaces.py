@@ -289,6 +289,14 @@ def test_a_script_that_says_more_than_is_kept_is_cut(booted: Lab) -> None:
     assert 1000 < len(ended.stdout) < 200_000
 
 
+def test_the_agent_of_systems_manager_can_be_started_again(booted: Lab) -> None:
+    before = booted.fleet.agent_starts("i-server")
+    with booted.ssh("server") as host:
+        host.check("sudo systemctl restart amazon-ssm-agent.service")
+    wait_until(lambda: booted.fleet.agent_starts("i-server") == before + 1, "its start is told")
+    assert booted.fleet.agent_starts("i-client") == 1
+
+
 def test_an_address_can_be_moved_while_the_host_runs(fresh: Lab) -> None:
     # given a host with an address
     fresh.launch("server", user_data="")

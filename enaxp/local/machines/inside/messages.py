@@ -107,6 +107,10 @@ class ScriptEnded(_Message, frozen=True, kw_only=True):
     stderr: str
 
 
+class AgentStarted(_Message, frozen=True, kw_only=True):
+    """The agent of Systems Manager was started once more."""
+
+
 class ShutDown(_Message, frozen=True, kw_only=True):
     """The machine was shut down from inside, and ends."""
 
@@ -117,7 +121,7 @@ class Failed(_Message, frozen=True, kw_only=True):
     reason: str
 
 
-Report = Born | Ready | Up | ScriptEnded | ShutDown | Failed
+Report = Born | Ready | Up | ScriptEnded | AgentStarted | ShutDown | Failed
 
 encode = msgspec.json.encode
 # Made here, once: later on a machine may no longer see the folder that msgspec would import something from.

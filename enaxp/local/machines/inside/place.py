@@ -97,6 +97,7 @@ def prepare(
     for path in ("/run/enaxp/bin", "/run/enaxp/units", "/var/log", "/etc/systemd/system"):
         place.path(path).mkdir(parents=True, exist_ok=True)
     folders = ["both", place.kind, *([also] if also else [])]
+    put_agent(place)
     _write_stand_ins(place, folders, {"@ROOT@": place.prefix, "@INIT@": str(place.init), **(words or {})})
     folder = place.path("/run/enaxp")
     subprocess.run(
@@ -117,6 +118,12 @@ def prepare(
     write(folder / "sshd_config", config, mode=0o600)
 
 
+def put_agent(place: Place) -> None:
+    """The unit of the agent of Systems Manager, which every image has."""
+    unit = f"[Unit]\nDescription=amazon-ssm-agent\n[Service]\nType=simple\nExecStart={place.stand_in('amazon-ssm-agent')}\n"
+    write(place.path("/run/systemd/system/amazon-ssm-agent.service"), unit, mode=0o644)
+
+
 def spawn(
     argv: list[str], environment: Mapping[str, str], *, stdin: int, output: int, errors: int | None = None
 ) -> int:
@@ -135,6 +142,7 @@ def spawn(
 def start_enabled(place: Place, environment: Mapping[str, str]) -> None:
     """Begins to start every unit that is enabled, of which none runs."""
     shutil.rmtree(place.path("/run/enaxp/units"), ignore_errors=True)
+    put_agent(place)
     with place.path("/var/log/boot.log").open("ab") as log:
         spawn([str(place.stand_in("systemctl")), "--boot"], environment, stdin=null(), output=log.fileno())
 
