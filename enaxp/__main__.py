@@ -36,7 +36,9 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        _say(f"{type(error).__name__}: {error}\n  next: run it again with --debug and report what it prints")
+        from enaxp.unforeseen import told
+
+        _say(told(error))
         sys.exit(1)
     finally:
         gc.freeze()  # a last search for garbage among all that the SDK has loaded would take 0.2 s

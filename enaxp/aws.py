@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from enaxp.errors import AwsError, EnaxpError, LabError
+from enaxp.retries import PatientRetries
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -58,6 +59,26 @@ IN_USE = frozenset(
         "DeleteConflict",
         "AssociatedInstances",
         "TooManyUpdates",
+        "VolumeInUse",
+    }
+)
+# The caller may not do this.
+DENIED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"})
+# Whoever asks is not known, or not any more: every other call would be refused as this one was.
+CREDENTIALS = frozenset(
+    {
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "IncompleteSignature",
+        "MissingAuthenticationToken",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+        "UnrecognizedClientException",
     }
 )
 ALREADY = frozenset(
@@ -85,7 +106,14 @@ THROTTLED = frozenset(
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "EC2ThrottledException",
+        "SlowDown",
+        "PriorRequestNotComplete",
         "ConcurrentModification",
+        "ConcurrentTagAccess",
         "TooManyUpdates",
     }
 )
@@ -104,7 +132,8 @@ AMBIGUOUS = frozenset(
         "504",
     }
 )
-CAPACITY = frozenset({"InsufficientInstanceCapacity", "InsufficientAddressCapacity"})
+CAPACITY = frozenset({"InsufficientInstanceCapacity"})  # of a zone
+NO_ADDRESSES = "InsufficientAddressCapacity"  # of the region: another zone has none either
 PROFILE_NOT_YET_KNOWN = ("iamInstanceProfile", "IAM Instance Profile", "associated IAM Roles")
 
 
@@ -116,12 +145,22 @@ class Blocked(EnaxpError):  # noqa: N818 - a condition that passes, not a mistak
         self.by = by
 
 
+class Refused(EnaxpError):  # noqa: N818 - an answer, not a mistake
+    """AWS will not delete something, and asking again is of no use. `by` says what AWS said, `code` is its error code."""
+
+    def __init__(self, where: str, *, by: str, todo: str, code: str) -> None:
+        super().__init__(where, said=by, todo=todo)
+        self.by = by
+        self.code = code
+
+
 class Aws:
     """Clients for one account and region. Safe to share between threads.
 
     only_account: the one account in which anything may be asked or done; None is any.
     poll_s: the longest pause in seconds between two looks at something that is not ready (AWS asks for no less than about five).
     grace_s: how long something just made may stay invisible to reads.
+    patience_s: how long reads, deletes and settings are repeated while AWS throttles or fails.
     """
 
     def __init__(
@@ -135,11 +174,13 @@ class Aws:
         only_account: str | None = None,
         poll_s: float = 5.0,
         grace_s: float = 60.0,
+        patience_s: float = 180.0,
     ) -> None:
         self.region = region
         self.endpoint_url = endpoint_url
         self.poll_s = poll_s
         self.grace_s = grace_s
+        self.patience_s = patience_s
         self._profile = profile
         self._only_account = only_account
         self._access_key = access_key
@@ -244,6 +285,11 @@ class Aws:
                 todo="configure credentials (a profile, SSO, or the environment) and try again",
             ) from error
 
+    def _retries(self) -> PatientRetries:
+        return PatientRetries(
+            passes=_passes, pauses=self.pauses, patience_s=self.patience_s, unreachable_s=min(10.0, self.patience_s)
+        )
+
     def _client(self, service: str, *, patient: bool) -> Any:
         if self._only_account is not None and service != "sts":
             self.account()
@@ -258,9 +304,6 @@ class Aws:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
-        retries: Any = (
-            {"mode": "adaptive", "total_max_attempts": 8} if patient else {"mode": "standard", "total_max_attempts": 1}
-        )
         try:
             if self._session is None:
                 self._session = boto3.Session(
@@ -270,12 +313,12 @@ class Aws:
                     aws_access_key_id=self._access_key,
                     aws_secret_access_key=self._secret_key,
                 )
-            return self._session.client(
+            client = self._session.client(
                 service,
                 region_name=self.region,
                 endpoint_url=self.endpoint_url,
                 config=Config(
-                    retries=retries,
+                    retries={"mode": "standard", "total_max_attempts": 1},
                     connect_timeout=10,
                     read_timeout=60,
                     max_pool_connections=20,
@@ -283,6 +326,9 @@ class Aws:
                     proxies={} if self.endpoint_url else None,
                 ),
             )
+            if patient:
+                client.meta.events.register("needs-retry", self._retries())
+            return client
         except BotoCoreError as error:
             raise AwsError(
                 f"preparing to call {service}",
@@ -350,6 +396,25 @@ def is_in_use(error: Exception) -> bool:
     return code_of(error) in IN_USE
 
 
+def is_about_credentials(error: Exception) -> bool:
+    """Whether the caller was refused, and not what was asked."""
+    from botocore.exceptions import (
+        CredentialRetrievalError,
+        NoCredentialsError,
+        PartialCredentialsError,
+        SSOError,
+        TokenRetrievalError,
+    )
+
+    nobody = (CredentialRetrievalError, NoCredentialsError, PartialCredentialsError, SSOError, TokenRetrievalError)
+    return isinstance(error, nobody) or code_of(error) in CREDENTIALS
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether AWS was asked too often, failed, or gave no answer: the same call may go well later."""
+    return is_throttled(error) or is_ambiguous(error)
+
+
 def is_throttled(error: Exception) -> bool:
     """Asked too often: nothing was done, the same call may be made again after a while."""
     return code_of(error) in THROTTLED
@@ -360,10 +425,15 @@ def is_ambiguous(error: Exception) -> bool:
     response = getattr(error, "response", None)
     if not isinstance(response, dict):
         return True
-    if code_of(error) in THROTTLED | CAPACITY:
+    if code_of(error) in THROTTLED | CAPACITY | {NO_ADDRESSES}:
         return False
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return code_of(error) in AMBIGUOUS or status >= 500
+
+
+def _passes(code: str, status: int) -> bool:
+    """Whether a call that is harmless to repeat may be made again after this answer."""
+    return code in THROTTLED | AMBIGUOUS or (status >= 500 and code not in CAPACITY | {NO_ADDRESSES}) or status == 429
 
 
 def is_not_yet_visible(error: Exception) -> bool:
@@ -385,16 +455,16 @@ def refused(where: str, error: Exception, *, todo: str = "") -> AwsError:
         where,
         said=said,
         todo=todo or _ADVICE.get(code_of(error), "run the same command again: it goes on where it stopped"),
+        code=code_of(error),
     )
 
 
 _ADVICE = {
-    "UnauthorizedOperation": "ask for this permission, then run the same command again",
-    "AccessDenied": "ask for this permission, then run the same command again",
-    "AccessDeniedException": "ask for this permission, then run the same command again",
+    **dict.fromkeys(DENIED, "ask for this permission, then run the same command again"),
     "AuthFailure": "check the credentials: `aws sts get-caller-identity`",
     "VpcLimitExceeded": "delete a VPC that is not needed, or ask AWS for a higher quota (L-F678F1CE)",
     "AddressLimitExceeded": "release an Elastic IP that is not needed, or ask AWS for a higher quota (L-0263D0A3)",
+    NO_ADDRESSES: "AWS has no public address left in this region now: try again later, or set aws.region to another one",
     "VcpuLimitExceeded": "stop other instances, or ask AWS for a higher quota (L-1216C47A)",
     "InsufficientInstanceCapacity": "try again later, or set network.availability_zone to another zone",
 }
@@ -410,28 +480,30 @@ def in_parallel(first: Callable[[], _T], second: Callable[[], _U]) -> tuple[_T, 
 def retry_while(
     call: Callable[[], _T],
     *,
-    when: Callable[[Exception], bool],
+    when: Callable[[Exception], float],
     aws: Aws,
     where: str,
-    timeout_s: float | None = None,
     todo: str = "",
+    note: Callable[[Exception], None] = lambda error: None,
 ) -> _T:
-    """What `call` gives back, repeated while it fails with an error for which `when` holds.
+    """What `call` gives back, repeated while it fails with an error that `when` gives time to pass.
 
-    timeout_s (default: aws.grace_s) is the deadline in seconds. Raises AwsError when it passes, or for any other service error.
+    when: how long, in seconds, from the first failure on; 0 for an error that is raised at once.  note: told of each failure that is
+    waited out.  Raises AwsError when the time is over.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
-    timeout_s = aws.grace_s if timeout_s is None else timeout_s
-    deadline = time.monotonic() + timeout_s
+    began = time.monotonic()
     for pause_s in aws.pauses():
         try:
             return call()
         except (ClientError, BotoCoreError) as error:
-            if not when(error):
+            timeout_s = when(error)
+            if not timeout_s:
                 raise
-            if time.monotonic() >= deadline:
+            if time.monotonic() - began >= timeout_s:
                 raise refused(f"{where}: still refused after {timeout_s:.0f} s", error, todo=todo) from error
+            note(error)
         time.sleep(pause_s)
     raise AssertionError("pauses have no end")
 

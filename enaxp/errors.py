@@ -54,7 +54,11 @@ class ConfigError(EnaxpError):
 
 
 class AwsError(EnaxpError):
-    """AWS refused a call, or a wait for AWS ran out of time."""
+    """AWS refused a call, or a wait for AWS ran out of time. code: the service's error code; empty where there is none."""
+
+    def __init__(self, where: str, *, said: str = "", todo: str = "", code: str = "") -> None:
+        super().__init__(where, said=said, todo=todo)
+        self.code = code
 
 
 class NoRoomError(AwsError):

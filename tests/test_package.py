@@ -1,14 +1,22 @@
-"""The wheel: complete in itself, in an empty folder."""
+"""The wheel: complete in itself, and enough for everything that is done against AWS, wherever it is installed."""
 
 from __future__ import annotations
 
+import ast
 import os
+import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+
+from tests.support.on_aws import OnAws, strict_aws
 
 ROOT = Path(__file__).parent.parent
 
@@ -54,6 +62,125 @@ assert len(dashboards()) == 2 and "groups:" in text_of("rules.yml")
     assert (ran.stdout, ran.stderr) == ("35 True\n", "")
     assert started.returncode == 0, started.stderr
     assert (folder / "config/bench.yaml").read_text() == (ROOT / "config/bench.yaml").read_text()
+
+
+def test_the_wheel_holds_every_file_of_the_program_as_it_is_and_nothing_else(wheel: Path) -> None:
+    there = {
+        path if path.parts[0] == "enaxp" else Path("enaxp/_data") / path: (ROOT / path).read_bytes()
+        for top in ("enaxp", "config", "templates", "monitor")
+        for path in (found.relative_to(ROOT) for found in (ROOT / top).rglob("*"))
+        if (ROOT / path).is_file() and "__pycache__" not in path.parts
+    }
+
+    with zipfile.ZipFile(wheel) as archive:
+        held = {Path(n): archive.read(n) for n in archive.namelist() if ".dist-info/" not in n}
+
+    assert sorted(held) == sorted(there)
+    assert [name for name, content in held.items() if content != there[name]] == []
+
+
+def test_what_is_imported_without_the_local_target_is_declared_without_an_extra(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        [metadata] = [archive.read(n).decode() for n in archive.namelist() if n.endswith(".dist-info/METADATA")]
+    declared = {
+        re.split(r"[^A-Za-z0-9-]", line.removeprefix("Requires-Dist: "))[0].lower()
+        for line in metadata.splitlines()
+        if line.startswith("Requires-Dist: ") and "extra ==" not in line
+    }
+    brought_by = packages_distributions()
+
+    undeclared = {
+        (name, str(path.relative_to(ROOT)))
+        for path in (ROOT / "enaxp").rglob("*.py")
+        if "local" not in path.parts
+        for name in _imported_at_work(path)
+        if name not in {*sys.stdlib_module_names, "enaxp"}
+        and not declared & {distribution.lower().replace("_", "-") for distribution in brought_by.get(name, ())}
+    }
+
+    assert undeclared == set()
+
+
+def _imported_at_work(path: Path) -> Iterator[str]:
+    """The packages that a module imports when it is used: not those that only a type checker looks at."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnAws]:
+    """enaxp as pipx installs it: in an environment of its own, outside of the tree. What it needs is taken from this environment."""
+    folder = tmp_path_factory.mktemp("installed")
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, timeout=120)
+    quiet = ("--quiet", "--no-deps", "--no-index", "--disable-pip-version-check")
+    subprocess.run([folder / "venv/bin/python", "-m", "pip", "install", *quiet, wheel], check=True, timeout=120)
+    [site] = (folder / "venv/lib").glob("*/site-packages")
+    (site / "needed.pth").write_text(
+        sysconfig.get_path("purelib") + "\n"
+    )  # a path alone: its own .pth files are not followed
+    (folder / "work").mkdir()
+    with strict_aws() as server:
+        yield OnAws(server, folder / "work", command=(str(folder / "venv/bin/enaxp"),))
+
+
+def test_the_installed_program_is_that_of_the_wheel(installed: OnAws) -> None:
+    python = Path(installed.command[0]).with_name("python")
+
+    where = subprocess.check_output([python, "-P", "-c", "import enaxp; print(enaxp.__file__)"], text=True)
+
+    assert where.startswith(str(python.parent.parent))
+
+
+def test_a_lab_is_built_looked_at_and_removed_by_the_installed_program(installed: OnAws) -> None:
+    ran = [
+        installed.run(*arguments)
+        for arguments in (
+            ("init",),
+            ("plan",),
+            ("up", "--all", "--yes", "--no-wait"),
+            ("status", "--json"),
+            ("plan", "network", "compute", "monitoring", "--check"),
+            ("doctor", "--preflight"),
+            ("ls",),
+            ("policy",),
+            ("down", "--yes"),
+        )
+    ]
+
+    assert [(one.code, one.stderr if one.code else "") for one in ran] == [(0, "")] * len(ran)
+    assert "dev" in ran[6].stdout
+
+
+def test_runs_are_read_and_drawn_by_the_installed_program(installed: OnAws) -> None:
+    run = installed.folder / "results/dev/20260302-093000"
+    shutil.copytree(ROOT / "tests/bench/fixtures/run-schema-1", run)
+    kept = ROOT / "tests/hosts/fixtures/sockperf/3.10/ping-pong-udp.txt"
+
+    ran = [
+        installed.run(*arguments)
+        for arguments in (
+            ("report", "latest"),
+            ("report", "latest", "--format", "md"),
+            ("compare", "latest", "latest"),
+            ("runs",),
+            ("parse", str(kept)),
+        )
+    ]
+
+    assert [(one.code, one.stderr if one.code else "") for one in ran] == [(0, "")] * len(ran)
+    assert (run / "report.html").exists()
 
 
 def test_the_wheel_holds_the_stand_ins_and_no_tests(wheel: Path) -> None:

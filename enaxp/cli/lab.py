@@ -146,6 +146,7 @@ def doctor(options: Options, *, fix: bool, preflight: bool) -> None:
 @option("--expired", is_flag=True, help="Remove every lab whose time is over.")
 @all_regions_option
 @option("--lab-id", help="Remove the lab of this id, whatever its name.")
+@option("--with-foreign", is_flag=True, help="Also endpoints and security groups of others in the lab's own VPC.")
 def down(
     options: Options,
     *,
@@ -155,10 +156,10 @@ def down(
     expired: bool,
     all_regions: bool,
     lab_id: str | None,
+    with_foreign: bool,
 ) -> None:
-    """Remove the lab, or layers of it, and prove by tag that nothing is left."""
+    """Remove the lab, or layers of it, and prove by tag that nothing is left. Exit 1 when something is, with the reason."""
     from enaxp.commands.lab import confirm_removal, remove_layers, require_no_bench
-    from enaxp.commands.labs import confirm_removal_of_labs, expired_labs, labs_with_id, remove_labs
     from enaxp.errors import UsageError
     from enaxp.lab.documents import removal_document
     from enaxp.session import open_session
@@ -167,18 +168,56 @@ def down(
         raise UsageError("layers, --expired and --lab-id do not go together", todo="give one of them")
     if all_regions and not expired:
         raise UsageError("--all-regions goes with --expired", todo="give both, or --region")
+    if with_foreign and (expired or lab_id is not None):
+        raise UsageError("--with-foreign is for one lab, known by its name", todo="leave it out, or give --lab")
+    if expired:
+        _down_expired(options, everywhere=all_regions, yes=yes, force=force)
+        return
+    if lab_id is not None:
+        _down_by_id(options, lab_id=lab_id, yes=yes, force=force)
+        return
     with open_session(options) as session:
-        if expired or lab_id is not None:
-            labs = expired_labs(session, everywhere=all_regions) if lab_id is None else labs_with_id(session, lab_id)
-            if not yes:
-                confirm_removal_of_labs(session, labs)
-            removal = remove_labs(session, labs, force=force)
-        else:
-            if not force:
-                require_no_bench(session)
-            if not yes:
-                confirm_removal(session, layers)
-            removal = remove_layers(session, layers=layers)
+        if not force:
+            require_no_bench(session)
+        if not yes:
+            confirm_removal(session, layers)
+        removal = remove_layers(session, layers=layers, with_foreign=with_foreign)
+        if options.as_json:
+            session.console.document(removal_document(removal))
+    if removal.leftovers:
+        sys.exit(1)
+
+
+def _down_expired(options: Options, *, everywhere: bool, yes: bool, force: bool) -> None:
+    """`down --expired`: lab by lab. Exit 1 when one could not be removed, or a region could not be asked."""
+    from enaxp.commands.labs import confirm_removal_of_labs, expired_labs, remove_labs
+    from enaxp.lab.documents import removals_document
+    from enaxp.session import open_session
+
+    with open_session(options) as session:
+        over = expired_labs(session, everywhere=everywhere)
+        if not yes:
+            confirm_removal_of_labs(session, over.labs)
+        done = remove_labs(session, over.labs, force=force)
+        if options.as_json:
+            session.console.document(removals_document(done))
+    if over.is_partial or not all(one.is_done for one in done):
+        sys.exit(1)
+
+
+def _down_by_id(options: Options, *, lab_id: str, yes: bool, force: bool) -> None:
+    """`down --lab-id`: one lab, or none."""
+    from enaxp.commands.labs import confirm_removal_of_labs, labs_with_id, remove_lab
+    from enaxp.lab.documents import removal_document
+    from enaxp.lab.lifecycle import Removal
+    from enaxp.session import open_session
+
+    with open_session(options) as session:
+        labs = labs_with_id(session, lab_id)
+        if not yes:
+            confirm_removal_of_labs(session, labs)
+        removals = [remove_lab(session, lab, force=force) for lab in labs]
+        [removal] = removals or [Removal(removed=(), leftovers=(), lab_is_gone=True)]
         if options.as_json:
             session.console.document(removal_document(removal))
     if removal.leftovers:

@@ -37,4 +37,5 @@ def run_demo(options: Options, *, iterations: int, repeats: int, duration: str) 
             if options.as_json:
                 session.console.document(to_document(result))
             session.console.result(f"{summary}\nrun folder: {run}")
-        say(f"{len(removal.removed)} resources were built and removed; nothing of the lab is left on this machine")
+        if removal.lab_is_gone:
+            say(f"{len(removal.removed)} resources were built and removed; nothing of the lab is left on this machine")

@@ -126,14 +126,15 @@ def confirm_removal(session: Session, layers: Sequence[Layer]) -> None:
     confirm(session, f"Remove {what} of lab {session.config.lab} in {session.config.aws.region}?")
 
 
-def remove_layers(session: Session, *, layers: Sequence[Layer]) -> Removal:
-    """Removes the layers (none named: all of the lab), and tells what was removed and what it has cost."""
+def remove_layers(session: Session, *, layers: Sequence[Layer], with_foreign: bool = False) -> Removal:
+    """Removes the layers (none named: all of the lab), and tells what was removed, what is left and why, and what it has cost."""
     with session.file.lock("down"):
         removal = down(
             session.lab_context,
             layers=tuple(layers) or LAYERS,
             watch=session.console.lab_event,
             note=session.console.say,
+            with_foreign=with_foreign,
         )
     session.console.say(removal_text(removal, lab=session.config.lab))
     instance_type = next((str(found.facts["type"]) for found in removal.removed if found.key in ROLE_KEYS), None)
@@ -207,7 +208,10 @@ def _rolled_back(session: Session, before: Snapshot) -> Iterator[None]:
         yield
     except EnaxpError:
         session.console.say("this failed: taking back what it made")
-        rollback(session.lab_context, before, watch=session.console.lab_event)
+        try:
+            rollback(session.lab_context, before, watch=session.console.lab_event)
+        except EnaxpError as error:
+            session.console.say(f"not all of it could be taken back: {error}")
         raise
 
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from enaxp.aws import DENIED
 from enaxp.commands.lab import confirm, remove_layers, require_no_bench
 from enaxp.commands.status import current_status, look_at
-from enaxp.errors import LabError, StateError, UsageError
+from enaxp.errors import AwsError, EnaxpError, LabError, StateError, UsageError
 from enaxp.lab import extend
 from enaxp.lab.cost import usd_per_hour_of
-from enaxp.lab.labs import ListedLab, StandingLab, list_labs, list_labs_everywhere, listed
+from enaxp.lab.labs import LabRemoval, ListedLab, StandingLab, list_labs, list_labs_everywhere, listed
 from enaxp.lab.lifecycle import Removal
 from enaxp.lab.model import as_text
 from enaxp.lab.state import StateFile, new_state
@@ -36,7 +37,7 @@ MOST_S = 30 * 86400.0
 def standing_labs(session: Session, *, everywhere: bool) -> list[ListedLab]:
     """What `ls` shows: the labs of the region, or of every region, the oldest first."""
     now = datetime.now(UTC)
-    labs = _labs(session, everywhere=everywhere)
+    labs, _ = _labs(session, everywhere=everywhere)
     return [listed(lab, now=now, usd_per_hour=_hourly(session, lab)) for lab in labs]
 
 
@@ -70,13 +71,22 @@ def _hosts_with_timers(session: Session, status: Status) -> list[Host]:
     return [*hosts, watcher] if watcher else hosts
 
 
-def expired_labs(session: Session, *, everywhere: bool) -> list[StandingLab]:
-    """Every lab whose time is over, in the region or in every region."""
+@dataclass(frozen=True, kw_only=True)
+class ExpiredLabs:
+    """Every lab whose time is over; and whether a region could not be asked that the caller may ask."""
+
+    labs: tuple[StandingLab, ...]
+    is_partial: bool
+
+
+def expired_labs(session: Session, *, everywhere: bool) -> ExpiredLabs:
+    """The labs whose time is over, in the region or in every region. A region that the caller may not ask has no lab of theirs."""
     now = datetime.now(UTC)
-    over = [lab for lab in _labs(session, everywhere=everywhere) if lab.is_expired(now)]
+    labs, unasked = _labs(session, everywhere=everywhere)
+    over = tuple(lab for lab in labs if lab.is_expired(now))
     if not over:
         session.console.say("no lab's time is over")
-    return over
+    return ExpiredLabs(labs=over, is_partial=any(error.code not in DENIED for error in unasked))
 
 
 def labs_with_id(session: Session, lab_id: str) -> list[StandingLab]:
@@ -98,23 +108,31 @@ def confirm_removal_of_labs(session: Session, labs: Sequence[StandingLab]) -> No
         confirm(session, f"Remove everything of {names}?")
 
 
-def remove_labs(session: Session, labs: Sequence[StandingLab], *, force: bool) -> Removal:
-    """Removes these labs, one after the other; gives back what was removed and what is left, of all of them.
-
-    Raises LabError at one of which a bench runs on this computer, unless with `force`.
-    """
-    removals = []
+def remove_labs(session: Session, labs: Sequence[StandingLab], *, force: bool) -> list[LabRemoval]:
+    """Removes these labs, one after the other, each by itself: what came of each. One of which a bench runs on this computer is left,
+    unless with `force`."""
+    done = []
     for lab in labs:
         session.console.say(f"removing lab {lab.lab} ({lab.lab_id}) in {lab.region}")
-        with _session_of(session, lab) as theirs:
-            if not force:
-                require_no_bench(theirs)
-            removals.append(remove_layers(theirs, layers=()))
-    return Removal(
-        removed=tuple(found for removal in removals for found in removal.removed),
-        leftovers=tuple(found for removal in removals for found in removal.leftovers),
-        lab_is_gone=all(removal.lab_is_gone for removal in removals),
-    )
+        try:
+            removal = remove_lab(session, lab, force=force)
+        except EnaxpError as error:
+            session.console.say(f"lab {lab.lab} in {lab.region} was not removed: {error}")
+            done.append(LabRemoval(lab=lab, removal=None, error=str(error)))
+        else:
+            done.append(LabRemoval(lab=lab, removal=removal))
+    left = [f"{one.lab.lab} ({one.lab.lab_id}) in {one.lab.region}" for one in done if not one.is_done]
+    if left:
+        session.console.say(f"not removed, or not wholly: {', '.join(left)}; run the same command again")
+    return done
+
+
+def remove_lab(session: Session, lab: StandingLab, *, force: bool) -> Removal:
+    """Removes a lab known by its tags. Raises LabError while a bench of it runs on this computer, unless with `force`."""
+    with _session_of(session, lab) as theirs:
+        if not force:
+            require_no_bench(theirs)
+        return remove_layers(theirs, layers=())
 
 
 @contextmanager
@@ -147,14 +165,14 @@ def _is_of(file: StateFile, lab: StandingLab) -> bool:
     return state is not None and (state.lab_id, state.region) == (lab.lab_id, lab.region)
 
 
-def _labs(session: Session, *, everywhere: bool) -> list[StandingLab]:
-    """The labs of the region, or of every region that can be asked."""
+def _labs(session: Session, *, everywhere: bool) -> tuple[list[StandingLab], list[AwsError]]:
+    """The labs of the region, or of every region that can be asked; and why others could not be."""
     if not everywhere:
-        return list_labs(session.aws)
+        return list_labs(session.aws), []
     labs, unasked = list_labs_everywhere(session.aws)
     for error in unasked:
         session.console.say(f"warning: {error.where}: {error.said}")
-    return labs
+    return labs, unasked
 
 
 def _hourly(session: Session, lab: StandingLab) -> float | None:

@@ -174,12 +174,12 @@ class _Apply:
             try:
                 return retry_while(
                     lambda: kind.create(self.aws, request, intent.token),
-                    when=kind.may_repeat,
+                    when=partial(self._patience_with, kind),
                     aws=self.aws,
                     where=f"creating {step.key}",
-                    timeout_s=max(self.aws.grace_s, 120.0),
+                    note=self._noting(step, kind),
                 )
-            except AwsError:
+            except EnaxpError:
                 raise
             except Exception as error:
                 found = self._after_failed_create(kind, resource, error, last=attempt == ATTEMPTS)
@@ -189,6 +189,24 @@ class _Apply:
                     LabEvent(what="note", step=step, text=f"no clear answer ({code_of(error) or error}): asking again")
                 )
         raise AssertionError("unreachable: the last attempt raises")
+
+    def _patience_with(self, kind: Kind, error: Exception) -> float:
+        """How long a call that failed so is made again, in seconds; not once a second Ctrl-C has come."""
+        wait = kind.awaits(error)
+        return 0.0 if wait is None or self.stop.is_set() else max(self.aws.grace_s, wait.seconds)
+
+    def _noting(self, step: Step, kind: Kind) -> Callable[[Exception], None]:
+        """Tells what is waited for, once for each such thing."""
+        told = set[str]()
+
+        def note(error: Exception) -> None:
+            wait = kind.awaits(error)
+            if wait is not None and wait.what not in told:
+                told.add(wait.what)
+                text = f"waiting for {wait.what}, up to {wait.seconds:.0f} s ({code_of(error)})"
+                self.watch(LabEvent(what="note", step=step, text=text))
+
+        return note
 
     def _after_failed_create(self, kind: Kind, resource: Resource, error: Exception, *, last: bool) -> Found | None:
         """The resource, if it is there and ours; None when the create may be tried again. Raises AwsError when it may not."""
@@ -279,7 +297,8 @@ class _Apply:
         lost answer: only a look can tell whether it is the one wanted."""
         where = f"{resource.key} {found.id}: {change.difference}"
         try:
-            retry_while(partial(change.act, self.aws), when=KINDS[resource.kind].may_repeat, aws=self.aws, where=where)
+            patience = partial(self._patience_with, KINDS[resource.kind])
+            retry_while(partial(change.act, self.aws), when=patience, aws=self.aws, where=where)
         except EnaxpError:
             raise
         except Exception as error:

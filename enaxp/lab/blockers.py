@@ -19,13 +19,16 @@ def blockers_of(aws: Aws, found: Found, *, lab: Lab) -> list[str]:
 
     Raises botocore's ClientError when AWS refuses to tell.
     """
-    kind = KINDS[found.kind]
-    return [
+    kind = KINDS.get(found.kind)
+    listings: tuple[Listing, ...] = kind.used_by if isinstance(kind, Ec2Kind) else ()
+    users = (
         _in_words(listing.what, item[listing.id], item)
-        for listing in (kind.used_by if isinstance(kind, Ec2Kind) else ())
-        for item in _items(aws, listing, found.id)
-        if from_tag_list(item.get("Tags")).get(TAG_LAB_ID) != lab.lab_id and not listing.leave_out(item)
-    ]
+        for listing in listings
+        for item in _items(aws, listing, listing.of(found))
+        if from_tag_list(item.get("TagSet") or item.get("Tags")).get(TAG_LAB_ID) != lab.lab_id
+        and not listing.leave_out(item)
+    )
+    return list(dict.fromkeys(users))
 
 
 def _items(aws: Aws, listing: Listing, id: str) -> Iterator[Any]:

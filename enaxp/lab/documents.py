@@ -2,6 +2,7 @@
 
     Plan    ─▶ plan_document() ──────┐
     Removal ─▶ removal_document() ───┼─▶ a frozen dataclass, whose fields are the document ─▶ Console.document
+    LabRemoval, … ─▶ removals_document() │
     Report  ─▶ preflight_document() ─┘
 
 Status (status.py) and ListedLab (labs.py) are documents themselves.
@@ -9,13 +10,16 @@ Status (status.py) and ListedLab (labs.py) are documents themselves.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from enaxp.lab.checks.findings import Finding, Report
+from enaxp.lab.labs import LabRemoval
 from enaxp.lab.lifecycle import Removal
 from enaxp.lab.model import Found
 from enaxp.lab.plan import Action, Plan, Step
 from enaxp.lab.status import DriftStatus, drift
+from enaxp.lab.sweep import Leftover
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,7 @@ class PlanDocument:
 
 @dataclass(frozen=True, kw_only=True)
 class RemovedResource:
-    """A resource that was removed, or is left over."""
+    """A resource that was removed."""
 
     key: str
     kind: str
@@ -45,11 +49,40 @@ class RemovedResource:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeftoverResource:
+    """A resource that is left over, and why. `id` is None of a kind that AWS would not tell of."""
+
+    key: str
+    kind: str
+    id: str | None
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RemovalDocument:
     """`down --json`."""
 
     removed: tuple[RemovedResource, ...]
-    leftovers: tuple[RemovedResource, ...]
+    leftovers: tuple[LeftoverResource, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabRemovalDocument:
+    """One lab in `down --expired --json`. `owner` is None where no tag tells, `error` where the lab could be swept."""
+
+    lab: str
+    lab_id: str
+    owner: str | None
+    removed: tuple[RemovedResource, ...]
+    leftovers: tuple[LeftoverResource, ...]
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabRemovalsDocument:
+    """`down --expired --json` and `down --lab-id --json`."""
+
+    labs: tuple[LabRemovalDocument, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +101,24 @@ def plan_document(plan: Plan) -> PlanDocument:
 def removal_document(removal: Removal) -> RemovalDocument:
     """The document of a `down`."""
     return RemovalDocument(
-        removed=tuple(map(_resource, removal.removed)), leftovers=tuple(map(_resource, removal.leftovers))
+        removed=tuple(map(_resource, removal.removed)), leftovers=tuple(map(_leftover, removal.leftovers))
+    )
+
+
+def removals_document(labs: Iterable[LabRemoval]) -> LabRemovalsDocument:
+    """The document of a `down` of several labs."""
+    return LabRemovalsDocument(labs=tuple(map(_of_lab, labs)))
+
+
+def _of_lab(done: LabRemoval) -> LabRemovalDocument:
+    removal = done.removal
+    return LabRemovalDocument(
+        lab=done.lab.lab,
+        lab_id=done.lab.lab_id,
+        owner=done.lab.owner,
+        removed=tuple(map(_resource, removal.removed)) if removal else (),
+        leftovers=tuple(map(_leftover, removal.leftovers)) if removal else (),
+        error=done.error,
     )
 
 
@@ -83,3 +133,8 @@ def _step(step: Step) -> StepDocument:
 
 def _resource(found: Found) -> RemovedResource:
     return RemovedResource(key=found.key, kind=found.kind, id=found.id)
+
+
+def _leftover(leftover: Leftover) -> LeftoverResource:
+    found = leftover.found
+    return LeftoverResource(key=found.key, kind=found.kind, id=found.id or None, why=leftover.why)

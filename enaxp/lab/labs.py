@@ -14,7 +14,8 @@ from datetime import datetime
 
 from enaxp.aws import Aws, matching, refused
 from enaxp.errors import AwsError
-from enaxp.lab.model import TAG_CREATED, TAG_EXPIRES, TAG_LAB, TAG_LAB_ID, as_text, from_text
+from enaxp.lab.lifecycle import Removal
+from enaxp.lab.model import TAG_CREATED, TAG_EXPIRES, TAG_LAB, TAG_LAB_ID, TAG_OWNER, as_text, from_text
 
 WORKERS = 8
 LIVING = ("pending", "running", "stopping", "stopped", "shutting-down")
@@ -23,11 +24,12 @@ NOT_COUNTED = ("vol-", "i-")  # a volume goes with its instance; an instance lis
 
 @dataclass(frozen=True, kw_only=True)
 class StandingLab:
-    """A lab as its tags tell it. instance_types: one entry for each living instance. A date is None where no tag tells it."""
+    """A lab as its tags tell it. instance_types: one entry for each living instance. Owner and dates are None where no tag tells."""
 
     lab: str
     lab_id: str
     region: str
+    owner: str | None = None
     created_at: datetime | None = None
     expires_at: datetime | None = None
     resources: int = 0
@@ -37,6 +39,20 @@ class StandingLab:
     def is_expired(self, now: datetime) -> bool:
         """Whether its time is over. A lab whose end no tag tells is not."""
         return self.expires_at is not None and self.expires_at <= now
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabRemoval:
+    """What came of removing one lab of several. error: why it could not be swept, and `removal` is None then."""
+
+    lab: StandingLab
+    removal: Removal | None
+    error: str | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing of the lab is left."""
+        return self.removal is not None and not self.removal.leftovers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +122,7 @@ def _tried(aws: Aws) -> list[StandingLab] | AwsError:
 
 def _tags(aws: Aws) -> dict[str, dict[str, str]]:
     """enaxp's own tags of everything in the region, by resource id."""
-    keys = [TAG_LAB, TAG_LAB_ID, TAG_CREATED, TAG_EXPIRES]
+    keys = [TAG_LAB, TAG_LAB_ID, TAG_OWNER, TAG_CREATED, TAG_EXPIRES]
     pages = aws.ec2.get_paginator("describe_tags").paginate(Filters=[{"Name": "key", "Values": keys}])
     tags: dict[str, dict[str, str]] = defaultdict(dict)
     for page in pages:
@@ -137,6 +153,7 @@ def _grouped(
             lab=resources[ids[0]][TAG_LAB],
             lab_id=lab_id,
             region=region,
+            owner=next((resources[id][TAG_OWNER] for id in ids if TAG_OWNER in resources[id]), None),
             created_at=min(_moments(resources, ids, TAG_CREATED), default=None),
             expires_at=max(_moments(resources, ids, TAG_EXPIRES), default=None),
             resources=len(ids),

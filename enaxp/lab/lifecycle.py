@@ -34,8 +34,8 @@ from enaxp.lab.plan import Plan, make_plan
 from enaxp.lab.resolved import given_gateway, pinned_of, resolve
 from enaxp.lab.spec import Resolved, above, layer_of, of_layers, wanted
 from enaxp.lab.state import State, StateFile, new_state
-from enaxp.lab.survey import Survey, discover_lab_id, survey
-from enaxp.lab.sweep import sweep_duplicates, sweep_keys, sweep_layers
+from enaxp.lab.survey import Survey, discover_lab_id, survey, survey_what_can_be_read
+from enaxp.lab.sweep import Leftover, sweep_duplicates, sweep_keys, sweep_layers
 from enaxp.lab.tags import put_tags
 from enaxp.options import TargetName
 
@@ -129,7 +129,9 @@ def look(context: LabContext, *, layers: Iterable[Layer] | None = None) -> Snaps
 
 def _sight(context: LabContext, layers: tuple[Layer, ...]) -> Sighting:
     """The stages account, state and survey. layers: those to search besides the ones of which the state knows something."""
-    existing = _survey_existing(context, see=lambda state: _survey_with_given(context, state, KINDS, layers=layers))
+    existing = _survey_existing(
+        context, see=lambda state: _survey_with_given(context, state, _kinds_of(context, state), layers=layers)
+    )
     if existing is not None:
         state, notes, (gateway, seen) = existing
     else:
@@ -266,24 +268,42 @@ def _tag_with_new_end(snapshot: Snapshot, aws: Aws) -> None:
     put_tags(aws, [found for found in stale if found.key not in replaced], {TAG_EXPIRES: ends})
 
 
+def _kinds_of(context: LabContext, state: State) -> tuple[str, ...]:
+    """The kinds that the lab may have: with a given profile no role and no profile of its own, unless the state knows of one. Who is
+    told to use a given one may often not read any."""
+    known = {entry.kind for entry in state.resources.values() if entry.owned} | {i.kind for i in state.intents.values()}
+    never = {"role", "instance-profile"} - known if context.config.hosts.instance_profile else frozenset[str]()
+    return tuple(kind for kind in KINDS if kind not in never)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Removal:
-    """What a `down` did: what was removed, what still carries the lab's tags, and whether anything of the lab remains at all."""
+    """What a `down` did: what was removed, what was not and why, and whether anything of the lab remains at all."""
 
     removed: tuple[Found, ...]
-    leftovers: tuple[Found, ...]
+    leftovers: tuple[Leftover, ...]
     lab_is_gone: bool
 
 
-def down(context: LabContext, *, layers: Iterable[Layer], watch: LabWatcher, note: Callable[[str], None]) -> Removal:
-    """Removes the layers (all of the lab: every layer). The caller holds the lab's lock.
+def down(
+    context: LabContext,
+    *,
+    layers: Iterable[Layer],
+    watch: LabWatcher,
+    note: Callable[[str], None],
+    with_foreign: bool = False,
+) -> Removal:
+    """Removes the layers (all of the lab: every layer) as far as AWS lets it. The caller holds the lab's lock.
 
-    Raises LabError when another layer stands on one of them, or when something is in the way.
+    with_foreign: also endpoints and security groups of others in a VPC of the lab's own. Raises LabError when another layer stands on
+    one of them.
     """
     layers, file, aws, tags = tuple(layers), context.file, context.aws, context.config.tags
-    existing = _survey_existing(
-        context, see=lambda state: survey(aws, _searched_in(state.as_lab(tags), LAYERS), state=state)
-    )
+
+    def see(state: State) -> Survey:
+        return survey_what_can_be_read(aws, state.as_lab(tags), state=state, kinds=_kinds_of(context, state))
+
+    existing = _survey_existing(context, see=see)
     if existing is None:
         file.forget()
         return Removal(removed=(), leftovers=(), lab_is_gone=True)
@@ -292,12 +312,20 @@ def down(context: LabContext, *, layers: Iterable[Layer], watch: LabWatcher, not
         note(text)
     file.save(state)
     refuse_if_stood_on(seen, layers)
-    removed, seen = sweep_layers(layers, seen=seen, aws=aws, lab=state.as_lab(tags), file=file, watch=watch)
-    rest = [*seen.all(), *seen.disowned.values()]
-    left = tuple(found for found in rest if layer_of(found.key) in layers)
-    if not rest:
+    swept = sweep_layers(
+        layers,
+        seen=seen,
+        aws=aws,
+        lab=state.as_lab(tags),
+        file=file,
+        watch=watch,
+        kinds=_kinds_of(context, state),
+        with_foreign=with_foreign,
+    )
+    is_gone = not (swept.left or swept.seen.all() or swept.seen.disowned)
+    if is_gone:
         file.forget()
-    return Removal(removed=tuple(removed), leftovers=left, lab_is_gone=not rest)
+    return Removal(removed=swept.removed, leftovers=swept.left, lab_is_gone=is_gone)
 
 
 def refuse_if_stood_on(seen: Survey, layers: Iterable[Layer]) -> None:

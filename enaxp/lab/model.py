@@ -23,6 +23,7 @@ BELOW: Mapping[Layer, tuple[Layer, ...]] = {"network": (), "compute": ("network"
 TAG_LAB = "enaxp:lab"
 TAG_LAB_ID = "enaxp:lab-id"
 TAG_KEY = "enaxp:key"
+TAG_OWNER = "enaxp:owner"
 TAG_CREATED = "enaxp:created"
 TAG_EXPIRES = "enaxp:expires"
 TAG_SCHEMA = "enaxp:schema"
@@ -159,8 +160,16 @@ def change(field: str, *, have: Any, want: Any, act: Callable[[Aws], object]) ->
     return Change(difference=Difference(field=field, have=have, want=want), act=act)
 
 
-class Kind(Protocol):
-    """Everything that enaxp knows of one kind of AWS resource. To add a kind, write one such class and register it in `kinds`."""
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """What a wait is for, in words, and the longest that it may take, in seconds."""
+
+    what: str
+    seconds: float = 120.0
+
+
+class Removable(Protocol):
+    """What a survey and a sweep know of one kind of AWS resource."""
 
     @property
     def name(self) -> str:
@@ -173,22 +182,6 @@ class Kind(Protocol):
     @property
     def needs(self) -> tuple[str, ...]:
         """The kinds that it stands on: created before it, deleted after it."""
-
-    @property
-    def needs_settled(self) -> bool:
-        """Whether what it stands on must also have all its settings before it is created."""
-
-    @property
-    def unique_by_name(self) -> bool:
-        """Whether AWS identifies it by its name: its id is that name, and somebody else may have taken it."""
-
-    @property
-    def token(self) -> bool:
-        """Whether the create call takes a client token, so that a lost answer can be asked for again."""
-
-    @property
-    def ready_s(self) -> float:
-        """How long it may take to become ready, in seconds."""
 
     @property
     def patience_s(self) -> float:
@@ -205,6 +198,44 @@ class Kind(Protocol):
     @property
     def billed(self) -> tuple[BilledPart, ...]:
         """What AWS bills by the hour for one of them."""
+
+    def stands_on(self, found: Found, other: Found) -> bool:
+        """Whether this one, which exists, keeps the other one from being deleted."""
+
+    def find(self, aws: Aws, lab: Lab) -> list[Found]:
+        """Every resource of this kind that carries the lab-id: one describe filtered by tag, or by name where AWS has no such filter.
+
+        Includes what is gone: AWS lists terminated instances for about an hour.
+        """
+
+    def look(self, aws: Aws, id: str) -> Found | None:
+        """The resource of this kind with this id; None when AWS does not know it (any more)."""
+
+    def delete(self, aws: Aws, found: Found) -> None:
+        """Asks AWS to remove it; returns when that is done or it is gone.
+
+        Raises Blocked while something else uses it or AWS is still at work, and Refused where asking again is of no use.
+        """
+
+
+class Kind(Removable, Protocol):
+    """Everything that enaxp knows of one kind of AWS resource. To add a kind, write one such class and register it in `kinds`."""
+
+    @property
+    def needs_settled(self) -> bool:
+        """Whether what it stands on must also have all its settings before it is created."""
+
+    @property
+    def unique_by_name(self) -> bool:
+        """Whether AWS identifies it by its name: its id is that name, and somebody else may have taken it."""
+
+    @property
+    def token(self) -> bool:
+        """Whether the create call takes a client token, so that a lost answer can be asked for again."""
+
+    @property
+    def ready_s(self) -> float:
+        """How long it may take to become ready, in seconds."""
 
     @property
     def hidden(self) -> tuple[str, ...]:
@@ -225,15 +256,6 @@ class Kind(Protocol):
     def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterable[Grant]:
         """The `writes` that a policy must allow for these resources of the kind (owned and given), and on what."""
 
-    def find(self, aws: Aws, lab: Lab) -> list[Found]:
-        """Every resource of this kind that carries the lab-id: one describe filtered by tag, or by name where AWS has no such filter.
-
-        Includes what is gone: AWS lists terminated instances for about an hour.
-        """
-
-    def look(self, aws: Aws, id: str) -> Found | None:
-        """The resource of this kind with this id; None when AWS does not know it (any more)."""
-
     def request(self, resource: Resource, lab: Lab, ids: Ids) -> Mapping[str, object]:
         """The parameters of the create call, tags included. Pure and byte-stable."""
 
@@ -243,8 +265,8 @@ class Kind(Protocol):
     def as_made(self, resource: Resource, ids: Ids) -> Facts | None:
         """The facts that `settle` would read of a resource that was created just now; None where only a look can tell."""
 
-    def may_repeat(self, error: Exception) -> bool:
-        """Whether a refused create may be asked again, because what it refers to is not known everywhere yet."""
+    def awaits(self, error: Exception) -> Wait | None:
+        """What has to happen before a refused create is asked again, and how long that may take; None where nothing helps."""
 
     def fixed(self, resource: Resource, found: Found) -> list[Difference]:
         """The differences that only a new resource can remove."""
@@ -254,10 +276,6 @@ class Kind(Protocol):
 
     def tag(self, aws: Aws, resources: Sequence[Found], tags: Sequence[Tag]) -> None:
         """Sets these tags on the resources; their other tags stay. Kinds that one call can tag together share this function."""
-
-    def delete(self, aws: Aws, found: Found) -> None:
-        """Asks AWS to remove it; returns when that is done or it is gone. Raises Blocked while something else uses it or AWS is
-        still at work."""
 
 
 def kind_of(key: str) -> str:

@@ -7,12 +7,14 @@ given resources ─▶ Kind.look ────────────┘
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from enaxp.aws import Aws, in_parallel, matching, refused
-from enaxp.lab.kinds import KINDS
+from enaxp.aws import DENIED, Aws, code_of, in_parallel, is_about_credentials, matching, refused
+from enaxp.errors import AwsError
+from enaxp.lab.kinds import KINDS, removable
 from enaxp.lab.kinds.identity import Role
 from enaxp.lab.model import TAG_LAB, TAG_LAB_ID, Found, Lab, Resource, unique_name
 from enaxp.lab.state import State
@@ -24,11 +26,13 @@ WORKERS = 16
 class Survey:
     """found: one for each key. duplicates: further resources with a key that one has already (a create whose answer was lost).
     disowned: by key, what the state knows by its id and what carries no lab-id any more; nobody but its owner may touch it.
+    unread: the kinds that AWS would not tell of, and what it said.
     """
 
     found: Mapping[str, Found]
     duplicates: tuple[Found, ...] = ()
     disowned: Mapping[str, Found] = field(default_factory=dict)
+    unread: Mapping[str, AwsError] = field(default_factory=dict)
 
     def ids(self) -> dict[str, str]:
         return {key: found.id for key, found in (*self.disowned.items(), *self.found.items())}
@@ -42,23 +46,34 @@ def survey(
 ) -> Survey:
     """Everything of these kinds (without any named: of all) that carries the lab-id, and the given resources among `resources`.
 
-    Raises AwsError when AWS refuses to tell.
+    Raises AwsError when AWS refuses to tell of one of them.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
+    seen = survey_what_can_be_read(aws, lab, state=state, resources=resources, kinds=kinds)
+    for error in seen.unread.values():
+        raise error
+    return seen
 
+
+def survey_what_can_be_read(
+    aws: Aws, lab: Lab, *, state: State, resources: Iterable[Resource] = (), kinds: Iterable[str] | None = None
+) -> Survey:
+    """As `survey`; a kind that AWS will not tell of is in `unread` instead.
+
+    Raises AwsError when AWS does not know the caller, or tells of no kind at all.
+    """
     key_of = {(entry.kind, entry.id): key for key, entry in state.resources.items() if entry.owned}
     given = [resource for resource in resources if not resource.owned]
     kinds = tuple(KINDS if kinds is None else kinds)
-    try:
-        with ThreadPoolExecutor(WORKERS) as pool:
-            lists = [pool.submit(KINDS[kind].find, aws, lab) for kind in kinds]
-            looks = [pool.submit(KINDS[resource.kind].look, aws, str(resource.given_id)) for resource in given]
-            listed = [found for future in lists for found in future.result()]
-            foreign = [future.result() for future in looks]
-            unlisted = _not_listed(state, kinds, {found.id for found in listed})
-            late = [f for f in pool.map(lambda at: KINDS[at[0]].look(aws, at[1]), unlisted) if f is not None]
-    except (ClientError, BotoCoreError) as error:
-        raise refused(f"looking at what exists of lab {lab.name} in {lab.region}", error) from error
+    reading = _Reading(aws, lab)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        lists = [pool.submit(reading.find, kind) for kind in kinds]
+        looks = [pool.submit(reading.look_at_given, resource) for resource in given]
+        listed = [found for future in lists for found in future.result()]
+        foreign = [future.result() for future in looks]
+        unlisted = _not_listed(state, [k for k in kinds if k not in reading.unread], {found.id for found in listed})
+        late = [f for f in pool.map(lambda at: reading.look(*at), unlisted) if f is not None]
+    if reading.unread and len(reading.unread) == len({*kinds, *(resource.kind for resource in given)}) > 1:
+        raise next(iter(reading.unread.values()))
     ours = [found for found in (*listed, *late) if found.tags.get(TAG_LAB_ID) == lab.lab_id and not found.gone]
     keyed = [replace(found, key=key_of.get((found.kind, found.id), found.key or found.kind)) for found in ours]
     one, more = _oldest_first(keyed, state)
@@ -70,14 +85,63 @@ def survey(
         for found in late
         if (key := key_of.get((found.kind, found.id))) and TAG_LAB_ID not in found.tags and not found.gone
     }
-    return Survey(found=one, duplicates=tuple(more), disowned=disowned)
+    return Survey(found=one, duplicates=tuple(more), disowned=disowned, unread=dict(reading.unread))
+
+
+class _Reading:
+    """Reads kinds side by side, and keeps what AWS said where it would not tell."""
+
+    def __init__(self, aws: Aws, lab: Lab) -> None:
+        self.aws = aws
+        self.lab = lab
+        self.unread: dict[str, AwsError] = {}
+
+    def find(self, kind: str) -> list[Found]:
+        """Everything of this kind; nothing where AWS will not tell."""
+        with self._noting(kind):
+            return removable(kind).find(self.aws, self.lab)
+        return []
+
+    def look(self, kind: str, id: str) -> Found | None:
+        """The one with this id; None where there is none, and where AWS will not tell."""
+        with self._noting(kind):
+            return removable(kind).look(self.aws, id)
+        return None
+
+    def look_at_given(self, resource: Resource) -> Found | None:
+        """As `look`. Somebody who may use a profile or a key by its name may not be allowed to read it: then it is taken to be there."""
+        id = str(resource.given_id)
+        if not KINDS[resource.kind].unique_by_name:
+            return self.look(resource.kind, id)
+        from botocore.exceptions import ClientError
+
+        with self._noting(resource.kind):
+            try:
+                return KINDS[resource.kind].look(self.aws, id)
+            except ClientError as error:
+                if code_of(error) not in DENIED:
+                    raise
+                return Found(key=resource.key, kind=resource.kind, id=id, tags={})
+        return None
+
+    @contextlib.contextmanager
+    def _noting(self, kind: str) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except (ClientError, BotoCoreError) as error:
+            told = refused(f"looking at what exists of lab {self.lab.name} in {self.lab.region} (kind {kind})", error)
+            if is_about_credentials(error):
+                raise told from error
+            self.unread[kind] = told
 
 
 def discover_lab_id(aws: Aws, *, lab: str, region: str) -> str | None:
     """The lab-id of a lab of this name that lives in the region, from the role's tags or any tagged resource; None when there is none."""
     named = matching({"key": [TAG_LAB], "value": [lab]})
     role, pages = in_parallel(
-        lambda: KINDS[Role.name].look(aws, unique_name(lab, region)),
+        lambda: _claim(aws, unique_name(lab, region)),
         lambda: list(aws.ec2.get_paginator("describe_tags").paginate(Filters=named)),
     )
     if role is not None and role.tags.get(TAG_LAB) == lab and TAG_LAB_ID in role.tags:
@@ -88,6 +152,18 @@ def discover_lab_id(aws: Aws, *, lab: str, region: str) -> str | None:
     ids = matching({"key": [TAG_LAB_ID], "resource-id": tagged_ids[:200]})
     answer = aws.ec2.describe_tags(Filters=ids)["Tags"]
     return answer[0]["Value"] if answer else None
+
+
+def _claim(aws: Aws, name: str) -> Found | None:
+    """The role of this name; None where there is none, and where the caller may not ask."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return KINDS[Role.name].look(aws, name)
+    except ClientError as error:
+        if code_of(error) not in DENIED:
+            raise
+        return None
 
 
 def _not_listed(state: State, kinds: Iterable[str], listed: set[str]) -> list[tuple[str, str]]:

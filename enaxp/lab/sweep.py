@@ -1,8 +1,9 @@
 """Sweep: takes a lab down. Pass after pass over what carries its tags (and what the state knows), until nothing is left.
 
-    Survey ─▶ what nothing living stands on ─▶ delete side by side ─▶ again ─▶ … ─▶ a Survey that must be empty
+    Survey ─▶ what nothing living stands on, billed first ─▶ delete side by side ─▶ again ─▶ … ─▶ a Survey that must be empty
 
-What is in use is left for the next pass. When nothing moves any more, the sweep stops and names what is in the way.
+What is in use is left for the next pass, as long as its kind allows. What AWS refuses to remove, or to tell of, stays together with
+what it stands on; everything else goes. When nothing can move any more, the sweep ends and tells what is left, and why.
 """
 
 from __future__ import annotations
@@ -10,36 +11,78 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from enaxp.aws import Aws, Blocked, refused
-from enaxp.errors import EnaxpError, LabError
+from enaxp.aws import Aws, Blocked, Refused, refused
+from enaxp.errors import AwsError, EnaxpError, LabError
 from enaxp.lab.apply import LabEvent, LabWatcher
 from enaxp.lab.blockers import blockers_of
-from enaxp.lab.kinds import KINDS
-from enaxp.lab.model import DELETING, LAYERS, Found, Lab, Layer, kind_of
+from enaxp.lab.foreign import remove_foreign
+from enaxp.lab.kinds import COMES_ALONG, KINDS, removable
+from enaxp.lab.model import DELETING, LAYERS, TAG_LAB_ID, Found, Lab, Layer, kind_of
 from enaxp.lab.plan import Step
 from enaxp.lab.spec import layer_of
 from enaxp.lab.state import StateFile, without
-from enaxp.lab.survey import Survey, survey
+from enaxp.lab.survey import Survey, survey, survey_what_can_be_read
 
 WORKERS = 12
+FOREIGN_S = 60.0  # how long something of somebody else is waited for: it does not go by itself
 
 ResourceIdentity = tuple[str, str]  # kind and id
-DeleteOutcome = Literal["gone", "ending", "blocked"]
+DeleteOutcome = Literal["gone", "ending", "blocked", "refused"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leftover:
+    """What a sweep did not remove, and why. The id is empty for a kind that AWS tells nothing of, nor does the state.
+
+    todo: what to do about it; empty for what is left only because of something else.
+    """
+
+    found: Found
+    why: str
+    todo: str
+
+    def __str__(self) -> str:
+        return f"{self.found.key} {self.found.id}".rstrip() + f": {self.why}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """What a sweep did. seen: its last survey, which shows nothing of what it was to remove but what is left."""
+
+    removed: tuple[Found, ...]
+    left: tuple[Leftover, ...]
+    seen: Survey
+
+    def require(self) -> None:
+        """Raises LabError, naming each thing that is left and what is in its way."""
+        if self.left:
+            raise LabError(
+                "these could not be removed:\n" + "\n".join(f"  - {leftover}" for leftover in self.left),
+                todo="; ".join(dict.fromkeys(leftover.todo for leftover in self.left if leftover.todo)),
+            )
 
 
 def sweep_layers(
-    layers: Iterable[Layer], *, seen: Survey, aws: Aws, lab: Lab, file: StateFile, watch: LabWatcher
-) -> tuple[list[Found], Survey]:
-    """Removes everything of these layers. Gives back what was removed, and a last survey of the whole lab, which shows nothing of
-    these layers: the proof that the sweep is done.
+    layers: Iterable[Layer],
+    *,
+    seen: Survey,
+    aws: Aws,
+    lab: Lab,
+    file: StateFile,
+    watch: LabWatcher,
+    kinds: Iterable[str] | None = None,
+    with_foreign: bool = False,
+) -> Swept:
+    """Removes everything of these layers.
 
-    seen: what there is now.  Raises LabError, naming what is in the way, when nothing moves any more.
+    seen: what there is now.  kinds: those to look for, besides what comes along with them; without any named, all.
+    with_foreign: also endpoints and security groups that somebody else made in a VPC of the lab's own.
     """
     chosen = set(layers)
     sweep = _Sweep(
@@ -47,20 +90,35 @@ def sweep_layers(
         lab=lab,
         file=file,
         watch=watch,
-        kinds=KINDS,
+        kinds=tuple(KINDS if kinds is None else kinds),
+        along=tuple(COMES_ALONG),
         is_chosen=lambda found: layer_of(found.key) in chosen,
+        with_foreign=with_foreign,
     )
     return sweep.run(seen)
 
 
 def sweep_keys(keys: Iterable[str], *, aws: Aws, lab: Lab, file: StateFile, watch: LabWatcher) -> list[Found]:
-    """Removes these resources alone (to make them anew, or because they are duplicates known by id)."""
+    """Removes these resources alone (to make them anew, or because they are duplicates known by id).
+
+    Raises LabError for what could not be removed.
+    """
     chosen = set(keys)
-    kinds = {kind_of(key) for key in chosen}
+    kinds = tuple({kind_of(key) for key in chosen})
     seen = survey(aws, lab, state=file.state, kinds=kinds)
-    sweep = _Sweep(aws=aws, lab=lab, file=file, watch=watch, kinds=kinds, is_chosen=lambda found: found.key in chosen)
-    removed, _ = sweep.run(seen)
-    return removed
+    sweep = _Sweep(
+        aws=aws,
+        lab=lab,
+        file=file,
+        watch=watch,
+        kinds=kinds,
+        along=(),
+        is_chosen=lambda found: found.key in chosen,
+        with_foreign=False,
+    )
+    swept = sweep.run(seen)
+    swept.require()
+    return list(swept.removed)
 
 
 def sweep_duplicates(duplicates: Iterable[Step], *, aws: Aws, lab: Lab, watch: LabWatcher) -> None:
@@ -81,8 +139,26 @@ def sweep_duplicates(duplicates: Iterable[Step], *, aws: Aws, lab: Lab, watch: L
         watch(LabEvent(what="end", step=step, text=str(step.id)))
 
 
+@dataclass
+class _Attempts:
+    """What has come of deleting one resource. Times are of the monotonic clock.
+
+    blocked_since: when it was first in use.  said: what AWS said last.  asked_at: when its users were last looked for.
+    given_up: why nothing more is tried, and what to do; None while something may still come of it.
+    """
+
+    began: float
+    blocked_since: float | None = None
+    said: str = ""
+    asked_at: float = 0.0
+    given_up: tuple[str, str] | None = None
+
+
 class _Sweep:
-    """One run over the chosen resources of some kinds. Resources are told apart by kind and id: several kinds go by one name."""
+    """One run over the chosen resources of some kinds. Resources are told apart by kind and id: several kinds go by one name.
+
+    along: kinds that go by themselves together with others, mostly: looked for only once all others are gone.
+    """
 
     def __init__(
         self,
@@ -91,44 +167,55 @@ class _Sweep:
         lab: Lab,
         file: StateFile,
         watch: LabWatcher,
-        kinds: Iterable[str],
+        kinds: tuple[str, ...],
+        along: tuple[str, ...],
         is_chosen: Callable[[Found], bool],
+        with_foreign: bool,
     ) -> None:
         self.aws = aws
-        self.lab = replace(lab, layers=LAYERS)  # every layer is searched, whatever the state knows
+        self.lab = lab
         self.file = file
         self.watch = watch
-        self.kinds = tuple(kinds)
+        self.kinds = kinds
+        self.along = along
         self.is_chosen = is_chosen
+        self.with_foreign = with_foreign
         self.known: dict[ResourceIdentity, Found] = {}
-        self.began: dict[ResourceIdentity, float] = {}
+        self.attempts: dict[ResourceIdentity, _Attempts] = {}
         self.removed: dict[ResourceIdentity, Found] = {}
-        self.blocked: dict[ResourceIdentity, str] = {}
+        self.foreign: list[Found] = []
         self.disowned: set[str] = set()
-        self.moved_at = time.monotonic()
+        self.unread: dict[str, AwsError] = {}
 
-    def run(self, seen: Survey) -> tuple[list[Found], Survey]:
-        """Deletes until a survey finds nothing; gives back what was removed, and that survey. A resource counts as removed once its
-        delete has been accepted, and is deleted again when a later survey still shows it."""
+    def run(self, seen: Survey) -> Swept:
+        """Deletes until a survey finds nothing but what cannot be removed. A resource counts as removed once its delete has been
+        accepted, and is deleted again when a later survey still shows it."""
         pauses = self.aws.pauses()
         living = self._read(seen, self.kinds)
-        while living:
-            if all(_identity(found) in self.removed for found in living):  # listings lag behind
+        while True:
+            living = self._remove(living)
+            everything = (*self.kinds, *self.along)
+            seen = self._survey(everything)
+            living = self._read(seen, everything)
+            if not any(self._may_go(found, living) for found in living):
+                break
+            if all(_identity(found) in self.removed for found in living if self._may_go(found, living)):  # listings lag
                 time.sleep(next(pauses))
-                self._check_progress(self._states(living), living)
-            self._remove(living)
-            seen = survey(self.aws, self.lab, state=self.file.state, kinds=self.kinds)
-            living = self._read(seen, self.kinds)
-        for key in self._keys_of_state():
+                self._give_up_in_time(living)
+        left = [*map(self._leftover, living), *self._of_disowned(seen), *self._of_unread()]
+        for key in self._keys_of_state() - {leftover.found.key for leftover in left}:
             self._forget(key)
-        return list(self.removed.values()), seen
+        return Swept(removed=(*self.removed.values(), *self.foreign), left=tuple(left), seen=seen)
 
-    def _remove(self, living: list[Found]) -> None:
-        """Deletes these in the order that AWS wants, until all are gone. What ends slowly is looked at until it has ended."""
+    def _remove(self, living: list[Found]) -> list[Found]:
+        """Deletes these in the order that AWS wants, until what is left cannot go. What ends slowly is looked at until it has ended."""
         pauses = self._pauses()
         ending: set[ResourceIdentity] = set()
-        while living:
-            ready = [found for found in living if _identity(found) not in ending and not self._is_needed(found, living)]
+        while True:
+            ready = [f for f in living if _identity(f) not in ending and self._may_go(f, living)]
+            ready.sort(key=lambda found: not removable(found.kind).billed)
+            if not ready and not ending:
+                return living
             with ThreadPoolExecutor(WORKERS) as pool:
                 outcomes = dict(zip(map(_identity, ready), pool.map(self._delete, ready), strict=True))
             gone = {identity for identity, outcome in outcomes.items() if outcome == "gone"}
@@ -136,55 +223,73 @@ class _Sweep:
             living = [found for found in living if _identity(found) not in gone]
             if gone:
                 pauses = self._pauses()
-            elif living:
+            elif ending or "blocked" in outcomes.values():
+                self._remove_foreign({kind for (kind, _), outcome in outcomes.items() if outcome == "blocked"})
                 time.sleep(next(pauses))
-                before, living = self._states(living), self._look_again(living, ending)
+                living = self._look_again(living, ending)
                 ending = set()
-                self._check_progress(before, living)
+                self._give_up_in_time(living)
 
     def _pauses(self) -> Iterator[float]:
         """Seconds before each look: the first comes at once."""
         return chain([0.0], self.aws.pauses())
 
+    def _may_go(self, found: Found, living: list[Found]) -> bool:
+        """Whether its delete is worth a try: it was not given up, and nothing that is there, or may be there unseen, stands on it."""
+        attempts = self.attempts.get(_identity(found))
+        return not (
+            (attempts and attempts.given_up)
+            or any(found.kind in removable(kind).needs for kind in self.unread)
+            or any(removable(other.kind).stands_on(other, found) for other in living)
+        )
+
+    def _survey(self, kinds: Iterable[str]) -> Survey:
+        """What there is of these kinds. A kind that AWS would not tell of is not asked about again."""
+        layers = tuple({*self.lab.layers, *(layer_of(found.key) for found in self.known.values())})
+        lab = replace(self.lab, layers=tuple(layer for layer in LAYERS if layer in layers))
+        asked = [kind for kind in kinds if kind not in self.unread]
+        return survey_what_can_be_read(self.aws, lab, state=self.file.state, kinds=asked)
+
     def _look_again(self, living: list[Found], ending: set[ResourceIdentity]) -> list[Found]:
         """What of these still exists. While something is ending, only its kind is asked about: nothing else can change. Otherwise
         everything is, because something that no listing has shown yet may be in the way."""
-        kinds = {kind for kind, _ in ending} or set(self.kinds)
-        seen = survey(self.aws, self.lab, state=self.file.state, kinds=kinds)
+        kinds = {kind for kind, _ in ending} or {*self.kinds, *(found.kind for found in living)}
+        seen = self._survey(kinds)
         return [*(found for found in living if found.kind not in kinds), *self._read(seen, kinds)]
 
     def _read(self, seen: Survey, kinds: Iterable[str]) -> list[Found]:
         """What of these kinds is to be removed. What was begun and is not shown any more has ended."""
+        self.unread.update(seen.unread)
         self.disowned |= {key for key, found in seen.disowned.items() if self.is_chosen(found)}
         living = [found for found in seen.all() if self.is_chosen(found)]
         self.known.update({_identity(found): found for found in living})
-        ended = set(self.began) - {_identity(found) for found in living} - set(self.removed)
-        for identity in ended:
-            if identity[0] in kinds:
+        for identity in set(self.attempts) - {_identity(found) for found in living} - set(self.removed):
+            if identity[0] in kinds and identity[0] not in self.unread:
                 self._ended(self.known[identity])
         return living
-
-    def _is_needed(self, found: Found, living: list[Found]) -> bool:
-        """Whether something living stands on it."""
-        return any(found.kind in KINDS[other.kind].needs for other in living)
 
     def _delete(self, found: Found) -> DeleteOutcome:
         """Asks AWS to delete it."""
         identity = _identity(found)
-        if identity not in self.began:
-            self.began[identity] = time.monotonic()
+        if identity not in self.attempts:
+            self.attempts[identity] = _Attempts(began=time.monotonic())
             self.watch(LabEvent(what="begin", step=_step(found)))
+        attempts = self.attempts[identity]
         try:
-            KINDS[found.kind].delete(self.aws, found)
+            removable(found.kind).delete(self.aws, found)
         except Blocked as blocked:
-            self.blocked[identity] = blocked.by
+            attempts.said = blocked.by
+            attempts.blocked_since = attempts.blocked_since or time.monotonic()
             return "blocked"
+        except Refused as refusal:
+            self._give_up(found, refusal.by, refusal.todo)
+            return "refused"
         except EnaxpError:
             raise
         except Exception as error:
             raise refused(f"deleting {found.key} {found.id}", error) from error
-        self.blocked.pop(identity, None)
-        if KINDS[found.kind].ends_slowly or found.pending == DELETING:
+        attempts.blocked_since = None
+        if removable(found.kind).ends_slowly or found.pending == DELETING:
             return "ending"
         if identity not in self.removed:
             self._ended(found)
@@ -192,58 +297,112 @@ class _Sweep:
 
     def _ended(self, found: Found) -> None:
         identity = _identity(found)
-        self.removed[identity], self.moved_at = found, time.monotonic()
-        self.watch(
-            LabEvent(what="end", step=_step(found), text=found.id, seconds=time.monotonic() - self.began[identity])
-        )
+        self.removed[identity] = found
+        seconds = time.monotonic() - self.attempts[identity].began
+        self.watch(LabEvent(what="end", step=_step(found), text=found.id, seconds=seconds))
         self._forget(found.key)
 
-    def _in_the_way_of(self, found: Found) -> str:
-        """Who uses it, by id and owner; what AWS said of it where that cannot be found out."""
-        said = self.blocked.get(_identity(found), found.pending or "still there")
+    def _remove_foreign(self, blocked: set[str]) -> None:
+        """Removes what somebody else has put into a VPC of the lab's own, where that was asked for and is in the way of these kinds."""
+        vpc = next((one.id for one in self.known.values() if one.kind == "vpc"), None)
+        if not self.with_foreign or vpc is None or blocked.isdisjoint({"vpc", "subnet", "security-group"}):
+            return
+        there = {one.id for one in self.foreign}
+        for foreign in remove_foreign(self.aws, vpc=vpc, lab=self.lab):
+            if foreign.id not in there:
+                self.foreign.append(foreign)
+                self.watch(LabEvent(what="end", step=_step(foreign), text=foreign.id))
+
+    def _give_up_in_time(self, living: list[Found]) -> None:
+        """Gives up what has been in the way of itself for longer than its kind allows, or for FOREIGN_S where somebody else's is."""
+        now = time.monotonic()
+        for found in living:
+            attempts, kind = self.attempts.get(_identity(found)), removable(found.kind)
+            if attempts is None or attempts.given_up:
+                continue
+            if found.is_ending or _identity(found) in self.removed:
+                if now - attempts.began >= (kind.ending_s if found.is_ending else kind.patience_s):
+                    waited = f"AWS has been removing it for {now - attempts.began:.0f} s, and still shows it"
+                    self._give_up(found, f"{waited} ({found.pending or 'it said yes to its removal'})", _AGAIN)
+            elif attempts.blocked_since is not None:
+                self._give_up_blocked(found, attempts, waited=now - attempts.blocked_since)
+
+    def _give_up_blocked(self, found: Found, attempts: _Attempts, *, waited: float) -> None:
+        is_over = waited >= removable(found.kind).patience_s
+        since_asked = waited if not attempts.asked_at else time.monotonic() - attempts.asked_at
+        if not is_over and since_asked < FOREIGN_S:
+            return
+        attempts.asked_at = time.monotonic()
+        users, unknown = self._users_of(found)
+        if users:
+            why = f"used by {', '.join(users)}"
+            self._give_up(found, why, f"remove what uses {found.id}, or ask its owner to; {_AGAIN}")
+        elif is_over:
+            self._give_up(found, f"{attempts.said} (for {waited:.0f} s{unknown})", _AGAIN)
+
+    def _users_of(self, found: Found) -> tuple[list[str], str]:
+        """Who uses it, by id and owner; and why that cannot be found out."""
         try:
-            users = blockers_of(self.aws, found, lab=self.lab)
+            return blockers_of(self.aws, found, lab=self.lab), ""
         except (ClientError, BotoCoreError) as error:
-            return f"{said} (who uses it is not to be found out: {error})"
-        return f"used by {', '.join(users)}" if users else said
+            return [], f"; who uses it is not to be found out: {error}"
+
+    def _give_up(self, found: Found, why: str, todo: str) -> None:
+        self.attempts[_identity(found)].given_up = why, todo
+        self.watch(LabEvent(what="note", step=_step(found), text=f"is left: {why}"))
+
+    def _leftover(self, found: Found) -> Leftover:
+        """Why this one is left: by itself, or for what stands on it."""
+        attempts = self.attempts.get(_identity(found))
+        if attempts and attempts.given_up:
+            why, todo = attempts.given_up
+            return Leftover(found=found, why=why, todo=todo)
+        above = [
+            f"{key} {other.id}" for key, other in self._standing() if removable(other.kind).stands_on(other, found)
+        ]
+        above += [f"{kind} (not to be read)" for kind in self.unread if found.kind in removable(kind).needs]
+        return Leftover(found=found, why=f"needed by {', '.join(above) or 'what is left'}", todo="")
+
+    def _standing(self) -> list[tuple[str, Found]]:
+        """What is known and was not removed."""
+        return [(found.key, found) for identity, found in self.known.items() if identity not in self.removed]
+
+    def _of_disowned(self, seen: Survey) -> Iterator[Leftover]:
+        """What lost its tag: it may be somebody else's by now."""
+        for found in seen.disowned.values():
+            if self.is_chosen(found):
+                why = f"it does not carry the tag {TAG_LAB_ID} any more"
+                todo = f"put the tag back (its value is {self.lab.lab_id}), or remove the resource yourself; {_AGAIN}"
+                yield Leftover(found=found, why=why, todo=todo)
+
+    def _of_unread(self) -> Iterator[Leftover]:
+        """What the state knows of a kind that AWS would not tell of; the kind itself where it knows nothing."""
+        for kind, error in self.unread.items():
+            entries = [(key, e.id) for key, e in self.file.state.resources.items() if e.kind == kind and e.owned]
+            for key, id in entries or [(kind, "")]:
+                found = Found(key=key, kind=kind, id=id, tags={})
+                if self.is_chosen(found):
+                    yield Leftover(found=found, why=f"could not be looked at: {error.said}", todo=error.todo)
 
     def _forget(self, key: str) -> None:
         if key in self.file.state.resources or key in self.file.state.intents:
             self.file.update(lambda state: without(state, {key}))
 
-    def _keys_of_state(self) -> list[str]:
+    def _keys_of_state(self) -> set[str]:
         """Keys that the state still lists although nothing of them is there."""
         state = self.file.state
         kinds = {key: entry.kind for key, entry in state.resources.items()} | {
             key: i.kind for key, i in state.intents.items()
         }
-        known = [Found(key=key, kind=kind, id="", tags={}) for key, kind in kinds.items() if kind in self.kinds]
-        return sorted({found.key for found in known if self.is_chosen(found)} - self.disowned)
-
-    @staticmethod
-    def _states(living: list[Found]) -> set[tuple[ResourceIdentity, str]]:
-        """What must change for the sweep to have moved on."""
-        return {(_identity(found), found.pending) for found in living}
-
-    def _check_progress(self, before: set[tuple[ResourceIdentity, str]], living: list[Found]) -> None:
-        """Raises LabError when nothing has moved for longer than the most patient kind allows."""
-        now = time.monotonic()
-        if self._states(living) != before:
-            self.moved_at = now
-        patience = max((_patience_s(found) for found in living), default=0.0)
-        if not living or now - self.moved_at < patience:
-            return
-        lines = [f"{f.key} {f.id}: {self._in_the_way_of(f)}" for f in living]
-        raise LabError(
-            f"nothing has moved for {patience:.0f} s; still there:\n    " + "\n    ".join(lines),
-            todo="remove what is in the way (the console shows it by id), then run `enaxp down` again: it goes on",
-        )
+        known = [
+            Found(key=key, kind=kind, id="", tags={})
+            for key, kind in kinds.items()
+            if kind in self.kinds and kind not in self.unread
+        ]
+        return {found.key for found in known if self.is_chosen(found)} - self.disowned
 
 
-def _patience_s(found: Found) -> float:
-    """How long it may stay without anything moving, in seconds."""
-    kind = KINDS[found.kind]
-    return kind.ending_s if found.is_ending else kind.patience_s
+_AGAIN = "run `enaxp down` again: it goes on where it stopped"
 
 
 def _identity(found: Found) -> ResourceIdentity:

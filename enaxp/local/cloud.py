@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import hmac
 import http.client
+import importlib.util
 import os
 import secrets
 import stat
@@ -30,6 +31,7 @@ import msgspec
 
 from enaxp.errors import LocalTargetError, UsageError
 from enaxp.files import write_whole
+from enaxp.installed import how_to_add
 from enaxp.local.machines import IsolationName
 from enaxp.local.process import started_at, wait_for_end
 
@@ -170,7 +172,8 @@ def environment() -> dict[str, str]:
 def _start(folder: Path, isolation: str, say: Callable[[str], None]) -> LocalCloud:
     from enaxp.local.machines.isolation import choose_isolation
 
-    # Checked here, where a person reads it: choosing raises LocalTargetError when something is missing.
+    # Checked here, where a person reads it: both raise LocalTargetError when something is missing.
+    _require_the_extra()
     chosen = choose_isolation(isolation)
     say(f"local target: hosts as {chosen.name} ({chosen.reason}); these are not ENA interfaces")
     (folder / FILE).unlink(missing_ok=True)
@@ -195,12 +198,20 @@ def _start(folder: Path, isolation: str, say: Callable[[str], None]) -> LocalClo
         if process.poll() is not None:
             break
         time.sleep(0.05)
-    said = log.read_text(errors="replace")[-800:].strip()
+    lines = log.read_text(errors="replace").strip().splitlines()
     raise LocalTargetError(
-        f"the local cloud did not start; its log is {log}",
-        said=said,
-        todo='check that `pip install "enaxp[local]"` was done',
+        "the local cloud did not start",
+        said=lines[-1] if lines else f"nothing within {START_S:.0f} s",
+        todo=f"read its log, {log}; when what it says is not about this computer, report it",
     )
+
+
+def _require_the_extra() -> None:
+    """Raises LocalTargetError where what stands in for AWS is not installed."""
+    if missing := [name for name in ("moto", "werkzeug") if importlib.util.find_spec(name) is None]:
+        raise LocalTargetError(
+            f"the local target needs {' and '.join(missing)}, which are not installed", todo=how_to_add("local")
+        )
 
 
 def _stop_if_idle(folder: Path, lease: TextIO) -> None:

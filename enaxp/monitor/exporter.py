@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from enaxp.bench.names import run_paths
 from enaxp.bench.records import RunFolder
 from enaxp.errors import BenchError, UsageError
+from enaxp.installed import how_to_add
 from enaxp.monitor.metrics import Family, Sample, families_of, merged
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def serving(folder: Path, *, address: str, port: int) -> Iterator[str]:
         from prometheus_client import CollectorRegistry, start_http_server
     except ImportError:
         raise UsageError(
-            "the exporter needs the Python package prometheus-client", todo="pip install 'enaxp[monitor]'"
+            "the exporter needs the Python package prometheus-client", todo=how_to_add("monitor")
         ) from None
     registry = CollectorRegistry()
     registry.register(_Collector(Catalogue(folder)))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from enaxp.bench.result import ScenarioResult
 from enaxp.report.data import RunData
+from enaxp.report.switching import steps_in_short
 from enaxp.report.words import (
     effect_in_words,
     figure_in_words,
@@ -30,7 +31,7 @@ METRICS = ("p50", "p90", "p99", "p99_9", "mean", "throughput")
 
 def render_markdown(run: RunData) -> str:
     """The text, with a newline at its end. What a run's files hold is text in it, never markup."""
-    return "\n".join([*_head(run), *_scenarios(run), *_foot(run), ""])
+    return "\n".join([*_head(run), *_scenarios(run), *_foot(run), "", *steps_in_short(run.manifest), ""])
 
 
 def _head(run: RunData) -> Iterator[str]:

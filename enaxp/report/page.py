@@ -32,6 +32,7 @@ from enaxp.report.charts.chart import Chart, Gap
 from enaxp.report.charts.scenario import run_charts, scenario_charts
 from enaxp.report.charts.vega import FONT, PAGE_COLOURS, PICTURE_WIDTH, Spec, look, still, vegalite_version
 from enaxp.report.data import RunFigures, ScenarioFigures, SrdFigures
+from enaxp.report.switching import steps
 from enaxp.report.table import render_table
 from enaxp.report.words import (
     effect_in_words,
@@ -190,6 +191,7 @@ def _about(figures: RunFigures, parts: Sequence[ScenarioPart]) -> dict[str, Any]
         "version": __version__,
         "tail": TAIL_SAMPLES,
         "arms": ARM_NAMES,
+        "switching": steps(manifest),
         "downloads": _downloads(figures),
     }
 

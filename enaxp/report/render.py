@@ -12,6 +12,7 @@ from typing import Literal
 
 from enaxp.bench.records import RunFolder
 from enaxp.errors import BenchError
+from enaxp.installed import how_to_add
 from enaxp.report.charts.aside import Aside, aside
 from enaxp.report.charts.vega import can_draw, png, require_drawing, runtime, svg, vegalite_version, wake
 from enaxp.report.data import RunFigures, figures_of
@@ -80,7 +81,7 @@ def write_charts(folder: RunFolder, *, into: Path, formats: Sequence[ImageFormat
 def draw_after_bench(folder: RunFolder) -> Iterator[str]:
     """Writes the page at the end of a bench, and gives back what to say of it. No fault in drawing costs a run."""
     if not can_draw():
-        yield "for report.html with charts: pip install 'enaxp[report]', then `enaxp report " + folder.run_id + "`"
+        yield f"for report.html with charts: {how_to_add('report')}, then `enaxp report {folder.run_id}`"
         return
     try:
         yield from (f"wrote {path}" for path in write_page(folder))

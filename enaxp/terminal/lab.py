@@ -113,10 +113,14 @@ def event_line(event: LabEvent, *, at_s: float) -> str:
 
 
 def removal_text(removal: Removal, *, lab: str) -> str:
-    """What a `down` has left, and how much it removed."""
-    lines = [f"left over: {found.key} {found.id}" for found in removal.leftovers]
+    """How much a `down` removed; what it has left, why, and what to do about that."""
     proof = f"; a listing by tag shows nothing of lab {lab} any more" if removal.lab_is_gone else ""
-    return "\n".join([*lines, f"{len(removal.removed)} resources removed{proof}"])
+    lines = [f"{len(removal.removed)} resources removed{proof}"]
+    lines += [f"left over: {leftover}" for leftover in removal.leftovers]
+    lines += [
+        f"  next: {todo}" for todo in dict.fromkeys(leftover.todo for leftover in removal.leftovers if leftover.todo)
+    ]
+    return "\n".join(lines)
 
 
 def cost_text(usd_per_hour: float, *, ends: datetime, now: datetime, source: str) -> str:

@@ -15,6 +15,7 @@ from tests.support.driver import COMMAND, Driver
 pytestmark = [pytest.mark.long, pytest.mark.system]
 
 MANUAL = Path(__file__).parents[2] / "docs/manual.md"
+SWITCHING = MANUAL.with_name("switching-on.md")
 COMMANDS = [line.strip() for line in MANUAL.read_text().splitlines() if line.startswith("    enaxp ssh ")]
 SERVERS = [command for command in COMMANDS if "sockperf server" in command]
 CLIENTS = [command for command in COMMANDS if "sockperf ping-pong" in command or "sockperf throughput" in command]
@@ -52,6 +53,23 @@ def test_every_client_command_of_the_manual_measures(lab: Driver) -> None:
         for server in servers:
             server.terminate()
             server.wait(timeout=20)
+
+
+@pytest.mark.namespaces
+def test_the_commands_for_hosts_that_switch_ena_express_on_do_what_they_say(lab: Driver) -> None:
+    if lab.isolation != "namespaces":
+        return
+    lines = [line.strip() for line in SWITCHING.read_text().splitlines() if line.startswith("    ")]
+    own = [line.replace("device=ens5", "device=ens6") for line in lines if "device=" in line or "$device" in line]
+    as_root = 'command -v sudo > /dev/null || sudo() { "$@"; }'
+    mtu = "cat /sys/class/net/$device/mtu"
+    named, smaller, driver, counters, back = own
+
+    told = lab.ok("ssh", "client", "--", "\n".join([as_root, named, driver, counters, back, mtu, smaller, mtu])).stdout
+
+    assert "driver: ena" in told
+    assert "ena_srd_mode: 3" in told
+    assert told.split()[-2:] == ["9001", "8900"]
 
 
 @pytest.mark.namespaces

@@ -164,9 +164,17 @@ def test_every_rule_is_evaluated_on_data_and_no_alert_rings_without_a_reason(wat
     for name in signals:
         assert query_range(watched.prometheus, name, start=watched.began, end=time.time()), name
     assert all(any(name in rule["query"] for rule in alerts.values()) for name in signals)
-    invalid = query(watched.prometheus, 'enaxp_trials_total{outcome="invalid"} > 0')
-    firing = {name for name, rule in alerts.items() if rule["state"] == "firing"}
-    assert firing <= ({"EnaxpTrialFailures"} if invalid else set())
+    eventually(lambda: not ringing_without_a_reason(watched), within_s=60)
+
+
+def ringing_without_a_reason(watched: Watched) -> set[str]:
+    """The alerts that ring, but for those whose reason is seen now. On a machine that is too busy for a scrape in time a target is down
+    for Prometheus, and the alert is right; it has to end once the target answers.
+    """
+    [group] = api(watched.prometheus, "rules")["groups"]
+    firing = {rule["name"] for rule in group["rules"] if rule.get("state") == "firing"}
+    reasons = {"EnaxpTrialFailures": 'enaxp_trials_total{outcome="invalid"} > 0', "EnaxpTargetDown": "up == 0"}
+    return {name for name in firing if name not in reasons or not query(watched.prometheus, reasons[name])}
 
 
 def test_what_it_shows_is_what_the_bench_found(watched: Watched) -> None:

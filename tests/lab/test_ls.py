@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from enaxp.commands.labs import expired_labs, labs_with_id, remove_labs, standing_labs
+from enaxp.commands.labs import expired_labs, labs_with_id, remove_lab, remove_labs, standing_labs
 from enaxp.lab.labs import StandingLab, list_labs
 from enaxp.lab.model import TAG_EXPIRES, as_text
 from enaxp.lab.tags import put_tags
@@ -99,10 +99,11 @@ def test_only_labs_whose_time_is_over_are_swept(cloud: DeadlyCloud, tmp_path: Pa
     expire(old)
 
     mine = session(old, tmp_path / "mine")
-    removal = remove_labs(mine, expired_labs(mine, everywhere=False), force=False)
+    [done] = remove_labs(mine, expired_labs(mine, everywhere=False).labs, force=False)
 
-    assert {found.kind for found in removal.removed} >= {"vpc", "role", "instance", "eip"}
-    assert removal.leftovers == ()
+    assert done.removal is not None
+    assert {found.kind for found in done.removal.removed} >= {"vpc", "role", "instance", "eip"}
+    assert done.is_done
     assert [lab.lab for lab in list_labs(young.aws())] == ["young"]
     assert young.changes_left() == []
     young.down()
@@ -116,7 +117,8 @@ def test_a_lab_is_removed_by_its_id_alone(cloud: DeadlyCloud, tmp_path: Path) ->
     lab_id = theirs.file().state.lab_id
     mine = session(theirs, tmp_path / "mine")
 
-    removal = remove_labs(mine, labs_with_id(mine, lab_id), force=False)
+    [lab] = labs_with_id(mine, lab_id)
+    removal = remove_lab(mine, lab, force=False)
 
     assert len(removal.removed) == len(theirs.file().state.resources)
     assert cloud.server.resources() == []
@@ -128,7 +130,8 @@ def test_its_own_state_file_goes_with_it(cloud: DeadlyCloud, tmp_path: Path) -> 
     labs.up()
 
     mine = session(labs, tmp_path)
-    remove_labs(mine, labs_with_id(mine, labs.file().state.lab_id), force=False)
+    [lab] = labs_with_id(mine, labs.file().state.lab_id)
+    remove_lab(mine, lab, force=False)
 
     assert labs.file().load() is None
 
@@ -147,7 +150,8 @@ def test_a_role_that_is_left_alone_is_found_by_the_labs_name(cloud: DeadlyCloud,
     )
 
     mine = session(labs, tmp_path / "mine")
-    removal = remove_labs(mine, labs_with_id(mine, state.lab_id), force=False)
+    [lab] = labs_with_id(mine, state.lab_id)
+    removal = remove_lab(mine, lab, force=False)
 
     assert [found.kind for found in removal.removed] == ["role"]
 

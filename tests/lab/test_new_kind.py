@@ -139,10 +139,8 @@ class Life:
     def down(self) -> Sequence[Found]:
         seen = survey(self.aws, self.lab, state=self.file.state)
         layers = ("network", "compute")
-        removed, _ = sweep_layers(
-            layers, seen=seen, aws=self.aws, lab=self.lab, file=self.file, watch=lambda _event: None
-        )
-        return removed
+        swept = sweep_layers(layers, seen=seen, aws=self.aws, lab=self.lab, file=self.file, watch=lambda _event: None)
+        return swept.removed
 
 
 @pytest.fixture

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from enaxp.errors import LabError
+from enaxp.errors import AwsError, LabError, NoRoomError
+from enaxp.lab.kinds import KINDS
 from enaxp.lab.lifecycle import Snapshot
 from enaxp.lab.zones import rollback, up_in_some_zone
-from enaxp.local.strict import Capacity
+from enaxp.local.strict import Capacity, Fault, FaultPlan, Timing
 from tests.support.crash_harness import WHOLE, DeadlyCloud, Labs, census
+from tests.support.drift_cases import client
 
 ZONES = ["us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d", "us-east-1e", "us-east-1f"]
 
@@ -35,6 +38,70 @@ def test_the_pair_moves_on_to_a_zone_that_has_room(cloud: DeadlyCloud, tmp_path:
     assert labs.file().state.pinned.availability_zone == "us-east-1b"
     assert labs.changes_left() == []
     assert labs.down().lab_is_gone
+
+
+def test_the_placement_group_is_in_use_in_the_old_zone_for_a_while(cloud: DeadlyCloud, tmp_path: Path) -> None:
+    labs = Labs(cloud, tmp_path)
+    cloud.server.set_timing(replace(Timing.instant(), placement_group_release=1.5))
+    cloud.server.set_capacity(Capacity(zones={"us-east-1a": 1}))
+    told: list[str] = []
+
+    up_in_some_zone(
+        labs.context(),
+        labs.snapshot(),
+        layers=None,
+        watch=lambda event: told.append(event.text),
+        note=lambda _text: None,
+    )
+
+    assert any("waiting for the placement group to come free in the zone where it was used" in text for text in told)
+    assert census(labs) == WHOLE
+    assert labs.down().lab_is_gone
+
+
+def test_a_group_that_somebody_uses_in_another_zone_is_told_at_once(cloud: DeadlyCloud, tmp_path: Path) -> None:
+    # Given a lab in one zone with an instance of somebody else in its group
+    labs = Labs(cloud, tmp_path)
+    labs.up()
+    ec2, ids = client(labs, "ec2"), labs.file().state.ids()
+    image = labs.file().state.pinned.ami
+    theirs = ec2.run_instances(
+        ImageId=image,
+        InstanceType="c6i.large",
+        MinCount=1,
+        MaxCount=1,
+        SubnetId=ids["subnet"],
+        Placement={"GroupName": ids["placement-group"]},
+    )["Instances"][0]["InstanceId"]
+
+    # When it is to move
+    cloud.server.set_capacity(Capacity(zones={"us-east-1a": 0}))
+    ec2.terminate_instances(InstanceIds=[ids["instance/server"], ids["instance/client"]])
+    other = ec2.create_subnet(VpcId=ids["vpc"], CidrBlock="192.168.9.0/24", AvailabilityZone="us-east-1b")["Subnet"]
+    eni = ec2.create_network_interface(SubnetId=other["SubnetId"])["NetworkInterface"]["NetworkInterfaceId"]
+    request = {
+        "ImageId": image,
+        "InstanceType": "c6i.8xlarge",
+        "MinCount": 1,
+        "MaxCount": 1,
+        "NetworkInterfaces": [{"DeviceIndex": 0, "NetworkInterfaceId": eni}],
+        "Placement": {"AvailabilityZone": "us-east-1b", "GroupName": ids["placement-group"]},
+    }
+    # Then who is in the way is named, and nothing waits
+    with pytest.raises(AwsError, match=f"{theirs} .* has the placement group"):
+        KINDS["instance"].create(labs.aws(), request, "token")
+
+
+def test_no_public_address_in_the_region_moves_nobody_to_another_zone(cloud: DeadlyCloud, tmp_path: Path) -> None:
+    labs = Labs(cloud, tmp_path)
+    none = Fault(action="AllocateAddress", code="InsufficientAddressCapacity", status=500, message="no", probability=1)
+    cloud.server.set_faults(FaultPlan([none]))
+
+    with pytest.raises(AwsError, match="creating eip") as refusal:
+        up(labs, labs.snapshot())
+
+    assert "no public address left in this region" in refusal.value.todo
+    assert not isinstance(refusal.value, NoRoomError)
 
 
 def test_when_no_zone_has_room_the_zones_tried_are_told_and_all_can_be_taken_back(

@@ -25,6 +25,7 @@ from enaxp.report.comparison_page import render_comparison
 from enaxp.report.data import figures_of
 from enaxp.report.page import render_page
 from enaxp.report.render import PAGE, write_page
+from enaxp.report.switching import steps
 from enaxp.traffic import ARMS
 from selfcheck.made_run import FLOW, UDP, Made, load, make_run
 
@@ -407,6 +408,14 @@ def test_charts_for_phones_are_left_out_from_where_the_page_would_be_too_large(
     assert sum(len(drawn) for drawn in re.findall(r'<div class="still narrow">(.*?)</div>', text)) <= sum(sizes[:2])
     assert text.count('<div class="still wide') == len(sizes)
     assert text.count('<div class="still wide alone">') == len(sizes) - text.count('<div class="still narrow">')
+
+
+def test_its_end_says_how_to_switch_ena_express_on_and_back(shown: dict[str, Seen], runs: dict[str, RunFolder]) -> None:
+    section = shown["single"].page.locator("section", has=shown["single"].page.locator("#switching"))
+
+    told = steps(runs["single"].read_manifest())
+    assert section.locator("h3").all_inner_texts() == [step.title for step in told]
+    assert section.locator("pre").all_inner_texts() == ["\n".join(step.commands) for step in told]
 
 
 def test_what_can_be_downloaded_is_what_the_run_holds(shown: dict[str, Seen], runs: dict[str, RunFolder]) -> None:

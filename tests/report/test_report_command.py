@@ -71,7 +71,7 @@ def test_without_the_extra_it_says_how_to_get_it(run: RunFolder, monkeypatch: py
     monkeypatch.setattr(render, "can_draw", lambda: False)
     monkeypatch.setattr(vega, "can_draw", lambda: False)
 
-    assert ["pip install 'enaxp[report]'" in line for line in draw_after_bench(run)] == [True]
+    assert ["-m pip install 'enaxp[report]'" in line for line in draw_after_bench(run)] == [True]
     with pytest.raises(vega.ReportExtraMissing, match="`report` extra"):
         render.write_page(run)
 

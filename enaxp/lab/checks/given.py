@@ -122,7 +122,8 @@ def _routes(aws: Aws, by: Mapping[str, str]) -> list[RouteTypeDef]:
 
 def _rest(config: Config, found: Mapping[str, Found]) -> Iterator[Said]:
     """Profile, key, and addresses that are reached from inside alone."""
-    if config.hosts.instance_profile and not found["instance-profile"].facts["role"]:
+    profile = found["instance-profile"].facts if config.hosts.instance_profile else {}
+    if "role" in profile and not profile["role"]:  # no facts: it may not be read, only used
         text = f"the instance profile {config.hosts.instance_profile} has no role in it"
         yield Said("failure", text, "put one in, or set hosts.instance_profile: auto")
     key = config.hosts.key

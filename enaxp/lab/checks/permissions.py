@@ -17,7 +17,7 @@ from typing import Any, Literal
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
-from enaxp.aws import Aws, code_of, is_ambiguous, is_not_yet_visible, is_throttled, retry_while, text_of
+from enaxp.aws import Aws, code_of, is_not_yet_visible, is_passing, retry_while, text_of
 from enaxp.errors import AwsError, EnaxpError, LabError
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.kinds.base import Ec2Kind, SettingCall
@@ -92,7 +92,7 @@ def _of_create(snapshot: Snapshot, resource: Resource) -> DryRun | None:
         action=kind.creates,
         call=lambda aws: kind.create(aws, {**request, "DryRun": True}, f"enaxp-dry-run-{resource.kind}"),
         certain=certain,
-        passes=kind.may_repeat,
+        passes=lambda error: kind.awaits(error) is not None,
     )
 
 
@@ -112,10 +112,9 @@ def _ask(aws: Aws, probe: DryRun) -> DryRunAnswer:
     try:
         done = retry_while(
             lambda: probe.call(aws),
-            when=lambda error: is_throttled(error) or (bool(code_of(error)) and is_ambiguous(error)),
+            when=lambda error: PATIENCE_S if code_of(error) and is_passing(error) else 0.0,
             aws=aws,
             where=f"asking about {probe.action}",
-            timeout_s=PATIENCE_S,
         )
     except AwsError as error:
         return DryRunAnswer(action=probe.action, verdict="unknown", said=error.said)

@@ -1,7 +1,7 @@
 """Every kind of AWS resource that enaxp can create, one class each: `KINDS` maps a kind's name to it.
 
     network.py     vpc, subnet, igw, route-table, security-group
-    compute.py     placement-group, key-pair, eni, eip, instance
+    compute.py     placement-group, key-pair, eni, eip, instance; disk, which comes along with an instance
     software.py    ssm-document, ssm-association
     monitoring.py  ecr-repository
     identity.py    role, instance-profile
@@ -10,12 +10,12 @@ To add a kind: write its class and what is wanted of it (a `Want`) in one file h
 `spec`. Plan, apply, tags, policy, checks, cost and sweep find all that they need in the class.
 """
 
-from enaxp.lab.kinds.compute import Eip, Eni, Instance, KeyPair, PlacementGroup
+from enaxp.lab.kinds.compute import Disk, Eip, Eni, Instance, KeyPair, PlacementGroup
 from enaxp.lab.kinds.identity import InstanceProfile, Role
 from enaxp.lab.kinds.monitoring import EcrRepository
 from enaxp.lab.kinds.network import Igw, RouteTable, SecurityGroup, Subnet, Vpc
 from enaxp.lab.kinds.software import SsmAssociation, SsmDocument
-from enaxp.lab.model import Kind
+from enaxp.lab.model import Kind, Removable
 
 _REGISTERED: tuple[Kind, ...] = (
     Vpc(),
@@ -35,5 +35,13 @@ _REGISTERED: tuple[Kind, ...] = (
     InstanceProfile(),
 )
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _REGISTERED}
+# What comes along with the resources of a lab, and may stay behind: looked for and removed, never made.
+COMES_ALONG: dict[str, Removable] = {Disk.name: Disk()}
 
-__all__ = ["KINDS"]
+
+def removable(kind: str) -> Removable:
+    """What a survey and a sweep know of this kind."""
+    return COMES_ALONG.get(kind) or KINDS[kind]
+
+
+__all__ = ["COMES_ALONG", "KINDS", "removable"]

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from botocore.exceptions import ClientError
 
-from enaxp.aws import Aws, Blocked, is_gone, is_in_use, is_not_yet_visible, is_throttled, matching, text_of
+from enaxp.aws import (
+    Aws,
+    Blocked,
+    Refused,
+    is_about_credentials,
+    is_gone,
+    is_in_use,
+    is_not_yet_visible,
+    is_passing,
+    is_throttled,
+    matching,
+    refused,
+    text_of,
+)
 from enaxp.lab.grants import Condition, Grant, Scope
 from enaxp.lab.model import (
     TAG_KEY,
@@ -24,6 +37,7 @@ from enaxp.lab.model import (
     Layer,
     Resource,
     Tag,
+    Wait,
     Want,
     as_tag_list,
     from_tag_list,
@@ -49,12 +63,15 @@ class BaseKind:
     unique_by_name: ClassVar[bool] = False
     token: ClassVar[bool] = False
     ready_s: ClassVar[float] = 120.0
-    patience_s: ClassVar[float] = 60.0
+    patience_s: ClassVar[float] = 300.0
     ending_s: ClassVar[float] = 1200.0
     ends_slowly: ClassVar[bool] = False
     billed: ClassVar[tuple[BilledPart, ...]] = ()
     hidden: ClassVar[tuple[str, ...]] = ()
     placeholder: ClassVar[str] = "enaxp-nothing"
+
+    def stands_on(self, found: Found, other: Found) -> bool:
+        return other.kind in self.needs
 
     def fixed(self, resource: Resource, found: Found) -> list[Difference]:
         return []
@@ -65,9 +82,12 @@ class BaseKind:
     def as_made(self, resource: Resource, ids: Ids) -> Facts | None:
         return None
 
-    def may_repeat(self, error: Exception) -> bool:
-        """Whether a refused create may be asked again: what it refers to is not known everywhere yet, or we asked too often."""
-        return is_not_yet_visible(error) or is_throttled(error)
+    def awaits(self, error: Exception) -> Wait | None:
+        if is_throttled(error):
+            return Wait(what="AWS to take more calls", seconds=180.0)
+        if is_not_yet_visible(error):
+            return Wait(what="what it stands on to be known everywhere")
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,14 +113,15 @@ class Quota:
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """A describe that shows what may use a resource: `by` is its filter that takes the resource's id; each item carries its own id in
-    `id`. leave_out: what is not in the way, because it goes together with the resource."""
+    """A describe that shows what may use a resource: `by` is its filter that takes the resource's id (`of`: another value of the
+    resource); each item carries its own id in `id`. leave_out: what is not in the way, because it goes together with the resource."""
 
     what: str
     describe: str
     items: str
     id: str
     by: str
+    of: Callable[[Found], str] = field(default=lambda found: found.id)
     leave_out: Callable[[Any], bool] = field(default=lambda item: False)
 
 
@@ -114,6 +135,7 @@ class Ec2Kind(BaseKind):
     creates: ClassVar[str]  # IAM action of the create call, which carries the tags
     settings: ClassVar[tuple[SettingCall, ...]] = ()
     deletes: ClassVar[str]  # IAM action of the delete call, which a policy can hold to the resource's tags
+    deletes_too: ClassVar[tuple[str, ...]] = ()  # likewise, of what comes along with one
     quota: ClassVar[Quota | None] = None
     used_by: ClassVar[tuple[Listing, ...]] = ()  # where to look for who keeps one from being deleted
 
@@ -127,7 +149,7 @@ class Ec2Kind(BaseKind):
 
     @property
     def writes(self) -> tuple[str, ...]:
-        return (self.creates, *(call.action for call in self.settings), self.deletes, CREATE_TAGS)
+        return (self.creates, *(call.action for call in self.settings), self.deletes, *self.deletes_too, CREATE_TAGS)
 
     def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
         """In the lab's region; deletes and later tags only on what carries enaxp's tags already."""
@@ -135,7 +157,8 @@ class Ec2Kind(BaseKind):
             return
         made, changed = self.creates, (call.action for call in self.settings)
         yield Grant(sid="MakeAndSettle", actions=(made, *changed), conditions=scope.in_region)
-        yield Grant(sid="EndWhatIsTagged", actions=(self.deletes,), conditions={**scope.in_region, **TAGGED})
+        ending = (self.deletes, *self.deletes_too)
+        yield Grant(sid="EndWhatIsTagged", actions=ending, conditions={**scope.in_region, **TAGGED})
         only_then: Condition = {"StringEquals": {"ec2:CreateAction": (made.partition(":")[2],)}}
         yield Grant(sid="TagWhatIsMade", actions=(CREATE_TAGS,), conditions=only_then)
         yield Grant(sid="TagWhatIsTagged", actions=(CREATE_TAGS,), conditions=TAGGED)
@@ -214,16 +237,25 @@ def ours(found: Found | None, lab: Lab) -> list[Found]:
     return [found] if found and found.tags.get(TAG_LAB_ID) == lab.lab_id else []
 
 
-def remove(call: Callable[[], object], *, where: str) -> None:
-    """Makes a call that takes something away: what is gone already is done. Raises Blocked while something else uses it."""
+def remove(call: Callable[[], object], *, where: str, todo: str = "") -> None:
+    """Makes a call that takes something away: what is gone already is done.
+
+    Raises Blocked while something else uses it, or AWS could not be asked long enough; Refused when AWS says no, with what to do then
+    (by default what helps with the error's code); AwsError when AWS does not know the caller.
+    """
+    from botocore.exceptions import BotoCoreError
+
     try:
         call()
-    except ClientError as error:
+    except (ClientError, BotoCoreError) as error:
         if is_gone(error):
             return
-        if is_in_use(error):
+        if is_about_credentials(error):
+            raise refused(where, error) from error
+        if is_in_use(error) or is_passing(error):
             raise Blocked(where, by=text_of(error)) from error
-        raise
+        told = refused(where, error, todo=todo)
+        raise Refused(where, by=told.said, todo=told.todo, code=told.code) from error
 
 
 def differences(have: Facts, **want: object) -> list[Difference]:

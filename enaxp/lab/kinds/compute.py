@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from enaxp.aws import Aws, code_of
+from botocore.exceptions import ClientError
+
+from enaxp.aws import Aws, Blocked, Refused, code_of, is_gone, matching, refused
+from enaxp.errors import AwsError
 from enaxp.lab.kinds.base import (
+    BaseKind,
     Ec2Kind,
     Listing,
     Quota,
@@ -25,6 +29,8 @@ from enaxp.lab.kinds.base import (
 from enaxp.lab.model import (
     DELETING,
     SHUTTING_DOWN,
+    TAG_KEY,
+    TAG_LAB_ID,
     Change,
     Difference,
     Facts,
@@ -32,8 +38,10 @@ from enaxp.lab.model import (
     Ids,
     Lab,
     Resource,
+    Wait,
     Want,
     change,
+    from_tag_list,
 )
 
 if TYPE_CHECKING:
@@ -53,9 +61,11 @@ if TYPE_CHECKING:
         PlacementGroupTypeDef,
         PlacementTypeDef,
         RunInstancesRequestTypeDef,
+        VolumeTypeDef,
     )
 
 ROOT_VOLUME_GB = 30
+PROTECTED = "OperationNotPermitted"  # how AWS refuses to terminate an instance that is protected
 ENI_PLACEHOLDER = no_id("eni")
 # Of an interface as of an instance: ENA Express is on the attachment, which both have.
 MODIFY_INTERFACE = SettingCall(
@@ -79,6 +89,7 @@ class PlacementGroup(Ec2Kind):
     layer = "compute"
     unique_by_name = True
     ready_s = 300.0
+    patience_s = 600.0  # in use until its instances have been gone for minutes
     resource_type, describe, items, ids_argument = (
         "placement-group",
         "describe_placement_groups",
@@ -169,7 +180,7 @@ class KeyPair(Ec2Kind):
         return differences(found.facts, public_key=_without_comment(want_of(resource, KeyPairWant).public_key))
 
     def delete(self, aws: Aws, found: Found) -> None:
-        aws.ec2.delete_key_pair(KeyName=found.id)
+        remove(lambda: aws.ec2.delete_key_pair(KeyName=found.id), where=f"deleting {found.key} {found.id}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +199,7 @@ class Eni(Ec2Kind):
     layer = "compute"
     needs = ("subnet", "security-group")
     token = True
+    patience_s = 600.0  # in use for a while after its instance
     placeholder = ENI_PLACEHOLDER
     resource_type, describe, items, ids_argument = (
         "network-interface",
@@ -229,6 +241,9 @@ class Eni(Ec2Kind):
 
     def as_made(self, resource: Resource, ids: Ids) -> Facts:
         return {"groups": [ids["security-group"]]}
+
+    def stands_on(self, found: Found, other: Found) -> bool:
+        return other.id == found.facts["subnet"] or other.id in found.facts["groups"]
 
     def fixed(self, resource: Resource, found: Found) -> list[Difference]:
         return differences(found.facts, address=want_of(resource, EniWant).address)
@@ -295,6 +310,10 @@ class Eip(Ec2Kind):
     def as_made(self, resource: Resource, ids: Ids) -> Facts:
         return {"eni": None, "association": None}
 
+    def stands_on(self, found: Found, other: Found) -> bool:
+        """Of interfaces it holds its own alone."""
+        return other.id == found.facts["eni"] if other.kind == Eni.name else super().stands_on(found, other)
+
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
         eni = ids.get(want_of(resource, EipWant).eni)
         if found.facts["eni"] != eni:
@@ -308,7 +327,14 @@ class Eip(Ec2Kind):
                 lambda: aws.ec2.disassociate_address(AssociationId=found.facts["association"]),
                 where=f"disassociating {found.key} {found.id}",
             )
-        remove(lambda: aws.ec2.release_address(AllocationId=found.id), where=f"releasing {found.key} {found.id}")
+        where = f"releasing {found.key} {found.id}"
+        try:
+            remove(lambda: aws.ec2.release_address(AllocationId=found.id), where=where)
+        except AwsError as error:
+            # Released before, and somebody else's by now: AWS then says AuthFailure. The next listing does not show it any more.
+            if error.code != "AuthFailure":
+                raise
+            raise Blocked(where, by=error.said) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -339,14 +365,16 @@ class Instance(Ec2Kind):
     needs_settled = True
     token = True
     ready_s = 600.0
+    patience_s = 600.0
     ends_slowly = True
     billed = ("instance", "disk")
     hidden = ("role", "user_data", "key_pair", "profile")
     placeholder = no_id("i")
     resource_type, describe, items, ids_argument = "instance", "describe_instances", "Reservations", "InstanceIds"
-    reads = ("ec2:DescribeInstances",)
+    reads = ("ec2:DescribeInstances", "ec2:DescribeVolumes")
     creates, deletes = "ec2:RunInstances", "ec2:TerminateInstances"
     settings = (MODIFY_INTERFACE,)
+    deletes_too = ("ec2:DeleteVolume",)  # a disk that stays
 
     def _items(self, page: Any) -> list[Any]:
         return [instance for reservation in page["Reservations"] for instance in reservation["Instances"]]
@@ -403,11 +431,20 @@ class Instance(Ec2Kind):
     def create(self, aws: Aws, request: RunInstancesRequestTypeDef, token: str) -> str:
         # Asked once: the SDK takes a lack of capacity for a passing fault, and would spend its patience on a full zone.
         asked: RunInstancesRequestTypeDef = {**request, "ClientToken": token}
-        return aws.once("ec2").run_instances(**asked)["Instances"][0]["InstanceId"]
+        try:
+            return aws.once("ec2").run_instances(**asked)["Instances"][0]["InstanceId"]
+        except ClientError as error:
+            _check_that_it_comes_free(aws, request, error)
+            raise
 
-    def may_repeat(self, error: Exception) -> bool:
-        """Interfaces of an instance that is still shutting down come free soon."""
-        return super().may_repeat(error) or code_of(error) == "InvalidNetworkInterface.InUse"
+    def awaits(self, error: Exception) -> Wait | None:
+        """Interfaces and group of instances that have ended come free some time later; `create` has seen that nothing living has them."""
+        match code_of(error):
+            case "InvalidNetworkInterface.InUse":
+                return Wait(what="its interfaces to come free of an instance that has ended", seconds=600.0)
+            case "InvalidPlacementGroup.InUse":
+                return Wait(what="the placement group to come free in the zone where it was used", seconds=600.0)
+        return super().awaits(error)
 
     def fixed(self, resource: Resource, found: Found) -> list[Difference]:
         want = want_of(resource, InstanceWant)
@@ -429,11 +466,102 @@ class Instance(Ec2Kind):
                     act=partial(set_srd, eni=eni, on=wanted),
                 )
 
+    def stands_on(self, found: Found, other: Found) -> bool:
+        """Of interfaces and addresses it holds its own alone; its disks go with it."""
+        match other.kind:
+            case "eni":
+                return other.id in found.facts["srd"] or other.facts["instance"] == found.id
+            case "eip":
+                return other.facts["eni"] in found.facts["srd"]
+            case "disk":
+                return bool(other.facts["instance"] == found.id)
+        return super().stands_on(found, other)
+
     def delete(self, aws: Aws, found: Found) -> None:
-        if found.facts["state"] != SHUTTING_DOWN:
-            remove(
-                lambda: aws.ec2.terminate_instances(InstanceIds=[found.id]), where=f"terminating {found.key} {found.id}"
-            )
+        """Protection from termination and from being stopped both keep an instance from being terminated."""
+        if found.facts["state"] == SHUTTING_DOWN:
+            return
+        where = f"terminating {found.key} {found.id}"
+        try:
+            remove(lambda: aws.ec2.terminate_instances(InstanceIds=[found.id]), where=where)
+        except Refused as refusal:
+            if refusal.code != PROTECTED:
+                raise
+            what = "stop" if "disableApiStop" in refusal.by else "termination"
+            command = f"aws ec2 modify-instance-attribute --instance-id {found.id} --no-disable-api-{what}"
+            todo = f"take the protection off (`{command} --region {aws.region}`), then run `enaxp down` again"
+            raise Refused(where, by=refusal.by, todo=todo, code=refusal.code) from refusal
+
+
+LIVING = ("pending", "running", "stopping", "stopped")
+
+
+def _check_that_it_comes_free(aws: Aws, request: RunInstancesRequestTypeDef, error: ClientError) -> None:
+    """Raises AwsError when a launch was refused for what a living instance has, and keeps."""
+    match code_of(error):
+        case "InvalidNetworkInterface.InUse":
+            enis = [nic["NetworkInterfaceId"] for nic in request["NetworkInterfaces"]]
+            holders = _living(aws, {"network-interface.network-interface-id": enis})
+            what = f"the interfaces {', '.join(enis)}"
+        case "InvalidPlacementGroup.InUse":
+            zone, group = request["Placement"]["AvailabilityZone"], request["Placement"]["GroupName"]
+            holders = [i for i in _living(aws, {"placement-group-name": [group]}) if _zone(i) != zone]
+            what = f"the placement group {group} in another zone"
+        case _:
+            return
+    if holders:
+        names = ", ".join(f"{one['InstanceId']} ({one['State']['Name']}, {_zone(one)})" for one in holders)
+        todo = f"terminate {names} if it is not needed, then run the same command again"
+        raise refused(f"launching an instance: {names} has {what}", error, todo=todo) from error
+
+
+def _living(aws: Aws, by: Mapping[str, list[str]]) -> list[InstanceTypeDef]:
+    pages = aws.pages("describe_instances", Filters=matching({**by, "instance-state-name": LIVING}))
+    return [i for page in pages for reservation in page["Reservations"] for i in reservation["Instances"]]
+
+
+def _zone(instance: InstanceTypeDef) -> str:
+    return instance["Placement"]["AvailabilityZone"]
+
+
+class Disk(BaseKind):
+    """A volume that came with an instance. AWS removes it together with that, unless somebody, or the image, has it stay: then it is
+    billed on. Not made by enaxp, and looked for only when everything else is gone.
+    """
+
+    name = "disk"
+    layer = "compute"
+    billed = ("disk",)
+
+    def find(self, aws: Aws, lab: Lab) -> list[Found]:
+        pages = aws.pages("describe_volumes", Filters=matching({f"tag:{TAG_LAB_ID}": [lab.lab_id]}))
+        return [_disk(item) for page in pages for item in page["Volumes"] if item["State"] != "deleted"]
+
+    def look(self, aws: Aws, id: str) -> Found | None:
+        try:
+            [item] = aws.ec2.describe_volumes(VolumeIds=[id])["Volumes"]
+        except ClientError as error:
+            if is_gone(error):
+                return None
+            raise
+        return _disk(item)
+
+    def delete(self, aws: Aws, found: Found) -> None:
+        remove(lambda: aws.ec2.delete_volume(VolumeId=found.id), where=f"deleting {found.key} {found.id}")
+
+
+def _disk(item: VolumeTypeDef) -> Found:
+    """A volume carries the key of its instance."""
+    tags = from_tag_list(item.get("Tags"))
+    return Found(
+        key=f"{Disk.name}/{tags.get(TAG_KEY, '').partition('/')[2] or item['VolumeId']}",
+        kind=Disk.name,
+        id=item["VolumeId"],
+        tags=tags,
+        facts={"instance": next((attached["InstanceId"] for attached in item.get("Attachments", [])), None)},
+        pending=DELETING if item["State"] == "deleting" else "",
+        created=str(item["CreateTime"]),
+    )
 
 
 def set_srd(aws: Aws, *, eni: str, on: bool) -> None:

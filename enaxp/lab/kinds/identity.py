@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from enaxp.aws import Aws, in_parallel, is_gone
+from enaxp.aws import Aws, Blocked, in_parallel, is_gone
 from enaxp.lab.grants import Condition, Grant, Scope
 from enaxp.lab.kinds.base import BaseKind, named, ours, remove, want_of
 from enaxp.lab.model import Change, Facts, Found, Ids, Lab, Resource, Tag, Want, as_tag_list, change
@@ -29,7 +29,7 @@ _TRUST = {
 }
 
 
-_ATTACHING = ("iam:AttachRolePolicy", "iam:DetachRolePolicy")
+_ATTACHING = "iam:AttachRolePolicy"
 _PASSING = "iam:PassRole"  # of whoever launches an instance with the role
 _TO_HOSTS: Condition = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
 
@@ -45,20 +45,35 @@ class Role(BaseKind):
     name = "role"
     layer = "compute"
     unique_by_name = True
-    reads = ("iam:GetRole", "iam:ListAttachedRolePolicies")
-    writes = ("iam:CreateRole", "iam:TagRole", *_ATTACHING, "iam:DeleteRole", _PASSING)
+    patience_s = 120.0
+    reads = (
+        "iam:GetRole",
+        "iam:ListAttachedRolePolicies",
+        "iam:ListRolePolicies",
+        "iam:ListInstanceProfilesForRole",
+    )
+    writes = (
+        "iam:CreateRole",
+        "iam:TagRole",
+        _ATTACHING,
+        "iam:DetachRolePolicy",
+        "iam:DeleteRolePolicy",
+        "iam:DeleteRole",
+        _PASSING,
+    )
 
     def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
-        """On the lab's own roles alone, with the policies wanted alone, passed to EC2 alone."""
+        """On the lab's own roles alone, passed to EC2 alone. Only the policies wanted are attached; any, as automation adds them, is
+        taken off."""
         owned = [resource for resource in resources if resource.owned]
         if not owned:
             return
         roles = tuple(scope.iam_arn(f"role/{resource.name}") for resource in owned)
-        rest = tuple(action for action in self.writes if action not in (*_ATTACHING, _PASSING))
+        rest = tuple(action for action in self.writes if action not in (_ATTACHING, _PASSING))
         policies = tuple(dict.fromkeys(arn for resource in owned for arn in want_of(resource, RoleWant).policy_arns))
         only_these: Condition = {"ArnEquals": {"iam:PolicyARN": policies if len(policies) > 1 else policies[0]}}
         yield Grant(sid="OwnRole", actions=rest, resources=roles)
-        yield Grant(sid="OwnRolePolicies", actions=_ATTACHING, resources=roles, conditions=only_these)
+        yield Grant(sid="OwnRolePolicies", actions=(_ATTACHING,), resources=roles, conditions=only_these)
         yield Grant(sid="GiveHostsTheRole", actions=(_PASSING,), resources=roles, conditions=_TO_HOSTS)
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
@@ -105,7 +120,11 @@ class Role(BaseKind):
         where = f"deleting {found.key} {found.id}"
         for arn in found.facts["policies"]:
             remove(partial(aws.iam.detach_role_policy, RoleName=found.id, PolicyArn=arn), where=where)
-        remove(lambda: aws.iam.delete_role(RoleName=found.id), where=where)
+        try:
+            remove(lambda: aws.iam.delete_role(RoleName=found.id), where=where)
+        except Blocked:
+            _take_off_what_was_added(aws, found.id, where=where)
+            remove(lambda: aws.iam.delete_role(RoleName=found.id), where=where)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +140,7 @@ class InstanceProfile(BaseKind):
     name = "instance-profile"
     layer = "compute"
     needs = ("role",)
+    patience_s = 120.0
     unique_by_name = True
     hidden = ("role",)
     reads = ("iam:GetInstanceProfile",)
@@ -178,6 +198,20 @@ class InstanceProfile(BaseKind):
             lambda: aws.iam.delete_instance_profile(InstanceProfileName=found.id),
             where=f"deleting {found.key} {found.id}",
         )
+
+
+def _take_off_what_was_added(aws: Aws, role: str, *, where: str) -> None:
+    """Policies that automation has put on the role, inline ones too. Raises Blocked where somebody's instance profile holds it."""
+    attached = aws.iam.get_paginator("list_attached_role_policies").paginate(RoleName=role)
+    for arn in [policy["PolicyArn"] for page in attached for policy in page["AttachedPolicies"]]:
+        remove(partial(aws.iam.detach_role_policy, RoleName=role, PolicyArn=arn), where=where)
+    inline = aws.iam.get_paginator("list_role_policies").paginate(RoleName=role)
+    for name in [name for page in inline for name in page["PolicyNames"]]:
+        remove(partial(aws.iam.delete_role_policy, RoleName=role, PolicyName=name), where=where)
+    profiles = aws.iam.list_instance_profiles_for_role(RoleName=role)["InstanceProfiles"]
+    if profiles:
+        names = ", ".join(profile["InstanceProfileName"] for profile in profiles)
+        raise Blocked(where, by=f"it is in the instance profile {names}")
 
 
 def _attach_policy(aws: Aws, *, role: str, arn: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -31,11 +31,13 @@ if TYPE_CHECKING:
         CreateVpcRequestTypeDef,
         InternetGatewayTypeDef,
         IpPermissionTypeDef,
+        NetworkInterfaceTypeDef,
         RouteTableTypeDef,
         RouteTypeDef,
         SecurityGroupTypeDef,
         SubnetTypeDef,
         UserIdGroupPairTypeDef,
+        VpcEndpointTypeDef,
         VpcTypeDef,
     )
 
@@ -44,10 +46,24 @@ SSH_RULE = "enaxp: SSH"  # the description by which a rule of enaxp's is told fr
 SAMPLE_RULE = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "127.0.0.1/32"}]}
 
 
-def interfaces(*, by: str) -> Listing:
-    """The interfaces that a filter with the resource's id shows."""
+def interfaces(*, by: str, **more: Any) -> Listing:
+    """The interfaces that a filter with the resource's id shows. more: further members of the listing."""
     describe, items = "describe_network_interfaces", "NetworkInterfaces"
-    return Listing(what="interface", describe=describe, items=items, id="NetworkInterfaceId", by=by)
+    return Listing(what="interface", describe=describe, items=items, id="NetworkInterfaceId", by=by, **more)
+
+
+def _has_no_address(interface: NetworkInterfaceTypeDef) -> bool:
+    return not interface.get("Association", {}).get("PublicIp")
+
+
+def _groups(*, what: str, by: str) -> Listing:
+    """The security groups that a filter with the resource's id shows. A VPC's default group goes with it."""
+    describe, items = "describe_security_groups", "SecurityGroups"
+    return Listing(what=what, describe=describe, items=items, id="GroupId", by=by, leave_out=_is_default)
+
+
+def _is_deleted(endpoint: VpcEndpointTypeDef) -> bool:
+    return endpoint.get("State", "").lower() == "deleted"
 
 
 def _is_default(group: SecurityGroupTypeDef) -> bool:
@@ -70,20 +86,21 @@ class Vpc(Ec2Kind):
     layer = "network"
     placeholder = no_id("vpc")
     resource_type, describe, items, ids_argument = "vpc", "describe_vpcs", "Vpcs", "VpcIds"
-    reads = ("ec2:DescribeVpcs", "ec2:DescribeVpcAttribute")
+    reads = ("ec2:DescribeVpcs", "ec2:DescribeVpcAttribute", "ec2:DescribeVpcEndpoints")
     creates, deletes = "ec2:CreateVpc", "ec2:DeleteVpc"
     settings = (SettingCall(action="ec2:ModifyVpcAttribute", sample=None),)
     quota = Quota(words="VPCs", service="vpc", code="L-F678F1CE")
     used_by = (
         interfaces(by="vpc-id"),
         Listing(what="subnet", describe="describe_subnets", items="Subnets", id="SubnetId", by="vpc-id"),
+        _groups(what="security group", by="vpc-id"),
         Listing(
-            what="security group",
-            describe="describe_security_groups",
-            items="SecurityGroups",
-            id="GroupId",
+            what="endpoint",
+            describe="describe_vpc_endpoints",
+            items="VpcEndpoints",
+            id="VpcEndpointId",
             by="vpc-id",
-            leave_out=_is_default,
+            leave_out=_is_deleted,
         ),
         Listing(
             what="route table",
@@ -174,6 +191,7 @@ class Subnet(Ec2Kind):
     name = "subnet"
     layer = "network"
     needs = ("vpc",)
+    patience_s = 1200.0  # interfaces that services of AWS made in it vanish slowly
     placeholder = no_id("subnet")
     resource_type, describe, items, ids_argument = "subnet", "describe_subnets", "Subnets", "SubnetIds"
     reads = ("ec2:DescribeSubnets",)
@@ -219,6 +237,7 @@ class Igw(Ec2Kind):
     name = "igw"
     layer = "network"
     needs = ("vpc",)
+    patience_s = 1200.0  # public addresses count as mapped until their instances have ended
     placeholder = no_id("igw")
     resource_type, describe, items, ids_argument = (
         "internet-gateway",
@@ -239,6 +258,7 @@ class Igw(Ec2Kind):
         ),
     )
     quota = Quota(words="internet gateways", service="vpc", code="L-A4707A72")
+    used_by = (interfaces(by="vpc-id", of=lambda found: str(found.facts["attached"]), leave_out=_has_no_address),)
 
     def read(self, item: InternetGatewayTypeDef) -> Found:
         attached = next(
@@ -339,6 +359,10 @@ class RouteTable(Ec2Kind):
     def as_made(self, resource: Resource, ids: Ids) -> Facts:
         return {"default_route": None, "route_state": None, "subnet": None}
 
+    def stands_on(self, found: Found, other: Found) -> bool:
+        """Of subnets it holds its own alone."""
+        return other.id == found.facts["subnet"] if other.kind == Subnet.name else super().stands_on(found, other)
+
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
         igw, subnet, facts = ids.get("igw"), ids.get(want_of(resource, RouteTableWant).subnet), found.facts
         if facts["default_route"] != igw or facts["route_state"] != "active":
@@ -382,6 +406,7 @@ class SecurityGroup(Ec2Kind):
     name = "security-group"
     layer = "network"
     needs = ("vpc",)
+    patience_s = 900.0  # interfaces of instances that have ended count for a while
     hidden = ("description",)
     placeholder = no_id("sg")
     resource_type, describe, items, ids_argument = (
@@ -406,7 +431,11 @@ class SecurityGroup(Ec2Kind):
             sample={"GroupId": placeholder, "IpPermissions": [SAMPLE_RULE]},
         ),
     )
-    used_by = (interfaces(by="group-id"),)
+    used_by = (
+        interfaces(by="group-id"),
+        _groups(what="security group that refers to it", by="ip-permission.group-id"),
+        _groups(what="security group that refers to it", by="egress.ip-permission.group-id"),
+    )
 
     def read(self, item: SecurityGroupTypeDef) -> Found:
         ingress = item.get("IpPermissions", [])

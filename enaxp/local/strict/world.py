@@ -193,6 +193,15 @@ class World:
         """The instance that an interface is attached to."""
         return self.lives.get(eni.instance.id) if eni.instance else None
 
+    def members(self, group: str, backend: Any) -> list[Life]:
+        """The instances for which a placement group counts as in use: those in it, and those that ended a while ago."""
+        lag, now = self.timing.placement_group_release, time.monotonic()
+        return [
+            life
+            for life in self.lives.values()
+            if life.group == group and life.backend is backend and (life.ended_at is None or now < life.ended_at + lag)
+        ]
+
     def attachment_status(self, eni: Any) -> str:
         """As a describe tells it."""
         life = self.life_of_eni(eni)

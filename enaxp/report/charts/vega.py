@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from enaxp.errors import EnaxpError
+from enaxp.installed import how_to_add
 from enaxp.report.charts.cache import cached_text
 from enaxp.report.charts.still import inlined
 
@@ -43,7 +44,7 @@ class ReportExtraMissing(EnaxpError):  # noqa: N818 - nothing is wrong, somethin
     """What draws is not installed."""
 
     def __init__(self) -> None:
-        super().__init__("the report page and its charts need the `report` extra", todo="pip install 'enaxp[report]'")
+        super().__init__("the report page and its charts need the `report` extra", todo=how_to_add("report"))
 
 
 def can_draw() -> bool:

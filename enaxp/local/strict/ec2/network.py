@@ -113,6 +113,19 @@ class NetworkActions(EC2BaseResponse):
                 current().srd.pop(eni.id, None)
         return super().detach_network_interface()
 
+    # -- endpoints -----------------------------------------------------------------------------------------------------
+
+    def create_vpc_endpoint(self) -> ActionResult:
+        """The interfaces of an endpoint are AWS's own, with the groups that were asked for."""
+        result = super().create_vpc_endpoint()
+        endpoint = result.result["VpcEndpoint"]
+        groups = self.ec2_backend.groups.get(endpoint.vpc_id, {})
+        for eni_id in endpoint.network_interface_ids or ():
+            eni = self.ec2_backend.enis[eni_id]
+            eni.requester_managed, eni.description = True, f"VPC Endpoint Interface {endpoint.id}"
+            eni._group_set = [groups[group_id] for group_id in endpoint.security_group_ids or ()]
+        return result
+
     # -- addresses -----------------------------------------------------------------------------------------------------
 
     def allocate_address(self) -> ActionResult:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import time
 
 from enaxp.local.strict.rules.everywhere import only_one_of
 from enaxp.local.strict.rules.request import RefusedByEc2, Request, unknown_group
@@ -43,12 +42,9 @@ def placement_group_is_unused(request: Request) -> None:
     group = world.groups.get((request.region, name))
     if group is None or group.deleting_at is not None:
         raise unknown_group(name)
-    for life in world.lives.values():
-        lag = world.timing.placement_group_release
-        busy = life.ended_at is None or time.monotonic() < life.ended_at + lag
-        if life.group == name and life.backend is request.backend and busy:
-            message = f"The placement group '{name}' is in use and may not be deleted."
-            raise RefusedByEc2("InvalidPlacementGroup.InUse", message)
+    if world.members(name, request.backend):
+        message = f"The placement group '{name}' is in use and may not be deleted."
+        raise RefusedByEc2("InvalidPlacementGroup.InUse", message)
 
 
 # -- instances -----------------------------------------------------------------------------------------------------------------
@@ -71,10 +67,24 @@ def one_instance_attribute_a_call(request: Request) -> None:
 
 @rule("TerminateInstances")
 def termination_is_allowed(request: Request) -> None:
-    """One protected instance in the batch, and none is terminated."""
+    """One protected instance in the batch, and none is terminated. Protection from being stopped protects from this, too."""
     for instance_id in request.get("InstanceIds") or []:
-        if request.backend.get_instance(instance_id).disable_api_termination:
+        instance = request.backend.get_instance(instance_id)
+        by = {"disableApiTermination": instance.disable_api_termination, "disableApiStop": instance.disable_api_stop}
+        for attribute in (attribute for attribute, is_set in by.items() if is_set):
             message = (
-                f"The instance '{instance_id}' may not be terminated. Modify its 'disableApiTermination' attribute."
+                f"The instance '{instance_id}' may not be terminated. Modify its '{attribute}' instance attribute "
+                "and try again."
+            )
+            raise RefusedByEc2("OperationNotPermitted", message)
+
+
+@rule("StopInstances")
+def stopping_is_allowed(request: Request) -> None:
+    for instance_id in request.get("InstanceIds") or []:
+        if request.backend.get_instance(instance_id).disable_api_stop:
+            message = (
+                f"The instance '{instance_id}' may not be stopped. Modify its 'disableApiStop' instance attribute "
+                "and try again."
             )
             raise RefusedByEc2("OperationNotPermitted", message)

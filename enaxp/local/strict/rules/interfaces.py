@@ -70,6 +70,8 @@ def eni_is_free(request: Request) -> None:
     eni = request.eni(request.get("NetworkInterfaceId"))
     if eni.instance is not None:
         raise RefusedByEc2("InvalidParameterValue", f"Network interface '{eni.id}' is currently in use.")
+    if eni.requester_managed:
+        raise RefusedByEc2("OperationNotPermitted", "You are not allowed to manage 'ela-attach' attachments.")
 
 
 @rule("AttachNetworkInterface")

@@ -171,10 +171,9 @@ def group_takes_the_instance(request: Request) -> None:
 
 
 def _check_same_zone(request: Request, name: str, zone: str) -> None:
-    """A group lives where its first instance was put."""
-    for life in request.world.lives.values():
-        member = life.group == name and life.backend is request.backend and life.state in {"pending", "running"}
-        if member and life.instance._placement.zone != zone:
+    """A group lives where its instances are, or were a while ago (Timing.placement_group_release)."""
+    for life in request.world.members(name, request.backend):
+        if life.instance._placement.zone != zone:
             raise RefusedByEc2(
                 "InvalidPlacementGroup.InUse",
                 f"The placement group '{name}' is in use in another availability zone: {life.instance._placement.zone}",

@@ -54,6 +54,7 @@ def vpc_is_empty(request: Request) -> None:
         *(group for group in backend.groups.get(vpc_id, {}).values() if group.name != "default"),
         *(table for table in backend.route_tables.values() if table.vpc_id == vpc_id and not table.main_association_id),
         *request.enis_of(vpc_id),
+        *(one for one in backend.vpc_end_points.values() if one.vpc_id == vpc_id and one.state != "deleted"),
     ]
     if children or request.gateway_of(vpc_id):
         raise RefusedByEc2("DependencyViolation", f"The vpc '{vpc_id}' has dependencies and cannot be deleted.")

@@ -1,0 +1,58 @@
+"""Foreign: what services and other people put into a VPC of the lab's own, and what keeps it from being deleted.
+
+GuardDuty's Runtime Monitoring, for one, makes an endpoint with a security group in each VPC that has an instance, and leaves both.
+`down --with-foreign` removes exactly these two kinds, and nothing in a VPC that was given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from enaxp.aws import Aws, Blocked, Refused, matching
+from enaxp.lab.kinds.base import remove
+from enaxp.lab.model import TAG_LAB_ID, Found, Lab, from_tag_list
+
+ENDPOINT, GROUP = "foreign-endpoint", "foreign-group"
+
+
+def remove_foreign(aws: Aws, *, vpc: str, lab: Lab) -> Iterator[Found]:
+    """Asks AWS to remove the endpoints of the VPC, and the groups that nothing uses any more; gives back what it said yes to.
+
+    What it will not remove now stays: whoever waits for the VPC finds it named there.
+    """
+    with contextlib.suppress(ClientError):  # may not be listed: then whoever waits finds the VPC in use
+        for endpoint in _in(aws, vpc, "describe_vpc_endpoints", "VpcEndpoints"):
+            id = endpoint["VpcEndpointId"]
+            if endpoint["State"].lower() not in {"deleting", "deleted"} and _removes(
+                partial(_delete_endpoint, aws, id)
+            ):
+                yield Found(key=f"{ENDPOINT}/{id}", kind=ENDPOINT, id=id, tags={})
+        for group in _in(aws, vpc, "describe_security_groups", "SecurityGroups"):
+            id, is_own = group["GroupId"], from_tag_list(group.get("Tags")).get(TAG_LAB_ID) == lab.lab_id
+            if group["GroupName"] == "default" or is_own:
+                continue
+            if _removes(partial(aws.ec2.delete_security_group, GroupId=id)):
+                yield Found(key=f"{GROUP}/{id}", kind=GROUP, id=id, tags={})
+
+
+def _in(aws: Aws, vpc: str, describe: str, items: str) -> list[Any]:
+    return [item for page in aws.pages(describe, Filters=matching({"vpc-id": [vpc]})) for item in page[items]]
+
+
+def _delete_endpoint(aws: Aws, id: str) -> None:
+    """AWS answers this call with what it did not do."""
+    for failed in aws.ec2.delete_vpc_endpoints(VpcEndpointIds=[id])["Unsuccessful"]:
+        raise Refused(f"deleting {id}", by=str(failed.get("Error", {}).get("Message")), todo="", code="")
+
+
+def _removes(call: Callable[[], object]) -> bool:
+    try:
+        remove(call, where="removing what is foreign")
+    except (Blocked, Refused):
+        return False
+    return True

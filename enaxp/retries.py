@@ -1,0 +1,78 @@
+"""Retries: calls that are harmless to repeat are repeated until a deadline in time, never up to a count.
+
+    botocore's event `needs-retry` ─▶ PatientRetries ─▶ seconds until the next attempt, or None: the answer stands
+
+botocore's own retries end after a number of attempts, and after a budget that throttling uses up: where every third call is throttled
+for minutes, some call always fails. Here only the time counts.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+BEGAN, PAUSES = "enaxp_began", "enaxp_pauses"  # in a request's context
+
+
+class PatientRetries:
+    """Answers `needs-retry` for one client.
+
+    passes: whether an error of the service, by code and HTTP status, is one that passes.  pauses: seconds to wait before each attempt.
+    patience_s: how long a call is repeated.  unreachable_s: how long, while nothing answers at the address at all.
+    """
+
+    def __init__(
+        self,
+        *,
+        passes: Callable[[str, int], bool],
+        pauses: Callable[[], Iterator[float]],
+        patience_s: float,
+        unreachable_s: float,
+    ) -> None:
+        self._passes = passes
+        self._pauses = pauses
+        self._patience_s = patience_s
+        self._unreachable_s = unreachable_s
+
+    def __call__(
+        self,
+        *,
+        request_dict: Mapping[str, Any],
+        response: tuple[Any, Mapping[str, Any]] | None,
+        caught_exception: Exception | None,
+        **_of_the_event: object,
+    ) -> float | None:
+        """Seconds until the call is made again, a little less than planned by chance, so that callers do not march in step."""
+        patience_s = self._patience_with(response, caught_exception)
+        context = request_dict["context"]
+        began = context.setdefault(BEGAN, time.monotonic())
+        if time.monotonic() - began >= patience_s:
+            return None
+        pauses: Iterator[float] = context.setdefault(PAUSES, self._pauses())
+        return next(pauses) * random.uniform(0.5, 1.0)
+
+    def _patience_with(
+        self, response: tuple[Any, Mapping[str, Any]] | None, caught_exception: Exception | None
+    ) -> float:
+        """How long this failure is waited out, in seconds; 0 for what is none, or does not pass."""
+        from botocore.exceptions import (
+            ConnectionError as NoConnection,
+        )
+        from botocore.exceptions import (
+            EndpointConnectionError,
+            HTTPClientError,
+            ProxyConnectionError,
+            SSLError,
+        )
+
+        if isinstance(caught_exception, (EndpointConnectionError, ProxyConnectionError, SSLError)):
+            return self._unreachable_s
+        if caught_exception is not None:
+            return self._patience_s if isinstance(caught_exception, (HTTPClientError, NoConnection)) else 0.0
+        if response is None:
+            return 0.0
+        answer, parsed = response
+        code = str(parsed.get("Error", {}).get("Code", ""))
+        return self._patience_s if self._passes(code, int(answer.status_code)) else 0.0
