@@ -128,8 +128,8 @@ def network_command(ways: Iterable[tuple[str, str, str]]) -> str:
     ]
     for interface, own, peer in ways:
         name, route = shlex.quote(interface), f"ip -o route get {shlex.quote(peer)} from {shlex.quote(own)} 2>/dev/null"
-        parts.append(f'echo "network mtu "{name}" $(cat /sys/class/net/{name}/mtu)"')
-        parts.append(f'echo "network route "{name}" $({route} | head -n 1)"')
+        parts.append(f'echo network mtu {name} "$(cat /sys/class/net/{name}/mtu)"')
+        parts.append(f'echo network route {name} "$({route} | head -n 1)"')
     return "; ".join(parts)
 
 

@@ -188,7 +188,7 @@ def test_a_full_disk_on_this_machine_keeps_what_was_measured(lab: Driver) -> Non
 
 
 @pytest.mark.namespaces
-@pytest.mark.parametrize(("role", "size"), [("client", "60k"), ("server", "60k"), ("client", "400k")])
+@pytest.mark.parametrize(("role", "size"), [("client", "60k"), ("server", "60k"), ("client", "120k")])
 def test_a_full_disk_on_a_host_is_said(lab: Driver, role: str, size: str) -> None:
     if lab.isolation != "namespaces":
         return
