@@ -30,7 +30,9 @@ resting= root=
 [ "$(id -u)" -eq 0 ] || root="sudo -n"
 if [ -f resting ]; then
   read -r earlier resting < resting
-  grep -q {NETWORK_LOG} "/proc/$earlier/cmdline" 2> /dev/null && kill "$earlier"
+  # Its shell heeds the signal once what it waits for has ended, too.
+  grep -q {NETWORK_LOG} "/proc/$earlier/cmdline" 2> /dev/null &&
+    kill "$earlier" $(cat "/proc/$earlier/task/$earlier/children")
 fi
 active=$(systemctl list-units --plain --no-legend --state=active '{TIMERS}' 2> /dev/null | awk '{{ print $1 }}')
 resting=$(printf '%s\n' $resting $active | sort -u)
