@@ -18,12 +18,14 @@ from enaxp.bench.environment import capture, differences, fingerprint
 from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.pair import Pair, Probes, connected, prove_routes
+from enaxp.bench.pinning import choose
 from enaxp.bench.records import ArmAddresses as Addresses
 from enaxp.bench.records import Environment, InterfaceFacts, Manifest, RunEnvironment, RunFolder, TargetName
 from enaxp.bench.result import Result
-from enaxp.bench.runner import Runner, RunOptions
-from enaxp.bench.schedule import BenchPlan
+from enaxp.bench.runner import Progress, Runner, RunOptions
+from enaxp.bench.schedule import BenchPlan, schedule
 from enaxp.errors import BenchError, HostError
+from enaxp.hosts.cpus import cpus_command, read_cpus
 from enaxp.traffic import ARMS, Arm
 
 __all__ = ["RunSetup", "carry_out", "connected", "go_on", "require_sockperf", "result_of"]
@@ -52,7 +54,7 @@ def carry_out(setup: RunSetup, *, pair: Pair, folder: RunFolder, options: RunOpt
     Raises BenchError when an arm has no way of its own, and what Runner.run raises.
     """
     probes = prove_routes(pair)
-    manifest = _manifest(setup, pair=pair, folder=folder, probes=probes)
+    manifest = _pinned(_manifest(setup, pair=pair, folder=folder, probes=probes), pair, probes, options)
     folder.write_manifest(manifest)
     _run(manifest, pair=pair, folder=folder, probes=probes, options=options)
 
@@ -80,6 +82,18 @@ def _manifest(setup: RunSetup, *, pair: Pair, folder: RunFolder, probes: Probes)
             before=before, interfaces=_interfaces(probes), hashes={"before": fingerprint(before)}
         ),
     )
+
+
+def _pinned(manifest: Manifest, pair: Pair, probes: Probes, options: RunOptions) -> Manifest:
+    """The manifest with the cores that sockperf is pinned to; says why not, where it cannot be. Raises HostError."""
+    hosts = {
+        role: read_cpus(connection.check(cpus_command(p.interface for p in probes[role].values() if p.interface)))
+        for role, connection in pair.by_role().items()
+    }
+    pinning, note = choose(manifest.plan, hosts, on_one_computer=manifest.target == "local")
+    if note:
+        options.watch(Progress(done=0, total=len(schedule(manifest.plan)), seconds_left=0.0, note=note))
+    return replace(manifest, pinning=pinning)
 
 
 def go_on(folder: RunFolder, *, pair: Pair, options: RunOptions) -> None:
@@ -113,7 +127,7 @@ def _run(manifest: Manifest, *, pair: Pair, folder: RunFolder, probes: Probes, o
         until = plan.until_pct
         options = replace(options, is_narrow=lambda: result_of(folder).is_narrow(to_pct=until))
     try:
-        Runner(pair, plan, folder, probes=probes, options=options).run()
+        Runner(pair, plan, folder, probes=probes, options=options, pinning=manifest.pinning).run()
     except BaseException:
         _end_manifest(folder, manifest, pair, probes, quietly=True)
         raise

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from enaxp.bench.documents import Document, NoObjectError, decode, encode, fields_of, parse, require_moment
 from enaxp.bench.names import LIST_THEM, RUN_ID_FORM, named, names_of, run_paths, split_name, what_is_there
+from enaxp.bench.pinning import NOT_PINNED, CpusOf, Pinning
 from enaxp.bench.schedule import BenchPlan, Trial
 from enaxp.errors import BenchError
 from enaxp.hosts.sockperf import Second, SockperfOutput
@@ -111,6 +112,7 @@ class TrialRecord:
     background_gbps: float | None = None
     late_sends: int | None = None
     network_changes: tuple[str, ...] | None = None
+    cpus: CpusOf | None = None  # of the measured flows, by role; None: not pinned
     stalled_flows: int = 0
     control: bool = False
     crossed: bool = False
@@ -186,6 +188,7 @@ class Manifest:
     place: Mapping[str, str | None] = field(default_factory=dict)
     host_gbps: float | None = None
     forced: tuple[str, ...] = ()
+    pinning: Pinning = NOT_PINNED
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:

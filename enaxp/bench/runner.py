@@ -18,6 +18,7 @@ from enaxp.bench.crossover import Assign, wait_for_devices
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.pair import Pair, Probes
+from enaxp.bench.pinning import NOT_PINNED, Pinning
 from enaxp.bench.quiet import Quiet
 from enaxp.bench.records import RunFolder, TrialRecord, trial_name
 from enaxp.bench.schedule import BenchPlan, Trial, pairs, schedule, trial_seconds
@@ -71,7 +72,16 @@ class RunOptions:
 class Runner:
     """Carries out one run, or what is left of it: starts the servers, runs the pairs, stops the servers."""
 
-    def __init__(self, pair: Pair, plan: BenchPlan, folder: RunFolder, *, probes: Probes, options: RunOptions) -> None:
+    def __init__(
+        self,
+        pair: Pair,
+        plan: BenchPlan,
+        folder: RunFolder,
+        *,
+        probes: Probes,
+        options: RunOptions,
+        pinning: Pinning = NOT_PINNED,
+    ) -> None:
         self.pair = pair
         self.plan = plan
         self.folder = folder
@@ -79,12 +89,13 @@ class Runner:
         self.trials = schedule(plan)
         self._options = options
         self._finished = _Finished(evidence_of(folder, plan).records)
-        self._servers = Servers(pair, plan)
+        self._servers = Servers(pair, plan, pinning=pinning)
         self._measurer = Measurer(
             pair,
             plan,
             servers=self._servers,
             probes=probes,
+            pinning=pinning,
             first_port=self._finished.last_port - FIRST_CLIENT_PORT + 1,
             keep_log=options.keep_log,
         )

@@ -45,6 +45,7 @@ class BenchPlan:
     control: bool = False
     until_pct: float | None = None
     max_iterations: int | None = None
+    cpus: str = "none"  # auto, none, or numbers: the cores that sockperf is pinned to
 
     @property
     def most_iterations(self) -> int:

@@ -21,6 +21,7 @@ from typing import Literal
 
 from enaxp.bench.gates import delivered_gbps, judge
 from enaxp.bench.pair import Pair, Probes, counters_command, counters_text
+from enaxp.bench.pinning import NOT_PINNED, CpusOf, Pinning, pinned
 from enaxp.bench.quiet import changes_of
 from enaxp.bench.records import InterfaceDelta, Interfaces, SrdDelta, TrialRecord, trial_name
 from enaxp.bench.schedule import BenchPlan, Trial, trial_seconds
@@ -105,6 +106,7 @@ class Measurer:
         *,
         servers: Servers,
         probes: Probes,
+        pinning: Pinning = NOT_PINNED,
         first_port: int = 1,
         keep_log: bool = False,
     ) -> None:
@@ -112,6 +114,7 @@ class Measurer:
         self._plan = plan
         self._servers = servers
         self._probes = probes
+        self._pinning = pinning
         self._keep_log = keep_log
         self._ports = itertools.count(first_port)
 
@@ -119,7 +122,7 @@ class Measurer:
         """Measures and judges one trial. When a host is lost during it, the trial is invalid for that reason."""
         run = self._run_of(trial, trial_name(trial, attempt=attempt))
         began = time.monotonic()
-        begun = _begun(trial, run, attempt=attempt)
+        begun = replace(_begun(trial, run, attempt=attempt), cpus=self._cpus_of(trial))
         try:
             answer = self._carry_out(trial, run)
             logs = self._logs(run) if self._keep_log and not trial.scenario.is_rate else ()
@@ -146,18 +149,21 @@ class Measurer:
         scenario, (server_ip, client_ip) = trial.scenario, self._addresses(trial)
         port_of = bulk_port if scenario.is_rate else probe_port
         return [
-            client_command(
-                server_ip=server_ip,
-                client_ip=client_ip,
-                mode=scenario.mode,
-                port=port_of(trial, flow),
-                client_port=self._next_port(),
-                protocol=scenario.protocol,
-                message_size=scenario.message_size,
-                duration_s=self._plan.duration_s,
-                rate=scenario.rate,
-                reply_every=scenario.reply_every,
-                full_log=log_name(name, flow),
+            pinned(
+                client_command(
+                    server_ip=server_ip,
+                    client_ip=client_ip,
+                    mode=scenario.mode,
+                    port=port_of(trial, flow),
+                    client_port=self._next_port(),
+                    protocol=scenario.protocol,
+                    message_size=scenario.message_size,
+                    duration_s=self._plan.duration_s,
+                    rate=scenario.rate,
+                    reply_every=scenario.reply_every,
+                    full_log=log_name(name, flow),
+                ),
+                self._pinning.client_cpus(trial, flow),
             )
             for flow in range(scenario.flows)
         ]
@@ -168,18 +174,28 @@ class Measurer:
         if bulk is None:
             return []
         return [
-            client_command(
-                server_ip=server_ip,
-                client_ip=client_ip,
-                mode="throughput",
-                port=bulk_port(trial, flow),
-                client_port=self._next_port(),
-                protocol=bulk.protocol,
-                message_size=bulk.message_size,
-                duration_s=self._plan.duration_s + OVERHEAD_S + 2,
+            pinned(
+                client_command(
+                    server_ip=server_ip,
+                    client_ip=client_ip,
+                    mode="throughput",
+                    port=bulk_port(trial, flow),
+                    client_port=self._next_port(),
+                    protocol=bulk.protocol,
+                    message_size=bulk.message_size,
+                    duration_s=self._plan.duration_s + OVERHEAD_S + 2,
+                ),
+                self._pinning.bulk_cpus(trial, flow),
             )
             for flow in range(bulk.flows)
         ]
+
+    def _cpus_of(self, trial: Trial) -> CpusOf | None:
+        """The cores of the measured flows, and of their servers; None where they are not pinned."""
+        flows = range(trial.scenario.flows)
+        client = [cpu for flow in flows for cpu in self._pinning.client_cpus(trial, flow)]
+        server = [cpu for flow in flows for cpu in self._pinning.server_cpus(trial.scenario, trial.arm, flow)]
+        return {"server": tuple(server), "client": tuple(client)} if client else None
 
     def _addresses(self, trial: Trial) -> tuple[str, str]:
         """Of the server and of the client, on the interfaces that carry the trial."""

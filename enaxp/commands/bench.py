@@ -163,6 +163,7 @@ def _bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
         order=bench.order,
         seed=bench.seed if bench.seed is not None else secrets.randbits(32),
         margin_pct=bench.margin_pct,
+        cpus=bench.cpus,
         scenarios=scenarios,
         crossover=options.crossover,
         control=options.control,
