@@ -177,6 +177,7 @@ class Measurer:
                 protocol=bulk.protocol,
                 message_size=bulk.message_size,
                 duration_s=self._plan.duration_s + OVERHEAD_S + 2,
+                rate=bulk.rate,
             )
             for flow in range(bulk.flows)
         ]
