@@ -13,14 +13,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SYSTEM := sockperf sudo prometheus-node-exporter htop openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin
 # What only the tests need.
 TESTED_WITH := shellcheck chromium poppler-utils prometheus netplan.io
 
 .PHONY: demo test unit lint selfcheck study crash acceptance install clean
 
-demo: install
-	$(BIN)/enaxp demo
+demo: $(VENV)/.ready
+	@PYTHON=$(PYTHON) ./scripts/install-system $(SYSTEM)
+	@$(BIN)/enaxp demo
 
 # Tests mostly wait for hosts: several files at once, each with hosts of its own (tests/conftest.py says what belongs together).
 test: install lint
@@ -40,6 +42,7 @@ selfcheck: install
 
 study: install
 	$(BIN)/python -m selfcheck.words $(WORDS_ARGS)
+	$(BIN)/python -m selfcheck.crossover
 	$(BIN)/python -m selfcheck.study $(STUDY_ARGS)
 
 # Every call and every save of `up` and `down`, and twenty hostile clouds.
@@ -52,12 +55,17 @@ acceptance: install
 install: $(VENV)/.installed
 	@PYTHON=$(PYTHON) ./scripts/install-system $(SYSTEM)
 
-# Without packages named it installs nothing but what a virtual environment itself lacks.
-$(VENV)/.installed: pyproject.toml
+# What the program itself needs, and what is needed to work on it besides. Without packages named the script installs nothing but what
+# a virtual environment itself lacks.
+$(VENV)/.ready: pyproject.toml
 	@PYTHON=$(PYTHON) ./scripts/install-system
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,report,monitor,dev]'
-	touch $@
+	@./scripts/step "making the virtual environment $(VENV)" $(PYTHON) -m venv $(VENV)
+	@./scripts/step "installing enaxp and what it needs into $(VENV)" $(PIP) -e '.[local]'
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.ready
+	@./scripts/step "installing what its tests need into $(VENV)" $(PIP) -e '.[local,dev]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist build

@@ -95,6 +95,9 @@ class MonitoringConfig:
         return str(ipaddress.IPv4Network(self.subnet_cidr)[10])
 
 
+Crossover = Literal["auto"] | bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class BenchConfig:
     scenarios: tuple[str, ...]
@@ -105,6 +108,7 @@ class BenchConfig:
     cpus: str  # auto, none, or numbers of cores
     margin_pct: float
     seed: int | None
+    crossover: Crossover
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -377,9 +381,18 @@ def _read_bench(section: Reader, scenarios: Mapping[str, Scenario]) -> BenchConf
         cpus=section.text("cpus", r"auto|none|\d{1,4}(,\d{1,4})*", "auto, none, or numbers of cores such as 2,3"),
         margin_pct=section.number("margin_pct", above=0, high=100),
         seed=None if seed is None else section.whole("seed", low=0, high=2**63 - 1),
+        crossover=_read_crossover(section),
     )
     section.close()
     return config
+
+
+def _read_crossover(section: Reader) -> Crossover:
+    value = section.raw("crossover")
+    if value == "auto" or isinstance(value, bool):
+        return value
+    section.fault("crossover", value, "auto, true or false")
+    return "auto"
 
 
 def _read_scenario_names(section: Reader, scenarios: Mapping[str, Scenario]) -> tuple[str, ...]:
@@ -443,6 +456,7 @@ def _read_scenario(name: str, section: Reader) -> list[Scenario]:
 
 # sockperf's own limits: -m 14..65507 for UDP, 14..1048575 for TCP
 _MESSAGE_SIZES: dict[Protocol, int] = {"udp": 65507, "tcp": 1048575}
+_BULK_SIZES: dict[Protocol, int] = {"udp": 1472, "tcp": 16384}
 
 
 def _read_message_size(section: Reader, protocol: Protocol) -> int:
@@ -457,7 +471,10 @@ def _read_background(section: Reader) -> Background | None:
     config = Background(
         protocol=protocol,
         flows=background.whole("flows", low=1, high=64),
-        message_size=_read_message_size(background, protocol),
+        message_size=background.whole(
+            "message_size", low=14, high=_MESSAGE_SIZES[protocol], default=_BULK_SIZES[protocol]
+        ),
+        share=None if background.raw("share") is None else background.number("share", above=0, high=1),
     )
     background.close()
     return config

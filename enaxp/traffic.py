@@ -88,11 +88,17 @@ def figure_name(metric: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Background:
-    """Bulk flows that run beside a latency probe. `message_size` in bytes."""
+    """Bulk flows that run beside a latency probe. `message_size` in bytes.
+
+    share: of what the hosts carry, 0 to 1, that all flows together take; None: as much as goes through. rate: the messages a second of
+    each flow that this comes to, once it is known.
+    """
 
     protocol: Protocol
     flows: int
     message_size: int
+    share: float | None = None
+    rate: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

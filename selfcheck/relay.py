@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Relay: holds every UDP message back for a known time on its way to a sockperf server. One file, nothing but the standard library.
+"""Relay: holds every UDP message back for a known time on its way to a sockperf server, or loses it. One file, standard library only.
 
     client ─▶ relay (ADDRESS:PORT) ─ waits ─▶ sockperf server (ADDRESS:PORT + 20000) ─▶ relay ─▶ client
 
@@ -24,11 +24,14 @@ BEHIND = 20000  # the real server's port is so far above
 
 
 class Delay:
-    """`us` microseconds for every message, and `tail_us` more for the share `tail` of them."""
+    """`us` microseconds for every message, and `tail_us` more for the share `tail` of them; the share `loss` is lost."""
 
-    def __init__(self, us=0.0, tail=0.0, tail_us=0.0, seed=1):
-        self._ns, self._tail, self._tail_ns = int(us * 1000), tail, int(tail_us * 1000)
+    def __init__(self, us=0.0, tail=0.0, tail_us=0.0, loss=0.0, seed=1):
+        self._ns, self._tail, self._tail_ns, self._loss = int(us * 1000), tail, int(tail_us * 1000), loss
         self._random = random.Random(seed)
+
+    def is_lost(self):
+        return self._loss and self._random.random() < self._loss
 
     def next_ns(self):
         is_late = self._tail and self._random.random() < self._tail
@@ -48,6 +51,8 @@ def relay(ip, port, delay):
             try:
                 if ready == front.fileno():
                     message, client = front.recvfrom(65536)
+                    if delay.is_lost():
+                        continue
                     until = clock() + delay.next_ns()
                     while clock() < until:
                         pass

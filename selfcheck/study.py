@@ -39,12 +39,13 @@ from enaxp.bench.gates import MEASURED_SHARE_NEEDED
 from enaxp.bench.histogram import merge_equal_weight
 from enaxp.bench.records import RunFolder
 from enaxp.hosts.sockperf import has_stalled, measured_share, parse
+from enaxp.text import interval_plain
 from enaxp.traffic import ARMS, QUANTILES, Arm
 from selfcheck.relay import stay_on_one_core
 from selfcheck.simulation import SHAPES, Size, coverage
 
-Kind = Literal["same", "slower", "faster", "mixed"]
-KINDS: tuple[Kind, ...] = ("same", "slower", "faster", "mixed")
+Kind = Literal["same", "slower", "faster", "mixed", "ena-loses", "express-loses"]
+KINDS: tuple[Kind, ...] = ("same", "slower", "faster", "mixed", "ena-loses", "express-loses")
 METRICS = ("mean", "p50", "p99")
 RELAY = Path(__file__).with_name("relay.py")
 ENAXP = (sys.executable, "-m", "enaxp")
@@ -52,6 +53,11 @@ ENA_IP, EXPRESS_IP = "192.168.3.10", "192.168.3.11"
 LAB = "study"
 SEED = 20250411
 ATTEMPTS = 4
+LOSSY, DELAYED = (
+    {"loss": 0.02},
+    {"tail": 0.02, "tail_us": 2000.0},
+)  # one arm loses what the other one delivers 1 ms later
+RANKED = 8  # iterations from which what is beyond measurement is judged
 LATE = {"tail": 0.04, "tail_us": 1500.0}  # of `mixed`: beyond P99, and nothing at the median
 
 
@@ -71,19 +77,24 @@ class Bench:
     kind: Kind
     code: str
     said: Literal["right", "undecided", "wrong"]
-    estimate_pct: Mapping[str, float]
-    low_pct: Mapping[str, float]
-    high_pct: Mapping[str, float]
+    headline: str
+    estimate_pct: Mapping[str, float | None]
+    low_pct: Mapping[str, float | None]
+    high_pct: Mapping[str, float | None]
     true_pct: Mapping[str, float | None]
     held: Mapping[str, bool | None]
     seconds: float
 
 
-RIGHT: Mapping[Kind, frozenset[str]] = {
-    "same": frozenset({"same"}),
-    "slower": frozenset({"slower", "slightly-slower"}),
-    "faster": frozenset({"faster", "slightly-faster"}),
-    "mixed": frozenset({"mixed"}),
+FASTER, SLOWER = frozenset({"faster", "slightly-faster"}), frozenset({"slower", "slightly-slower"})
+# What may be said of each primary; nothing is wrong with saying that it is undecided.
+TRUE_WORDS: Mapping[Kind, Mapping[str, frozenset[str]]] = {
+    "same": {"p50": frozenset({"same"}), "p99": frozenset({"same"})},
+    "slower": {"p50": SLOWER, "p99": SLOWER},
+    "faster": {"p50": FASTER, "p99": FASTER},
+    "mixed": {"p50": SLOWER, "p99": FASTER},
+    "ena-loses": {"p50": frozenset({"same"}), "p99": FASTER},
+    "express-loses": {"p50": frozenset({"same"}), "p99": SLOWER},
 }
 
 
@@ -99,18 +110,31 @@ def delays(kind: Kind, *, us: float) -> dict[str, dict[str, float]]:
             return {ENA_IP: held_back, EXPRESS_IP: passed}
         case "mixed":
             return {ENA_IP: {**passed, **LATE}, EXPRESS_IP: held_back}
+        case "ena-loses":
+            return {ENA_IP: LOSSY, EXPRESS_IP: DELAYED}
+        case "express-loses":
+            return {ENA_IP: DELAYED, EXPRESS_IP: LOSSY}
+
+
+def loses(kind: Kind) -> bool:
+    """Whether the relay of one arm loses messages: then they are sent at a rate of their own, since a ping-pong would fall silent."""
+    return kind in ("ena-loses", "express-loses")
 
 
 def judge(
     kind: Kind, scenario: Mapping[str, Any], run: RunFolder, *, added_us: Mapping[str, float], seconds: float
 ) -> Bench:
-    """What a bench said against the truth: that one arm is the other, and by each metric `added_us` later."""
+    """What a bench said against the truth: that one arm is the other, and by each metric `added_us` later, or that it loses messages."""
     effects = scenario["effects"]
-    true = {metric: true_pct(kind, levels(run, metric), added_us=added_us[metric]) for metric in METRICS}
+    true = {
+        metric: None if loses(kind) else true_pct(kind, levels(run, metric), added_us=added_us[metric])
+        for metric in METRICS
+    }
     return Bench(
         kind=kind,
         code=scenario["verdict"]["code"],
-        said=said(kind, scenario["verdict"]["code"]),
+        said=said(kind, {metric: effects[metric]["code"] for metric in ("p50", "p99")}),
+        headline=scenario["verdict"]["headline"],
         estimate_pct={m: effects[m]["estimate_pct"] for m in METRICS},
         low_pct={m: effects[m]["low_pct"] for m in METRICS},
         high_pct={m: effects[m]["high_pct"] for m in METRICS},
@@ -122,15 +146,16 @@ def judge(
     )
 
 
-def said(kind: Kind, code: str) -> Literal["right", "undecided", "wrong"]:
-    """What the verdict is worth. A claim that is too weak for an interval to be made is no wrong one."""
-    if code == "inconclusive":
-        return "undecided"
-    return "right" if code in RIGHT[kind] else "wrong"
+def said(kind: Kind, codes: Mapping[str, str]) -> Literal["right", "undecided", "wrong"]:
+    """What the words on the primaries are worth: right when each is said and true, wrong when one of them is not true."""
+    decided = {metric: code for metric, code in codes.items() if code != "inconclusive"}
+    if any(code not in TRUE_WORDS[kind][metric] for metric, code in decided.items()):
+        return "wrong"
+    return "right" if len(decided) == len(codes) else "undecided"
 
 
 def true_pct(kind: Kind, levels_us: Mapping[Arm, Sequence[float]], *, added_us: float) -> float | None:
-    """The effect there is, in per cent; None for `mixed`, where it is not one number.
+    """The effect there is, in per cent; None where it is not one number.
 
     The same delay is a larger share of a quick iteration than of a slow one, so each iteration has its own: that of the delay on the
     arm that was not held back, at the level it had in that iteration.
@@ -138,7 +163,7 @@ def true_pct(kind: Kind, levels_us: Mapping[Arm, Sequence[float]], *, added_us: 
     match kind:
         case "same":
             return 0.0
-        case "mixed":
+        case "mixed" | "ena-loses" | "express-loses":
             return None
         case "slower":
             ratios = [math.log1p(added_us / level) for level in levels_us["ena"]]
@@ -255,7 +280,7 @@ class Lab:
                 "ssh", role, "--", f"echo {text} | base64 -d | sudo tee {path} > /dev/null && sudo chmod {mode} {path}"
             )
 
-    def bench(self, size: BenchSize, *, seed: int) -> tuple[Mapping[str, Any], RunFolder]:
+    def bench(self, size: BenchSize, *, seed: int, scenario: str) -> tuple[Mapping[str, Any], RunFolder]:
         """The one scenario of a bench's result, and its run folder."""
         wanted = {
             "iterations": size.iterations,
@@ -264,8 +289,8 @@ class Lab:
             "seed": seed,
         }
         options = [word for name, value in wanted.items() for word in (f"--{name}", str(value))]
-        result = json.loads(self.run("bench", *options, "--json"))
-        return result["scenarios"]["udp-latency"], RunFolder(Path(self._folder, "results", LAB, result["run_id"]))
+        result = json.loads(self.run("bench", "--scenario", scenario, *options, "--json"))
+        return result["scenarios"][scenario], RunFolder(Path(self._folder, "results", LAB, result["run_id"]))
 
 
 @contextmanager
@@ -295,7 +320,9 @@ def benches(
             if number and began + longest > deadline:
                 return
             built.put(json.dumps(delays(kind, us=us)).encode(), "/etc/enaxp-study-delays.json", "0644")
-            scenario, run = built.bench(size, seed=SEED + number)
+            wanted = replace(size, iterations=max(size.iterations, RANKED)) if loses(kind) else size
+            name = "udp-load@1000" if loses(kind) else "udp-latency"
+            scenario, run = built.bench(wanted, seed=SEED + number, scenario=name)
             longest = max(longest, time.monotonic() - began)
             yield judge(kind, scenario, run, added_us=added_us, seconds=time.monotonic() - began)
 
@@ -328,10 +355,11 @@ def tell(bench: Bench) -> str:
     for metric in ("p50", "p99"):
         true = bench.true_pct[metric]
         truth = "" if true is None else f", truth {true:+.2f}% {'held' if bench.held[metric] else 'MISSED'}"
-        interval = f"[{bench.low_pct[metric]:+.2f}%, {bench.high_pct[metric]:+.2f}%]"
-        parts.append(f"{metric} {bench.estimate_pct[metric]:+.2f}% {interval}{truth}")
+        told = interval_plain(bench.estimate_pct[metric], bench.low_pct[metric], bench.high_pct[metric])
+        parts.append(f"{metric} {told}{truth}")
     word = f"{bench.code} (WRONG)" if bench.said == "wrong" else bench.code
-    return f"{bench.kind:<7} {word:<13} {'; '.join(parts)}   ({bench.seconds:.0f} s)"
+    headline = f"; {bench.headline}" if loses(bench.kind) else ""
+    return f"{bench.kind:<7} {word:<13} {'; '.join(parts)}{headline}   ({bench.seconds:.0f} s)"
 
 
 def main(arguments: Sequence[str]) -> dict[str, Any]:

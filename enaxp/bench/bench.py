@@ -17,6 +17,7 @@ from enaxp import __version__
 from enaxp.bench.environment import capture, differences, fingerprint
 from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
+from enaxp.bench.load import measured_baseline, with_bulk_rates
 from enaxp.bench.pair import Pair, Probes, connected, prove_routes
 from enaxp.bench.pinning import choose
 from enaxp.bench.records import ArmAddresses as Addresses
@@ -54,9 +55,17 @@ def carry_out(setup: RunSetup, *, pair: Pair, folder: RunFolder, options: RunOpt
     Raises BenchError when an arm has no way of its own, and what Runner.run raises.
     """
     probes = prove_routes(pair)
+    setup = replace(setup, plan=_with_bulk_rates(setup, pair=pair, probes=probes))
     manifest = _pinned(_manifest(setup, pair=pair, folder=folder, probes=probes), pair, probes, options)
     folder.write_manifest(manifest)
     _run(manifest, pair=pair, folder=folder, probes=probes, options=options)
+
+
+def _with_bulk_rates(setup: RunSetup, *, pair: Pair, probes: Probes) -> BenchPlan:
+    """The plan with the rates of its bulk flows: of what AWS says that the hosts carry, or else of what is measured. Raises BenchError."""
+    known = setup.host_gbps
+    baseline = measured_baseline(pair, setup.plan, probes) if known is None else lambda background: known
+    return with_bulk_rates(setup.plan, baseline)
 
 
 def _manifest(setup: RunSetup, *, pair: Pair, folder: RunFolder, probes: Probes) -> Manifest:

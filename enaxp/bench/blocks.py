@@ -103,7 +103,7 @@ class ScenarioBlocks:
             latencies=_merge_blocks([(block.latencies, block.trials) for block in blocks if block.latencies]),
             throughput_gbps=mean_of_known(_rates(self.trials_of(arm))),
             wanted=sum_of_known(block.wanted for block in blocks),
-            loss_rate=mean_of_known(rate for record in self.trials_of(arm) if (rate := _loss_rate(record)) is not None),
+            loss_rate=mean_of_known(record.loss_rate for record in self.trials_of(arm)),
         )
 
     @property
@@ -122,6 +122,14 @@ class ScenarioBlocks:
     def values_of_both(self, metric: Metric) -> list[tuple[float, float]]:
         """One (ENA, ENA Express) pair of a metric's values for each iteration in which both arms have one."""
         return both_arms(self.values(metric))
+
+    def crossed(self, metric: Metric) -> tuple[bool, ...]:
+        """Of each iteration that `values_of_both` gives, whether the interfaces had swapped their arms; empty where none had."""
+        crossed = {(record.pair, record.iteration): record.crossed for record in self.trials}
+        if not any(crossed.values()):
+            return ()
+        values = self.values(metric)
+        return tuple(crossed[at] for at in values["ena"] if at in values["ena_express"])
 
     def loss_rates(self) -> dict[Arm, dict[At, float]]:
         """The share of lost messages of each arm in each iteration, 0 to 1."""
@@ -201,20 +209,8 @@ def _block(trials: Sequence[TrialRecord], read: ReadHistogram) -> Block:
         latencies=merge_equal_weight(histograms, lost=lost) if histograms else None,
         throughput_gbps=mean_of_known(rates),
         wanted=sum_of_known(histogram.count + count for histogram, count in measured),
-        loss_rate=mean_of_known(rate for record in trials if (rate := _loss_rate(record)) is not None),
+        loss_rate=mean_of_known(record.loss_rate for record in trials),
     )
-
-
-def _loss_rate(record: TrialRecord) -> float | None:
-    """The share of a trial's messages that was lost: of those that wanted a reply, or of those sent in a throughput trial."""
-    output = record.sockperf
-    if output is None:
-        return None
-    if record.server_received is not None:
-        return max(0, output.sent - record.server_received) / output.sent if output.sent else None
-    if output.observations is None or output.dropped is None:
-        return None
-    return record.lost / (output.observations + record.without_latency)
 
 
 def _merge_blocks(parts: Sequence[tuple[Distribution, int]]) -> Distribution | None:

@@ -7,15 +7,15 @@ what was the limit. Pure: counted trials in, clauses of a verdict out.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from enaxp.bench.blocks import ScenarioBlocks, both_arms
 from enaxp.bench.effect import interval, per_cent
 from enaxp.bench.inference import EXPLORATORY_CONFIDENCE
 from enaxp.bench.loss import Loss, loss_difference, loss_of
-from enaxp.bench.records import Limit, TrialRecord
+from enaxp.bench.records import Limit
 from enaxp.bench.verdict import Circumstances
-from enaxp.figures import mean_of_known
+from enaxp.figures import mean_of_known, sum_of_known
 from enaxp.text import bounds_plain, change_plain, counted, percent_plain
 from enaxp.traffic import ARM_NAMES, ARMS, LATENCY_PRIMARIES, QUANTILES, Arm
 
@@ -44,7 +44,9 @@ def loss_by_arm(blocks: ScenarioBlocks) -> Mapping[Arm, Loss | None]:
     rates = blocks.loss_rates()
     return {
         arm: loss_of(
-            list(rates[arm].values()), lost=_lost(blocks.trials_of(arm)), wanted=_wanted(blocks.trials_of(arm)) or 0
+            list(rates[arm].values()),
+            lost=sum_of_known(record.missing for record in blocks.trials_of(arm)) or 0,
+            wanted=sum_of_known(record.wanted for record in blocks.trials_of(arm)) or 0,
         )
         for arm in ARMS
     }
@@ -101,7 +103,7 @@ def _loss(blocks: ScenarioBlocks) -> Iterator[tuple[str, bool]]:
     for arm in ARMS:
         trials = blocks.trials_of(arm)
         out_of_order = sum(record.sockperf.out_of_order or 0 for record in trials if record.sockperf)
-        wanted = _wanted(trials)
+        wanted = sum_of_known(record.wanted for record in trials)
         if wanted and out_of_order / wanted > MANY_OUT_OF_ORDER:
             share = percent_plain(100 * out_of_order / wanted)
             yield (
@@ -143,29 +145,3 @@ def _background(blocks: ScenarioBlocks) -> Iterator[tuple[str, bool]]:
 
 def _of_each(counts: Mapping[Arm, int], of: int, what: str) -> str:
     return ", ".join(f"{ARM_NAMES[arm]} {counts[arm]} of {counted(of, what)}" for arm in ARMS)
-
-
-def _lost(trials: Sequence[TrialRecord]) -> int:
-    """Messages that got no reply; of a throughput trial, those that did not arrive."""
-    return sum(
-        record.lost
-        if record.server_received is None
-        else max(0, (record.sockperf.sent or 0 if record.sockperf else 0) - record.server_received)
-        for record in trials
-    )
-
-
-def _wanted(trials: Sequence[TrialRecord]) -> int | None:
-    """Messages that wanted a reply; of a throughput trial, those that were sent. None where one trial does not say."""
-    total = 0
-    for record in trials:
-        output = record.sockperf
-        if output is None:
-            return None
-        if record.server_received is not None:
-            total += output.sent or 0
-        elif output.observations is None or output.dropped is None:
-            return None
-        else:
-            total += output.observations + record.without_latency
-    return total

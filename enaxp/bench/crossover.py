@@ -1,5 +1,7 @@
-"""Crossover: which pair of interfaces carries SRD, changed by the control plane in the middle of a run.
+"""Crossover: which pair of interfaces carries SRD, changed by the control plane in the middle of a run, so that a difference between the
+interfaces is not taken for one of SRD.
 
+what is asked + the plan ─▶ why_not_crossed ─▶ whether the run is crossed over
 assign(crossed) ─▶ (AWS has it) ─▶ wait until `ena_srd_mode` of all four devices shows it ─▶ trials go on
 """
 
@@ -11,12 +13,39 @@ from collections.abc import Callable
 from enaxp.bench.pair import Pair, Probes, counters_text
 from enaxp.errors import BenchError
 from enaxp.hosts import nic
-from enaxp.traffic import ARMS
+from enaxp.traffic import ARMS, Order
 
 # Gives ENA Express to one pair of interfaces and takes it from the other; True: crossed. Comes back when the control plane reads so.
 Assign = Callable[[bool], None]
 
 DEVICES_S = 90.0
+FEWEST = 4  # iterations: two in each half, for a spread in each
+FEWEST_BY_ITSELF = (
+    6  # below, a crossover costs too much of the precision to be chosen by itself (half width × 1.43 at 4, × 1.10 at 6)
+)
+
+
+def why_not_crossed(
+    *, is_aws: bool, order: Order, iterations: int, is_open_ended: bool, has_control: bool
+) -> tuple[str, str]:
+    """Why a run cannot be crossed over, and why it is not crossed over by itself; empty where nothing speaks against it."""
+    if order == "parallel":
+        cannot = "both arms run at once"
+    elif is_open_ended:
+        cannot = "with --until half of the run is not known beforehand"
+    elif has_control:
+        cannot = "a control holds the interfaces against each other already"
+    elif iterations < FEWEST:
+        cannot = f"a crossover takes {FEWEST} iterations at least"
+    else:
+        cannot = ""
+    if cannot:
+        return cannot, cannot
+    if not is_aws:
+        return "", "which the local target does only when asked"
+    if iterations % 2 or iterations < FEWEST_BY_ITSELF:
+        return "", f"which is done by itself for an even number of iterations, {FEWEST_BY_ITSELF} at least"
+    return "", ""
 
 
 def wait_for_devices(pair: Pair, probes: Probes, *, crossed: bool, patience_s: float = DEVICES_S) -> None:

@@ -8,6 +8,7 @@ be far too narrow. Ratios are taken as logarithms, so that twice and half weigh 
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -15,12 +16,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from enaxp.bench.inference import (
+    EXPLORATORY_CONFIDENCE,
     Decision,
     Finding,
+    Location,
     Margin,
     RatioSample,
     decide,
     explore,
+    interface_location,
+    location,
     student_t,
 )
 from enaxp.traffic import ARMS, THROUGHPUT, Arm, Metric
@@ -50,12 +55,32 @@ MOST_LOG_RATIO = 700.0  # e to that is about the largest float
 
 
 @dataclass(frozen=True, kw_only=True)
+class InterfaceEffect:
+    """What the interface made to a figure in per cent (or a drift between the halves of the run), with its 95 % interval."""
+
+    estimate_pct: float
+    low_pct: float
+    high_pct: float
+
+    @classmethod
+    def of(cls, location: Location) -> InterfaceEffect:
+        low, high = location.interval(confidence=EXPLORATORY_CONFIDENCE)
+        return cls(estimate_pct=per_cent(location.mean), low_pct=per_cent(low), high_pct=per_cent(high))
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval excludes 0."""
+        return not self.low_pct <= 0 <= self.high_pct
+
+
+@dataclass(frozen=True, kw_only=True)
 class Grounds:
     """What an effect's code rests on besides its interval. For the words only: a result does not store it.
 
     iterations_needed: for an effect of the margin's size; None where unknown. beyond: in how many iterations an arm's quantile lies
     among the lost messages. needs_randomisation: whether so few iterations need the randomisation test; randomisation_p: its p-value,
-    None where there are too few orders for one.
+    None where there are too few orders for one. interface: what the interface made, or a drift between the halves of a run that was
+    crossed over; halves_pct: the effect in each half.
     """
 
     iterations: int = 0
@@ -63,6 +88,8 @@ class Grounds:
     beyond: Mapping[Arm, int] = field(default_factory=dict)
     needs_randomisation: bool = False
     randomisation_p: float | None = None
+    interface: InterfaceEffect | None = None
+    halves_pct: tuple[float, float] | None = None
 
     @property
     def is_beyond(self) -> bool:
@@ -112,13 +139,14 @@ class Effect:
 class FigurePairs:
     """One metric of one scenario, ready to be judged: its (ENA, ENA Express) values in each iteration, +∞ beyond measurement.
 
-    withheld: whether its scenario is invalid, so that it decides nothing. randomisation_p: the p-value of the randomisation test; None
-    where it was not made.
+    crossed: of each iteration, whether the interfaces had swapped their arms; empty where they never do. withheld: whether its scenario
+    is invalid, so that it decides nothing. randomisation_p: the p-value of the randomisation test; None where it was not made.
     """
 
     metric: Metric
     iterations: Sequence[tuple[float, float]]
     primary: bool
+    crossed: Sequence[bool] = ()
     thin: bool = False
     withheld: bool = False
     improvement_pct: float | None = None
@@ -127,8 +155,10 @@ class FigurePairs:
     @property
     def sample(self) -> RatioSample:
         """The log ratios; values that are not above 0 have none and are left out."""
+        has_ratio = [ena > 0 and express > 0 for ena, express in self.iterations]
         return RatioSample(
-            ratios=tuple(log_ratio(ena, express) for ena, express in self.iterations if ena > 0 and express > 0),
+            ratios=tuple(log_ratio(*pair) for pair, known in zip(self.iterations, has_ratio, strict=True) if known),
+            crossed=tuple(itertools.compress(self.crossed, has_ratio)),
             thin=self.thin or self.withheld,
             randomisation_p=self.randomisation_p,
         )
@@ -164,6 +194,9 @@ def code_of_finding(metric: Metric, finding: Finding) -> Code:
 
 
 def _effect(figure: FigurePairs, sample: RatioSample, decision: Decision, *, margin_pct: float) -> Effect:
+    where = location(sample) if sample.is_finite else None
+    interface = interface_location(sample)
+    halves = sample.halves if interface else None
     return Effect(
         estimate_pct=_finite_per_cent(decision.estimate),
         low_pct=_finite_per_cent(decision.low),
@@ -177,12 +210,16 @@ def _effect(figure: FigurePairs, sample: RatioSample, decision: Decision, *, mar
         p_value=decision.p if len(sample.ratios) > 1 else None,
         grounds=Grounds(
             iterations=len(sample.ratios),
-            iterations_needed=iterations_needed(sample.finite, margin_pct=margin_pct, confidence=decision.confidence)
-            if sample.is_finite
+            iterations_needed=needed_for(where.spread, margin_pct=margin_pct, confidence=decision.confidence)
+            if where
             else None,
             beyond={arm: sum(math.isinf(pair[side]) for pair in figure.iterations) for side, arm in enumerate(ARMS)},
             needs_randomisation=sample.needs_randomisation,
             randomisation_p=figure.randomisation_p,
+            interface=InterfaceEffect.of(interface) if interface else None,
+            halves_pct=(per_cent(statistics.fmean(halves[0])), per_cent(statistics.fmean(halves[1])))
+            if halves
+            else None,
         ),
     )
 

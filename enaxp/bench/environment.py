@@ -18,7 +18,9 @@ from dataclasses import dataclass
 
 from enaxp.bench.pair import Pair, Probes
 from enaxp.bench.records import Environment, Facts, Manifest
+from enaxp.hosts.interrupts import numbers_command
 from enaxp.hosts.nic import moved
+from enaxp.hosts.sockperf import VERSION_COMMAND
 
 _OF_THE_HOST: Mapping[str, str] = {
     "kernel": "uname -srv",
@@ -33,7 +35,7 @@ _OF_THE_HOST: Mapping[str, str] = {
     "clock_source": "cat /sys/devices/system/clocksource/clocksource0/current_clocksource",
     "time_sync": "systemctl is-active chronyd chrony systemd-timesyncd | tr '\\n' ' '",
     "irqbalance": "systemctl is-active irqbalance",
-    "sockperf": "sockperf --version 2>&1 | tr -dc '[:print:]\\n' | grep -o '[0-9][0-9.]*[0-9]' | head -n 1",
+    "sockperf": VERSION_COMMAND,
     "sockperf_sha256": 'sha256sum "$(command -v sockperf)" | cut -d" " -f1',
     "settings": "cd /proc/sys/net && grep -H . core/busy_poll core/busy_read core/[rw]mem_default core/[rw]mem_max "
     "core/default_qdisc ipv4/tcp_[rw]mem ipv4/tcp_limit_output_bytes ipv4/tcp_autocorking ipv4/tcp_congestion_control",
@@ -43,20 +45,19 @@ _OF_THE_HOST: Mapping[str, str] = {
     "load": "cat /proc/loadavg",
     "cpu_times": "grep '^cpu ' /proc/stat",
 }
-# {0} is the interface's name.
+_DEVICE = '"$dev"'  # the interface's name
 _OF_AN_INTERFACE: Mapping[str, str] = {
-    "link": "ip -o link show dev {0}",
-    "driver": "ethtool -i {0}",
-    "offloads": "ethtool -k {0}",
-    "moderation": "ethtool -c {0}",
-    "rings": "ethtool -g {0}",
-    "channels": "ethtool -l {0}",
-    "spread": "ethtool -x {0}",
-    "qdisc": "tc qdisc show dev {0}",
-    "byte_queue_limits": "cd /sys/class/net/{0}/queues && grep -H . tx-*/byte_queue_limits/limit_min",
-    "irqs": 'for n in $(awk -v i={0} \'index($0, i) {{ sub(":", "", $1); print $1 }}\' /proc/interrupts); do '
-    'echo "$n $(cat /proc/irq/$n/smp_affinity_list)"; done',
-    "counters": "ethtool -S {0}",
+    "link": 'ip -o link show dev "$dev"',
+    "driver": 'ethtool -i "$dev"',
+    "offloads": 'ethtool -k "$dev"',
+    "moderation": 'ethtool -c "$dev"',
+    "rings": 'ethtool -g "$dev"',
+    "channels": 'ethtool -l "$dev"',
+    "spread": 'ethtool -x "$dev"',
+    "qdisc": 'tc qdisc show dev "$dev"',
+    "byte_queue_limits": 'cd /sys/class/net/"$dev"/queues && grep -H . tx-*/byte_queue_limits/limit_min',
+    "irqs": f'for n in $({numbers_command(_DEVICE)}); do echo "$n $(cat /proc/irq/$n/smp_affinity_list)"; done',
+    "counters": 'ethtool -S "$dev"',
 }
 # What differs between two moments of the same host, and is no setting.
 _PASSING = frozenset({"load", "cpu_times", "counters"})
@@ -201,7 +202,7 @@ def _script(probes: Probes, role: str) -> str:
     for arm, probe in probes[role].items():
         if probe.interface:
             name = shlex.quote(probe.interface)
-            commands |= {f"{arm}.{fact}": command.format(name) for fact, command in _OF_AN_INTERFACE.items()}
+            commands |= {f"{arm}.{fact}": f"dev={name}; {command}" for fact, command in _OF_AN_INTERFACE.items()}
     return "; ".join(f"echo '{_MARK}{name}'; ( {command} ) 2>/dev/null" for name, command in commands.items())
 
 

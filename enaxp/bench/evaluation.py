@@ -27,7 +27,8 @@ from enaxp.bench.schedule import BenchPlan
 from enaxp.bench.stability import control_warnings, host_warnings, warnings
 from enaxp.bench.verdict import Circumstances, Treatment, verdict
 from enaxp.figures import sum_of_known
-from enaxp.traffic import ARMS, MEAN, QUANTILES, Arm, Metric, Scenario
+from enaxp.text import bounds_plain, change_plain
+from enaxp.traffic import ARMS, MEAN, QUANTILES, Arm, Metric, Scenario, metric_label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,10 +128,16 @@ def _judged(
         local=manifest.target == "local",
         fault=measured.fault,
         circumstances=Circumstances(
-            words=(*more, *measured.circumstances.words, *_what_may_be_missed(primaries)),
+            words=(
+                *more,
+                *(_of_the_interface(primaries, manifest.plan) if measured.fault is None else ()),
+                *measured.circumstances.words,
+                *_what_may_be_missed(primaries),
+            ),
             headline=(*more, *measured.circumstances.headline),
         ),
     )
+    interfaces = [effect.grounds.interface for effect in primaries.values()]
     return ScenarioResult(
         arms=measured.arms,
         effects=effects,
@@ -138,7 +145,31 @@ def _judged(
         verdict=judged,
         warnings=(*measured.warnings, *control_warnings(control.effects if control else {})),
         control=control,
+        interface=interfaces[0] if interfaces else None,
     )
+
+
+def _of_the_interface(primaries: Mapping[Metric, Effect], plan: BenchPlan) -> list[str]:
+    """What the interface made, or that nobody can know it."""
+    if not plan.crossover:
+        because = f", {plan.not_crossed_because}" if plan.not_crossed_because else ""
+        return [f"this is SRD together with the interface: the run was not crossed over{because}"]
+    clauses = []
+    for metric, effect in primaries.items():
+        interface, halves = effect.grounds.interface, effect.grounds.halves_pct
+        if interface is None or halves is None:
+            clauses.append(f"at {metric_label(metric)} SRD together with the interface: too few iterations in a half")
+        elif interface.is_clear:
+            bounds = bounds_plain(interface.low_pct, interface.high_pct)
+            makes = f"{change_plain(interface.estimate_pct)} {bounds} at {metric_label(metric)}"
+            said = f"the interface, or a drift between the halves, makes {makes}"
+            if abs(interface.estimate_pct) >= abs(effect.estimate_pct or 0):
+                said += (
+                    f" (first half {change_plain(halves[0])}, second half {change_plain(halves[1])}: "
+                    "interface or time matter more than SRD here)"
+                )
+            clauses.append(said)
+    return clauses
 
 
 def _undecided_if_same(effect: Effect) -> Effect:
@@ -173,6 +204,7 @@ def _figures(
             metric=metric,
             iterations=pairs[metric],
             primary=metric in scenario.primaries,
+            crossed=blocks.crossed(metric),
             thin=metric in QUANTILES and fewest is not None and tail_is_thin(QUANTILES[metric], fewest=fewest),
             withheld=withheld,
             improvement_pct=improvement_pct(metric, **{arm: arms[arm].figure(metric) for arm in ARMS})

@@ -8,6 +8,9 @@ among the lost messages), −∞ where only ENA's is, and None where both are: t
 the interval is Student's t. Otherwise it is an interval of order statistics, about the median iteration: a lost message is later than
 every other, by an amount that nobody knows.
 
+In a run that was crossed over half way, the first half measures the effect plus that of the interface, the second half the effect minus
+it. Then the mean is that of the two halves' means, and the spread is taken within the halves: the interface's own difference is in neither.
+
 The words of a run are decided together: with m primaries, the chance of any wrong word in a run is at most 5 %.
 """
 
@@ -17,7 +20,7 @@ import functools
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 LogRatio = float | None
@@ -49,11 +52,12 @@ class Margin:
 class RatioSample:
     """The log ratios of one figure, one per iteration.
 
-    thin: too few observations lie beyond the quantile to decide anything. randomisation_p: the p-value of the randomisation test,
-    None where it was not made.
+    crossed: of each iteration, whether the interfaces had swapped their arms; empty where they never did. thin: too few observations lie
+    beyond the quantile to decide anything. randomisation_p: the p-value of the randomisation test, None where it was not made.
     """
 
     ratios: tuple[LogRatio, ...]
+    crossed: tuple[bool, ...] = ()
     thin: bool = False
     randomisation_p: float | None = None
 
@@ -66,9 +70,39 @@ class RatioSample:
         return [ratio for ratio in self.ratios if ratio is not None and math.isfinite(ratio)]
 
     @property
+    def halves(self) -> tuple[list[float], list[float]] | None:
+        """The finite ratios before and after the interfaces swapped their arms; None where one of the two is empty."""
+        if not self.crossed:
+            return None
+        told = [(ratio, crossed) for ratio, crossed in zip(self.ratios, self.crossed, strict=True) if ratio is not None]
+        first = [ratio for ratio, crossed in told if not crossed and math.isfinite(ratio)]
+        second = [ratio for ratio, crossed in told if crossed and math.isfinite(ratio)]
+        return (first, second) if first and second else None
+
+    @property
     def needs_randomisation(self) -> bool:
         """Whether a direction needs the randomisation test: a state that some iterations are in may be missed by so few."""
         return len(self.ratios) <= FEW_ITERATIONS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """Where finite log ratios lie: their mean, its standard error and its degrees of freedom. spread: the standard deviation of one
+    iteration."""
+
+    mean: float
+    error: float
+    degrees: float
+    spread: float
+
+    def interval(self, *, confidence: float) -> tuple[float, float]:
+        """Student's t-interval of the mean."""
+        half = student_t((1 + confidence) / 2, self.degrees) * self.error
+        return self.mean - half, self.mean + half
+
+    def at(self, mean: float) -> Location:
+        """The same precision around another mean."""
+        return replace(self, mean=mean)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +154,8 @@ def estimate(sample: RatioSample) -> float | None:
     if not sample.ratios:
         return None
     if sample.is_finite:
-        return statistics.fmean(sample.finite)
+        halves = sample.halves
+        return statistics.fmean(map(statistics.fmean, halves)) if halves else statistics.fmean(sample.finite)
     low, high = (sorted(_with_unknown(sample, value)) for value in (-math.inf, math.inf))
     middles = {_median(low), _median(high)}
     [middle] = middles if len(middles) == 1 else [math.inf]
@@ -130,21 +165,66 @@ def estimate(sample: RatioSample) -> float | None:
 def interval(sample: RatioSample, *, confidence: float) -> tuple[float, float] | None:
     """The interval of the log ratios; None where there are too few iterations for one.
 
-    All finite: the t-interval of the mean. Otherwise [d_(k), d_(I+1−k)], with k the largest for which 2·P(Bin(I, ½) ≤ k − 1) ≤
-    1 − confidence: it covers the median iteration at least so often, whatever the distribution. Unknown ratios are −∞ for its lower
-    end and +∞ for its upper one.
+    All finite: the t-interval of the mean, or of the mean of both halves. Otherwise [d_(k), d_(I+1−k)], with k the largest for which
+    2·P(Bin(I, ½) ≤ k − 1) ≤ 1 − confidence: it covers the median iteration at least so often, whatever the distribution. Unknown ratios
+    are −∞ for its lower end and +∞ for its upper one.
     """
     count = len(sample.ratios)
     if sample.is_finite:
-        if count < 2:
-            return None
-        middle, error = statistics.fmean(sample.finite), _standard_error(sample)
-        half = student_t((1 + confidence) / 2, count - 1) * error
-        return middle - half, middle + half
+        where = location(sample)
+        return where.interval(confidence=confidence) if where else None
     k = _rank(count, confidence)
     if k == 0:
         return None
     return sorted(_with_unknown(sample, -math.inf))[k - 1], sorted(_with_unknown(sample, math.inf))[count - k]
+
+
+def location(sample: RatioSample) -> Location | None:
+    """Where the finite ratios lie; None with too few: two are needed, or two in each half.
+
+    Crossed over: mean of the half means (m₁ + m₂)/2, with the pooled standard deviation s_p and I − 2 degrees,
+    SE = (s_p/2)·√(1/n₁ + 1/n₂): least squares with an indicator of the half. Where the halves differ by more than one iteration, Welch's
+    standard error and degrees, since their spread need not be the same.
+    """
+    halves = sample.halves
+    if halves is None:
+        own = sample.finite
+        if len(own) < 2:
+            return None
+        spread = statistics.stdev(own)
+        return Location(
+            mean=statistics.fmean(own), error=spread / math.sqrt(len(own)), degrees=len(own) - 1, spread=spread
+        )
+    first, second = halves
+    if min(len(first), len(second)) < 2:
+        return None
+    mean = statistics.fmean(map(statistics.fmean, halves))
+    squares = [statistics.variance(half) * (len(half) - 1) for half in halves]
+    degrees = len(first) + len(second) - 2
+    spread = math.sqrt(sum(squares) / degrees)
+    if abs(len(first) - len(second)) <= 1:
+        error = spread / 2 * math.sqrt(1 / len(first) + 1 / len(second))
+        return Location(mean=mean, error=error, degrees=degrees, spread=spread)
+    parts = [statistics.variance(half) / len(half) for half in halves]
+    total = sum(parts)
+    welch = (
+        total**2 / sum(part**2 / (len(half) - 1) for part, half in zip(parts, halves, strict=True))
+        if total
+        else degrees
+    )
+    return Location(mean=mean, error=math.sqrt(total) / 2, degrees=welch, spread=spread)
+
+
+def interface_location(sample: RatioSample) -> Location | None:
+    """What the interface made, or a drift between the halves: half of their difference, (m₁ − m₂)/2, with the error of the mean.
+
+    None where the run was not crossed over, or a half has too few iterations, or a ratio is not finite.
+    """
+    halves, where = sample.halves, location(sample)
+    if halves is None or where is None or not sample.is_finite:
+        return None
+    first, second = map(statistics.fmean, halves)
+    return where.at((first - second) / 2)
 
 
 def fewest_for_ranks(confidence: float) -> int:
@@ -156,18 +236,20 @@ def _firm(sample: RatioSample, margin: Margin) -> tuple[float, Zone | None]:
     """The level at which the sample's interval just yields a firm word, and the zone of that word; (1, None) where there is none."""
     if sample.thin or len(sample.ratios) < 2:
         return 1.0, None
-    p, zone = _firm_by_t(sample, margin) if sample.is_finite else _firm_by_ranks(sample, margin)
+    where = location(sample) if sample.is_finite else None
+    if where is None and sample.is_finite:
+        return 1.0, None
+    p, zone = _firm_by_t(where, margin) if where else _firm_by_ranks(sample, margin)
     if zone != "within":
         p = max(p, _gate(sample))
     return p, zone
 
 
-def _firm_by_t(sample: RatioSample, margin: Margin) -> tuple[float, Zone]:
-    middle, error = statistics.fmean(sample.finite), _standard_error(sample)
-    distance = min(abs(middle - margin.low), abs(middle - margin.high))
-    if error == 0:
-        return (0.0 if distance > 0 else 1.0), margin.zone(middle)
-    return 2 * _beyond(distance / error, len(sample.ratios) - 1), margin.zone(middle)
+def _firm_by_t(where: Location, margin: Margin) -> tuple[float, Zone]:
+    distance = min(abs(where.mean - margin.low), abs(where.mean - margin.high))
+    if where.error == 0:
+        return (0.0 if distance > 0 else 1.0), margin.zone(where.mean)
+    return 2 * _beyond(distance / where.error, where.degrees), margin.zone(where.mean)
 
 
 def _firm_by_ranks(sample: RatioSample, margin: Margin) -> tuple[float, Zone]:
@@ -201,10 +283,6 @@ def _decision(sample: RatioSample, finding: Finding, *, confidence: float, p: fl
 def _gate(sample: RatioSample) -> float:
     """The p-value that a direction must reach besides its interval's: of the randomisation test, where it is needed and was made."""
     return sample.randomisation_p if sample.needs_randomisation and sample.randomisation_p is not None else 0.0
-
-
-def _standard_error(sample: RatioSample) -> float:
-    return statistics.stdev(sample.finite) / math.sqrt(len(sample.ratios))
 
 
 def _with_unknown(sample: RatioSample, value: float) -> list[float]:

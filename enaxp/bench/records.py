@@ -132,6 +132,30 @@ class TrialRecord:
         """How many messages that wanted a reply have no latency: the lost ones, and those whose reply came out of order."""
         return self.lost + (self.sockperf.out_of_order or 0 if self.sockperf else 0)
 
+    @property
+    def wanted(self) -> int | None:
+        """How many messages wanted a reply; of a throughput trial, those that were sent. None where it does not say."""
+        output = self.sockperf
+        if output is None:
+            return None
+        if self.server_received is not None:
+            return output.sent
+        if output.observations is None or output.dropped is None:
+            return None
+        return output.observations + self.without_latency
+
+    @property
+    def missing(self) -> int | None:
+        """How many of the wanted messages got no reply; of a throughput trial, those that did not arrive."""
+        if self.server_received is None or self.sockperf is None:
+            return None if self.wanted is None else self.lost
+        return None if self.sockperf.sent is None else max(0, self.sockperf.sent - self.server_received)
+
+    @property
+    def loss_rate(self) -> float | None:
+        """The share of the wanted messages that is missing, 0 to 1."""
+        return self.missing / self.wanted if self.wanted and self.missing is not None else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class ArmAddresses:

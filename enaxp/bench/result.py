@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from enaxp.bench.documents import Document, decode, fields_of
-from enaxp.bench.effect import Effect
+from enaxp.bench.effect import Effect, InterfaceEffect
 from enaxp.bench.records import Limit, MeasuredFrom, RunFolder
 from enaxp.bench.schedule import BenchPlan
 from enaxp.bench.verdict import Treatment, Verdict
@@ -113,7 +113,9 @@ class Control:
 
 @dataclass(frozen=True, kw_only=True)
 class ScenarioResult:
-    """One scenario. `control` is there when a control was measured."""
+    """One scenario. `control` is there when a control was measured; `interface` when the run was crossed over: what the interface, or a
+    drift between the halves, made to the first primary.
+    """
 
     arms: Mapping[Arm, ArmFigures]
     effects: Mapping[Metric, Effect]
@@ -121,6 +123,7 @@ class ScenarioResult:
     verdict: Verdict
     warnings: tuple[str, ...] = ()
     control: Control | None = None
+    interface: InterfaceEffect | None = None
 
     @property
     def service(self) -> Mapping[Arm, Latencies] | None:
@@ -250,6 +253,8 @@ def _scenario_document(scenario: ScenarioResult) -> Document:
         "verdict": fields_of(scenario.verdict),
         "warnings": list(scenario.warnings),
     }
+    if scenario.interface is not None:
+        document["interface"] = fields_of(scenario.interface)
     if scenario.control is not None:
         document["control"] = {
             **fields_of(scenario.control),

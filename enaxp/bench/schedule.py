@@ -30,8 +30,8 @@ BULK_SET_UP_S = 1.0
 class BenchPlan:
     """What is measured, how often and in which order, fixed beforehand. `margin_pct` is the smallest difference of practical interest.
 
-    With `until_pct` the run goes on beyond `iterations`, until the intervals of the primaries reach no further than that to either
-    side, or `max_iterations` are done.
+    crossover: whether the interfaces swap their arms half way; not_crossed_because: why not, in words. With `until_pct` the run goes on
+    beyond `iterations`, until the intervals of the primaries reach no further than that to either side, or `max_iterations` are done.
     """
 
     iterations: int
@@ -42,6 +42,7 @@ class BenchPlan:
     margin_pct: float
     scenarios: tuple[Scenario, ...]
     crossover: bool = False
+    not_crossed_because: str = ""
     control: bool = False
     until_pct: float | None = None
     max_iterations: int | None = None

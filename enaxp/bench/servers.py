@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from enaxp.bench.pair import Pair
-from enaxp.bench.pinning import Pinning, pinned
+from enaxp.bench.pinning import NOT_PINNED, Pinning, pinned
 from enaxp.bench.schedule import BenchPlan, Trial, trial_seconds
 from enaxp.bench.scripts import end_all_script, end_script, running_script, servers_script, split
 from enaxp.errors import HostError
@@ -41,7 +41,7 @@ def bulk_flows(scenario: Scenario) -> tuple[Protocol, int]:
 class Servers:
     """All servers of one run."""
 
-    def __init__(self, pair: Pair, plan: BenchPlan, *, pinning: Pinning) -> None:
+    def __init__(self, pair: Pair, plan: BenchPlan, *, pinning: Pinning = NOT_PINNED) -> None:
         self._pair = pair
         self._plan = plan
         self._pinning = pinning

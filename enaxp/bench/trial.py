@@ -184,6 +184,7 @@ class Measurer:
                     protocol=bulk.protocol,
                     message_size=bulk.message_size,
                     duration_s=self._plan.duration_s + OVERHEAD_S + 2,
+                    rate=bulk.rate,
                 ),
                 self._pinning.bulk_cpus(trial, flow),
             )

@@ -20,7 +20,11 @@ from enaxp.traffic import ORDERS, Order
 @option("--order", type=click.Choice(ORDERS), envvar="ENAXP_ORDER", help="Of the two arms.")
 @option("--seed", type=int, envvar="ENAXP_SEED", help="Of the order.")
 @option("--message-size", "-m", type=int, envvar="ENAXP_MESSAGE_SIZE", help="Bytes.")
-@option("--crossover", is_flag=True, help="Swap half way which interfaces have ENA Express.")
+@option(
+    "--crossover/--no-crossover",
+    default=None,
+    help="Swap half way which interfaces have ENA Express. By itself on AWS with an even number of at least 6 iterations.",
+)
 @option("--control", is_flag=True, help="Also ENA against ENA: how much differs by chance alone.")
 @option("--until", metavar="PERCENT", help="Go on until the intervals are this narrow, e.g. 1%.")
 @option(
@@ -47,7 +51,7 @@ def bench(
     order: Order | None,
     seed: int | None,
     message_size: int | None,
-    crossover: bool,
+    crossover: bool | None,
     control: bool,
     until: str | None,
     max_iterations: int | None,
@@ -69,12 +73,12 @@ def bench(
         "bench.scenarios": list(scenario) or None,
         "bench.order": order,
         "bench.seed": seed,
+        "bench.crossover": crossover,
     }
     with open_session(options, overrides=overrides) as session:
         bench_options = BenchOptions(
             argv=sys.argv[1:],
             message_size=message_size,
-            crossover=crossover,
             control=control,
             until_pct=None if until is None else parse_percent(until, option="--until"),
             max_iterations=max_iterations,

@@ -254,13 +254,20 @@ def extend(options: Options, *, by: str) -> None:
 
 
 @command("policy")
-def policy(options: Options) -> None:
+@option(
+    "--role", metavar="ROLE", help="The role in the given instance profile: a name or an ARN (asked of AWS without)."
+)
+@option("--part", type=click.IntRange(min=1), help="Where one policy is not long enough: only this one of them.")
+def policy(options: Options, *, role: str | None, part: int | None) -> None:
     """Print the IAM policy that allows what enaxp does for this lab, and nothing else."""
-    from enaxp.lab.policy import policy_of
+    from enaxp.aws import Aws
+    from enaxp.commands.policy import policy_document
     from enaxp.session import config_without_session
     from enaxp.terminal.console import Console
 
-    Console(as_json=True).document(policy_of(config_without_session(options)))
+    config = config_without_session(options)
+    console, aws = Console(as_json=True), Aws(region=config.aws.region, profile=options.profile)
+    console.document(policy_document(config, aws, role=role, part=part, say=console.say))
 
 
 @command("ssh")

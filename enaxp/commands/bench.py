@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from enaxp.bench.bench import RunSetup, carry_out, go_on, result_of
+from enaxp.bench.crossover import why_not_crossed
 from enaxp.bench.pair import connected
 from enaxp.bench.records import RunFolder
 from enaxp.bench.result import Result
@@ -38,7 +39,6 @@ class BenchOptions:
 
     argv: list[str]
     message_size: int | None = None
-    crossover: bool = False
     control: bool = False
     until_pct: float | None = None
     max_iterations: int | None = None
@@ -152,6 +152,7 @@ def _bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
     Raises UsageError when they contradict.
     """
     _refuse_contradictions(session, options)
+    not_crossed_because = _why_not_crossed(session, options)
     bench = session.config.bench
     scenarios = tuple(session.config.scenarios[name] for name in bench.scenarios)
     if options.message_size is not None:
@@ -165,7 +166,8 @@ def _bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
         margin_pct=bench.margin_pct,
         cpus=bench.cpus,
         scenarios=scenarios,
-        crossover=options.crossover,
+        crossover=not not_crossed_because,
+        not_crossed_because=not_crossed_because,
         control=options.control,
         until_pct=options.until_pct,
         max_iterations=(options.max_iterations or 5 * bench.iterations) if options.until_pct is not None else None,
@@ -174,16 +176,32 @@ def _bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
 
 def _refuse_contradictions(session: Session, options: BenchOptions) -> None:
     bench = session.config.bench
-    if options.crossover and bench.iterations < 2:
-        raise UsageError("a crossover needs two iterations at least", todo="give --iterations 2 or more")
-    if options.crossover and options.until_pct is not None:
-        raise UsageError("--crossover and --until do not go together", said="half of an unknown number is unknown")
     if options.control and bench.order == "parallel":
         raise UsageError(
             "--control and --order parallel do not go together", said="both arms would share one interface"
         )
     if options.max_iterations is not None and options.until_pct is None:
         raise UsageError("--max-iterations is the limit of --until", todo="give --until, or --iterations alone")
+
+
+def _why_not_crossed(session: Session, options: BenchOptions) -> str:
+    """Why the run is not crossed over; empty when it is. Raises UsageError when it is asked for and cannot be."""
+    bench = session.config.bench
+    cannot, not_by_itself = why_not_crossed(
+        is_aws=session.target.name == "aws",
+        order=bench.order,
+        iterations=bench.iterations,
+        is_open_ended=options.until_pct is not None,
+        has_control=options.control,
+    )
+    match bench.crossover:
+        case "auto":
+            return not_by_itself
+        case False:
+            return "as it was asked"
+        case True if cannot:
+            raise UsageError("this bench cannot be crossed over", said=cannot, todo="leave --crossover out")
+    return ""
 
 
 def _announce(session: Session, plan: BenchPlan, status: Status, *, done: int) -> None:
@@ -198,6 +216,10 @@ def _announce(session: Session, plan: BenchPlan, status: Status, *, done: int) -
         f"{trials} trials of {plan.duration_s:g} s, discarded ones included{already}: about {takes_s / 60:.1f} min, "
         f"until {ends.astimezone():%H:%M:%S}{cost}; order {plan.order}, seed {plan.seed}"
     )
+    if plan.crossover:
+        say("the interfaces swap their arms half way, so that a difference between them is not taken for one of SRD")
+    else:
+        say(f"not crossed over, {plan.not_crossed_because}: the effect is that of SRD together with the interface")
     if plan.until_pct is not None:
         say(
             f"it goes on until the intervals are within ±{plan.until_pct:g}%, or {plan.most_iterations} iterations are done"

@@ -13,8 +13,9 @@ from enaxp.commands.monitoring import configure_monitoring, require_room_for_mon
 from enaxp.commands.status import look_at, status_in
 from enaxp.errors import EnaxpError, LabError, UsageError
 from enaxp.lab.cost import usd_per_hour, usd_so_far
-from enaxp.lab.lifecycle import BUILT_LAYERS, Removal, Snapshot, down, up
+from enaxp.lab.lifecycle import BUILT_LAYERS, Removal, Snapshot, down, require_running, up
 from enaxp.lab.model import LAYERS, Layer
+from enaxp.lab.resolved import is_bare_metal
 from enaxp.lab.state import BENCH_LOCK
 from enaxp.lab.status import Status
 from enaxp.session import Session
@@ -73,7 +74,7 @@ def bring_up(
 
 def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
     """Waits until the hosts of the layers have all that they need; gives back the status then. Raises HostError."""
-    from enaxp.lab.boot import log_of, restart_agent, wait_until_ready
+    from enaxp.lab.boot import METAL_SSH_S, SSH_S, log_of, restart_agent, wait_until_ready
     from enaxp.lab.state_manager import wait_for_software
 
     say, snapshot = session.console.say, built.snapshot
@@ -83,7 +84,13 @@ def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
     if not hosts and watcher is None:
         return status
     say("waiting for the hosts: SSH, then their first boot, then State Manager's word that the software is in place")
-    wait_until_ready([*hosts.values(), *([watcher] if watcher else [])], say=say)
+    is_metal = is_bare_metal(session.aws, session.config.hosts.instance_type)
+    wait_until_ready(
+        [*hosts.values(), *([watcher] if watcher else [])],
+        say=say,
+        check=lambda host: require_running(session.aws, snapshot, host.role),
+        ssh_s=METAL_SSH_S if is_metal else SSH_S,
+    )
     if watcher:
         configure_monitoring(session, watcher)
     software = None

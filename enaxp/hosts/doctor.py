@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from enaxp.config import REGION
+from enaxp.hosts.interrupts import numbers_command
+from enaxp.hosts.sockperf import VERSION_COMMAND
 from enaxp.traffic import ARMS, Arm
 
 Requirement = Literal["required", "recommended", "info"]
@@ -124,7 +126,9 @@ def probe_command(addresses: Mapping[Arm, str], peers: Mapping[Arm, str]) -> str
     """Prints every fact as `arm key value`. addresses: the host's own by arm; peers: the other host's."""
     settings = "\n".join(f'echo "host {key} $(sysctl -n {name} 2>/dev/null)"' for key, name in _SETTINGS.items())
     arms = "\n".join(f"look {arm} {shlex.quote(addresses[arm])} {shlex.quote(peers[arm])}" for arm in ARMS)
-    return f"{settings}\n{_PROBE}\n{arms}\ntrue"
+    version = f'echo "host sockperf $({VERSION_COMMAND})"'
+    probe = _PROBE.replace("IRQS", numbers_command('"$dev"'))
+    return f"{settings}\n{version}\n{probe}\n{arms}\ntrue"
 
 
 _PROBE = r"""
@@ -136,7 +140,6 @@ echo "host clock_sources $(cat /sys/devices/system/clocksource/clocksource0/avai
 echo "host irqbalance $(systemctl is-active irqbalance 2>/dev/null)"
 echo "host idle_states $(for s in /sys/devices/system/cpu/cpu0/cpuidle/state*; do
   [ "$(cat "$s/disable" 2>/dev/null)" = 0 ] && cat "$s/name"; done | tr '\n' ' ')"
-echo "host sockperf $(sockperf --version 2>&1 | tr -dc '[:print:]\n' | grep -o '[0-9][0-9.]*[0-9]' | head -n 1)"
 look() { # look ARM ADDRESS PEER
   dev=$(ip -o -4 addr show to "$2" 2>/dev/null | awk '{ print $2; exit }')
   [ -n "$dev" ] || return 0
@@ -149,7 +152,7 @@ look() { # look ARM ADDRESS PEER
     /^(RX|TX):/ { sub(":", "", $1); print arm, p tolower($1), $2 }'
   ethtool -c "$dev" 2>/dev/null | awk -v arm="$1" '/^Adaptive RX:/ { print arm, "adaptive", $3 }
     /^(rx|tx)-usecs:/ { sub("-usecs:", "_usecs"); print arm, $1, $2 }'
-  echo "$1 irqs $(for n in $(awk -v dev="$dev" 'index($0, dev) { sub(":", "", $1); print $1 }' /proc/interrupts 2>/dev/null); do
+  echo "$1 irqs $(for n in $(IRQS); do
     cat "/proc/irq/$n/smp_affinity_list"; done 2>/dev/null | tr '\n' ' ')"
   ethtool -S "$dev" 2>/dev/null | awk -v arm="$1" '/ena_srd_mode:/ { print arm, "srd_mode", $2 }'
   echo "$1 limit_min $(cat "/sys/class/net/$dev"/queues/tx-*/byte_queue_limits/limit_min 2>/dev/null | sort -n | head -n 1)"

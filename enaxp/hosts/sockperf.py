@@ -349,6 +349,9 @@ def _fault_of_statistics(plain: str) -> str:
 
 # -- commands --------------------------------------------------------------------------------------------------------------
 
+# Prints the version of the sockperf that is installed. What others write beside it, a loader's error first, may hold numbers, too.
+VERSION_COMMAND = r"sockperf --version 2>/dev/null | sed -n 's/.*version \([0-9][0-9.]*[0-9]\).*/\1/p' | head -n 1"
+
 
 def server_command(*, ip: str, port: int, protocol: Protocol) -> list[str]:
     """Argv of a server that answers on one address and port until it is sent SIGINT."""

@@ -42,6 +42,7 @@ from enaxp.lab.state import Entry, Intent, StateFile, with_intent, with_resource
 
 WORKERS = 12
 ATTEMPTS = 5  # at one create whose answers are lost
+TELL_S = 30.0  # what takes longer is said, with what it waits for
 REACT_S = 20.0  # a change that is not read back by then is asked for again
 
 
@@ -260,6 +261,7 @@ class _Apply:
         """Looks until the resource is ready and every setting reads as wanted, making the changes that are missing."""
         began = time.monotonic()
         asked: dict[str, float] = {}
+        told = ""
         for pause_s in self.aws.pauses():
             found = kind.look(self.aws, id)
             if found is not None and found.gone:
@@ -274,7 +276,11 @@ class _Apply:
                 if not missing:
                     self.seen[step.key] = found
                     return
-            self._check_deadline(step, id, kind, found, missing, waited=time.monotonic() - began)
+            waited, awaited = time.monotonic() - began, _awaited(found, missing)
+            if waited >= TELL_S and awaited != told:
+                told = awaited
+                self.watch(LabEvent(what="note", step=step, text=f"{awaited} (at most {kind.ready_s:.0f} s)"))
+            self._check_deadline(step, id, kind, awaited, waited=waited)
             if found is None or found.pending or not self._fresh(asked):
                 time.sleep(pause_s)
 
@@ -312,19 +318,25 @@ class _Apply:
         """Whether a change was asked for just now: it is read back without a pause, because most are in force at once."""
         return any(time.monotonic() - at < 0.05 for at in asked.values())
 
-    def _check_deadline(
-        self, step: Step, id: str, kind: Kind, found: Found | None, missing: list[Difference], *, waited: float
-    ) -> None:
+    def _check_deadline(self, step: Step, id: str, kind: Kind, awaited: str, *, waited: float) -> None:
         if self.stop.is_set():
             raise Interrupted(f"interrupted while waiting for {step.key}", todo=_AGAIN)
         if waited < kind.ready_s:
             return
-        seen = "AWS does not show it" if found is None else found.pending or "; ".join(str(m) for m in missing)
         raise AwsError(
             f"waited {waited:.0f} s for {step.key} {id} to become ready",
-            said=seen,
+            said=awaited,
             todo="run the same command again: it goes on where it stopped",
         )
+
+
+def _awaited(found: Found | None, missing: Iterable[Difference]) -> str:
+    """What a resource still needs to be ready, in words."""
+    if found is None:
+        return "waiting until AWS shows it"
+    if found.pending:
+        return f"waiting for AWS to do its part: {found.pending}"
+    return f"waiting until it reads back: {'; '.join(map(str, missing))}"
 
 
 _AGAIN = "run the same command again to go on"

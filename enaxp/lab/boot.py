@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from enaxp.config import ROLES
-from enaxp.errors import HostError
+from enaxp.errors import HostError, HostKeyError
 from enaxp.hosts.connection import Connection, Host, as_root, connect
 from enaxp.hosts.network import settle
 from enaxp.lab.software import NAMES
@@ -21,20 +21,33 @@ from enaxp.lab.state_manager import log_command
 from enaxp.lab.userdata import Boot, done_command, parse_done
 
 SSH_S = 300.0
+METAL_SSH_S = 1500.0  # a machine of metal tests its memory first
+ASK_S = 15.0  # how long a host may be silent before its instance is looked at, again and again
 SOFTWARE_S = 900.0  # building sockperf on a small machine takes minutes
 LOOK_S = 0.5
 
 
-def wait_until_ready(hosts: Iterable[Host], *, say: Callable[[str], None]) -> dict[str, Boot]:
+def wait_until_ready(
+    hosts: Iterable[Host],
+    *,
+    say: Callable[[str], None],
+    check: Callable[[Host], None] = lambda host: None,
+    ssh_s: float = SSH_S,
+) -> dict[str, Boot]:
     """How each host's first boot went.
 
     Raises HostError when one cannot be reached, a step failed that nobody tries again, or MTU or routes are not as they must be.
+
+    check: raises HostError when the host of this role cannot answer any more, whatever one waits; asked while it is silent.
+    ssh_s: how long a host may take until SSH answers.
     """
     hosts = tuple(hosts)
     pair = {host.role: host for host in hosts if host.role in ROLES}
     peers = dict(zip(pair, reversed(pair.values()), strict=True)) if len(pair) == len(ROLES) else {}
     with ThreadPoolExecutor(len(hosts)) as pool:
-        boots = list(pool.map(lambda host: _wait(host, peers.get(host.role), say), hosts))
+        boots = list(
+            pool.map(lambda host: _wait(host, say, peer=peers.get(host.role), check=check, ssh_s=ssh_s), hosts)
+        )
     return {host.role: boot for host, boot in zip(hosts, boots, strict=True)}
 
 
@@ -57,8 +70,25 @@ def restart_agent(host: Host) -> None:
         connection.close()
 
 
-def _wait(host: Host, peer: Host | None, say: Callable[[str], None]) -> Boot:
-    connection = connect(host, patience_s=SSH_S)
+def _connect(host: Host, *, check: Callable[[Host], None], ssh_s: float) -> Connection:
+    """A connection to a host that may be booting, or gone by now."""
+    deadline = time.monotonic() + ssh_s
+    while True:
+        left_s = deadline - time.monotonic()
+        try:
+            return connect(host, patience_s=min(ASK_S, max(0.0, left_s)))
+        except HostKeyError:
+            raise
+        except HostError:
+            check(host)
+            if left_s <= ASK_S:
+                raise
+
+
+def _wait(
+    host: Host, say: Callable[[str], None], *, peer: Host | None, check: Callable[[Host], None], ssh_s: float
+) -> Boot:
+    connection = _connect(host, check=check, ssh_s=ssh_s)
     try:
         boot = _wait_for_software(connection, say)
         if peer is not None and (boot.ok or boot.failed_step in NAMES):

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NotRequired, TypedDict
 
+TAG_LAB = "enaxp:lab"  # the tag that tells whose a resource is
 Condition = Mapping[str, Mapping[str, str | tuple[str, ...]]]  # operator → key → values, as in a policy
 
 
@@ -31,24 +32,40 @@ class PolicyDocument(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """Where a lab's resources are: what their ARNs are made of. account may be `*`; name is the lab's unique name."""
+    """Where a lab's resources are, and how they are told from those of others.
+
+    account may be `*`.  lab, name: the lab's name, which its resources carry as a tag, and its unique name.  given_role: the ARN of the
+    role in the given instance profile; empty where none is given.
+    """
 
     partition: str
     region: str
     account: str
+    lab: str
     name: str
+    given_role: str = ""
 
     def arn(self, service: str, resource: str) -> str:
         """The ARN of a regional resource of this account."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+    def public_arn(self, service: str, resource: str) -> str:
+        """The ARN of a regional resource whose ARN names no account: images, and AWS's own parameters."""
+        return f"arn:{self.partition}:{service}:{self.region}::{resource}"
 
     def iam_arn(self, resource: str) -> str:
         """The ARN of an IAM resource of this account: IAM has no regions."""
         return f"arn:{self.partition}:iam::{self.account}:{resource}"
 
     @property
-    def in_region(self) -> Condition:
-        return {"StringEquals": {"aws:RequestedRegion": self.region}}
+    def of_the_lab(self) -> Condition:
+        """What is concerned carries the lab's tag, in its region: elsewhere a lab may have the same name."""
+        return {"StringEquals": {f"aws:ResourceTag/{TAG_LAB}": self.lab, "aws:RequestedRegion": self.region}}
+
+    @property
+    def for_the_lab(self) -> Condition:
+        """What is made gets the lab's tag, in its region."""
+        return {"StringEquals": {f"aws:RequestTag/{TAG_LAB}": self.lab, "aws:RequestedRegion": self.region}}
 
 
 @dataclass(frozen=True, kw_only=True)

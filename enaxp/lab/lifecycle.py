@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from enaxp.aws import Aws, in_parallel, partition_of
 from enaxp.config import Config
-from enaxp.errors import LabError, NameTakenError, StateError, UsageError
+from enaxp.errors import HostError, LabError, NameTakenError, StateError, UsageError
 from enaxp.lab import keys
 from enaxp.lab.apply import LabWatcher, apply
 from enaxp.lab.kinds import KINDS
@@ -246,6 +246,19 @@ def _afterwards(context: LabContext, snapshot: Snapshot, settled: Mapping[str, F
     kept = {step.key for step in snapshot.plan.with_action("keep")}
     as_before = {key: found for key, found in snapshot.survey.found.items() if key in kept}
     return replace(snapshot, state=state, survey=Survey(found={**known, **as_before, **settled, **seen.found}))
+
+
+def require_running(aws: Aws, snapshot: Snapshot, role: str) -> None:
+    """Raises HostError when the instance of this role was stopped or taken away: its host answers nobody any more."""
+    known = snapshot.survey.found[f"instance/{role}"]
+    found = KINDS[known.kind].look(aws, known.id)
+    state = "gone" if found is None else found.gone or found.facts["state"]
+    if state not in {"pending", "running"}:
+        raise HostError(
+            f"the {role} ({known.id}) cannot be reached any more",
+            said=f"its instance is {state}" if found is None or not found.gone else state,
+            todo="run `enaxp up` again: it starts what was stopped, and makes anew what is gone",
+        )
 
 
 def refuse_disowned(snapshot: Snapshot) -> None:

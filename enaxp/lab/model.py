@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol, TypedDict
 
 from enaxp.aws import Aws
+from enaxp.lab.grants import TAG_LAB as TAG_LAB
 from enaxp.lab.grants import Grant, Scope
 
 Layer = Literal["network", "compute", "monitoring"]
@@ -20,7 +21,6 @@ LAYERS: tuple[Layer, ...] = ("network", "compute", "monitoring")
 # What a layer stands on.
 BELOW: Mapping[Layer, tuple[Layer, ...]] = {"network": (), "compute": ("network",), "monitoring": ("network",)}
 
-TAG_LAB = "enaxp:lab"
 TAG_LAB_ID = "enaxp:lab-id"
 TAG_KEY = "enaxp:key"
 TAG_OWNER = "enaxp:owner"

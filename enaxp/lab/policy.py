@@ -1,19 +1,22 @@
-"""Policy: the least that enaxp must be allowed to do in an account, as an IAM policy. Pure: from the kinds' own declarations.
+"""Policy: the least that enaxp must be allowed to do in an account, as IAM policies. Pure: from the kinds' own declarations.
 
-    Config ─▶ spec (which kinds, which names) ─▶ grants of each kind ─▶ statements
+    Config ─▶ spec (which kinds, which names) ─▶ grants of each kind ─▶ statements ─▶ one document, or several where AWS takes no more
 
-Reads are allowed everywhere. What creates resources is allowed in the lab's region; what deletes EC2 resources, only where they carry
-enaxp's tags, so that these credentials cannot remove anything else; roles and profiles, by the lab's own name.
+Reads of all kinds are allowed everywhere: a survey asks for all of them, whatever the config has. What is made must get the lab's tag;
+what is used, changed or ended must carry it, or be one that the config gives; roles, profiles, documents and repositories are known by
+the lab's own names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from enaxp.aws import partition_of
 from enaxp.config import Config
-from enaxp.lab.grants import Grant, PolicyDocument, Scope, merged
+from enaxp.lab.grants import Grant, PolicyDocument, Scope, Statement, merged
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.model import Resource, unique_name
 from enaxp.lab.resolved import AMI_PARAMETER
@@ -33,44 +36,81 @@ READS = (
     "pricing:GetProducts",  # cost
     "ecr:GetAuthorizationToken",  # `monitor push-image`
 )
+MANAGED_CHARACTERS = 6144  # of a managed policy; AWS does not count whitespace
+VERSION = "2012-10-17"
 
 
-def policy_of(config: Config) -> PolicyDocument:
-    """The policy document for a lab of this config, from the first `up` to the last `down`."""
+def policies_of(config: Config, *, given_role: str = "") -> list[PolicyDocument]:
+    """The policies for a lab of this config, from the first `up` to the last `down`: one, or as many as AWS needs for their length.
+
+    given_role: the role in the given instance profile, as a name or an ARN; needed where the config has one. Raises ValueError then.
+    """
+    scope = _scope(config, given_role)
+    ami = config.hosts.ami if config.hosts.ami.startswith("ami-") else "*"
+    unknown = Resolved(ami=ami, availability_zone="", ssh_cidr="")
+    resources = wanted(config, unknown, public_key="", partition=scope.partition, expires_at=datetime.now(UTC))
+    look, *rest = grants_for(resources, scope)
+    images = [] if ami != "*" else [_image_parameter(config, scope)]
+    return split([grant.as_statement() for grant in (look, *images, *rest)])
+
+
+def grants_for(resources: Iterable[Resource], scope: Scope) -> list[Grant]:
+    """What these resources need, given ones included: first what is read, of all kinds, then what each kind may write, and on what."""
+    of_kind: dict[str, list[Resource]] = {name: [] for name in KINDS}
+    for resource in resources:
+        of_kind[resource.kind].append(resource)
+    reads = (*READS, *(action for kind in KINDS.values() for action in kind.reads))
+    writes = merged(grant for name, those in of_kind.items() if those for grant in KINDS[name].grants(those, scope))
+    return [Grant(sid="Look", actions=tuple(dict.fromkeys(reads))), *writes]
+
+
+def split(statements: Sequence[Statement], *, characters: int = MANAGED_CHARACTERS) -> list[PolicyDocument]:
+    """The statements, in their order, as few policies of at most so many characters."""
+    documents = [_document([])]
+    for statement in statements:
+        longer = _document([*documents[-1]["Statement"], statement])
+        if size_of(longer) <= characters or not documents[-1]["Statement"]:
+            documents[-1] = longer
+        else:
+            documents.append(_document([statement]))
+    return documents
+
+
+def size_of(document: PolicyDocument) -> int:
+    """Its characters as AWS counts them."""
+    return sum(not sign.isspace() for sign in json.dumps(document))
+
+
+def allows(policies: Iterable[PolicyDocument], action: str) -> bool:
+    """Whether a statement of the policies names the action (conditions and resources not looked at)."""
+    return any(action in statement["Action"] for policy in policies for statement in policy["Statement"])
+
+
+def _scope(config: Config, given_role: str) -> Scope:
     region = config.aws.region
     scope = Scope(
         partition=partition_of(region),
         region=region,
         account=config.aws.account or "*",
+        lab=config.lab,
         name=unique_name(config.lab, region),
     )
-    nothing = Resolved(ami="", availability_zone="", ssh_cidr="")
-    resources = wanted(config, nothing, public_key="", partition=scope.partition, expires_at=datetime.now(UTC))
-    image = Grant(sid="ReadTheImage", actions=("ssm:GetParameter",), resources=(_image_parameter(config, scope),))
-    look, *rest = grants_for(resources, scope)
-    return {"Version": "2012-10-17", "Statement": [grant.as_statement() for grant in (look, image, *rest)]}
+    if not config.hosts.instance_profile:
+        return scope
+    if not given_role:
+        raise ValueError(f"which role is in the instance profile {config.hosts.instance_profile}?")
+    return replace(
+        scope, given_role=given_role if given_role.startswith("arn:") else scope.iam_arn(f"role/{given_role}")
+    )
 
 
-def grants_for(resources: Iterable[Resource], scope: Scope) -> list[Grant]:
-    """What these resources need, given ones included: first what is read, then what each kind may write, and on what."""
-    of_kind: dict[str, list[Resource]] = {name: [] for name in KINDS}
-    for resource in resources:
-        of_kind[resource.kind].append(resource)
-    used = [(KINDS[name], those) for name, those in of_kind.items() if those]
-    reads = (*READS, *(action for kind, _ in used for action in kind.reads))
-    writes = merged(grant for kind, those in used for grant in kind.grants(those, scope))
-    return [Grant(sid="Look", actions=tuple(dict.fromkeys(reads))), *writes]
+def _document(statements: list[Statement]) -> PolicyDocument:
+    return {"Version": VERSION, "Statement": statements}
 
 
-def allows(policy: PolicyDocument, action: str) -> bool:
-    """Whether a statement of the policy names the action (conditions and resources not looked at)."""
-    return any(action in statement["Action"] for statement in policy["Statement"])
-
-
-def _image_parameter(config: Config, scope: Scope) -> str:
+def _image_parameter(config: Config, scope: Scope) -> Grant:
     """The SSM parameter that holds the image's id; AWS's own ones belong to no account."""
     asked = config.hosts.ami
-    if asked.startswith("/") and not asked.startswith("/aws/"):
-        return scope.arn("ssm", f"parameter{asked}")
     name = asked if asked.startswith("/") else AMI_PARAMETER.format(architecture="*")
-    return f"arn:{scope.partition}:ssm:{scope.region}::parameter{name}"
+    own = scope.arn if not name.startswith("/aws/") else scope.public_arn
+    return Grant(sid="ReadTheImage", actions=("ssm:GetParameter",), resources=(own("ssm", f"parameter{name}"),))

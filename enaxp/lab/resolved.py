@@ -101,14 +101,26 @@ def check_type(aws: Aws, instance_type: str) -> str:
             todo="choose another hosts.instance_type or aws.region",
         ) from error
     if not described["NetworkInfo"].get("EnaSrdSupported"):
-        near = ", ".join(near_types(aws, instance_type)) or "c6i.8xlarge"
+        near = [name for name in near_types(aws, instance_type) if name != instance_type] or ["none that AWS lists"]
         raise LabError(
             f"{instance_type} does not support ENA Express (EnaSrdSupported is false)",
-            todo=f"choose a type that does; near it: {near}",
+            todo=f"choose a type that does; near it: {', '.join(near)}",
         )
     if described["NetworkInfo"]["MaximumNetworkInterfaces"] < 2:
         raise LabError(f"{instance_type} takes fewer than two interfaces", todo="choose a larger hosts.instance_type")
     return str(described["ProcessorInfo"]["SupportedArchitectures"][0])
+
+
+def is_bare_metal(aws: Aws, instance_type: str) -> bool:
+    """Whether an instance of this type is a whole machine, which takes long to boot. False where AWS does not tell."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        named = cast("InstanceTypeType", instance_type)
+        types = aws.ec2.describe_instance_types(InstanceTypes=[named])["InstanceTypes"]
+    except (ClientError, BotoCoreError):
+        return False
+    return any(described.get("BareMetal", False) for described in types)
 
 
 def near_types(aws: Aws, instance_type: str, *, most: int = 4) -> list[str]:

@@ -12,15 +12,17 @@ trials of the run. A trial lasts seconds, and within it sockperf tells nothing: 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeVar
 
 from enaxp.bench.gates import Gate, judge
+from enaxp.bench.loss import Loss, loss_of
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.schedule import BenchPlan
+from enaxp.figures import sum_of_known
 from enaxp.traffic import ARMS, PERCENTILES, Arm, Scenario, other
 
 Labels = Mapping[str, str]
@@ -58,7 +60,13 @@ def families_of(manifest: Manifest, records: Sequence[TrialRecord]) -> tuple[Fam
         for scenario in manifest.plan.scenarios
         for arm in ARMS
     ]
-    return (*_run(manifest, records), *_last_trials(arms), *_counts(arms), _interfaces(manifest, records))
+    return (
+        *_run(manifest, records),
+        *_last_trials(arms),
+        *_losses(arms),
+        *_counts(arms),
+        _interfaces(manifest, records),
+    )
 
 
 def merged(runs: Iterable[Sequence[Family]]) -> tuple[Family, ...]:
@@ -190,8 +198,8 @@ def _last_trials(arms: Sequence[_ArmSoFar]) -> Iterator[Family]:
     )
     yield gauge(
         "enaxp_trial_loss_ratio",
-        "Share of the last trial's answered messages whose answer was lost.",
-        (_loss(record) for _, record in last),
+        "Share of the last trial's messages that was lost.",
+        (record.loss_rate for _, record in last),
     )
     yield gauge(
         "enaxp_trial_srd_ratio",
@@ -211,13 +219,36 @@ def _latency(arm: _ArmSoFar, last: TrialRecord) -> Iterator[Sample]:
     yield Sample(suffix="_count", labels=arm.labels, value=sum(count for _, count in measured))
 
 
-def _loss(record: TrialRecord) -> float | None:
-    """As `loss_rate` in the result: dropped / (dropped + observations + out of order)."""
-    output = record.sockperf
-    if output is None or output.dropped is None or output.observations is None:
-        return None
-    awaited = output.dropped + output.observations + (output.out_of_order or 0)
-    return output.dropped / awaited if awaited else None
+def _losses(arms: Sequence[_ArmSoFar]) -> Iterator[Family]:
+    """The loss of all trials of the run that count, with its interval over the iterations."""
+    known = [(arm, loss) for arm in arms if (loss := _loss_of(arm)) is not None]
+    for name, help, values in (
+        (
+            "enaxp_run_loss_ratio",
+            "Share of the messages of the newest run that was lost.",
+            (loss.rate for _, loss in known),
+        ),
+        ("enaxp_run_loss_low_ratio", "Lower end of that share's interval (95 %).", (loss.low for _, loss in known)),
+        ("enaxp_run_loss_high_ratio", "Upper end of that share's interval (95 %).", (loss.high for _, loss in known)),
+    ):
+        samples = (
+            Sample(labels=arm.labels, value=value)
+            for (arm, _), value in zip(known, values, strict=True)
+            if value is not None
+        )
+        yield Family(name=name, kind="gauge", help=help, samples=tuple(samples))
+
+
+def _loss_of(arm: _ArmSoFar) -> Loss | None:
+    rates: dict[int, list[float]] = defaultdict(list)
+    for record in arm.counting:
+        if record.loss_rate is not None:
+            rates[record.iteration].append(record.loss_rate)
+    return loss_of(
+        [sum(of) / len(of) for of in rates.values()],
+        lost=sum_of_known(record.missing for record in arm.counting) or 0,
+        wanted=sum_of_known(record.wanted for record in arm.counting) or 0,
+    )
 
 
 # -- counts of trials ------------------------------------------------------------------------------------------------------

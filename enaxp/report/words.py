@@ -60,13 +60,14 @@ def traffic_in_words(scenario: Scenario) -> str:
     flows = f" in {scenario.flows} flows" if scenario.flows > 1 else ""
     if scenario.is_rate:
         return f"{protocol} one way, {size}, as many as go through{flows}"
-    if scenario.mode == "under-load":
-        rate = f"{scenario.rate:,} a second" if isinstance(scenario.rate, int) else "as many as go through"
-        return f"{protocol} under load, {size}, {rate}{flows}, whatever is answered"
     beside = ""
     if scenario.background is not None:
         bulk = scenario.background
-        beside = f", beside {bulk.flows} {bulk.protocol.upper()} bulk flows"
+        share = "" if bulk.share is None else f" at {100 * bulk.share:g} % of what the hosts carry"
+        beside = f", beside {bulk.flows} {bulk.protocol.upper()} bulk flows{share}"
+    if scenario.mode == "under-load":
+        rate = f"{scenario.rate:,} a second" if isinstance(scenario.rate, int) else "as many as go through"
+        return f"{protocol} under load, {size}, {rate}{flows}, whatever is answered{beside}"
     return f"{protocol} ping-pong, {size}, one at a time{beside}; latency is half a round trip"
 
 

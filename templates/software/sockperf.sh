@@ -9,7 +9,8 @@ LEAST=3.7
 if [ "$(uname -m)" = aarch64 ]; then LEAST=3.9 SOCKPERF=""; fi
 
 version() {
-  sockperf --version 2>&1 | grep -oE '[0-9]+\.[0-9]+' | head -n 1 || true
+  # What others write beside it, a loader's error first, may hold numbers, too.
+  sockperf --version 2> /dev/null | sed -n 's/.*version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1 || true
 }
 
 is_recent() { # is_recent VERSION

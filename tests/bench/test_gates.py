@@ -182,3 +182,23 @@ def test_a_throughput_trial_needs_no_full_log() -> None:
     trial = {**EXPRESS, "scenario": TCP_RATE, "sockperf": RATE, "logged": None, "interfaces": None}
 
     assert judge(**trial).valid
+
+
+STALLED = "replies stopped early: 6.000 s of 10.000 s are valid"
+SILENT = replace(GOOD, ok=False, reason=STALLED, valid_runtime_s=6.0)
+
+
+def test_a_ping_pong_that_fell_silent_counts_when_it_measured_half_of_its_time() -> None:
+    counts = judge(**{**EXPRESS, "sockperf": SILENT})
+    too_short = judge(**{**EXPRESS, "sockperf": replace(SILENT, valid_runtime_s=4.7)})
+
+    assert counts.valid
+    assert (too_short.valid, too_short.reason) == (False, "it fell silent after 49% of its time")
+
+
+def test_traffic_that_waits_for_no_answer_does_not_fall_silent_over_a_lost_message_and_so_fails() -> None:
+    under_load = replace(UDP, mode="under-load", rate=100)
+
+    report = judge(**{**EXPRESS, "scenario": under_load, "sockperf": SILENT})
+
+    assert (report.valid, report.reason) == (False, STALLED)

@@ -75,7 +75,7 @@ def test_the_help_says_something_about_each_parameter(name: str) -> None:
 def test_what_ends_a_command_reaches_the_entry_point_as_it_is(
     raised: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def end(options: Options) -> None:
+    def end(options: Options, **_given: object) -> None:
         raise raised
 
     monkeypatch.setattr(app.commands["policy"], "callback", end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from tests.support.driver import Driver
 
+RELAY = Path(__file__).parents[2] / "selfcheck/relay.py"
 pytestmark = [pytest.mark.long, pytest.mark.system]
 
 
@@ -29,21 +31,46 @@ def test_rates_are_those_of_the_receiver_and_probes_run_under_load_and_beside_bu
     tcp = result["scenarios"]["tcp-throughput"]["arms"]
     assert {arm["loss_rate"] for arm in tcp.values()} == {0}
     load = result["scenarios"]["udp-load@1000"]
-    for arm, planned in load["from_planned"].items():
-        for figure in ("p50_us", "p90_us", "p99_us", "max_us"):
-            assert planned[figure] >= load["arms"][arm][figure]
+    for arm in load["arms"].values():
+        assert arm["valid_trials"] == 0 or arm["measured_from"] == "planned"
+        for figure in ("p50_us", "p90_us", "p99_us", "max_us") if arm["valid_trials"] else ():
+            assert arm[figure] >= arm["service"][figure]
     for arm in result["scenarios"]["congested"]["arms"].values():
         assert arm["valid_trials"] == 0 or arm["background_gbps"] > 0
+    manifest = json.loads((lab.folder / "results/dev" / result["run_id"] / "manifest.json").read_text())
+    [bulk] = [one["background"] for one in manifest["plan"]["scenarios"] if one["name"] == "congested"]
+    assert bulk["share"] == 0.65
+    assert bulk["rate"] > 0
     rows = (lab.folder / "results/dev" / result["run_id"] / "results.csv").read_text()
     assert {line.split(",")[0] for line in rows.splitlines()[1:]} == {
         "TCP_Small", "UDP_Large", "TCP_Large", "UDP_Load@1000", "UDP_Congested",
     }  # fmt: skip
 
 
+@pytest.mark.namespaces
+def test_an_arm_that_loses_messages_is_named_and_never_the_better_one_for_it(lab: Driver) -> None:
+    relay = base64.b64encode(RELAY.read_bytes()).decode()
+    table = json.dumps({"192.168.3.10": {"loss": 0.02}, "192.168.3.11": {"tail": 0.02, "tail_us": 2000.0}})
+    lab.ok("ssh", "server", "--", f"echo {relay} | base64 -d | sudo tee /usr/local/bin/sockperf > /dev/null")
+    lab.ok("ssh", "server", "--", "sudo chmod 755 /usr/local/bin/sockperf")
+    lab.ok("ssh", "server", "--", f"echo '{table}' | sudo tee /etc/enaxp-study-delays.json > /dev/null")
+    try:
+        options = ("--scenario", "udp-load@1000", "-i", "2", "-r", "1", "-d", "3s", "--json")
+        scenario = lab.ok("bench", *options).document["scenarios"]["udp-load@1000"]
+    finally:
+        lab.ok("ssh", "server", "--", "sudo rm /usr/local/bin/sockperf /etc/enaxp-study-delays.json")
+
+    ena, express = scenario["arms"]["ena"], scenario["arms"]["ena_express"]
+    assert 0.01 < ena["loss_rate"] < 0.03
+    assert "p99" in ena["beyond_measurement"]
+    assert ena["p99_us"] is None
+    assert express["loss_rate"] < 0.01
+    assert scenario["effects"]["p99"]["code"] == "inconclusive"  # two iterations are too few for ranks
+    assert "messages lost: ENA " in scenario["verdict"]["words"]
+
+
 def test_a_crossover_swaps_the_interfaces_and_puts_them_back(lab: Driver) -> None:
-    result = lab.ok(
-        "bench", "--crossover", "--control", "--keep-full-log", "-i", "2", "-r", "1", "-d", "1s", "--json"
-    ).document
+    result = lab.ok("bench", "--crossover", "--keep-full-log", "-i", "4", "-r", "1", "-d", "1s", "--json").document
 
     run = lab.folder / "results/dev" / result["run_id"]
     trials = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
@@ -54,11 +81,9 @@ def test_a_crossover_swaps_the_interfaces_and_puts_them_back(lab: Driver) -> Non
         ("ena", True): "192.168.3.21",
         ("ena_express", True): "192.168.3.20",
     }
-    assert {client_ip(t["command"]) for t in trials if t["control"] and not t["crossed"]} == {"192.168.3.20"}
     scenario = result["scenarios"]["udp-latency"]
     assert scenario["treatment"]["proven"] is {"namespaces": True, "processes": None}[lab.isolation]
-    assert set(scenario["control"]["noise_pct"]) == set(scenario["effects"])
-    assert scenario["effects"]["p50"]["margin_pct"] == max(2, scenario["control"]["noise_pct"]["p50"])
+    assert scenario["interface"]["low_pct"] <= scenario["interface"]["high_pct"]
     [log, *_] = [t["log_files"][0] for t in trials if t["valid"]]
     assert b"packet, txTime(sec)" in gzip.decompress((run / log).read_bytes())
     assert lab.ok("plan", "--check").code == 0
@@ -70,10 +95,10 @@ def client_ip(command: str) -> str:
 
 
 def test_a_crossover_that_is_killed_is_drift_that_up_repairs(lab: Driver) -> None:
-    process = lab.start("bench", "--crossover", "-i", "2", "-r", "1", "-d", "1s")
+    process = lab.start("bench", "--crossover", "-i", "4", "-r", "1", "-d", "1s")
     assert process.stdout is not None
     for line in process.stdout:
-        if "trial   5 of" in line:  # the first of the second half
+        if "trial   9 of" in line:  # the first of the second half
             process.kill()
             break
     process.stdout.close()
@@ -105,7 +130,8 @@ def test_until_stops_as_soon_as_the_interval_is_narrow_or_the_limit_is_reached(l
 
 def test_what_contradicts_itself_is_refused_before_anything_runs(lab: Driver) -> None:
     for words in (
-        ("--crossover", "--iterations", "1"),
+        ("--crossover", "--iterations", "3"),
+        ("--crossover", "--control", "--iterations", "6"),
         ("--crossover", "--until", "1%"),
         ("--control", "--order", "parallel"),
         ("--max-iterations", "5"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,10 +24,13 @@ from hypothesis import strategies as st
 
 from enaxp.bench.histogram import Histogram
 from enaxp.hosts.sockperf import (
+    LOG_BEGINS_S,
     ParsedFile,
     Second,
     SockperfOutput,
     client_command,
+    has_stalled,
+    measured_share,
     parse,
     read_reduced,
     reduce_log_command,
@@ -481,3 +486,73 @@ def test_the_reduction_does_not_depend_on_the_language_of_the_host(tmp_path: Pat
     text = reduce(log, environment={"PATH": os.environ["PATH"], "LC_ALL": "de_DE.UTF-8"})
 
     assert read_reduced(text).histogram_rows == b"1500 1\n2250 1\n"
+
+
+# -- silence ---------------------------------------------------------------------------------------------------------------
+
+
+def late(valid_s: float) -> str:
+    """A real output of one second, of which so much is valid."""
+    text = (OUTPUTS / "3.10" / "ping-pong-udp.txt").read_text()
+    return re.sub(r"(\[Valid Duration\] RunTime=)[0-9.]+", rf"\g<1>{valid_s:.3f}", text)
+
+
+def test_a_run_that_began_late_is_good_and_one_that_ended_early_fell_silent() -> None:
+    output = parse(late(0.3))
+    assert output.total_runtime_s is not None
+    end = LOG_BEGINS_S + output.total_runtime_s - 0.05
+
+    assert has_stalled(output)  # without its log nobody can tell
+    assert parse(late(0.3), log_ends_s=end).ok
+    assert has_stalled(parse(late(0.3), log_ends_s=end - 0.25))
+
+
+@needs_sockperf
+def test_a_real_ping_pong_whose_reply_is_lost_falls_silent_and_its_log_ends_where_it_did(tmp_path: Path) -> None:
+    log = tmp_path / "full.log"
+    with running_server("udp") as port, losing_relay(to=port, after_s=1.5) as relayed:
+        trial = {**TRIAL, "server_ip": "127.0.0.1", "client_ip": "127.0.0.1", "port": relayed, "client_port": 0}
+        command = client_command(
+            **{**trial, "duration_s": 3}, mode="ping-pong", protocol="udp", rate=2000, full_log=str(log)
+        )
+        text = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+
+    reduced = read_reduced(reduce(log))
+    output = parse(text, log_ends_s=reduced.ends_s)
+    last = log.read_text().splitlines()[-2].split(", ")[1]
+    assert has_stalled(output)
+    assert reduced.ends_s == float(last)
+    assert output.dropped == 0  # sockperf does not count what it waits for
+    assert 0.1 < measured_share(output) < 0.9
+
+
+@contextmanager
+def losing_relay(*, to: int, after_s: float) -> Iterator[int]:
+    """A relay on loopback before a UDP server, that loses every message later than so many s after the first; gives its port."""
+    front, back = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    front.bind(("127.0.0.1", 0))
+    back.connect(("127.0.0.1", to))
+    ended = threading.Event()
+
+    def carry() -> None:
+        client, began = None, None
+        while not ended.is_set():
+            for ready in select.select([front, back], [], [], 0.05)[0]:
+                if ready is front:
+                    message, client = front.recvfrom(2048)
+                    if began is None:
+                        began = time.monotonic()
+                    if began is None or time.monotonic() < began + after_s:
+                        back.send(message)
+                elif client is not None:
+                    front.sendto(back.recv(2048), client)
+
+    thread = threading.Thread(target=carry, daemon=True)
+    thread.start()
+    try:
+        yield int(front.getsockname()[1])
+    finally:
+        ended.set()
+        thread.join()
+        front.close()
+        back.close()

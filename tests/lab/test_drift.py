@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from enaxp.config import load_config
-from enaxp.errors import LabError, NameTakenError
+from enaxp.errors import AwsError, LabError, NameTakenError
 from enaxp.lab.lifecycle import look, up
+from enaxp.local.strict import Capacity, Timing
 from tests.support.crash_harness import WHOLE, DeadlyCloud, Labs, census, deadly_cloud
 from tests.support.drift_cases import DRIFT_CASES, client
 
@@ -121,3 +123,46 @@ def test_a_security_group_of_somebody_else_with_the_labs_name_is_told_and_left_a
     assert [one["GroupName"] for one in ec2.describe_security_groups(GroupIds=[theirs])["SecurityGroups"]]
     ec2.delete_security_group(GroupId=theirs)
     ec2.delete_vpc(VpcId=vpc)
+
+
+def test_hosts_that_somebody_has_stopped_are_started_again(labs: Labs) -> None:
+    ec2, ids = client(labs, "ec2"), labs.file().state.ids()
+    hosts = [ids["instance/server"], ids["instance/client"]]
+    ec2.stop_instances(InstanceIds=hosts)
+
+    stopped = labs.snapshot().plan.changing
+
+    assert {(step.key, step.action, str(*step.changes)) for step in stopped} == {
+        ("instance/server", "settle", "state: stopped → running"),
+        ("instance/client", "settle", "state: stopped → running"),
+    }
+    labs.up()
+    assert labs.changes_left() == []
+    assert labs.file().state.ids() == ids
+    express = ec2.describe_network_interfaces(NetworkInterfaceIds=[ids["eni/server-express"]])["NetworkInterfaces"]
+    assert express[0]["Attachment"]["EnaSrdSpecification"]["EnaSrdEnabled"]
+
+
+def test_a_host_that_is_stopping_is_started_once_it_has_stopped(labs: Labs) -> None:
+    ec2, ids = client(labs, "ec2"), labs.file().state.ids()
+    labs.cloud.server.set_timing(replace(Timing.instant(), terminate=0.5))
+    ec2.stop_instances(InstanceIds=[ids["instance/server"]])
+
+    labs.up()
+
+    assert labs.changes_left() == []
+    labs.cloud.server.set_timing(Timing.instant())
+
+
+def test_a_stopped_host_for_which_there_is_no_room_is_told_at_once(labs: Labs) -> None:
+    ec2, ids = client(labs, "ec2"), labs.file().state.ids()
+    ec2.stop_instances(InstanceIds=[ids["instance/server"]])
+    labs.cloud.server.set_capacity(Capacity(zones={"us-east-1a": 0}))
+
+    with pytest.raises(AwsError, match=r"instance/server .*state: stopped → running") as refusal:
+        labs.up()
+
+    assert "InsufficientInstanceCapacity" in refusal.value.said
+    labs.cloud.server.set_capacity(Capacity())
+    labs.up()
+    assert labs.changes_left() == []

@@ -98,7 +98,7 @@ DATA = Resource(
     needs=("vpc",),
 )
 VPC = Resource(key="vpc", kind="vpc", layer="network", name="enaxp-dev-us-east-1", want=VpcWant(cidr="10.0.0.0/16"))
-SCOPE = Scope(partition="aws", region="us-east-1", account="123456789012", name="enaxp-dev-us-east-1")
+SCOPE = Scope(partition="aws", region="us-east-1", account="123456789012", lab="dev", name="enaxp-dev-us-east-1")
 
 
 @pytest.fixture(autouse=True)
@@ -205,9 +205,11 @@ def test_every_call_of_its_life_is_in_the_policy(cloud: DeadlyCloud, life: Life)
 
     assert called == {"ec2:CreateVolume", "ec2:DescribeVolumes", "ec2:ModifyVolume", "ec2:DeleteVolume"}
     assert "ec2:DescribeVolumes" in granted["Look"]["Action"]
-    assert granted["MakeAndSettle"]["Action"] == ["ec2:CreateVolume", "ec2:ModifyVolume"]
-    assert granted["EndWhatIsTagged"]["Action"] == ["ec2:DeleteVolume"]
-    assert granted["TagWhatIsMade"]["Condition"] == {"StringEquals": {"ec2:CreateAction": ["CreateVolume"]}}
+    assert granted["MakeWithTheLabsTag"]["Action"] == ["ec2:CreateVolume"]
+    changing = ["ec2:CreateTags", "ec2:DeleteVolume", "ec2:ModifyVolume"]
+    assert granted["OnThisLabsResources"]["Action"] == changing
+    made = {"ec2:CreateAction": ["CreateVolume"], "aws:RequestTag/enaxp:lab": "dev"}
+    assert granted["TagWhatIsMade"]["Condition"] == {"StringEquals": made}
 
 
 def test_whether_its_setting_may_be_changed_can_be_asked_before(life: Life) -> None:

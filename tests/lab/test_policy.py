@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,10 +19,11 @@ from enaxp.config import Config, load_config
 from enaxp.lab import extend
 from enaxp.lab.checks.preflight import preflight_report
 from enaxp.lab.cost import find_prices
+from enaxp.lab.grants import Statement
 from enaxp.lab.kinds.monitoring import PUSHING
 from enaxp.lab.labs import list_labs, list_labs_everywhere
 from enaxp.lab.model import LAYERS
-from enaxp.lab.policy import allows, policy_of
+from enaxp.lab.policy import allows, policies_of, size_of, split
 from enaxp.lab.state_manager import wait_for_software
 from tests.support.crash_harness import Labs, deadly_cloud
 
@@ -35,6 +39,7 @@ FOR_REPAIRS = {
     "ssm:UpdateDocumentDefaultVersion",
     "ssm:UpdateAssociation",
     "ssm:StartAssociationsOnce",
+    "ec2:StartInstances",
     # who is in the way of a deletion, and what others added to what is the lab's
     "ec2:DescribeVpcEndpoints",
     "ec2:DeleteVolume",
@@ -43,6 +48,12 @@ FOR_REPAIRS = {
     "iam:ListInstanceProfilesForRole",
 }
 FOR_WHAT_IS_FOREIGN = {"ec2:DeleteVpcEndpoints"}  # only `down --with-foreign`, by somebody who may
+
+
+def policy_of(config: Config, given_role: str = "") -> dict[str, Any]:
+    """All that is allowed, as if one policy were always long enough."""
+    policies = policies_of(config, given_role=given_role)
+    return {"Version": "2012-10-17", "Statement": [one for policy in policies for one in policy["Statement"]]}
 
 
 def actions_of(policy: dict[str, Any]) -> set[str]:
@@ -85,7 +96,7 @@ def called(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_no_call_falls_outside_the_policy(called: set[str]) -> None:
-    policy = policy_of(load_config())
+    policy = policies_of(load_config())
 
     assert sorted(action for action in called if not allows(policy, action)) == []
 
@@ -107,7 +118,7 @@ def action_of(service: str, method: str) -> str:
 
 def test_no_call_that_stands_in_the_code_falls_outside_the_policy() -> None:
     """What a lab's plain life does not meet as well: doctor, bench's change over, errors that look who is in the way."""
-    policy, outside = policy_of(load_config()), set()
+    policy, outside = policies_of(load_config()), set()
     for path in SOURCE.rglob("*.py"):
         if SOURCE / "local" not in path.parents:
             for service, paged, called in CALL.findall(path.read_text(encoding="utf-8")):
@@ -128,18 +139,30 @@ def test_nothing_is_allowed_by_a_pattern() -> None:
     assert not [action for action in actions_of(policy_of(load_config())) if "*" in action]
 
 
-def test_what_ends_resources_is_held_to_their_tags_and_to_the_region() -> None:
-    policy = policy_of(load_config(overrides={"aws.region": "eu-west-1"}))
-    ending = statement(policy, "EndWhatIsTagged")
+def test_what_uses_changes_and_ends_resources_is_held_to_the_labs_tag_and_region() -> None:
+    policy = policy_of(load_config(overrides={"aws.region": "eu-west-1", "lab": "mine"}))
+    own = statement(policy, "OnThisLabsResources")
 
     deletes = {action for action in actions_of(policy) if re.match("ec2:(Delete|Release|Terminate)", action)}
+    settings = {"ec2:ModifyVpcAttribute", "ec2:AttachInternetGateway", "ec2:AuthorizeSecurityGroupIngress"}
     assert len(deletes) == 11
-    assert set(ending["Action"]) == deletes
-    assert ending["Condition"]["Null"] == {"aws:ResourceTag/enaxp:lab": "false"}
-    assert ending["Condition"]["StringEquals"] == {"aws:RequestedRegion": "eu-west-1"}
-    assert not deletes & {
-        action for one in policy["Statement"] if one["Sid"] != ending["Sid"] for action in one["Action"]
+    assert deletes | settings <= set(own["Action"])
+    assert own["Condition"] == {
+        "StringEquals": {"aws:ResourceTag/enaxp:lab": "mine", "aws:RequestedRegion": "eu-west-1"}
     }
+    elsewhere = [one for one in policy["Statement"] if one["Sid"] != own["Sid"]]
+    assert not (deletes | settings) & {action for one in elsewhere for action in one["Action"]}
+
+
+def test_nothing_but_reads_and_what_aws_cannot_narrow_is_allowed_on_everything() -> None:
+    for one in policy_of(load_config())["Statement"]:
+        narrowed = "Condition" in one or not any(arn.endswith("*") for arn in one["Resource"])
+        assert narrowed or one["Sid"] in {"Look", "ReadTheImage", "LaunchWith"}, one
+    launch = statement(policy_of(load_config(overrides={"hosts.ami": "ami-0123456789abcdef0"})), "LaunchWith")
+    assert launch["Resource"] == [
+        "arn:aws:ec2:us-east-1::image/ami-0123456789abcdef0",
+        "arn:aws:ec2:us-east-1:*:network-interface/*",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -170,12 +193,61 @@ def test_given_resources_need_no_permission_to_make_or_end_them() -> None:
         hosts__address="private",
     )
 
-    actions = actions_of(policy_of(config))
+    policy = policy_of(config, given_role="their-role")
 
     for action in ("ec2:CreateVpc", "ec2:DeleteSubnet", "iam:CreateRole", "ec2:AllocateAddress", "ec2:CreateRoute"):
-        assert action not in actions
-    assert {"ec2:DescribeVpcs", "iam:GetInstanceProfile", "iam:PassRole"} <= actions
+        assert action not in actions_of(policy)
+    assert {"ec2:DescribeVpcs", "iam:GetInstanceProfile", "iam:PassRole"} <= actions_of(policy)
+    assert statement(policy, "GiveHostsTheRole")["Resource"] == ["arn:aws:iam::*:role/their-role"]
+    assert statement(policy, "UseGivenSubnet")["Resource"] == [
+        "arn:aws:ec2:us-east-1:*:subnet/subnet-0123456789abcdef0"
+    ]
 
 
-def test_the_document_fits_into_a_managed_policy() -> None:
-    assert len(json.dumps(policy_of(load_config()), separators=(",", ":"))) < 6144
+def test_a_given_profile_needs_its_role_named() -> None:
+    with pytest.raises(ValueError, match="theirs"):
+        policies_of(given(hosts__instance_profile="theirs"))
+
+
+def test_a_policy_that_is_too_long_becomes_several_that_aws_takes() -> None:
+    statements: list[Statement] = [
+        {"Sid": f"S{number}", "Effect": "Allow", "Action": ["ec2:DescribeVpcs"] * 100, "Resource": ["*"]}
+        for number in range(5)
+    ]
+
+    documents = split(statements)
+
+    assert [one for document in documents for one in document["Statement"]] == statements
+    assert len(documents) == 2
+    assert all(len(json.dumps(document, separators=(",", ":"))) <= 6144 for document in documents)
+
+
+def test_each_policy_of_the_longest_config_fits_into_a_managed_policy() -> None:
+    config = given(lab="a-lab-of-the-longest-nam", aws__region="ap-southeast-2", aws__account="123456789012")
+
+    for policy in policies_of(config):
+        assert size_of(policy) <= 6144
+        assert size_of(policy) == len(json.dumps(policy, separators=(",", ":")))
+
+
+def run_policy(folder: Path, *arguments: str) -> Any:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "AWS_EC2_METADATA_DISABLED": "true"}
+    command = [sys.executable, "-m", "enaxp", "policy", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
+
+
+def test_the_command_prints_one_document_or_the_part_that_is_asked_for(tmp_path: Path) -> None:
+    whole = run_policy(tmp_path)
+    assert json.loads(whole.stdout) == policies_of(load_config())[0]
+    assert run_policy(tmp_path, "--part", "7").returncode == 2
+
+
+def test_the_command_asks_for_the_role_where_nobody_can_tell_it(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/bench.yaml").write_text("hosts: {instance_profile: theirs}")
+
+    unknown, told = run_policy(tmp_path), run_policy(tmp_path, "--role", "their-role")
+
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "--role NAME" in unknown.stderr
+    assert "role/their-role" in told.stdout

@@ -167,3 +167,17 @@ def test_interfaces_are_those_of_the_arms_and_change_over_with_them() -> None:
     assert at("enaxp_interface_info", **labels, arm="ena_express") in before
     assert at("enaxp_interface_info", **labels, arm="ena") in after
     assert at("enaxp_interface_info", **labels, arm="ena_express") not in after
+
+
+def test_the_loss_of_the_run_has_an_interval_over_its_iterations() -> None:
+    lossy = [replace(TAILED, dropped=lost, observations=1000 - lost, out_of_order=0) for lost in (10, 20, 30)]
+    records = [
+        a_record("ena_express", sockperf=output, iteration=at, repeat=1) for at, output in enumerate(lossy, start=1)
+    ]
+
+    seen = values(records)
+
+    half = 4.30265 * 0.01 / 3**0.5  # t(0.975; 2) · s / √3
+    assert seen[at("enaxp_run_loss_ratio", **EXPRESS)] == pytest.approx(60 / 3000)
+    assert seen[at("enaxp_run_loss_high_ratio", **EXPRESS)] == pytest.approx(0.02 + half, rel=1e-4)
+    assert seen[at("enaxp_run_loss_low_ratio", **EXPRESS)] == 0  # a share is never below nothing

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,18 +40,38 @@ def test_the_truth_is_the_delay_at_the_level_of_each_iteration(kind: Kind, expec
 
 
 def test_only_the_arm_that_is_held_back_is_and_both_pass_a_relay() -> None:
-    held_back = {kind: [delay["us"] for delay in delays(kind, us=40).values()] for kind in KINDS}
+    held_back = {kind: [delay.get("us", 0) for delay in delays(kind, us=40).values()] for kind in KINDS}
 
-    assert held_back == {"same": [], "slower": [0, 40], "faster": [40, 0], "mixed": [0, 40]}
+    assert held_back == {
+        "same": [], "slower": [0, 40], "faster": [40, 0], "mixed": [0, 40], "ena-loses": [0, 0], "express-loses": [0, 0],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "p50", "p99", "worth"),
+    [
+        ("slower", "slower", "slower", "right"),
+        ("slower", "slower", "inconclusive", "undecided"),
+        ("slower", "same", "inconclusive", "wrong"),
+        ("same", "slightly-faster", "same", "wrong"),
+        ("mixed", "slower", "faster", "right"),
+        ("ena-loses", "same", "faster", "right"),
+        ("ena-loses", "same", "slower", "wrong"),
+        ("express-loses", "inconclusive", "slower", "undecided"),
+    ],
+)
+def test_a_bench_is_wrong_as_soon_as_one_of_its_words_is(kind: Kind, p50: str, p99: str, worth: str) -> None:
+    assert said(kind, {"p50": p50, "p99": p99}) == worth
 
 
 def test_a_summary_counts_words_and_truths_by_kind() -> None:
-    def bench(kind: Kind, code: str, *, held: bool | None) -> Bench:
+    def bench(kind: Kind, code: str, worth: Any, *, held: bool | None) -> Bench:
         figures = dict.fromkeys(("mean", "p50", "p99"), 0.0)
         return Bench(
             kind=kind,
             code=code,
-            said=said(kind, code),
+            said=worth,
+            headline="",
             estimate_pct=figures,
             low_pct=figures,
             high_pct=figures,
@@ -61,10 +82,10 @@ def test_a_summary_counts_words_and_truths_by_kind() -> None:
 
     found = summary(
         [
-            bench("same", "same", held=True),
-            bench("same", "slightly-faster", held=False),
-            bench("same", "inconclusive", held=True),
-            bench("mixed", "mixed", held=None),
+            bench("same", "same", "right", held=True),
+            bench("same", "slightly-faster", "wrong", held=False),
+            bench("same", "inconclusive", "undecided", held=True),
+            bench("mixed", "mixed", "right", held=None),
         ]
     )
 
@@ -128,7 +149,7 @@ def test_a_short_study_never_takes_an_arm_that_is_held_back_for_the_faster_one(
     study = json.loads(out.read_text())
     # Three iterations beside other work may leave it undecided, but never make the held-back arm the faster one.
     assert study["summary"]["slower"]["wrong"] == 0
-    assert set(study["summary"]["slower"]["codes"]) <= {"slower", "inconclusive"}
+    assert set(study["summary"]["slower"]["codes"]) <= {"slower", "partial", "inconclusive"}
     assert study["benches"][0]["estimate_pct"]["p50"] > 100
     assert study["benches"][0]["true_pct"]["p50"] > 100
     assert "slower  1 benches, word right in" in capsys.readouterr().out

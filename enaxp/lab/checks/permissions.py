@@ -9,6 +9,7 @@ about: they are allowed for what carries enaxp's tags, so that an id of nothing 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from enaxp.aws import Aws, code_of, is_not_yet_visible, is_passing, retry_while, text_of
 from enaxp.errors import AwsError, EnaxpError, LabError
 from enaxp.lab.kinds import KINDS
-from enaxp.lab.kinds.base import Ec2Kind, SettingCall
+from enaxp.lab.kinds.base import Ec2Kind, SettingCall, no_id
 from enaxp.lab.lifecycle import Snapshot
 from enaxp.lab.model import Resource, kind_of
 
@@ -34,13 +35,15 @@ Permission = Literal["allowed", "denied", "perhaps denied", "refused", "unknown"
 class DryRun:
     """One call to ask about.
 
-    certain: it names nothing that does not exist, so that a denial is one.  passes: whether a refusal is one that the call itself
-    waits for, because what it names was made moments ago or is about to come free.
+    certain: it names nothing that does not exist, so that a denial is one.  left_out: the types of what the call will name and this
+    question does not: AWS judges it on something else of that type then, such as the default subnet.
+    passes: whether a refusal is one that the call itself waits for, because what it names was made moments ago or is about to come free.
     """
 
     action: str
     call: Callable[[Aws], object]
     certain: bool
+    left_out: frozenset[str] = frozenset()
     passes: Callable[[Exception], bool] = is_not_yet_visible
 
 
@@ -85,13 +88,14 @@ def _of_create(snapshot: Snapshot, resource: Resource) -> DryRun | None:
         return None
     ids = _Ids(snapshot.survey.ids())
     request: Any = kind.request(resource, snapshot.lab, ids)
-    certain = not ids.stood_in
+    certain, left_out = not ids.stood_in, frozenset[str]()
     if not certain and (without_them := kind.dry_run(request)) is not None:
-        request, certain = without_them, True
+        request, certain, left_out = without_them, True, _OF_INTERFACES
     return DryRun(
         action=kind.creates,
         call=lambda aws: kind.create(aws, {**request, "DryRun": True}, f"enaxp-dry-run-{resource.kind}"),
         certain=certain,
+        left_out=left_out,
         passes=lambda error: kind.awaits(error) is not None,
     )
 
@@ -134,9 +138,24 @@ def _verdict(error: Exception, probe: DryRun) -> Permission:
     if code == "DryRunOperation":
         return "allowed"
     if code in {"UnauthorizedOperation", "AccessDenied"}:
-        return "denied" if probe.certain else "perhaps denied"
+        return _of_denial(text_of(error), probe)
     return "refused" if probe.certain and code not in _NO_DEFAULT and not probe.passes(error) else "unknown"
 
 
+def _of_denial(said: str, probe: DryRun) -> Permission:
+    """A policy may hold the call to the tags of what it names: nothing follows from a denial on what only stands in for that."""
+    if probe.certain and not probe.left_out:
+        return "denied"
+    named = _DENIED_ON.search(said)
+    if named is None:
+        return "perhaps denied"
+    stands_in = named["type"] in {None, *probe.left_out} or named["id"].endswith(_NOTHING)
+    return "unknown" if stands_in else "denied"
+
+
+# What a denial was about, as AWS words it: arn:aws:ec2:us-east-1:123456789012:subnet/subnet-0123, or *.
+_DENIED_ON = re.compile(r"on resource: (?:\*|arn:[^:\s]*:ec2:[^:\s]*:[^:\s]*:(?P<type>[a-z-]+)/(?P<id>\S+))")
+_NOTHING = no_id("")
+_OF_INTERFACES = frozenset({"network-interface", "subnet", "security-group", "vpc"})
 # A launch without interfaces needs a default VPC, which not every account has.
 _NO_DEFAULT = {"VPCIdNotSpecified", "MissingInput", "InvalidSubnetID.NotFound", "InvalidInput"}

@@ -22,10 +22,9 @@ from enaxp.aws import (
     refused,
     text_of,
 )
-from enaxp.lab.grants import Condition, Grant, Scope
+from enaxp.lab.grants import TAG_LAB, Grant, Scope
 from enaxp.lab.model import (
     TAG_KEY,
-    TAG_LAB,
     TAG_LAB_ID,
     BilledPart,
     Change,
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
 _W = TypeVar("_W", bound=Want)
 CREATE_TAGS = "ec2:CreateTags"
 TAGGED_AT_ONCE = 500  # resources in one CreateTags
-TAGGED: Condition = {"Null": {f"aws:ResourceTag/{TAG_LAB}": "false"}}  # the resource carries enaxp's tag
+OF_THE_LAB = "OnThisLabsResources"  # the sid of what is allowed on what carries the lab's tag
 
 
 class BaseKind:
@@ -137,6 +136,7 @@ class Ec2Kind(BaseKind):
     deletes: ClassVar[str]  # IAM action of the delete call, which a policy can hold to the resource's tags
     deletes_too: ClassVar[tuple[str, ...]] = ()  # likewise, of what comes along with one
     quota: ClassVar[Quota | None] = None
+    serves: ClassVar[tuple[str, ...]] = ()  # IAM actions of other kinds' calls that name one of this kind
     used_by: ClassVar[tuple[Listing, ...]] = ()  # where to look for who keeps one from being deleted
 
     def read(self, item: Any) -> Found | None:
@@ -152,16 +152,26 @@ class Ec2Kind(BaseKind):
         return (self.creates, *(call.action for call in self.settings), self.deletes, *self.deletes_too, CREATE_TAGS)
 
     def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
-        """In the lab's region; deletes and later tags only on what carries enaxp's tags already."""
+        """Makes what gets the lab's tag; uses, changes, tags and ends what carries it; uses what is given, by its id."""
+        given = tuple(scope.arn("ec2", f"{self.resource_type}/{one.given_id}") for one in resources if not one.owned)
+        if given and self.serves:
+            yield Grant(sid=f"UseGiven{self.name.title().replace('-', '')}", actions=self.serves, resources=given)
         if not any(resource.owned for resource in resources):
             return
-        made, changed = self.creates, (call.action for call in self.settings)
-        yield Grant(sid="MakeAndSettle", actions=(made, *changed), conditions=scope.in_region)
-        ending = (self.deletes, *self.deletes_too)
-        yield Grant(sid="EndWhatIsTagged", actions=ending, conditions={**scope.in_region, **TAGGED})
-        only_then: Condition = {"StringEquals": {"ec2:CreateAction": (made.partition(":")[2],)}}
-        yield Grant(sid="TagWhatIsMade", actions=(CREATE_TAGS,), conditions=only_then)
-        yield Grant(sid="TagWhatIsTagged", actions=(CREATE_TAGS,), conditions=TAGGED)
+        yield Grant(sid="MakeWithTheLabsTag", actions=(self.creates,), conditions=scope.for_the_lab)
+        changing = (
+            *self.serves,
+            *(call.action for call in self.settings),
+            self.deletes,
+            *self.deletes_too,
+            CREATE_TAGS,
+        )
+        yield Grant(sid=OF_THE_LAB, actions=changing, conditions=scope.of_the_lab)
+        made: dict[str, str | tuple[str, ...]] = {
+            "ec2:CreateAction": (self.creates.partition(":")[2],),
+            f"aws:RequestTag/{TAG_LAB}": scope.lab,
+        }
+        yield Grant(sid="TagWhatIsMade", actions=(CREATE_TAGS,), conditions={"StringEquals": made})
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
         return self._describe(aws, Filters=matching({f"tag:{TAG_LAB_ID}": [lab.lab_id]}))

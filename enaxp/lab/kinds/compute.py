@@ -6,7 +6,7 @@ the attachment, and gone when the instance is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, cast
@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from enaxp.aws import Aws, Blocked, Refused, code_of, is_gone, matching, refused
 from enaxp.errors import AwsError
+from enaxp.lab.grants import Grant, Scope
 from enaxp.lab.kinds.base import (
     BaseKind,
     Ec2Kind,
@@ -98,6 +99,7 @@ class PlacementGroup(Ec2Kind):
     )
     reads = ("ec2:DescribePlacementGroups",)
     creates, deletes = "ec2:CreatePlacementGroup", "ec2:DeletePlacementGroup"
+    serves = ("ec2:RunInstances",)
     used_by = (
         Listing(
             what="instance",
@@ -155,6 +157,7 @@ class KeyPair(Ec2Kind):
     resource_type, describe, items, ids_argument = "key-pair", "describe_key_pairs", "KeyPairs", "KeyNames"
     reads = ("ec2:DescribeKeyPairs",)
     creates, deletes = "ec2:ImportKeyPair", "ec2:DeleteKeyPair"
+    serves = ("ec2:RunInstances",)
 
     def _describe(self, aws: Aws, **arguments: Any) -> list[Found]:
         return super()._describe(aws, **arguments, IncludePublicKey=True)
@@ -357,7 +360,8 @@ class InstanceWant(Want):
 
 
 class Instance(Ec2Kind):
-    """Setting: ENA Express with its UDP flag on each attachment that is to carry it, off on the others."""
+    """Settings: that it runs, for others may stop it; ENA Express with its UDP flag on each attachment that is to carry it, off on the
+    others."""
 
     name = "instance"
     layer = "compute"
@@ -373,8 +377,17 @@ class Instance(Ec2Kind):
     resource_type, describe, items, ids_argument = "instance", "describe_instances", "Reservations", "InstanceIds"
     reads = ("ec2:DescribeInstances", "ec2:DescribeVolumes")
     creates, deletes = "ec2:RunInstances", "ec2:TerminateInstances"
-    settings = (MODIFY_INTERFACE,)
+    settings = (MODIFY_INTERFACE, SettingCall(action="ec2:StartInstances", sample={"InstanceIds": [placeholder]}))
     deletes_too = ("ec2:DeleteVolume",)  # a disk that stays
+
+    def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
+        """A launch is judged on its image and on each interface besides. AWS knows no tag of an interface there: any would do."""
+        yield from super().grants(resources, scope)
+        images = dict.fromkeys(want_of(resource, InstanceWant).image for resource in resources if resource.owned)
+        if images:
+            arns = tuple(scope.public_arn("ec2", f"image/{image}") for image in images)
+            interfaces = scope.arn("ec2", "network-interface/*")
+            yield Grant(sid="LaunchWith", actions=(self.creates,), resources=(*arns, interfaces))
 
     def _items(self, page: Any) -> list[Any]:
         return [instance for reservation in page["Reservations"] for instance in reservation["Instances"]]
@@ -387,7 +400,7 @@ class Instance(Ec2Kind):
         return self.found(
             item["InstanceId"],
             item.get("Tags"),
-            pending=state if state != "running" else f"attaching {', '.join(attaching)}" if attaching else "",
+            pending=_pending(state, attaching),
             gone=f"it was terminated: {reason}" if state == "terminated" else "",
             created=str(item.get("LaunchTime", "")),
             state=state,
@@ -452,6 +465,8 @@ class Instance(Ec2Kind):
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
         want = want_of(resource, InstanceWant)
+        if found.facts["state"] == "stopped":
+            yield change("state", have="stopped", want="running", act=partial(_start, instance=found.id))
         for key in want.enis:
             eni, wanted = ids.get(key), key in want.express
             have = found.facts["srd"].get(eni)
@@ -491,6 +506,17 @@ class Instance(Ec2Kind):
             command = f"aws ec2 modify-instance-attribute --instance-id {found.id} --no-disable-api-{what}"
             todo = f"take the protection off (`{command} --region {aws.region}`), then run `enaxp down` again"
             raise Refused(where, by=refusal.by, todo=todo, code=refusal.code) from refusal
+
+
+def _pending(state: str, attaching: Sequence[str]) -> str:
+    """What AWS is still doing with an instance. One that has stopped waits for somebody to start it."""
+    if state == "running":
+        return f"attaching {', '.join(attaching)}" if attaching else ""
+    return "" if state == "stopped" else state
+
+
+def _start(aws: Aws, *, instance: str) -> None:
+    aws.ec2.start_instances(InstanceIds=[instance])
 
 
 LIVING = ("pending", "running", "stopping", "stopped")

@@ -153,13 +153,14 @@ class InstanceProfile(BaseKind):
     )
 
     def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
-        """On the lab's own profiles. Which role is in a given one is not known here: any may be passed to EC2 then."""
+        """On the lab's own profiles. Whoever launches with a given one passes the role in it."""
         if owned := [resource for resource in resources if resource.owned]:
             profiles = tuple(scope.iam_arn(f"instance-profile/{resource.name}") for resource in owned)
             yield Grant(sid="OwnRole", actions=self.writes, resources=profiles)
         else:
-            any_role = (scope.iam_arn("role/*"),)
-            yield Grant(sid="GiveHostsTheRole", actions=(_PASSING,), resources=any_role, conditions=_TO_HOSTS)
+            yield Grant(
+                sid="GiveHostsTheRole", actions=(_PASSING,), resources=(scope.given_role,), conditions=_TO_HOSTS
+            )
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
         return _by_names(self, aws, lab)

@@ -88,6 +88,13 @@ class Vpc(Ec2Kind):
     resource_type, describe, items, ids_argument = "vpc", "describe_vpcs", "Vpcs", "VpcIds"
     reads = ("ec2:DescribeVpcs", "ec2:DescribeVpcAttribute", "ec2:DescribeVpcEndpoints")
     creates, deletes = "ec2:CreateVpc", "ec2:DeleteVpc"
+    serves = (
+        "ec2:CreateSubnet",
+        "ec2:CreateRouteTable",
+        "ec2:CreateSecurityGroup",
+        "ec2:AttachInternetGateway",
+        "ec2:DetachInternetGateway",
+    )
     settings = (SettingCall(action="ec2:ModifyVpcAttribute", sample=None),)
     quota = Quota(words="VPCs", service="vpc", code="L-F678F1CE")
     used_by = (
@@ -196,6 +203,7 @@ class Subnet(Ec2Kind):
     resource_type, describe, items, ids_argument = "subnet", "describe_subnets", "Subnets", "SubnetIds"
     reads = ("ec2:DescribeSubnets",)
     creates, deletes = "ec2:CreateSubnet", "ec2:DeleteSubnet"
+    serves = ("ec2:CreateNetworkInterface", "ec2:RunInstances", "ec2:AssociateRouteTable", "ec2:DisassociateRouteTable")
     used_by = (interfaces(by="subnet-id"),)
 
     def read(self, item: SubnetTypeDef) -> Found:
@@ -417,6 +425,7 @@ class SecurityGroup(Ec2Kind):
     )
     reads = ("ec2:DescribeSecurityGroups",)
     creates, deletes = "ec2:CreateSecurityGroup", "ec2:DeleteSecurityGroup"
+    serves = ("ec2:CreateNetworkInterface", "ec2:RunInstances")
     settings = (
         SettingCall(
             action="ec2:AuthorizeSecurityGroupIngress",

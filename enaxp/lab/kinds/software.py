@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal
 from botocore.exceptions import ClientError
 
 from enaxp.aws import Aws, code_of, is_gone
-from enaxp.lab.grants import Grant, Scope
-from enaxp.lab.kinds.base import TAGGED, BaseKind, remove, want_of
+from enaxp.lab.grants import TAG_LAB, Grant, Scope
+from enaxp.lab.kinds.base import OF_THE_LAB, BaseKind, remove, want_of
 from enaxp.lab.model import (
     TAG_KEY,
     TAG_LAB_ID,
@@ -75,9 +75,10 @@ class SsmDocument(BaseKind):
     )
 
     def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
-        """On documents of the lab's name. Their tags are granted together with those of the associations."""
-        own = tuple(action for action in self.writes if action != _TAGGING)
-        yield Grant(sid="OwnDocuments", actions=own, resources=(_documents(scope),))
+        """On the lab's own documents, by their names, which other labs' names cannot be. An association is judged on its document, too."""
+        if owned := [resource for resource in resources if resource.owned]:
+            documents = tuple(scope.arn("ssm", f"document/{resource.name}") for resource in owned)
+            yield Grant(sid="OwnDocuments", actions=self.writes, resources=documents)
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
         """A listing does not tell the status: that is for `look`."""
@@ -154,17 +155,27 @@ class SsmAssociation(BaseKind):
         "ssm:DescribeInstanceAssociationsStatus",
         "ssm:DescribeInstanceInformation",
     )
-    _making = ("ssm:CreateAssociation", "ssm:UpdateAssociation", "ssm:StartAssociationsOnce")
-    _ending = "ssm:DeleteAssociation"
-    writes = (*_making, _TAGGING, _ending)
+    _creating = "ssm:CreateAssociation"
+    writes = (_creating, "ssm:UpdateAssociation", "ssm:StartAssociationsOnce", _TAGGING, "ssm:DeleteAssociation")
 
     def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
-        """Associations have ids alone: those that carry enaxp's tags may be removed. Each call is also one on document and hosts."""
-        associations, documents = scope.arn("ssm", "association/*"), _documents(scope)
-        concerned = (associations, documents, scope.arn("ec2", "instance/*"))
-        yield Grant(sid="OwnAssociations", actions=self._making, resources=concerned)
-        yield Grant(sid="TagSoftware", actions=(_TAGGING,), resources=(associations, documents))
-        yield Grant(sid="EndOwnAssociations", actions=(self._ending,), resources=concerned, conditions=TAGGED)
+        """Associations have ids alone: new ones get the lab's tag, and what carries it may be changed and ended. Hosts named by their
+        ids would have to carry it, too; where they are named by their tags, AWS judges none of them."""
+        if not any(resource.owned for resource in resources):
+            return
+        yield Grant(sid=OF_THE_LAB, actions=self.writes, conditions=scope.of_the_lab)
+        yield Grant(
+            sid="NewAssociations",
+            actions=(self._creating, _TAGGING),
+            resources=(scope.arn("ssm", "association/*"),),
+            conditions={
+                **scope.for_the_lab,
+                "Null": {f"aws:ResourceTag/{TAG_LAB}": "true"},
+            },  # nobody else's is tagged as ours
+        )
+        documents = tuple(f"{scope.arn('ssm', 'document/')}{resource.name}" for resource in resources)
+        using = tuple(action for action in self.writes if action != "ssm:StartAssociationsOnce")
+        yield Grant(sid="OwnDocuments", actions=using, resources=documents)
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
         """There is no listing by tag: all that run a document of the lab's name, and the tags of each, side by side with the listing
@@ -220,11 +231,6 @@ class SsmAssociation(BaseKind):
 
     def delete(self, aws: Aws, found: Found) -> None:
         remove(lambda: aws.ssm.delete_association(AssociationId=found.id), where=f"deleting {found.key} {found.id}")
-
-
-def _documents(scope: Scope) -> str:
-    """The ARN of all documents of the lab's name."""
-    return scope.arn("ssm", f"document/{scope.name}-*")
 
 
 def _tag(aws: Aws, what: Literal["Document", "Association"], resources: Sequence[Found], tags: Sequence[Tag]) -> None:

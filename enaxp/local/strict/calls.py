@@ -25,13 +25,14 @@ LOOKING = ("Describe", "Get", "List")
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """One call as the server saw it. code is the error's, or empty; named: ids and names in a request that is to change something;
-    at: when it came, in seconds of a clock that only ever goes on."""
+    dry_run: it was only asked about; at: when it came, in seconds of a clock that only ever goes on."""
 
     service: str
     action: str
     status: int
     code: str = ""
     named: tuple[str, ...] = ()
+    dry_run: bool = False
     at: float = 0.0
 
 

@@ -154,7 +154,15 @@ def _call(asked: Asked, answer: HttpAnswer, *, at: float) -> Call:
     status = int(answer.status.split()[0])
     found = ERROR_CODE.search(answer.body.decode("utf-8", "replace")) if status >= 400 else None
     code = (found[1] or found[2]) if found else ""
-    return Call(service=asked.service, action=asked.action, status=status, code=code, named=asked.named(), at=at)
+    return Call(
+        service=asked.service,
+        action=asked.action,
+        status=status,
+        code=code,
+        named=asked.named(),
+        dry_run=("DryRun", "true") in asked.given,
+        at=at,
+    )
 
 
 def _failure(service: str, fault: Fault) -> HttpAnswer:

@@ -9,6 +9,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from enaxp.local.strict.machines import MachineSpec
+
 if TYPE_CHECKING:
     from mypy_boto3_ec2.literals import PlacementGroupStrategyType
     from mypy_boto3_ec2.type_defs import EnaSrdSpecificationTypeDef
@@ -21,6 +23,7 @@ STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "s
 class Life:
     """An instance's way from pending to gone. `instance` and `backend` are moto's; times are of the monotonic clock.
 
+    machine: what was launched, and is launched again when the instance is started; None until it was.
     launch_failure: the StateReason with which it will end before it runs; None for one that will run.
     """
 
@@ -30,9 +33,11 @@ class Life:
     launched_at: float
     running_at: float | None = None
     attached: bool = False
+    stopping_at: float | None = None
     ending_at: float | None = None
     ended_at: float | None = None
     released: bool = False
+    machine: MachineSpec | None = None
     launch_failure: tuple[str, str] | None = None
     reason: tuple[str, str] = ("Client.UserInitiatedShutdown", "User initiated shutdown")
 

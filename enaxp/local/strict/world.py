@@ -4,7 +4,8 @@ Everything here belongs to one cloud and is touched only while its lock is held.
 it is called before each action, and at short intervals by the owner of the server, so that time passes also when nobody asks.
 
     pending ─▶ running ─▶ shutting-down ─▶ terminated ─▶ interfaces released ─▶ tags gone ─▶ entry gone
-       └─ launch failed ────────▲  └─ shut down from inside, with behaviour stop ─▶ stopped
+       └─ launch failed ────────▲  ├─ shut down from inside, with behaviour stop ─▶ stopped
+                                   └─ StopInstances ─▶ stopping ─▶ stopped ─ StartInstances ─▶ pending
 """
 
 from __future__ import annotations
@@ -85,6 +86,8 @@ class World:
             life.attached = life.attached or now >= life.running_at + self.timing.attach
             if self.machines.has_shut_down(life.instance.id):
                 self._shut_down_inside(life)
+        if life.state == "stopping" and now >= (life.stopping_at or now) + self.timing.terminate:
+            self._stopped(life)
         if life.state == "shutting-down" and life.ending_at is not None:
             due = now >= life.ending_at + self.timing.terminate
             if due and self.machines.is_gone(life.instance.id):
@@ -112,6 +115,25 @@ class World:
         else:
             life.instance.stop()
             self._explain(life)
+
+    def stop(self, life: Life) -> None:
+        """The instance begins to stop, if it runs. Interfaces, addresses and ENA Express stay."""
+        if life.state in {"pending", "running"}:
+            self.set_state(life, "stopping")
+            life.stopping_at, life.running_at = time.monotonic(), None
+            self.machines.terminate(life.instance.id)
+
+    def _stopped(self, life: Life) -> None:
+        if self.machines.is_gone(life.instance.id):
+            life.instance.stop()
+            self._explain(life)
+
+    def start(self, life: Life) -> None:
+        """The instance begins to run again, if it had stopped."""
+        if life.state == "stopped" and life.machine is not None:
+            self.set_state(life, "pending")
+            life.launched_at = time.monotonic()
+            self.machines.launch(life.machine)
 
     def end(self, life: Life) -> None:
         """The instance begins to shut down, if it has not already."""

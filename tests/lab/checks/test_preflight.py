@@ -53,10 +53,27 @@ def test_every_missing_permission_is_named_at_once(labs: Labs) -> None:
     report = flight(labs)
 
     [failure] = report.of("failure")
-    assert failure.text == "not allowed: ec2:AllocateAddress, ec2:CreateVpc, ec2:RunInstances"
-    assert "ec2:AttachInternetGateway" in texts(report, "warning")  # asked about an id of nothing: no proof
+    assert failure.text == "not allowed: ec2:AllocateAddress, ec2:CreateVpc"
+    # Asked about an id of nothing, or without the lab's own subnet: no proof.
+    assert "ec2:AttachInternetGateway, ec2:RunInstances" in texts(report, "warning")
     with pytest.raises(LabError, match="ec2:CreateVpc"):
         report.require()
+
+
+def denial(of: str, resource: str) -> Fault:
+    text = f"User: me is not authorized to perform: ec2:{of} on resource: arn:aws:ec2:us-east-1:123456789012:{resource} because …"
+    return Fault(action=of, code="UnauthorizedOperation", message=text, status=403, probability=1.0)
+
+
+def test_a_launch_that_is_denied_for_the_host_itself_stops_and_one_denied_for_a_default_subnet_does_not(
+    labs: Labs,
+) -> None:
+    labs.cloud.server.set_faults(FaultPlan([denial("RunInstances", "instance/*")]))
+    assert "not allowed: ec2:RunInstances" in texts(flight(labs), "failure")
+
+    labs.cloud.server.set_faults(FaultPlan([denial("RunInstances", "subnet/subnet-0123456789abcdef0")]))
+    report = flight(labs)
+    assert (texts(report, "failure"), texts(report, "warning")) == ("", "")
 
 
 def test_what_may_not_be_asked_is_a_warning(labs: Labs) -> None:

@@ -13,7 +13,7 @@ from enaxp.local.machines import programs
 def test_a_missing_program_is_named_with_the_command_that_adds_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(programs, "_SBIN", str(tmp_path))
+    monkeypatch.setattr(programs, "SYSTEM_PATH", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LocalTargetError, match="sockperf") as caught:
         programs.require_programs(programs.FOR_ALL)
@@ -33,7 +33,7 @@ def test_packages_have_the_names_of_the_system(
     manager: str, command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / manager).touch(mode=0o755)
-    monkeypatch.setattr(programs, "_SBIN", str(tmp_path))
+    monkeypatch.setattr(programs, "SYSTEM_PATH", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(LocalTargetError) as caught:

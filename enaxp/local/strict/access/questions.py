@@ -44,6 +44,7 @@ MEMBERS = {
     "route-table": ("RouteTableId",),
     "security-group": ("GroupId", "Groups", "SecurityGroupIds"),
     "subnet": ("SubnetId",),
+    "volume": ("VolumeId",),
     "vpc": ("VpcId",),
     "association": ("AssociationId", "AssociationIds"),
     "document": ("Name",),

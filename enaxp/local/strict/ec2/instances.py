@@ -1,8 +1,9 @@
-"""Launching and terminating: moto makes the instance, `world.py` gives it a life, `Machines` makes it real."""
+"""Launching, stopping, starting and terminating: moto makes the instance, `world.py` gives it a life, `Machines` makes it real."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult
@@ -16,11 +17,11 @@ from enaxp.local.strict.rules.request import RefusedByEc2, Request
 from enaxp.local.strict.world import current
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import InstanceStateTypeDef
+    from mypy_boto3_ec2.type_defs import InstanceStateChangeTypeDef, InstanceStateTypeDef
 
 
 class InstanceActions(EC2BaseResponse):
-    """Run and terminate."""
+    """Run, stop, start and terminate."""
 
     def run_instances(self) -> ActionResult:
         world, backend = current(), self.ec2_backend
@@ -42,7 +43,8 @@ class InstanceActions(EC2BaseResponse):
                     set_ena_express(world, instance.nics[int(nic["DeviceIndex"])], nic["EnaSrdSpecification"])
             world.lives[instance.id] = life
             self._take_room(life)
-            world.machines.launch(self._machine(instance))
+            life.machine = self._machine(instance)
+            world.machines.launch(life.machine)
         return result
 
     @staticmethod
@@ -90,14 +92,26 @@ class InstanceActions(EC2BaseResponse):
             availability_zone=instance._placement.zone,
         )
 
-    def terminate_instances(self) -> ActionResult:
-        """Idempotent. What follows is told by describes: shutting-down, and terminated once the machine is gone."""
-        world, changes = current(), []
+    def stop_instances(self) -> ActionResult:
+        """Idempotent. A stopped instance keeps all but its room in the zone."""
+        return ActionResult({"StoppingInstances": self._moved(current().stop)})
+
+    def start_instances(self) -> ActionResult:
+        """Idempotent. Its host is a new machine here, whose user data runs again; on AWS it is the old one."""
+        return ActionResult({"StartingInstances": self._moved(current().start)})
+
+    def _moved(self, move: Callable[[Life], None]) -> list[InstanceStateChangeTypeDef]:
+        """What each instance asked for was before, and is now."""
+        changes: list[InstanceStateChangeTypeDef] = []
         for instance in self.ec2_backend.get_multi_instances_by_id(self._get_param("InstanceIds") or []):
             before = _state(instance)
-            world.end(world.lives[instance.id])
+            move(current().lives[instance.id])
             changes.append({"InstanceId": instance.id, "PreviousState": before, "CurrentState": _state(instance)})
-        return ActionResult({"TerminatingInstances": changes})
+        return changes
+
+    def terminate_instances(self) -> ActionResult:
+        """Idempotent. What follows is told by describes: shutting-down, and terminated once the machine is gone."""
+        return ActionResult({"TerminatingInstances": self._moved(current().end)})
 
 
 def _state(instance: Any) -> InstanceStateTypeDef:

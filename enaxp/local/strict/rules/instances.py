@@ -54,7 +54,7 @@ def placement_group_is_unused(request: Request) -> None:
 def instances_are_alive(request: Request) -> None:
     for instance_id in request.get("InstanceIds") or []:
         state = request.backend.get_instance(instance_id)._state.name
-        if state in {"shutting-down", "terminated"}:
+        if state in {"shutting-down", "terminated"} or (request.action == "StartInstances" and state == "stopping"):
             message = f"This instance '{instance_id}' is not in a state from which it can be started or stopped."
             raise RefusedByEc2("IncorrectInstanceState", message)
 

@@ -83,5 +83,18 @@ def zone_has_room(request: Request) -> None:
             )
 
 
+@rule("StartInstances")
+def zone_has_room_again(request: Request) -> None:
+    """A stopped instance has given its room away."""
+    for instance_id in request.get("InstanceIds") or []:
+        instance = request.backend.get_instance(instance_id)
+        if instance._state.name == "stopped" and not request.world.has_room(instance._placement.zone):
+            raise RefusedByEc2(
+                "InsufficientInstanceCapacity",
+                f"We currently do not have sufficient {instance.instance_type} capacity in the Availability Zone "
+                f"you requested ({instance._placement.zone}).",
+            )
+
+
 def _vcpus(instance_type: str) -> int:
     return int(type_data(instance_type)["VCpuInfo"]["DefaultVCpus"])

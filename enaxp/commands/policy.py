@@ -1,0 +1,51 @@
+"""Policy: what `enaxp policy` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from enaxp.aws import Aws, refused
+from enaxp.config import Config
+from enaxp.errors import AwsError, UsageError
+from enaxp.lab.grants import PolicyDocument
+from enaxp.lab.policy import MANAGED_CHARACTERS, policies_of
+
+
+def policy_document(
+    config: Config, aws: Aws, *, role: str | None, part: int | None, say: Callable[[str], None]
+) -> PolicyDocument | list[PolicyDocument]:
+    """The policy for this config; a list of all of them where one is not long enough and no part is asked for.
+
+    role: the one in the given instance profile; without it, AWS is asked. Raises UsageError when the role is needed and cannot be found
+    out, and for a part that there is not.
+    """
+    if config.hosts.instance_profile and role is None:
+        role = _role_in(config.hosts.instance_profile, aws)
+    policies = policies_of(config, given_role=role or "")
+    if part is not None and part > len(policies):
+        raise UsageError(f"there is no part {part}", said=f"{len(policies)} in all", todo="give a smaller --part")
+    if part is not None:
+        return policies[part - 1]
+    if len(policies) > 1:
+        say(
+            f"AWS takes {MANAGED_CHARACTERS} characters in a policy: these are {len(policies)}; `--part 1` prints the first alone"
+        )
+        return policies
+    return policies[0]
+
+
+def _role_in(profile: str, aws: Aws) -> str:
+    """The ARN of the role in an instance profile."""
+    todo = "name the role: `enaxp policy --role NAME`"
+    try:
+        roles = aws.iam.get_instance_profile(InstanceProfileName=profile)["InstanceProfile"]["Roles"]
+    except (ClientError, BotoCoreError, AwsError) as error:
+        said = error.said if isinstance(error, AwsError) else refused("", error).said
+        raise UsageError(
+            f"which role is in the instance profile {profile} is not known here", said=said, todo=todo
+        ) from error
+    if not roles:
+        raise UsageError(f"there is no role in the instance profile {profile}", todo="put one in, then try again")
+    return roles[0]["Arn"]

@@ -1,0 +1,13 @@
+"""Interrupts: which of a host's interrupts are those of an interface."""
+
+from __future__ import annotations
+
+TABLE = "/proc/interrupts"
+
+# The last word of a line is the interrupt's name: that of the interface, or it begins so (ens5-Tx-Rx-0). ens50 is another interface.
+_AWK = '$1 ~ /^[0-9]+:$/ && index($NF, dev) == 1 && substr($NF, length(dev) + 1) ~ /^(-|@|:|$)/ { sub(":", "", $1); print $1 }'
+
+
+def numbers_command(interface: str) -> str:
+    """Shell text that prints the numbers of an interface's interrupts, a line each. interface: a word of shell text, such as `"$dev"`."""
+    return f"awk -v dev={interface} '{_AWK}' {TABLE} 2>/dev/null"
