@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from enaxp.errors import AwsError, EnaxpError, LabError
@@ -235,6 +235,8 @@ class Aws:
     @overload
     def once(self, service: Literal["ecr"]) -> ECRClient: ...
     @overload
+    def once(self, service: Literal["sts"]) -> STSClient: ...
+    @overload
     def once(self, service: Literal["pricing"]) -> Any: ...
     def once(self, service: str) -> Any:
         """A client that never repeats a call by itself: for creates, where a blind repetition makes a second resource."""
@@ -274,16 +276,22 @@ class Aws:
         try:
             answer = self.sts.get_caller_identity()
             return {"Account": answer["Account"], "Arn": answer["Arn"]}
-        except ClientError as error:
-            raise refused(
-                "asking AWS who we are", error, todo="check the credentials: `aws sts get-caller-identity`"
-            ) from error
-        except BotoCoreError as error:
-            raise AwsError(
-                "asking AWS who we are",
-                said=str(error),
-                todo="configure credentials (a profile, SSO, or the environment) and try again",
-            ) from error
+        except (ClientError, BotoCoreError) as error:
+            todo = _SWITCH_ON.format(region=self.region) if self._is_known_elsewhere(error) else ""
+            raise refused("asking AWS who we are", error, todo=todo) from error
+
+    def _is_known_elsewhere(self, error: Exception) -> bool:
+        """Whether the credentials that this region refused are good in the partition's first region: then this one is switched off."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        first = FIRST_REGION.get(partition_of(self.region))
+        if code_of(error) not in UNKNOWN_CALLER or first in (None, self.region):
+            return False
+        try:
+            self.in_region(str(first)).once("sts").get_caller_identity()
+        except (ClientError, BotoCoreError, AwsError):
+            return False
+        return True
 
     def _retries(self) -> PatientRetries:
         return PatientRetries(
@@ -363,6 +371,15 @@ def partition_of(region: str) -> str:
         return str(_unswayed_session().get_partition_for_region(region))
     except UnknownRegionError:
         return "aws"
+
+
+@lru_cache
+def ec2_principals(partition: str) -> tuple[str, ...]:
+    """The names by which EC2 assumes roles in a partition: its own of that partition (ec2.amazonaws.com.cn), and the one that it has
+    everywhere else, which services there go by, too.
+    """
+    suffix = _unswayed_session().get_component("endpoint_resolver").get_partition_dns_suffix(partition)
+    return tuple(sorted({"ec2.amazonaws.com", f"ec2.{suffix or 'amazonaws.com'}"}))
 
 
 def matching(values: Mapping[str, Iterable[str]]) -> list[FilterTypeDef]:
@@ -454,14 +471,50 @@ def refused(where: str, error: Exception, *, todo: str = "") -> AwsError:
     return AwsError(
         where,
         said=said,
-        todo=todo or _ADVICE.get(code_of(error), "run the same command again: it goes on where it stopped"),
+        todo=todo or _todo_of(error),
         code=code_of(error),
     )
 
 
+def _todo_of(error: Exception) -> str:
+    """What helps with an error: with its code, or with what kept the SDK from an answer."""
+    from botocore.exceptions import (
+        ConnectTimeoutError,
+        EndpointConnectionError,
+        NoCredentialsError,
+        PartialCredentialsError,
+        ProxyConnectionError,
+        SSLError,
+        SSOError,
+        TokenRetrievalError,
+    )
+
+    if isinstance(error, (SSOError, TokenRetrievalError)):
+        return _LOG_IN
+    if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
+        return "configure credentials (a profile, SSO, or the environment) and try again"
+    if isinstance(error, (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, SSLError)):
+        return "check the network, a proxy (HTTPS_PROXY), and AWS_ENDPOINT_URL; then run the same command again"
+    return _ADVICE.get(code_of(error), _AGAIN)
+
+
+_AGAIN = "run the same command again: it goes on where it stopped"
+_LOG_IN = f"log in again (`aws sso login`, with your --profile; or put new keys in place), then {_AGAIN}"
+_CLOCK = "look at the clock of this machine (`date -u`): AWS refuses what is off by more than five minutes"
+_UNKNOWN = f"{_CLOCK}; check the credentials (`aws sts get-caller-identity`), and whether the region is switched on"
+_SWITCH_ON = (
+    "the credentials are good, but {region} is not switched on for this account: "
+    "`aws account enable-region --region-name {region}`, or choose another --region"
+)
+# Codes by which a caller is not known: for wrong keys as for a region that is switched off.
+UNKNOWN_CALLER = frozenset({"AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException", "OptInRequired"})
+FIRST_REGION = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 _ADVICE = {
     **dict.fromkeys(DENIED, "ask for this permission, then run the same command again"),
-    "AuthFailure": "check the credentials: `aws sts get-caller-identity`",
+    **dict.fromkeys(UNKNOWN_CALLER, _UNKNOWN),
+    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"), _LOG_IN),
+    "RequestExpired": f"{_LOG_IN}; {_CLOCK}",
+    **dict.fromkeys(("SignatureDoesNotMatch", "InvalidSignatureException"), f"{_CLOCK}; check the secret key"),
     "VpcLimitExceeded": "delete a VPC that is not needed, or ask AWS for a higher quota (L-F678F1CE)",
     "AddressLimitExceeded": "release an Elastic IP that is not needed, or ask AWS for a higher quota (L-0263D0A3)",
     NO_ADDRESSES: "AWS has no public address left in this region now: try again later, or set aws.region to another one",

@@ -25,7 +25,7 @@ _BOOT = "cat /proc/sys/kernel/random/boot_id"
 
 # Runs until its standard input ends. One that an earlier connection left (a network can fail without a word) is ended first, and what
 # it put to rest is taken over.
-_HOLD = rf"""{ENTER_FOLDER}
+HOLD = rf"""{ENTER_FOLDER}
 resting= root=
 [ "$(id -u)" -eq 0 ] || root="sudo -n"
 if [ -f resting ]; then
@@ -68,7 +68,7 @@ class Quiet:
             if held is not None and held[0] is connection and held[1].runs:
                 continue
             self._boots[role] = connection.check(_BOOT)
-            command = connection.hold(_HOLD)
+            command = connection.hold(HOLD)
             self._held[role] = (connection, command)
             while (line := command.read_line()) != "held":
                 if not line:

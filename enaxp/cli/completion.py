@@ -67,5 +67,5 @@ def _is_state(path: Path) -> bool:
 
     try:
         return bool(json.loads(path.read_text(encoding="utf-8"))["lab"] == path.stem)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return False

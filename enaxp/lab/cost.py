@@ -214,7 +214,7 @@ def _table() -> PriceTable:
 def _read_kept(path: Path | None) -> dict[str, KeptPrices]:
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, KeptPrices]) if path else {}
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, RecursionError):
         return {}
 
 

@@ -7,7 +7,7 @@ down()  = account → state → survey → sweep → a listing by tag that must 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -123,8 +123,18 @@ def look(context: LabContext, *, layers: Iterable[Layer] | None = None) -> Snaps
         survey=sighting.survey,
         plan=make_plan(resources, sighting.survey, state, lab),
         key=key,
-        notes=sighting.notes,
+        notes=(*sighting.notes, *_warnings(context.config, resources, sighting.survey)),
     )
+
+
+def _warnings(config: Config, resources: Iterable[Resource], seen: Survey) -> Iterator[str]:
+    """What is as wanted, or is left as it is, and is dangerous all the same."""
+    if config.network.ssh_cidr.endswith("/0"):
+        yield "warning: network.ssh_cidr lets everybody reach the hosts' SSH: give your own address, such as 203.0.113.7/32"
+    for resource in resources:
+        found = seen.found.get(resource.key)
+        if resource.owned and found is not None and found.facts:
+            yield from (f"warning: {text}" for text in KINDS[resource.kind].warnings(resource, found))
 
 
 def _sight(context: LabContext, layers: tuple[Layer, ...]) -> Sighting:

@@ -274,6 +274,9 @@ class Kind(Removable, Protocol):
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
         """A change for each setting that is not as wanted; nothing when all are. Calls nothing by itself."""
 
+    def warnings(self, resource: Resource, found: Found) -> list[str]:
+        """What a person should look at, of what enaxp leaves as it is."""
+
     def tag(self, aws: Aws, resources: Sequence[Found], tags: Sequence[Tag]) -> None:
         """Sets these tags on the resources; their other tags stay. Kinds that one call can tag together share this function."""
 

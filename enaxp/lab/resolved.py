@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.literals import InstanceTypeType
 
 AMI_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{architecture}"
+AMAZON_LINUX_ROOT = "/dev/xvda"
 WHO_AM_I = "https://checkip.amazonaws.com"
 
 
@@ -52,6 +53,7 @@ def resolve(
         zone, ami = chosen, ami or resolve_ami(aws, config.hosts.ami, architecture)
     return Resolved(
         ami=ami,
+        root_device=pinned.root_device or root_device_of(aws, ami),
         availability_zone=zone,
         ssh_cidr=_ssh_cidr(config, aws, pinned),
         isolation=isolation or pinned.isolation,
@@ -63,6 +65,7 @@ def pinned_of(resolved: Resolved) -> Pinned:
     """What the state keeps of it: all but the gateway, which is looked for each time."""
     return Pinned(
         ami=resolved.ami,
+        root_device=resolved.root_device,
         availability_zone=resolved.availability_zone,
         ssh_cidr=resolved.ssh_cidr,
         isolation=resolved.isolation,
@@ -109,6 +112,24 @@ def check_type(aws: Aws, instance_type: str) -> str:
     if described["NetworkInfo"]["MaximumNetworkInterfaces"] < 2:
         raise LabError(f"{instance_type} takes fewer than two interfaces", todo="choose a larger hosts.instance_type")
     return str(described["ProcessorInfo"]["SupportedArchitectures"][0])
+
+
+def root_device_of(aws: Aws, image: str) -> str:
+    """Where an image has its root disk: a mapping for any other device would be a second disk. Raises AwsError.
+
+    What is not to be had is for the preflight to say: then it is Amazon Linux's.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        images = aws.ec2.describe_images(ImageIds=[image])["Images"]
+    except ClientError as error:
+        if not code_of(error).startswith("InvalidAMIID"):
+            raise refused(f"asking for the root disk of {image}", error) from error
+        images = []
+    except BotoCoreError as error:
+        raise refused(f"asking for the root disk of {image}", error) from error
+    return images[0].get("RootDeviceName", AMAZON_LINUX_ROOT) if images else AMAZON_LINUX_ROOT
 
 
 def is_bare_metal(aws: Aws, instance_type: str) -> bool:

@@ -66,6 +66,7 @@ class Pinned:
     """What is resolved once and then kept for the life of the lab; None before that. `isolation` is the local target's, None on AWS."""
 
     ami: str | None = None
+    root_device: str | None = None
     availability_zone: str | None = None
     ssh_cidr: str | None = None
     isolation: str | None = None
@@ -164,7 +165,7 @@ class StateFile:
                 self._state = read_state(path, lab=self._lab)
             except FileNotFoundError:
                 continue
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 self.notes.append(f"{path} cannot be read ({error}): going on without it")
                 continue
             if path == self.backup:

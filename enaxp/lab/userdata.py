@@ -25,12 +25,16 @@ MTU = 8900  # ENA Express carries no larger packet; larger ones silently go by p
 
 @dataclass(frozen=True, kw_only=True)
 class HostBoot:
-    """What one host's first boot needs to know. interfaces: its addresses in device order; expires_at: when it ends itself, UTC."""
+    """What one host's first boot needs to know. interfaces: its addresses in device order; expires_at: when it ends itself, UTC.
+
+    ssh_port: where sshd is to listen; None: where it does by itself.
+    """
 
     hostname: str
     interfaces: tuple[str, ...]
     subnet_cidr: str
     expires_at: datetime | None
+    ssh_port: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,7 @@ def _rendered(template: str, boot: HostBoot, **more: object) -> str:
         subnet_cidr=boot.subnet_cidr,
         gateway=str(subnet[1]),  # AWS's router has the first address of every subnet
         mtu=MTU,
+        ssh_port=boot.ssh_port,
         expires_at=_on_calendar(boot.expires_at) if boot.expires_at else None,
         **more,
     )

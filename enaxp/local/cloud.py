@@ -148,7 +148,7 @@ def _alive(folder: Path) -> LocalCloud | None:
     try:
         cloud = _read(folder / FILE)
         return cloud if cloud.is_itself() else None
-    except (OSError, ValueError, msgspec.MsgspecError):
+    except (OSError, ValueError, RecursionError, msgspec.MsgspecError):
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from enaxp.lab.lifecycle import look, up
 from enaxp.local.strict import Capacity, Timing
 from tests.support.crash_harness import WHOLE, DeadlyCloud, Labs, census, deadly_cloud
 from tests.support.drift_cases import DRIFT_CASES, client
+
+EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +43,33 @@ def test_drift_is_shown_and_repaired(labs: Labs, name: str) -> None:
     assert (step.key, step.action, [change.field for change in step.changes]) == (key, "settle", [field])
     labs.up()
 
+    assert labs.changes_left() == []
+
+
+def test_policies_that_somebody_added_to_the_role_are_told_and_left(labs: Labs) -> None:
+    iam, role = client(labs, "iam"), labs.file().state.ids()["role"]
+    iam.attach_role_policy(RoleName=role, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
+    iam.put_role_policy(RoleName=role, PolicyName="more", PolicyDocument=json.dumps(EVERYTHING))
+
+    [warning] = labs.snapshot().notes
+
+    assert labs.changes_left() == []
+    assert warning.startswith("warning: ")
+    assert "arn:aws:iam::aws:policy/AdministratorAccess, more" in warning
+    iam.delete_role_policy(RoleName=role, PolicyName="more")
+    iam.detach_role_policy(RoleName=role, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
+
+
+def test_ssh_from_everywhere_is_what_the_config_wants_and_is_warned_of(labs: Labs) -> None:
+    everywhere = replace(labs.config, network=replace(labs.config.network, ssh_cidr="0.0.0.0/0"))
+    context = replace(labs.context(), config=everywhere)
+
+    [warning] = look(context).notes
+    assert "everybody" in warning
+    up(context, look(context), watch=lambda _event: None)
+
+    assert look(replace(labs.context(), config=everywhere)).plan.changing == ()
+    labs.up()
     assert labs.changes_left() == []
 
 

@@ -55,7 +55,7 @@ def rules_of(group: Resource) -> list[dict[str, Any]]:
         kind=group.kind,
         id="sg-1",
         tags={},
-        facts={"from_itself": False, "ssh": {}, "egress": True},
+        facts={"from_itself": False, "ssh": {}, "open": [], "egress": True},
     )
     recorder = Recorder()
     for change in KINDS[group.kind].settle(group, new, {}):

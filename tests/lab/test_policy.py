@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,18 @@ import boto3
 import pytest
 
 import enaxp
+from enaxp.aws import partition_of
 from enaxp.config import Config, load_config
 from enaxp.lab import extend
 from enaxp.lab.checks.preflight import preflight_report
 from enaxp.lab.cost import find_prices
 from enaxp.lab.grants import Statement
+from enaxp.lab.kinds import KINDS
 from enaxp.lab.kinds.monitoring import PUSHING
 from enaxp.lab.labs import list_labs, list_labs_everywhere
-from enaxp.lab.model import LAYERS
+from enaxp.lab.model import LAYERS, Lab
 from enaxp.lab.policy import allows, policies_of, size_of, split
+from enaxp.lab.spec import Resolved, wanted
 from enaxp.lab.state_manager import wait_for_software
 from tests.support.crash_harness import Labs, deadly_cloud
 
@@ -34,6 +38,7 @@ FOR_REPAIRS = {
     "ec2:ReplaceRoute",
     "ec2:AuthorizeSecurityGroupEgress",
     "ec2:RevokeSecurityGroupIngress",
+    "iam:UpdateAssumeRolePolicy",
     "ssm:DescribeAssociation",
     "ssm:UpdateDocument",
     "ssm:UpdateDocumentDefaultVersion",
@@ -178,7 +183,42 @@ def test_roles_are_the_labs_own(region: str, arn: str) -> None:
     passing = statement(policy_of(config), "GiveHostsTheRole")
 
     assert passing["Resource"] == [arn, f"{arn}-monitoring"]
-    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+    services = ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"] if region.startswith("cn-") else "ec2.amazonaws.com"
+    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": services}}
+
+
+@pytest.mark.parametrize(
+    ("region", "services"),
+    [
+        ("us-gov-west-1", "ec2.amazonaws.com"),
+        ("cn-north-1", ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"]),
+        ("eusc-de-east-1", ["ec2.amazonaws.com", "ec2.amazonaws.eu"]),
+        ("us-iso-east-1", ["ec2.amazonaws.com", "ec2.c2s.ic.gov"]),
+        ("eu-isoe-west-1", ["ec2.amazonaws.com", "ec2.cloud.adc-e.uk"]),
+    ],
+)
+def test_ec2_goes_by_its_names_in_the_partition(region: str, services: Any) -> None:
+    config = load_config(overrides={"aws.region": region})
+
+    passing = statement(policy_of(config), "GiveHostsTheRole")["Condition"]
+    resolved = Resolved(ami="", availability_zone="", ssh_cidr="")
+    partition, ends = partition_of(region), datetime(2026, 1, 31, tzinfo=UTC)
+    resources = wanted(config, resolved, public_key="", partition=partition, expires_at=ends)
+    [role] = [resource for resource in resources if resource.key == "role"]
+    request = KINDS["role"].request(role, LAB, {})
+
+    assert passing == {"StringEquals": {"iam:PassedToService": services}}
+    [trust] = json.loads(str(request["AssumeRolePolicyDocument"]))["Statement"]
+    assert trust["Principal"] == {"Service": services}
+
+
+LAB = Lab(
+    name="dev",
+    lab_id="1-2-3",
+    region="us-east-1",
+    created_at=datetime(2026, 1, 31, tzinfo=UTC),
+    expires_at=datetime(2026, 2, 1, tzinfo=UTC),
+)
 
 
 def given(**values: Any) -> Config:

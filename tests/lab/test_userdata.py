@@ -106,3 +106,19 @@ def test_a_step_that_fails_is_named_with_the_end_of_its_log(tmp_path: Path) -> N
     assert isinstance(outcome, Boot)
     assert (outcome.ok, outcome.failed_step) == (False, "broken")
     assert 'said "no" with a \\ and a\ttab' in outcome.log_tail
+
+
+@pytest.mark.parametrize("port", [None, 2222])
+def test_sshd_is_told_a_port_only_where_it_is_another(port: int | None) -> None:
+    script = render_userdata(
+        HostBoot(
+            hostname="server",
+            interfaces=("192.168.3.10",),
+            subnet_cidr="192.168.3.0/24",
+            expires_at=None,
+            ssh_port=port,
+        )
+    )
+
+    assert (f"\nPort {port}\n" in script) is (port is not None)
+    assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,17 @@ import boto3
 from tests.support.crash_harness import Labs
 
 Meddle = Callable[[Any, Any, dict[str, str]], object]
+
+
+TRUST_OF_OTHERS = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"},
+            {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::999999999999:root"}, "Action": "sts:AssumeRole"},
+        ],
+    }
+)
 
 
 def client(labs: Labs, service: str) -> Any:
@@ -79,6 +91,33 @@ DRIFT_CASES: dict[str, tuple[Meddle, str, str]] = {
         ),
         "role",
         "policy",
+    ),
+    "another account trusted by the role": (
+        lambda ec2, iam, ids: iam.update_assume_role_policy(RoleName=ids["role"], PolicyDocument=TRUST_OF_OTHERS),
+        "role",
+        "trust",
+    ),
+    "everything open to the world": (
+        lambda ec2, iam, ids: ec2.authorize_security_group_ingress(
+            GroupId=ids["security-group"], IpPermissions=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+        ),
+        "security-group",
+        "ingress everything",
+    ),
+    "ports open to the world of IPv6": (
+        lambda ec2, iam, ids: ec2.authorize_security_group_ingress(
+            GroupId=ids["security-group"],
+            IpPermissions=[
+                {
+                    "IpProtocol": "tcp",
+                    "FromPort": 1,
+                    "ToPort": 99,
+                    "Ipv6Ranges": [{"CidrIpv6": "::/0", "Description": "x"}],
+                }
+            ],
+        ),
+        "security-group",
+        "ingress tcp 1-99",
     ),
     "a tag removed": (
         lambda ec2, iam, ids: ec2.delete_tags(Resources=[ids["subnet"]], Tags=[{"Key": "Name"}]),

@@ -157,9 +157,6 @@ def _image(flight: Flight) -> list[Said]:
         said.append(Said("failure", text, todo))
     if not found.get("EnaSupport", True):
         said.append(Said("failure", f"{image} has no ENA driver", todo))
-    if found.get("RootDeviceName", "/dev/xvda") != "/dev/xvda":
-        text = f"{image} boots from {found['RootDeviceName']}: the disk of {image}'s own size is used, not enaxp's"
-        said.append(Said("warning", text))
     return said or [Said("ok", f"{image}: {found.get('Name') or 'no name'}")]
 
 

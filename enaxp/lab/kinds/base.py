@@ -78,6 +78,9 @@ class BaseKind:
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
         yield from ()
 
+    def warnings(self, resource: Resource, found: Found) -> list[str]:
+        return []
+
     def as_made(self, resource: Resource, ids: Ids) -> Facts | None:
         return None
 

@@ -344,12 +344,13 @@ class Eip(Ec2Kind):
 class InstanceWant(Want):
     """enis: keys of the interfaces in device order; express: those of them that carry ENA Express.
 
-    in_group: whether it is in the hosts' placement group.  key_pair, profile: keys.
+    root_device: where the image has its root disk.  in_group: whether it is in the hosts' placement group.  key_pair, profile: keys.
     """
 
     role: str
     type: str
     image: str
+    root_device: str
     zone: str
     user_data: str
     enis: tuple[str, ...]
@@ -372,7 +373,7 @@ class Instance(Ec2Kind):
     patience_s = 600.0
     ends_slowly = True
     billed = ("instance", "disk")
-    hidden = ("role", "user_data", "key_pair", "profile")
+    hidden = ("role", "root_device", "user_data", "key_pair", "profile")
     placeholder = no_id("i")
     resource_type, describe, items, ids_argument = "instance", "describe_instances", "Reservations", "InstanceIds"
     reads = ("ec2:DescribeInstances", "ec2:DescribeVolumes")
@@ -431,7 +432,7 @@ class Instance(Ec2Kind):
             "UserData": want.user_data,
             "InstanceInitiatedShutdownBehavior": "terminate",
             "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 2, "HttpEndpoint": "enabled"},
-            "BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": _root_volume()}],
+            "BlockDeviceMappings": [{"DeviceName": want.root_device, "Ebs": _root_volume()}],
             "TagSpecifications": self.tagged(resource, lab, "volume"),
         }
 

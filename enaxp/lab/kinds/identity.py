@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from enaxp.aws import Aws, Blocked, in_parallel, is_gone
+from enaxp.aws import Aws, Blocked, ec2_principals, in_parallel, is_gone
 from enaxp.lab.grants import Condition, Grant, Scope
 from enaxp.lab.kinds.base import BaseKind, named, ours, remove, want_of
 from enaxp.lab.model import Change, Facts, Found, Ids, Lab, Resource, Tag, Want, as_tag_list, change
@@ -22,30 +22,28 @@ from enaxp.lab.model import Change, Facts, Found, Ids, Lab, Resource, Tag, Want,
 if TYPE_CHECKING:
     from mypy_boto3_iam.type_defs import CreateInstanceProfileRequestTypeDef, CreateRoleRequestTypeDef
 
-# EC2 instances may assume the role. The service has this name in every partition but China's.
-_TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
-}
-
-
 _ATTACHING = "iam:AttachRolePolicy"
 _PASSING = "iam:PassRole"  # of whoever launches an instance with the role
-_TO_HOSTS: Condition = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class RoleWant(Want):
+    """trusted: the services that may assume it, EC2 by each of its names in the partition."""
+
     policy_arns: tuple[str, ...]
+    trusted: tuple[str, ...]
 
 
 class Role(BaseKind):
-    """Setting: the attached managed policies."""
+    """Settings: the attached managed policies, and who may assume it. Policies that somebody added are told, and left: automation that
+    adds them would do it again.
+    """
 
     name = "role"
     layer = "compute"
     unique_by_name = True
     patience_s = 120.0
+    hidden = ("trusted",)
     reads = (
         "iam:GetRole",
         "iam:ListAttachedRolePolicies",
@@ -58,6 +56,7 @@ class Role(BaseKind):
         _ATTACHING,
         "iam:DetachRolePolicy",
         "iam:DeleteRolePolicy",
+        "iam:UpdateAssumeRolePolicy",
         "iam:DeleteRole",
         _PASSING,
     )
@@ -74,16 +73,19 @@ class Role(BaseKind):
         only_these: Condition = {"ArnEquals": {"iam:PolicyARN": policies if len(policies) > 1 else policies[0]}}
         yield Grant(sid="OwnRole", actions=rest, resources=roles)
         yield Grant(sid="OwnRolePolicies", actions=(_ATTACHING,), resources=roles, conditions=only_these)
-        yield Grant(sid="GiveHostsTheRole", actions=(_PASSING,), resources=roles, conditions=_TO_HOSTS)
+        yield Grant(sid="GiveHostsTheRole", actions=(_PASSING,), resources=roles, conditions=_to_hosts(scope))
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
         return _by_names(self, aws, lab)
 
     def look(self, aws: Aws, id: str) -> Found | None:
         try:
-            answer, pages = in_parallel(
+            answer, (pages, inline) = in_parallel(
                 lambda: aws.iam.get_role(RoleName=id),
-                lambda: list(aws.iam.get_paginator("list_attached_role_policies").paginate(RoleName=id)),
+                lambda: in_parallel(
+                    lambda: list(aws.iam.get_paginator("list_attached_role_policies").paginate(RoleName=id)),
+                    lambda: list(aws.iam.get_paginator("list_role_policies").paginate(RoleName=id)),
+                ),
             )
         except ClientError as error:
             if is_gone(error):
@@ -91,12 +93,19 @@ class Role(BaseKind):
             raise
         role = answer["Role"]
         policies = sorted(policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"])
-        return named(self.name, role["RoleName"], role.get("Tags"), policies=policies)
+        return named(
+            self.name,
+            role["RoleName"],
+            role.get("Tags"),
+            policies=policies,
+            inline=sorted(name for page in inline for name in page["PolicyNames"]),
+            trusts=_trusted_by(role.get("AssumeRolePolicyDocument")),
+        )
 
     def request(self, resource: Resource, lab: Lab, ids: Ids) -> CreateRoleRequestTypeDef:
         return {
             "RoleName": resource.name,
-            "AssumeRolePolicyDocument": json.dumps(_TRUST),
+            "AssumeRolePolicyDocument": _trust(want_of(resource, RoleWant).trusted),
             "Description": f"Hosts of the enaxp lab {lab.name}",
             "Tags": as_tag_list(lab.tags_for(resource)),
         }
@@ -105,12 +114,24 @@ class Role(BaseKind):
         return aws.once("iam").create_role(**request)["Role"]["RoleName"]
 
     def as_made(self, resource: Resource, ids: Ids) -> Facts:
-        return {"policies": []}
+        return {"policies": [], "inline": [], "trusts": list(want_of(resource, RoleWant).trusted)}
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
+        trusted = want_of(resource, RoleWant).trusted
+        if found.facts["trusts"] != list(trusted):
+            act = partial(_put_trust, role=found.id, trusted=trusted)
+            yield change("trust", have=", ".join(found.facts["trusts"]), want=", ".join(trusted), act=act)
         for arn in want_of(resource, RoleWant).policy_arns:
             if arn not in found.facts["policies"]:
                 yield change("policy", have=None, want=arn, act=partial(_attach_policy, role=found.id, arn=arn))
+
+    def warnings(self, resource: Resource, found: Found) -> list[str]:
+        added = {*found.facts["policies"], *found.facts["inline"]} - set(want_of(resource, RoleWant).policy_arns)
+        return (
+            [f"the role {found.id} of the hosts has more policies than they need: {', '.join(sorted(added))}"]
+            if added
+            else []
+        )
 
     def tag(self, aws: Aws, resources: Sequence[Found], tags: Sequence[Tag]) -> None:
         for found in resources:
@@ -159,7 +180,7 @@ class InstanceProfile(BaseKind):
             yield Grant(sid="OwnRole", actions=self.writes, resources=profiles)
         else:
             yield Grant(
-                sid="GiveHostsTheRole", actions=(_PASSING,), resources=(scope.given_role,), conditions=_TO_HOSTS
+                sid="GiveHostsTheRole", actions=(_PASSING,), resources=(scope.given_role,), conditions=_to_hosts(scope)
             )
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
@@ -213,6 +234,41 @@ def _take_off_what_was_added(aws: Aws, role: str, *, where: str) -> None:
     if profiles:
         names = ", ".join(profile["InstanceProfileName"] for profile in profiles)
         raise Blocked(where, by=f"it is in the instance profile {names}")
+
+
+def _to_hosts(scope: Scope) -> Condition:
+    """A role that is passed to EC2, and to nobody else."""
+    principals = ec2_principals(scope.partition)
+    return {"StringEquals": {"iam:PassedToService": principals if len(principals) > 1 else principals[0]}}
+
+
+def _trust(trusted: Sequence[str]) -> str:
+    """The trust policy that lets these services assume a role, to the letter the same each time."""
+    service = list(trusted) if len(trusted) > 1 else trusted[0]
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def _trusted_by(document: Any) -> list[str]:
+    """Whoever a trust policy lets assume the role: services by their names, everybody else as `AWS: arn:…`. What more a statement asks
+    for is not looked at: a principal that enaxp does not want is one too many on any condition.
+    """
+    parsed = json.loads(document) if isinstance(document, str) else document or {}
+    statements = parsed.get("Statement", [])
+    allowing = [
+        one for one in (statements if isinstance(statements, list) else [statements]) if one["Effect"] == "Allow"
+    ]
+    trusted: set[str] = set()
+    for statement in allowing:
+        principal = statement.get("Principal", "*")
+        for kind, values in (principal if isinstance(principal, dict) else {"AWS": principal}).items():
+            listed = values if isinstance(values, list) else [values]
+            trusted.update(value if kind == "Service" else f"{kind}: {value}" for value in listed)
+    return sorted(trusted)
+
+
+def _put_trust(aws: Aws, *, role: str, trusted: Sequence[str]) -> None:
+    aws.iam.update_assume_role_policy(RoleName=role, PolicyDocument=_trust(trusted))
 
 
 def _attach_policy(aws: Aws, *, role: str, arn: str) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         CreateSubnetRequestTypeDef,
         CreateVpcRequestTypeDef,
         InternetGatewayTypeDef,
+        IpPermissionOutputTypeDef,
         IpPermissionTypeDef,
         NetworkInterfaceTypeDef,
         RouteTableTypeDef,
@@ -42,7 +43,10 @@ if TYPE_CHECKING:
     )
 
 ANYWHERE = "0.0.0.0/0"
+ANYWHERE_V6 = "::/0"
 SSH_RULE = "enaxp: SSH"  # the description by which a rule of enaxp's is told from one that somebody added
+SSH_PORT = 22
+_TO_PORT = " to port "
 SAMPLE_RULE = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "127.0.0.1/32"}]}
 
 
@@ -402,14 +406,15 @@ def _replace_route(aws: Aws, *, table: str, gateway: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class SecurityGroupWant(Want):
-    """ssh_cidr: who may reach port 22."""
+    """ssh_cidr: who may reach ssh_port."""
 
     ssh_cidr: str
+    ssh_port: int = 22
     description: str
 
 
 class SecurityGroup(Ec2Kind):
-    """Settings: all traffic from itself, SSH from ssh_cidr, all egress (there from the start)."""
+    """Settings: all traffic from itself, SSH from ssh_cidr, nothing else from everywhere, all egress (there from the start)."""
 
     name = "security-group"
     layer = "network"
@@ -458,11 +463,12 @@ class SecurityGroup(Ec2Kind):
                 for pair in rule.get("UserIdGroupPairs", [])
             ),
             ssh={
-                entry["CidrIp"]: entry.get("Description", "")
+                str(_SshRule(cidr=entry["CidrIp"], port=rule["FromPort"])): entry.get("Description", "")
                 for rule in ingress
-                if rule["IpProtocol"] == "tcp" and rule.get("FromPort") == rule.get("ToPort") == 22
+                if rule["IpProtocol"] == "tcp" and rule.get("FromPort") == rule.get("ToPort")
                 for entry in rule.get("IpRanges", [])
             },
+            open=_open_to_the_world(ingress),
             egress=any(
                 entry["CidrIp"] == ANYWHERE
                 for rule in item.get("IpPermissionsEgress", [])
@@ -483,19 +489,24 @@ class SecurityGroup(Ec2Kind):
         return aws.once("ec2").create_security_group(**request)["GroupId"]
 
     def as_made(self, resource: Resource, ids: Ids) -> Facts:
-        return {"from_itself": False, "ssh": {}, "egress": True}
+        return {"from_itself": False, "ssh": {}, "open": [], "egress": True}
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
-        group, facts, ssh_cidr = found.id, found.facts, want_of(resource, SecurityGroupWant).ssh_cidr
+        group, facts, want = found.id, found.facts, want_of(resource, SecurityGroupWant)
+        wanted = _SshRule(cidr=want.ssh_cidr, port=want.ssh_port)
         if not facts["from_itself"]:
             yield change("ingress from itself", have=None, want="all", act=partial(_allow_itself, group=group))
-        if ssh_cidr not in facts["ssh"]:
-            act = partial(_allow, group=group, rule=_ssh(ssh_cidr))
-            yield change("ingress ssh", have=None, want=ssh_cidr, act=act)
-        for cidr, description in facts["ssh"].items():
-            if cidr != ssh_cidr and description == SSH_RULE:
-                act = partial(_disallow, group=group, rule=_ssh(cidr))
-                yield change("ingress ssh", have=cidr, want=None, act=act)
+        if str(wanted) not in facts["ssh"]:
+            act = partial(_allow, group=group, rule=wanted.permission())
+            yield change("ingress ssh", have=None, want=str(wanted), act=act)
+        for there, description in facts["ssh"].items():
+            if there != str(wanted) and description == SSH_RULE:
+                act = partial(_disallow, group=group, rule=_SshRule.of(there).permission())
+                yield change("ingress ssh", have=there, want=None, act=act)
+        for rule in facts["open"]:
+            if rule != _without_description(wanted.permission()):
+                what, world = _in_words(rule)
+                yield change(f"ingress {what}", have=world, want=None, act=partial(_disallow, group=group, rule=rule))
         if not facts["egress"]:
             yield change("egress", have=None, want=ANYWHERE, act=partial(_allow_egress, group=group))
 
@@ -503,13 +514,57 @@ class SecurityGroup(Ec2Kind):
         remove(lambda: aws.ec2.delete_security_group(GroupId=found.id), where=f"deleting {found.key} {found.id}")
 
 
-def _ssh(cidr: str) -> IpPermissionTypeDef:
-    return {
-        "IpProtocol": "tcp",
-        "FromPort": 22,
-        "ToPort": 22,
-        "IpRanges": [{"CidrIp": cidr, "Description": SSH_RULE}],
-    }
+class _SshRule(NamedTuple):
+    """Who may reach sshd, and at which port. As text `203.0.113.7/32`, with ` to port N` where that is not 22."""
+
+    cidr: str
+    port: int
+
+    def __str__(self) -> str:
+        return self.cidr if self.port == SSH_PORT else f"{self.cidr}{_TO_PORT}{self.port}"
+
+    @classmethod
+    def of(cls, text: str) -> _SshRule:
+        cidr, _, port = text.partition(_TO_PORT)
+        return cls(cidr=cidr, port=int(port or SSH_PORT))
+
+    def permission(self) -> IpPermissionTypeDef:
+        """As the API wants it."""
+        return {
+            "IpProtocol": "tcp",
+            "FromPort": self.port,
+            "ToPort": self.port,
+            "IpRanges": [{"CidrIp": self.cidr, "Description": SSH_RULE}],
+        }
+
+
+def _open_to_the_world(ingress: Iterable[IpPermissionOutputTypeDef]) -> list[IpPermissionTypeDef]:
+    """The rules of a group that let everybody in, each as a revocation names it; those of enaxp's own are not among them."""
+    found: list[IpPermissionTypeDef] = []
+    for rule in ingress:
+        ranges, ranges6 = rule.get("IpRanges", []), rule.get("Ipv6Ranges", [])
+        if any(entry["CidrIp"] == ANYWHERE and entry.get("Description") != SSH_RULE for entry in ranges):
+            found.append({**_of_ports(rule), "IpRanges": [{"CidrIp": ANYWHERE}]})
+        if any(entry["CidrIpv6"] == ANYWHERE_V6 for entry in ranges6):
+            found.append({**_of_ports(rule), "Ipv6Ranges": [{"CidrIpv6": ANYWHERE_V6}]})
+    return found
+
+
+def _of_ports(rule: IpPermissionOutputTypeDef) -> IpPermissionTypeDef:
+    """What a rule lets in, without from where."""
+    protocol: IpPermissionTypeDef = {"IpProtocol": rule["IpProtocol"]}
+    return {**protocol, "FromPort": rule["FromPort"], "ToPort": rule["ToPort"]} if "FromPort" in rule else protocol
+
+
+def _in_words(rule: IpPermissionTypeDef) -> tuple[str, str]:
+    """What a rule that lets everybody in lets in, and from where."""
+    protocol = {"-1": "everything"}.get(rule["IpProtocol"], rule["IpProtocol"])
+    ports = "" if "FromPort" not in rule else f" {rule['FromPort']}-{rule['ToPort']}"
+    return f"{protocol}{ports}", ANYWHERE if rule.get("IpRanges") else ANYWHERE_V6
+
+
+def _without_description(rule: IpPermissionTypeDef) -> IpPermissionTypeDef:
+    return {**rule, "IpRanges": [{"CidrIp": entry["CidrIp"]} for entry in rule["IpRanges"]]}
 
 
 def _allow(aws: Aws, *, group: str, rule: IpPermissionTypeDef) -> None:

@@ -32,7 +32,8 @@ def wanted(
 ) -> tuple[Resource, ...]:
     """Every resource of every layer, each after what it needs.
 
-    partition: `aws`, `aws-cn` or `aws-us-gov`, for ARNs.  Raises LabError when the hosts' user data is longer than AWS takes.
+    partition: `aws`, `aws-cn` and so on, for ARNs and names of services.
+    Raises LabError when the hosts' user data is longer than AWS takes.
     """
     inputs = SpecInputs(
         config=config, resolved=resolved, public_key=public_key, partition=partition, expires_at=expires_at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enaxp.config import ROLES, Role
 from enaxp.lab.kinds.compute import EipWant, EniWant, InstanceWant, KeyPairWant, PlacementGroupWant
-from enaxp.lab.kinds.identity import InstanceProfileWant, RoleWant
+from enaxp.lab.kinds.identity import InstanceProfileWant
 from enaxp.lab.kinds.software import SsmAssociationWant, SsmDocumentWant
 from enaxp.lab.model import Resource
 from enaxp.lab.software import pieces
@@ -28,7 +28,7 @@ def _identity(inputs: SpecInputs) -> list[Resource]:
     if given:
         return [inputs.resource("instance-profile", given_id=given)]
     return [
-        inputs.resource("role", RoleWant(policy_arns=inputs.policy_arns())),
+        inputs.resource("role", inputs.role()),
         inputs.resource("instance-profile", InstanceProfileWant(), needs=("role",)),
     ]
 
@@ -86,12 +86,14 @@ def _instance(inputs: SpecInputs, role: Role, *, there: set[str]) -> Resource:
         interfaces=(host.ena_ip, host.ena_express_ip),
         subnet_cidr=config.network.subnet_cidr,
         expires_at=inputs.expires_at,
+        ssh_port=inputs.sshd_port,
     )
     enis = (eni_key(role, "ena"), eni_key(role, "express"))
     want = InstanceWant(
         role=role,
         type=config.hosts.instance_type,
         image=resolved.ami,
+        root_device=resolved.root_device,
         zone=resolved.availability_zone,
         user_data=render_userdata(boot),
         enis=enis,

@@ -6,7 +6,7 @@ It belongs to the hosts' security group as well, in which everything may talk to
 from __future__ import annotations
 
 from enaxp.lab.kinds.compute import EipWant, EniWant, InstanceWant, KeyPairWant
-from enaxp.lab.kinds.identity import InstanceProfileWant, RoleWant
+from enaxp.lab.kinds.identity import InstanceProfileWant
 from enaxp.lab.kinds.monitoring import repository_name
 from enaxp.lab.kinds.network import RouteTableWant, SecurityGroupWant, SubnetWant
 from enaxp.lab.model import Resource
@@ -41,7 +41,7 @@ def monitoring_resources(inputs: SpecInputs) -> list[Resource]:
 def _role(inputs: SpecInputs) -> list[Resource]:
     if inputs.config.hosts.instance_profile:
         return []
-    return [inputs.resource(ROLE, RoleWant(policy_arns=inputs.policy_arns()))]
+    return [inputs.resource(ROLE, inputs.role())]
 
 
 def _profile(inputs: SpecInputs) -> Resource:
@@ -59,7 +59,7 @@ def _network(inputs: SpecInputs) -> list[Resource]:
     config, resolved = inputs.config, inputs.resolved
     subnet = SubnetWant(cidr=config.monitoring.subnet_cidr, zone=resolved.availability_zone)
     description = f"enaxp lab {config.lab}: monitoring, SSH from outside"
-    group = SecurityGroupWant(ssh_cidr=resolved.ssh_cidr, description=description)
+    group = SecurityGroupWant(ssh_cidr=resolved.ssh_cidr, ssh_port=config.hosts.ssh_port, description=description)
     return [
         inputs.resource(SUBNET, subnet, needs=("vpc",)),
         inputs.resource(TABLE, RouteTableWant(subnet=SUBNET), needs=("vpc", SUBNET, "igw")),
@@ -79,11 +79,13 @@ def _instance(inputs: SpecInputs) -> Resource:
         interfaces=(config.monitoring.address,),
         subnet_cidr=config.monitoring.subnet_cidr,
         expires_at=inputs.expires_at,
+        ssh_port=inputs.sshd_port,
     )
     want = InstanceWant(
         role=MONITORING,
         type=config.monitoring.instance_type,
         image=resolved.ami,
+        root_device=resolved.root_device,
         zone=resolved.availability_zone,
         user_data=render_monitoring_userdata(boot, grafana=resolved.isolation is None),
         enis=(ENI,),

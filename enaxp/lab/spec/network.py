@@ -11,6 +11,7 @@ def network_resources(inputs: SpecInputs) -> list[Resource]:
     network, resolved = inputs.config.network, inputs.resolved
     group = SecurityGroupWant(
         ssh_cidr=resolved.ssh_cidr,
+        ssh_port=inputs.config.hosts.ssh_port,
         description=f"enaxp lab {inputs.config.lab}: all traffic inside, SSH from outside",
     )
     return [

@@ -47,6 +47,11 @@ class StrictIamResponse(IamResponse):
             raise Denied("MalformedPolicyDocument", "This policy contains invalid Json or no principal")
         return super().create_role()
 
+    def update_assume_role_policy(self) -> Any:
+        if not trusts_somebody(self._get_param("PolicyDocument") or ""):
+            raise Denied("MalformedPolicyDocument", "This policy contains invalid Json or no principal")
+        return super().update_assume_role_policy()
+
     def create_instance_profile(self) -> Any:
         self._check_name("InstanceProfileName", [profile.name for profile in self.backend.instance_profiles.values()])
         return super().create_instance_profile()

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceStateChangeTypeDef, InstanceStateTypeDef
 
 
+IMAGE_DISK_GB = 8  # of the root disk that an image has by itself
+
+
 class InstanceActions(EC2BaseResponse):
     """Run, stop, start and terminate."""
 
@@ -65,10 +68,19 @@ class InstanceActions(EC2BaseResponse):
         image = self.params.get("ImageId", "")
         if image.startswith(SSM_IMAGE):
             self.params["ImageId"] = self._image_of(image.removeprefix(SSM_IMAGE))
+        self._map_the_root(self.params.get("ImageId", ""))
         self.params["MinCount"] = self.params["MaxCount"]
         for nic in self.params.get("NetworkInterfaces") or []:
             if not nic.get("NetworkInterfaceId"):
                 nic.setdefault("DeleteOnTermination", True)
+
+    def _map_the_root(self, image_id: str) -> None:
+        """An instance has the root disk of its image; a mapping that names another device is a disk besides."""
+        images = self.ec2_backend.describe_images(filters={"image-id": [image_id]})
+        mappings = self.params.get("BlockDeviceMappings")
+        if images and mappings and images[0].root_device_name not in [one.get("DeviceName") for one in mappings]:
+            own = {"VolumeSize": IMAGE_DISK_GB, "VolumeType": "gp2", "Encrypted": False, "DeleteOnTermination": True}
+            mappings.append({"DeviceName": images[0].root_device_name, "Ebs": own})
 
     def _image_of(self, parameter: str) -> str:
         from moto.ssm.models import ssm_backends
