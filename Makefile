@@ -7,6 +7,7 @@
 # make study   whether the bench can be believed: every word on simulated runs (WORDS_ARGS="--to FILE" goes on in another session),
 #              A/A and known differences on this machine (STUDY_ARGS="--minutes 90")
 # make crash   enaxp killed at every call and every save, and in twenty hostile clouds: leaks and duplicates counted
+# make fuzz    every reader of data from elsewhere, ten minutes each, with whatever comes (FUZZ_MINUTES=10)
 # make acceptance   the full 10 x 10 run on the local target
 # make install what the above need: system packages (as root, on Debian and Ubuntu) and a virtual environment in .venv
 
@@ -18,7 +19,7 @@ SYSTEM := sockperf sudo prometheus-node-exporter htop openssh-server openssh-cli
 # What only the tests need.
 TESTED_WITH := shellcheck chromium poppler-utils prometheus netplan.io
 
-.PHONY: demo test unit lint selfcheck study crash acceptance install clean
+.PHONY: demo test unit lint selfcheck study crash fuzz acceptance install clean
 
 demo: $(VENV)/.ready
 	@PYTHON=$(PYTHON) ./scripts/install-system $(SYSTEM)
@@ -48,6 +49,9 @@ study: install
 # Every call and every save of `up` and `down`, and twenty hostile clouds.
 crash: install
 	$(BIN)/python -m pytest -n 4 --dist worksteal --acceptance tests/lab
+
+fuzz: $(VENV)/.installed
+	$(BIN)/python -m tests.attacks.readers $(or $(FUZZ_MINUTES),10)
 
 acceptance: install
 	$(BIN)/python -m pytest tests/e2e --acceptance -k acceptance

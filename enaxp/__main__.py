@@ -14,6 +14,7 @@ def main() -> None:
     from enaxp.errors import EnaxpError
 
     prepare()
+    _end_as_by_ctrl_c()
     # What the SDK loads is a lot, and stays: searching it for garbage again and again takes a fifth of a short command's time.
     gc.set_threshold(100_000, 50, 50)
     debug = "--debug" in sys.argv or os.environ.get("ENAXP_DEBUG", "").lower() in {"1", "true", "yes"}
@@ -42,6 +43,15 @@ def main() -> None:
         sys.exit(1)
     finally:
         gc.freeze()  # a last search for garbage among all that the SDK has loaded would take 0.2 s
+
+
+def _end_as_by_ctrl_c() -> None:
+    """SIGTERM and SIGHUP clean up as Ctrl-C does: what was crossed over is put back, servers are ended. What is ignored stays so."""
+    import signal
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _say(text: str) -> None:

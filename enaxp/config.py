@@ -75,6 +75,7 @@ class HostsConfig:
     key: GivenKey | None  # None: generated
     instance_profile: str | None  # None: made with the lab
     address: Literal["public", "private"]
+    ssm: bool  # whether Systems Manager keeps their software; enaxp over SSH if not
     server: HostConfig
     client: HostConfig
 
@@ -240,6 +241,7 @@ def _read_hosts(section: Reader, subnet: ipaddress.IPv4Network | None) -> HostsC
         key=_read_key(section),
         instance_profile=None if profile == "auto" else profile,
         address=section.choice("address", ("public", "private"), "public"),
+        ssm=section.flag("ssm"),
         server=hosts["server"],
         client=hosts["client"],
     )
@@ -434,7 +436,9 @@ def _read_scenario(name: str, section: Reader) -> list[Scenario]:
     flows = section.whole("flows", low=1, high=64, default=1)
     background = _read_background(section)
     csv_name = (
-        section.text("csv_name", r"[A-Za-z0-9_@-]{1,64}", "letters, digits and _") if section.has("csv_name") else name
+        section.text("csv_name", r"[A-Za-z0-9_][A-Za-z0-9_@-]{0,63}", "letters, digits and _, then - and @, too")
+        if section.has("csv_name")
+        else name
     )
     rates = _read_rates(section, mode)
     several = len(rates) > 1

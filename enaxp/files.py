@@ -1,18 +1,21 @@
-"""Files: how what enaxp keeps is written, so that it is whole or not there, and private from its first byte on.
+"""Files: how what enaxp keeps is written, whole or not at all and private from its first byte on; and how what is there is read.
 
 content ─▶ a new file beside it, of a name nobody can guess, its mode set first ─▶ content ─▶ on disk ─▶ in the place of the old one
+path    ─▶ a plain file, of no more than so many bytes? ─▶ content
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 PRIVATE = 0o600
+FOR_ALL = 0o666  # less what the user's umask takes away
 
 
 def write_whole(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
@@ -25,14 +28,24 @@ def write_whole(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
 def writing_whole(path: Path, *, mode: int = PRIVATE) -> Iterator[BinaryIO]:
     """A file to write to, which takes the place of `path` at the end, and is gone if that is not reached."""
     # Nobody can have made the file before, or hold it open: the name is new.
-    number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
-    fresh = Path(name)
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    number = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(number, "wb") as file:
-            os.fchmod(number, mode)
             yield file
             file.flush()
             os.fsync(number)
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def read_capped(path: Path, *, most_bytes: int) -> bytes:
+    """What a file holds. Raises OSError; ValueError for one that is longer, or no plain file: a pipe or a device may never end."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is no plain file")
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise ValueError(f"it is longer than {most_bytes} bytes")
+    return content

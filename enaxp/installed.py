@@ -1,14 +1,30 @@
-"""Installed: how what is missing of enaxp is added to the Python that it runs in, however it came there (pip, pipx, uv)."""
+"""Installed: how what is missing of enaxp is added to the Python that it runs in, however it came there (pip, pipx, uv, uvx)."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import shlex
 import sys
+from pathlib import Path
 
 
 def how_to_add(extra: str) -> str:
-    """The command that installs what an extra names beside this enaxp. pipx's environments have a pip of their own, uv's have none."""
+    """The command that installs what an extra names beside this enaxp."""
+    environment = Path(sys.prefix)
+    if (environment / "pipx_metadata.json").exists():
+        return f"pipx install --force {shlex.quote(f'{_spec_of_pipx(environment)}[{extra}]')}"
+    if (environment / "uv-receipt.toml").exists():
+        return f"uv tool install --force 'enaxp[{extra}]'"
     if importlib.util.find_spec("pip") is None:
-        return f"uv tool install 'enaxp[{extra}]', or uvx --from 'enaxp[{extra}]' enaxp"
+        return f"uvx --from 'enaxp[{extra}]' enaxp, or the same of where this enaxp is from"
     return f"{shlex.quote(sys.executable)} -m pip install 'enaxp[{extra}]'"
+
+
+def _spec_of_pipx(environment: Path) -> str:
+    """What pipx was told to install: a name, or where the package lies."""
+    try:
+        told = json.loads((environment / "pipx_metadata.json").read_text(encoding="utf-8"))
+        return str(told["main_package"]["package_or_url"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "enaxp"

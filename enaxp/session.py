@@ -33,7 +33,7 @@ Overrides = Mapping[str, object]  # values of the config by their path, `bench.i
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """An open session. `endpoint_url` is None on AWS."""
+    """An open session. `endpoint_url` is None on AWS. adopt, despite_bench: as in LabContext."""
 
     options: Options
     config: Config
@@ -42,11 +42,20 @@ class Session:
     file: StateFile
     console: Console
     endpoint_url: str | None = None
+    adopt: bool = False
+    despite_bench: bool = False
 
     @property
     def lab_context(self) -> LabContext:
         """What looking at the lab, bringing it up and taking it down work with."""
-        return LabContext(config=self.config, aws=self.aws, file=self.file, target=self.target)
+        return LabContext(
+            config=self.config,
+            aws=self.aws,
+            file=self.file,
+            target=self.target,
+            adopt=self.adopt,
+            despite_bench=self.despite_bench,
+        )
 
     @property
     def prices_file(self) -> Path:

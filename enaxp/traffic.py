@@ -9,6 +9,7 @@ To add a percentile: one line in `PERCENTILES`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -25,6 +26,8 @@ Rate = int | Literal["max"] | None  # messages a second
 MODES: tuple[Mode, ...] = ("ping-pong", "under-load", "throughput")
 PROTOCOLS: tuple[Protocol, ...] = ("udp", "tcp")
 ORDERS: tuple[Order, ...] = ("interleaved", "parallel")
+SCENARIO_NAME = r"[a-z][a-z0-9-]{0,39}(@(max|[0-9]{1,10}))?"
+CSV_NAME = r"[A-Za-z0-9_][A-Za-z0-9_@-]{0,80}"  # in a table it does not begin as a formula does
 
 
 def other(arm: Arm) -> Arm:
@@ -114,6 +117,25 @@ class Scenario:
     reply_every: int | None = None
     flows: int = 1
     background: Background | None = None
+
+    def require_sound(self) -> None:
+        """Raises ValueError for what no config allows: names become parts of file names, scripts and tables, numbers arguments."""
+        if not re.fullmatch(SCENARIO_NAME, self.name):
+            raise ValueError(f"{self.name!r} is no name of a scenario")
+        if not re.fullmatch(CSV_NAME, self.csv_name):
+            raise ValueError(f"{self.csv_name!r} is no csv_name")
+        bulk = self.background
+        whole = {
+            "message_size": (self.message_size, 14, 1048575),
+            "flows": (self.flows, 1, 64),
+            "rate": (1 if self.rate in (None, "max") else self.rate, 1, 2**30),
+            "reply_every": (self.reply_every or 1, 1, 2**30),
+            "background.flows": (bulk.flows if bulk else 1, 1, 64),
+            "background.message_size": (bulk.message_size if bulk else 14, 14, 1048575),
+        }
+        for name, (value, low, high) in whole.items():
+            if not isinstance(value, int) or not low <= value <= high:
+                raise ValueError(f"{name} of scenario {self.name} is {value}, not from {low} to {high}")
 
     @property
     def is_rate(self) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from enaxp import __version__
-from enaxp.bench.environment import capture, differences, fingerprint
+from enaxp.bench.environment import capture, differences, fingerprint, without_this_computer
 from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.load import measured_baseline, with_bulk_rates
@@ -70,7 +70,7 @@ def _with_bulk_rates(setup: RunSetup, *, pair: Pair, probes: Probes) -> BenchPla
 
 def _manifest(setup: RunSetup, *, pair: Pair, folder: RunFolder, probes: Probes) -> Manifest:
     """The manifest of a run that begins now, with what both hosts are before it. Raises HostError."""
-    before = capture(pair, probes)
+    before = _kept(capture(pair, probes), target=setup.target)
     return Manifest(
         run_id=folder.run_id,
         lab=setup.lab,
@@ -148,7 +148,7 @@ def _end_manifest(folder: RunFolder, manifest: Manifest, pair: Pair, probes: Pro
 
     `quietly`: another error is under way, so that a full disk raises none of its own.
     """
-    after = _capture_if_reachable(pair, probes)
+    after = _kept(_capture_if_reachable(pair, probes), target=manifest.target)
     plan = manifest.plan
     if plan.until_pct is not None and not quietly:
         plan = replace(plan, iterations=max((record.iteration for record in folder.records()), default=plan.iterations))
@@ -210,6 +210,11 @@ def _capture_if_reachable(pair: Pair, probes: Probes) -> Environment:
         return capture(pair, probes)
     except HostError:
         return {}
+
+
+def _kept(environment: Environment, *, target: TargetName) -> Environment:
+    """What a run keeps of its hosts: a local one may be shown to others, and its hosts are somebody's own computer."""
+    return without_this_computer(environment) if target == "local" else environment
 
 
 def _now() -> str:

@@ -31,6 +31,8 @@ def parse(content: bytes) -> Document:
     document = json.loads(content, parse_constant=_refuse, parse_float=_finite)
     if not isinstance(document, dict):
         raise NoObjectError
+    if rb"\ud" in content.lower():  # half a character, which can be written nowhere: UnicodeEncodeError is a ValueError
+        json.dumps(document, ensure_ascii=False).encode()
     return document
 
 

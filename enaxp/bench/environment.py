@@ -59,6 +59,8 @@ _OF_AN_INTERFACE: Mapping[str, str] = {
     "irqs": f'for n in $({numbers_command(_DEVICE)}); do echo "$n $(cat /proc/irq/$n/smp_affinity_list)"; done',
     "counters": 'ethtool -S "$dev"',
 }
+# On the local target these are of the computer that it runs on, and of nobody's concern who reads a run.
+OF_THIS_COMPUTER = frozenset({"command_line", "rules", "routes"})
 # What differs between two moments of the same host, and is no setting.
 _PASSING = frozenset({"load", "cpu_times", "counters"})
 # What differs between any two pairs of hosts: addresses, and names that the kernel gives.
@@ -75,6 +77,14 @@ def capture(pair: Pair, probes: Probes) -> Environment:
     with ThreadPoolExecutor(2) as pool:
         answers = pool.map(lambda item: (item[0], item[1].run(scripts[item[0]])), pair.by_role().items())
         return {role: _read(answer.stdout) for role, answer in answers}
+
+
+def without_this_computer(environment: Environment) -> Environment:
+    """What a run on the local target keeps: nothing that tells of the computer beyond what bears on latency."""
+    return {
+        role: {name: text for name, text in facts.items() if name not in OF_THIS_COMPUTER}
+        for role, facts in environment.items()
+    }
 
 
 def fingerprint(environment: Environment) -> str | None:

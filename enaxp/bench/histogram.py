@@ -28,6 +28,8 @@ from enaxp.hosts.sockperf import ReducedLog
 
 Nanoseconds: TypeAlias = npt.NDArray[np.int64]
 HEADER = b"value_ns,count\n"
+MOST_TEXT_BYTES = 1 << 26  # five million different latencies: more than any trial of an hour has
+MOST_NS = 2.0**62  # all latencies of a trial together
 # A cumulated share may miss the one it stands for by what adding floats costs, never by a whole observation.
 _ROUNDING = 1e-12
 # Messages beyond a quantile, in the smallest iteration of either arm, below which it is shown greyed out and decides nothing.
@@ -147,8 +149,8 @@ class Histogram:
     def from_bytes(cls, content: bytes) -> Histogram:
         """The histogram in a file written by `to_bytes`. Raises ValueError for anything else, saying what is wrong."""
         try:
-            text = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
+            text = _unpacked(content)
+        except zlib.error as error:
             raise ValueError(f"not a gzip file: {error}") from None
         if not text.startswith(HEADER):
             raise ValueError(f"does not begin with {HEADER.decode().strip()!r}")
@@ -181,6 +183,8 @@ class Histogram:
             raise ValueError("not two columns of whole numbers in each line") from None
         if table.shape[1] != 2:
             raise ValueError("not two columns in each line")
+        if float(table[:, 0].max()) * float(table[:, 1].astype(np.float64).sum()) > MOST_NS:
+            raise ValueError("holds more than can be added up")
         return cls.of(table[:, 0], table[:, 1])
 
     def _at_rank(self, rank: float) -> int:
@@ -216,6 +220,17 @@ def merge(distributions: Sequence[Distribution], *, weights: Sequence[float]) ->
 def tail_is_thin(p: float, *, fewest: int) -> bool:
     """Whether fewer than ten messages lie beyond the quantile p, of the `fewest` that an iteration of either arm has."""
     return fewest * (1 - p) < TAIL_SAMPLES - 1e-6
+
+
+def _unpacked(content: bytes) -> bytes:
+    """What a gzip file holds, which may be a thousand times as long. Raises zlib.error, ValueError for more than MOST_TEXT_BYTES."""
+    reader = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    text = reader.decompress(content, MOST_TEXT_BYTES + 1)
+    if len(text) > MOST_TEXT_BYTES:
+        raise ValueError(f"holds more than {MOST_TEXT_BYTES} bytes")
+    if content and (not reader.eof or reader.unused_data):
+        raise ValueError("not a gzip file: it is cut off, or something follows it")
+    return text
 
 
 def _check_p(p: float) -> None:

@@ -15,15 +15,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta
 
 from enaxp.bench.documents import Document, NoObjectError, decode, encode, fields_of, parse, require_moment
 from enaxp.bench.names import LIST_THEM, RUN_ID_FORM, named, names_of, run_paths, split_name, what_is_there
 from enaxp.bench.pinning import NOT_PINNED, CpusOf, Pinning
 from enaxp.bench.schedule import BenchPlan, Trial
 from enaxp.errors import BenchError
+from enaxp.files import FOR_ALL, read_capped, write_whole
 from enaxp.hosts.sockperf import Second, SockperfOutput
-from enaxp.traffic import ARMS, Arm
+from enaxp.traffic import ARMS, SCENARIO_NAME, Arm
 
 if TYPE_CHECKING:
     from enaxp.bench.histogram import Histogram
@@ -35,6 +38,16 @@ MeasuredFrom = Literal["planned", "sent"]  # what latencies count from: the plan
 Limit = Literal["receiver", "cpu", "allowance"]  # what a trial ran into, beside the network
 Interfaces = Mapping[str, Mapping[Arm, "InterfaceDelta"]]
 Facts = Mapping[str, str]  # of a host, by name
+LabName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9-]{0,23}\Z")]
+RunId = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+Address = Annotated[str, Meta(pattern=r"\A[0-9]{1,3}(\.[0-9]{1,3}){3}\Z")]
+# The path of a trial's file in its run folder: what lies elsewhere is nothing of a run's.
+TrialFile = Annotated[str, Meta(pattern=r"\A([a-z]{1,20}/)?[A-Za-z0-9][A-Za-z0-9@._-]{0,127}\Z")]
+ScenarioName = Annotated[str, Meta(pattern=rf"\A{SCENARIO_NAME}\Z")]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+IsolationText = Annotated[str, Meta(max_length=200)]
+MOST_TRIALS = 100_000
+MOST_BYTES = {"histogram": 1 << 24, "document": 1 << 26, "trials": 1 << 30}  # of a file
 Environment = Mapping[str, Facts]  # by role
 
 
@@ -47,10 +60,10 @@ class SrdDelta:
     of both ends' memory for SRD connections in use.
     """
 
-    tx: int
-    eligible: int
-    rx: int | None = None
-    peer_rx: int | None = None
+    tx: Count
+    eligible: Count
+    rx: Count | None = None
+    peer_rx: Count | None = None
     mode: int | None = None
     peer_mode: int | None = None
     resources_pct: int | None = None
@@ -85,12 +98,12 @@ class TrialRecord:
     what became of MTU, routes and links during it, in words, and None when the hosts do not tell.
     """
 
-    number: int
-    scenario: str
+    number: Count
+    scenario: ScenarioName
     arm: Arm
-    iteration: int
-    repeat: int
-    attempt: int
+    iteration: Count
+    repeat: Count
+    attempt: Count
     discarded: bool
     command: str
     client_port: int
@@ -104,10 +117,10 @@ class TrialRecord:
     interfaces: Interfaces | None = None
     allowances: Mapping[str, Mapping[str, int]] | None = None
     seconds: tuple[Second, ...] = ()
-    histogram_file: str | None = None  # relative to the run folder
-    planned_histogram_file: str | None = None  # latencies from the planned send time
-    raw_file: str | None = None
-    log_files: tuple[str, ...] = ()
+    histogram_file: TrialFile | None = None  # relative to the run folder
+    planned_histogram_file: TrialFile | None = None  # latencies from the planned send time
+    raw_file: TrialFile | None = None
+    log_files: tuple[TrialFile, ...] = ()
     server_received: int | None = None
     background_gbps: float | None = None
     late_sends: int | None = None
@@ -161,8 +174,8 @@ class TrialRecord:
 class ArmAddresses:
     """The addresses one arm's traffic runs between."""
 
-    source_ip: str
-    destination_ip: str
+    source_ip: Address
+    destination_ip: Address
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,10 +210,10 @@ class Manifest:
     AWS does not say. forced: what was wrong with the hosts, when the bench went on all the same.
     """
 
-    run_id: str
-    lab: str
+    run_id: RunId
+    lab: LabName
     target: TargetName
-    isolation: str | None
+    isolation: IsolationText | None
     plan: BenchPlan
     connections: Mapping[Arm, ArmAddresses]
     argv: tuple[str, ...]
@@ -219,6 +232,14 @@ class Manifest:
         require_moment("started_at", self.started_at)
         if missing := set(ARMS) - set(self.connections):
             raise ValueError(f"connections lack {missing.pop()}")
+        for scenario in self.plan.scenarios:
+            scenario.require_sound()
+        names = [scenario.name for scenario in self.plan.scenarios]
+        if len(set(names)) < len(names):
+            raise ValueError("plan has two scenarios of one name")
+        trials = self.plan.most_iterations * (self.plan.repeats + 1) * len(names) * 2
+        if trials > MOST_TRIALS:
+            raise ValueError(f"plan has {trials} trials, more than {MOST_TRIALS}")
 
 
 def record_document(record: TrialRecord) -> Document:
@@ -278,6 +299,7 @@ class RunFolder:
         """The run at `path`. Raises BenchError, saying what is there instead, when it holds no manifest."""
         if not (path / "manifest.json").is_file():
             raise BenchError(f"{path} is not a run: {what_is_there(path)}", todo=LIST_THEM)
+        _refuse_links(path)
         return cls(path)
 
     @classmethod
@@ -288,7 +310,7 @@ class RunFolder:
         """
         path = Path(run)
         if (path / "manifest.json").is_file():
-            return cls(path)
+            return cls.open(path)
         name, lab, is_path = split_name(results_dir, run, lab=lab)
         known = [] if is_path else run_paths(results_dir, lab=lab)
         found = named(known, name)
@@ -355,7 +377,7 @@ class RunFolder:
         try:
             if not path.resolve().is_relative_to(self.path.resolve()):
                 raise ValueError("it is outside of the run's folder")
-            return Histogram.from_bytes(path.read_bytes())
+            return Histogram.from_bytes(read_capped(path, most_bytes=MOST_BYTES["histogram"]))
         except (OSError, ValueError, MemoryError) as error:
             said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise BenchError(f"{relative} cannot be read", said=said) from None
@@ -368,7 +390,7 @@ class RunFolder:
         """What one of the run's JSON files holds. Raises BenchError when it is not there or no JSON object."""
         path = self.path / name
         try:
-            return parse(path.read_bytes())
+            return parse(read_capped(path, most_bytes=MOST_BYTES["document"]))
         except NoObjectError:
             raise BenchError(f"{path} holds no JSON object") from None
         except (OSError, ValueError, RecursionError) as error:
@@ -383,13 +405,14 @@ class RunFolder:
             self.read_document("manifest.json"), Manifest, what=str(self.path / "manifest.json"), reads=(SCHEMA,)
         )
 
-    def write_text(self, name: str, text: str) -> None:
-        """Write one of the run's text files (`results.csv`, `summary.txt`, `report.html`) whole."""
-        self.write_bytes(name, text.encode())
+    def write_text(self, name: str, text: str) -> Path:
+        """Write one of the run's text files (`results.csv`, `summary.txt`, `report.html`) whole; gives back where it is."""
+        return self.write_bytes(name, text.encode())
 
-    def write_bytes(self, name: str, content: bytes) -> None:
-        """Write one of the run's files whole."""
+    def write_bytes(self, name: str, content: bytes) -> Path:
+        """Write one of the run's files whole; gives back where it is."""
         _replace(self.path / name, content)
+        return self.path / name
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:
@@ -402,9 +425,10 @@ def _why_unreadable(path: Path, error: Exception) -> str:
 
 def _read_lines(path: Path) -> Iterator[TrialRecord]:
     try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise BenchError(f"{path} cannot be read", said=error.strerror or str(error)) from None
+        lines = read_capped(path, most_bytes=MOST_BYTES["trials"]).split(b"\n")
+    except (OSError, ValueError) as error:
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise BenchError(f"{path} cannot be read", said=said) from None
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -444,12 +468,11 @@ def _cut_half_line(descriptor: int) -> None:
 
 def _replace(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(path, content, mode=FOR_ALL)
+
+
+def _refuse_links(path: Path) -> None:
+    """Raises BenchError when something in a run folder leads elsewhere: what is written there would be written elsewhere."""
+    links = [entry.name for entry in os.scandir(path) if entry.is_symlink()]
+    if links:
+        raise BenchError(f"{path} holds links ({', '.join(sorted(links)[:5])}), and a run has none", todo=LIST_THEM)

@@ -16,7 +16,9 @@ import math
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from enaxp.hosts.sockperf import OVERHEAD_S
 from enaxp.traffic import ARMS, Arm, Order, Scenario, other
@@ -34,19 +36,21 @@ class BenchPlan:
     beyond `iterations`, until the intervals of the primaries reach no further than that to either side, or `max_iterations` are done.
     """
 
-    iterations: int
-    repeats: int
-    duration_s: float
+    iterations: Annotated[int, Meta(ge=1, le=10_000)]
+    repeats: Annotated[int, Meta(ge=1, le=10_000)]
+    duration_s: Annotated[float, Meta(gt=0, le=3600)]
     order: Order
     seed: int
     margin_pct: float
-    scenarios: tuple[Scenario, ...]
+    scenarios: Annotated[tuple[Scenario, ...], Meta(min_length=1, max_length=1000)]
     crossover: bool = False
     not_crossed_because: str = ""
     control: bool = False
     until_pct: float | None = None
-    max_iterations: int | None = None
-    cpus: str = "none"  # auto, none, or numbers: the cores that sockperf is pinned to
+    max_iterations: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    cpus: Annotated[str, Meta(pattern=r"^(auto|none|\d{1,4}(,\d{1,4})*)$")] = (
+        "none"  # or numbers: the cores that sockperf is pinned to
+    )
 
     @property
     def most_iterations(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -26,6 +27,7 @@ layers_argument = argument(
     about="network, compute, monitoring; the first two when none is named.",
 )
 yes_option = option("--yes", "-y", is_flag=True, envvar="ENAXP_YES", help="Do not ask.")
+adopt_option = option("--adopt", is_flag=True, help="Also a lab that is somebody else's: it is yours from then on.")
 all_regions_option = option("--all-regions", is_flag=True, help="In every region of the account.")
 
 
@@ -82,6 +84,8 @@ def plan(options: Options, *, layers: tuple[Layer, ...], check: bool) -> None:
 )
 @option("--rollback", is_flag=True, help="If it fails, take back what it made.")
 @option("--all", "everything", is_flag=True, help="Every layer: the monitoring, too.")
+@adopt_option
+@option("--replace", "may_replace", is_flag=True, help="Do not ask before running hosts are replaced.")
 def up(
     options: Options,
     *,
@@ -92,6 +96,8 @@ def up(
     max_usd_per_hour: float | None,
     rollback: bool,
     everything: bool,
+    adopt: bool,
+    may_replace: bool,
 ) -> None:
     """Build the lab, or what is missing of it."""
     from enaxp.commands.lab import bring_up, wait_for_hosts
@@ -100,8 +106,16 @@ def up(
     from enaxp.session import open_session
 
     with open_session(options, overrides={"ttl": ttl}) as session:
+        session = replace(session, adopt=adopt)
         chosen = LAYERS if everything else _layers(layers)
-        built = bring_up(session, layers=chosen, assume_yes=yes, rollback=rollback, max_usd_per_hour=max_usd_per_hour)
+        built = bring_up(
+            session,
+            layers=chosen,
+            assume_yes=yes,
+            may_replace=may_replace,
+            rollback=rollback,
+            max_usd_per_hour=max_usd_per_hour,
+        )
         status = status_in(session, built.snapshot, software={}) if no_wait else wait_for_hosts(session, built)
         _show_status(session, status)
 
@@ -146,6 +160,7 @@ def doctor(options: Options, *, fix: bool, preflight: bool) -> None:
 @option("--expired", is_flag=True, help="Remove every lab whose time is over.")
 @all_regions_option
 @option("--lab-id", help="Remove the lab of this id, whatever its name.")
+@adopt_option
 @option("--with-foreign", is_flag=True, help="Also endpoints and security groups of others in the lab's own VPC.")
 def down(
     options: Options,
@@ -156,6 +171,7 @@ def down(
     expired: bool,
     all_regions: bool,
     lab_id: str | None,
+    adopt: bool,
     with_foreign: bool,
 ) -> None:
     """Remove the lab, or layers of it, and prove by tag that nothing is left. Exit 1 when something is, with the reason."""
@@ -177,6 +193,7 @@ def down(
         _down_by_id(options, lab_id=lab_id, yes=yes, force=force)
         return
     with open_session(options) as session:
+        session = replace(session, adopt=adopt, despite_bench=force)
         if not force:
             require_no_bench(session)
         if not yes:
@@ -195,7 +212,7 @@ def _down_expired(options: Options, *, everywhere: bool, yes: bool, force: bool)
     from enaxp.session import open_session
 
     with open_session(options) as session:
-        over = expired_labs(session, everywhere=everywhere)
+        over = expired_labs(replace(session, despite_bench=force), everywhere=everywhere)
         if not yes:
             confirm_removal_of_labs(session, over.labs)
         done = remove_labs(session, over.labs, force=force)

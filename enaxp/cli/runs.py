@@ -24,7 +24,10 @@ from enaxp.traffic import ARMS, Arm
 )
 @option("--charts", type=PATH, help="Where every chart goes, as png or svg.")
 @option("--open", "open_it", is_flag=True, help="Show the page in a browser.")
-def report(options: Options, *, run: str, formats: tuple[str, ...], charts: Path | None, open_it: bool) -> None:
+@option("--redact", is_flag=True, help="Without AWS ids, addresses and paths, to be shown to anybody.")
+def report(
+    options: Options, *, run: str, formats: tuple[str, ...], charts: Path | None, open_it: bool, redact: bool
+) -> None:
     """Render a run again, from its folder alone: the page, its charts, or Markdown. A run may still be going on."""
     from enaxp.bench.documents import fields_of
     from enaxp.commands.runs import report_run
@@ -34,7 +37,7 @@ def report(options: Options, *, run: str, formats: tuple[str, ...], charts: Path
     chosen = list(formats) or ([] if charts else ["html"])
     if open_it and "html" not in chosen:
         chosen.append("html")
-    rendered = report_run(options, run, formats=chosen, charts=charts, console=console)
+    rendered = report_run(options, run, formats=chosen, charts=charts, console=console, redact=redact)
     if options.as_json:
         console.document(fields_of(rendered))
     if open_it:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,13 +19,15 @@ from enaxp.bench.runner import RunOptions
 from enaxp.bench.schedule import BenchPlan, schedule, seconds
 from enaxp.commands.doctor import host_gbps, place_of, require_health
 from enaxp.commands.status import current_status
-from enaxp.errors import BenchError, HostError, Interrupted, NoValidResultError, UsageError
-from enaxp.lab.model import as_text
+from enaxp.errors import AwsError, BenchError, HostError, Interrupted, NoValidResultError, UsageError
+from enaxp.lab.model import TAG_BENCH, Found, as_text
 from enaxp.lab.srd import SrdSwitch
 from enaxp.lab.state import BENCH_LOCK
 from enaxp.lab.status import Status
+from enaxp.lab.tags import put_tags
 from enaxp.monitor.textfile import published
 from enaxp.report.files import write_report_files
+from enaxp.report.redact import without_private_words
 from enaxp.session import Session
 from enaxp.terminal.live import bench_view
 
@@ -92,7 +96,10 @@ def _measure(
             run_options = RunOptions(watch=watch, keep_log=options.keep_full_log, assign=_srd_switch(session, status))
             folder = earlier or RunFolder.create(results, lab=lab, now=datetime.now(UTC))
             try:
-                with published(run_options, pair=pair, folder=folder) as run_options:
+                with (
+                    _told_to_others(session, status, plan),
+                    published(run_options, pair=pair, folder=folder) as run_options,
+                ):
                     if earlier:
                         go_on(folder, pair=pair, options=run_options)
                     else:
@@ -107,6 +114,29 @@ def _measure(
             return folder, None
 
 
+@contextlib.contextmanager
+def _told_to_others(session: Session, status: Status, plan: BenchPlan) -> Iterator[None]:
+    """Tags the hosts with when the bench is expected to end, so that others, wherever they are, leave them alone until then."""
+    hosts = [
+        Found(key=f"instance/{role}", kind="instance", id=host.instance_id, tags={})
+        for role, host in status.hosts.items()
+    ]
+    takes_s = 1.2 * seconds(plan) * plan.most_iterations / plan.iterations + 300
+
+    def tell(until: datetime) -> None:
+        session.file.mark_bench(as_text(until))
+        try:
+            put_tags(session.aws, hosts, {TAG_BENCH: as_text(until)})
+        except AwsError as error:
+            session.console.say(f"warning: others are not told of this bench: {error.where}: {error.said}")
+
+    tell(datetime.now(UTC) + timedelta(seconds=takes_s))
+    try:
+        yield
+    finally:
+        tell(datetime.now(UTC))
+
+
 def _setup(
     session: Session, options: BenchOptions, plan: BenchPlan, status: Status, *, forced: tuple[str, ...]
 ) -> RunSetup:
@@ -116,7 +146,7 @@ def _setup(
         lab=session.config.lab,
         target="local" if session.target.name == "local" else "aws",
         isolation=status.isolation,
-        argv=tuple(options.argv),
+        argv=tuple(without_private_words(options.argv) if session.target.name == "local" else options.argv),
         place=place_of(session, status),
         host_gbps=host_gbps(session, status),
         forced=forced,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from enaxp.commands.monitoring import configure_monitoring, require_room_for_mon
 from enaxp.commands.status import look_at, status_in
 from enaxp.errors import EnaxpError, LabError, UsageError
 from enaxp.lab.cost import usd_per_hour, usd_so_far
-from enaxp.lab.lifecycle import BUILT_LAYERS, Removal, Snapshot, down, require_running, up
+from enaxp.lab.lifecycle import BUILT_LAYERS, Removal, Snapshot, down, require_own_lab, require_running, up
 from enaxp.lab.model import LAYERS, Layer
 from enaxp.lab.resolved import is_bare_metal
 from enaxp.lab.state import BENCH_LOCK
@@ -22,8 +22,10 @@ from enaxp.session import Session
 from enaxp.terminal.lab import cost_text, plan_text, removal_text
 
 if TYPE_CHECKING:
+    from enaxp.hosts.connection import Host
     from enaxp.lab.checks.findings import Report
     from enaxp.lab.cost import Prices
+    from enaxp.lab.state_manager import SoftwareResults
 
 ROLE_KEYS = ("instance/server", "instance/client")
 
@@ -42,18 +44,20 @@ def bring_up(
     *,
     layers: Sequence[Layer],
     assume_yes: bool,
+    may_replace: bool = False,
     rollback: bool = False,
     max_usd_per_hour: float | None = None,
 ) -> BuiltLab:
     """Builds what is missing of these layers. With `rollback`, what was made is removed again when that fails.
 
-    Raises LabError when somebody says no, UsageError when the lab would cost more than `max_usd_per_hour`.
+    Raises LabError when somebody says no, or the lab is somebody else's, UsageError when the lab would cost more than `max_usd_per_hour`.
     """
     say, layers = session.console.say, tuple(layers)
     if "monitoring" in layers:
         require_room_for_monitoring(session)
     with session.file.lock("up"):
         snapshot = look_at(session, layers)
+        require_own_lab(session.lab_context, snapshot.state, snapshot.survey)
         changed = tuple(step.key for step in snapshot.plan.changing)
         for note in snapshot.notes:
             say(note)
@@ -62,6 +66,8 @@ def bring_up(
             say_what_it_costs(session, snapshot, prices)
             if max_usd_per_hour is not None:
                 _require_no_more_than(max_usd_per_hour, session, snapshot, prices)
+            if not may_replace:
+                _confirm_replacement(session, snapshot)
             if not assume_yes:
                 _confirm_plan(session, snapshot)
             with _rolled_back(session, snapshot) if rollback else contextlib.nullcontext():
@@ -74,8 +80,7 @@ def bring_up(
 
 def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
     """Waits until the hosts of the layers have all that they need; gives back the status then. Raises HostError."""
-    from enaxp.lab.boot import METAL_SSH_S, SSH_S, log_of, restart_agent, wait_until_ready
-    from enaxp.lab.state_manager import wait_for_software
+    from enaxp.lab.boot import METAL_SSH_S, SSH_S, wait_until_ready
 
     say, snapshot = session.console.say, built.snapshot
     status = status_in(session, snapshot, software={})
@@ -83,7 +88,8 @@ def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
     watcher = session.monitoring_host(status) if "monitoring" in built.layers else None
     if not hosts and watcher is None:
         return status
-    say("waiting for the hosts: SSH, then their first boot, then State Manager's word that the software is in place")
+    whose = "State Manager's word that the software is in place" if session.config.hosts.ssm else "their software"
+    say(f"waiting for the hosts: SSH, then their first boot, then {whose}")
     is_metal = is_bare_metal(session.aws, session.config.hosts.instance_type)
     wait_until_ready(
         [*hosts.values(), *([watcher] if watcher else [])],
@@ -93,17 +99,29 @@ def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
     )
     if watcher:
         configure_monitoring(session, watcher)
-    software = None
-    if hosts:
-        software = wait_for_software(
-            snapshot,
+    return status_in(session, snapshot, software=_software(session, built, hosts) if hosts else None)
+
+
+def _software(session: Session, built: BuiltLab, hosts: Mapping[str, Host]) -> SoftwareResults:
+    """What the hosts must have, once it is in place: put there by State Manager, or by enaxp itself over SSH. Raises HostError."""
+    from enaxp.lab.boot import log_of, restart_agent
+    from enaxp.lab.software_by_ssh import put_in_place
+    from enaxp.lab.state_manager import wait_for_software
+
+    say = session.console.say
+    if session.config.hosts.ssm:
+        return wait_for_software(
+            built.snapshot,
             session.aws,
             changed=built.changed,
             log_of=lambda role, piece: log_of(hosts[role], piece),
             restart_agent=lambda role: restart_agent(hosts[role]),
             say=say,
         )
-    return status_in(session, snapshot, software=software)
+    if session.target.isolation == "processes":
+        say("hosts that are plain processes have this machine's software: nothing is put in place")
+        return {}
+    return put_in_place(hosts, say=say)
 
 
 def preflight(session: Session) -> Report:
@@ -196,6 +214,25 @@ def _confirm_plan(session: Session, snapshot: Snapshot) -> None:
     if session.target.name == "aws":
         session.console.result(plan_text(snapshot.plan))
         confirm(session, f"Build this in account {snapshot.state.account}, {snapshot.state.region}?")
+
+
+def _confirm_replacement(session: Session, snapshot: Snapshot) -> None:
+    """Asks whether hosts that run may be replaced: what is on them is lost. Raises LabError when nobody says yes."""
+    there = snapshot.survey.found
+    steps = [step for step in snapshot.plan.with_action("replace") if step.kind == "instance"]
+    running = [
+        f"{step.key} {there[step.key].id} ({step.reason})"
+        for step in steps
+        if step.key in there and there[step.key].facts.get("state") in ("pending", "running")
+    ]
+    if not running:
+        return
+    if not session.console.ask_for_yes(f"Replace {', '.join(running)}? They run, and what is on them is lost."):
+        raise LabError(
+            f"{', '.join(running)} would be replaced, and runs",
+            said="nothing was changed",
+            todo="give --replace if that is meant",
+        )
 
 
 def _build(session: Session, snapshot: Snapshot, layers: Sequence[Layer]) -> Snapshot:

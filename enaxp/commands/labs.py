@@ -6,7 +6,7 @@ All but `extend` know labs by their tags: they need neither the state file nor t
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -83,15 +83,38 @@ def expired_labs(session: Session, *, everywhere: bool) -> ExpiredLabs:
     """The labs whose time is over, in the region or in every region. A region that the caller may not ask has no lab of theirs."""
     now = datetime.now(UTC)
     labs, unasked = _labs(session, everywhere=everywhere)
-    over = tuple(lab for lab in labs if lab.is_expired(now))
+    sound = _sound(session, labs)
+    over = tuple(
+        lab for lab in sound if lab.is_expired(now) and (session.despite_bench or not _is_measured(session, lab, now))
+    )
     if not over:
         session.console.say("no lab's time is over")
     return ExpiredLabs(labs=over, is_partial=any(error.code not in DENIED for error in unasked))
 
 
+def _sound(session: Session, labs: Iterable[StandingLab]) -> list[StandingLab]:
+    """Those that enaxp may have made. The others are told, and nobody's hand is laid on them."""
+    sound = []
+    for lab in labs:
+        if lab.fault:
+            ids = ", ".join(lab.ids[:5])
+            session.console.say(f"warning: what carries the lab-id {lab.lab_id!r} ({ids}) is passed over: {lab.fault}")
+        else:
+            sound.append(lab)
+    return sound
+
+
+def _is_measured(session: Session, lab: StandingLab, now: datetime) -> bool:
+    """Whether a bench runs on it, which is told."""
+    if lab.bench_until is None or lab.bench_until <= now:
+        return False
+    session.console.say(f"lab {lab.lab} ({lab.lab_id}) is left: a bench runs on it until {as_text(lab.bench_until)}")
+    return True
+
+
 def labs_with_id(session: Session, lab_id: str) -> list[StandingLab]:
     """The lab of this id, whatever its name; none when nothing in the region carries it."""
-    found = [lab for lab in list_labs(session.aws) if lab.lab_id == lab_id]
+    found = _sound(session, [lab for lab in list_labs(session.aws) if lab.lab_id == lab_id])
     name, region = session.config.lab, session.config.aws.region
     if not found and discover_lab_id(session.aws, lab=name, region=region) == lab_id:
         # All that is left of it is what EC2 does not list: its role.
@@ -104,8 +127,16 @@ def labs_with_id(session: Session, lab_id: str) -> list[StandingLab]:
 def confirm_removal_of_labs(session: Session, labs: Sequence[StandingLab]) -> None:
     """Asks whether all of these labs are to be removed. Raises LabError when somebody says no."""
     if labs:
+        for lab in labs:
+            session.console.say(_in_full(lab))
         names = ", ".join(f"{lab.lab} in {lab.region}" for lab in labs)
         confirm(session, f"Remove everything of {names}?")
+
+
+def _in_full(lab: StandingLab) -> str:
+    """Whose lab it is, and what it consists of."""
+    whose = f"of {lab.owner}" if lab.owner else "of somebody whom no tag names"
+    return f"lab {lab.lab} ({lab.lab_id}) in {lab.region}, {whose}: {', '.join(lab.ids) or 'its role'}"
 
 
 def remove_labs(session: Session, labs: Sequence[StandingLab], *, force: bool) -> list[LabRemoval]:
@@ -113,7 +144,7 @@ def remove_labs(session: Session, labs: Sequence[StandingLab], *, force: bool) -
     unless with `force`."""
     done = []
     for lab in labs:
-        session.console.say(f"removing lab {lab.lab} ({lab.lab_id}) in {lab.region}")
+        session.console.say(f"removing {_in_full(lab)}")
         try:
             removal = remove_lab(session, lab, force=force)
         except EnaxpError as error:
@@ -129,7 +160,7 @@ def remove_labs(session: Session, labs: Sequence[StandingLab], *, force: bool) -
 
 def remove_lab(session: Session, lab: StandingLab, *, force: bool) -> Removal:
     """Removes a lab known by its tags. Raises LabError while a bench of it runs on this computer, unless with `force`."""
-    with _session_of(session, lab) as theirs:
+    with _session_of(replace(session, despite_bench=force), lab) as theirs:
         if not force:
             require_no_bench(theirs)
         return remove_layers(theirs, layers=())

@@ -61,10 +61,11 @@ class Rendered:
 
 
 def report_run(
-    options: Options, run: str, *, formats: Sequence[str], charts: Path | None, console: Console
+    options: Options, run: str, *, formats: Sequence[str], charts: Path | None, console: Console, redact: bool = False
 ) -> Rendered:
     """Renders a run again from its folder, in each of the formats, and gives back what was written.
 
+    redact: without AWS ids, addresses and paths.
     html: the page and its picture, into the run's folder; md: text, to the console; png, svg: every chart, into `charts`.
     """
     from enaxp.bench.records import RunFolder
@@ -73,6 +74,10 @@ def report_run(
     from enaxp.report.render import IMAGE_FORMATS, ImageFormat, write_charts, write_page
 
     folder = RunFolder.find(options.results_dir, lab=options.lab, run=run)
+    if redact:
+        from enaxp.report.redact import RedactedRun
+
+        folder = RedactedRun(folder.path)
     images: list[ImageFormat] = [kind for kind in IMAGE_FORMATS if kind in formats]
     if charts and not images:
         images = ["png"]

@@ -7,6 +7,7 @@ The host's key is learned at the first contact and pinned in the state folder: a
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import shutil
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 10
 KEEPALIVE_S = 15
 HELD_S = 30.0  # for a held command to say that it runs, or to come to its end
+MOST_OUTPUT = 1 << 28  # characters of one command: the full log of a trial, packed, is the longest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +98,25 @@ class Connection:
 
         where = f"running on the {self.host.role}: {_shortened(command)}"
         try:
-            result = self._fabric.run(command, hide=True, warn=True, in_stream=False, pty=False, timeout=timeout_s)
+            result = self._fabric.run(
+                command,
+                hide=False,
+                out_stream=_Counted(),
+                err_stream=_Counted(),
+                warn=True,
+                in_stream=False,
+                pty=False,
+                timeout=timeout_s,
+            )
         except invoke.exceptions.CommandTimedOut as error:
             raise HostError(
                 where, said=f"no end after {timeout_s:.0f} s", todo="log in and look: `enaxp ssh`"
             ) from error
-        except (OSError, EOFError, paramiko.SSHException, invoke.exceptions.ThreadException) as error:
+        except invoke.exceptions.ThreadException as error:
+            too_much = any(isinstance(one.value, _TooMuchError) for one in error.exceptions)
+            said = f"it printed more than {MOST_OUTPUT} characters" if too_much else f"the connection was lost: {error}"
+            raise HostError(where, said=said, todo="log in and look: `enaxp ssh`") from error
+        except (OSError, EOFError, paramiko.SSHException) as error:
             raise HostError(
                 where,
                 said=f"the connection was lost: {error or type(error).__name__}",
@@ -240,7 +255,25 @@ def ssh_command(host: Host, *options: str) -> list[str]:
     arguments = [program, "-F", os.devnull, "-p", str(host.port)]
     for name, value in settings.items():
         arguments += ["-o", f"{name}={value}"]
-    return [*arguments, *options, f"{host.user}@{host.address}"]
+    # Behind `--` ssh takes nothing for an option any more, not even in the command that follows.
+    return [*arguments, *options, "--", f"{host.user}@{host.address}"]
+
+
+class _TooMuchError(Exception):
+    """A host prints without end."""
+
+
+class _Counted(io.TextIOBase):
+    """Takes what a host prints, and shows it to nobody. Raises _TooMuchError beyond MOST_OUTPUT: it is all kept in memory."""
+
+    def __init__(self) -> None:
+        self._length = 0
+
+    def write(self, text: str) -> int:
+        self._length += len(text)
+        if self._length > MOST_OUTPUT:
+            raise _TooMuchError
+        return len(text)
 
 
 def _escaped(path: Path) -> str:

@@ -21,6 +21,7 @@ from typing import TypedDict
 import msgspec
 
 from enaxp.aws import Aws, partition_of
+from enaxp.files import FOR_ALL, read_capped, write_whole
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.kinds.compute import ROOT_VOLUME_GB
 from enaxp.lab.model import TAG_CREATED, BilledPart, Found, Layer, from_text, kind_of
@@ -213,8 +214,8 @@ def _table() -> PriceTable:
 
 def _read_kept(path: Path | None) -> dict[str, KeptPrices]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, KeptPrices]) if path else {}
-    except (OSError, msgspec.DecodeError, RecursionError):
+        return msgspec.json.decode(read_capped(path, most_bytes=1 << 20), type=dict[str, KeptPrices]) if path else {}
+    except (OSError, ValueError, RecursionError):  # nothing there, or nothing that enaxp wrote
         return {}
 
 
@@ -222,8 +223,6 @@ def _keep(path: Path, kept: Mapping[str, KeptPrices]) -> None:
     """Writes the answers. A failure does no harm: the list is asked again."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(kept)) + b"\n")
-        fresh.replace(path)
+        write_whole(path, msgspec.json.format(msgspec.json.encode(kept)) + b"\n", mode=FOR_ALL)
     except OSError:
         return

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from enaxp.errors import StateError
+from enaxp.files import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +53,4 @@ def save(key: KeyPairFile, path: Path) -> None:
 def write_secret(path: Path, text: str) -> None:
     """Replaces the file with this text, readable by its owner alone at every moment."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{os.getpid()}.new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(text)
-    fresh.replace(path)
+    write_whole(path, text.encode("ascii"))

@@ -6,25 +6,42 @@ living instances  ──┴─▶ list_labs() ─▶ StandingLab (one for each l
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
 from enaxp.aws import Aws, matching, refused
+from enaxp.config import LAB_NAME
 from enaxp.errors import AwsError
 from enaxp.lab.lifecycle import Removal
-from enaxp.lab.model import TAG_CREATED, TAG_EXPIRES, TAG_LAB, TAG_LAB_ID, TAG_OWNER, as_text, from_text
+from enaxp.lab.model import (
+    TAG_BENCH,
+    TAG_CREATED,
+    TAG_EXPIRES,
+    TAG_KEY,
+    TAG_LAB,
+    TAG_LAB_ID,
+    TAG_OWNER,
+    as_text,
+    from_text,
+)
 
 WORKERS = 8
+LAB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+MARKS = (TAG_KEY, TAG_CREATED, TAG_EXPIRES, "Name")  # what everything of a lab carries besides its name and id
 LIVING = ("pending", "running", "stopping", "stopped", "shutting-down")
 NOT_COUNTED = ("vol-", "i-")  # a volume goes with its instance; an instance lists itself
 
 
 @dataclass(frozen=True, kw_only=True)
 class StandingLab:
-    """A lab as its tags tell it. instance_types: one entry for each living instance. Owner and dates are None where no tag tells."""
+    """A lab as its tags tell it. instance_types: one entry for each living instance. Owner and dates are None where no tag tells.
+
+    ids: what carries its tags. fault: why this is none that enaxp made, in words; empty for one that it may have made.
+    """
 
     lab: str
     lab_id: str
@@ -35,6 +52,9 @@ class StandingLab:
     resources: int = 0
     addresses: int = 0
     instance_types: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    fault: str = ""
+    bench_until: datetime | None = None  # when a bench that runs is expected to end
 
     def is_expired(self, now: datetime) -> bool:
         """Whether its time is over. A lab whose end no tag tells is not."""
@@ -122,7 +142,7 @@ def _tried(aws: Aws) -> list[StandingLab] | AwsError:
 
 def _tags(aws: Aws) -> dict[str, dict[str, str]]:
     """enaxp's own tags of everything in the region, by resource id."""
-    keys = [TAG_LAB, TAG_LAB_ID, TAG_OWNER, TAG_CREATED, TAG_EXPIRES]
+    keys = [TAG_LAB, TAG_LAB_ID, TAG_OWNER, TAG_BENCH, *MARKS]
     pages = aws.ec2.get_paginator("describe_tags").paginate(Filters=[{"Name": "key", "Values": keys}])
     tags: dict[str, dict[str, str]] = defaultdict(dict)
     for page in pages:
@@ -159,10 +179,29 @@ def _grouped(
             resources=len(ids),
             addresses=sum(id.startswith("eipalloc-") for id in ids),
             instance_types=tuple(sorted(instances[id][0] for id in ids if id in instances)),
+            ids=tuple(sorted(ids)),
+            fault=_fault({id: resources[id] for id in ids}),
+            bench_until=max(_moments(resources, ids, TAG_BENCH), default=None),
         )
         for lab_id, ids in by_lab.items()
     ]
     return sorted(labs, key=lambda lab: (as_text(lab.created_at) if lab.created_at else "", lab.lab_id))
+
+
+def _fault(resources: Mapping[str, Mapping[str, str]]) -> str:
+    """What these resources of one lab-id lack of the marks that enaxp puts on everything; empty where they have all.
+
+    Anybody who may tag can write two tags onto what is not enaxp's: that must not be enough to have it removed.
+    """
+    lab_id = next(iter(resources.values()))[TAG_LAB_ID]
+    if not LAB_ID.fullmatch(lab_id):
+        return f"its id {lab_id!r} is none that enaxp gives"
+    for id, tags in sorted(resources.items()):
+        if not LAB_NAME.fullmatch(tags[TAG_LAB]):
+            return f"{id} says that it is of lab {tags[TAG_LAB]!r}, which is no name of a lab"
+        if missing := [mark for mark in MARKS if not tags.get(mark)]:
+            return f"{id} lacks the tag {missing[0]}"
+    return ""
 
 
 def _moments(resources: dict[str, dict[str, str]], ids: Iterable[str], key: str) -> list[datetime]:

@@ -18,11 +18,14 @@ from enaxp.errors import HostError, LabError, NameTakenError, StateError, UsageE
 from enaxp.lab import keys
 from enaxp.lab.apply import LabWatcher, apply
 from enaxp.lab.kinds import KINDS
+from enaxp.lab.kinds.compute import InstanceWant
+from enaxp.lab.kinds.software import SSM_KINDS
 from enaxp.lab.model import (
     LAYERS,
     TAG_CREATED,
     TAG_EXPIRES,
     TAG_LAB_ID,
+    TAG_OWNER,
     Found,
     Lab,
     Layer,
@@ -30,10 +33,11 @@ from enaxp.lab.model import (
     as_text,
     from_text,
 )
+from enaxp.lab.ownership import bench_until, claim_of, owner_of, require_own, require_unmeasured
 from enaxp.lab.plan import Plan, make_plan
 from enaxp.lab.resolved import given_gateway, pinned_of, resolve
 from enaxp.lab.spec import Resolved, above, layer_of, of_layers, wanted
-from enaxp.lab.state import State, StateFile, new_state
+from enaxp.lab.state import BENCH_LOCK, State, StateFile, new_state
 from enaxp.lab.survey import Survey, discover_lab_id, survey, survey_what_can_be_read
 from enaxp.lab.sweep import Leftover, sweep_duplicates, sweep_keys, sweep_layers
 from enaxp.lab.tags import put_tags
@@ -54,12 +58,22 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class LabContext:
-    """What every stage works with: what the user wants, the account, what is remembered of the lab, and where it lives."""
+    """What every stage works with: what the user wants, the account, what is remembered of the lab, and where it lives.
+
+    adopt: a lab that is somebody else's may be taken over. despite_bench: one that is being measured may be removed.
+    """
 
     config: Config
     aws: Aws
     file: StateFile
     target: Target
+    adopt: bool = False
+    despite_bench: bool = False
+
+    @property
+    def caller(self) -> str:
+        """The owner of what is made now."""
+        return owner_of(self.aws.caller["Arn"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +128,8 @@ def look(context: LabContext, *, layers: Iterable[Layer] | None = None) -> Snaps
     key = None if context.config.hosts.key else keys.load_or_generate(context.file.private_key)
     chosen = layers_there(sighting.survey) if asked is None else asked
     resources = of_layers(_spec(context.config, resolved, key=key, expires_at=state.expires_at), chosen)
+    if (until := bench_until(sighting.survey)) is not None and until > datetime.now(UTC):
+        resources = _with_srd_as_it_is(resources, sighting.survey)
     lab = _searched_in(state.as_lab(context.config.tags), asked or ())
     return Snapshot(
         state=state,
@@ -125,6 +141,21 @@ def look(context: LabContext, *, layers: Iterable[Layer] | None = None) -> Snaps
         key=key,
         notes=(*sighting.notes, *_warnings(context.config, resources, sighting.survey)),
     )
+
+
+def _with_srd_as_it_is(resources: Iterable[Resource], seen: Survey) -> tuple[Resource, ...]:
+    """What is wanted while a bench runs: ENA Express on whatever interfaces have it now, for a bench may cross them over."""
+    ids = seen.ids()
+
+    def kept(resource: Resource) -> Resource:
+        found = seen.found.get(resource.key)
+        if not isinstance(resource.want, InstanceWant) or found is None:
+            return resource
+        has = {eni for eni, srd in found.facts.get("srd", {}).items() if srd["srd"]}
+        express = tuple(key for key in resource.want.enis if ids.get(key) in has)
+        return replace(resource, want=replace(resource.want, express=express))
+
+    return tuple(map(kept, resources))
 
 
 def _warnings(config: Config, resources: Iterable[Resource], seen: Survey) -> Iterator[str]:
@@ -140,7 +171,7 @@ def _warnings(config: Config, resources: Iterable[Resource], seen: Survey) -> It
 def _sight(context: LabContext, layers: tuple[Layer, ...]) -> Sighting:
     """The stages account, state and survey. layers: those to search besides the ones of which the state knows something."""
     existing = _survey_existing(
-        context, see=lambda state: _survey_with_given(context, state, _kinds_of(context, state), layers=layers)
+        context, see=lambda state: _survey_with_given(context, state, kinds_of(context.config, state), layers=layers)
     )
     if existing is not None:
         state, notes, (gateway, seen) = existing
@@ -216,6 +247,7 @@ def up(context: LabContext, snapshot: Snapshot, *, watch: LabWatcher) -> Snapsho
     Raises AwsError or LabError for what AWS refused, Interrupted after Ctrl-C; running it again goes on in every case.
     """
     refuse_disowned(snapshot)
+    require_own_lab(context, snapshot.state, snapshot.survey)
     aws, file, lab = context.aws, context.file, snapshot.lab
     if snapshot.plan.changing or file.load() != snapshot.state:
         # The lab-id is on disk before the first call, and the key before AWS hears of it.
@@ -241,7 +273,8 @@ def _after_removals(context: LabContext, snapshot: Snapshot, *, watch: LabWatche
         return snapshot.plan
     aws, file, lab = context.aws, context.file, snapshot.lab
     sweep_keys(replaced, aws=aws, lab=lab, file=file, watch=watch)
-    seen = survey(aws, lab, state=file.state, resources=snapshot.resources)
+    kinds = kinds_of(context.config, file.state)
+    seen = survey(aws, lab, state=file.state, resources=snapshot.resources, kinds=kinds)
     return make_plan(snapshot.resources, seen, file.state, lab)
 
 
@@ -256,6 +289,20 @@ def _afterwards(context: LabContext, snapshot: Snapshot, settled: Mapping[str, F
     kept = {step.key for step in snapshot.plan.with_action("keep")}
     as_before = {key: found for key, found in snapshot.survey.found.items() if key in kept}
     return replace(snapshot, state=state, survey=Survey(found={**known, **as_before, **settled, **seen.found}))
+
+
+def require_own_lab(context: LabContext, state: State, seen: Survey) -> None:
+    """Raises LabError for a lab that is known by its tags alone and is somebody else's, unless it is to be adopted."""
+    if context.adopt or context.file.load() is not None:
+        return
+    require_own(
+        claim_of(seen),
+        lab=state.lab,
+        lab_id=state.lab_id,
+        caller=context.caller,
+        has_key=context.config.hosts.key is not None or context.file.private_key.exists(),
+        now=datetime.now(UTC),
+    )
 
 
 def require_running(aws: Aws, snapshot: Snapshot, role: str) -> None:
@@ -291,11 +338,12 @@ def _tag_with_new_end(snapshot: Snapshot, aws: Aws) -> None:
     put_tags(aws, [found for found in stale if found.key not in replaced], {TAG_EXPIRES: ends})
 
 
-def _kinds_of(context: LabContext, state: State) -> tuple[str, ...]:
-    """The kinds that the lab may have: with a given profile no role and no profile of its own, unless the state knows of one. Who is
-    told to use a given one may often not read any."""
+def kinds_of(config: Config, state: State) -> tuple[str, ...]:
+    """The kinds that the lab may have: with a given profile no role and no profile of its own, without Systems Manager nothing of it,
+    unless the state knows of one. Who is told to do without may often not read any."""
     known = {entry.kind for entry in state.resources.values() if entry.owned} | {i.kind for i in state.intents.values()}
-    never = {"role", "instance-profile"} - known if context.config.hosts.instance_profile else frozenset[str]()
+    without = {"role", "instance-profile"} if config.hosts.instance_profile else set[str]()
+    never = (without if config.hosts.ssm else without | SSM_KINDS) - known
     return tuple(kind for kind in KINDS if kind not in never)
 
 
@@ -324,7 +372,7 @@ def down(
     layers, file, aws, tags = tuple(layers), context.file, context.aws, context.config.tags
 
     def see(state: State) -> Survey:
-        return survey_what_can_be_read(aws, state.as_lab(tags), state=state, kinds=_kinds_of(context, state))
+        return survey_what_can_be_read(aws, state.as_lab(tags), state=state, kinds=kinds_of(context.config, state))
 
     existing = _survey_existing(context, see=see)
     if existing is None:
@@ -333,6 +381,9 @@ def down(
     state, notes, seen = existing
     for text in notes:
         note(text)
+    require_own_lab(context, state, seen)
+    if not context.despite_bench and not _bench_was_ours(context, seen):
+        require_unmeasured(seen, lab=state.lab, now=datetime.now(UTC))
     file.save(state)
     refuse_if_stood_on(seen, layers)
     swept = sweep_layers(
@@ -342,13 +393,20 @@ def down(
         lab=state.as_lab(tags),
         file=file,
         watch=watch,
-        kinds=_kinds_of(context, state),
+        kinds=kinds_of(context.config, state),
         with_foreign=with_foreign,
     )
     is_gone = not (swept.left or swept.seen.all() or swept.seen.disowned)
     if is_gone:
         file.forget()
     return Removal(removed=swept.removed, leftovers=swept.left, lab_is_gone=is_gone)
+
+
+def _bench_was_ours(context: LabContext, seen: Survey) -> bool:
+    """Whether the bench that the hosts' tags tell of ran on this computer, where none runs any more: it was killed."""
+    until = bench_until(seen)
+    is_ours = until is not None and context.file.bench_until() == as_text(until)
+    return is_ours and not context.file.is_locked(name=BENCH_LOCK)
 
 
 def refuse_if_stood_on(seen: Survey, layers: Iterable[Layer]) -> None:
@@ -374,6 +432,7 @@ def _first_state(context: LabContext) -> State:
         target=context.target.name,
         now=datetime.now(UTC),
         ttl_s=context.config.ttl_s,
+        owner=context.caller,
     )
 
 
@@ -416,7 +475,12 @@ def _with_dates_of_tags(state: State, seen: Survey) -> State:
     )
     if state.resources or tags is None:
         return state
-    return replace(state, created_at=from_text(tags[TAG_CREATED]), expires_at=from_text(tags[TAG_EXPIRES]))
+    return replace(
+        state,
+        created_at=from_text(tags[TAG_CREATED]),
+        expires_at=from_text(tags[TAG_EXPIRES]),
+        owner=tags.get(TAG_OWNER),
+    )
 
 
 def _refuse_contradiction(state: State, context: LabContext, account: str) -> None:

@@ -24,6 +24,7 @@ BELOW: Mapping[Layer, tuple[Layer, ...]] = {"network": (), "compute": ("network"
 TAG_LAB_ID = "enaxp:lab-id"
 TAG_KEY = "enaxp:key"
 TAG_OWNER = "enaxp:owner"
+TAG_BENCH = "enaxp:bench"  # on hosts, while a bench runs: when it is expected to end
 TAG_CREATED = "enaxp:created"
 TAG_EXPIRES = "enaxp:expires"
 TAG_SCHEMA = "enaxp:schema"
@@ -54,6 +55,7 @@ class Lab:
     region: str
     created_at: datetime
     expires_at: datetime
+    owner: str | None = None  # None where it was made before labs had owners
     tags: Mapping[str, str] = field(default_factory=dict)
     ids: Ids = field(default_factory=dict)  # those of the state: a resource known by id need not wait for a listing
     layers: tuple[Layer, ...] = LAYERS  # to search, where AWS has no filter by tag and names must be tried
@@ -80,6 +82,7 @@ class Lab:
             TAG_CREATED: as_text(self.created_at),
             TAG_EXPIRES: as_text(self.expires_at),
             TAG_SCHEMA: str(TAGS_SCHEMA),
+            **({TAG_OWNER: self.owner} if self.owner else {}),
         }
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -23,13 +24,17 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from enaxp.config import LAB_NAME
 from enaxp.errors import LabError, StateError
+from enaxp.files import read_capped, write_whole, writing_whole
 from enaxp.lab.model import LAYERS, Lab, Layer
 from enaxp.lab.spec import layer_of
 from enaxp.options import TargetName
 
 SCHEMA = 2
+MOST_BYTES = 1 << 24
 BENCH_LOCK = "bench.lock"  # held by a bench beside the lab's own lock: `extend` works while it runs, `down` does not
+INSTANCE_ID = re.compile(r"i-[0-9a-f]{1,32}")
 GITIGNORE = """\
 # Everything here belongs to a lab that stands: ids, locks and private keys. None of it is to be committed.
 *
@@ -76,7 +81,7 @@ class Pinned:
 class State:
     """What the state file holds; the fields are the document.
 
-    resources and intents: by key. generation: 1, and one more with each removal.
+    owner: who made the lab; None where that was before labs had owners. resources and intents: by key.
     """
 
     schema: Literal[2] = 2
@@ -87,6 +92,7 @@ class State:
     target: TargetName
     created_at: Moment
     expires_at: Moment
+    owner: str | None = None
     generation: int = 1
     pinned: Pinned = Pinned()
     resources: Mapping[str, Entry] = field(default_factory=dict)
@@ -100,6 +106,7 @@ class State:
             region=self.region,
             created_at=self.created_at,
             expires_at=self.expires_at,
+            owner=self.owner,
             tags=tags,
             ids=self.ids(),
             layers=self._layers(),
@@ -115,7 +122,9 @@ class State:
         return {key: entry.id for key, entry in self.resources.items()}
 
 
-def new_state(*, lab: str, account: str, region: str, target: TargetName, now: datetime, ttl_s: float) -> State:
+def new_state(
+    *, lab: str, account: str, region: str, target: TargetName, now: datetime, ttl_s: float, owner: str | None = None
+) -> State:
     """The state of a lab that has no resource yet. Its lab-id exists before the first one does."""
     now = now.replace(microsecond=0)
     return State(
@@ -126,6 +135,7 @@ def new_state(*, lab: str, account: str, region: str, target: TargetName, now: d
         target=target,
         created_at=now,
         expires_at=now + timedelta(seconds=round(ttl_s)),
+        owner=owner,
     )
 
 
@@ -145,11 +155,16 @@ class StateFile:
     """
 
     def __init__(self, folder: Path, lab: str) -> None:
+        if not LAB_NAME.fullmatch(lab):
+            raise StateError(
+                f"{lab!r} is no name of a lab", todo="a small letter, then up to 23 small letters, digits or hyphens"
+            )
         self.folder = folder
         self.path = folder / f"{lab}.json"
         self.backup = folder / f"{lab}.json.bak"
         self.private_key = folder / f"{lab}.pem"
         self.grafana_password = folder / f"{lab}.grafana-password"
+        self._bench = folder / f"{lab}.bench"
         self._lab = lab
         self._guard = threading.Lock()
         self._state: State | None = None
@@ -175,7 +190,20 @@ class StateFile:
 
     def known_hosts(self, instance_id: str) -> Path:
         """Where the host key of an instance is kept: by its id, for a host that is made anew has another key at the same address."""
+        if not INSTANCE_ID.fullmatch(instance_id):
+            raise StateError(f"{instance_id!r} is no id of an instance")
         return self.folder / f"{self._lab}.{instance_id}.known_hosts"
+
+    def mark_bench(self, until: str) -> None:
+        """Remembers what this computer's bench tells others of its end."""
+        write_whole(self._bench, until.encode())
+
+    def bench_until(self) -> str:
+        """What the latest bench on this computer told others; empty where there was none."""
+        try:
+            return read_capped(self._bench, most_bytes=100).decode(errors="replace")
+        except (OSError, ValueError):
+            return ""
 
     @property
     def state(self) -> State:
@@ -198,7 +226,7 @@ class StateFile:
     def forget(self) -> None:
         """Removes everything of this lab from the folder but its lock. The state goes last."""
         known_hosts = self.folder.glob(f"{self._lab}.i-*.known_hosts")
-        for path in (self.private_key, *known_hosts, self.grafana_password, self.backup, self.path):
+        for path in (self.private_key, *known_hosts, self.grafana_password, self._bench, self.backup, self.path):
             path.unlink(missing_ok=True)
         self._state = None
 
@@ -236,19 +264,26 @@ class StateFile:
 
     def _write(self, state: State) -> None:
         make_state_folder(self.folder)
-        fresh = self.path.with_suffix(f".{os.getpid()}.new")
-        with fresh.open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with writing_whole(self.path) as file:
+                file.write(msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n")
+                file.flush()
+                self._keep_previous()
+        except OSError as error:
+            raise StateError(
+                f"the state of lab {self._lab} cannot be kept in {self.path}",
+                said=error.strerror or str(error),
+                todo="make room or let the folder be written to, then run the same command again: it goes on where it stopped",
+            ) from error
+        self._state = state
+
+    def _keep_previous(self) -> None:
+        """Keeps the file that is about to be replaced. A hard link keeps it whole without a moment in which there is none."""
         if self.path.exists():
-            # A hard link keeps the previous file whole without a moment in which there is none.
             previous = self.backup.with_suffix(".old")
             previous.unlink(missing_ok=True)
             os.link(self.path, previous)
             previous.replace(self.backup)
-        fresh.replace(self.path)
-        self._state = state
 
 
 def with_intent(state: State, key: str, intent: Intent) -> State:
@@ -278,7 +313,7 @@ def read_state(path: Path, *, lab: str) -> State:
     Raises FileNotFoundError, ValueError (which names the place in the document) for what is no state, and StateError for a state of
     another schema or lab.
     """
-    content = path.read_bytes()
+    content = read_capped(path, most_bytes=MOST_BYTES)
     head = msgspec.json.decode(content, type=_Head)
     if head.schema not in (1, SCHEMA):
         raise StateError(

@@ -168,6 +168,7 @@ def status_of(
         urls=_urls(snapshot),
         created_at=state.created_at,
         expires_at=state.expires_at,
+        owner=state.owner,
         usd_per_hour=usd_per_hour(prices, (found.key for found in billed)),
         usd_so_far=usd_so_far(prices, billed, now=now),
     )

@@ -6,10 +6,11 @@ HostBoot, software ─▶ render_userdata() ─▶ bash for RunInstances        
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from enaxp.errors import LabError
 from enaxp.lab.software import pieces
@@ -103,19 +104,37 @@ def parse_done(text: str) -> Boot | str:
     if text.startswith("STEP"):
         return text.removeprefix("STEP").strip()
     try:
-        document = json.loads(text)
-        ok, failed = bool(document["ok"]), document["failed_step"]
-    except (ValueError, KeyError, TypeError):
+        done = msgspec.json.decode(text.encode("utf-8", "replace"), type=_Done)
+    except msgspec.MsgspecError:
         return Boot(
             ok=False, failed_step="done-marker", log_tail=text[-500:], in_words="its done-marker cannot be read"
         )
-    steps = ", ".join(f"{step['name']} {step['seconds']} s" for step in document.get("steps", []))
+    steps = ", ".join(f"{step.name} {step.seconds} s" for step in done.steps)
     return Boot(
-        ok=ok,
-        failed_step=failed,
-        log_tail=document.get("log_tail", ""),
-        in_words=document.get("note") or steps or "nothing to do",
+        ok=done.ok,
+        failed_step=done.failed_step,
+        log_tail=done.log_tail,
+        in_words=done.note or steps or "nothing to do",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _DoneStep:
+    """A step of the first boot, and how long it took."""
+
+    name: str
+    seconds: int | float | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Done:
+    """The done-marker, as `templates/userdata.sh.j2` writes it."""
+
+    ok: bool
+    failed_step: str | None
+    log_tail: str = ""
+    note: str = ""
+    steps: tuple[_DoneStep, ...] = ()
 
 
 def _on_calendar(moment: datetime) -> str:

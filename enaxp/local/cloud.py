@@ -25,9 +25,10 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Annotated, TextIO
 
 import msgspec
+from msgspec import Meta
 
 from enaxp.errors import LocalTargetError, UsageError
 from enaxp.files import write_whole
@@ -47,9 +48,11 @@ _outliving: list[subprocess.Popen[bytes]] = []  # kept, for one that is dropped 
 class LocalCloud:
     """A running cloud, and what a lab in it has to know. started: when its process began, in ticks."""
 
-    pid: int
-    started: str
-    endpoint_url: str
+    pid: Annotated[int, Meta(gt=0, lt=2**31)]
+    started: Annotated[str, Meta(pattern=r"\A[0-9]{1,20}\Z")]
+    endpoint_url: Annotated[
+        str, Meta(pattern=r"\Ahttp://127\.0\.0\.1:[0-9]{1,5}\Z")
+    ]  # and nowhere else, whatever the file says
     isolation: IsolationName
     reason: str  # why this isolation
     ssh_port: int

@@ -38,13 +38,12 @@ def write_page(folder: RunFolder) -> list[Path]:
         page = render_page(figures, vega=vega, drawing=drawing)
         picture = begun()
     try:
-        folder.write_text(PAGE, page)
-        if picture is None:
-            return [folder.path / PAGE]
-        folder.write_bytes(PICTURE, picture)
+        written = [folder.write_text(PAGE, page)]
+        if picture is not None:
+            written.append(folder.write_bytes(PICTURE, picture))
     except OSError as error:
         raise BenchError(f"writing the report into {folder.path}", said=str(error)) from error
-    return [folder.path / PAGE, folder.path / PICTURE]
+    return written
 
 
 def begin_picture(figures: RunFigures, drawing: Aside) -> Callable[[], bytes | None]:

@@ -85,8 +85,12 @@ class Console:
 
     def ask(self, question: str) -> bool:
         """Whether a person at the terminal says yes. Without a terminal nobody is asked: yes."""
+        return not sys.stdin.isatty() or self.ask_for_yes(question)
+
+    def ask_for_yes(self, question: str) -> bool:
+        """As `ask`; without a terminal nobody has said yes."""
         if not sys.stdin.isatty():
-            return True
+            return False
         with self._lock:
             self._clear()
             tell(f"{question} [y/N] ", end="")

@@ -69,9 +69,10 @@ def test_a_file_outside_of_the_folder_is_not_read(run: RunFolder, tmp_path: Path
     lines = (run.path / "trials.jsonl").read_text().replace("histograms/0004.csv.gz", "../../elsewhere.csv.gz")
     (run.path / "trials.jsonl").write_text(lines)
 
-    [warning] = result_of(run).scenarios["udp-latency"].warnings
+    with pytest.raises(BenchError, match=r"line 4 of .*trials.jsonl") as refused:
+        result_of(run)
 
-    assert "it is outside of the run's folder" in warning
+    assert "$.histogram_file" in refused.value.said
 
 
 def change(record: dict[str, Any], path: str, value: Any) -> None:

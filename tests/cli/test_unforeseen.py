@@ -37,13 +37,28 @@ def test_a_folder_that_cannot_be_made_is_named_with_what_to_do(folder: Path, loc
     assert "next: choose other folders (--state-dir, --results-dir)" in ran.stderr
 
 
-def test_what_is_missing_is_added_to_this_python(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("files", "has_pip", "said"),
+    [
+        ({}, True, "'/opt/my tools/python' -m pip install 'enaxp[local]'"),
+        (
+            {"pipx_metadata.json": '{"main_package": {"package_or_url": "/tmp/a b.whl"}}'},
+            True,
+            "pipx install --force '/tmp/a b.whl[local]'",
+        ),
+        ({"pipx_metadata.json": "[]"}, False, "pipx install --force 'enaxp[local]'"),
+        ({"uv-receipt.toml": ""}, False, "uv tool install --force 'enaxp[local]'"),
+        ({}, False, "uvx --from 'enaxp[local]' enaxp, or the same of where this enaxp is from"),
+    ],
+    ids=["pip", "pipx", "pipx that does not tell", "uv", "uvx"],
+)
+def test_what_is_missing_is_added_as_enaxp_was_installed(
+    files: dict[str, str], has_pip: bool, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
     monkeypatch.setattr(sys, "executable", "/opt/my tools/python")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: object() if has_pip else None)
 
-    assert how_to_add("local") == "'/opt/my tools/python' -m pip install 'enaxp[local]'"
-
-
-def test_where_there_is_no_pip_uv_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-
-    assert how_to_add("local").startswith("uv tool install 'enaxp[local]'")
+    assert how_to_add("local") == said

@@ -296,10 +296,8 @@ def test_a_page_that_cannot_be_written_is_named(results: Path) -> None:
 
 
 def test_names_with_markup_are_text_on_the_page_and_at_a_terminal(folder: Path) -> None:
-    scenario = replace(FIVE.scenarios[0], name=HOSTILE)
-    plan = replace(FIVE, scenarios=(scenario,))
-    one = a_run(HOSTILE, plan=plan, place={"instance_type": HOSTILE})
-    other = a_run("dev/b", plan=plan, place={"instance_type": "c6i.8xlarge"}, target="local", isolation=HOSTILE)
+    one = a_run(HOSTILE, place={"instance_type": HOSTILE})
+    other = a_run("dev/b", place={"instance_type": "c6i.8xlarge"}, target="local", isolation=HOSTILE)
 
     page = Page(render_comparison(Compared(comparisons=(compare(one, other),), findings=())))
 

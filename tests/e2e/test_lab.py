@@ -91,8 +91,7 @@ def aws(lab: Driver, *arguments: str) -> Any:
         pytest.skip("the AWS CLI is not installed")
     environment = {
         **os.environ,
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_SHARED_CREDENTIALS_FILE": str(lab.folder / "state/local-cloud/credentials"),
         "AWS_DEFAULT_REGION": "us-east-1",
     }
     command = [program, "--endpoint-url", lab.endpoint, "--output", "json", *arguments]

@@ -1,0 +1,103 @@
+"""Ownership: whose lab it is that carries a name, before anything of it is changed or removed. Pure.
+
+caller's ARN ─▶ owner_of ─▶ the tag enaxp:owner
+Survey ─▶ claim_of ─▶ Claim ─▶ require_own       a lab known by its name alone: the caller's, or --adopt
+                          └──▶ require_unmeasured  no bench runs on it, from whatever computer, or --force
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from enaxp.errors import LabError
+from enaxp.lab.model import TAG_BENCH, TAG_CREATED, TAG_OWNER, as_text, from_text
+from enaxp.lab.survey import Survey
+
+MOST_CHARACTERS = 256  # of a tag's value
+# The session of a role is one person only where AWS's single sign-on made the role.
+_ASSUMED = re.compile(r"(?P<role>arn:[^:]+:sts::\d+:assumed-role/(?P<name>[^/]+))/(?P<session>.+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """Whose lab it is and how far it lives, as its tags and instances tell. ids: of everything. None: no tag tells."""
+
+    owner: str | None
+    ids: tuple[str, ...]
+    created_at: datetime | None
+    bench_until: datetime | None
+    has_running_hosts: bool
+
+
+def owner_of(arn: str) -> str:
+    """The value of the tag `enaxp:owner` of a caller: its ARN, without the session of a role that several people and programs take."""
+    assumed = _ASSUMED.fullmatch(arn)
+    if assumed and not assumed["name"].startswith("AWSReservedSSO_"):
+        arn = assumed["role"]
+    return re.sub(r"[^\w .:/=+@-]", "_", arn)[:MOST_CHARACTERS]
+
+
+def claim_of(seen: Survey) -> Claim:
+    """What is there of a lab, as a claim on it."""
+    found = [one for one in seen.all() if one.tags]
+    owners = [one.tags[TAG_OWNER] for one in found if one.tags.get(TAG_OWNER)]
+    return Claim(
+        owner=owners[0] if owners else None,
+        ids=tuple(f"{one.key} {one.id}" for one in found),
+        created_at=_moment(TAG_CREATED, [one.tags for one in found]),
+        bench_until=bench_until(seen),
+        has_running_hosts=any(one.kind == "instance" and not one.is_ending for one in found),
+    )
+
+
+def bench_until(seen: Survey) -> datetime | None:
+    """When the bench that runs on the lab is expected to end; None without one."""
+    return _moment(TAG_BENCH, [one.tags for one in seen.all() if one.kind == "instance"])
+
+
+def require_own(claim: Claim, *, lab: str, lab_id: str, caller: str, has_key: bool, now: datetime) -> None:
+    """Raises LabError for a lab, of which no state is here, that is not the caller's, or whose hosts run and whose key is elsewhere.
+
+    It says whose it is, what it consists of, how old it is, and whether it is being measured.
+    """
+    is_own = claim.owner == caller
+    if not claim.ids or (is_own and (has_key or not claim.has_running_hosts)):
+        return
+    whose = "somebody whom no tag names" if claim.owner is None else "you" if is_own else claim.owner
+    age = f", {_in_words((now - claim.created_at).total_seconds())} old" if claim.created_at else ""
+    measured = claim.bench_until is not None and claim.bench_until > now
+    bench = f"; a bench runs on it until {as_text(claim.bench_until)}" if measured and claim.bench_until else ""
+    elsewhere = "; its hosts run, and their key is not here" if claim.has_running_hosts and not has_key else ""
+    raise LabError(
+        f"lab {lab} ({lab_id}) belongs to {whose}{age}, and there is no state of it here",
+        said=f"it consists of {', '.join(claim.ids)}{elsewhere}{bench}",
+        todo="choose another --lab, or give --adopt if it is to be yours from now on",
+    )
+
+
+def require_unmeasured(seen: Survey, *, lab: str, now: datetime) -> None:
+    """Raises LabError while a bench runs on the lab, as its hosts' tags tell."""
+    until = bench_until(seen)
+    if until is not None and until > now:
+        raise LabError(
+            f"a bench of lab {lab} is running, until {as_text(until)} as its hosts' tags tell",
+            todo="wait for it, or give --force",
+        )
+
+
+def _moment(tag: str, tags: Iterable[Mapping[str, str]]) -> datetime | None:
+    moments = []
+    for own in tags:
+        try:
+            moments.append(from_text(own[tag]))
+        except (KeyError, ValueError):
+            continue
+    return max(moments, default=None)
+
+
+def _in_words(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} h" if hours >= 2 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,104 @@
+"""Redact: a run as it can be shown to strangers. AWS ids, addresses and paths stand for themselves no more, and stay told apart.
+
+RunFolder ─▶ RedactedRun ─▶ the same readers and pages          i-0abc… ─▶ i-1, 203.0.113.7 ─▶ 192.0.2.1, 02:ab:… ─▶ 02:00:00:00:00:01
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from enaxp.bench.documents import Document
+from enaxp.bench.environment import OF_THIS_COMPUTER
+from enaxp.bench.records import RunFolder, TrialRecord
+
+# What tells of an account: ids of its resources, the account itself in ARNs, addresses of IPv4 and of interfaces.
+_ID = re.compile(r"\b([a-z]{1,12}(?:-[a-z]{2,10})?)-[0-9a-f]{8}(?:[0-9a-f]{9})?\b")
+_ACCOUNT = re.compile(r"(?<![\d.])\d{12}(?![\d.])")
+_IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
+_MAC = re.compile(r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b")
+_HOST = re.compile(r"\bip-\d{1,3}-\d{1,3}-\d{1,3}-\d{1,3}\b")
+_PATH = re.compile(r"(?<![\w.])(?:~|/(?:home|root|Users))/[^\s\"']*")  # below somebody's home
+_SECRET_OPTIONS = ("--profile", "--config", "--state-dir", "--results-dir", "--lab", "-c")
+LEFT_OUT = "…"
+
+
+class RedactedRun(RunFolder):
+    """A run's folder, whose documents are redacted as they are read. What is written gets a name of its own."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._stand_for: dict[str, str] = {}
+
+    def read_document(self, name: str) -> Document:
+        document: Document = self._redacted(super().read_document(name))
+        if "argv" in document:
+            document["argv"] = without_private_words(document["argv"])
+        for facts in document.get("environment", {}).values():
+            for of_host in facts.values() if isinstance(facts, dict) else ():
+                for fact in OF_THIS_COMPUTER & of_host.keys() if isinstance(of_host, dict) else ():
+                    of_host[fact] = LEFT_OUT
+        return document
+
+    def records(self) -> list[TrialRecord]:
+        return [self._record(record) for record in super().records()]
+
+    def write_bytes(self, name: str, content: bytes) -> Path:
+        return super().write_bytes(f"redacted-{name}", content)
+
+    def _record(self, record: TrialRecord) -> TrialRecord:
+        reason = self._redacted(record.reason)
+        return replace(record, command=self._redacted(record.command), reason=reason)
+
+    def _redacted(self, value: Any) -> Any:
+        """The same document, with every text in it redacted."""
+        if isinstance(value, dict):
+            return {key: self._redacted(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [self._redacted(one) for one in value]
+        return self._text(value) if isinstance(value, str) else value
+
+    def _text(self, text: str) -> str:
+        stands: dict[re.Pattern[str], Callable[[int, re.Match[str]], str]] = {
+            _HOST: lambda n, _: f"ip-192-0-2-{n % 256}",
+            _MAC: lambda n, _: f"02:00:00:00:{n // 256:02x}:{n % 256:02x}",
+            _IPV4: lambda n, found: found[0] if found[0].startswith("127.") else f"192.0.{2 + n // 256}.{n % 256}",
+            _ID: lambda n, found: f"{found[1]}-{n}",
+            _ACCOUNT: lambda n, _: f"{n:012d}",
+        }
+        text = _PATH.sub(LEFT_OUT, text)
+        for pattern, stand_in in stands.items():
+            text = pattern.sub(partial(self._stand, pattern, stand_in), text)
+        return text
+
+    def _stand(
+        self, pattern: re.Pattern[str], stand_in: Callable[[int, re.Match[str]], str], found: re.Match[str]
+    ) -> str:
+        """What stands for it, the same at each place, so that what was one thing stays one."""
+        if found[0] in self._stand_for.values():  # it is a stand-in already
+            return found[0]
+        kind = " ".join([pattern.pattern, *found.groups()])
+        key = f"{kind} {found[0]}"
+        if key not in self._stand_for:
+            number = 1 + sum(known.startswith(f"{kind} ") for known in self._stand_for)
+            self._stand_for[key] = stand_in(number, found)
+        return self._stand_for[key]
+
+
+def without_private_words(argv: list[str]) -> list[str]:
+    """A command line without paths, profiles and names: what was asked for stays."""
+    shown, hides_next = [], False
+    for word in argv:
+        name, equals, _ = word.partition("=")
+        if hides_next or "/" in word or word.startswith("~"):
+            shown.append(f"{name}={LEFT_OUT}" if equals and not hides_next else LEFT_OUT)
+        elif name in _SECRET_OPTIONS and equals:
+            shown.append(f"{name}={LEFT_OUT}")
+        else:
+            shown.append(word)
+        hides_next = word in _SECRET_OPTIONS
+    return shown
