@@ -93,12 +93,12 @@ def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
         return status
     whose = "State Manager's word that the software is in place" if session.config.hosts.ssm else "their software"
     say(f"waiting for the hosts: SSH, then their first boot, then {whose}")
-    is_metal = is_bare_metal(session.aws, session.config.hosts.instance_type)
+    instance_type = session.config.hosts.instance_type
     wait_until_ready(
         [*hosts.values(), *([watcher] if watcher else [])],
         say=say,
         check=lambda host: require_running(session.aws, snapshot, host.role),
-        ssh_s=METAL_SSH_S if is_metal else SSH_S,
+        longest_s=lambda: METAL_SSH_S if is_bare_metal(session.aws, instance_type) else SSH_S,
     )
     if watcher:
         configure_monitoring(session, watcher)
@@ -148,10 +148,11 @@ def confirm(session: Session, question: str) -> None:
         raise LabError("nothing was changed", todo="answer y, or give --yes")
 
 
-def confirm_removal(session: Session, layers: Sequence[Layer]) -> None:
+def confirm_removal(session: Session, layers: Sequence[Layer], *, with_foreign: bool) -> None:
     """Asks whether the layers (none named: all of the lab) are to be removed. Raises LabError when somebody says no."""
     what = " and ".join(layers) or "everything"
-    confirm(session, f"Remove {what} of lab {session.config.lab} in {session.config.aws.region}?")
+    besides = ", and the endpoints and security groups that others have in its own VPC" if with_foreign else ""
+    confirm(session, f"Remove {what} of lab {session.config.lab} in {session.config.aws.region}{besides}?")
 
 
 def remove_layers(session: Session, *, layers: Sequence[Layer], with_foreign: bool = False) -> Removal:
