@@ -19,7 +19,7 @@ from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.load import measured_baseline, with_bulk_rates
 from enaxp.bench.pair import Pair, Probes, connected, prove_routes
-from enaxp.bench.pinning import choose
+from enaxp.bench.pinning import NONE, choose
 from enaxp.bench.records import ArmAddresses as Addresses
 from enaxp.bench.records import Environment, InterfaceFacts, Manifest, RunEnvironment, RunFolder, TargetName
 from enaxp.bench.result import Result
@@ -95,6 +95,8 @@ def _manifest(setup: RunSetup, *, pair: Pair, folder: RunFolder, probes: Probes)
 
 def _pinned(manifest: Manifest, pair: Pair, probes: Probes, options: RunOptions) -> Manifest:
     """The manifest with the cores that sockperf is pinned to; says why not, where it cannot be. Raises HostError."""
+    if manifest.plan.cpus == NONE:
+        return manifest
     hosts = {
         role: read_cpus(connection.check(cpus_command(p.interface for p in probes[role].values() if p.interface)))
         for role, connection in pair.by_role().items()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from enaxp.cli.declare import argument, command, option
+from enaxp.cli.declare import argument, command, option, yes_option
 from enaxp.options import Options
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ layers_argument = argument(
     metavar="[LAYERS]...",
     about="network, compute, monitoring; the first two when none is named.",
 )
-yes_option = option("--yes", "-y", is_flag=True, envvar="ENAXP_YES", help="Do not ask.")
 adopt_option = option("--adopt", is_flag=True, help="Also a lab that is somebody else's: it is yours from then on.")
 all_regions_option = option("--all-regions", is_flag=True, help="In every region of the account.")
 
@@ -83,6 +82,7 @@ def plan(options: Options, *, layers: tuple[Layer, ...], check: bool) -> None:
     help="Exit 2, with nothing made, if the lab would cost more.",
 )
 @option("--rollback", is_flag=True, help="If it fails, take back what it made.")
+@option("--skip-preflight", is_flag=True, help="Build without asking AWS first what would be refused.")
 @option("--all", "everything", is_flag=True, help="Every layer: the monitoring, too.")
 @adopt_option
 @option("--replace", "may_replace", is_flag=True, help="Do not ask before running hosts are replaced.")
@@ -95,6 +95,7 @@ def up(
     ttl: str | None,
     max_usd_per_hour: float | None,
     rollback: bool,
+    skip_preflight: bool,
     everything: bool,
     adopt: bool,
     may_replace: bool,
@@ -115,6 +116,7 @@ def up(
             may_replace=may_replace,
             rollback=rollback,
             max_usd_per_hour=max_usd_per_hour,
+            skip_preflight=skip_preflight,
         )
         status = status_in(session, built.snapshot, software={}) if no_wait else wait_for_hosts(session, built)
         _show_status(session, status)
@@ -197,7 +199,7 @@ def down(
         if not force:
             require_no_bench(session)
         if not yes:
-            confirm_removal(session, layers)
+            confirm_removal(session, layers, with_foreign=with_foreign)
         removal = remove_layers(session, layers=layers, with_foreign=with_foreign)
         if options.as_json:
             session.console.document(removal_document(removal))

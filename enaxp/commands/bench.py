@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -58,7 +59,7 @@ def run_bench(session: Session, options: BenchOptions) -> tuple[Result, str, Pat
 
     results, lab = session.options.results_dir, session.config.lab
     earlier = RunFolder.find(results, lab=lab, run=options.resume) if options.resume else None
-    plan = earlier.read_manifest().plan if earlier else _bench_plan(session, options)
+    plan = earlier.read_manifest().plan if earlier else bench_plan(session, options)
     folder, cut_short = _measure(session, options, plan, earlier=earlier)
     result, summary = _work_out(folder, cut_short)
     if cut_short is not None:
@@ -87,6 +88,7 @@ def _measure(
     with session.file.lock("bench", name=BENCH_LOCK):
         status = current_status(session)
         hosts = session.hosts(status)
+        require_writable(earlier.path if earlier else results / lab)
         where = "local, not ENA" if session.target.name == "local" else str(status.availability_zone)
         title = f"enaxp bench, lab {lab}, {where}"
         with connected(hosts) as pair, bench_view(session.console, plan, title=title, earlier=earlier) as watch:
@@ -137,6 +139,21 @@ def _told_to_others(session: Session, status: Status, plan: BenchPlan) -> Iterat
         tell(datetime.now(UTC))
 
 
+def require_writable(folder: Path) -> None:
+    """Makes a folder for what is measured, and tries it. Raises UsageError when nothing can be kept there, before the hosts are asked
+    for anything.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UsageError(
+            f"nothing can be written into {folder}, where the run is to be kept",
+            said=error.strerror or str(error),
+            todo="give another --results-dir, or make this one yours, with room on its disk",
+        ) from None
+
+
 def _setup(
     session: Session, options: BenchOptions, plan: BenchPlan, status: Status, *, forced: tuple[str, ...]
 ) -> RunSetup:
@@ -176,7 +193,7 @@ def _work_out(folder: RunFolder, cut_short: CutShort | None) -> tuple[Result, st
         ) from error
 
 
-def _bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
+def bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
     """The plan of the config and the options, with a seed: a new one unless one was given.
 
     Raises UsageError when they contradict.

@@ -47,8 +47,10 @@ def bring_up(
     may_replace: bool = False,
     rollback: bool = False,
     max_usd_per_hour: float | None = None,
+    skip_preflight: bool = False,
 ) -> BuiltLab:
-    """Builds what is missing of these layers. With `rollback`, what was made is removed again when that fails.
+    """Builds what is missing of these layers. With `rollback`, what was made is removed again when that fails; with `skip_preflight`
+    AWS is not asked beforehand what it would refuse.
 
     Raises LabError when somebody says no, or the lab is somebody else's, UsageError when the lab would cost more than `max_usd_per_hour`.
     """
@@ -62,7 +64,8 @@ def bring_up(
         for note in snapshot.notes:
             say(note)
         if changed:
-            _, prices = in_parallel(lambda: _check_beforehand(session, snapshot), session.prices)
+            check = (lambda: None) if skip_preflight else (lambda: _check_beforehand(session, snapshot))
+            _, prices = in_parallel(check, session.prices)
             say_what_it_costs(session, snapshot, prices)
             if max_usd_per_hour is not None:
                 _require_no_more_than(max_usd_per_hour, session, snapshot, prices)
@@ -90,12 +93,12 @@ def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
         return status
     whose = "State Manager's word that the software is in place" if session.config.hosts.ssm else "their software"
     say(f"waiting for the hosts: SSH, then their first boot, then {whose}")
-    is_metal = is_bare_metal(session.aws, session.config.hosts.instance_type)
+    instance_type = session.config.hosts.instance_type
     wait_until_ready(
         [*hosts.values(), *([watcher] if watcher else [])],
         say=say,
         check=lambda host: require_running(session.aws, snapshot, host.role),
-        ssh_s=METAL_SSH_S if is_metal else SSH_S,
+        longest_s=lambda: METAL_SSH_S if is_bare_metal(session.aws, instance_type) else SSH_S,
     )
     if watcher:
         configure_monitoring(session, watcher)
@@ -145,10 +148,11 @@ def confirm(session: Session, question: str) -> None:
         raise LabError("nothing was changed", todo="answer y, or give --yes")
 
 
-def confirm_removal(session: Session, layers: Sequence[Layer]) -> None:
+def confirm_removal(session: Session, layers: Sequence[Layer], *, with_foreign: bool) -> None:
     """Asks whether the layers (none named: all of the lab) are to be removed. Raises LabError when somebody says no."""
     what = " and ".join(layers) or "everything"
-    confirm(session, f"Remove {what} of lab {session.config.lab} in {session.config.aws.region}?")
+    besides = ", and the endpoints and security groups that others have in its own VPC" if with_foreign else ""
+    confirm(session, f"Remove {what} of lab {session.config.lab} in {session.config.aws.region}{besides}?")
 
 
 def remove_layers(session: Session, *, layers: Sequence[Layer], with_foreign: bool = False) -> Removal:

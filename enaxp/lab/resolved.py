@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.literals import InstanceTypeType
 
 AMI_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{architecture}"
+ARCHITECTURES = ("x86_64", "arm64")  # those that Amazon Linux is made for; a type may name older ones besides
 AMAZON_LINUX_ROOT = "/dev/xvda"
 WHO_AM_I = "https://checkip.amazonaws.com"
 
@@ -111,7 +112,8 @@ def check_type(aws: Aws, instance_type: str) -> str:
         )
     if described["NetworkInfo"]["MaximumNetworkInterfaces"] < 2:
         raise LabError(f"{instance_type} takes fewer than two interfaces", todo="choose a larger hosts.instance_type")
-    return str(described["ProcessorInfo"]["SupportedArchitectures"][0])
+    supported = described["ProcessorInfo"]["SupportedArchitectures"]
+    return next((known for known in ARCHITECTURES if known in supported), str(supported[0]))
 
 
 def root_device_of(aws: Aws, image: str) -> str:
@@ -237,15 +239,19 @@ def _ssh_cidr(config: Config, aws: Aws, pinned: Pinned) -> str:
 
 
 def public_address() -> str:
-    """This machine's public address as a /32. Raises UsageError when it cannot be found out."""
+    """This machine's public address as a /32. Raises UsageError when it cannot be found out.
+
+    Asked past any proxy, as SSH goes: through one the answer would be the proxy's address.
+    """
+    directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(WHO_AM_I, timeout=5) as answer:
+        with directly.open(WHO_AM_I, timeout=5) as answer:
             address = answer.read(64).decode("ascii").strip()
         if not re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}", address):
             raise ValueError(f"it answered {address!r}")
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"this machine's public address cannot be found out ({WHO_AM_I})",
+            f"this machine's public address cannot be found out ({WHO_AM_I}, asked past any proxy, as SSH goes)",
             said=str(error),
             todo="say who may reach port 22: set network.ssh_cidr, for example 203.0.113.7/32",
         ) from None

@@ -17,7 +17,7 @@ from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from enaxp.aws import Aws, Blocked, Refused, refused
+from enaxp.aws import DENIED, Aws, Blocked, Refused, refused
 from enaxp.errors import AwsError, EnaxpError, LabError
 from enaxp.lab.apply import LabEvent, LabWatcher
 from enaxp.lab.blockers import blockers_of
@@ -276,7 +276,7 @@ class _Sweep:
             self.watch(LabEvent(what="begin", step=_step(found)))
         attempts = self.attempts[identity]
         try:
-            removable(found.kind).delete(self.aws, found)
+            self._delete_as_it_is(found)
         except Blocked as blocked:
             attempts.said = blocked.by
             attempts.blocked_since = attempts.blocked_since or time.monotonic()
@@ -294,6 +294,25 @@ class _Sweep:
         if identity not in self.removed:
             self._ended(found)
         return "gone"
+
+    def _delete_as_it_is(self, found: Found) -> None:
+        """Asks AWS to delete it. A policy that goes by tags denies a call that names what is gone, as one does that was made before and
+        whose answer was lost: what is denied is looked at once more, and asked for as it is then. Raises as `Kind.delete`.
+        """
+        kind = removable(found.kind)
+        try:
+            kind.delete(self.aws, found)
+        except Refused as refusal:
+            if refusal.code not in DENIED:
+                raise
+            try:
+                now = kind.look(self.aws, found.id)
+            except ClientError:  # may not be read, either
+                raise refusal from None
+            if now is not None and now.facts == found.facts:
+                raise
+            if now is not None:
+                kind.delete(self.aws, replace(now, key=found.key))
 
     def _ended(self, found: Found) -> None:
         identity = _identity(found)
@@ -336,9 +355,17 @@ class _Sweep:
         users, unknown = self._users_of(found)
         if users:
             why = f"used by {', '.join(users)}"
-            self._give_up(found, why, f"remove what uses {found.id}, or ask its owner to; {_AGAIN}")
+            self._give_up(
+                found, why, f"remove what uses {found.id}, or ask its owner to{self._or_with_foreign(users)}; {_AGAIN}"
+            )
         elif is_over:
             self._give_up(found, f"{attempts.said} (for {waited:.0f} s{unknown})", _AGAIN)
+
+    def _or_with_foreign(self, users: list[str]) -> str:
+        """The option that removes such users, where it would: endpoints and groups in a VPC of the lab's own."""
+        is_own = any(one.kind == "vpc" for one in self.known.values())
+        would = is_own and not self.with_foreign and any("vpce-" in user or "security group" in user for user in users)
+        return ", or give --with-foreign, which removes endpoints and security groups of others" if would else ""
 
     def _users_of(self, found: Found) -> tuple[list[str], str]:
         """Who uses it, by id and owner; and why that cannot be found out."""
