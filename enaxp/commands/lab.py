@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from enaxp.lab.lifecycle import BUILT_LAYERS, Removal, Snapshot, down, require_o
 from enaxp.lab.model import LAYERS, Layer
 from enaxp.lab.resolved import is_bare_metal
 from enaxp.lab.state import BENCH_LOCK
-from enaxp.lab.status import Status
+from enaxp.lab.status import HostStatus, MonitoringStatus, Status
 from enaxp.session import Session
 from enaxp.terminal.lab import cost_text, plan_text, removal_text
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from enaxp.lab.checks.findings import Report
     from enaxp.lab.cost import Prices
 
+CONSOLE_S = 180.0  # for a new host's console to show its keys: it takes about a minute
 ROLE_KEYS = ("instance/server", "instance/client")
 
 
@@ -83,6 +85,7 @@ def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
 
     say, snapshot = session.console.say, built.snapshot
     status = status_in(session, snapshot, software={})
+    _verify_hosts(session, status)
     hosts = session.hosts(status) if "compute" in built.layers else {}
     watcher = session.monitoring_host(status) if "monitoring" in built.layers else None
     if not hosts and watcher is None:
@@ -107,6 +110,19 @@ def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
             say=say,
         )
     return status_in(session, snapshot, software=software)
+
+
+def _verify_hosts(session: Session, status: Status) -> None:
+    """Waits for each new host's console to show its keys, side by side, before anything is sent to it."""
+    hosts: dict[str, HostStatus | MonitoringStatus] = {role: host for role, host in status.hosts.items()}
+    if status.monitoring:
+        hosts["monitoring"] = status.monitoring
+    fresh = {role: host for role, host in hosts.items() if not session.file.known_hosts(host.instance_id).exists()}
+    if fresh:
+        with ThreadPoolExecutor(len(fresh)) as pool:
+            verified = pool.map(lambda item: session.verify_host(*item, patience_s=CONSOLE_S), fresh.items())
+            if all(verified):
+                session.console.say("  the hosts' keys are those that AWS tells")
 
 
 def preflight(session: Session) -> Report:

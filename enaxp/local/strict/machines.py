@@ -72,6 +72,9 @@ class Machines(Protocol):
     def has_shut_down(self, instance_id: str) -> bool:
         """Its system has shut itself down."""
 
+    def console(self, instance_id: str) -> str:
+        """What it has printed to its console; empty at first."""
+
     def run_script(self, instance_id: str, script_id: str, *, script: str, timeout_s: int) -> None:
         """Systems Manager's agent is to run this, as root."""
 
@@ -105,6 +108,9 @@ class NoMachines:
 
     def has_shut_down(self, instance_id: str) -> bool:
         return False
+
+    def console(self, instance_id: str) -> str:
+        return ""
 
     def run_script(self, instance_id: str, script_id: str, *, script: str, timeout_s: int) -> None:
         """Nothing to run it."""

@@ -108,6 +108,12 @@ def prepare(
     write(folder / "sshd_config", config, mode=0o600)
 
 
+def host_keys_shown(place: Place) -> str:
+    """The host's public keys as cloud-init prints them to the console, after whatever else a boot prints."""
+    keys = [path.read_text().strip() for path in sorted(place.path("/run/enaxp").glob("host_key*.pub"))]
+    return "\n".join(["boot", "-----BEGIN SSH HOST KEY KEYS-----", *keys, "-----END SSH HOST KEY KEYS-----", ""])
+
+
 def spawn(
     argv: list[str], environment: Mapping[str, str], *, stdin: int, output: int, errors: int | None = None
 ) -> int:
