@@ -75,6 +75,7 @@ class HostsConfig:
     key: GivenKey | None  # None: generated
     instance_profile: str | None  # None: made with the lab
     address: Literal["public", "private"]
+    ssm: bool  # whether Systems Manager keeps their software; enaxp over SSH if not
     server: HostConfig
     client: HostConfig
 
@@ -239,6 +240,7 @@ def _read_hosts(section: Reader, subnet: ipaddress.IPv4Network | None) -> HostsC
         key=_read_key(section),
         instance_profile=None if profile == "auto" else profile,
         address=section.choice("address", ("public", "private"), "public"),
+        ssm=section.flag("ssm"),
         server=hosts["server"],
         client=hosts["client"],
     )

@@ -106,6 +106,14 @@ class Reader:
         self.fault(key, value, " or ".join(map(str, choices)))
         return fallback
 
+    def flag(self, key: str) -> bool:
+        """true or false."""
+        value = self.raw(key)
+        if not isinstance(value, bool):
+            self.fault(key, value, "true or false")
+            return False
+        return value
+
     def whole(self, key: str, *, low: int, high: int, default: int | None = None) -> int:
         """A whole number from `low` to `high`; a missing one is the default where there is one."""
         value = self.raw(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -87,6 +88,7 @@ def _measure(
     with session.file.lock("bench", name=BENCH_LOCK):
         status = current_status(session)
         hosts = session.hosts(status)
+        require_writable(earlier.path if earlier else results / lab)
         where = "local, not ENA" if session.target.name == "local" else str(status.availability_zone)
         title = f"enaxp bench, lab {lab}, {where}"
         with connected(hosts) as pair, bench_view(session.console, plan, title=title, earlier=earlier) as watch:
@@ -135,6 +137,21 @@ def _told_to_others(session: Session, status: Status, plan: BenchPlan) -> Iterat
         yield
     finally:
         tell(datetime.now(UTC))
+
+
+def require_writable(folder: Path) -> None:
+    """Makes a folder for what is measured, and tries it. Raises UsageError when nothing can be kept there, before the hosts are asked
+    for anything.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UsageError(
+            f"nothing can be written into {folder}, where the run is to be kept",
+            said=error.strerror or str(error),
+            todo="give another --results-dir, or make this one yours, with room on its disk",
+        ) from None
 
 
 def _setup(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,8 +23,10 @@ from enaxp.session import Session
 from enaxp.terminal.lab import cost_text, plan_text, removal_text
 
 if TYPE_CHECKING:
+    from enaxp.hosts.connection import Host
     from enaxp.lab.checks.findings import Report
     from enaxp.lab.cost import Prices
+    from enaxp.lab.state_manager import SoftwareResults
 
 CONSOLE_S = 180.0  # for a new host's console to show its keys: it takes about a minute
 ROLE_KEYS = ("instance/server", "instance/client")
@@ -80,8 +82,7 @@ def bring_up(
 
 def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
     """Waits until the hosts of the layers have all that they need; gives back the status then. Raises HostError."""
-    from enaxp.lab.boot import METAL_SSH_S, SSH_S, log_of, wait_until_ready
-    from enaxp.lab.state_manager import wait_for_software
+    from enaxp.lab.boot import METAL_SSH_S, SSH_S, wait_until_ready
 
     say, snapshot = session.console.say, built.snapshot
     status = status_in(session, snapshot, software={})
@@ -90,7 +91,8 @@ def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
     watcher = session.monitoring_host(status) if "monitoring" in built.layers else None
     if not hosts and watcher is None:
         return status
-    say("waiting for the hosts: SSH, then their first boot, then State Manager's word that the software is in place")
+    whose = "State Manager's word that the software is in place" if session.config.hosts.ssm else "their software"
+    say(f"waiting for the hosts: SSH, then their first boot, then {whose}")
     is_metal = is_bare_metal(session.aws, session.config.hosts.instance_type)
     wait_until_ready(
         [*hosts.values(), *([watcher] if watcher else [])],
@@ -100,21 +102,33 @@ def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
     )
     if watcher:
         configure_monitoring(session, watcher)
-    software = None
-    if hosts:
-        software = wait_for_software(
-            snapshot,
+    return status_in(session, snapshot, software=_software(session, built, hosts) if hosts else None)
+
+
+def _software(session: Session, built: BuiltLab, hosts: Mapping[str, Host]) -> SoftwareResults:
+    """What the hosts must have, once it is in place: put there by State Manager, or by enaxp itself over SSH. Raises HostError."""
+    from enaxp.lab.boot import log_of
+    from enaxp.lab.software_by_ssh import put_in_place
+    from enaxp.lab.state_manager import wait_for_software
+
+    say = session.console.say
+    if session.config.hosts.ssm:
+        return wait_for_software(
+            built.snapshot,
             session.aws,
             changed=built.changed,
             log_of=lambda role, piece: log_of(hosts[role], piece),
             say=say,
         )
-    return status_in(session, snapshot, software=software)
+    if session.target.isolation == "processes":
+        say("hosts that are plain processes have this machine's software: nothing is put in place")
+        return {}
+    return put_in_place(hosts, say=say)
 
 
 def _verify_hosts(session: Session, status: Status) -> None:
     """Waits for each new host's console to show its keys, side by side, before anything is sent to it."""
-    hosts: dict[str, HostStatus | MonitoringStatus] = {role: host for role, host in status.hosts.items()}
+    hosts: dict[str, HostStatus | MonitoringStatus] = dict(status.hosts)
     if status.monitoring:
         hosts["monitoring"] = status.monitoring
     fresh = {role: host for role, host in hosts.items() if not session.file.known_hosts(host.instance_id).exists()}

@@ -37,11 +37,13 @@ def status_in(session: Session, snapshot: Snapshot, *, software: SoftwareResults
     """The status of the lab in a snapshot. software: what State Manager says, where it was asked already."""
     from enaxp.lab.state_manager import results
 
+    if software is None:
+        software = results(snapshot, session.aws) if session.config.hosts.ssm else {}
     return status_of(
         snapshot,
         config=session.config,
         endpoint_url=session.endpoint_url,
         prices=session.prices(),
-        software=results(snapshot, session.aws) if software is None else software,
+        software=software,
         now=datetime.now(UTC),
     )

@@ -2,7 +2,8 @@
 
     hosts ─▶ SSH answers ─▶ user data leaves its done-marker ─▶ ready, or the step that failed with the end of its log
 
-A first boot that could not install a piece of software has not failed for good: State Manager tries it again (`state_manager.py`).
+A first boot that could not install a piece of software has not failed for good: State Manager (`state_manager.py`), or enaxp
+over SSH (`software_by_ssh.py`), tries it again.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def _wait(host: Host, say: Callable[[str], None], *, check: Callable[[Host], Non
     finally:
         connection.close()
     if boot.failed_step in NAMES:
-        say(f"  {host.role}: its first boot could not install {boot.failed_step}: State Manager tries it again")
+        say(f"  {host.role}: its first boot could not install {boot.failed_step}: it is tried again")
         return boot
     if not boot.ok:
         raise HostError(

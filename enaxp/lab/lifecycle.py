@@ -19,6 +19,7 @@ from enaxp.lab import keys
 from enaxp.lab.apply import LabWatcher, apply
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.kinds.compute import InstanceWant
+from enaxp.lab.kinds.software import SSM_KINDS
 from enaxp.lab.model import (
     LAYERS,
     TAG_CREATED,
@@ -170,7 +171,7 @@ def _warnings(config: Config, resources: Iterable[Resource], seen: Survey) -> It
 def _sight(context: LabContext, layers: tuple[Layer, ...]) -> Sighting:
     """The stages account, state and survey. layers: those to search besides the ones of which the state knows something."""
     existing = _survey_existing(
-        context, see=lambda state: _survey_with_given(context, state, _kinds_of(context, state), layers=layers)
+        context, see=lambda state: _survey_with_given(context, state, kinds_of(context.config, state), layers=layers)
     )
     if existing is not None:
         state, notes, (gateway, seen) = existing
@@ -272,7 +273,8 @@ def _after_removals(context: LabContext, snapshot: Snapshot, *, watch: LabWatche
         return snapshot.plan
     aws, file, lab = context.aws, context.file, snapshot.lab
     sweep_keys(replaced, aws=aws, lab=lab, file=file, watch=watch)
-    seen = survey(aws, lab, state=file.state, resources=snapshot.resources)
+    kinds = kinds_of(context.config, file.state)
+    seen = survey(aws, lab, state=file.state, resources=snapshot.resources, kinds=kinds)
     return make_plan(snapshot.resources, seen, file.state, lab)
 
 
@@ -336,11 +338,12 @@ def _tag_with_new_end(snapshot: Snapshot, aws: Aws) -> None:
     put_tags(aws, [found for found in stale if found.key not in replaced], {TAG_EXPIRES: ends})
 
 
-def _kinds_of(context: LabContext, state: State) -> tuple[str, ...]:
-    """The kinds that the lab may have: with a given profile no role and no profile of its own, unless the state knows of one. Who is
-    told to use a given one may often not read any."""
+def kinds_of(config: Config, state: State) -> tuple[str, ...]:
+    """The kinds that the lab may have: with a given profile no role and no profile of its own, without Systems Manager nothing of it,
+    unless the state knows of one. Who is told to do without may often not read any."""
     known = {entry.kind for entry in state.resources.values() if entry.owned} | {i.kind for i in state.intents.values()}
-    never = {"role", "instance-profile"} - known if context.config.hosts.instance_profile else frozenset[str]()
+    without = {"role", "instance-profile"} if config.hosts.instance_profile else set[str]()
+    never = (without if config.hosts.ssm else without | SSM_KINDS) - known
     return tuple(kind for kind in KINDS if kind not in never)
 
 
@@ -369,7 +372,7 @@ def down(
     layers, file, aws, tags = tuple(layers), context.file, context.aws, context.config.tags
 
     def see(state: State) -> Survey:
-        return survey_what_can_be_read(aws, state.as_lab(tags), state=state, kinds=_kinds_of(context, state))
+        return survey_what_can_be_read(aws, state.as_lab(tags), state=state, kinds=kinds_of(context.config, state))
 
     existing = _survey_existing(context, see=see)
     if existing is None:
@@ -390,7 +393,7 @@ def down(
         lab=state.as_lab(tags),
         file=file,
         watch=watch,
-        kinds=_kinds_of(context, state),
+        kinds=kinds_of(context.config, state),
         with_foreign=with_foreign,
     )
     is_gone = not (swept.left or swept.seen.all() or swept.seen.disowned)

@@ -18,24 +18,25 @@ from enaxp.aws import partition_of
 from enaxp.config import Config
 from enaxp.lab.grants import Grant, PolicyDocument, Scope, Statement, merged
 from enaxp.lab.kinds import KINDS
+from enaxp.lab.kinds.software import SSM_KINDS
 from enaxp.lab.model import Resource, unique_name
 from enaxp.lab.resolved import AMI_PARAMETER
 from enaxp.lab.spec import Resolved, wanted
 
-# What is called besides what the kinds declare, and by which part.
-READS = (
-    "sts:GetCallerIdentity",  # every command: whose account is this
-    "ec2:DescribeTags",  # finding a lab without its state file, `ls`
-    "ec2:DescribeRegions",  # `--all-regions`
-    "ec2:DescribeInstanceTypes",  # resolved and preflight
-    "ec2:DescribeInstanceTypeOfferings",
-    "ec2:DescribeAvailabilityZones",
-    "ec2:DescribeImages",
-    "servicequotas:GetServiceQuota",
-    "servicequotas:GetAWSDefaultServiceQuota",
-    "pricing:GetProducts",  # cost
-    "ecr:GetAuthorizationToken",  # `monitor push-image`
-)
+# What is read besides what the kinds declare, and by which part of enaxp.
+READS = {
+    "sts:GetCallerIdentity": "every command: whose account this is",
+    "ec2:DescribeTags": "a lab without its state file, `ls`",
+    "ec2:DescribeRegions": "`--all-regions`",
+    "ec2:DescribeInstanceTypes": "what a type can do",
+    "ec2:DescribeInstanceTypeOfferings": "the zone",
+    "ec2:DescribeAvailabilityZones": "the zone",
+    "ec2:DescribeImages": "preflight",
+    "servicequotas:GetServiceQuota": "preflight",
+    "servicequotas:GetAWSDefaultServiceQuota": "preflight",
+    "pricing:GetProducts": "cost",
+    "ecr:GetAuthorizationToken": "`monitor push-image`",
+}
 MANAGED_CHARACTERS = 6144  # of a managed policy; AWS does not count whitespace
 VERSION = "2012-10-17"
 
@@ -49,17 +50,21 @@ def policies_of(config: Config, *, given_role: str = "") -> list[PolicyDocument]
     ami = config.hosts.ami if config.hosts.ami.startswith("ami-") else "*"
     unknown = Resolved(ami=ami, availability_zone="", ssh_cidr="")
     resources = wanted(config, unknown, public_key="", partition=scope.partition, expires_at=datetime.now(UTC))
-    look, *rest = grants_for(resources, scope)
+    kinds = [kind for kind in KINDS if config.hosts.ssm or kind not in SSM_KINDS]
+    look, *rest = grants_for(resources, scope, read=kinds)
     images = [] if ami != "*" else [_image_parameter(config, scope)]
     return split([grant.as_statement() for grant in (look, *images, *rest)])
 
 
-def grants_for(resources: Iterable[Resource], scope: Scope) -> list[Grant]:
-    """What these resources need, given ones included: first what is read, of all kinds, then what each kind may write, and on what."""
+def grants_for(resources: Iterable[Resource], scope: Scope, *, read: Iterable[str] | None = None) -> list[Grant]:
+    """What these resources need, given ones included: first what is read, then what each kind may write, and on what.
+
+    read: the kinds that a survey asks for, whether or not there are resources of them; all by default.
+    """
     of_kind: dict[str, list[Resource]] = {name: [] for name in KINDS}
     for resource in resources:
         of_kind[resource.kind].append(resource)
-    reads = (*READS, *(action for kind in KINDS.values() for action in kind.reads))
+    reads = (*READS, *(action for kind in (KINDS if read is None else read) for action in KINDS[kind].reads))
     writes = merged(grant for name, those in of_kind.items() if those for grant in KINDS[name].grants(those, scope))
     return [Grant(sid="Look", actions=tuple(dict.fromkeys(reads))), *writes]
 

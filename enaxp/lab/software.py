@@ -1,7 +1,8 @@
 """Software: what the hosts must have, as scripts that may run any number of times. Pure: files in, text out.
 
     templates/software/NAME.sh (with packages.sh) ─▶ Piece.command ─┬─▶ the first boot runs it (`userdata.py`)
-                                                                    └─▶ Piece.document ─▶ State Manager runs it (`kinds/software.py`)
+                                                                    ├─▶ Piece.document ─▶ State Manager runs it (`kinds/software.py`)
+                                                                    └─▶ without Systems Manager: over SSH (`software_by_ssh.py`)
 
 There is no schedule: a host runs each piece when it first appears and when the piece changes, never in the middle of a bench.
 """
@@ -30,9 +31,14 @@ class Piece:
     script: str
 
     @cached_property
+    def version(self) -> str:
+        """SHA-256 of the script as it lies on a host: what the host keeps beside it once it has run."""
+        return hashlib.sha256(f"{self.script.rstrip()}\n".encode()).hexdigest()
+
+    @cached_property
     def command(self) -> str:
         """Bash that leaves the script on the host, runs it there, and keeps what it says in `log_path`."""
-        return render("software/run.sh.j2", name=self.name, script=self.script.rstrip("\n"), log=log_path(self.name))
+        return render("software/run.sh.j2", name=self.name, script=self.script.rstrip(), log=log_path(self.name))
 
     @cached_property
     def document(self) -> str:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from enaxp.errors import LabError, NoRoomError
 from enaxp.lab.apply import LabWatcher
-from enaxp.lab.lifecycle import LabContext, Snapshot, look, up
+from enaxp.lab.lifecycle import LabContext, Snapshot, kinds_of, look, up
 from enaxp.lab.model import Layer
 from enaxp.lab.resolved import offering_zones
 from enaxp.lab.state import State
@@ -54,9 +54,10 @@ def up_in_some_zone(
 def rollback(context: LabContext, before: Snapshot, *, watch: LabWatcher) -> None:
     """Removes what was made since `before`; what was there then stays. A lab of which nothing was there is forgotten."""
     aws, file, lab, there = context.aws, context.file, before.lab, set(before.survey.found)
-    now = survey(aws, lab, state=file.state)
+    kinds = kinds_of(context.config, file.state)
+    now = survey(aws, lab, state=file.state, kinds=kinds)
     sweep_keys({found.key for found in now.all()} - there, aws=aws, lab=lab, file=file, watch=watch)
-    if not there and not survey(aws, lab, state=file.state).found:
+    if not there and not survey(aws, lab, state=file.state, kinds=kinds).found:
         file.forget()
 
 

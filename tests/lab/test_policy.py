@@ -21,6 +21,7 @@ from enaxp.config import Config, load_config
 from enaxp.lab import extend
 from enaxp.lab.checks.preflight import preflight_report
 from enaxp.lab.cost import find_prices
+from enaxp.lab.first_contact import verify
 from enaxp.lab.grants import Statement
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.kinds.monitoring import PUSHING
@@ -80,6 +81,7 @@ def called(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         preflight_report(snapshot, config=labs.config, aws=labs.aws())
         labs.up(LAYERS)
         standing = labs.snapshot(LAYERS)
+        verify(labs.aws(), standing.survey.found["instance/server"].id, known_hosts=folder / "known_hosts")
         preflight_report(standing, config=labs.config, aws=labs.aws())
         ends = extend.new_end(standing, labs.file(), by_s=3600, now=standing.lab.created_at)
         extend.remember(standing, aws=labs.aws(), file=labs.file(), ends=ends)
@@ -114,17 +116,23 @@ def action_of(service: str, method: str) -> str:
     return f"{SERVICES.get(service, service)}:{api_of(service)[method]}"
 
 
-def test_no_call_that_stands_in_the_code_falls_outside_the_policy() -> None:
-    """What a lab's plain life does not meet as well: doctor, bench's change over, errors that look who is in the way."""
-    policy, outside = policies_of(load_config()), set()
+@cache
+def calls_in_the_code() -> frozenset[str]:
+    """The action of every call that the product's own text makes by its name, the local target's aside."""
+    found = set()
     for path in SOURCE.rglob("*.py"):
         if SOURCE / "local" not in path.parents:
             for service, paged, called in CALL.findall(path.read_text(encoding="utf-8")):
                 if (method := paged or called) not in OF_THE_SDK:
-                    name = action_of("service-quotas" if service == "quotas" else service, method)
-                    outside |= set() if allows(policy, name) else {name}
+                    found.add(action_of("service-quotas" if service == "quotas" else service, method))
+    return frozenset(found)
 
-    assert outside == FOR_WHAT_IS_FOREIGN
+
+def test_no_call_that_stands_in_the_code_falls_outside_the_policy() -> None:
+    """What a lab's plain life does not meet as well: doctor, bench's change over, errors that look who is in the way."""
+    policy = policies_of(load_config())
+
+    assert {action for action in calls_in_the_code() if not allows(policy, action)} == FOR_WHAT_IS_FOREIGN
 
 
 def test_the_policy_allows_little_that_is_never_called(called: set[str]) -> None:
@@ -235,6 +243,15 @@ def test_given_resources_need_no_permission_to_make_or_end_them() -> None:
     assert statement(policy, "UseGivenSubnet")["Resource"] == [
         "arn:aws:ec2:us-east-1:*:subnet/subnet-0123456789abcdef0"
     ]
+
+
+def test_without_systems_manager_none_of_its_permissions_is_asked_for_but_the_image() -> None:
+    policy = policy_of(given(hosts__ssm=False))
+
+    assert {action for action in actions_of(policy) if action.startswith("ssm:")} == {"ssm:GetParameter"}
+    assert "iam:AttachRolePolicy" not in actions_of(policy)
+    named = policy_of(given(hosts__ssm=False, hosts__ami="ami-0123456789abcdef0"))
+    assert not [action for action in actions_of(named) if action.startswith("ssm:")]
 
 
 def test_a_given_profile_needs_its_role_named() -> None:

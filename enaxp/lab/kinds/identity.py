@@ -70,9 +70,10 @@ class Role(BaseKind):
         roles = tuple(scope.iam_arn(f"role/{resource.name}") for resource in owned)
         rest = tuple(action for action in self.writes if action not in (_ATTACHING, _PASSING))
         policies = tuple(dict.fromkeys(arn for resource in owned for arn in want_of(resource, RoleWant).policy_arns))
-        only_these: Condition = {"ArnEquals": {"iam:PolicyARN": policies if len(policies) > 1 else policies[0]}}
         yield Grant(sid="OwnRole", actions=rest, resources=roles)
-        yield Grant(sid="OwnRolePolicies", actions=(_ATTACHING,), resources=roles, conditions=only_these)
+        if policies:
+            only_these: Condition = {"ArnEquals": {"iam:PolicyARN": policies if len(policies) > 1 else policies[0]}}
+            yield Grant(sid="OwnRolePolicies", actions=(_ATTACHING,), resources=roles, conditions=only_these)
         yield Grant(sid="GiveHostsTheRole", actions=(_PASSING,), resources=roles, conditions=_to_hosts(scope))
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:

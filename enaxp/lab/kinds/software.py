@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         DocumentKeyValuesFilterTypeDef,
     )
 
+SSM_KINDS = frozenset({"ssm-document", "ssm-association"})
 PAGE = 50
 SIDE_BY_SIDE = 8
 _KNOWN_ALREADY = frozenset({"DuplicateDocumentContent", "DuplicateDocumentVersionName"})

@@ -64,7 +64,10 @@ def _addresses(inputs: SpecInputs) -> list[Resource]:
 
 
 def _software(inputs: SpecInputs) -> list[Resource]:
-    """A document and an association for each piece. An association does not need the hosts: they run it as soon as they appear."""
+    """A document and an association for each piece, where Systems Manager keeps the software. An association does not need the hosts:
+    they run it as soon as they appear."""
+    if not inputs.config.hosts.ssm:
+        return []
     hosts = tuple(f"instance/{role}" for role in ROLES)
     resources = []
     for piece in pieces():

@@ -71,5 +71,7 @@ class SpecInputs:
         return RoleWant(policy_arns=self.policy_arns(), trusted=ec2_principals(self.partition))
 
     def policy_arns(self) -> tuple[str, ...]:
-        """What a host's role may do: be managed by Systems Manager."""
+        """What a host's role may do: be managed by Systems Manager, or nothing."""
+        if not self.config.hosts.ssm:
+            return ()
         return (f"arn:{self.partition}:iam::aws:policy/AmazonSSMManagedInstanceCore",)
