@@ -82,7 +82,9 @@ def bounds_plain(low: float | None, high: float | None) -> str:
 
 
 def figure(metric: Metric, value: float | None) -> str:
-    """A metric's figure in µs or 10⁹ bit/s, with its unit."""
+    """A metric's figure in µs or 10⁹ bit/s, with its unit; +∞ is beyond measurement."""
+    if value is not None and math.isinf(value):
+        return BEYOND
     return gigabits(value) if metric == THROUGHPUT else microseconds(value)
 
 

@@ -24,13 +24,22 @@ BEHIND = 20000  # the real server's port is so far above
 
 
 class Delay:
-    """`us` microseconds for every message, and `tail_us` more for the share `tail` of them; the share `loss` is lost."""
+    """`us` microseconds for every message, and `tail_us` more for the share `tail` of them; the share `loss` is lost, and everything that
+    comes later than `until_s` seconds after the first message of a run. A second without any message ends a run."""
 
-    def __init__(self, us=0.0, tail=0.0, tail_us=0.0, loss=0.0, seed=1):
+    def __init__(self, us=0.0, tail=0.0, tail_us=0.0, loss=0.0, until_s=0.0, seed=1):
+        self._until_s, self._began, self._latest = until_s, 0.0, 0.0
         self._ns, self._tail, self._tail_ns, self._loss = int(us * 1000), tail, int(tail_us * 1000), loss
         self._random = random.Random(seed)
 
     def is_lost(self):
+        if self._until_s:
+            now = time.monotonic()
+            if now - self._latest > 1:
+                self._began = now
+            self._latest = now
+            if now > self._began + self._until_s:
+                return True
         return self._loss and self._random.random() < self._loss
 
     def next_ns(self):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from enaxp.local.machines.isolation import probe_isolation
@@ -25,6 +26,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="fail when a test is skipped")
     parser.addoption("--unit", action="store_true", help="only tests that need a virtual environment and nothing else")
     parser.addoption("--acceptance", action="store_true", help="run the long acceptance tests, and nothing else")
+
+
+# A deadline would judge how busy the machine is.
+settings.register_profile("enaxp", deadline=None)
+settings.load_profile("enaxp")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -32,10 +32,10 @@ def circumstances(blocks: ScenarioBlocks) -> Circumstances:
     """The clauses on a scenario's counted trials, and on the attempts that failed."""
     words: list[str] = []
     headline: list[str] = []
-    for clause, is_weighty in _clauses(blocks):
+    for clause, in_short in _clauses(blocks):
         words.append(clause)
-        if is_weighty:
-            headline.append(clause)
+        if in_short:
+            headline.append(in_short)
     return Circumstances(words=tuple(words), headline=tuple(headline))
 
 
@@ -72,18 +72,19 @@ def limits(blocks: ScenarioBlocks, arm: Arm) -> tuple[Limit, ...]:
     return ("allowance",) if trials and exceeded > MOST_LIMITED * len(trials) else ()
 
 
-def _clauses(blocks: ScenarioBlocks) -> Iterator[tuple[str, bool]]:
-    """Each clause, and whether the headline needs it too."""
+def _clauses(blocks: ScenarioBlocks) -> Iterator[tuple[str, str]]:
+    """Each clause, and what the headline says of it; empty where it needs nothing."""
     yield from _loss(blocks)
     stalled = {arm: sum(record.stalled_flows > 0 for record in blocks.trials_of(arm)) for arm in ARMS}
     if any(stalled.values()):
         told = _of_each(stalled, len(blocks.pairs()), "trial")
-        yield f"fell silent over a lost message, and count until then: {told}", False
+        yield f"fell silent over a lost message, and count until then: {told}", ""
     failed = failed_attempts(blocks)
     if any(failed.values()):
         attempts = {arm: sum(record.arm == arm for record in blocks.attempted) for arm in ARMS}
         told = ", ".join(f"{ARM_NAMES[arm]} {failed[arm]} of {attempts[arm]}" for arm in ARMS)
-        yield f"attempts that failed: {told}", differ(*(failed[arm] for arm in ARMS))
+        clause = f"attempts that failed: {told}"
+        yield clause, clause if differ(*(failed[arm] for arm in ARMS)) else ""
     yield from _background(blocks)
 
 
@@ -94,12 +95,14 @@ def differ(one: int, other: int) -> bool:
     return total > 0 and chance <= DIFFER
 
 
-def _loss(blocks: ScenarioBlocks) -> Iterator[tuple[str, bool]]:
+def _loss(blocks: ScenarioBlocks) -> Iterator[tuple[str, str]]:
     lost = loss_by_arm(blocks)
     if any(loss is not None and loss.rate for loss in lost.values()):
         difference = loss_difference(both_arms(blocks.loss_rates()))
         told = ", ".join(f"{ARM_NAMES[arm]} {loss_in_words(loss)}" for arm, loss in lost.items())
-        yield f"messages lost: {told}", difference is not None and difference.is_clear
+        in_short = ", ".join(f"{ARM_NAMES[arm]} {_rate_in_short(loss)}" for arm, loss in lost.items())
+        is_clear = difference is not None and difference.is_clear
+        yield f"messages lost: {told}", f"messages lost: {in_short}" if is_clear else ""
     for arm in ARMS:
         trials = blocks.trials_of(arm)
         out_of_order = sum(record.sockperf.out_of_order or 0 for record in trials if record.sockperf)
@@ -108,8 +111,12 @@ def _loss(blocks: ScenarioBlocks) -> Iterator[tuple[str, bool]]:
             share = percent_plain(100 * out_of_order / wanted)
             yield (
                 f"{share} of {ARM_NAMES[arm]}'s replies came out of order; they count as later than every other",
-                False,
+                "",
             )
+
+
+def _rate_in_short(loss: Loss | None) -> str:
+    return "unknown" if loss is None else percent_plain(100 * loss.rate) if loss.rate else "none"
 
 
 def loss_in_words(loss: Loss | None) -> str:
@@ -123,7 +130,7 @@ def loss_in_words(loss: Loss | None) -> str:
     return f"{percent_plain(100 * loss.rate)} [{percent_plain(100 * loss.low)}, {percent_plain(100 * loss.high)}]"
 
 
-def _background(blocks: ScenarioBlocks) -> Iterator[tuple[str, bool]]:
+def _background(blocks: ScenarioBlocks) -> Iterator[tuple[str, str]]:
     """Whether the bulk flows beside the probe carried more in one arm: then the probes did not meet the same load."""
     if blocks.scenario.background is None:
         return
@@ -140,7 +147,8 @@ def _background(blocks: ScenarioBlocks) -> Iterator[tuple[str, bool]]:
     if low is not None and high is not None and not low <= 0 <= high:
         change = change_plain(per_cent(sum(ratios) / len(ratios)))
         told = f"{change} {bounds_plain(low, high)} with ENA Express"
-        yield f"the bulk flows beside the probe carried {told}: the load was not the same", True
+        clause = f"the bulk flows beside the probe carried {told}: the load was not the same"
+        yield clause, clause
 
 
 def _of_each(counts: Mapping[Arm, int], of: int, what: str) -> str:

@@ -12,10 +12,11 @@ import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from enaxp.bench.inference import (
+    ALPHA,
     EXPLORATORY_CONFIDENCE,
     Decision,
     Finding,
@@ -28,6 +29,7 @@ from enaxp.bench.inference import (
     location,
     student_t,
 )
+from enaxp.bench.sequence import watched_interval
 from enaxp.traffic import ARMS, THROUGHPUT, Arm, Metric
 
 Code = Literal[
@@ -179,6 +181,17 @@ def judge_figures(figures: Sequence[FigurePairs], *, margin_pct: float, planned:
         _effect(figure, sample, decided.get(place) or explore(sample, margin=margin), margin_pct=margin_pct)
         for place, (figure, sample) in enumerate(zip(figures, samples, strict=True))
     ]
+
+
+def watched_effect(figure: FigurePairs, *, margin_pct: float, planned: int) -> Effect:
+    """The effect on one primary of a run that is not over: with an interval that may be watched, and the word that follows from it."""
+    sample = figure.sample
+    [fixed] = judge_figures([figure], margin_pct=margin_pct, planned=planned)
+    level = ALPHA / planned
+    ends = watched_interval(sample, level=level) if sample.is_finite else None
+    low, high = (None, None) if ends is None else (per_cent(ends[0]), per_cent(ends[1]))
+    code = word_for(figure.metric, low, high, margin_pct) if sample.ratios else "invalid"
+    return replace(fixed, low_pct=low, high_pct=high, code=code, confidence_pct=100 * (1 - level), p_value=None)
 
 
 def log_ratio(ena: float, express: float) -> float | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from enaxp.bench.blocks import ScenarioBlocks, blocks_of, from_send
 from enaxp.bench.circumstances import background_gbps, circumstances, failed_attempts, limits, loss_by_arm
+from enaxp.bench.dependence import dependence_of
 from enaxp.bench.effect import Effect, FigurePairs, improvement_pct, judge_figures, log_ratio
 from enaxp.bench.evidence import Evidence
 from enaxp.bench.gates import srd_gate
@@ -24,7 +25,7 @@ from enaxp.bench.randomisation import PairOutcome, randomisation_p
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.result import ArmFigures, Control, Latencies, PlanSummary, Result, ScenarioResult
 from enaxp.bench.schedule import BenchPlan
-from enaxp.bench.stability import control_warnings, host_warnings, warnings
+from enaxp.bench.stability import control_warnings, dependence_warnings, host_warnings, warnings
 from enaxp.bench.verdict import Circumstances, Treatment, verdict
 from enaxp.figures import sum_of_known
 from enaxp.text import bounds_plain, change_plain
@@ -119,6 +120,9 @@ def _judged(
     limited = tuple(dict.fromkeys(limit for arm in measured.arms.values() for limit in arm.limits))
     if limited:
         effects = {metric: _undecided_if_same(effect) for metric, effect in effects.items()}
+    if any(arm.beyond_measurement for arm in measured.arms.values()) and MEAN in effects:
+        # A mean of what arrived says nothing of what was lost.
+        effects = {**effects, MEAN: replace(effects[MEAN], code="inconclusive")}
     control = _judged_control(measured.control, manifest.plan, planned=planned)
     primaries = {metric: effect for metric, effect in effects.items() if effect.primary}
     more = [*(f"the limit was the {limit} in most trials: not the network" for limit in limited)]
@@ -143,7 +147,14 @@ def _judged(
         effects=effects,
         treatment=measured.treatment,
         verdict=judged,
-        warnings=(*measured.warnings, *control_warnings(control.effects if control else {})),
+        warnings=(
+            *measured.warnings,
+            *dependence_warnings(
+                {figure.metric: dependence_of(figure.sample) for figure in measured.figures if figure.primary},
+                planned=planned,
+            ),
+            *control_warnings(control.effects if control else {}),
+        ),
         control=control,
         interface=interfaces[0] if interfaces else None,
     )
@@ -347,15 +358,7 @@ def _attempts(blocks: ScenarioBlocks, arm: Arm) -> int:
 
 def _treatment(records: Sequence[TrialRecord], scenario: Scenario) -> Treatment:
     """Whether the counters of each trial prove that SRD was on or off as its arm says."""
-    gates = [
-        srd_gate(
-            record.arm,
-            record.srd,
-            sent=record.sockperf.sent if record.sockperf else None,
-            protocol=scenario.protocol,
-        ).passed
-        for record in records
-    ]
+    gates = [srd_gate(scenario, record.arm, record.srd, record.sockperf).passed for record in records]
     seen = [record.srd for record in records if record.srd is not None]
     express = [record.srd for record in records if record.srd is not None and record.arm == "ena_express"]
     eligible = sum(srd.eligible for srd in express)

@@ -54,7 +54,7 @@ Environment = Mapping[str, Facts]  # by role
 class SrdDelta:
     """What the `ena_srd_*` counters of a trial's own interfaces did during it, and where they come from.
 
-    tx, eligible: packets the client sent over SRD, and could have. rx: packets it received over SRD. peer_rx: the server likewise.
+    tx, eligible: packets the client sent over SRD, and could have. rx: packets it received over SRD. peer_…: the server likewise.
     mode: `ena_srd_mode` of the client's interface (bit 0 SRD, bit 1 UDP); peer_mode: of the server's. resources_pct: the larger part
     of both ends' memory for SRD connections in use.
     """
@@ -62,6 +62,8 @@ class SrdDelta:
     tx: Count
     eligible: Count
     rx: Count | None = None
+    peer_tx: Count | None = None
+    peer_eligible: Count | None = None
     peer_rx: Count | None = None
     mode: int | None = None
     peer_mode: int | None = None
@@ -121,7 +123,7 @@ class TrialRecord:
     server_received: int | None = None
     background_gbps: float | None = None
     late_sends: int | None = None
-    stalled_flows: int = 0
+    stalled_flows: Count = 0
     control: bool = False
     crossed: bool = False
     pair: int = 1  # of hosts
@@ -273,7 +275,21 @@ class RunFolder:
 
     @classmethod
     def create(cls, results_dir: Path, *, lab: str, now: datetime) -> RunFolder:
-        """A new folder named after `now` in UTC, `yyyymmdd-hhmmss`; a name that is taken yields to the next second."""
+        """A new folder named after `now` in UTC, `yyyymmdd-hhmmss`; a name that is taken yields to the next second.
+
+        Raises BenchError where the system refuses to write there.
+        """
+        try:
+            return cls._create(results_dir, lab=lab, now=now)
+        except OSError as error:
+            raise BenchError(
+                f"the results folder {results_dir} cannot be written",
+                said=f"{error.filename or results_dir}: {error.strerror or error}",
+                todo="give another one (--results-dir), or make this one yours; files of an earlier sudo belong to root",
+            ) from error
+
+    @classmethod
+    def _create(cls, results_dir: Path, *, lab: str, now: datetime) -> RunFolder:
         above = results_dir / lab
         above.mkdir(parents=True, exist_ok=True)
         moment = now.astimezone(UTC)

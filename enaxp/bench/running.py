@@ -3,6 +3,7 @@
     TrialRecord + Histogram, as they end ─▶ Running.add ─▶ Running.scenarios ─▶ the live view
 
 A trial is merged into its iteration and into all trials so far and then dropped, so that the thousandth costs no more than the tenth.
+The intervals are those that may be watched (sequence.py): wider than the result's, since they hold the truth at every look together.
 Latencies are from the send here, also where the result counts from the planned time.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from enaxp.bench.blocks import NO_TRIALS, At, Block
-from enaxp.bench.effect import Effect, FigurePairs, judge_figures
+from enaxp.bench.effect import Effect, FigurePairs, watched_effect
 from enaxp.bench.evidence import Evidence
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import TrialRecord
@@ -24,7 +25,7 @@ from enaxp.traffic import ARMS, THROUGHPUT, Arm, Metric, Scenario
 @dataclass(frozen=True, kw_only=True)
 class RunningScenario:
     """One scenario so far. `figures` are in µs or 10⁹ bit/s, of all trials merged; `widths_pct` is how wide the interval was after
-    each iteration.
+    each iteration. The intervals and words of `effects` are those of an interval that may be watched.
     """
 
     name: str
@@ -74,6 +75,7 @@ class _Scenario:
         self._blocks: dict[At, dict[Arm, Block]] = defaultdict(_no_trials)
         self._values: dict[Metric, dict[At, tuple[float, float]]] = defaultdict(dict)
         self._widths: dict[Metric, dict[At, float]] = defaultdict(dict)
+        self._crossed: dict[At, bool] = {}
 
     def add(self, record: TrialRecord, histogram: Histogram | None) -> RunningScenario | None:
         """The scenario so far, when this trial completes a pair; None when it does not."""
@@ -85,6 +87,7 @@ class _Scenario:
             self._waiting[attempt] = (record, histogram)
             return None
         self._counted.add(place)
+        self._crossed[at] = record.crossed
         for one, measured in (self._waiting.pop(attempt), (record, histogram)):
             for merged in (self._all, self._blocks[at]):
                 merged[one.arm] = merged[one.arm].with_trial(one, measured)
@@ -100,8 +103,11 @@ class _Scenario:
             self._values[metric][at] = (ena, express)
             unit = 1.0 if metric == THROUGHPUT else 1000.0
             figures[metric] = {arm: (self._all[arm].value(metric) or 0.0) / unit for arm in ARMS}
-            pairs = FigurePairs(metric=metric, iterations=tuple(self._values[metric].values()), primary=True)
-            [effect] = judge_figures([pairs], margin_pct=self._margin_pct, planned=self._planned)
+            crossed = tuple(self._crossed[one] for one in self._values[metric]) if any(self._crossed.values()) else ()
+            pairs = FigurePairs(
+                metric=metric, iterations=tuple(self._values[metric].values()), primary=True, crossed=crossed
+            )
+            effect = watched_effect(pairs, margin_pct=self._margin_pct, planned=self._planned)
             effects[metric] = effect
             if effect.low_pct is not None and effect.high_pct is not None:
                 self._widths[metric].pop(at, None)  # the one measured last stands last

@@ -2,10 +2,12 @@
 
     valid TrialRecords of one scenario ─▶ warnings()         ─┐
     effects of ENA against ENA         ─▶ control_warnings() ─┼─▶ sentences for result.json and the summary
+    dependence between iterations      ─▶ dependence_warnings() ┤
     environment before and after       ─▶ host_warnings()    ─┘
 
 Limits follow common benchmarking practice. A trial lies far off beyond 14.8 median absolute deviations, which is ten standard
-deviations of what is normal; trials scatter too much beyond 5 %; they drift when their ranks go with the order they ran in.
+deviations of what is normal; trials scatter too much beyond 5 %. Whether iterations depend on each other is tested on what the intervals
+rest on, their log ratios: trials are no independent tries, and a test of them would find drift in sound runs.
 """
 
 from __future__ import annotations
@@ -14,14 +16,16 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
-from enaxp.bench.effect import Effect
+from enaxp.bench.dependence import Dependence
+from enaxp.bench.effect import Effect, per_cent
 from enaxp.bench.environment import differences, steal_share, troubles
+from enaxp.bench.inference import ALPHA
 from enaxp.bench.records import Environment, TrialRecord
+from enaxp.text import change_plain
 from enaxp.traffic import ARMS, Arm, Metric, metric_text
 
 MOST_DEVIATIONS = 14.8  # median absolute ones
 MOST_SCATTER = 0.05
-MOST_DRIFT, DRIFT_CONFIDENCE = 0.5, 0.01
 MOST_LATE = 0.01  # of a trial's messages
 MOST_STEAL = 0.001
 MOST_SRD_RESOURCES_PCT = 80
@@ -48,6 +52,23 @@ def control_warnings(effects: Mapping[Metric, Effect]) -> list[str]:
     ]
 
 
+def dependence_warnings(found: Mapping[Metric, Dependence | None], *, planned: int) -> list[str]:
+    """Sentences about primaries whose iterations depend on each other or move with time; each test at 5 % / (2 · planned primaries)."""
+    level = ALPHA / (2 * planned)
+    lines = []
+    for metric, one in found.items():
+        if one is not None and one.lag_1_p <= level:
+            narrow = math.sqrt((1 + one.lag_1) / (1 - one.lag_1))
+            lines.append(
+                f"neighbouring iterations resemble each other at {metric_text(metric)} (r = {one.lag_1:.2f}): the interval is too narrow, "
+                f"perhaps by {narrow:.2g} times; pause longer between iterations"
+            )
+        if one is not None and one.trend_p <= level:
+            moved = f"{change_plain(per_cent(one.first))} to {change_plain(per_cent(one.last))}"
+            lines.append(f"the effect at {metric_text(metric)} moved from {moved} (fitted): the figure is the average")
+    return lines
+
+
 def host_warnings(before: Environment, after: Environment) -> list[str]:
     """Sentences about what happened to the hosts during a run."""
     lines = []
@@ -71,10 +92,9 @@ def _of_arm(name: str, trials: Sequence[TrialRecord]) -> Iterator[str]:
     if len(values) >= FEW:
         yield from _outliers(name, told)
         yield from _scatter(name, values)
-        yield from _drift(name, values)
     disordered = sum(1 for trial in trials if trial.sockperf and trial.sockperf.out_of_order)
     if disordered:
-        yield f"{name}: replies came out of order in {disordered} trials; they are not among the latencies"
+        yield f"{name}: replies came out of order in {disordered} trials; they count as later than every other"
     yield from _late(name, trials)
     moved = {counter for trial in trials for by in (trial.allowances or {}).values() for counter, n in by.items() if n}
     if moved:
@@ -109,32 +129,6 @@ def _scatter(name: str, values: Sequence[float]) -> Iterator[str]:
     scatter = statistics.stdev(values) / statistics.fmean(values)
     if scatter > MOST_SCATTER:
         yield f"{name}: the medians of the trials scatter by {scatter:.0%} of their mean (quiet hosts: below {MOST_SCATTER:.0%})"
-
-
-def _drift(name: str, values: Sequence[float]) -> Iterator[str]:
-    """Spearman's rank correlation of the medians with the order they were measured in."""
-    if len(set(values)) < 2:
-        return
-    correlation = statistics.correlation(_ranks(values), range(len(values)))
-    if abs(correlation) > MOST_DRIFT and _chance(correlation, len(values)) < DRIFT_CONFIDENCE:
-        way = "rise" if correlation > 0 else "fall"
-        yield f"{name}: the medians {way} with time (rank correlation {correlation:+.2f})"
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    """The rank of each value; those that are equal share the mean of theirs."""
-    ordered = sorted(values)
-    return [ordered.index(value) + (ordered.count(value) - 1) / 2 for value in values]
-
-
-def _chance(correlation: float, count: int) -> float:
-    """How likely so large a rank correlation is by chance alone, by Student's t with count − 2 degrees of freedom."""
-    from scipy.special import stdtr  # scipy.stats has the same, but takes far longer to import
-
-    if abs(correlation) >= 1:
-        return 0.0
-    t = abs(correlation) * math.sqrt((count - 2) / (1 - correlation**2))
-    return float(2 * stdtr(count - 2, -t))
 
 
 def _middle(trial: TrialRecord) -> float | None:

@@ -348,6 +348,8 @@ def _srd(answer: _Answer, trial: Trial, probes: Probes) -> SrdDelta | None:
         tx=client["ena_srd_tx_pkts"],
         eligible=client["ena_srd_eligible_tx_pkts"],
         rx=client.get("ena_srd_rx_pkts"),
+        peer_tx=(server or {}).get("ena_srd_tx_pkts"),
+        peer_eligible=(server or {}).get("ena_srd_eligible_tx_pkts"),
         peer_rx=(server or {}).get("ena_srd_rx_pkts"),
         mode=_shown(answer, "client", probe, "ena_srd_mode"),
         peer_mode=_shown(answer, "server", peer, "ena_srd_mode"),

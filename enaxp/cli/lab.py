@@ -83,6 +83,7 @@ def plan(options: Options, *, layers: tuple[Layer, ...], check: bool) -> None:
     help="Exit 2, with nothing made, if the lab would cost more.",
 )
 @option("--rollback", is_flag=True, help="If it fails, take back what it made.")
+@option("--skip-preflight", is_flag=True, help="Build without asking AWS first what would be refused.")
 @option("--all", "everything", is_flag=True, help="Every layer: the monitoring, too.")
 @adopt_option
 @option("--replace", "may_replace", is_flag=True, help="Do not ask before running hosts are replaced.")
@@ -95,6 +96,7 @@ def up(
     ttl: str | None,
     max_usd_per_hour: float | None,
     rollback: bool,
+    skip_preflight: bool,
     everything: bool,
     adopt: bool,
     may_replace: bool,
@@ -115,6 +117,7 @@ def up(
             may_replace=may_replace,
             rollback=rollback,
             max_usd_per_hour=max_usd_per_hour,
+            skip_preflight=skip_preflight,
         )
         status = status_in(session, built.snapshot, software={}) if no_wait else wait_for_hosts(session, built)
         _show_status(session, status)

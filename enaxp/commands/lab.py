@@ -49,8 +49,10 @@ def bring_up(
     may_replace: bool = False,
     rollback: bool = False,
     max_usd_per_hour: float | None = None,
+    skip_preflight: bool = False,
 ) -> BuiltLab:
-    """Builds what is missing of these layers. With `rollback`, what was made is removed again when that fails.
+    """Builds what is missing of these layers. With `rollback`, what was made is removed again when that fails; with `skip_preflight`
+    AWS is not asked beforehand what it would refuse.
 
     Raises LabError when somebody says no, or the lab is somebody else's, UsageError when the lab would cost more than `max_usd_per_hour`.
     """
@@ -64,7 +66,8 @@ def bring_up(
         for note in snapshot.notes:
             say(note)
         if changed:
-            _, prices = in_parallel(lambda: _check_beforehand(session, snapshot), session.prices)
+            check = (lambda: None) if skip_preflight else (lambda: _check_beforehand(session, snapshot))
+            _, prices = in_parallel(check, session.prices)
             say_what_it_costs(session, snapshot, prices)
             if max_usd_per_hour is not None:
                 _require_no_more_than(max_usd_per_hour, session, snapshot, prices)
@@ -128,7 +131,7 @@ def _software(session: Session, built: BuiltLab, hosts: Mapping[str, Host]) -> S
 
 def _verify_hosts(session: Session, status: Status) -> None:
     """Waits for each new host's console to show its keys, side by side, before anything is sent to it."""
-    hosts: dict[str, HostStatus | MonitoringStatus] = dict(status.hosts)
+    hosts: dict[str, HostStatus | MonitoringStatus] = {**status.hosts}
     if status.monitoring:
         hosts["monitoring"] = status.monitoring
     fresh = {role: host for role, host in hosts.items() if not session.file.known_hosts(host.instance_id).exists()}

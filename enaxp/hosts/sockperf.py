@@ -28,8 +28,8 @@ OutputMode = Mode | Literal["server"]
 Measures = Literal["latency", "rtt", "rate"]
 
 # sockperf leaves out the first 0.4 s and the last 0.05 s of a timed run.
-CUT_AT_END_S = 0.05
-CUT_S = 0.4 + CUT_AT_END_S
+WARM_UP_S, CUT_AT_END_S = 0.4, 0.05
+CUT_S = WARM_UP_S + CUT_AT_END_S
 # The share of the rest that must hold replies. A lost UDP reply stalls a ping-pong for good without one word in the output.
 VALID_SHARE = 0.98
 # The full log's clock starts with the process; the run itself begins no earlier than after a fixed sleep of so many s.

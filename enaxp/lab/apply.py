@@ -339,6 +339,11 @@ def _awaited(found: Found | None, missing: Iterable[Difference]) -> str:
     return f"waiting until it reads back: {'; '.join(map(str, missing))}"
 
 
+KEY_REFUSED = "Client.InternalError"  # how EC2 says that it may not use the key of a disk
+_ASK_FOR_KEY = (
+    "mostly the key of encrypted disks: `aws ec2 get-ebs-default-kms-key-id` names it; ask its owner for kms:CreateGrant, "
+    "kms:Decrypt and kms:GenerateDataKeyWithoutPlaintext on it, then run `enaxp up` again"
+)
 _AGAIN = "run the same command again to go on"
 _LATER = "try again later, or set network.availability_zone to another zone"
 
@@ -348,6 +353,8 @@ def _came_to_an_end(key: str, id: str, why: str) -> EnaxpError:
     where = f"{key} {id} came to an end"
     if any(code in why for code in CAPACITY):
         return NoRoomError(where, said=why, todo=_LATER)
+    if KEY_REFUSED in why:
+        return LabError(where, said=why, todo=_ASK_FOR_KEY)
     return LabError(where, said=why, todo="run `enaxp up` again; if it repeats, try another zone")
 
 

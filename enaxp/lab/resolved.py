@@ -237,15 +237,19 @@ def _ssh_cidr(config: Config, aws: Aws, pinned: Pinned) -> str:
 
 
 def public_address() -> str:
-    """This machine's public address as a /32. Raises UsageError when it cannot be found out."""
+    """This machine's public address as a /32. Raises UsageError when it cannot be found out.
+
+    Asked past any proxy, as SSH goes: through one the answer would be the proxy's address.
+    """
+    directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(WHO_AM_I, timeout=5) as answer:
+        with directly.open(WHO_AM_I, timeout=5) as answer:
             address = answer.read(64).decode("ascii").strip()
         if not re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}", address):
             raise ValueError(f"it answered {address!r}")
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"this machine's public address cannot be found out ({WHO_AM_I})",
+            f"this machine's public address cannot be found out ({WHO_AM_I}, asked past any proxy, as SSH goes)",
             said=str(error),
             todo="say who may reach port 22: set network.ssh_cidr, for example 203.0.113.7/32",
         ) from None

@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import os
 import re
+import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -141,11 +142,27 @@ def new_state(
 
 def make_state_folder(folder: Path) -> None:
     """Makes the folder, with a `.gitignore` that keeps its files out of a repository. A folder that is there is left as it is."""
-    if folder.exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError), (folder / ".gitignore").open("x", encoding="utf-8") as file:
-        file.write(GITIGNORE)
+    with _of_the_folder(folder):
+        if folder.exists():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError), (folder / ".gitignore").open("x", encoding="utf-8") as file:
+            file.write(GITIGNORE)
+
+
+@contextlib.contextmanager
+def _of_the_folder(folder: Path, *passed: type[OSError]) -> Iterator[None]:
+    """Raises StateError, naming the folder, where the system refuses to read or to write in it. passed: errors left as they are."""
+    try:
+        yield
+    except passed:
+        raise
+    except OSError as error:
+        raise StateError(
+            f"the state folder {folder} cannot be used",
+            said=f"{error.filename or folder}: {error.strerror or error}",
+            todo="give another one (--state-dir), or make this one yours; files of an earlier sudo belong to root",
+        ) from error
 
 
 class StateFile:
@@ -177,7 +194,8 @@ class StateFile:
         """
         for path in (self.path, self.backup):
             try:
-                self._state = read_state(path, lab=self._lab)
+                with _of_the_folder(self.folder, FileNotFoundError):
+                    self._state = read_state(path, lab=self._lab)
             except FileNotFoundError:
                 continue
             except (ValueError, RecursionError) as error:
@@ -235,7 +253,9 @@ class StateFile:
         """Holds the lab for one command. Raises LabError, naming the holder, when another command has it."""
         make_state_folder(self.folder)
         path = self.folder / f"{self._lab}.{name}"
-        with path.open("a+", encoding="utf-8") as file:
+        with _of_the_folder(self.folder):
+            file = path.open("a+", encoding="utf-8")
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -278,11 +298,15 @@ class StateFile:
         self._state = state
 
     def _keep_previous(self) -> None:
-        """Keeps the file that is about to be replaced. A hard link keeps it whole without a moment in which there is none."""
+        """Keeps the file that is about to be replaced. A hard link keeps it whole without a moment in which there is none; where the
+        file system has no links it is copied."""
         if self.path.exists():
             previous = self.backup.with_suffix(".old")
             previous.unlink(missing_ok=True)
-            os.link(self.path, previous)
+            try:
+                os.link(self.path, previous)
+            except OSError:
+                shutil.copyfile(self.path, previous)
             previous.replace(self.backup)
 
 

@@ -9,6 +9,7 @@ files contradict each other does not count, and its pair with it: a report rathe
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -289,14 +290,14 @@ def _scenario(run: RunData, blocks: ScenarioBlocks) -> ScenarioFigures:
 
 
 def _by_iteration(blocks: ScenarioBlocks, metric: Metric) -> tuple[IterationPoint, ...]:
-    """The metric of both arms in each iteration in which both have one."""
+    """The metric of both arms in each iteration in which both have one that was measured, and none is beyond measurement."""
     unit = 1 if metric == THROUGHPUT else 1000
     values = blocks.values(metric)
     express = values["ena_express"]
     return tuple(
         IterationPoint(pair=at[0], iteration=at[1], ena=ena / unit, ena_express=express[at] / unit)
         for at, ena in values["ena"].items()
-        if at in express
+        if at in express and math.isfinite(ena) and math.isfinite(express[at])
     )
 
 

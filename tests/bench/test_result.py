@@ -21,6 +21,7 @@ from enaxp.bench.verdict import Treatment, Verdict
 from enaxp.errors import BenchError
 from tests.support.factories import (
     GOOD,
+    SRD_OFF,
     SRD_ON,
     TCP,
     TCP_RATE,
@@ -194,7 +195,7 @@ def test_the_treatment_is_proven_refuted_or_unknown(
 ) -> None:
     plan = a_plan(iterations=4)
     records = [
-        replace(r, srd=srd) if r.arm == "ena_express" else replace(r, srd=srd and replace(srd, tx=0))
+        replace(r, srd=srd) if r.arm == "ena_express" else replace(r, srd=srd and replace(SRD_OFF, source=srd.source))
         for r in pairs_of_records(plan)
     ]
 

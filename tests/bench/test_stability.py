@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from enaxp.bench.dependence import Dependence
 from enaxp.bench.effect import Effect
 from enaxp.bench.records import SrdDelta, TrialRecord
-from enaxp.bench.stability import control_warnings, host_warnings, warnings
+from enaxp.bench.stability import control_warnings, dependence_warnings, host_warnings, warnings
 from enaxp.hosts.sockperf import parse
 from tests.support.factories import an_effect
 
@@ -65,8 +66,6 @@ def test_a_quiet_run_is_left_in_peace() -> None:
     [
         ([30.0, 30.1, 29.9, 30.05, 30.0, 45.0], "trials 6 lie far"),
         ([30.0, 36.0, 25.0, 33.0, 27.0, 31.0], "scatter by"),
-        ([30.0 + n / 10 for n in range(12)], "rise with time"),
-        ([30.0 - n / 10 for n in range(12)], "fall with time"),
     ],
 )
 def test_what_is_odd_is_said(medians: list[float], says: str) -> None:
@@ -95,11 +94,23 @@ def test_a_trial_is_far_off_beyond_ten_standard_deviations() -> None:
     assert any("trials 7 lie far" in line for line in warnings(trials(far)))
 
 
-def test_equal_medians_are_no_drift_and_ranks_that_tie_share_their_place() -> None:
-    rising = [30.0, 30.0, 30.1, 30.1, 30.2, 30.2, 30.3, 30.3]
+def test_trials_that_rise_with_time_alone_are_not_warned_of_since_trials_are_no_independent_tries() -> None:
+    assert warnings(trials([30.0, 30.0, 30.1, 30.1, 30.2, 30.2, 30.3, 30.3])) == []
 
-    assert warnings(trials([30.0] * 8)) == []
-    assert [line for line in warnings(trials(rising)) if "rise with time (rank correlation +0.98)" in line]
+
+FOUND = Dependence(first=0.0, last=0.1, trend_p=0.001, lag_1=0.52, lag_1_p=0.001)
+
+
+def test_an_effect_that_moves_and_iterations_that_resemble_each_other_are_told_at_the_level_of_a_whole_run() -> None:
+    [alike, moved] = dependence_warnings({"p99": FOUND, "p50": None}, planned=2)
+
+    assert alike.startswith(
+        "neighbouring iterations resemble each other at p99 (r = 0.52): the interval is too narrow, perhaps by 1.8"
+    )
+    assert moved == "the effect at p99 moved from 0.00% to +10.5% (fitted): the figure is the average".replace(
+        "0.00%", "+0.00%", 1
+    )
+    assert dependence_warnings({"p99": FOUND}, planned=30) == []  # 0.001 is more than 5 % / 60
 
 
 def test_throughput_scatters_too() -> None:

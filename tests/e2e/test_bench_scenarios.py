@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -47,18 +49,38 @@ def test_rates_are_those_of_the_receiver_and_probes_run_under_load_and_beside_bu
     }  # fmt: skip
 
 
-@pytest.mark.namespaces
-def test_an_arm_that_loses_messages_is_named_and_never_the_better_one_for_it(lab: Driver) -> None:
+@contextmanager
+def relayed(lab: Driver, table: dict[str, dict[str, float]]) -> Iterator[None]:
+    """A relay before the server of each address, that holds messages back or loses them."""
     relay = base64.b64encode(RELAY.read_bytes()).decode()
-    table = json.dumps({"192.168.3.10": {"loss": 0.02}, "192.168.3.11": {"tail": 0.02, "tail_us": 2000.0}})
     lab.ok("ssh", "server", "--", f"echo {relay} | base64 -d | sudo tee /usr/local/bin/sockperf > /dev/null")
     lab.ok("ssh", "server", "--", "sudo chmod 755 /usr/local/bin/sockperf")
-    lab.ok("ssh", "server", "--", f"echo '{table}' | sudo tee /etc/enaxp-study-delays.json > /dev/null")
+    lab.ok("ssh", "server", "--", f"echo '{json.dumps(table)}' | sudo tee /etc/enaxp-study-delays.json > /dev/null")
     try:
-        options = ("--scenario", "udp-load@1000", "-i", "2", "-r", "1", "-d", "3s", "--json")
-        scenario = lab.ok("bench", *options).document["scenarios"]["udp-load@1000"]
+        yield
     finally:
         lab.ok("ssh", "server", "--", "sudo rm /usr/local/bin/sockperf /etc/enaxp-study-delays.json")
+
+
+@pytest.mark.namespaces
+def test_a_ping_pong_that_falls_silent_over_a_lost_message_counts_until_then(lab: Driver) -> None:
+    with relayed(lab, {"192.168.3.10": {"until_s": 2.4}}):
+        document = lab.ok("bench", "-i", "1", "-r", "1", "-d", "3s", "--json").document
+
+    scenario = document["scenarios"]["udp-latency"]
+    lines = (lab.folder / "results/dev" / document["run_id"] / "trials.jsonl").read_text().splitlines()
+    silent = [trial for trial in map(json.loads, lines) if trial["stalled_flows"]]
+    assert {trial["arm"] for trial in silent} == {"ena"}
+    assert scenario["arms"]["ena"]["dropped"] == scenario["arms"]["ena"]["valid_trials"] == 1
+    assert scenario["arms"]["ena_express"]["dropped"] == 0
+    assert "fell silent over a lost message, and count until then: ENA 1 of 1 trial" in scenario["verdict"]["words"]
+
+
+@pytest.mark.namespaces
+def test_an_arm_that_loses_messages_is_named_and_never_the_better_one_for_it(lab: Driver) -> None:
+    with relayed(lab, {"192.168.3.10": {"loss": 0.02}, "192.168.3.11": {"tail": 0.02, "tail_us": 2000.0}}):
+        options = ("--scenario", "udp-load@1000", "-i", "2", "-r", "1", "-d", "3s", "--json")
+        scenario = lab.ok("bench", *options).document["scenarios"]["udp-load@1000"]
 
     ena, express = scenario["arms"]["ena"], scenario["arms"]["ena_express"]
     assert 0.01 < ena["loss_rate"] < 0.03

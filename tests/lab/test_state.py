@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 from dataclasses import replace
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from enaxp.errors import LabError, StateError
+from enaxp.lab.keys import write_secret
 from enaxp.lab.state import (
     GITIGNORE,
     Entry,
@@ -201,3 +203,47 @@ def test_the_gitignore_of_somebody_else_is_not_replaced(file: StateFile, state: 
     file.save(state)
 
     assert (file.folder / ".gitignore").read_text() == "*.pem"
+
+
+def test_a_file_system_without_hard_links_keeps_the_previous_state_all_the_same(
+    file: StateFile, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(_source: object, _target: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", no_links)
+
+    file.save(state)
+    file.save(replace(state, generation=2))
+
+    assert StateFile(file.folder, "dev").load() == replace(state, generation=2)
+    file.path.unlink()
+    assert StateFile(file.folder, "dev").load() == state
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_what_to_do(state: State) -> None:
+    file = StateFile(Path("/proc/enaxp"), "dev")
+
+    for act in (lambda: file.save(state), lambda: file.lock("up").__enter__()):
+        with pytest.raises(StateError, match="the state folder /proc/enaxp cannot be used") as refusal:
+            act()
+        assert "--state-dir" in refusal.value.todo
+
+
+def test_a_secret_is_its_owners_alone_from_the_first_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[int] = []
+    replace_file = Path.replace
+
+    def watched(path: Path, target: Path) -> Path:
+        modes.append(path.stat().st_mode & 0o777)
+        return replace_file(path, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    before = os.umask(0)
+    try:
+        write_secret(tmp_path / "a folder" / "key.pem", "secret")
+    finally:
+        os.umask(before)
+
+    assert modes == [0o600]
+    assert [one.name for one in (tmp_path / "a folder").iterdir()] == ["key.pem"]

@@ -41,7 +41,7 @@ GOOD = SockperfOutput(
     bandwidth_mbps=None,
 )
 Factor = Callable[[TrialRecord], float]
-SRD_ON = SrdDelta(tx=1000, eligible=1000, rx=1000, peer_rx=1000, mode=3, peer_mode=3)
+SRD_ON = SrdDelta(tx=1000, eligible=1000, rx=1000, peer_tx=1000, peer_eligible=1000, peer_rx=1000, mode=3, peer_mode=3)
 SRD_OFF = SrdDelta(tx=0, eligible=0, rx=0, peer_rx=0, mode=0, peer_mode=0)
 
 

@@ -51,5 +51,5 @@ class Report:
             raise LabError(
                 "this lab cannot be built as resources stand:\n"
                 + "\n".join(f"  - {finding.check}: {finding.text}" for finding in failures),
-                todo="; ".join(todos) or "put these right, then run the same command again",
+                todo=f"{'; '.join(todos) or 'put these right, then run the same command again'}; where this is a mistake: --skip-preflight",
             )

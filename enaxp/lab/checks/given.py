@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enaxp.aws import Aws, matching
@@ -127,8 +128,23 @@ def _rest(config: Config, found: Mapping[str, Found]) -> Iterator[Said]:
         text = f"the instance profile {config.hosts.instance_profile} has no role in it"
         yield Said("failure", text, "put one in, or set hosts.instance_profile: auto")
     key = config.hosts.key
-    if key and not key.private_key.is_file():
-        yield Said("failure", f"the private key {key.private_key} is not there", "correct hosts.key.private_key")
+    if key and (fault := _fault_of_key(key.private_key)):
+        yield Said("failure", f"the private key {key.private_key} {fault}", "correct hosts.key.private_key")
     if config.hosts.address == "private" and not config.network.subnet_id:
         text = "without public addresses the lab's own network has no way out: hosts.ami must have sockperf and ethtool"
         yield Said("warning", text)
+
+
+def _fault_of_key(path: Path) -> str:
+    """Why a private key cannot be used; empty where nothing speaks against it. One with a passphrase may lie in an agent."""
+    try:
+        first = path.read_text(encoding="ascii", errors="replace").partition("\n")[0]
+    except FileNotFoundError:
+        return "is not there"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return (
+        ""
+        if first.startswith("-----BEGIN ") and "PRIVATE KEY" in first
+        else "is no private key in OpenSSH's or PEM form"
+    )

@@ -86,11 +86,13 @@ def _of_create(snapshot: Snapshot, resource: Resource) -> DryRun | None:
     kind = KINDS[resource.kind]
     if not isinstance(kind, Ec2Kind):
         return None
-    ids = _Ids(snapshot.survey.ids())
+    known = snapshot.survey.ids()
+    ids = _Ids(known)
     request: Any = kind.request(resource, snapshot.lab, ids)
     certain, left_out = not ids.stood_in, frozenset[str]()
-    if not certain and (without_them := kind.dry_run(request)) is not None:
-        request, certain, left_out = without_them, True, _OF_INTERFACES
+    if not certain and (without_them := kind.dry_run(request, known)) is not None:
+        request, certain = without_them.request, True
+        left_out = frozenset() if without_them.is_complete else _OF_INTERFACES
     return DryRun(
         action=kind.creates,
         call=lambda aws: kind.create(aws, {**request, "DryRun": True}, f"enaxp-dry-run-{resource.kind}"),

@@ -21,6 +21,7 @@ from enaxp.lab.checks.findings import Finding, Report, Said
 from enaxp.lab.checks.given import check_given
 from enaxp.lab.checks.permissions import probe, probes
 from enaxp.lab.checks.quotas import check_quotas
+from enaxp.lab.checks.reach import check_reach
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.kinds.compute import InstanceWant
 from enaxp.lab.lifecycle import Snapshot
@@ -164,6 +165,10 @@ def _given(flight: Flight) -> list[Said]:
     return check_given(flight.config, flight.snapshot, flight.aws)
 
 
+def _reach(flight: Flight) -> list[Said]:
+    return check_reach(flight.config, flight.aws)
+
+
 def _in_one_line(where: str, said: str) -> str:
     return f"{where}: {said}" if said else where
 
@@ -177,4 +182,5 @@ CHECKS: dict[str, Callable[[Flight], list[Said]]] = {
     "names": _names,
     "image": _image,
     "given resources": _given,
+    "reach": _reach,
 }

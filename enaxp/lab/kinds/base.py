@@ -105,6 +105,17 @@ class SettingCall:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Askable:
+    """A request that asks with DryRun whether a call is allowed.
+
+    is_complete: it names all by which a policy may judge the call, such as its subnet; else AWS takes something else in its place.
+    """
+
+    request: Mapping[str, object]
+    is_complete: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Quota:
     """How many of a kind an account may have in a region: the quota's code, the service that it is listed under, its words."""
 
@@ -146,8 +157,11 @@ class Ec2Kind(BaseKind):
         """Found out of one item of the answer; None for what counts as not there."""
         raise NotImplementedError
 
-    def dry_run(self, request: Any) -> Mapping[str, object] | None:
-        """What of a create request can be asked about although it names what does not exist yet; None: only all of it."""
+    def dry_run(self, request: Any, known: Ids) -> Askable | None:
+        """What of a create request can be asked about although it names what does not exist yet; None: only all of it.
+
+        known: the ids of what exists.
+        """
         return None
 
     @property

@@ -18,6 +18,7 @@ from enaxp.errors import AwsError
 from enaxp.lab.grants import Grant, Scope
 from enaxp.lab.kinds.base import (
     OF_THE_LAB,
+    Askable,
     BaseKind,
     Ec2Kind,
     Listing,
@@ -439,11 +440,23 @@ class Instance(Ec2Kind):
             "TagSpecifications": self.tagged(resource, lab, "volume"),
         }
 
-    def dry_run(self, request: RunInstancesRequestTypeDef) -> Mapping[str, object]:
-        """Without what it stands on: AWS looks no further where one of those does not exist."""
-        named = {"NetworkInterfaces", "KeyName", "IamInstanceProfile"}
-        rest = {member: value for member, value in request.items() if member not in named}
-        return {**rest, "Placement": {"AvailabilityZone": request["Placement"]["AvailabilityZone"]}}
+    def dry_run(self, request: RunInstancesRequestTypeDef, known: Ids) -> Askable:
+        """Without what does not exist yet: AWS looks no further then. Subnet and group stand for the interfaces, because policies judge
+        a launch by them; where they do not exist yet, AWS takes the default VPC's, and a refusal is no proof."""
+        there, named = set(known.values()), {"NetworkInterfaces", "KeyName", "IamInstanceProfile", "Placement"}
+        asked: dict[str, Any] = {member: value for member, value in request.items() if member not in named}
+        placement = request["Placement"]
+        if placement.get("GroupName") not in there:
+            placement = {"AvailabilityZone": placement["AvailabilityZone"]}
+        asked["Placement"] = placement
+        if request["KeyName"] in there:
+            asked["KeyName"] = request["KeyName"]
+        if request["IamInstanceProfile"].get("Name") in there:
+            asked["IamInstanceProfile"] = request["IamInstanceProfile"]
+        subnet, group = known.get("subnet"), known.get("security-group")
+        if subnet and group:
+            asked["NetworkInterfaces"] = [{"DeviceIndex": 0, "SubnetId": subnet, "Groups": [group]}]
+        return Askable(request=asked, is_complete=bool(subnet and group))
 
     def create(self, aws: Aws, request: RunInstancesRequestTypeDef, token: str) -> str:
         # Asked once: the SDK takes a lack of capacity for a passing fault, and would spend its patience on a full zone.

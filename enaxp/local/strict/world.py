@@ -53,6 +53,7 @@ class World:
         self.callers = Callers()
         self.taken: Counter[str] = Counter()  # zone → instances that were launched there since capacity was set
         self.public_address = public_address
+        self.block_public_access = "off"  # or block-bidirectional, block-ingress: of the account, in every region
         self.lock = threading.RLock()
         self.lives: dict[str, Life] = {}
         self.groups: dict[tuple[str, str], GroupInUse] = {}  # (region, name) → group

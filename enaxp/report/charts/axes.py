@@ -117,6 +117,17 @@ def effect_layers(rows: Rows, *, low: float, high: float, title: str) -> list[al
         base.mark_point(style="estimate", clip=True).encode(
             x=field(x, "pct"), size=alt.Size("dot:Q").scale(None).legend(None), tooltip=tips
         ),
+        *_without_figure(rows),
+    ]
+
+
+def _without_figure(rows: Rows) -> list[alt.Chart]:
+    """Words in place of the effects that have no figure; no layer without one, since Vega finds fault with an empty one."""
+    told = [{**row, "told": f"{row['words']}: {row['code']}"} for row in rows if row["pct"] is None]
+    if not told:
+        return []
+    return [
+        alt.Chart(inline(told)).mark_text(align="left", fontSize=11).encode(y="figure:N", x=alt.value(8), text="told:N")
     ]
 
 

@@ -90,7 +90,7 @@ def effects(figures: ScenarioFigures) -> Chart | Gap:
         name=name,
         title=title,
         alt=f"Change by ENA Express with its interval: {told}.",
-        caption="Dots: estimates; bars: intervals over the iterations, heavy for the primary figures (97.5 %), thin for the exploratory "
+        caption="Dots: estimates; bars: intervals over the iterations, heavy for the primary figures, thin for the exploratory "
         f"ones (95 %). Grey: the margin, within which a difference is of no practical interest. {better}."
         + (" An interval that meets the frame goes on beyond it." if leaves else ""),
         spec=spec_of(
@@ -169,6 +169,12 @@ def iterations(figures: ScenarioFigures, metric: str) -> Chart | Gap:
     named = metric_label(metric)
     name, title = f"{figures.scenario.name}-iterations-{metric}", f"{named} by iteration".capitalize()
     points = figures.by_iteration.get(metric, ())
+    if not points and figures.iterations:
+        return Gap(
+            name=name,
+            title=title,
+            why=f"{named} is beyond measurement in every iteration: it lies among the lost messages.",
+        )
     if not points:
         return Gap(name=name, title=title, why="No iteration has a valid pair of trials.")
     unit = "Gbit/s" if metric == "throughput" else "µs"
@@ -197,6 +203,8 @@ def iterations(figures: ScenarioFigures, metric: str) -> Chart | Gap:
     ]
     left_out = len(dots) - len(inside)
     beyond = f" {counted(left_out, 'trial')} outside the picture." if left_out else ""
+    if lost := figures.iterations - len(points):
+        beyond += f" {counted(lost, 'iteration')} not drawn: {named} is beyond measurement there."
     lower = (
         f"ENA Express is lower in {sum(point.ena_express < point.ena for point in points)} of {len(points)} iterations"
     )

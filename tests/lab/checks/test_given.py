@@ -46,7 +46,7 @@ class Theirs:
 
     def key(self, folder: Path) -> dict[str, str]:
         self.ec2.import_key_pair(KeyName="theirs", PublicKeyMaterial=KEY.encode())
-        (folder / "theirs.pem").touch()
+        (folder / "theirs.pem").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
         return {"name": "theirs", "private_key": str(folder / "theirs.pem")}
 
     def snapshot(self) -> dict[str, Any]:

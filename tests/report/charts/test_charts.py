@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -142,3 +143,25 @@ def test_a_chart_is_written_where_it_should_whatever_its_name(tmp_path: Path, na
 
     assert path.resolve().parent == tmp_path.resolve()
     assert not path.name.startswith(".")
+
+
+def test_a_run_that_lost_its_tail_is_drawn_with_words_where_it_has_no_figure(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, Made(iterations=3, repeats=2, observations=2000, scenarios=(UDP,)))
+    lines = [json.loads(line) for line in (folder.path / "trials.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["sockperf"]["dropped"] = 60 if line["arm"] == "ena" else 0  # of 2060: P99 lies among them
+    (folder.path / "trials.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder.path / "result.json").unlink()
+
+    [figures] = figures_of(folder).scenarios
+    charts = {chart.name.removeprefix("udp-latency-"): chart for chart in scenario_charts(figures)}
+
+    gap = charts["iterations-p99"]
+    assert isinstance(gap, Gap)
+    assert "beyond measurement in every iteration" in gap.why
+    drawn = charts["effects"]
+    assert isinstance(drawn, Chart)
+    assert "beyond measurement: inconclusive" in svg(drawn.spec)
+    for chart in charts.values():
+        if isinstance(chart, Chart):
+            ElementTree.fromstring(svg(chart.spec))

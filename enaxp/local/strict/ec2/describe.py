@@ -144,6 +144,17 @@ class Describes(EC2BaseResponse):
         ]
         return result
 
+    def describe_vpc_block_public_access_options(self) -> ActionResult:
+        """moto has none."""
+        options = {
+            "AwsAccountId": self.current_account,
+            "AwsRegion": self.region,
+            "State": "update-complete",
+            "InternetGatewayBlockMode": current().block_public_access,
+            "ExclusionsAllowed": "allowed",
+        }
+        return ActionResult({"VpcBlockPublicAccessOptions": options})
+
     def describe_availability_zones(self) -> ActionResult:
         """As moto has them, with what tells a Local Zone; AllAvailabilityZones lists one, too."""
         result = super().describe_availability_zones()
