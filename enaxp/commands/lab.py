@@ -131,13 +131,13 @@ def _software(session: Session, built: BuiltLab, hosts: Mapping[str, Host]) -> S
 
 def _verify_hosts(session: Session, status: Status) -> None:
     """Waits for each new host's console to show its keys, side by side, before anything is sent to it."""
-    hosts: dict[str, HostStatus | MonitoringStatus] = {**status.hosts}
+    hosts: list[tuple[str, HostStatus | MonitoringStatus]] = list(status.hosts.items())
     if status.monitoring:
-        hosts["monitoring"] = status.monitoring
-    fresh = {role: host for role, host in hosts.items() if not session.file.known_hosts(host.instance_id).exists()}
+        hosts.append(("monitoring", status.monitoring))
+    fresh = [(role, host) for role, host in hosts if not session.file.known_hosts(host.instance_id).exists()]
     if fresh:
         with ThreadPoolExecutor(len(fresh)) as pool:
-            verified = pool.map(lambda item: session.verify_host(*item, patience_s=CONSOLE_S), fresh.items())
+            verified = pool.map(lambda item: session.verify_host(*item, patience_s=CONSOLE_S), fresh)
             if all(verified):
                 session.console.say("  the hosts' keys are those that AWS tells")
 
