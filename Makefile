@@ -26,10 +26,11 @@ demo: $(VENV)/.ready
 	@PYTHON=$(PYTHON) ./scripts/install-system $(SYSTEM)
 	@$(BIN)/enaxp demo
 
-# Tests mostly wait for hosts: several files at once, each with hosts of its own (tests/conftest.py says what belongs together).
+# Tests mostly wait for hosts: several files at once, each with hosts of its own (tests/conftest.py says what belongs together, and
+# what is begun first).
 test: install lint
 	@PYTHON=$(PYTHON) ./scripts/install-system $(TESTED_WITH)
-	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder --durations=20 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 6 --dist loadscope --no-loadscope-reorder --durations=20 $(PYTEST_ARGS)
 
 unit: $(VENV)/.installed
 	$(BIN)/python -m pytest --unit -n 3 --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)

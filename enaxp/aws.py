@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from enaxp.errors import AwsError, EnaxpError, LabError
@@ -361,6 +361,7 @@ def _unswayed_session() -> Any:
     return session
 
 
+@cache
 def partition_of(region: str) -> str:
     """The ARN partition of a region: `aws`, `aws-cn`, `aws-us-gov`, `aws-eusc` and so on, as the SDK knows it; `aws` for one that it does
     not know.
@@ -373,7 +374,7 @@ def partition_of(region: str) -> str:
         return "aws"
 
 
-@lru_cache
+@cache
 def ec2_principals(partition: str) -> tuple[str, ...]:
     """The names by which EC2 assumes roles in a partition: its own of that partition (ec2.amazonaws.com.cn), and the one that it has
     everywhere else, which services there go by, too.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Arm = Literal["ena", "ena_express"]
@@ -136,6 +136,13 @@ class Scenario:
         for name, (value, low, high) in whole.items():
             if not isinstance(value, int) or not low <= value <= high:
                 raise ValueError(f"{name} of scenario {self.name} is {value}, not from {low} to {high}")
+
+    @property
+    def as_asked(self) -> Scenario:
+        """Without the rate of its bulk flows: that follows from their share, and differs a little where the baseline is measured."""
+        if self.background is None:
+            return self
+        return replace(self, background=replace(self.background, rate=None))
 
     @property
     def is_rate(self) -> bool:

@@ -19,6 +19,8 @@ from xdist.scheduler import LoadScopeScheduling
 from enaxp.local.machines.isolation import probe_isolation
 from enaxp.local.machines.programs import missing_programs
 
+# Fixtures that are, or hold, a strict AWS.
+CLOUDS = {"aws", "cloud", "ends", "labs", "server"}
 LEFT_OUT = pytest.StashKey[str]()
 
 
@@ -70,7 +72,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             config.stash[LEFT_OUT] = f"{len(kept) - len(possible)} long tests ran with namespaces alone"
         kept = possible
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = kept
+    items[:] = _longest_first(kept)
+
+
+def _longest_first(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Whole files in the order in which workers best begin them, so that none waits at the end for a file that began late: those with
+    hosts, which mostly wait; those against a strict AWS, or that try the statistics; then the others. The ones with the most tests
+    before their like.
+    """
+    weights: dict[Path, tuple[int, int]] = {}
+    for item in items:
+        before, count = weights.get(item.path, (0, 0))
+        weights[item.path] = max(_length(item), before), count + 1
+    return sorted(items, key=lambda item: weights[item.path], reverse=True)
+
+
+def _length(item: pytest.Item) -> int:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    if item.get_closest_marker("namespaces") or "local_target" in fixtures or "e2e" in item.path.parts:
+        return 2
+    return int(bool(item.get_closest_marker("crash_matrix") or fixtures & CLOUDS or "selfcheck" in item.path.parts))
 
 
 def _needs_more_than_python(item: pytest.Item) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from enaxp.bench.blocks import At, blocks_of
 from enaxp.bench.effect import (
@@ -24,7 +24,6 @@ from enaxp.bench.effect import (
     Grounds,
     interval_between,
     log_ratio,
-    needed_for,
     per_cent,
     word_for,
 )
@@ -153,9 +152,6 @@ def measure_change(
         return _unmeasured("inconclusive", margin_pct, primary)
     confidence = PRIMARY_CONFIDENCE if primary else EXPLORATORY_CONFIDENCE
     low, high = (0.0, 0.0) if same_data else interval_between(base, run, confidence=confidence)
-    spread = (
-        math.hypot(*(statistics.stdev(values) for values in (base, run))) if low is not None and not same_data else None
-    )
     return Effect(
         estimate_pct=per_cent(statistics.fmean(run) - statistics.fmean(base)),
         low_pct=low,
@@ -165,12 +161,7 @@ def measure_change(
         primary=primary,
         code=word_for(metric, low, high, margin_pct),
         confidence_pct=100 * confidence,
-        grounds=Grounds(
-            iterations=min(len(base), len(run)),
-            iterations_needed=None
-            if spread is None
-            else needed_for(spread, margin_pct=margin_pct, confidence=confidence),
-        ),
+        grounds=Grounds(iterations=min(len(base), len(run))),
     )
 
 
@@ -258,7 +249,7 @@ def _why_not(base: MeasuredRun, run: MeasuredRun, name: str) -> str | None:
     for measured in (base, run):
         if name not in measured.scenarios:
             return f"{measured.name} did not measure it"
-    one, other = (asdict(_without_bulk_rate(measured.scenarios[name])) for measured in (base, run))
+    one, other = (asdict(measured.scenarios[name].as_asked) for measured in (base, run))
     changed = [f"{key} {one[key]} and {other[key]}" for key in one if key != "csv_name" and one[key] != other[key]]
     if changed:
         return f"it is not the same traffic: {', '.join(changed)}"
@@ -266,12 +257,6 @@ def _why_not(base: MeasuredRun, run: MeasuredRun, name: str) -> str | None:
         if not any(arms[arm] for arms in measured.values[name].values() for arm in ARMS):
             return f"no trial of it counts in {measured.name}"
     return None
-
-
-def _without_bulk_rate(scenario: Scenario) -> Scenario:
-    """The scenario as it was asked for. The rate of bulk flows follows from their share, and where it is measured it differs a little."""
-    background = scenario.background
-    return scenario if background is None else replace(scenario, background=replace(background, rate=None))
 
 
 def _warnings(base: MeasuredRun, run: MeasuredRun) -> Iterator[str]:

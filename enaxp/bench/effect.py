@@ -51,8 +51,6 @@ _MIRRORED: Mapping[Finding, Finding] = {
 }
 
 PRIMARY_CONFIDENCE = 0.975  # of a change between two runs: two primaries share the 5 % of being wrong
-POWER = 0.8
-MOST_ITERATIONS = 10_000
 MOST_LOG_RATIO = 700.0  # e to that is about the largest float
 
 
@@ -79,14 +77,17 @@ class InterfaceEffect:
 class Grounds:
     """What an effect's code rests on besides its interval. For the words only: a result does not store it.
 
-    iterations_needed: for an effect of the margin's size; None where unknown. beyond: in how many iterations an arm's quantile lies
+    spread: the standard deviation of an iteration's log ratio, measured with so many `degrees` of freedom; None where there is none.
+    planned: the primaries of the run, which share its 5 %. beyond: in how many iterations an arm's quantile lies
     among the lost messages. needs_randomisation: whether so few iterations need the randomisation test; randomisation_p: its p-value,
     None where there are too few orders for one. interface: what the interface made, or a drift between the halves of a run that was
     crossed over; halves_pct: the effect in each half.
     """
 
     iterations: int = 0
-    iterations_needed: int | None = None
+    spread: float | None = None
+    degrees: float = 0.0
+    planned: int = 1
     beyond: Mapping[Arm, int] = field(default_factory=dict)
     needs_randomisation: bool = False
     randomisation_p: float | None = None
@@ -178,7 +179,9 @@ def judge_figures(figures: Sequence[FigurePairs], *, margin_pct: float, planned:
         zip(primaries, decide([samples[at] for at in primaries], margin=margin, planned=planned), strict=True)
     )
     return [
-        _effect(figure, sample, decided.get(place) or explore(sample, margin=margin), margin_pct=margin_pct)
+        _effect(
+            figure, sample, decided.get(place) or explore(sample, margin=margin), margin_pct=margin_pct, planned=planned
+        )
         for place, (figure, sample) in enumerate(zip(figures, samples, strict=True))
     ]
 
@@ -206,7 +209,7 @@ def code_of_finding(metric: Metric, finding: Finding) -> Code:
     return _LOWER_IS_BETTER[_MIRRORED.get(finding, finding) if metric == THROUGHPUT else finding]
 
 
-def _effect(figure: FigurePairs, sample: RatioSample, decision: Decision, *, margin_pct: float) -> Effect:
+def _effect(figure: FigurePairs, sample: RatioSample, decision: Decision, *, margin_pct: float, planned: int) -> Effect:
     where = location(sample) if sample.is_finite else None
     interface = interface_location(sample)
     halves = sample.halves if interface else None
@@ -223,9 +226,9 @@ def _effect(figure: FigurePairs, sample: RatioSample, decision: Decision, *, mar
         p_value=decision.p if len(sample.ratios) > 1 else None,
         grounds=Grounds(
             iterations=len(sample.ratios),
-            iterations_needed=needed_for(where.spread, margin_pct=margin_pct, confidence=decision.confidence)
-            if where
-            else None,
+            spread=where.spread if where else None,
+            degrees=where.degrees if where else 0.0,
+            planned=planned,
             beyond={arm: sum(math.isinf(pair[side]) for pair in figure.iterations) for side, arm in enumerate(ARMS)},
             needs_randomisation=sample.needs_randomisation,
             randomisation_p=figure.randomisation_p,
@@ -270,39 +273,6 @@ def interval_between(
     return per_cent(difference - half), per_cent(difference + half)
 
 
-def minimum_detectable_pct(ratios: Sequence[float], *, confidence: float) -> float | None:
-    """The smallest effect in per cent that so many iterations of this spread find four times in five; None with fewer
-    than two.
-    """
-    if len(ratios) < 2:
-        return None
-    return per_cent(_detectable(statistics.stdev(ratios), len(ratios), confidence))
-
-
-def iterations_needed(ratios: Sequence[float], *, margin_pct: float, confidence: float) -> int | None:
-    """The fewest iterations that would find an effect of the margin's size, at this spread; None when unknown or beyond
-    10 000.
-    """
-    return (
-        needed_for(statistics.stdev(ratios), margin_pct=margin_pct, confidence=confidence) if len(ratios) > 1 else None
-    )
-
-
-def needed_for(spread: float, *, margin_pct: float, confidence: float) -> int | None:
-    """As iterations_needed, from the standard deviation of the log ratios."""
-    margin = math.log1p(margin_pct / 100)
-    low, high = 2, MOST_ITERATIONS
-    if _detectable(spread, high, confidence) > margin:
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        if _detectable(spread, middle, confidence) <= margin:
-            high = middle
-        else:
-            low = middle + 1
-    return low
-
-
 def improvement_pct(metric: Metric, *, ena: float | None, ena_express: float | None) -> float | None:
     """The guide's improvement in per cent: (ENA − Express) / ENA for a latency, (Express − ENA) / ENA for throughput."""
     if ena is None or ena_express is None or ena == 0:
@@ -328,11 +298,6 @@ def word_for(metric: Metric, low: float | None, high: float | None, margin_pct: 
     if high < 0:
         return "slightly-slower"
     return "inconclusive"
-
-
-def _detectable(spread: float, count: int, confidence: float) -> float:
-    """The effect, as a log ratio, found with 80 % power by that many iterations of this standard deviation."""
-    return (student_t((1 + confidence) / 2, count - 1) + student_t(POWER, count - 1)) * spread / math.sqrt(count)
 
 
 def per_cent(log_ratio: float) -> float:

@@ -9,14 +9,16 @@ what was the limit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from enaxp.bench.chances import Needed, needed_iterations
 from enaxp.bench.effect import Code, Effect
-from enaxp.bench.inference import fewest_for_ranks
+from enaxp.bench.inference import Margin, fewest_for_ranks
 from enaxp.bench.records import SrdSource
-from enaxp.text import BEYOND, bounds_plain, change_plain, counted, listed, percent_plain
+from enaxp.text import BEYOND, bounds_plain, change_plain, listed, percent_plain
 from enaxp.traffic import ARM_NAMES, Arm, Metric, metric_label, metric_text
 
 VerdictCode = Code | Literal["mixed", "partial"]
@@ -227,10 +229,28 @@ def _what_is_missing(effect: Effect) -> str:
     if grounds.needs_randomisation and grounds.randomisation_p is not None and _excludes_none(effect):
         p = f"randomisation p = {grounds.randomisation_p:.3g}"
         return f"; its interval excludes 0, but the order of the trials alone may explain it ({p})"
-    if grounds.iterations_needed is None:
-        return "; more iterations alone are not likely to settle it"
-    more = grounds.iterations_needed - grounds.iterations
-    return f"; about {counted(more, 'more iteration')} needed" if more > 0 else ""
+    return _iterations_in_words(effect)
+
+
+def _iterations_in_words(effect: Effect) -> str:
+    """How many iterations decide it, as a range: the spread of the iterations is itself known from few of them."""
+    grounds = effect.grounds
+    if not grounds.spread or effect.estimate_pct is None:
+        return ""
+    margin, log_ratio = Margin.of(effect.margin_pct), math.log1p(effect.estimate_pct / 100)
+    seen, none = (
+        needed_iterations(true, spread=grounds.spread, degrees=grounds.degrees, planned=grounds.planned, margin=margin)
+        for true in (log_ratio, 0.0)
+    )
+    return f"; a firm word four times in five takes {_range(seen)} iterations if it is as seen, {_range(none)} if there is no difference"
+
+
+def _range(needed: Needed) -> str:
+    if needed.at_least is None:
+        return "more than 10,000"
+    if needed.at_most is None:
+        return f"{needed.at_least:,} or many more"
+    return f"{needed.at_least:,}" if needed.at_least == needed.at_most else f"{needed.at_least:,} to {needed.at_most:,}"
 
 
 def _excludes_none(effect: Effect) -> bool:

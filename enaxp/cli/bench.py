@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from enaxp.cli.completion import run_names
 from enaxp.cli.declare import command, option
+from enaxp.errors import UsageError
 from enaxp.options import Options
 from enaxp.traffic import ORDERS, Order
+
+if TYPE_CHECKING:
+    from enaxp.commands.bench import BenchOptions
+    from enaxp.session import Session
 
 
 @command("bench")
@@ -39,6 +45,14 @@ from enaxp.traffic import ORDERS, Order
     shell_complete=run_names,
     help="Go on with a run, by its own plan; its folder or how its name begins.",
 )
+@option("--plan-only", is_flag=True, help="Measure nothing: say how long it takes, and how likely each word is.")
+@option(
+    "--from",
+    "pilot",
+    metavar="RUN",
+    shell_complete=run_names,
+    help="With --plan-only: the run whose spread is taken; else the lab's newest runs.",
+)
 @option("--force", is_flag=True, help="Also when the doctor finds something required wrong.")
 @option("--report/--no-report", default=True, envvar="ENAXP_REPORT", help="Draw report.html at the end.")
 def bench(
@@ -57,6 +71,8 @@ def bench(
     max_iterations: int | None,
     keep_full_log: bool,
     resume: str | None,
+    plan_only: bool,
+    pilot: str | None,
     force: bool,
     report: bool,
 ) -> None:
@@ -87,11 +103,30 @@ def bench(
             force=force,
             report=report,
         )
+        if plan_only:
+            _tell_plan(session, bench_options, pilot=pilot)
+            return
+        if pilot is not None:
+            raise UsageError("--from names the run whose spread --plan-only takes", todo="give --plan-only, too")
         result, summary, folder = run_bench(session, bench_options)
         with session.console.also_kept_in(folder):
             if options.as_json:
                 session.console.document(to_document(result))
             session.console.result(f"{summary}\nrun folder: {folder}")
+
+
+def _tell_plan(session: Session, options: BenchOptions, *, pilot: str | None) -> None:
+    """Prints what a bench is likely to say."""
+    from enaxp.bench.documents import fields_of
+    from enaxp.commands.bench import bench_plan
+    from enaxp.commands.forecast import forecast_of
+    from enaxp.terminal.runs import tell_forecast
+
+    found = forecast_of(session, bench_plan(session, options), pilot=pilot)
+    if session.console.as_json:
+        session.console.document(fields_of(found))
+    else:
+        tell_forecast(session.console, found)
 
 
 @command("demo")

@@ -110,3 +110,6 @@ SHARED_OPTIONS: tuple[click.Option, ...] = (
     _shared("--json", field="as_json", is_flag=True, help="Exactly one JSON document on stdout."),
     _shared("--debug", is_flag=True, help="Show tracebacks."),
 )
+
+
+yes_option = option("--yes", "-y", is_flag=True, envvar="ENAXP_YES", help="Do not ask.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from enaxp.cli.declare import argument, command, option
+from enaxp.cli.declare import argument, command, option, yes_option
 from enaxp.options import Options
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ layers_argument = argument(
     metavar="[LAYERS]...",
     about="network, compute, monitoring; the first two when none is named.",
 )
-yes_option = option("--yes", "-y", is_flag=True, envvar="ENAXP_YES", help="Do not ask.")
 adopt_option = option("--adopt", is_flag=True, help="Also a lab that is somebody else's: it is yours from then on.")
 all_regions_option = option("--all-regions", is_flag=True, help="In every region of the account.")
 

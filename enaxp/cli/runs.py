@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from enaxp.cli.completion import run_names
-from enaxp.cli.declare import PATH, argument, command, option
+from enaxp.cli.declare import PATH, argument, command, option, yes_option
 from enaxp.options import Options
 from enaxp.traffic import ARMS, Arm
 
@@ -127,15 +127,29 @@ def check(options: Options, *, run: str) -> None:
 
 
 @command("runs")
-def runs(options: Options) -> None:
+@option(
+    "--prune",
+    "keep",
+    type=click.IntRange(min=0),
+    metavar="KEEP",
+    help="Remove all but the KEEP newest runs of each lab that have ended.",
+)
+@yes_option
+def runs(options: Options, *, keep: int | None, yes: bool) -> None:
     """List the runs of every lab (or of --lab), the newest first."""
     from enaxp.bench.documents import fields_of
     from enaxp.bench.history import run_lines
+    from enaxp.commands.prune import prune_runs
     from enaxp.terminal.console import Console
     from enaxp.terminal.runs import tell_runs
 
-    lines = run_lines(options.results_dir, lab=options.lab)
     console = Console(as_json=options.as_json)
+    if keep is not None:
+        pruned = prune_runs(options.results_dir, lab=options.lab, keep=keep, yes=yes, console=console)
+        if options.as_json:
+            console.document(fields_of(pruned))
+        return
+    lines = run_lines(options.results_dir, lab=options.lab)
     if options.as_json:
         console.document([fields_of(line) for line in lines])
     else:

@@ -59,7 +59,7 @@ def run_bench(session: Session, options: BenchOptions) -> tuple[Result, str, Pat
 
     results, lab = session.options.results_dir, session.config.lab
     earlier = RunFolder.find(results, lab=lab, run=options.resume) if options.resume else None
-    plan = earlier.read_manifest().plan if earlier else _bench_plan(session, options)
+    plan = earlier.read_manifest().plan if earlier else bench_plan(session, options)
     folder, cut_short = _measure(session, options, plan, earlier=earlier)
     result, summary = _work_out(folder, cut_short)
     if cut_short is not None:
@@ -193,7 +193,7 @@ def _work_out(folder: RunFolder, cut_short: CutShort | None) -> tuple[Result, st
         ) from error
 
 
-def _bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
+def bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
     """The plan of the config and the options, with a seed: a new one unless one was given.
 
     Raises UsageError when they contradict.

@@ -96,12 +96,12 @@ def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
         return status
     whose = "State Manager's word that the software is in place" if session.config.hosts.ssm else "their software"
     say(f"waiting for the hosts: SSH, then their first boot, then {whose}")
-    is_metal = is_bare_metal(session.aws, session.config.hosts.instance_type)
+    instance_type = session.config.hosts.instance_type
     wait_until_ready(
         [*hosts.values(), *([watcher] if watcher else [])],
         say=say,
         check=lambda host: require_running(session.aws, snapshot, host.role),
-        ssh_s=METAL_SSH_S if is_metal else SSH_S,
+        longest_s=lambda: METAL_SSH_S if is_bare_metal(session.aws, instance_type) else SSH_S,
     )
     if watcher:
         configure_monitoring(session, watcher)

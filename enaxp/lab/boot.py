@@ -30,16 +30,16 @@ def wait_until_ready(
     *,
     say: Callable[[str], None],
     check: Callable[[Host], None] = lambda host: None,
-    ssh_s: float = SSH_S,
+    longest_s: Callable[[], float] = lambda: SSH_S,
 ) -> dict[str, Boot]:
     """How each host's first boot went. Raises HostError when one cannot be reached, or a step failed that nobody tries again.
 
     check: raises HostError when the host of this role cannot answer any more, whatever one waits; asked while it is silent.
-    ssh_s: how long a host may take until SSH answers.
+    longest_s: how long a host may take until SSH answers; asked of one that has not within ASK_S.
     """
     hosts = tuple(hosts)
     with ThreadPoolExecutor(len(hosts)) as pool:
-        boots = list(pool.map(lambda host: _wait(host, say, check=check, ssh_s=ssh_s), hosts))
+        boots = list(pool.map(lambda host: _wait(host, say, check=check, longest_s=longest_s), hosts))
     return {host.role: boot for host, boot in zip(hosts, boots, strict=True)}
 
 
@@ -52,23 +52,26 @@ def log_of(host: Host, piece: str) -> str:
         connection.close()
 
 
-def _connect(host: Host, *, check: Callable[[Host], None], ssh_s: float) -> Connection:
+def _connect(host: Host, *, check: Callable[[Host], None], longest_s: Callable[[], float]) -> Connection:
     """A connection to a host that may be booting, or gone by now."""
-    deadline = time.monotonic() + ssh_s
+    began = time.monotonic()
+    limit_s: float | None = None
     while True:
-        left_s = deadline - time.monotonic()
         try:
-            return connect(host, patience_s=min(ASK_S, max(0.0, left_s)))
+            return connect(host, patience_s=ASK_S)
         except HostKeyError:
             raise
         except HostError:
             check(host)
-            if left_s <= ASK_S:
+            limit_s = longest_s() if limit_s is None else limit_s
+            if time.monotonic() - began >= limit_s:
                 raise
 
 
-def _wait(host: Host, say: Callable[[str], None], *, check: Callable[[Host], None], ssh_s: float) -> Boot:
-    connection = _connect(host, check=check, ssh_s=ssh_s)
+def _wait(
+    host: Host, say: Callable[[str], None], *, check: Callable[[Host], None], longest_s: Callable[[], float]
+) -> Boot:
+    connection = _connect(host, check=check, longest_s=longest_s)
     try:
         boot = _wait_for_software(connection, say)
     finally:

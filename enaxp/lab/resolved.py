@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.literals import InstanceTypeType
 
 AMI_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{architecture}"
+ARCHITECTURES = ("x86_64", "arm64")  # those that Amazon Linux is made for; a type may name older ones besides
 AMAZON_LINUX_ROOT = "/dev/xvda"
 WHO_AM_I = "https://checkip.amazonaws.com"
 
@@ -111,7 +112,8 @@ def check_type(aws: Aws, instance_type: str) -> str:
         )
     if described["NetworkInfo"]["MaximumNetworkInterfaces"] < 2:
         raise LabError(f"{instance_type} takes fewer than two interfaces", todo="choose a larger hosts.instance_type")
-    return str(described["ProcessorInfo"]["SupportedArchitectures"][0])
+    supported = described["ProcessorInfo"]["SupportedArchitectures"]
+    return next((known for known in ARCHITECTURES if known in supported), str(supported[0]))
 
 
 def root_device_of(aws: Aws, image: str) -> str:

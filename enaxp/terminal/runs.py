@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from enaxp.report.words import CAVEAT, OUTCOMES, came_to, effect_in_text, where
-from enaxp.text import change_plain, figure
-from enaxp.traffic import ARM_NAMES, metric_text
+from enaxp.text import change_plain, counted, duration, figure, percent_plain
+from enaxp.traffic import ARM_NAMES, metric_label, metric_text
 
 if TYPE_CHECKING:
     from enaxp.bench.checkup import Checkup
     from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun
     from enaxp.bench.conditions import Compared
+    from enaxp.bench.forecast import Forecast, ForecastPart, ForecastRow
     from enaxp.bench.history import RunLine
     from enaxp.terminal.console import Console
 
@@ -111,6 +112,57 @@ def word(change: FigureChange) -> str:
     effect = change.effect
     within = f" within ±{effect.margin_pct:.3g}%" if effect.code == "same" else ""
     return f"{effect.code}{within}{'' if effect.primary else ' (exploratory)'}"
+
+
+def tell_forecast(console: Console, forecast: Forecast) -> None:
+    """Prints how long a plan takes, the smallest effect that it finds, and the chance of each word by iterations and effect."""
+    cost = "" if forecast.usd is None else f", about {forecast.usd:.2f} USD"
+    console.result(
+        f"{forecast.iterations} iterations of {forecast.repeats} pairs take about {duration(forecast.seconds)}{cost}; "
+        f"margin ±{percent_plain(forecast.margin_pct)}, {counted(forecast.primaries, 'primary figure')} share the 5% of being wrong"
+    )
+    for part in forecast.parts:
+        console.result(f"\n{part.scenario}, {metric_label(part.metric)}: {_where_from(part)}")
+        for spread, smallest in zip(part.spreads_pct, part.smallest_found_pct, strict=True):
+            if smallest is not None:
+                console.result(
+                    f"  spread {percent_plain(spread)}: an effect of {percent_plain(smallest)} is found four times in five"
+                )
+        console.table(
+            ("iterations", "true effect", "firm word", "slightly", "inconclusive"),
+            [
+                (
+                    str(iterations),
+                    percent_plain(effect),
+                    *(_chance_range(rows, word) for word in ("firm", "slightly", "inconclusive")),
+                )
+                for (iterations, effect), rows in _grouped(part.rows).items()
+            ],
+        )
+    console.result(
+        "\nThe chances hold if later iterations vary like those; ranges are for what is not known of their spread."
+    )
+
+
+def _where_from(part: ForecastPart) -> str:
+    if not part.runs:
+        return "no earlier run tells how much iterations vary, so for several spreads"
+    return f"the spread of {counted(part.iterations_seen, 'iteration')} in {counted(part.runs, 'earlier run')}"
+
+
+def _grouped(rows: Sequence[ForecastRow]) -> dict[tuple[int, float], list[ForecastRow]]:
+    """The rows of each number of iterations and effect: one for each spread."""
+    groups: dict[tuple[int, float], list[ForecastRow]] = {}
+    for row in rows:
+        groups.setdefault((row.iterations, row.effect_pct), []).append(row)
+    return groups
+
+
+def _chance_range(rows: Sequence[ForecastRow], word: str) -> str:
+    """The chance at the lowest to the highest spread."""
+    known = [round(100 * getattr(row.chances, word)) for row in rows]
+    low, high = min(known), max(known)
+    return f"{low}%" if low == high else f"{low} to {high}%"
 
 
 def _about(run: MeasuredRun) -> str:

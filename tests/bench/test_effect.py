@@ -18,9 +18,7 @@ from enaxp.bench.effect import (
     code_of_finding,
     improvement_pct,
     interval,
-    iterations_needed,
     judge_figures,
-    minimum_detectable_pct,
 )
 from enaxp.bench.inference import Finding
 from enaxp.traffic import Metric
@@ -143,35 +141,6 @@ def test_an_interval_over_iterations_holds_the_truth_as_often_as_it_says(spread_
     held = [low <= 5 <= high for low, high in (interval(bench, confidence=0.95) for bench in benches.tolist())]  # type: ignore[operator]
 
     assert np.mean(held) == pytest.approx(0.95, abs=0.02)
-
-
-def test_the_smallest_effect_that_ten_iterations_find_is_about_their_deviation() -> None:
-    ratios = [0.02, -0.02] * 5  # s = 0.02108
-
-    assert minimum_detectable_pct(ratios, confidence=0.95) == pytest.approx(0.995 * 2.108, rel=0.02)
-    assert minimum_detectable_pct([0.1], confidence=0.95) is None
-
-
-@pytest.mark.parametrize("spread", [0.0, 0.005, 0.02, 0.1])
-def test_the_iterations_needed_are_the_fewest_that_find_the_margin(spread: float) -> None:
-    ratios = [spread, -spread] * 5
-
-    needed = iterations_needed(ratios, margin_pct=2, confidence=0.95)
-
-    def spread_over(count: int) -> list[float]:
-        """As many ratios with the same standard deviation as `ratios`."""
-        values = np.linspace(-1, 1, count)
-        return list(values / values.std(ddof=1) * np.std(ratios, ddof=1))
-
-    assert needed is not None
-    assert minimum_detectable_pct(spread_over(needed), confidence=0.95) <= 2 + 1e-9  # type: ignore[operator]
-    if needed > 2:
-        assert minimum_detectable_pct(spread_over(needed - 1), confidence=0.95) > 2  # type: ignore[operator]
-
-
-def test_the_iterations_needed_are_unknown_without_a_spread_or_beyond_reason() -> None:
-    assert iterations_needed([0.1], margin_pct=2, confidence=0.95) is None
-    assert iterations_needed([5.0, -5.0] * 5, margin_pct=0.1, confidence=0.95) is None
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def an_effect(code: Code, **changes: Any) -> Effect:
         "improvement_pct": 12.0,
         "primary": True,
         "code": code,
-        "grounds": Grounds(iterations=10, iterations_needed=22),
+        "grounds": Grounds(iterations=10, spread=0.02, degrees=9, planned=2),
     }
     return Effect(**{**fields, **changes})
 
@@ -67,7 +67,8 @@ def test_the_primaries_come_to_one_code_whichever_comes_first(p50: Code, p99: Co
         ),
         (
             an_effect("inconclusive", estimate_pct=0.4, low_pct=-3.2, high_pct=4.1),
-            "is inconclusive at p50: it could be -3.20% to +4.10%; about 12 more iterations needed",
+            "is inconclusive at p50: it could be -3.20% to +4.10%; a firm word four times in five takes "
+            "13 to 36 iterations if it is as seen, 11 to 30 if there is no difference",
         ),
         (
             an_effect("inconclusive", estimate_pct=0.4, low_pct=None, high_pct=None),
@@ -75,7 +76,7 @@ def test_the_primaries_come_to_one_code_whichever_comes_first(p50: Code, p99: Co
         ),
         (
             an_effect("inconclusive", estimate_pct=40, low_pct=-99.97, high_pct=8.7e11, grounds=Grounds(iterations=10)),
-            "is inconclusive at p50: it could be -100% to over +1000%; more iterations alone are not likely to settle it",
+            "is inconclusive at p50: it could be -100% to over +1000%",
         ),
     ],
 )  # fmt: skip
@@ -216,7 +217,7 @@ def test_a_direction_from_few_iterations_says_what_the_order_of_the_trials_says(
 
 
 def test_an_interval_that_excludes_nothing_but_its_order_of_trials_is_told_as_undecided_for_that() -> None:
-    grounds = Grounds(iterations=5, iterations_needed=9, needs_randomisation=True, randomisation_p=0.3)
+    grounds = Grounds(iterations=5, spread=0.02, degrees=4, needs_randomisation=True, randomisation_p=0.3)
 
     words = verdict({"p50": an_effect("inconclusive", grounds=grounds)}, treatment=PROVEN, local=False).words
 

@@ -50,7 +50,7 @@ def test_a_host_that_cannot_answer_any_more_is_not_waited_for(
             [silent_host(tmp_path)],
             say=lambda _text: None,
             check=lambda host: require_running(labs.aws(), snapshot, host.role),
-            ssh_s=3600.0,
+            longest_s=lambda: 3600.0,
         )
 
     assert said in refusal.value.said
@@ -70,7 +70,7 @@ def test_a_host_that_runs_is_waited_for_as_long_as_it_may_take(
         require_running(labs.aws(), snapshot, host.role)
 
     with pytest.raises(HostError):
-        boot.wait_until_ready([silent_host(tmp_path)], say=lambda _text: None, check=check, ssh_s=0.5)
+        boot.wait_until_ready([silent_host(tmp_path)], say=lambda _text: None, check=check, longest_s=lambda: 2.0)
 
     assert len(asked) > 1
 

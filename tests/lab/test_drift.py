@@ -196,3 +196,15 @@ def test_a_stopped_host_for_which_there_is_no_room_is_told_at_once(labs: Labs) -
     labs.cloud.server.set_capacity(Capacity())
     labs.up()
     assert labs.changes_left() == []
+
+
+def test_what_a_host_waits_for_is_said(labs: Labs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("enaxp.lab.apply.TELL_S", 0.1)
+    labs.cloud.server.set_timing(replace(Timing.instant(), instance_running=2.0))
+    client(labs, "ec2").stop_instances(InstanceIds=[labs.file().state.ids()["instance/server"]])
+    context, told = labs.context(), list[str]()
+
+    up(context, look(context), watch=lambda event: told.append(event.text))
+
+    assert "waiting for AWS to do its part: pending (at most 600 s)" in told
+    labs.cloud.server.set_timing(Timing.instant())

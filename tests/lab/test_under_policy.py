@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from enaxp.local.strict import Fault, FaultPlan
 from tests.support.under_policy import Variant, permitted_lab, variants
 
 
@@ -22,6 +23,7 @@ def test_every_command_may_do_what_it_does(variant: Variant, tmp_path: Path) -> 
         lab.bench()
         lab.extend()
         lab.ls()
+        lab.policy()
         lab.adopt()
         lab.spoil()
         lab.up()
@@ -43,3 +45,19 @@ def test_a_lab_is_removed_by_its_id_alone(variant: Variant, tmp_path: Path) -> N
         lab.down_by_id()
 
         assert lab.denied == []
+
+
+ENDINGS = ("Delete*", "Release*", "Terminate*", "Detach*", "Disassociate*", "Remove*")
+
+
+def test_a_delete_whose_answer_was_lost_is_done_although_what_it_names_has_no_tags_any_more(tmp_path: Path) -> None:
+    """Repeated, it names what is gone: a policy that goes by tags denies that."""
+    [variant] = [one for one in variants() if one.name == "as it comes"]
+    with permitted_lab(variant, tmp_path) as lab:
+        lab.up()
+        lost = {"phase": "after", "status": 500, "code": "InternalError", "message": "lost"}
+        lab.server.set_faults(FaultPlan(Fault(action=action, nth=1, **lost) for action in ENDINGS))
+
+        lab.down()
+
+        assert lab.server.resources() == lab.of_others

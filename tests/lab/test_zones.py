@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from enaxp.errors import AwsError, LabError, NoRoomError
+from enaxp.lab.apply import LabEvent
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.lifecycle import Snapshot
 from enaxp.lab.zones import rollback, up_in_some_zone
@@ -42,15 +43,20 @@ def test_the_pair_moves_on_to_a_zone_that_has_room(cloud: DeadlyCloud, tmp_path:
 
 def test_the_placement_group_is_in_use_in_the_old_zone_for_a_while(cloud: DeadlyCloud, tmp_path: Path) -> None:
     labs = Labs(cloud, tmp_path)
-    cloud.server.set_timing(replace(Timing.instant(), placement_group_release=1.5))
+    cloud.server.set_timing(replace(Timing.instant(), placement_group_release=3600))
     cloud.server.set_capacity(Capacity(zones={"us-east-1a": 1}))
     told: list[str] = []
+
+    def until_it_is_waited_for(event: LabEvent) -> None:
+        told.append(event.text)
+        if "waiting for the placement group" in event.text:
+            cloud.server.set_timing(Timing.instant())
 
     up_in_some_zone(
         labs.context(),
         labs.snapshot(),
         layers=None,
-        watch=lambda event: told.append(event.text),
+        watch=until_it_is_waited_for,
         note=lambda _text: None,
     )
 

@@ -18,16 +18,18 @@ from enaxp.aws import Aws
 from enaxp.commands import labs as lab_commands
 from enaxp.commands.doctor import host_gbps, place_of
 from enaxp.commands.lab import bring_up, preflight, remove_layers
+from enaxp.commands.policy import policy_document
 from enaxp.commands.status import current_status, look_at
 from enaxp.config import load_config
 from enaxp.lab import extend
 from enaxp.lab.kinds.compute import set_srd
 from enaxp.lab.lifecycle import Target
-from enaxp.lab.model import Layer
+from enaxp.lab.model import TAG_BENCH, Layer
 from enaxp.lab.plan import Plan
 from enaxp.lab.policy import policies_of
 from enaxp.lab.state import StateFile
 from enaxp.lab.state_manager import wait_for_software
+from enaxp.lab.tags import put_tags
 from enaxp.local.strict import Quotas, StrictServer, Timing, serve
 from enaxp.options import Options
 from enaxp.session import Session
@@ -124,6 +126,7 @@ class PermittedLab:
 
     def restrict(self) -> None:
         """From now on the caller has the policies that `enaxp policy` prints, and nothing else."""
+        self.of_others = self.server.resources()
         self.server.put_policies(policies_of(self.config, given_role=GIVEN_ROLE))
         self.server.forget_calls()
 
@@ -188,8 +191,10 @@ class PermittedLab:
         host_gbps(session, status)
 
     def bench(self) -> None:
-        """What a bench calls: ENA Express to the other interfaces and back."""
+        """What a bench calls: its hosts are marked, ENA Express goes to the other interfaces and back."""
         status = current_status(self.session())
+        hosts = [found for key, found in look_at(self.session()).survey.found.items() if key.startswith("instance/")]
+        put_tags(self.aws, hosts, {TAG_BENCH: "2026-01-31T12:00:00Z"})
         for host in status.hosts.values():
             assert host.ena is not None
             assert host.ena_express is not None
@@ -205,6 +210,12 @@ class PermittedLab:
     def ls(self) -> None:
         assert lab_commands.standing_labs(self.session(), everywhere=False)
         assert lab_commands.standing_labs(self.session(), everywhere=True)
+
+    def policy(self) -> None:
+        """`enaxp policy` itself, which asks which role is in a given profile."""
+        printed = policy_document(self.config, self.aws, role=None, part=1, say=lambda _text: None)
+        by_name = policies_of(self.config, given_role=f"arn:aws:iam::123456789012:role/{GIVEN_ROLE}")
+        assert printed == by_name[0]
 
     def adopt(self) -> None:
         """Another computer, without the state: it looks, and the lab is found by its tags."""

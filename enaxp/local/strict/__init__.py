@@ -18,6 +18,7 @@
     deletes of what is in use, gateways, security groups   rules/network.py        states and waiting      world.py, timing.py
     interfaces, ENA Express, Elastic IPs                   rules/interfaces.py     idempotency, DryRun     ec2/__init__.py
     launches                                               rules/launches.py       filters, listings       ec2/describe.py
+    instances that others stop, start, protect             ec2/instances.py        endpoints of services   ec2/network.py
     placement groups, key pairs                            rules/instances.py      roles and profiles      iam.py
     quotas, room                                           rules/limits.py         documents, commands     ssm/
 

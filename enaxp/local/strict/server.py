@@ -92,15 +92,17 @@ class StrictServer:
 
     def stop(self) -> None:
         """Ends the server and forgets everything in it."""
-        import moto.backends
+        from moto.core.base_backend import BackendDict
 
         from enaxp.local.strict.world import set_current
 
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-        for service in ("ec2", "iam", "ssm", "ecr", "sts"):
-            moto.backends.get_backend(service).reset()
+        for (
+            backend
+        ) in BackendDict._instances:  # `reset` would first make each of them anew, images and parameters included
+            backend.clear()
         set_current(None)
 
 

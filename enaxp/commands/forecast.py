@@ -1,0 +1,83 @@
+"""Forecast: what `enaxp bench --plan-only` does — what the plan is likely to say, from earlier runs of the same traffic.
+
+results/<lab>/… ─▶ where the log ratios of each earlier run lie ─▶ forecast ─▶ told by the console, or printed as JSON
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from enaxp.bench.blocks import blocks_of
+from enaxp.bench.evaluation import measure_scenario
+from enaxp.bench.evidence import evidence_of
+from enaxp.bench.forecast import Forecast, forecast
+from enaxp.bench.inference import Location, location
+from enaxp.bench.names import run_paths
+from enaxp.bench.records import RunFolder
+from enaxp.bench.schedule import BenchPlan, seconds
+from enaxp.commands.status import current_status
+from enaxp.errors import AwsError, BenchError
+from enaxp.session import Session
+from enaxp.traffic import Metric, Scenario
+
+MOST_RUNS = 10  # the newest ones: each has all its histograms read
+
+
+def forecast_of(session: Session, plan: BenchPlan, *, pilot: str | None) -> Forecast:
+    """The forecast of a plan, from the run that `pilot` names, or from the lab's newest runs. Raises BenchError for what is no run."""
+    results, lab = session.options.results_dir, session.config.lab
+    folders = [RunFolder.find(results, lab=lab, run=pilot)] if pilot else list(_newest(results, lab=lab))
+    takes_s, hourly = seconds(plan), _usd_per_hour(session)
+    return forecast(
+        plan,
+        earlier_locations(folders, plan.scenarios),
+        seconds=takes_s,
+        usd=None if hourly is None else hourly * takes_s / 3600,
+    )
+
+
+def earlier_locations(
+    folders: Sequence[RunFolder], scenarios: Sequence[Scenario]
+) -> dict[tuple[str, Metric], list[Location]]:
+    """Where the log ratios of each run's primaries lie, for scenarios of the same traffic."""
+    found: dict[tuple[str, Metric], list[Location]] = defaultdict(list)
+    for folder in folders:
+        manifest = folder.read_manifest()
+        measured_then = {scenario.name: scenario for scenario in manifest.plan.scenarios}
+        evidence = evidence_of(folder, manifest.plan)
+        for scenario in scenarios:
+            then = measured_then.get(scenario.name)
+            if then is None or then.as_asked != scenario.as_asked:
+                continue
+            measured = measure_scenario(manifest, evidence, blocks_of(then, evidence))
+            for figure in measured.figures:
+                sample = figure.sample
+                where = location(sample) if sample.is_finite and figure.primary else None
+                if where is not None:
+                    found[scenario.name, figure.metric].append(where)
+    return found
+
+
+def _newest(results: Path, *, lab: str) -> Iterator[RunFolder]:
+    """The lab's newest runs that can be read."""
+    read = 0
+    for path in sorted(run_paths(results, lab=lab), key=lambda path: path.name, reverse=True):
+        if read == MOST_RUNS:
+            return
+        try:
+            folder = RunFolder.open(path)
+            folder.read_manifest()
+        except BenchError:
+            continue
+        read += 1
+        yield folder
+
+
+def _usd_per_hour(session: Session) -> float | None:
+    """What the lab costs; None where there is none, or nobody answers."""
+    try:
+        return current_status(session).usd_per_hour
+    except AwsError:
+        return None
