@@ -128,7 +128,8 @@ def look(context: LabContext, *, layers: Iterable[Layer] | None = None) -> Snaps
     key = None if context.config.hosts.key else keys.load_or_generate(context.file.private_key)
     chosen = layers_there(sighting.survey) if asked is None else asked
     resources = of_layers(_spec(context.config, resolved, key=key, expires_at=state.expires_at), chosen)
-    if (until := bench_until(sighting.survey)) is not None and until > datetime.now(UTC):
+    until = bench_until(sighting.survey)
+    if until is not None and until > datetime.now(UTC) and not _bench_was_ours(context, sighting.survey):
         resources = _with_srd_as_it_is(resources, sighting.survey)
     lab = _searched_in(state.as_lab(context.config.tags), asked or ())
     return Snapshot(
