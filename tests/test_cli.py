@@ -89,6 +89,15 @@ def test_a_wrong_option_is_a_usage_error(folder: Path, arguments: tuple[str, ...
     assert "Usage:" in ran.stderr
 
 
+@pytest.mark.parametrize("other", [("--expired",), ("--lab-id", "1-2-3")])
+def test_what_is_foreign_is_removed_from_one_lab_that_is_named(folder: Path, other: tuple[str, ...]) -> None:
+    ran = enaxp("down", "--with-foreign", *other, folder=folder)
+
+    assert ran.returncode == 2
+    assert "--with-foreign is for one lab" in ran.stderr
+    assert list(folder.iterdir()) == []
+
+
 def test_without_credentials_it_says_what_to_do(folder: Path) -> None:
     ran = enaxp("plan", folder=folder)
 

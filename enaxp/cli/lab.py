@@ -199,7 +199,7 @@ def down(
         if not force:
             require_no_bench(session)
         if not yes:
-            confirm_removal(session, layers)
+            confirm_removal(session, layers, with_foreign=with_foreign)
         removal = remove_layers(session, layers=layers, with_foreign=with_foreign)
         if options.as_json:
             session.console.document(removal_document(removal))

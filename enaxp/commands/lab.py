@@ -163,10 +163,11 @@ def confirm(session: Session, question: str) -> None:
         raise LabError("nothing was changed", todo="answer y, or give --yes")
 
 
-def confirm_removal(session: Session, layers: Sequence[Layer]) -> None:
+def confirm_removal(session: Session, layers: Sequence[Layer], *, with_foreign: bool) -> None:
     """Asks whether the layers (none named: all of the lab) are to be removed. Raises LabError when somebody says no."""
     what = " and ".join(layers) or "everything"
-    confirm(session, f"Remove {what} of lab {session.config.lab} in {session.config.aws.region}?")
+    besides = ", and the endpoints and security groups that others have in its own VPC" if with_foreign else ""
+    confirm(session, f"Remove {what} of lab {session.config.lab} in {session.config.aws.region}{besides}?")
 
 
 def remove_layers(session: Session, *, layers: Sequence[Layer], with_foreign: bool = False) -> Removal:

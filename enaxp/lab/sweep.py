@@ -355,9 +355,17 @@ class _Sweep:
         users, unknown = self._users_of(found)
         if users:
             why = f"used by {', '.join(users)}"
-            self._give_up(found, why, f"remove what uses {found.id}, or ask its owner to; {_AGAIN}")
+            self._give_up(
+                found, why, f"remove what uses {found.id}, or ask its owner to{self._or_with_foreign(users)}; {_AGAIN}"
+            )
         elif is_over:
             self._give_up(found, f"{attempts.said} (for {waited:.0f} s{unknown})", _AGAIN)
+
+    def _or_with_foreign(self, users: list[str]) -> str:
+        """The option that removes such users, where it would: endpoints and groups in a VPC of the lab's own."""
+        is_own = any(one.kind == "vpc" for one in self.known.values())
+        would = is_own and not self.with_foreign and any("vpce-" in user or "security group" in user for user in users)
+        return ", or give --with-foreign, which removes endpoints and security groups of others" if would else ""
 
     def _users_of(self, found: Found) -> tuple[list[str], str]:
         """Who uses it, by id and owner; and why that cannot be found out."""

@@ -34,7 +34,7 @@ def test_a_folder_that_cannot_be_made_is_named_with_what_to_do(folder: Path, loc
 
     assert ran.returncode == 1
     assert "/proc/enaxp cannot be used" in ran.stderr
-    assert "next: choose other folders (--state-dir, --results-dir)" in ran.stderr
+    assert "next: give another one (--state-dir)" in ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,7 @@ def test_an_endpoint_of_a_service_is_named_and_goes_only_with_foreign(
 
     assert {leftover.found.kind for leftover in named.leftovers} == {"subnet", "vpc"}
     assert f"VPC Endpoint Interface {endpoint}" in said(named)
+    assert "--with-foreign" in said(named)
     assert "i" not in census(labs)
     removal = down(labs.context(), layers=LAYERS, watch=lambda _event: None, note=lambda _text: None, with_foreign=True)
     assert removal.lab_is_gone
@@ -161,6 +162,7 @@ def test_with_foreign_touches_nothing_in_a_given_vpc(labs: Labs, monkeypatch: py
     removal = down(labs.context(), layers=LAYERS, watch=lambda _event: None, note=lambda _text: None, with_foreign=True)
 
     assert [leftover.found.kind for leftover in removal.leftovers] == ["subnet"]
+    assert "--with-foreign" not in said(removal)
     there = ec2.describe_vpc_endpoints(VpcEndpointIds=[endpoint])["VpcEndpoints"]
     assert there[0]["State"] == "available"
     ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint])
