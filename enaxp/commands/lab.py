@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from enaxp.lab.state_manager import SoftwareResults
 
 CONSOLE_S = 180.0  # for a new host's console to show its keys: it takes about a minute
+LOCAL_CONSOLE_S = 10.0
 ROLE_KEYS = ("instance/server", "instance/client")
 
 
@@ -135,9 +136,10 @@ def _verify_hosts(session: Session, status: Status) -> None:
     if status.monitoring:
         hosts.append(("monitoring", status.monitoring))
     fresh = [(role, host) for role, host in hosts if not session.file.known_hosts(host.instance_id).exists()]
+    patience_s = CONSOLE_S if session.target.name == "aws" else LOCAL_CONSOLE_S
     if fresh:
         with ThreadPoolExecutor(len(fresh)) as pool:
-            verified = pool.map(lambda item: session.verify_host(*item, patience_s=CONSOLE_S), fresh)
+            verified = pool.map(lambda item: session.verify_host(*item, patience_s=patience_s), fresh)
             if all(verified):
                 session.console.say("  the hosts' keys are those that AWS tells")
 
