@@ -16,9 +16,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-SYSTEM := sockperf prometheus-node-exporter htop openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin
+SYSTEM := sockperf sudo prometheus-node-exporter htop openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin
 # What only the tests need.
-TESTED_WITH := shellcheck chromium poppler-utils prometheus
+TESTED_WITH := shellcheck chromium poppler-utils prometheus netplan.io
 
 .PHONY: demo test unit lint selfcheck study crash fuzz audit acceptance install clean
 

@@ -78,12 +78,13 @@ class SrdDelta:
 
 @dataclass(frozen=True, kw_only=True)
 class InterfaceDelta:
-    """What one interface carried during a trial."""
+    """What one interface carried during a trial, and its MTU at the end."""
 
     rx_packets: int
     tx_packets: int
     rx_bytes: int
     tx_bytes: int
+    mtu: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,8 @@ class TrialRecord:
     what each interface carried; allowances, per role, how far each `*_allowance_exceeded` counter moved. server_received is the
     number of messages that the servers of a throughput trial counted; background_gbps what arrived of the bulk flows beside a probe;
     late_sends how many messages of a paced trial were sent only after the next one was due; stalled_flows in how many flows of a
-    ping-pong a message was lost, after which nothing more was sent: such a trial counts with what it measured until then.
+    ping-pong a message was lost, after which nothing more was sent: such a trial counts with what it measured until then; network_changes
+    what became of MTU, routes and links during it, in words, and None when the hosts do not tell.
     """
 
     number: Count
@@ -123,6 +125,7 @@ class TrialRecord:
     server_received: int | None = None
     background_gbps: float | None = None
     late_sends: int | None = None
+    network_changes: tuple[str, ...] | None = None
     stalled_flows: Count = 0
     control: bool = False
     crossed: bool = False

@@ -20,7 +20,8 @@ from functools import cached_property
 from typing import Literal
 
 from enaxp.bench.gates import delivered_gbps, judge
-from enaxp.bench.pair import Pair, Probes, counters_command, read_counters
+from enaxp.bench.pair import Pair, Probes, counters_command, counters_text
+from enaxp.bench.quiet import changes_of
 from enaxp.bench.records import InterfaceDelta, Interfaces, SrdDelta, TrialRecord, trial_name
 from enaxp.bench.schedule import BenchPlan, Trial, trial_seconds
 from enaxp.bench.scripts import NO_SPACE, ClientRun, client_script, log_name, log_script, split
@@ -52,9 +53,13 @@ LITTLE_SPACE_KB = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A trial that has ended. `planned`: one log for each flow with planned send times; `logs`: full logs, gzipped."""
+    """A trial that has ended. `planned`: one log for each flow with planned send times; `logs`: full logs, gzipped.
+
+    was_cut_off: a host was lost, or did not answer as it must.
+    """
 
     record: TrialRecord
+    was_cut_off: bool = False
     raw: str = ""
     log: ReducedLog | None = None
     planned: tuple[PlannedLog, ...] = ()
@@ -69,6 +74,7 @@ class _Answer:
     flows: int
     before: Mapping[str, Mapping[str, nic.Counters]]
     after: Mapping[str, Mapping[str, nic.Counters]]
+    network_changes: tuple[str, ...] | None
     bulk_received: int | None
     server_ended: bool = False  # of the probes; looked at only when a flow fell silent
 
@@ -119,7 +125,7 @@ class Measurer:
             logs = self._logs(run) if self._keep_log and not trial.scenario.is_rate else ()
         except HostError as error:
             said = f"{error.where}: {error.said}"
-            return Measured(record=replace(begun, wall_s=time.monotonic() - began, reason=said))
+            return Measured(record=replace(begun, wall_s=time.monotonic() - began, reason=said), was_cut_off=True)
         begun = replace(begun, wall_s=round(time.monotonic() - began, 3))
         return _judged(begun, answer, trial, self._probes, timeout_s=run.timeout_s, logs=logs)
 
@@ -185,23 +191,35 @@ class Measurer:
 
     def _carry_out(self, trial: Trial, run: ClientRun) -> _Answer:
         """Bulk servers and counters of the server around one command on the client."""
-        server, client = self._pair.server, self._pair.client
+        client = self._pair.client
         bulk = self._servers.start_bulk(trial)
-        server_before = read_counters(server, self._probes)
-        script = client_script(run, counters=counters_command(self._probes, "client"))
+        server_before = counters_text(self._pair, self._probes, "server")
+        script = client_script(run, counters=counters_command(self._pair, self._probes, "client"))
         text = client.check(script, timeout_s=run.timeout_s + 30)
         parts = split(text, needed=("before", "after", "ends", "free", "raw0", "log0", "end"))
         received = self._servers.end_bulk(bulk)
+        before = {"server": server_before, "client": parts["before"]}
+        after = {"server": counters_text(self._pair, self._probes, "server"), "client": parts["after"]}
         answer = _Answer(
             parts=parts,
             flows=len(run.flows),
-            before={"server": server_before, "client": nic.read_counters(parts["before"])},
-            after={"server": read_counters(server, self._probes), "client": nic.read_counters(parts["after"])},
+            before={role: nic.read_counters(text) for role, text in before.items()},
+            after={role: nic.read_counters(text) for role, text in after.items()},
+            network_changes=self._network_changes(before, after),
             bulk_received=received,
         )
         if any(map(has_stalled, answer.outputs)):  # a lost message, or a server that ended: the output is the same
             return replace(answer, server_ended=not self._servers.probes_run(trial))
         return answer
+
+    def _network_changes(self, before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...] | None:
+        """What became of both hosts' networks during the trial; None when neither tells."""
+        told = [
+            changes_of(role, self._probes[role], nic.read_network(before[role]), nic.read_network(after[role]))
+            for role in before
+        ]
+        known = [changes for changes in told if changes is not None]
+        return tuple(change for changes in known for change in changes) if known else None
 
     def _logs(self, run: ClientRun) -> tuple[bytes, ...]:
         """The full log of each flow, gzipped. Raises HostError."""
@@ -255,6 +273,7 @@ def _judged(
         srd=srd,
         interfaces=interfaces,
         allowances=known,
+        network=answer.network_changes,
         received=answer.bulk_received,
         trouble=_trouble(answer, log=log, is_rate=scenario.is_rate, timeout_s=timeout_s),
     )
@@ -268,6 +287,7 @@ def _judged(
         srd=srd,
         interfaces=interfaces,
         allowances=known,
+        network_changes=answer.network_changes,
         seconds=log.seconds if log else (),
         server_received=received,
         background_gbps=_background_gbps(answer, trial),
@@ -330,7 +350,8 @@ def _carried(answer: _Answer, trial: Trial, probes: Probes) -> Interfaces | None
             probe = homes[other(arm) if trial.crossed else arm]
             before, after = _at(answer.before[role], probe), _at(answer.after[role], probe)
             if before and after:
-                carried.setdefault(role, {})[arm] = InterfaceDelta(**nic.moved(before.statistics, after.statistics))
+                moved = nic.moved(before.statistics, after.statistics)
+                carried.setdefault(role, {})[arm] = InterfaceDelta(**moved, mtu=after.mtu)
     return carried or None
 
 

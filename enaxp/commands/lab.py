@@ -111,7 +111,7 @@ def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
 
 def _software(session: Session, built: BuiltLab, hosts: Mapping[str, Host]) -> SoftwareResults:
     """What the hosts must have, once it is in place: put there by State Manager, or by enaxp itself over SSH. Raises HostError."""
-    from enaxp.lab.boot import log_of
+    from enaxp.lab.boot import log_of, restart_agent
     from enaxp.lab.software_by_ssh import put_in_place
     from enaxp.lab.state_manager import wait_for_software
 
@@ -122,6 +122,7 @@ def _software(session: Session, built: BuiltLab, hosts: Mapping[str, Host]) -> S
             session.aws,
             changed=built.changed,
             log_of=lambda role, piece: log_of(hosts[role], piece),
+            restart_agent=lambda role: restart_agent(hosts[role]),
             say=say,
         )
     if session.target.isolation == "processes":

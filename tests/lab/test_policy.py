@@ -85,7 +85,14 @@ def called(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         preflight_report(standing, config=labs.config, aws=labs.aws())
         ends = extend.new_end(standing, labs.file(), by_s=3600, now=standing.lab.created_at)
         extend.remember(standing, aws=labs.aws(), file=labs.file(), ends=ends)
-        wait_for_software(standing, labs.aws(), changed=["instance/server"], log_of=lambda *_: "", say=lambda _: None)
+        wait_for_software(
+            standing,
+            labs.aws(),
+            changed=["instance/server"],
+            log_of=lambda *_: "",
+            restart_agent=print,
+            say=lambda _: None,
+        )
         find_prices(labs.aws(), "c6i.8xlarge")
         list_labs(labs.aws())
         list_labs_everywhere(labs.aws())

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from enaxp.local.machines.inside.messages import (
     MESSAGE_BYTES,
+    AgentStarted,
     BootInterface,
     BootOrder,
     Born,
@@ -42,6 +43,7 @@ from enaxp.local.machines.inside.messages import (
 )
 
 if TYPE_CHECKING:
+    from enaxp.local.machines.distribution import Distribution
     from enaxp.local.strict import MachineInterface, MachineSpec, ScriptResult
 
 _R = TypeVar("_R", bound=Report)
@@ -79,6 +81,7 @@ class Machine:
     has_shut_down: bool = False
     console: str = ""
     failure: str | None = None
+    agent_starts: int = 1
     scripts: dict[str, ScriptResult] = field(default_factory=dict)  # those that have ended
     thread: threading.Thread | None = None
 
@@ -178,6 +181,11 @@ class Fleet:
         machine = self._machines.get(instance_id)
         return machine.console if machine else ""
 
+    def agent_starts(self, instance_id: str) -> int:
+        """How often the agent of Systems Manager has been started."""
+        machine = self._machines.get(instance_id)
+        return machine.agent_starts if machine else 1
+
     def run_script(self, instance_id: str, script_id: str, *, script: str, timeout_s: int) -> None:
         """Begins to run it in the machine, as its agent of Systems Manager would. One that has ended never answers."""
         with self._lock:
@@ -241,7 +249,10 @@ class Fleet:
 
         assert machine.channel is not None
         machine.channel.settimeout(None)
-        while isinstance(report := _hear(machine.channel), ScriptEnded):
+        while isinstance(report := _hear(machine.channel), ScriptEnded | AgentStarted):
+            if isinstance(report, AgentStarted):
+                machine.agent_starts += 1
+                continue
             result = ScriptResult(code=report.code, stdout=report.stdout, stderr=report.stderr)
             machine.scripts[report.script_id] = result
         if isinstance(report, ShutDown):
@@ -330,8 +341,8 @@ def gateway(subnet_cidr: str) -> str:
     return str(ipaddress.IPv4Network(subnet_cidr)[1])
 
 
-def boot_order(spec: MachineSpec, *, user: str | None = None, slot: int | None = None) -> BootOrder:
-    """The order that boots this machine. `user` and `slot` are of one kind of machine each."""
+def boot_order(spec: MachineSpec, *, distribution: Distribution | None = None, slot: int | None = None) -> BootOrder:
+    """The order that boots this machine. `distribution` and `slot` are of one kind of machine each."""
     return BootOrder(
         instance_id=spec.instance_id,
         public_key=spec.public_key,
@@ -345,7 +356,8 @@ def boot_order(spec: MachineSpec, *, user: str | None = None, slot: int | None =
             )
             for one in sorted(spec.interfaces, key=lambda one: one.device_index)
         ),
-        user=user,
+        user=distribution.user if distribution else None,
+        distribution=distribution.name if distribution else None,
         slot=slot,
     )
 

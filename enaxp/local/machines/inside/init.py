@@ -22,6 +22,7 @@ from typing import Protocol
 
 from enaxp.local.machines.inside.messages import (
     MESSAGE_BYTES,
+    AgentStarted,
     BootOrder,
     Born,
     Carries,
@@ -168,6 +169,8 @@ class Init:
                 self._take_end(*ended)
         if signal.SIGINT in numbers and self._place is not None:
             self._kind.start_again(self._place)
+        if signal.SIGUSR1 in numbers:
+            tell(self._channel, AgentStarted())
         if signal.SIGPWR in numbers:
             tell(self._channel, ShutDown())
             self._ended = True
@@ -218,7 +221,7 @@ def _signals_as_stream() -> socket.socket:
     near.setblocking(False)
     far.setblocking(False)
     signal.set_wakeup_fd(far.detach(), warn_on_full_buffer=False)
-    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGPWR, signal.SIGTERM):
+    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGPWR, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, lambda *_: None)
     return near
 

@@ -98,6 +98,7 @@ class InstanceActions(EC2BaseResponse):
         return MachineSpec(
             instance_id=instance.id,
             image_id=instance.image_id,
+            image_name=self.ec2_backend.amis[instance.image_id].name,
             instance_type=instance.instance_type,
             user_data=user_data_bytes(self._get_param("UserData")).decode("utf-8", "replace"),
             key_name=instance.key_name or "",
