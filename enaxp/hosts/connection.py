@@ -2,7 +2,8 @@
 
     Host (from the lab's status) ─▶ connect() ─▶ Connection.run("…") ─▶ Answer
 
-The host's key is learned at the first contact and pinned in the state folder: a host that changes its key later is refused.
+The host's key is one that AWS told (`hostkeys.py`); where it did not, it is learned at the first contact and pinned in the state folder:
+a host that changes its key later is refused.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from enaxp.errors import HostError, HostKeyError, UsageError
+from enaxp.hosts.hostkeys import told_keys
 from enaxp.traffic import Arm
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ class Connection:
         where = f"connecting to the {self.host.role} ({self.host.user}@{self.host.address}, port {self.host.port})"
         try:
             self._fabric.open()
-        except paramiko.BadHostKeyException as error:
+        except (paramiko.BadHostKeyException, UnknownHostKeyError) as error:
             todo = f"if somebody has renewed the host's keys, remove {self.host.known_hosts}; if not, somebody is in between"
             raise HostKeyError(where, said=str(error), todo=todo) from error
         except paramiko.AuthenticationException as error:
@@ -249,7 +251,7 @@ def ssh_command(host: Host, *options: str) -> list[str]:
         # In quotes: they would be split at blanks. The option -i takes no path with a percent sign at all.
         "IdentityFile": f'"{_escaped(host.private_key)}"',
         "UserKnownHostsFile": f'"{_escaped(host.known_hosts)}"',
-        "StrictHostKeyChecking": "accept-new",
+        "StrictHostKeyChecking": "yes" if told_keys(host.known_hosts) else "accept-new",
         "LogLevel": "ERROR",
     }
     arguments = [program, "-F", os.devnull, "-p", str(host.port)]
@@ -257,6 +259,22 @@ def ssh_command(host: Host, *options: str) -> list[str]:
         arguments += ["-o", f"{name}={value}"]
     # Behind `--` ssh takes nothing for an option any more, not even in the command that follows.
     return [*arguments, *options, "--", f"{host.user}@{host.address}"]
+
+
+def _told_by_aws(keys: frozenset[str]) -> Any:
+    """Accepts a host with one of these keys, and no other."""
+    import paramiko
+
+    class ToldByAws(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]  # paramiko has no types
+        def missing_host_key(self, _client: Any, hostname: str, key: Any) -> None:
+            if f"{key.get_name()} {key.get_base64()}" not in keys:
+                raise UnknownHostKeyError(f"{hostname} has a key that is none of those that AWS tells")
+
+    return ToldByAws()
+
+
+class UnknownHostKeyError(Exception):
+    """Who answers is not the host."""
 
 
 class _TooMuchError(Exception):
@@ -308,8 +326,12 @@ def _new_fabric(host: Host) -> fabric.Connection:
     client: Any = paramiko.SSHClient()
     host.known_hosts.parent.mkdir(parents=True, exist_ok=True)
     host.known_hosts.touch(mode=0o600)
-    client.load_host_keys(str(host.known_hosts))
-    client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+    told = told_keys(host.known_hosts)
+    if told:
+        client.set_missing_host_key_policy(_told_by_aws(told))
+    else:
+        client.load_host_keys(str(host.known_hosts))
+        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
     connection.client = client
     return connection
 

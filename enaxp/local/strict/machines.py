@@ -76,6 +76,9 @@ class Machines(Protocol):
     def has_shut_down(self, instance_id: str) -> bool:
         """Its system has shut itself down."""
 
+    def console(self, instance_id: str) -> str:
+        """What it has printed to its console; empty at first."""
+
     def agent_starts(self, instance_id: str) -> int:
         """How often the agent of Systems Manager has been started there; 1 for one that started with its host."""
 
@@ -112,6 +115,9 @@ class NoMachines:
 
     def has_shut_down(self, instance_id: str) -> bool:
         return False
+
+    def console(self, instance_id: str) -> str:
+        return ""
 
     def agent_starts(self, instance_id: str) -> int:
         return 1

@@ -41,7 +41,7 @@ from enaxp.local.machines.inside.messages import (
     read_order,
 )
 from enaxp.local.machines.inside.namespaces import Namespaces
-from enaxp.local.machines.inside.place import Place, spawn, write
+from enaxp.local.machines.inside.place import Place, host_keys_shown, spawn, write
 from enaxp.local.machines.inside.processes import Processes
 
 SAID_BYTES = 8000  # of each stream of a script: with both the message still fits into a socket's buffer
@@ -109,7 +109,7 @@ class Init:
         if isinstance(order, BootOrder):
             self._user_data = order.user_data
             self._place = self._kind.boot(order)
-            tell(self._channel, Ready())
+            tell(self._channel, Ready(console=host_keys_shown(self._place)))
             return
         assert self._place is not None
         match order:

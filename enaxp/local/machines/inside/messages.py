@@ -91,7 +91,9 @@ class Born(_Message, frozen=True, kw_only=True):
 
 
 class Ready(_Message, frozen=True, kw_only=True):
-    """What `BootOrder` asked for is done."""
+    """What `BootOrder` asked for is done. console: what the host prints to its console."""
+
+    console: str = ""
 
 
 class Up(_Message, frozen=True, kw_only=True):

@@ -118,6 +118,12 @@ def prepare(
     write(folder / "sshd_config", config, mode=0o600)
 
 
+def host_keys_shown(place: Place) -> str:
+    """The host's public keys as cloud-init prints them to the console, after whatever else a boot prints."""
+    keys = [path.read_text().strip() for path in sorted(place.path("/run/enaxp").glob("host_key*.pub"))]
+    return "\n".join(["boot", "-----BEGIN SSH HOST KEY KEYS-----", *keys, "-----END SSH HOST KEY KEYS-----", ""])
+
+
 def put_agent(place: Place) -> None:
     """The unit of the agent of Systems Manager, which every image has."""
     unit = f"[Unit]\nDescription=amazon-ssm-agent\n[Service]\nType=simple\nExecStart={place.stand_in('amazon-ssm-agent')}\n"
