@@ -8,6 +8,7 @@
 #              A/A and known differences on this machine (STUDY_ARGS="--minutes 90")
 # make crash   enaxp killed at every call and every save, and in twenty hostile clouds: leaks and duplicates counted
 # make fuzz    every reader of data from elsewhere, ten minutes each, with whatever comes (FUZZ_MINUTES=10)
+# make audit   known weaknesses of what development and the image install (asks the network)
 # make acceptance   the full 10 x 10 run on the local target
 # make install what the above need: system packages (as root, on Debian and Ubuntu) and a virtual environment in .venv
 
@@ -15,11 +16,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-SYSTEM := sockperf prometheus-node-exporter htop openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin
+SYSTEM := sockperf sudo prometheus-node-exporter htop openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin
 # What only the tests need.
-TESTED_WITH := shellcheck chromium poppler-utils prometheus
+TESTED_WITH := shellcheck chromium poppler-utils prometheus netplan.io
 
-.PHONY: demo test unit lint selfcheck study crash fuzz acceptance install clean
+.PHONY: demo test unit lint selfcheck study crash fuzz audit acceptance install clean
 
 demo: $(VENV)/.ready
 	@PYTHON=$(PYTHON) ./scripts/install-system $(SYSTEM)
@@ -53,6 +54,11 @@ crash: install
 
 fuzz: $(VENV)/.installed
 	$(BIN)/python -m tests.attacks.readers $(or $(FUZZ_MINUTES),10)
+
+audit: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements-dev.lock
+	$(BIN)/pip-audit --disable-pip --require-hashes -r monitor/requirements.lock
 
 acceptance: install
 	$(BIN)/python -m pytest tests/e2e --acceptance -k acceptance

@@ -106,6 +106,7 @@ class BenchConfig:
     repeats: int
     duration_s: float
     order: Order
+    cpus: str  # auto, none, or numbers of cores
     margin_pct: float
     seed: int | None
     crossover: Crossover
@@ -379,6 +380,7 @@ def _read_bench(section: Reader, scenarios: Mapping[str, Scenario]) -> BenchConf
         repeats=section.whole("repeats", low=1, high=10_000),
         duration_s=section.duration("duration", low=1, high=3600),
         order=section.choice("order", ("interleaved", "parallel"), "interleaved"),
+        cpus=section.text("cpus", r"auto|none|\d{1,4}(,\d{1,4})*", "auto, none, or numbers of cores such as 2,3"),
         margin_pct=section.number("margin_pct", above=0, high=100),
         seed=None if seed is None else section.whole("seed", low=0, high=2**63 - 1),
         crossover=_read_crossover(section),

@@ -90,9 +90,21 @@ class Session:
             raise UsageError(f"the {host.role} of lab {self.config.lab} lacks an interface", todo="run `enaxp up`")
         return self._host(host.role, host, ena_ip=host.ena.ip, ena_express_ip=host.ena_express.ip)
 
+    def verify_host(self, role: str, host: HostStatus | MonitoringStatus, *, patience_s: float = 0.0) -> bool:
+        """Compares the host's key with what AWS tells; says so where that cannot be had. Raises HostKeyError when it is another."""
+        from enaxp.lab.first_contact import verify
+
+        path = self.file.known_hosts(host.instance_id)
+        why_not = verify(self.aws, host.instance_id, known_hosts=path, patience_s=patience_s)
+        if why_not:
+            self.console.say(f"warning: the first contact to the {role} is unverified: {why_not}")
+        return not why_not
+
     def _host(self, role: str, host: HostStatus | MonitoringStatus, *, ena_ip: str, ena_express_ip: str) -> Host:
         if host.ssh.host is None:
             raise UsageError(f"the {role} of lab {self.config.lab} has no public address", todo="run `enaxp up`")
+        if not self.file.known_hosts(host.instance_id).exists():
+            self.verify_host(role, host)
         given = self.config.hosts.key
         return Host(
             role=role,

@@ -19,12 +19,14 @@ from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.load import measured_baseline, with_bulk_rates
 from enaxp.bench.pair import Pair, Probes, connected, prove_routes
+from enaxp.bench.pinning import NONE, choose
 from enaxp.bench.records import ArmAddresses as Addresses
 from enaxp.bench.records import Environment, InterfaceFacts, Manifest, RunEnvironment, RunFolder, TargetName
 from enaxp.bench.result import Result
-from enaxp.bench.runner import Runner, RunOptions
-from enaxp.bench.schedule import BenchPlan
+from enaxp.bench.runner import Progress, Runner, RunOptions
+from enaxp.bench.schedule import BenchPlan, schedule
 from enaxp.errors import BenchError, HostError
+from enaxp.hosts.cpus import cpus_command, read_cpus
 from enaxp.traffic import ARMS, Arm
 
 __all__ = ["RunSetup", "carry_out", "connected", "go_on", "require_sockperf", "result_of"]
@@ -54,7 +56,7 @@ def carry_out(setup: RunSetup, *, pair: Pair, folder: RunFolder, options: RunOpt
     """
     probes = prove_routes(pair)
     setup = replace(setup, plan=_with_bulk_rates(setup, pair=pair, probes=probes))
-    manifest = _manifest(setup, pair=pair, folder=folder, probes=probes)
+    manifest = _pinned(_manifest(setup, pair=pair, folder=folder, probes=probes), pair, probes, options)
     folder.write_manifest(manifest)
     _run(manifest, pair=pair, folder=folder, probes=probes, options=options)
 
@@ -91,6 +93,20 @@ def _manifest(setup: RunSetup, *, pair: Pair, folder: RunFolder, probes: Probes)
     )
 
 
+def _pinned(manifest: Manifest, pair: Pair, probes: Probes, options: RunOptions) -> Manifest:
+    """The manifest with the cores that sockperf is pinned to; says why not, where it cannot be. Raises HostError."""
+    if manifest.plan.cpus == NONE:
+        return manifest
+    hosts = {
+        role: read_cpus(connection.check(cpus_command(p.interface for p in probes[role].values() if p.interface)))
+        for role, connection in pair.by_role().items()
+    }
+    pinning, note = choose(manifest.plan, hosts, on_one_computer=manifest.target == "local")
+    if note:
+        options.watch(Progress(done=0, total=len(schedule(manifest.plan)), seconds_left=0.0, note=note))
+    return replace(manifest, pinning=pinning)
+
+
 def go_on(folder: RunFolder, *, pair: Pair, options: RunOptions) -> None:
     """Carries out what is left of a run, by its own plan.
 
@@ -122,7 +138,7 @@ def _run(manifest: Manifest, *, pair: Pair, folder: RunFolder, probes: Probes, o
         until = plan.until_pct
         options = replace(options, is_narrow=lambda: result_of(folder).is_narrow(to_pct=until))
     try:
-        Runner(pair, plan, folder, probes=probes, options=options).run()
+        Runner(pair, plan, folder, probes=probes, options=options, pinning=manifest.pinning).run()
     except BaseException:
         _end_manifest(folder, manifest, pair, probes, quietly=True)
         raise

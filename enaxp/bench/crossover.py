@@ -10,8 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from enaxp.bench.pair import Pair, Probes, read_counters
+from enaxp.bench.pair import Pair, Probes, counters_text
 from enaxp.errors import BenchError
+from enaxp.hosts import nic
 from enaxp.traffic import ARMS, Order
 
 # Gives ENA Express to one pair of interfaces and takes it from the other; True: crossed. Comes back when the control plane reads so.
@@ -61,8 +62,8 @@ def wait_for_devices(pair: Pair, probes: Probes, *, crossed: bool, patience_s: f
 
 def _not_there_yet(pair: Pair, probes: Probes, *, crossed: bool) -> list[str]:
     wrong = []
-    for role, connection in pair.by_role().items():
-        counters = read_counters(connection, probes)
+    for role in pair.by_role():
+        counters = nic.read_counters(counters_text(pair, probes, role))
         for home in ARMS:
             interface = probes[role][home].interface
             seen = counters.get(interface or "")

@@ -8,7 +8,7 @@ counts as a proof either. Invalid pairs are run again by the runner and stay lis
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from enaxp.bench.records import InterfaceDelta, Interfaces, SrdDelta
@@ -67,19 +67,20 @@ def judge(
     srd: SrdDelta | None,
     interfaces: Interfaces | None,
     allowances: Mapping[str, Mapping[str, int]] | None,
+    network: Sequence[str] | None = None,
     received: int | None = None,
     trouble: str | None = None,
 ) -> GateReport:
     """Every gate of one trial. Absent counters are None, which is unknown.
 
     `logged` is the number of observations in its histogram, `received` the number of messages the servers of its bulk flows counted,
-    `trouble` what is known to have gone wrong around sockperf.
+    `trouble` what is known to have gone wrong around sockperf, `network` what became of the hosts' network during the trial.
     """
     if trouble is not None:
-        return GateReport((Gate("host", False, trouble),))
+        return GateReport((Gate("host", False, trouble), network_gate(network)))
     own = sockperf_gate(scenario, sockperf)
     if not own.passed:  # the other gates compare with figures that such a run does not have
-        return GateReport((own,))
+        return GateReport((own, network_gate(network)))
     return GateReport(
         (
             own,
@@ -89,6 +90,7 @@ def judge(
             interface_gate(scenario, arm, sockperf, interfaces),
             srd_gate(scenario, arm, srd, sockperf),
             allowance_gate(scenario, allowances),
+            network_gate(network),
         )
     )
 
@@ -241,6 +243,13 @@ def allowance_gate(scenario: Scenario, allowances: Mapping[str, Mapping[str, int
     if not moved:
         return Gate("allowances", True)
     return Gate("allowances", not scenario.is_idle, f"moved: {', '.join(moved)}")
+
+
+def network_gate(changes: Sequence[str] | None) -> Gate:
+    """Whether MTU, routes and links of both hosts stayed as they were when the bench began. `changes`: what did not, in words."""
+    if changes is None:
+        return Gate("network", None, "whether the hosts' network stayed as it was is unknown")
+    return Gate("network", not changes, "; ".join(changes))
 
 
 def delivered_gbps(*, scenario: Scenario, sockperf: SockperfOutput, received: int | None) -> float | None:

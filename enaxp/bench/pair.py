@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enaxp.errors import BenchError, HostError
 from enaxp.hosts import nic
 from enaxp.hosts.connection import Connection, Host, connect
+from enaxp.hosts.doctor import RESTART_NETWORK
 from enaxp.traffic import ARMS, Arm
 
 Probes = Mapping[str, Mapping[Arm, nic.InterfaceProbe]]
@@ -74,17 +75,23 @@ def prove_routes(pair: Pair) -> Probes:
             if probe.interface is not None and probe.leaves_by != probe.interface:
                 raise BenchError(
                     f"the {role}'s {arm} traffic would leave by {probe.leaves_by or 'no interface'}, not by {probe.interface}",
-                    todo=f"look at `enaxp ssh {role} -- ip rule` and run /usr/local/sbin/enaxp-net there again",
+                    todo=f"look at `enaxp ssh {role} -- ip rule`; `enaxp ssh {role} -- sudo {RESTART_NETWORK}` sets it again",
                 )
     return probes
 
 
-def counters_command(probes: Probes, role: str) -> str:
-    """Prints the counters of a host's interfaces, for `nic.read_counters`."""
-    return nic.counters_command([probe.interface for probe in probes[role].values() if probe.interface])
+def counters_command(pair: Pair, probes: Probes, role: str) -> str:
+    """Prints the counters of a host's interfaces and its network, for `nic.read_counters` and `nic.read_network`."""
+    own, peer = pair.by_role()[role].host, pair.by_role()["client" if role == "server" else "server"].host
+    ways = [
+        (probe.interface, own.ip_of(arm), peer.ip_of(arm)) for arm, probe in probes[role].items() if probe.interface
+    ]
+    if not ways:
+        return "true"
+    return f"{nic.network_command(ways)}; {nic.counters_command([interface for interface, *_ in ways])}"
 
 
-def read_counters(connection: Connection, probes: Probes) -> dict[str, nic.Counters]:
-    """The counters of a host's interfaces now; none where the host has no interfaces of its own. Raises HostError."""
-    command = counters_command(probes, connection.host.role)
-    return nic.read_counters(connection.check(command)) if command != "true" else {}
+def counters_text(pair: Pair, probes: Probes, role: str) -> str:
+    """What `counters_command` prints on a host now; nothing where it has no interfaces of its own. Raises HostError."""
+    command = counters_command(pair, probes, role)
+    return pair.by_role()[role].check(command) if command != "true" else ""

@@ -21,6 +21,7 @@ from msgspec import Meta
 
 from enaxp.bench.documents import Document, NoObjectError, decode, encode, fields_of, parse, require_moment
 from enaxp.bench.names import LIST_THEM, RUN_ID_FORM, named, names_of, run_paths, split_name, what_is_there
+from enaxp.bench.pinning import NOT_PINNED, CpusOf, Pinning
 from enaxp.bench.schedule import BenchPlan, Trial
 from enaxp.errors import BenchError
 from enaxp.files import FOR_ALL, read_capped, write_whole
@@ -78,12 +79,13 @@ class SrdDelta:
 
 @dataclass(frozen=True, kw_only=True)
 class InterfaceDelta:
-    """What one interface carried during a trial."""
+    """What one interface carried during a trial, and its MTU at the end."""
 
     rx_packets: int
     tx_packets: int
     rx_bytes: int
     tx_bytes: int
+    mtu: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +96,8 @@ class TrialRecord:
     what each interface carried; allowances, per role, how far each `*_allowance_exceeded` counter moved. server_received is the
     number of messages that the servers of a throughput trial counted; background_gbps what arrived of the bulk flows beside a probe;
     late_sends how many messages of a paced trial were sent only after the next one was due; stalled_flows in how many flows of a
-    ping-pong a message was lost, after which nothing more was sent: such a trial counts with what it measured until then.
+    ping-pong a message was lost, after which nothing more was sent: such a trial counts with what it measured until then; network_changes
+    what became of MTU, routes and links during it, in words, and None when the hosts do not tell.
     """
 
     number: Count
@@ -123,6 +126,8 @@ class TrialRecord:
     server_received: int | None = None
     background_gbps: float | None = None
     late_sends: int | None = None
+    network_changes: tuple[str, ...] | None = None
+    cpus: CpusOf | None = None  # of the measured flows, by role; None: not pinned
     stalled_flows: Count = 0
     control: bool = False
     crossed: bool = False
@@ -222,6 +227,7 @@ class Manifest:
     place: Mapping[str, str | None] = field(default_factory=dict)
     host_gbps: float | None = None
     forced: tuple[str, ...] = ()
+    pinning: Pinning = NOT_PINNED
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:

@@ -18,12 +18,14 @@ from enaxp.bench.crossover import Assign, wait_for_devices
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.pair import Pair, Probes
+from enaxp.bench.pinning import NOT_PINNED, Pinning
+from enaxp.bench.quiet import Quiet
 from enaxp.bench.records import RunFolder, TrialRecord, trial_name
 from enaxp.bench.schedule import BenchPlan, Trial, pairs, schedule, trial_seconds
 from enaxp.bench.scripts import NO_SPACE, end_all_script
 from enaxp.bench.servers import Servers
 from enaxp.bench.trial import FIRST_CLIENT_PORT, Measured, Measurer
-from enaxp.errors import BenchError, EnaxpError, Interrupted
+from enaxp.errors import BenchError, EnaxpError, HostError, Interrupted
 from enaxp.hosts.connection import Connection
 from enaxp.traffic import ARMS, Arm, other
 
@@ -70,7 +72,16 @@ class RunOptions:
 class Runner:
     """Carries out one run, or what is left of it: starts the servers, runs the pairs, stops the servers."""
 
-    def __init__(self, pair: Pair, plan: BenchPlan, folder: RunFolder, *, probes: Probes, options: RunOptions) -> None:
+    def __init__(
+        self,
+        pair: Pair,
+        plan: BenchPlan,
+        folder: RunFolder,
+        *,
+        probes: Probes,
+        options: RunOptions,
+        pinning: Pinning = NOT_PINNED,
+    ) -> None:
         self.pair = pair
         self.plan = plan
         self.folder = folder
@@ -78,19 +89,22 @@ class Runner:
         self.trials = schedule(plan)
         self._options = options
         self._finished = _Finished(evidence_of(folder, plan).records)
-        self._servers = Servers(pair, plan)
+        self._servers = Servers(pair, plan, pinning=pinning)
         self._measurer = Measurer(
             pair,
             plan,
             servers=self._servers,
             probes=probes,
+            pinning=pinning,
             first_port=self._finished.last_port - FIRST_CLIENT_PORT + 1,
             keep_log=options.keep_log,
         )
+        self._quiet = Quiet(pair, probes, tell=lambda text: self._tell(note=text))
         self._crossed = False
         self._hopeless: set[str] = set()  # scenarios whose last pair failed in every attempt
         self._done = 0
         self._stopping = threading.Event()
+        self._reconnecting = threading.Lock()
 
     def run(self) -> None:
         """Carries out every pair that is not finished. Each trial is on disk as soon as it has ended.
@@ -101,6 +115,7 @@ class Runner:
         with ThreadPoolExecutor(4) as pool:
             try:
                 self._end_all("client")
+                self._quiet.begin()
                 if self.plan.crossover:
                     self._cross(to=False)
                 self._servers.start_probes(homes=self._homes())
@@ -117,6 +132,7 @@ class Runner:
                 ) from None
             finally:
                 self._quietly(self._servers.stop)
+                self._quietly(self._quiet.end)
                 if self._crossed:
                     self._quietly(lambda: self._cross(to=False))
 
@@ -171,6 +187,8 @@ class Runner:
         measured = self._measurer.measure(trial, attempt=attempt)
         if self._stopping.is_set():
             return measured.record
+        if measured.was_cut_off:
+            measured = replace(measured, record=self._with_restarts(measured.record))
         try:
             record, histogram = self._keep(measured, trial_name(trial, attempt=attempt))
         except OSError as error:
@@ -216,9 +234,20 @@ class Runner:
                     todo=f"make room below /tmp there (`enaxp ssh`), then `enaxp bench --resume {self.folder.run_id}`",
                 )
 
+    def _with_restarts(self, record: TrialRecord) -> TrialRecord:
+        """The record of a trial that lost a host, with which hosts have restarted meanwhile. One that stays away is another's matter."""
+        try:
+            with self._reconnecting:
+                self.pair.reconnect(patience_s=RECONNECT_S)
+                restarted = self._quiet.restarted()
+        except HostError:
+            return record
+        return replace(record, reason="; ".join([*(f"the {role} restarted" for role in restarted), str(record.reason)]))
+
     def _repair(self) -> None:
-        """Prepares for running a pair again: reopens lost connections and starts the servers anew."""
+        """Prepares for running a pair again: reopens lost connections, waits for the network, and starts the servers anew."""
         self.pair.reconnect(patience_s=RECONNECT_S)
+        self._quiet.restore()
         self._quietly(lambda: self._end_all("client"))
         self._servers.start_probes(homes=self._homes())
 

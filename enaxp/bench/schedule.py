@@ -48,6 +48,9 @@ class BenchPlan:
     control: bool = False
     until_pct: float | None = None
     max_iterations: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    cpus: Annotated[str, Meta(pattern=r"^(auto|none|\d{1,4}(,\d{1,4})*)$")] = (
+        "none"  # or numbers: the cores that sockperf is pinned to
+    )
 
     @property
     def most_iterations(self) -> int:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 from enaxp.bench.schedule import BULK_LEAD_S
 from enaxp.errors import HostError
+from enaxp.hosts.nic import ENTER_FOLDER
 from enaxp.hosts.sockperf import Pace, reduce_log_command, reduce_planned_command
 
 Argv = Sequence[str]
 
 NO_SPACE = "no space left"
-# A host that is a plain process has its files below a folder of its own.
-_ENTER = 'umask 077; here="${ENAXP_ROOT:-}/tmp/enaxp-bench"; mkdir -p "$here" && cd "$here" || exit 1'
+_ENTER = ENTER_FOLDER
 # A full disk is told before anything is started.
 _NEED_SPACE = f"""[ "$(df -Pk . | awk 'NR == 2 {{ print $4 }}')" -gt 64 ] && echo space > space ||
 {{ echo '{NO_SPACE} on the disk' >&2; df -Pk . >&2; exit 1; }}"""

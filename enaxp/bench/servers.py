@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from enaxp.bench.pair import Pair
+from enaxp.bench.pinning import NOT_PINNED, Pinning, pinned
 from enaxp.bench.schedule import BenchPlan, Trial, trial_seconds
 from enaxp.bench.scripts import end_all_script, end_script, running_script, servers_script, split
 from enaxp.errors import HostError
@@ -40,9 +41,10 @@ def bulk_flows(scenario: Scenario) -> tuple[Protocol, int]:
 class Servers:
     """All servers of one run."""
 
-    def __init__(self, pair: Pair, plan: BenchPlan) -> None:
+    def __init__(self, pair: Pair, plan: BenchPlan, *, pinning: Pinning = NOT_PINNED) -> None:
         self._pair = pair
         self._plan = plan
+        self._pinning = pinning
 
     def start_probes(self, *, homes: Mapping[Arm, Arm]) -> None:
         """Starts the servers of all latency probes, each on its arm's present interface. Those that are there already are ended first.
@@ -50,8 +52,10 @@ class Servers:
         Raises HostError with what sockperf said.
         """
         wanted = {
-            (scenario.protocol, flow)
-            for scenario in self._plan.scenarios
+            (scenario.protocol, flow): scenario
+            for scenario in sorted(
+                self._plan.scenarios, key=lambda scenario: scenario.mode == "ping-pong"
+            )  # the last counts
             if not scenario.is_rate
             for flow in range(scenario.flows)
         }
@@ -59,8 +63,9 @@ class Servers:
         longest = max(trial_seconds(self._plan, scenario) for scenario in self._plan.scenarios)
         life_s = int(trials * len(self._plan.scenarios) * longest * 2 + LIFE_S)
         servers = {
-            _name("probe", protocol, PORTS[arm] + 2 * flow): server_command(
-                ip=self._ip(homes[arm]), port=PORTS[arm] + 2 * flow, protocol=protocol
+            _name("probe", protocol, PORTS[arm] + 2 * flow): pinned(
+                server_command(ip=self._ip(homes[arm]), port=PORTS[arm] + 2 * flow, protocol=protocol),
+                self._pinning.server_cpus(wanted[protocol, flow], arm, flow),
             )
             for protocol, flow in sorted(wanted)
             for arm in ARMS
@@ -78,9 +83,13 @@ class Servers:
     def start_bulk(self, trial: Trial) -> Sequence[str]:
         """Starts the servers of a trial's bulk flows and gives back their names. Raises HostError."""
         protocol, flows = bulk_flows(trial.scenario)
+        beside = 0 if trial.scenario.is_rate else trial.scenario.flows
         servers = {
-            _name("bulk", protocol, port): server_command(ip=self._ip(trial.home), port=port, protocol=protocol)
-            for port in (bulk_port(trial, flow) for flow in range(flows))
+            _name("bulk", protocol, bulk_port(trial, flow)): pinned(
+                server_command(ip=self._ip(trial.home), port=bulk_port(trial, flow), protocol=protocol),
+                self._pinning.server_cpus(trial.scenario, trial.arm, beside + flow),
+            )
+            for flow in range(flows)
         }
         if servers:
             self._start(servers, life_s=int(trial_seconds(self._plan, trial.scenario) + LIFE_S))

@@ -20,7 +20,9 @@ from functools import cached_property
 from typing import Literal
 
 from enaxp.bench.gates import delivered_gbps, judge
-from enaxp.bench.pair import Pair, Probes, counters_command, read_counters
+from enaxp.bench.pair import Pair, Probes, counters_command, counters_text
+from enaxp.bench.pinning import NOT_PINNED, CpusOf, Pinning, pinned
+from enaxp.bench.quiet import changes_of
 from enaxp.bench.records import InterfaceDelta, Interfaces, SrdDelta, TrialRecord, trial_name
 from enaxp.bench.schedule import BenchPlan, Trial, trial_seconds
 from enaxp.bench.scripts import NO_SPACE, ClientRun, client_script, log_name, log_script, split
@@ -52,9 +54,13 @@ LITTLE_SPACE_KB = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A trial that has ended. `planned`: one log for each flow with planned send times; `logs`: full logs, gzipped."""
+    """A trial that has ended. `planned`: one log for each flow with planned send times; `logs`: full logs, gzipped.
+
+    was_cut_off: a host was lost, or did not answer as it must.
+    """
 
     record: TrialRecord
+    was_cut_off: bool = False
     raw: str = ""
     log: ReducedLog | None = None
     planned: tuple[PlannedLog, ...] = ()
@@ -69,6 +75,7 @@ class _Answer:
     flows: int
     before: Mapping[str, Mapping[str, nic.Counters]]
     after: Mapping[str, Mapping[str, nic.Counters]]
+    network_changes: tuple[str, ...] | None
     bulk_received: int | None
     server_ended: bool = False  # of the probes; looked at only when a flow fell silent
 
@@ -99,6 +106,7 @@ class Measurer:
         *,
         servers: Servers,
         probes: Probes,
+        pinning: Pinning = NOT_PINNED,
         first_port: int = 1,
         keep_log: bool = False,
     ) -> None:
@@ -106,6 +114,7 @@ class Measurer:
         self._plan = plan
         self._servers = servers
         self._probes = probes
+        self._pinning = pinning
         self._keep_log = keep_log
         self._ports = itertools.count(first_port)
 
@@ -113,13 +122,13 @@ class Measurer:
         """Measures and judges one trial. When a host is lost during it, the trial is invalid for that reason."""
         run = self._run_of(trial, trial_name(trial, attempt=attempt))
         began = time.monotonic()
-        begun = _begun(trial, run, attempt=attempt)
+        begun = replace(_begun(trial, run, attempt=attempt), cpus=self._cpus_of(trial))
         try:
             answer = self._carry_out(trial, run)
             logs = self._logs(run) if self._keep_log and not trial.scenario.is_rate else ()
         except HostError as error:
             said = f"{error.where}: {error.said}"
-            return Measured(record=replace(begun, wall_s=time.monotonic() - began, reason=said))
+            return Measured(record=replace(begun, wall_s=time.monotonic() - began, reason=said), was_cut_off=True)
         begun = replace(begun, wall_s=round(time.monotonic() - began, 3))
         return _judged(begun, answer, trial, self._probes, timeout_s=run.timeout_s, logs=logs)
 
@@ -140,18 +149,21 @@ class Measurer:
         scenario, (server_ip, client_ip) = trial.scenario, self._addresses(trial)
         port_of = bulk_port if scenario.is_rate else probe_port
         return [
-            client_command(
-                server_ip=server_ip,
-                client_ip=client_ip,
-                mode=scenario.mode,
-                port=port_of(trial, flow),
-                client_port=self._next_port(),
-                protocol=scenario.protocol,
-                message_size=scenario.message_size,
-                duration_s=self._plan.duration_s,
-                rate=scenario.rate,
-                reply_every=scenario.reply_every,
-                full_log=log_name(name, flow),
+            pinned(
+                client_command(
+                    server_ip=server_ip,
+                    client_ip=client_ip,
+                    mode=scenario.mode,
+                    port=port_of(trial, flow),
+                    client_port=self._next_port(),
+                    protocol=scenario.protocol,
+                    message_size=scenario.message_size,
+                    duration_s=self._plan.duration_s,
+                    rate=scenario.rate,
+                    reply_every=scenario.reply_every,
+                    full_log=log_name(name, flow),
+                ),
+                self._pinning.client_cpus(trial, flow),
             )
             for flow in range(scenario.flows)
         ]
@@ -162,19 +174,29 @@ class Measurer:
         if bulk is None:
             return []
         return [
-            client_command(
-                server_ip=server_ip,
-                client_ip=client_ip,
-                mode="throughput",
-                port=bulk_port(trial, flow),
-                client_port=self._next_port(),
-                protocol=bulk.protocol,
-                message_size=bulk.message_size,
-                duration_s=self._plan.duration_s + OVERHEAD_S + 2,
-                rate=bulk.rate,
+            pinned(
+                client_command(
+                    server_ip=server_ip,
+                    client_ip=client_ip,
+                    mode="throughput",
+                    port=bulk_port(trial, flow),
+                    client_port=self._next_port(),
+                    protocol=bulk.protocol,
+                    message_size=bulk.message_size,
+                    duration_s=self._plan.duration_s + OVERHEAD_S + 2,
+                    rate=bulk.rate,
+                ),
+                self._pinning.bulk_cpus(trial, flow),
             )
             for flow in range(bulk.flows)
         ]
+
+    def _cpus_of(self, trial: Trial) -> CpusOf | None:
+        """The cores of the measured flows, and of their servers; None where they are not pinned."""
+        flows = range(trial.scenario.flows)
+        client = [cpu for flow in flows for cpu in self._pinning.client_cpus(trial, flow)]
+        server = [cpu for flow in flows for cpu in self._pinning.server_cpus(trial.scenario, trial.arm, flow)]
+        return {"server": tuple(server), "client": tuple(client)} if client else None
 
     def _addresses(self, trial: Trial) -> tuple[str, str]:
         """Of the server and of the client, on the interfaces that carry the trial."""
@@ -185,23 +207,35 @@ class Measurer:
 
     def _carry_out(self, trial: Trial, run: ClientRun) -> _Answer:
         """Bulk servers and counters of the server around one command on the client."""
-        server, client = self._pair.server, self._pair.client
+        client = self._pair.client
         bulk = self._servers.start_bulk(trial)
-        server_before = read_counters(server, self._probes)
-        script = client_script(run, counters=counters_command(self._probes, "client"))
+        server_before = counters_text(self._pair, self._probes, "server")
+        script = client_script(run, counters=counters_command(self._pair, self._probes, "client"))
         text = client.check(script, timeout_s=run.timeout_s + 30)
         parts = split(text, needed=("before", "after", "ends", "free", "raw0", "log0", "end"))
         received = self._servers.end_bulk(bulk)
+        before = {"server": server_before, "client": parts["before"]}
+        after = {"server": counters_text(self._pair, self._probes, "server"), "client": parts["after"]}
         answer = _Answer(
             parts=parts,
             flows=len(run.flows),
-            before={"server": server_before, "client": nic.read_counters(parts["before"])},
-            after={"server": read_counters(server, self._probes), "client": nic.read_counters(parts["after"])},
+            before={role: nic.read_counters(text) for role, text in before.items()},
+            after={role: nic.read_counters(text) for role, text in after.items()},
+            network_changes=self._network_changes(before, after),
             bulk_received=received,
         )
         if any(map(has_stalled, answer.outputs)):  # a lost message, or a server that ended: the output is the same
             return replace(answer, server_ended=not self._servers.probes_run(trial))
         return answer
+
+    def _network_changes(self, before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...] | None:
+        """What became of both hosts' networks during the trial; None when neither tells."""
+        told = [
+            changes_of(role, self._probes[role], nic.read_network(before[role]), nic.read_network(after[role]))
+            for role in before
+        ]
+        known = [changes for changes in told if changes is not None]
+        return tuple(change for changes in known for change in changes) if known else None
 
     def _logs(self, run: ClientRun) -> tuple[bytes, ...]:
         """The full log of each flow, gzipped. Raises HostError."""
@@ -255,6 +289,7 @@ def _judged(
         srd=srd,
         interfaces=interfaces,
         allowances=known,
+        network=answer.network_changes,
         received=answer.bulk_received,
         trouble=_trouble(answer, log=log, is_rate=scenario.is_rate, timeout_s=timeout_s),
     )
@@ -268,6 +303,7 @@ def _judged(
         srd=srd,
         interfaces=interfaces,
         allowances=known,
+        network_changes=answer.network_changes,
         seconds=log.seconds if log else (),
         server_received=received,
         background_gbps=_background_gbps(answer, trial),
@@ -330,7 +366,8 @@ def _carried(answer: _Answer, trial: Trial, probes: Probes) -> Interfaces | None
             probe = homes[other(arm) if trial.crossed else arm]
             before, after = _at(answer.before[role], probe), _at(answer.after[role], probe)
             if before and after:
-                carried.setdefault(role, {})[arm] = InterfaceDelta(**nic.moved(before.statistics, after.statistics))
+                moved = nic.moved(before.statistics, after.statistics)
+                carried.setdefault(role, {})[arm] = InterfaceDelta(**moved, mtu=after.mtu)
     return carried or None
 
 

@@ -35,6 +35,7 @@ def exporter(options: Options, *, results: Path | None, port: int, address: str)
 @option("--open/--no-open", "open_it", default=True, help="Show it in a browser.")
 @option("--grafana-port", type=PORT, default=3000, help="Of this machine.")
 @option("--prometheus-port", type=PORT, default=9090, help="Of this machine.")
+@option("--accept-host-key", is_flag=True, help="Also where the host's key could not be compared with what AWS tells.")
 def monitor(
     options: Options,
     *,
@@ -42,6 +43,7 @@ def monitor(
     open_it: bool,
     grafana_port: int,
     prometheus_port: int,
+    accept_host_key: bool,
 ) -> None:
     """Watch the lab's monitoring through an SSH tunnel, until Ctrl-C."""
     from enaxp.commands.monitoring import push_exporter_image, watch_monitoring
@@ -51,4 +53,5 @@ def monitor(
         if push_image:
             push_exporter_image(session)
             return
-        watch_monitoring(session, ports={"grafana": grafana_port, "prometheus": prometheus_port}, open_it=open_it)
+        ports = {"grafana": grafana_port, "prometheus": prometheus_port}
+        watch_monitoring(session, ports=ports, open_it=open_it, accept_host_key=accept_host_key)

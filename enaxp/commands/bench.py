@@ -211,6 +211,7 @@ def bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
         order=bench.order,
         seed=bench.seed if bench.seed is not None else secrets.randbits(32),
         margin_pct=bench.margin_pct,
+        cpus=bench.cpus,
         scenarios=scenarios,
         crossover=not not_crossed_because,
         not_crossed_because=not_crossed_because,

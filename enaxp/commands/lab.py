@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from enaxp.lab.lifecycle import BUILT_LAYERS, Removal, Snapshot, down, require_o
 from enaxp.lab.model import LAYERS, Layer
 from enaxp.lab.resolved import is_bare_metal
 from enaxp.lab.state import BENCH_LOCK
-from enaxp.lab.status import Status
+from enaxp.lab.status import HostStatus, MonitoringStatus, Status
 from enaxp.session import Session
 from enaxp.terminal.lab import cost_text, plan_text, removal_text
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from enaxp.lab.cost import Prices
     from enaxp.lab.state_manager import SoftwareResults
 
+CONSOLE_S = 180.0  # for a new host's console to show its keys: it takes about a minute
+LOCAL_CONSOLE_S = 10.0
 ROLE_KEYS = ("instance/server", "instance/client")
 
 
@@ -87,6 +90,7 @@ def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
 
     say, snapshot = session.console.say, built.snapshot
     status = status_in(session, snapshot, software={})
+    _verify_hosts(session, status)
     hosts = session.hosts(status) if "compute" in built.layers else {}
     watcher = session.monitoring_host(status) if "monitoring" in built.layers else None
     if not hosts and watcher is None:
@@ -107,7 +111,7 @@ def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
 
 def _software(session: Session, built: BuiltLab, hosts: Mapping[str, Host]) -> SoftwareResults:
     """What the hosts must have, once it is in place: put there by State Manager, or by enaxp itself over SSH. Raises HostError."""
-    from enaxp.lab.boot import log_of
+    from enaxp.lab.boot import log_of, restart_agent
     from enaxp.lab.software_by_ssh import put_in_place
     from enaxp.lab.state_manager import wait_for_software
 
@@ -118,12 +122,27 @@ def _software(session: Session, built: BuiltLab, hosts: Mapping[str, Host]) -> S
             session.aws,
             changed=built.changed,
             log_of=lambda role, piece: log_of(hosts[role], piece),
+            restart_agent=lambda role: restart_agent(hosts[role]),
             say=say,
         )
     if session.target.isolation == "processes":
         say("hosts that are plain processes have this machine's software: nothing is put in place")
         return {}
     return put_in_place(hosts, say=say)
+
+
+def _verify_hosts(session: Session, status: Status) -> None:
+    """Waits for each new host's console to show its keys, side by side, before anything is sent to it."""
+    hosts: list[tuple[str, HostStatus | MonitoringStatus]] = list(status.hosts.items())
+    if status.monitoring:
+        hosts.append(("monitoring", status.monitoring))
+    fresh = [(role, host) for role, host in hosts if not session.file.known_hosts(host.instance_id).exists()]
+    patience_s = CONSOLE_S if session.target.name == "aws" else LOCAL_CONSOLE_S
+    if fresh:
+        with ThreadPoolExecutor(len(fresh)) as pool:
+            verified = pool.map(lambda item: session.verify_host(*item, patience_s=patience_s), fresh)
+            if all(verified):
+                session.console.say("  the hosts' keys are those that AWS tells")
 
 
 def preflight(session: Session) -> Report:

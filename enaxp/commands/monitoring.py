@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enaxp.commands.status import current_status
-from enaxp.errors import HostError, LocalTargetError, UsageError
+from enaxp.errors import HostError, HostKeyError, LocalTargetError, UsageError
 from enaxp.options import Options
 from enaxp.terminal.console import Console
 
@@ -87,14 +87,19 @@ def require_monitoring(session: Session, status: Status) -> Host:
     return host
 
 
-def watch_monitoring(session: Session, *, ports: Mapping[str, int], open_it: bool) -> None:
+def watch_monitoring(
+    session: Session, *, ports: Mapping[str, int], open_it: bool, accept_host_key: bool = False
+) -> None:
     """Holds an SSH tunnel to the monitoring host until Ctrl-C, shows the URLs at this end of it, and with `open_it` opens the first one.
 
     ports: the ports of this computer by what is behind them, `grafana` and `prometheus`. A tunnel that breaks is opened again.
-    Raises HostError when it cannot be opened at first, UsageError when a port is taken.
+    Raises HostKeyError where nothing vouches for the host, unless its key is to be accepted, HostError when the tunnel cannot be opened at
+    first, UsageError when a port is taken.
     """
     status = current_status(session)
     host = require_monitoring(session, status)
+    if not accept_host_key:
+        _require_verified(session, status)
     urls = {name: f"http://127.0.0.1:{ports[name]}" for name in status.urls}
     for name in urls:
         _require_free(name, ports[name])
@@ -109,6 +114,16 @@ def watch_monitoring(session: Session, *, ports: Mapping[str, int], open_it: boo
         if open_it:
             webbrowser.open(next(iter(urls.values())))
         ended.wait()
+
+
+def _require_verified(session: Session, status: Status) -> None:
+    """Raises HostKeyError where nothing vouches for the host: what is typed into its pages, a password first, goes there."""
+    if status.monitoring and not session.verify_host("monitoring", status.monitoring):
+        raise HostKeyError(
+            "the monitoring host's key could not be compared with what AWS tells",
+            said="a password would be sent to whoever answers at its address",
+            todo="try again later, or give --accept-host-key if its key is known to be right",
+        )
 
 
 def push_exporter_image(session: Session) -> None:

@@ -2,13 +2,15 @@
 
     Host (from the lab's status) ─▶ connect() ─▶ Connection.run("…") ─▶ Answer
 
-The host's key is learned at the first contact and pinned in the state folder: a host that changes its key later is refused.
+The host's key is one that AWS told (`hostkeys.py`); where it did not, it is learned at the first contact and pinned in the state folder:
+a host that changes its key later is refused.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import shlex
 import shutil
 import socket
 import time
@@ -17,13 +19,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from enaxp.errors import HostError, HostKeyError, UsageError
+from enaxp.hosts.hostkeys import told_keys
 from enaxp.traffic import Arm
 
 if TYPE_CHECKING:
     import fabric
+    import paramiko
 
 CONNECT_TIMEOUT_S = 10
 KEEPALIVE_S = 15
+HELD_S = 30.0  # for a held command to say that it runs, or to come to its end
 MOST_OUTPUT = 1 << 28  # characters of one command: the full log of a trial, packed, is the longest
 
 
@@ -73,7 +78,7 @@ class Connection:
         where = f"connecting to the {self.host.role} ({self.host.user}@{self.host.address}, port {self.host.port})"
         try:
             self._fabric.open()
-        except paramiko.BadHostKeyException as error:
+        except (paramiko.BadHostKeyException, UnknownHostKeyError) as error:
             todo = f"if somebody has renewed the host's keys, remove {self.host.known_hosts}; if not, somebody is in between"
             raise HostKeyError(where, said=str(error), todo=todo) from error
         except paramiko.AuthenticationException as error:
@@ -135,6 +140,20 @@ class Connection:
             )
         return answer.stdout
 
+    def hold(self, command: str) -> HeldCommand:
+        """Starts a command that runs until it is released, or until the connection ends: its standard input ends then.
+
+        Raises HostError.
+        """
+        import paramiko
+
+        try:
+            channel = self._fabric.transport.open_session()
+            channel.exec_command(command)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise HostError(f"running on the {self.host.role}: {_shortened(command)}", said=str(error)) from error
+        return HeldCommand(channel, where=f"on the {self.host.role}")
+
     def put(self, content: bytes, path: str) -> None:
         """Writes a file that nobody but the user logged in may read. Unlike a command's, its content is in no process list.
 
@@ -152,6 +171,44 @@ class Connection:
 
     def close(self) -> None:
         self._fabric.close()
+
+
+class HeldCommand:
+    """A command on a host that lasts as long as somebody holds it."""
+
+    def __init__(self, channel: paramiko.Channel, *, where: str) -> None:
+        self._channel = channel
+        self._where = where
+        channel.settimeout(HELD_S)
+        self._output = channel.makefile("r")
+
+    @property
+    def runs(self) -> bool:
+        transport = self._channel.get_transport()
+        return not self._channel.exit_status_ready() and transport is not None and transport.is_active()
+
+    def read_line(self) -> str:
+        """The next line that it prints; empty when it has ended. Raises HostError when none comes."""
+        try:
+            return str(self._output.readline()).rstrip("\n")
+        except OSError as error:
+            raise HostError(
+                f"waiting for what was started {self._where}", said=f"no word after {HELD_S:.0f} s"
+            ) from error
+
+    def release(self) -> None:
+        """Lets it come to its end, and waits for it. Raises HostError when it fails, or the connection is lost."""
+        try:
+            self._channel.shutdown_write()
+            if not self._channel.status_event.wait(HELD_S):
+                raise HostError(f"ending what was started {self._where}", said=f"no end after {HELD_S:.0f} s")
+            code = self._channel.recv_exit_status()
+        except (OSError, EOFError) as error:
+            raise HostError(f"ending what was started {self._where}", said=str(error) or "connection lost") from error
+        finally:
+            self._channel.close()
+        if code != 0:
+            raise HostError(f"ending what was started {self._where}", said=f"exit {code}")
 
 
 def connect(host: Host, *, patience_s: float = 0.0) -> Connection:
@@ -173,10 +230,16 @@ def connect(host: Host, *, patience_s: float = 0.0) -> Connection:
         return connection
 
 
+def as_root(command: str) -> str:
+    """Shell text that runs a command as root, whoever has logged in."""
+    quoted = f"sh -c {shlex.quote(command)}"
+    return f'if [ "$(id -u)" -eq 0 ]; then {quoted}; else sudo -n {quoted}; fi'
+
+
 def ssh_command(host: Host, *options: str) -> list[str]:
     """The system's ssh for a host of a lab, with these options besides, as far as a command to be run there.
 
-    Raises UsageError when there is no such program.
+    Raises UsageError when there is no such program, or a path that it cannot be told.
     """
     program = shutil.which("ssh")
     if program is None:
@@ -185,15 +248,33 @@ def ssh_command(host: Host, *options: str) -> list[str]:
         )
     settings = {
         "IdentitiesOnly": "yes",
-        "UserKnownHostsFile": str(host.known_hosts.absolute()),
-        "StrictHostKeyChecking": "accept-new",
+        # In quotes: they would be split at blanks. The option -i takes no path with a percent sign at all.
+        "IdentityFile": f'"{_escaped(host.private_key)}"',
+        "UserKnownHostsFile": f'"{_escaped(host.known_hosts)}"',
+        "StrictHostKeyChecking": "yes" if told_keys(host.known_hosts) else "accept-new",
         "LogLevel": "ERROR",
     }
-    arguments = [program, "-F", os.devnull, "-i", str(host.private_key.absolute()), "-p", str(host.port)]
+    arguments = [program, "-F", os.devnull, "-p", str(host.port)]
     for name, value in settings.items():
         arguments += ["-o", f"{name}={value}"]
     # Behind `--` ssh takes nothing for an option any more, not even in the command that follows.
     return [*arguments, *options, "--", f"{host.user}@{host.address}"]
+
+
+def _told_by_aws(keys: frozenset[str]) -> Any:
+    """Accepts a host with one of these keys, and no other."""
+    import paramiko
+
+    class ToldByAws(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]  # paramiko has no types
+        def missing_host_key(self, _client: Any, hostname: str, key: Any) -> None:
+            if f"{key.get_name()} {key.get_base64()}" not in keys:
+                raise UnknownHostKeyError(f"{hostname} has a key that is none of those that AWS tells")
+
+    return ToldByAws()
+
+
+class UnknownHostKeyError(Exception):
+    """Who answers is not the host."""
 
 
 class _TooMuchError(Exception):
@@ -211,6 +292,17 @@ class _Counted(io.TextIOBase):
         if self._length > MOST_OUTPUT:
             raise _TooMuchError
         return len(text)
+
+
+def _escaped(path: Path) -> str:
+    """A path as a value of ssh_config that stands in quotes, in which ssh finds no token to expand.
+
+    Raises UsageError for a `${`, which cannot be escaped.
+    """
+    text = str(path.absolute())
+    if "${" in text:
+        raise UsageError(f"ssh takes the ${{ in {text} for a variable", todo="choose another --state-dir")
+    return text.replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _new_fabric(host: Host) -> fabric.Connection:
@@ -234,8 +326,12 @@ def _new_fabric(host: Host) -> fabric.Connection:
     client: Any = paramiko.SSHClient()
     host.known_hosts.parent.mkdir(parents=True, exist_ok=True)
     host.known_hosts.touch(mode=0o600)
-    client.load_host_keys(str(host.known_hosts))
-    client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+    told = told_keys(host.known_hosts)
+    if told:
+        client.set_missing_host_key_policy(_told_by_aws(told))
+    else:
+        client.load_host_keys(str(host.known_hosts))
+        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
     connection.client = client
     return connection
 

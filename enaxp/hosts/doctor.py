@@ -25,6 +25,11 @@ from enaxp.traffic import ARMS, Arm
 Requirement = Literal["required", "recommended", "info"]
 CheckOutcome = Literal["ok", "bad", "unknown"]
 
+# What sets MTU, routes and ARP of a host again, as root there.
+RESTART_NETWORK = "systemctl restart enaxp-net.service"
+# What the doctor has mended, to be mended again at each start; `templates/software/tuning.sh` runs it.
+FIXES = "/etc/enaxp/tuning.d/doctor.sh"
+
 MTU_MOST = 8900
 TX_RING, RX_RING = 1024, 8192
 TCP_LIMIT_OUTPUT_BYTES = 1048576
@@ -48,6 +53,8 @@ _FOR_INFORMATION = {
 }
 # Local Zones have longer names, us-east-1-bos-1a; ENA Express is not offered there.
 _ZONE = re.compile(rf"{REGION}[a-z]")
+_DEVICE = "device: ena_srd_mode of {}"
+_DEVICE_OF_EXPRESS = _DEVICE.format("ena_express")
 _IDLE = "/sys/devices/system/cpu/cpu[0-9]*/cpuidle/state[0-9]*"
 
 
@@ -208,14 +215,35 @@ def required_and_bad(findings: Iterable[HostFinding]) -> list[HostFinding]:
     return [finding for finding in findings if finding.level == "required" and finding.outcome == "bad"]
 
 
+def untold_treatment(findings: Iterable[HostFinding]) -> list[HostFinding]:
+    """The hosts whose device does not tell whether SRD is on: nothing would prove there that it carried the packets."""
+    return [finding for finding in findings if finding.check == _DEVICE_OF_EXPRESS and finding.outcome == "unknown"]
+
+
 def where_srd_is(finding: HostFinding) -> bool:
     """Whether it is about which interface has ENA Express: a crossover changes that for a while."""
     return "attachment" in finding.check or "srd_mode" in finding.check
 
 
 def fixes(findings: Iterable[HostFinding]) -> list[str]:
-    """The commands that mend what is bad on one host, each once. All of them are safe, and change both interfaces alike."""
-    return list(dict.fromkeys(finding.fix for finding in findings if finding.outcome == "bad" and finding.fix))
+    """The commands that mend what is bad, each once. All of them are safe, and change both interfaces alike.
+
+    The network comes last: other rings take a link down, after which the distribution configures it anew.
+    """
+    wanted = dict.fromkeys(finding.fix for finding in findings if finding.outcome == "bad" and finding.fix)
+    return sorted(wanted, key=lambda command: command == RESTART_NETWORK)
+
+
+def lasting(commands: Iterable[str]) -> str:
+    """Shell text, run as root on a host, after which these commands are run at each of its starts, too, before the network is set.
+
+    The unit of the piece `tuning` runs what stands in that folder. The network's own setting lasts by itself.
+    """
+    lines = [
+        f"grep -qsxF {quoted} {FIXES} || echo {quoted} >> {FIXES}"
+        for quoted in (shlex.quote(command) for command in commands if command != RESTART_NETWORK)
+    ]
+    return "\n".join([f"mkdir -p {FIXES.rpartition('/')[0]}", *lines, "true"])
 
 
 def _one_version(name: str, level: Requirement, versions: Sequence[str | None]) -> Check:
@@ -237,7 +265,7 @@ def _attachments(attachments: Mapping[Arm, SrdSetting]) -> Iterator[Check]:
 
 def _interfaces(facts: Facts) -> Iterator[Check]:
     """Whether each arm leaves by its own interface and answers for its address alone."""
-    again = "systemctl restart enaxp-net.service"
+    again = RESTART_NETWORK
     for arm, told in facts.arms.items():
         by, leaves_by = f"by {told.get('interface') or 'its own interface'}", told.get("leaves_by")
         yield Check(f"route of {arm}", "required", leaves_by, by, _same(told, "leaves_by", "interface"), fix=again)
@@ -255,7 +283,7 @@ def _srd_modes(facts: Facts) -> Iterator[Check]:
         want, bits, wanted = ("3 (SRD and UDP)", 3, 3) if arm == "ena_express" else ("0", 1, 0)
         shown = f"{mode} (stand-in)" if mode is not None and facts.is_stand_in else mode
         good = None if mode is None else mode & bits == wanted
-        yield Check(f"device: ena_srd_mode of {arm}", "required", shown, want, good)
+        yield Check(_DEVICE.format(arm), "required", shown, want, good)
 
 
 def _software(facts: Facts) -> Iterator[Check]:
@@ -294,7 +322,7 @@ def _rings(facts: Facts) -> Iterator[Check]:
         for arm, told in facts.arms.items():
             now, most = _number(told.get(f"now_{ring}")), _number(told.get(f"max_{ring}"))
             need = min(advised, most) if most else advised
-            good = now >= need if facts.has_ena and now else None
+            good = now >= need if (facts.has_ena or facts.is_stand_in) and now else None
             fix = _on_both(facts, f"ethtool -G {{}} {ring} {need}")
             yield Check(f"{ring} ring of {arm}", "recommended", now, f"at least {need}", good, fix=fix)
 
@@ -347,8 +375,8 @@ def _settings(facts: Facts) -> Iterator[Check]:
 def _cpus(facts: Facts) -> Iterator[Check]:
     """Idle states deeper than C1 cost microseconds to wake from. Most types do not let the guest choose: then none are told."""
     states = facts.host.get("idle_states")
-    deep = re.findall(r"\bC[2-9]\S*", states or "")
-    mend = f'for s in {_IDLE}; do case $(cat "$s/name") in C[2-9]*) echo 1 > "$s/disable";; esac; done'
+    deep = re.findall(r"\bC(?:1E|[2-9]\S*)", states or "")
+    mend = f'for s in {_IDLE}; do case $(cat "$s/name") in C1E* | C[2-9]*) echo 1 > "$s/disable";; esac; done'
     good = not deep if facts.has_ena and states else None
     yield Check("idle states", "recommended", states, "none deeper than C1", good, fix=mend)
 

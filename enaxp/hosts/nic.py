@@ -2,6 +2,7 @@
 
     probe_command()    ─▶ read_probe()    ─▶ which interface has which address, and by which one each arm leaves
     counters_command() ─▶ read_counters() ─▶ packets, bytes, `ena_srd_*` and allowance counters, per interface
+    network_command()  ─▶ read_network()  ─▶ which boot it is, MTU and way out of each interface, how often something changed them
 
 Only coreutils, awk, iproute2 and ethtool are assumed on a host. What a host cannot tell is None: unknown, never off.
 """
@@ -16,6 +17,9 @@ from dataclasses import dataclass
 STATISTICS = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes")
 ALLOWANCE = re.compile(r"\w+_allowance_exceeded")
 STAND_IN = "stand-in"
+# Where a bench works on a host. A host that is a plain process has its files below a folder of its own.
+ENTER_FOLDER = 'umask 077; here="${ENAXP_ROOT:-}/tmp/enaxp-bench"; mkdir -p "$here" && cd "$here" || exit 1'
+NETWORK_LOG = "enaxp-network-changes"  # a line for each change of a link or a rule, while a bench runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,7 @@ class Counters:
 
     statistics: Mapping[str, int]
     device: Mapping[str, int]
+    mtu: int | None = None
 
 
 def probe_command(own_ip: str, peer_ip: str) -> str:
@@ -78,7 +83,8 @@ def counters_command(interfaces: Iterable[str]) -> str:
     names = " ".join(shlex.quote(name) for name in interfaces)
     if not names:
         return "true"
-    read_all = " ".join(f"/sys/class/net/$i/statistics/{name}" for name in STATISTICS)
+    files = [*(f"statistics/{name}" for name in STATISTICS), "mtu"]
+    read_all = " ".join(f"/sys/class/net/$i/{file}" for file in files)
     return f'for i in {names}; do echo "interface $i"; echo "statistics" $(cat {read_all}); ethtool -S "$i" 2>/dev/null; done; true'
 
 
@@ -87,15 +93,67 @@ def read_counters(text: str) -> dict[str, Counters]:
     found: dict[str, Counters] = {}
     for block in re.split(r"^interface ", text, flags=re.MULTILINE)[1:]:
         name, _, rest = block.partition("\n")
-        numbers = re.search(r"^statistics((?: \d+){4})\s*$", rest, flags=re.MULTILINE)
+        numbers = re.search(r"^statistics((?: \d+){4,5})\s*$", rest, flags=re.MULTILINE)
         if numbers is None:
             continue
-        statistics = dict(zip(STATISTICS, map(int, numbers.group(1).split()), strict=True))
+        *carried, mtu = map(int, f"{numbers.group(1)} 0".split()[:5])
+        statistics = dict(zip(STATISTICS, carried, strict=True))
         device = {
             key: int(value) for key, value in re.findall(r"^\s*([\w.\[\]-]+): (\d+)\s*$", rest, flags=re.MULTILINE)
         }
-        found[name.strip()] = Counters(statistics=statistics, device=device)
+        found[name.strip()] = Counters(statistics=statistics, device=device, mtu=mtu or None)
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostNetwork:
+    """A host's network at one moment. mtus, leaves_by: by interface; leaves_by of traffic from its address to the other host.
+
+    boot_id: tells this boot from others. changes: how often links or rules were changed since somebody watches; None when nobody does.
+    """
+
+    boot_id: str
+    mtus: Mapping[str, int]
+    leaves_by: Mapping[str, str]
+    changes: int | None
+    last_change: str
+
+
+def network_command(ways: Iterable[tuple[str, str, str]]) -> str:
+    """Prints, for `read_network`, the network of a host. ways: interface, own address and the other host's, of each arm."""
+    log = f'"${{ENAXP_ROOT:-}}/tmp/enaxp-bench/{NETWORK_LOG}"'
+    parts = [
+        'echo "network boot $(cat /proc/sys/kernel/random/boot_id)"',
+        f'[ -r {log} ] && echo "network changes $(wc -l < {log})" && echo "network last $(tail -n 1 {log})"',
+    ]
+    for interface, own, peer in ways:
+        name, route = shlex.quote(interface), f"ip -o route get {shlex.quote(peer)} from {shlex.quote(own)} 2>/dev/null"
+        parts.append(f'echo network mtu {name} "$(cat /sys/class/net/{name}/mtu)"')
+        parts.append(f'echo network route {name} "$({route} | head -n 1)"')
+    return "; ".join(parts)
+
+
+def read_network(text: str) -> HostNetwork | None:
+    """What `network_command` printed; None when it is not there."""
+    told, mtus, leaves_by = dict[str, str](), dict[str, int](), dict[str, str]()
+    for what, rest in re.findall(r"^network (boot|changes|last|mtu|route) (.*)$", text, re.MULTILINE):
+        name, _, value = rest.partition(" ")
+        if what == "mtu" and value.isdigit():
+            mtus[name] = int(value)
+        elif what == "route" and (by := re.search(r"\bdev (\S+)", value)):
+            leaves_by[name] = by[1]
+        else:
+            told[what] = rest.strip()
+    if "boot" not in told:
+        return None
+    count = told.get("changes", "")
+    return HostNetwork(
+        boot_id=told["boot"],
+        mtus=mtus,
+        leaves_by=leaves_by,
+        changes=int(count) if count.isdigit() else None,
+        last_change=told.get("last", ""),
+    )
 
 
 def moved(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """Boot: waits until the hosts have booted, and says what they are doing meanwhile.
 
-    hosts ─▶ SSH answers ─▶ user data leaves its done-marker ─▶ ready, or the step that failed with the end of its log
+    hosts ─▶ SSH answers ─▶ user data leaves its done-marker ─▶ MTU and routes stay as set ─▶ ready
+                                                             └▶ the step that failed, with the end of its log
 
 A first boot that could not install a piece of software has not failed for good: State Manager (`state_manager.py`), or enaxp
 over SSH (`software_by_ssh.py`), tries it again.
@@ -12,8 +13,10 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from enaxp.config import ROLES
 from enaxp.errors import HostError, HostKeyError
-from enaxp.hosts.connection import Connection, Host, connect
+from enaxp.hosts.connection import Connection, Host, as_root, connect
+from enaxp.hosts.network import settle
 from enaxp.lab.software import NAMES
 from enaxp.lab.state_manager import log_command
 from enaxp.lab.userdata import Boot, done_command, parse_done
@@ -32,14 +35,20 @@ def wait_until_ready(
     check: Callable[[Host], None] = lambda host: None,
     longest_s: Callable[[], float] = lambda: SSH_S,
 ) -> dict[str, Boot]:
-    """How each host's first boot went. Raises HostError when one cannot be reached, or a step failed that nobody tries again.
+    """How each host's first boot went.
+
+    Raises HostError when one cannot be reached, a step failed that nobody tries again, or MTU or routes are not as they must be.
 
     check: raises HostError when the host of this role cannot answer any more, whatever one waits; asked while it is silent.
     longest_s: how long a host may take until SSH answers; asked of one that has not within ASK_S.
     """
     hosts = tuple(hosts)
+    pair = {host.role: host for host in hosts if host.role in ROLES}
+    peers = dict(zip(pair, reversed(pair.values()), strict=True)) if len(pair) == len(ROLES) else {}
     with ThreadPoolExecutor(len(hosts)) as pool:
-        boots = list(pool.map(lambda host: _wait(host, say, check=check, longest_s=longest_s), hosts))
+        boots = list(
+            pool.map(lambda host: _wait(host, say, peer=peers.get(host.role), check=check, longest_s=longest_s), hosts)
+        )
     return {host.role: boot for host, boot in zip(hosts, boots, strict=True)}
 
 
@@ -48,6 +57,16 @@ def log_of(host: Host, piece: str) -> str:
     connection = connect(host)
     try:
         return connection.run(log_command(piece)).stdout
+    finally:
+        connection.close()
+
+
+def restart_agent(host: Host) -> None:
+    """Starts the agent of Systems Manager on this host again; on Ubuntu it is a snap. Raises HostError."""
+    units = ("amazon-ssm-agent.service", "snap.amazon-ssm-agent.amazon-ssm-agent.service")
+    connection = connect(host)
+    try:
+        connection.check(as_root(" || ".join(f"systemctl restart {unit}" for unit in units)), timeout_s=60)
     finally:
         connection.close()
 
@@ -69,11 +88,18 @@ def _connect(host: Host, *, check: Callable[[Host], None], longest_s: Callable[[
 
 
 def _wait(
-    host: Host, say: Callable[[str], None], *, check: Callable[[Host], None], longest_s: Callable[[], float]
+    host: Host,
+    say: Callable[[str], None],
+    *,
+    peer: Host | None,
+    check: Callable[[Host], None],
+    longest_s: Callable[[], float],
 ) -> Boot:
     connection = _connect(host, check=check, longest_s=longest_s)
     try:
         boot = _wait_for_software(connection, say)
+        if peer is not None and (boot.ok or boot.failed_step in NAMES):
+            settle(connection, peer)
     finally:
         connection.close()
     if boot.failed_step in NAMES:

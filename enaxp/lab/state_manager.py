@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +27,7 @@ from enaxp.lab.model import Found
 from enaxp.lab.software import NAMES, TIMEOUT_S, log_path
 
 REGISTER_S = 600.0  # a host registers with Systems Manager within minutes, or never
+RESTART_AGENT_S = 180.0
 IN_PLACE = "Success"
 NOT_REGISTERED = "not registered"
 NOT_ASSOCIATED = "not associated"
@@ -57,11 +58,18 @@ def results(snapshot: Snapshot, aws: Aws) -> SoftwareResults:
 
 
 def wait_for_software(
-    snapshot: Snapshot, aws: Aws, *, changed: Collection[str], log_of: LogOf, say: Callable[[str], None]
+    snapshot: Snapshot,
+    aws: Aws,
+    *,
+    changed: Collection[str],
+    log_of: LogOf,
+    restart_agent: Callable[[str], None],
+    say: Callable[[str], None],
 ) -> SoftwareResults:
     """The results once all of them are Success. What had failed before is run once more.
 
-    changed: keys of what was made or changed just now.
+    changed: keys of what was made or changed just now. restart_agent: starts the agent of Systems Manager on the host of a role again:
+    one that starts before its permissions work sleeps for up to 26 minutes before it tries again.
     Raises HostError, naming host and piece with the end of its log, when one fails or is not done in time.
     """
     hosts, associations = _hosts(snapshot), _associations(snapshot, aws)
@@ -75,7 +83,7 @@ def wait_for_software(
         ids = sorted({associations[piece].id for _, piece in before})
         with _refusals("having State Manager try again what has failed"):
             aws.ssm.start_associations_once(AssociationIds=ids)
-    began, told = time.monotonic(), dict[tuple[str, str], str]()
+    began, told, restarted = time.monotonic(), dict[tuple[str, str], str](), set[str]()
     while True:
         open_ones = {at: result for at, result in _each(now) if result.status != IN_PLACE}
         if not open_ones:
@@ -86,7 +94,13 @@ def wait_for_software(
             if told.get((role, piece)) != result.status and result.status == "InProgress":
                 say(f"  {role}: State Manager puts {piece} in place")
             told[role, piece] = result.status
-        _check_time(open_ones, time.monotonic() - began)
+        waited = time.monotonic() - began
+        silent = {role for (role, _), result in open_ones.items() if result.status == NOT_REGISTERED}
+        for role in sorted(silent - restarted) if waited >= RESTART_AGENT_S else ():
+            say(f"  {role}: not registered with Systems Manager for {waited:.0f} s: its agent is started again")
+            restart_agent(role)
+            restarted.add(role)
+        _check_time(open_ones, waited)
         time.sleep(aws.poll_s)
         associations = _complete(associations, aws)
         now = _asked(hosts, associations, aws)
@@ -128,22 +142,34 @@ def _refusals(where: str) -> Iterator[None]:
 
 def _asked(hosts: Mapping[str, str], associations: Mapping[str, Found], aws: Aws) -> SoftwareResults:
     """The result of each piece on each host, the pieces in the order of installation. The hosts are asked side by side."""
-    with _refusals(_ASKING), ThreadPoolExecutor(max(1, len(hosts))) as pool:
+    with _refusals(_ASKING), ThreadPoolExecutor(len(hosts) + 1) as pool:
+        asked = pool.submit(_registered, aws, list(hosts.values()))
         told = list(pool.map(lambda instance: _told(aws, instance), hosts.values()))
+        registered = asked.result()
     return {
-        role: {piece: _result(associations.get(piece), by_id) for piece in NAMES}
-        for role, by_id in zip(hosts, told, strict=True)
+        role: {piece: _result(associations.get(piece), by_id if id in registered else None) for piece in NAMES}
+        for (role, id), by_id in zip(hosts.items(), told, strict=True)
     }
 
 
-def _told(aws: Aws, instance_id: str) -> dict[str, Any] | None:
-    """The latest run of each association by its id; None for a host that has not registered."""
+def _registered(aws: Aws, instance_ids: Sequence[str]) -> set[str]:
+    """Those of these instances that have registered with Systems Manager."""
+    if not instance_ids:
+        return set()
+    pages = aws.ssm.get_paginator("describe_instance_information").paginate(
+        Filters=[{"Key": "InstanceIds", "Values": instance_ids}]
+    )
+    return {info["InstanceId"] for page in pages for info in page["InstanceInformationList"]}
+
+
+def _told(aws: Aws, instance_id: str) -> dict[str, Any]:
+    """The latest run of each association by its id. What is answered for a host that has not registered is not documented."""
     try:
         pages = aws.ssm.get_paginator("describe_instance_associations_status").paginate(InstanceId=instance_id)
         return {info["AssociationId"]: info for page in pages for info in page["InstanceAssociationStatusInfos"]}
     except ClientError as error:
         if code_of(error) == "InvalidInstanceId" or is_gone(error):
-            return None
+            return {}
         raise
 
 

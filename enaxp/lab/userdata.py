@@ -6,6 +6,7 @@ HostBoot, software ─▶ render_userdata() ─▶ bash for RunInstances        
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +20,7 @@ ROOT = "/var/lib/enaxp"
 DONE_PATH = f"{ROOT}/done.json"
 TIMER_PATH = "/etc/systemd/system/enaxp-ttl.timer"
 LIMIT_BYTES = 16 * 1024  # before encoding: what RunInstances takes
+_COMMENT = re.compile(r"^[ ]*# .*\n", re.MULTILINE)  # left out on a host: AWS takes little, and the templates have them
 MTU = 8900  # ENA Express carries no larger packet; larger ones silently go by plain ENA
 
 
@@ -71,6 +73,7 @@ def _rendered(template: str, boot: HostBoot, **more: object) -> str:
         expires_at=_on_calendar(boot.expires_at) if boot.expires_at else None,
         **more,
     )
+    text = _COMMENT.sub("", text)
     if len(text.encode()) > LIMIT_BYTES:
         raise LabError(
             f"the user data is {len(text.encode())} bytes long, AWS takes {LIMIT_BYTES}",

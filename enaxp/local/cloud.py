@@ -56,7 +56,7 @@ class LocalCloud:
     isolation: IsolationName
     reason: str  # why this isolation
     ssh_port: int
-    ssh_user: str
+    ssh_user: str | None  # None: the user of the image
     access_key: str
     secret_key: str
     poll_s: float = 0.1
@@ -65,7 +65,8 @@ class LocalCloud:
     @property
     def overrides(self) -> dict[str, str | int]:
         """Values of the config that follow from this computer, by their path."""
-        return {"hosts.ssh_port": self.ssh_port, "hosts.ssh_user": self.ssh_user}
+        user = {"hosts.ssh_user": self.ssh_user} if self.ssh_user else {}
+        return {"hosts.ssh_port": self.ssh_port, **user}
 
     def resources(self) -> list[str]:
         """Ids of everything that lives in it."""

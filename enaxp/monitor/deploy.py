@@ -42,7 +42,7 @@ cd "$HOME"
 changed=no
 if ! root cmp -s enaxp-monitoring.tar /etc/enaxp/bundle.tar; then
   root tar -xf enaxp-monitoring.tar -C /etc/enaxp --no-same-owner
-  root promtool check config /etc/enaxp/prometheus.yml > /dev/null
+  root "$(command -v promtool)" check config /etc/enaxp/prometheus.yml > /dev/null
   root install -m 0644 enaxp-monitoring.tar /etc/enaxp/bundle.tar
   changed=yes
 fi

@@ -48,7 +48,7 @@ def lay_out(folder: Path) -> None:
     package = Path(enaxp.__file__).parent
     shutil.copytree(package, folder / "enaxp", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "Dockerfile").write_text(text_of("Dockerfile"), encoding="utf-8")
-    (folder / "requirements.txt").write_text("".join(f"{one}\n" for one in _requirements()), encoding="utf-8")
+    (folder / "requirements.txt").write_text(text_of("requirements.lock"), encoding="utf-8")
 
 
 def push(aws: Aws, repository: str, *, program: str) -> str:
@@ -66,8 +66,8 @@ def push(aws: Aws, repository: str, *, program: str) -> str:
     return image
 
 
-def _requirements() -> list[str]:
-    """What enaxp needs to run the exporter, as its package says: all but what draws."""
+def needed() -> list[str]:
+    """What enaxp needs to run the exporter, as its package says: all but what draws. `monitor/requirements.lock` holds files for it."""
     declared = [one.partition(";") for one in requires("enaxp") or ()]
     return [one for one, _, only in declared if not only and not one.startswith(DRAWS)]
 

@@ -17,6 +17,10 @@ sysctl -q -w net.ipv4.tcp_autocorking=0 || true
 for limit in /sys/class/net/*/queues/tx-*/byte_queue_limits/limit_min; do
   { echo max > "$limit"; } 2> /dev/null || true
 done
+# What `enaxp doctor --fix` has mended on this host.
+for mended in /etc/enaxp/tuning.d/*.sh; do
+  [ ! -r "$mended" ] || bash "$mended" || true
+done
 END
 chmod 0755 "$SETTINGS.new"
 mv "$SETTINGS.new" "$SETTINGS"
@@ -24,6 +28,7 @@ cat > "/etc/systemd/system/$UNIT" <<END
 [Unit]
 Description=Settings of the kernel for the enaxp lab
 After=network-online.target
+Before=enaxp-net.service
 Wants=network-online.target
 
 [Service]

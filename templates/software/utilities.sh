@@ -4,8 +4,9 @@ set -Eeuo pipefail
 # include packages.sh
 
 missing=()
-for program in ethtool htop; do
-  command -v "$program" > /dev/null || missing+=("$program")
+for program in ethtool htop tc; do
+  command -v "$program" > /dev/null && continue
+  case $program in tc) missing+=("$TC") ;; *) missing+=("$program") ;; esac
 done
 if [ ${#missing[@]} -eq 0 ]; then
   echo "utilities: there already"

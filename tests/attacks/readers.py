@@ -28,6 +28,7 @@ from enaxp.data import data_path
 from enaxp.errors import EnaxpError
 from enaxp.hosts import nic, sockperf
 from enaxp.hosts.doctor import read_facts
+from enaxp.hosts.hostkeys import BEGIN, END, TOLD, keys_on_console, learned_keys, told_keys
 from enaxp.lab import cost, labs
 from enaxp.lab.state import StateFile, read_state
 from enaxp.lab.userdata import parse_done
@@ -153,6 +154,12 @@ READERS: Mapping[str, Read] = {
     "done marker": Read(
         _text(parse_done),
         (b'{"ok": true, "failed_step": null, "log_tail": "", "note": "", "steps": ["a"]}', b"step mtu\n"),
+    ),
+    "console": Read(
+        _text(keys_on_console), (f"x\r\n{BEGIN}\r\nssh-ed25519 {'A' * 68} root@x\r\n{END}\r\n".encode() * 2,)
+    ),
+    "known hosts": Read(
+        _in_file("known", lambda path: (told_keys(path), learned_keys(path))), (f"{TOLD}\n* a b\n".encode(),)
     ),
     "prices": Read(
         _in_file("prices.json", cost._read_kept), (b'{"us-east-1/c6i.8xlarge": {"instance": 1.36, "at": 1}}',)

@@ -31,6 +31,7 @@ EXPRESS: dict[str, Any] = {
     "srd": SRD_ON,
     "interfaces": carried_by("ena_express"),
     "allowances": {"client": {"pps_allowance_exceeded": 0, "conntrack_allowance_available": -4}, "server": {}},
+    "network": (),
 }
 ENA: dict[str, Any] = {**EXPRESS, "arm": "ena", "srd": SRD_OFF, "interfaces": carried_by("ena")}
 
@@ -82,6 +83,19 @@ FAILING: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         ENA,
         {"srd": replace(SRD_OFF, peer_tx=10)},
         "10 packets of the ENA arm went over SRD",
+    ),
+    "the MTU was changed": (
+        EXPRESS,
+        {"network": ("the MTU of the client's ens6 is 9001, it was 8900", "the server restarted")},
+        "the MTU of the client's ens6 is 9001, it was 8900; the server restarted",
+    ),
+    "sockperf did not come to its end when the interface was configured anew": (
+        ENA,
+        {
+            "sockperf": replace(GOOD, ok=False, mean_us=None, reason="no end"),
+            "network": ("links of the client were changed",),
+        },
+        "no end; links of the client were changed",
     ),
     "an allowance was exceeded at rest": (
         EXPRESS,
@@ -138,10 +152,15 @@ def test_what_is_allowed_passes(case: str) -> None:
 
 
 def test_absent_counters_are_unknown_which_fails_nothing_and_proves_nothing() -> None:
-    report = judge(**{**EXPRESS, "srd": None, "interfaces": None, "allowances": None})
+    report = judge(**{**EXPRESS, "srd": None, "interfaces": None, "allowances": None, "network": None})
 
     assert report.valid
-    assert {gate.name for gate in report.gates if gate.passed is None} == {"srd", "interface", "allowances"}
+    assert {gate.name for gate in report.gates if gate.passed is None} == {
+        "srd",
+        "interface",
+        "allowances",
+        "network",
+    }
 
 
 RATE = replace(

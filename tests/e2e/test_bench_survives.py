@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.driver import COMMAND, Driver
+from tests.support.local_machines import wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.system]
 
@@ -187,15 +188,17 @@ def test_a_full_disk_on_this_machine_keeps_what_was_measured(lab: Driver) -> Non
 
 
 @pytest.mark.namespaces
-@pytest.mark.parametrize(("role", "size"), [("client", "60k"), ("server", "60k"), ("client", "400k")])
+@pytest.mark.parametrize(("role", "size"), [("client", "60k"), ("server", "60k"), ("client", "120k")])
 def test_a_full_disk_on_a_host_is_said(lab: Driver, role: str, size: str) -> None:
     if lab.isolation != "namespaces":
         return
-    on_host(lab, role, f"mkdir -p /tmp/enaxp-bench && mount -t tmpfs -o size={size} tmpfs /tmp/enaxp-bench")
+    on_host(
+        lab, role, f"mkdir -p /tmp/enaxp-bench && sudo mount -t tmpfs -o size={size},mode=1777 tmpfs /tmp/enaxp-bench"
+    )
     try:
         ran = lab.run(*QUICK, "--iterations", "1")
     finally:
-        on_host(lab, role, "umount -l /tmp/enaxp-bench")
+        on_host(lab, role, "sudo umount -l /tmp/enaxp-bench")
 
     assert ran.code == 1, ran.stderr
     assert "no space left" in ran.stderr.lower()
@@ -207,17 +210,108 @@ def test_sockperf_that_is_missing_or_another_is_said(lab: Driver) -> None:
     if lab.isolation != "namespaces":
         return
     fake = "/run/enaxp/bin/sockperf"
-    on_host(lab, "client", f"printf '#!/bin/sh\\necho sockperf, version 3.5\\n' > {fake} && chmod +x {fake}")
+    on_host(
+        lab, "client", f"printf '#!/bin/sh\\necho sockperf, version 3.5\\n' | sudo tee {fake} && sudo chmod +x {fake}"
+    )
     try:
         other = lab.run(*QUICK)
-        on_host(lab, "client", f"printf '#!/bin/sh\\nexit 127\\n' > {fake}")
+        on_host(lab, "client", f"printf '#!/bin/sh\\nexit 127\\n' | sudo tee {fake}")
         missing = lab.run(*QUICK)
     finally:
-        on_host(lab, "client", f"rm {fake}")
+        on_host(lab, "client", f"sudo rm {fake}")
 
     assert (other.code, missing.code) == (1, 1)
     assert "client: sockperf is 3.5, wanted at least 3.7" in other.stderr
     assert "client: sockperf is" in missing.stderr
+
+
+TIMERS = "systemctl list-units --plain --no-legend --state=active 'refresh-policy-routes@*.timer' | cut -d ' ' -f 1"
+BOTH_TIMERS = ["refresh-policy-routes@ens5.timer", "refresh-policy-routes@ens6.timer"]
+
+
+def invalid_reasons(lab: Driver) -> list[str]:
+    return [str(trial["reason"]) for trial in trials_of(newest_run(lab)) if not trial["valid"]]
+
+
+def require_all_counted_with_the_right_mtu(lab: Driver) -> None:
+    """Both pairs count, and nothing that counts was measured with another MTU or while something changed."""
+    result = json.loads((newest_run(lab) / "result.json").read_text())
+    assert {arm["valid_trials"] for arm in result["scenarios"]["udp-latency"]["arms"].values()} == {2}
+    counting = [trial for trial in trials_of(newest_run(lab)) if trial["valid"]]
+    assert {one["mtu"] for trial in counting for arms in trial["interfaces"].values() for one in arms.values()} == {
+        8900
+    }
+    assert {tuple(trial["network_changes"]) for trial in counting} == {()}
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_interfaces_that_are_configured_anew_in_a_trial_are_named_and_the_pair_run_again(
+    lab: Driver, role: str
+) -> None:
+    if lab.isolation != "namespaces":
+        return
+
+    def refresh() -> None:
+        for _ in range(3):  # one of them at least falls into a trial
+            on_host(lab, role, "sudo systemctl start refresh-policy-routes@ens6.service")
+
+    code, text = when_a_trial_has_ended(lab, act=refresh)
+
+    assert code == 0, text
+    assert any(f"links or rules of the {role} were changed by somebody" in reason for reason in invalid_reasons(lab))
+    require_all_counted_with_the_right_mtu(lab)
+
+
+@pytest.mark.namespaces
+def test_an_mtu_that_changes_in_a_trial_is_named_and_set_again(lab: Driver) -> None:
+    if lab.isolation != "namespaces":
+        return
+    spoil = "sudo rm /etc/systemd/network/*/zz-enaxp.conf; sudo networkctl reload"
+
+    code, text = when_a_trial_has_ended(lab, act=lambda: on_host(lab, "client", spoil) and None)
+
+    assert code == 0, text
+    assert any("the MTU of the client's ens6 is 9001, it was 8900" in reason for reason in invalid_reasons(lab)), text
+    require_all_counted_with_the_right_mtu(lab)
+    assert on_host(lab, "client", "cat /sys/class/net/ens5/mtu /sys/class/net/ens6/mtu").split() == ["8900"] * 2
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_a_host_that_restarts_in_a_trial_is_named_and_the_next_trial_is_right(lab: Driver, role: str) -> None:
+    if lab.isolation != "namespaces":
+        return
+
+    code, text = when_a_trial_has_ended(lab, act=lambda: on_host(lab, role, "sudo reboot") and None)
+
+    assert code == 0, text
+    assert any(f"the {role} restarted" in reason for reason in invalid_reasons(lab)), (invalid_reasons(lab), text)
+    require_all_counted_with_the_right_mtu(lab)
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL, None], ids=["Ctrl-C", "killed", "to its end"])
+def test_timers_that_configure_interfaces_rest_for_as_long_as_a_bench_runs(
+    lab: Driver, end: signal.Signals | None
+) -> None:
+    if lab.isolation != "namespaces":
+        return
+    during = {}
+
+    process = lab.start(*QUICK, "--iterations", "1")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "trial   1 of" in line:
+            during = {role: on_host(lab, role, TIMERS).split() for role in ("server", "client")}
+            if end is not None:
+                process.send_signal(end)
+    process.stdout.close()
+    process.wait(timeout=120)
+
+    assert during == {"server": [], "client": []}
+    for role in ("server", "client"):
+        wait_until(lambda: on_host(lab, role, TIMERS).split() == BOTH_TIMERS, f"the timers of the {role} run again")  # noqa: B023
 
 
 def test_a_finished_bench_does_not_fail_for_its_output(lab: Driver) -> None:

@@ -45,6 +45,10 @@ class Watched:
     def on(self, role: str, script: str) -> str:
         return self.driver.ok("ssh", role, "--", script).stdout
 
+    def as_root(self, role: str, script: str) -> str:
+        """With the path of a first boot, not with sudo's own."""
+        return self.on(role, f"sudo env PATH=\"$PATH\" bash <<'END_OF_SCRIPT'\n{script}\nEND_OF_SCRIPT")
+
     def ended_trials(self) -> float:
         found = query(self.prometheus, "max(enaxp_run_ended_trials)")
         return float(found[0]["value"][1]) if found else 0.0
@@ -91,14 +95,14 @@ def tell_the_story(driver: Driver) -> Watched:
     bench = threading.Thread(target=run_bench, args=(lab,))
     bench.start()
     eventually(lambda: lab.ended_trials() >= 1, within_s=60)
-    lab.on("server", "systemctl stop enaxp-node-exporter.service")
+    lab.on("server", "sudo systemctl stop enaxp-node-exporter.service")
     eventually(lambda: lab.up("server") == "0")
     lab.away = time.time()
-    lab.on("server", "systemctl start enaxp-node-exporter.service")
-    lab.on("client", "pkill -9 -x prometheus-node")
+    lab.on("server", "sudo systemctl start enaxp-node-exporter.service")
+    lab.on("client", "sudo pkill -9 -x prometheus-node")
     eventually(lambda: [lab.up("server"), lab.up("client")] == ["1", "1"])
     lab.killed = time.time()
-    lab.on("monitoring", "pkill -9 -x prometheus")
+    lab.on("monitoring", "sudo pkill -9 -x prometheus")
     for ssh in children(lab.tunnel.pid):
         os.kill(ssh, signal.SIGKILL)
     eventually(lambda: lab.up("client") == "1")
@@ -106,7 +110,7 @@ def tell_the_story(driver: Driver) -> Watched:
     eventually(lambda: query(lab.prometheus, "enaxp_run_active == 0"))
     lab.restarted = time.time()
     for role in ("client", "monitoring"):
-        driver.run("ssh", role, "--", "reboot")  # which ends the connection as well
+        driver.run("ssh", role, "--", "sudo", "reboot")  # which ends the connection as well
     since = datetime.fromtimestamp(lab.restarted, UTC).isoformat()
     eventually(lambda: api(lab.prometheus, "status/runtimeinfo")["startTime"] > since)
     eventually(lambda: [one["health"] for one in lab.targets()] == ["up", "up"])
@@ -317,7 +321,7 @@ def amazon(watched: Watched) -> Watched:
         expires_at=datetime.now(UTC) + timedelta(hours=1),
     )
     script = render_monitoring_userdata(boot, grafana=True)
-    watched.on("monitoring", f"cat > /tmp/first-boot <<'END_OF_BOOT'\n{script}\nEND_OF_BOOT\n{RELEASES}")
+    watched.as_root("monitoring", f"cat > /tmp/first-boot <<'END_OF_BOOT'\n{script}\nEND_OF_BOOT\n{RELEASES}")
     return watched
 
 
@@ -331,34 +335,34 @@ def amazon(watched: Watched) -> Watched:
     ids=["Prometheus", "Grafana"],
 )
 def test_a_release_that_is_not_what_its_checksum_says_is_not_installed(amazon: Watched, spoil: str, step: str) -> None:
-    amazon.on("monitoring", f"{BARE}\n{RELEASES}\n{spoil}")
+    amazon.as_root("monitoring", f"{BARE}\n{RELEASES}\n{spoil}")
 
-    done = json.loads(amazon.on("monitoring", BOOT))
+    done = json.loads(amazon.as_root("monitoring", BOOT))
 
     assert (done["ok"], done["failed_step"]) == (False, step), amazon.on("monitoring", "tail -20 /tmp/boot.log")
     installed = {"prometheus": "/usr/local/bin/prometheus", "grafana": "/opt/grafana/bin/grafana"}[step]
-    assert amazon.on("monitoring", f"[ -e {installed} ] && echo there || echo not") == "not\n"
+    assert amazon.as_root("monitoring", f"[ -e {installed} ] && echo there || echo not") == "not\n"
 
 
 def test_pinned_releases_are_installed_and_grafana_gets_a_password_that_nobody_else_sees(amazon: Watched) -> None:
-    amazon.on("monitoring", f"{BARE}\n{RELEASES}")
-    done = json.loads(amazon.on("monitoring", BOOT))
+    amazon.as_root("monitoring", f"{BARE}\n{RELEASES}")
+    done = json.loads(amazon.as_root("monitoring", BOOT))
     assert done["ok"], done
     asked = amazon.on("monitoring", "cat /tmp/releases/asked").split()
     assert [url.split("/")[2] for url in asked] == ["github.com"] * 2 + ["dl.grafana.com"] * 2
-    amazon.on("monitoring", WATCH_PROCESSES)
+    amazon.as_root("monitoring", WATCH_PROCESSES)
 
     told = amazon.driver.ok("up", "monitoring")
 
     kept = amazon.driver.folder / "state/dev.grafana-password"
     password = kept.read_text()
     assert (kept.stat().st_mode & 0o777, len(password)) == (0o600, 32)
-    assert amazon.on("monitoring", "cat /etc/enaxp/grafana-password") == password
+    assert amazon.as_root("monitoring", "cat /etc/enaxp/grafana-password") == password
     assert amazon.on("monitoring", "stat -c '%a %U %G' /etc/enaxp/grafana-password").split()[0::2] == ["640", "grafana"]
     # Out of the file: the process list that is searched would have it from the search.
     search = "grep -rlF -f /etc/enaxp/grafana-password /tmp /var/log /var/lib/enaxp /home /etc/systemd || true"
     assert amazon.on("monitoring", "test -s /tmp/seen && echo watched") == "watched\n"
-    assert amazon.on("monitoring", search) == ""
+    assert amazon.as_root("monitoring", search) == ""
     assert password not in told.stdout + told.stderr
     assert not [path for path in (amazon.driver.folder / "state").rglob("*") if path != kept and is_in(password, path)]
 

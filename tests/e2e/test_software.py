@@ -105,7 +105,7 @@ def test_what_lies_in_the_textfile_folder_is_told(lab: Driver) -> None:
 
 def test_a_node_exporter_that_dies_comes_back(lab: Driver) -> None:
     before = on(lab, "server", "pgrep -f '^[^ ]*prometheus-node-exporter .*web.listen'")
-    on(lab, "server", f"kill -9 {before.split()[0]}")
+    on(lab, "server", f"sudo kill -9 {before.split()[0]}")
 
     again = f"for n in $(seq 100); do ({METRICS}) 2>/dev/null | grep -m 1 ^node_exporter_build_info && break; sleep 0.1; done"
     assert "build_info" in on(lab, "server", again)

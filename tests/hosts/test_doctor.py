@@ -12,14 +12,17 @@ import pytest
 import yaml
 
 from enaxp.hosts.doctor import (
+    RESTART_NETWORK,
     SrdSetting,
     compare,
     examine,
     examine_lab,
     fixes,
+    lasting,
     probe_command,
     read_facts,
     required_and_bad,
+    untold_treatment,
     where_srd_is,
 )
 from enaxp.traffic import Arm
@@ -87,6 +90,40 @@ def test_what_is_mended_is_mended_on_the_interfaces_of_both_arms_so_that_they_st
     )
 
     assert fixes(findings) == ["ethtool -G ens5 rx 8192; ethtool -G ens6 rx 8192"]
+
+
+def test_the_network_is_mended_last_since_longer_rings_take_links_down() -> None:
+    lines = {**CASES["sound host"], "ena mtu": "9001", "ena_express now_rx": 1024, "host tcp_autocorking": "1"}
+    findings = examine(
+        "client", read_facts("\n".join(f"{key} {value}" for key, value in lines.items())), attachments=ON
+    )
+
+    commands = fixes(findings)
+
+    assert commands[-1] == RESTART_NETWORK
+    assert len(commands) == 3
+
+
+def test_what_was_mended_is_kept_once_and_the_network_has_files_of_its_own(tmp_path: Path) -> None:
+    mended = ["sysctl -w net.ipv4.tcp_autocorking=0", 'echo "it\'s" > /dev/null', RESTART_NETWORK]
+    text = lasting(mended).replace("/etc/enaxp", str(tmp_path / "etc"))
+
+    for _ in range(2):
+        subprocess.run(["sh", "-eu", "-c", text], check=True)
+
+    [kept] = (tmp_path / "etc/tuning.d").iterdir()
+    assert kept.read_text().splitlines() == mended[:2]
+
+
+def test_an_express_device_that_does_not_tell_is_named() -> None:
+    silent = {key: value for key, value in CASES["sound host"].items() if "srd_mode" not in key}
+    told, untold = (
+        examine("client", read_facts("\n".join(f"{key} {value}" for key, value in lines.items())), attachments=ON)
+        for lines in (CASES["sound host"], silent)
+    )
+
+    assert untold_treatment(told) == []
+    assert [finding.check for finding in untold_treatment(untold)] == ["device: ena_srd_mode of ena_express"]
 
 
 @pytest.mark.parametrize(

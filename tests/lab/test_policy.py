@@ -21,6 +21,7 @@ from enaxp.config import Config, load_config
 from enaxp.lab import extend
 from enaxp.lab.checks.preflight import preflight_report
 from enaxp.lab.cost import find_prices
+from enaxp.lab.first_contact import verify
 from enaxp.lab.grants import Statement
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.kinds.monitoring import PUSHING
@@ -80,10 +81,18 @@ def called(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         preflight_report(snapshot, config=labs.config, aws=labs.aws())
         labs.up(LAYERS)
         standing = labs.snapshot(LAYERS)
+        verify(labs.aws(), standing.survey.found["instance/server"].id, known_hosts=folder / "known_hosts")
         preflight_report(standing, config=labs.config, aws=labs.aws())
         ends = extend.new_end(standing, labs.file(), by_s=3600, now=standing.lab.created_at)
         extend.remember(standing, aws=labs.aws(), file=labs.file(), ends=ends)
-        wait_for_software(standing, labs.aws(), changed=["instance/server"], log_of=lambda *_: "", say=lambda _: None)
+        wait_for_software(
+            standing,
+            labs.aws(),
+            changed=["instance/server"],
+            log_of=lambda *_: "",
+            restart_agent=print,
+            say=lambda _: None,
+        )
         find_prices(labs.aws(), "c6i.8xlarge")
         list_labs(labs.aws())
         list_labs_everywhere(labs.aws())

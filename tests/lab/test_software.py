@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from enaxp.hosts.doctor import SOCKPERF_LEAST, SOCKPERF_LEAST_ARM
 from enaxp.lab.software import NAMES, Piece, pieces
 from enaxp.local.strict.ssm.content import LARGEST, check_content, steps
 
@@ -32,7 +33,10 @@ echo "${0##*/} $*" >> "$CALLS"
 make_program() { printf "#!/bin/bash\necho %s\n" "$2" > "$MADE/$1"; chmod +x "$MADE/$1"; }
 """
 INSTALLS = (
-    "for word; do case $word in ethtool | htop | sockperf) make_program $word '$0 version 3.7-0.git' ;; esac; done\n"
+    "for word; do case $word in\n"
+    "  ethtool | htop | sockperf) make_program $word '$0 version 3.7-0.git' ;;\n"
+    "  iproute-tc | iproute2) make_program tc tc ;;\n"
+    "esac; done\n"
 )
 STUBS = {
     "systemctl": "",
@@ -49,7 +53,7 @@ esac
     "curl": 'while [ "$1" != -o ]; do shift; done\ncp "$RELEASE" "$2"\n',
 }
 AMAZON_LINUX = frozenset(STUBS) - {"apt-get"}
-DEBIAN = frozenset(STUBS) - {"dnf", "git", "make", "curl"}
+DEBIAN = frozenset(STUBS) - {"dnf", "curl"}
 
 
 @dataclass(frozen=True)
@@ -201,6 +205,63 @@ def test_sockperf_is_built_from_the_pinned_commit_on_amazon_linux(amazon_linux: 
     assert any(call.endswith(f"fetch -q --depth 1 https://github.com/Mellanox/sockperf {COMMIT}") for call in calls)
     assert calls[-1] == "make install"
     assert (amazon_linux.root / "usr/bin/sockperf").readlink() == amazon_linux.root / "usr/local/bin/sockperf"
+
+
+def test_sockperf_is_built_on_arm_where_the_distributions_own_has_no_clock(tmp_path: Path, exporter: int) -> None:
+    # given an Ubuntu on Arm that has the distribution's package
+    host = stubbed(tmp_path, DEBIAN, exporter)
+    for path, text in (
+        (host.root / "bin/uname", "echo aarch64"),
+        (host.root / "usr/bin/sockperf", "echo 'sockperf, version 3.7'"),
+    ):
+        path.unlink(missing_ok=True)
+        path.write_text(f"#!/bin/bash\n{text}\n")
+        path.chmod(0o755)
+
+    # when the piece runs, then the pinned commit is built, and a second run finds it
+    assert host.run(PIECES["sockperf"]).returncode == 0
+    calls = host.calls()
+    assert "apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends g++ make" in "\n".join(calls)
+    assert calls[-1] == "make install"
+    assert host.run(PIECES["sockperf"]).returncode == 0
+    assert host.calls() == []
+
+
+@pytest.mark.parametrize(("machine", "floor"), [("x86_64", SOCKPERF_LEAST), ("aarch64", SOCKPERF_LEAST_ARM)])
+def test_the_piece_and_the_doctor_ask_for_the_same_sockperf(
+    machine: str, floor: tuple[int, int], amazon_linux: StubbedHost
+) -> None:
+    uname = amazon_linux.root / "bin/uname"
+    uname.unlink()
+    uname.write_text(f"#!/bin/bash\necho {machine}\n")
+    uname.chmod(0o755)
+    old = amazon_linux.root / "usr/bin/sockperf"
+    for version, is_built in (((floor[0], floor[1] - 1), True), (floor, False)):
+        old.unlink(missing_ok=True)
+        (amazon_linux.root / "usr/local/bin/sockperf").unlink(missing_ok=True)
+        old.write_text(f"#!/bin/bash\necho 'sockperf, version {'.'.join(map(str, version))}'\n")
+        old.chmod(0o755)
+        assert amazon_linux.run(PIECES["sockperf"]).returncode == 0
+        assert bool(amazon_linux.calls()) == is_built
+
+
+def test_apts_locks_are_waited_for(tmp_path: Path, exporter: int) -> None:
+    # given an Ubuntu whose lists are locked at first
+    host = stubbed(tmp_path, DEBIAN, exporter)
+    locked = host.root / "locked"
+    locked.touch()
+    apt = host.root / "bin/apt-get"
+    apt.write_text(f'{STUB}[ "$1" != update ] || ! rm {locked} 2>/dev/null || exit 100\n{STUBS["apt-get"]}')
+    (host.root / "bin/sleep").unlink()
+    (host.root / "bin/sleep").write_text("#!/bin/bash\n")
+    (host.root / "bin/sleep").chmod(0o755)
+
+    assert host.run(PIECES["utilities"]).returncode == 0
+
+    calls = host.calls()
+    assert calls[:2] == ["apt-get update -q", "apt-get update -q"]
+    assert calls[2].startswith("apt-get -o DPkg::Lock::Timeout=300 install")
+    assert calls[2].endswith("ethtool htop iproute2")
 
 
 def test_another_commit_than_the_pinned_one_is_not_built(amazon_linux: StubbedHost) -> None:

@@ -33,6 +33,10 @@ class Hosts(NoMachines):
     pieces: dict[str, str] = field(default_factory=dict)  # script id → piece
     broken: set[str] = field(default_factory=set)
     stuck: set[str] = field(default_factory=set)
+    restarts: Counter[str] = field(default_factory=Counter)
+
+    def agent_starts(self, instance_id: str) -> int:
+        return 1 + self.restarts[instance_id]
 
     def run_script(self, instance_id: str, script_id: str, *, script: str, timeout_s: int) -> None:
         self.ran.append((instance_id, script))
@@ -113,7 +117,13 @@ def in_place(labs: Labs, *, changed: Collection[str] = ()) -> SoftwareResults:
     def log_of(role: str, piece: str) -> str:
         return f"the log of {piece} on the {role}"
 
-    return wait_for_software(seen(labs), labs.aws(), changed=changed, log_of=log_of, say=lambda _: None)
+    return wait_for_software(
+        seen(labs), labs.aws(), changed=changed, log_of=log_of, restart_agent=no_restart, say=lambda _: None
+    )
+
+
+def no_restart(role: str) -> None:
+    raise AssertionError(f"the agent of the {role} was started again without a reason")
 
 
 def up(labs: Labs) -> SoftwareResults:
@@ -128,7 +138,12 @@ def as_the_command_does(labs: Labs) -> SoftwareResults:
     before = seen(labs)
     after = lifecycle.up(labs.context(), before, watch=lambda _: None)
     return wait_for_software(
-        after, labs.aws(), changed=[step.key for step in before.plan.changing], log_of=lambda *_: "", say=lambda _: None
+        after,
+        labs.aws(),
+        changed=[step.key for step in before.plan.changing],
+        log_of=lambda *_: "",
+        restart_agent=no_restart,
+        say=lambda _: None,
     )
 
 
@@ -154,7 +169,11 @@ def test_what_the_hosts_have_is_one_question_to_each(labs: Labs, server: StrictS
     server.forget_calls()
 
     assert statuses(results(snapshot, labs.aws())) == IN_PLACE
-    assert [call.action for call in server.calls] == ["DescribeInstanceAssociationsStatus"] * 2
+    assert sorted(call.action for call in server.calls) == [
+        "DescribeInstanceAssociationsStatus",
+        "DescribeInstanceAssociationsStatus",
+        "DescribeInstanceInformation",
+    ]
 
 
 def test_a_changed_script_is_run_once_by_every_host_and_nothing_else_is(labs: Labs, hosts: Hosts, edit: Any) -> None:
@@ -241,6 +260,34 @@ def test_an_association_that_succeeds_without_a_host_is_not_believed(
     }
     with pytest.raises(HostError, match="has not registered with Systems Manager"):
         in_place(labs)
+
+
+def test_an_agent_that_started_before_its_permissions_worked_is_started_again(
+    labs: Labs, hosts: Hosts, server: StrictServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given hosts whose permissions work a moment after they run: their agents sleep by then
+    server.set_timing(replace(Timing.instant(), ssm_credentials=0.5))
+    client(labs, "ec2").terminate_instances(InstanceIds=instances(labs))
+    labs.up()
+    monkeypatch.setattr(state_manager, "RESTART_AGENT_S", 1.0)
+    told: list[str] = []
+
+    # when up waits for their software
+    after = seen(labs)
+    ids = {role: after.survey.found[f"instance/{role}"].id for role in IN_PLACE}
+    results = wait_for_software(
+        after,
+        labs.aws(),
+        changed=(),
+        log_of=lambda *_: "",
+        restart_agent=lambda role: hosts.restarts.update([ids[role]]),
+        say=told.append,
+    )
+
+    # then each agent was started again, once
+    assert statuses(results) == IN_PLACE
+    assert hosts.restarts == dict.fromkeys(ids.values(), 1)
+    assert [line.split(":")[0].strip() for line in told if "started again" in line] == ["client", "server"]
 
 
 def test_a_script_that_never_ends_is_not_waited_for_for_ever(
@@ -341,7 +388,9 @@ def test_an_association_that_never_shows_is_not_waited_for_for_ever(
     known_by_id = replace(snapshot, survey=replace(snapshot.survey, found=found))
 
     with pytest.raises(HostError, match="nothing to do with tuning"):
-        wait_for_software(known_by_id, labs.aws(), changed=(), log_of=lambda *_: "", say=lambda _: None)
+        wait_for_software(
+            known_by_id, labs.aws(), changed=(), log_of=lambda *_: "", restart_agent=no_restart, say=lambda _: None
+        )
 
 
 def test_what_aws_says_against_another_try_is_told(labs: Labs, hosts: Hosts, server: StrictServer, edit: Any) -> None:

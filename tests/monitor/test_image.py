@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import boto3
 import pytest
+from packaging.requirements import Requirement
 
 from enaxp import __version__
 from enaxp.local.strict import StrictServer, Timing, serve
-from enaxp.monitor.image import lay_out
+from enaxp.monitor.image import lay_out, needed
 from tests.support.monitoring import eventually, fetch, write_run
 
 NAME = "enaxp-dev-us-east-1"
@@ -134,6 +136,20 @@ def test_what_is_laid_out_is_enough_to_serve_a_run(tmp_path: Path) -> None:
         process.stderr.close()
     where = [sys.executable, "-P", "-c", "import enaxp; print(enaxp.__file__)"]
     assert subprocess.check_output(where, env=environment, text=True).startswith(str(tmp_path))
-    required = (tmp_path / "requirements.txt").read_text()
-    assert "prometheus-client" in required
-    assert "extra" not in required
+
+
+def test_every_package_of_the_image_is_pinned_with_hashes(tmp_path: Path) -> None:
+    lay_out(tmp_path)
+
+    pinned = re.findall(
+        r"^([a-z0-9-]+)==(\S+) ((?:\\\n +--hash=sha256:[0-9a-f]{64} ?)+)$",
+        (tmp_path / "requirements.txt").read_text(),
+        re.M,
+    )
+    lines = [line for line in (tmp_path / "requirements.txt").read_text().splitlines() if line and line[0] not in "# "]
+
+    versions = {name: version for name, version, _ in pinned}
+    assert len(pinned) == len(lines) > 10
+    for one in map(Requirement, needed()):
+        assert one.specifier.contains(versions[one.name.lower()]), one
+    assert "--require-hashes" in (tmp_path / "Dockerfile").read_text()

@@ -17,6 +17,7 @@ from pathlib import Path
 from enaxp.hosts.connection import Connection, Host, connect
 from enaxp.lab.userdata import HostBoot, done_command, render_userdata
 from enaxp.local.machines.access import public_addresses, ssh_port, ssh_user
+from enaxp.local.machines.distribution import distribution_of
 from enaxp.local.machines.fleet import Fleet
 from enaxp.local.machines.inside.processes import descendants
 from enaxp.local.machines.isolation import probe_isolation
@@ -28,6 +29,10 @@ SUBNET = "192.168.3.0/24"
 ADDRESSES = {"server": ("192.168.3.10", "192.168.3.11"), "client": ("192.168.3.20", "192.168.3.21")}
 KINDS: dict[str, type[Fleet]] = {"namespaces": NamespaceMachines, "processes": ProcessMachines}
 PATIENCE_S = 60.0
+AMAZON_LINUX, UBUNTU = (
+    "al2023-ami-2023.6.20250101.0-kernel-6.1-x86_64",
+    "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server",
+)
 
 
 def wait_until_none(find: Callable[[], Collection[object]], what: str) -> None:
@@ -53,6 +58,7 @@ class Lab:
     folder: Path
     kind: str
     port: int
+    image_name: str = AMAZON_LINUX
     public_ips: dict[str, str] = field(default_factory=dict)
     done: dict[str, dict[str, object]] = field(default_factory=dict)
     next_address: Callable[[], str] = field(init=False)
@@ -76,6 +82,7 @@ class Lab:
         return MachineSpec(
             instance_id=f"i-{role}",
             image_id="ami-1",
+            image_name=self.image_name,
             instance_type="c6i.8xlarge",
             user_data=user_data,
             key_name="key",
@@ -110,7 +117,7 @@ class Lab:
             name=role,
             address=address or self.public_ips[role],
             port=self.port,
-            user=ssh_user(self.kind),
+            user=ssh_user(self.kind) or distribution_of(self.image_name).user,
             private_key=self.key,
             known_hosts=self.folder / "known_hosts",
             ena_ip=ADDRESSES[role][0],

@@ -17,6 +17,7 @@ from enaxp.aws import Aws, Blocked, Refused, code_of, is_gone, matching, refused
 from enaxp.errors import AwsError
 from enaxp.lab.grants import Grant, Scope
 from enaxp.lab.kinds.base import (
+    OF_THE_LAB,
     Askable,
     BaseKind,
     Ec2Kind,
@@ -390,6 +391,8 @@ class Instance(Ec2Kind):
             arns = tuple(scope.public_arn("ec2", f"image/{image}") for image in images)
             interfaces = scope.arn("ec2", "network-interface/*")
             yield Grant(sid="LaunchWith", actions=(self.creates,), resources=(*arns, interfaces))
+            # Read of the lab's hosts alone: a console may show what is nobody else's concern.
+            yield Grant(sid=OF_THE_LAB, actions=("ec2:GetConsoleOutput",), conditions=scope.of_the_lab)
 
     def _items(self, page: Any) -> list[Any]:
         return [instance for reservation in page["Reservations"] for instance in reservation["Instances"]]

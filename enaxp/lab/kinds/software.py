@@ -154,6 +154,7 @@ class SsmAssociation(BaseKind):
         "ssm:ListAssociations",
         "ssm:ListTagsForResource",
         "ssm:DescribeInstanceAssociationsStatus",
+        "ssm:DescribeInstanceInformation",
     )
     _creating = "ssm:CreateAssociation"
     writes = (_creating, "ssm:UpdateAssociation", "ssm:StartAssociationsOnce", _TAGGING, "ssm:DeleteAssociation")

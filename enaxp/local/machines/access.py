@@ -12,7 +12,6 @@ import socket
 from collections.abc import Callable, Iterator
 
 from enaxp.errors import LocalTargetError
-from enaxp.local.machines.namespaces import SSH_USER
 
 
 def ssh_port() -> int:
@@ -24,13 +23,13 @@ def ssh_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def ssh_user(isolation: str) -> str:
-    """Who logs in: the user of Amazon Linux in namespaces; as a plain process, sshd can only serve whoever runs it.
+def ssh_user(isolation: str) -> str | None:
+    """Who logs in where that does not follow from the image: as a plain process, sshd can only serve whoever runs it.
 
     Raises LocalTargetError when that one has no name.
     """
     if isolation == "namespaces":
-        return SSH_USER
+        return None
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:

@@ -17,10 +17,11 @@ import subprocess
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from enaxp.local.machines.inside.messages import (
     MESSAGE_BYTES,
+    AgentStarted,
     BootInterface,
     BootOrder,
     Born,
@@ -42,8 +43,10 @@ from enaxp.local.machines.inside.messages import (
 )
 
 if TYPE_CHECKING:
+    from enaxp.local.machines.distribution import Distribution
     from enaxp.local.strict import MachineInterface, MachineSpec, ScriptResult
 
+_R = TypeVar("_R", bound=Report)
 END_S = 5.0  # for a machine to end by itself once it is told to
 BORN_S = 30.0
 
@@ -76,7 +79,9 @@ class Machine:
     ending: bool = False
     gone: bool = False
     has_shut_down: bool = False
+    console: str = ""
     failure: str | None = None
+    agent_starts: int = 1
     scripts: dict[str, ScriptResult] = field(default_factory=dict)  # those that have ended
     thread: threading.Thread | None = None
 
@@ -171,6 +176,16 @@ class Fleet:
         machine = self._machines.get(instance_id)
         return machine is not None and machine.has_shut_down
 
+    def console(self, instance_id: str) -> str:
+        """What it has printed to its console; empty before it has booted."""
+        machine = self._machines.get(instance_id)
+        return machine.console if machine else ""
+
+    def agent_starts(self, instance_id: str) -> int:
+        """How often the agent of Systems Manager has been started."""
+        machine = self._machines.get(instance_id)
+        return machine.agent_starts if machine else 1
+
     def run_script(self, instance_id: str, script_id: str, *, script: str, timeout_s: int) -> None:
         """Begins to run it in the machine, as its agent of Systems Manager would. One that has ended never answers."""
         with self._lock:
@@ -218,7 +233,7 @@ class Fleet:
         self._expect(machine, Born)
         self._wire(machine)
         _tell(near, self._boot_order(machine.spec))
-        self._expect(machine, Ready)
+        machine.console = self._expect(machine, Ready).console
         with self._lock:
             machine.booted = True
             for device_index in list(machine.public_ips):
@@ -234,7 +249,10 @@ class Fleet:
 
         assert machine.channel is not None
         machine.channel.settimeout(None)
-        while isinstance(report := _hear(machine.channel), ScriptEnded):
+        while isinstance(report := _hear(machine.channel), ScriptEnded | AgentStarted):
+            if isinstance(report, AgentStarted):
+                machine.agent_starts += 1
+                continue
             result = ScriptResult(code=report.code, stdout=report.stdout, stderr=report.stderr)
             machine.scripts[report.script_id] = result
         if isinstance(report, ShutDown):
@@ -242,8 +260,8 @@ class Fleet:
         elif not machine.ending:
             raise MachineError(f"the machine ended by itself: {_reason(report) or self._log(machine)}")
 
-    def _expect(self, machine: Machine, wanted: type[Report]) -> None:
-        """Waits for this report. Raises MachineError when another one comes, or none."""
+    def _expect(self, machine: Machine, wanted: type[_R]) -> _R:
+        """Waits for this report and gives it back. Raises MachineError when another one comes, or none."""
         assert machine.channel is not None
         state = wanted.__name__.lower()
         try:
@@ -252,6 +270,7 @@ class Fleet:
             raise MachineError(f"no word after {BORN_S:.0f} s, waiting for {state!r}: {self._log(machine)}") from error
         if not isinstance(report, wanted):
             raise MachineError(_reason(report) or f"the machine ended before it was {state}: {self._log(machine)}")
+        return report
 
     def _fail(self, machine: Machine, why: str) -> None:
         with self._lock:
@@ -322,8 +341,8 @@ def gateway(subnet_cidr: str) -> str:
     return str(ipaddress.IPv4Network(subnet_cidr)[1])
 
 
-def boot_order(spec: MachineSpec, *, user: str | None = None, slot: int | None = None) -> BootOrder:
-    """The order that boots this machine. `user` and `slot` are of one kind of machine each."""
+def boot_order(spec: MachineSpec, *, distribution: Distribution | None = None, slot: int | None = None) -> BootOrder:
+    """The order that boots this machine. `distribution` and `slot` are of one kind of machine each."""
     return BootOrder(
         instance_id=spec.instance_id,
         public_key=spec.public_key,
@@ -337,7 +356,8 @@ def boot_order(spec: MachineSpec, *, user: str | None = None, slot: int | None =
             )
             for one in sorted(spec.interfaces, key=lambda one: one.device_index)
         ),
-        user=user,
+        user=distribution.user if distribution else None,
+        distribution=distribution.name if distribution else None,
         slot=slot,
     )
 

@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from enaxp.local.machines.distribution import distribution_of
 from enaxp.local.machines.fleet import Fleet, Machine, MachineError, boot_order, gateway, interface_name
 from enaxp.local.machines.inside.messages import BootOrder
 
 if TYPE_CHECKING:
     from enaxp.local.strict import MachineInterface, MachineSpec
 
-SSH_USER = "ec2-user"
 MTU = 9001  # as Amazon Linux finds it in a VPC
 COMMAND_S = 20.0
 
@@ -89,7 +89,7 @@ class NamespaceMachines(Fleet):
             _ip(vpc, lines, f"joining {interface_name(one)} ({one.mac}, {one.private_ip}) to {one.subnet_cidr}")
 
     def _boot_order(self, spec: MachineSpec) -> BootOrder:
-        return boot_order(spec, user=SSH_USER)
+        return boot_order(spec, distribution=distribution_of(spec.image_name))
 
     def _tidy(self, machine: Machine) -> None:
         with self._lock:

@@ -14,7 +14,7 @@ from pathlib import Path
 from enaxp.errors import LocalTargetError
 
 FOR_ALL = ("sockperf", "sshd", "bash")
-FOR_NAMESPACES = ("ip", "unshare", "nsenter", "pivot_root", "sysctl")
+FOR_NAMESPACES = ("ip", "unshare", "nsenter", "pivot_root", "sysctl", "sudo")
 # What the scripts of `templates/software/` install on a real host: a local one reaches no repository.
 SOFTWARE = ("ethtool", "htop", "prometheus-node-exporter")
 # Where administrators' programs are, though an ordinary user's PATH may not name it.

@@ -24,10 +24,14 @@ class MachineInterface:
 
 @dataclass(frozen=True, kw_only=True)
 class MachineSpec:
-    """What RunInstances asked for. public_key is the key pair's OpenSSH line; user_data is decoded."""
+    """What RunInstances asked for. public_key is the key pair's OpenSSH line; user_data is decoded.
+
+    image_name: tells the distribution, and so who logs in.
+    """
 
     instance_id: str
     image_id: str
+    image_name: str
     instance_type: str
     user_data: str
     key_name: str
@@ -72,6 +76,12 @@ class Machines(Protocol):
     def has_shut_down(self, instance_id: str) -> bool:
         """Its system has shut itself down."""
 
+    def console(self, instance_id: str) -> str:
+        """What it has printed to its console; empty at first."""
+
+    def agent_starts(self, instance_id: str) -> int:
+        """How often the agent of Systems Manager has been started there; 1 for one that started with its host."""
+
     def run_script(self, instance_id: str, script_id: str, *, script: str, timeout_s: int) -> None:
         """Systems Manager's agent is to run this, as root."""
 
@@ -105,6 +115,12 @@ class NoMachines:
 
     def has_shut_down(self, instance_id: str) -> bool:
         return False
+
+    def console(self, instance_id: str) -> str:
+        return ""
+
+    def agent_starts(self, instance_id: str) -> int:
+        return 1
 
     def run_script(self, instance_id: str, script_id: str, *, script: str, timeout_s: int) -> None:
         """Nothing to run it."""

@@ -16,6 +16,7 @@ class Timing:
     placement_group: pending → available, and deleting → gone.  placement_group_release: in use for so long after its last instance.
     profile_visible: EC2 does not know an instance profile for so long after it got its role.
     ssm_document: a document is being made for so long.  ssm_online: a running instance registers with Systems Manager after so long.
+    ssm_credentials: the permissions of an instance's role do not work for so long after it runs.
     tags_of_terminated, entry_of_terminated: how long those stay to be seen.
     ids_unknown: a new id (of IAM, too) is unknown to other calls for so long.  tags_blind: listings by tag miss a new resource so long.
     flapping: the chance (0 to 1) that what was known already is missed again, for `flapping_for` seconds from its making.
@@ -33,6 +34,7 @@ class Timing:
     profile_visible: float = 2.0
     ssm_document: float = 0.1
     ssm_online: float = 0.3
+    ssm_credentials: float = 0.0
     tags_of_terminated: float = 5.0
     entry_of_terminated: float = 60.0
     ids_unknown: float = 0.0

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from typing import cast
 
 import pytest
 
-from enaxp.errors import HostError
+from enaxp.errors import HostError, UsageError
+from enaxp.hosts.connection import ssh_command
 from enaxp.hosts.nic import counters_command, probe_command, read_counters, read_probe
 from enaxp.hosts.sockperf import client_command, parse, server_command
 from enaxp.local.strict import ScriptResult
@@ -128,13 +130,70 @@ def test_what_the_host_writes_does_not_reach_the_computer(booted: Lab) -> None:
     places = [f"/etc/{name}", f"/usr/bin/{name}", f"/var/lib/{name}", f"/root/{name}", f"/tmp/{name}", f"/{name}"]
     with booted.ssh("server") as host:
         for place in places:
-            host.check(f"echo here > {place} && cat {place} && rm {place} && echo again > {place}")
-        written = host.run("echo 1 > /proc/sys/kernel/panic")
-        shown = host.check("cat /etc/passwd")
+            host.check(f"sudo -n sh -c 'echo here > {place} && cat {place} && rm {place} && echo again > {place}'")
+        written = host.run("sudo -n sh -c 'echo 1 > /proc/sys/kernel/panic'")
     assert [place for place in places if Path(place).exists()] == []
     assert not written.ok
-    assert "ec2-user:x:0:0" in shown
-    assert "ec2-user:x:0:0" not in Path("/etc/passwd").read_text()
+    assert "ec2-user" not in Path("/etc/passwd").read_text()
+
+
+def test_an_ordinary_user_logs_in_who_needs_sudo_for_what_is_the_systems(booted: Lab) -> None:
+    with booted.ssh("client") as host:
+        assert host.check("id -un").strip() == "ec2-user"
+        assert int(host.check("id -u")) >= 1000
+        forbidden = (
+            "echo x > /etc/x",
+            "systemctl restart enaxp-net.service",
+            "reboot",
+            "hostnamectl set-hostname x",
+            "dnf install htop",
+        )
+        assert {command for command in forbidden if host.run(command).ok} == set()
+        assert host.check("sudo -n id -u").strip() == "0"
+        host.check("sudo -n systemctl restart enaxp-net.service")
+        # Systems that take sudo's path from Amazon Linux find nothing of /usr/local by its name.
+        assert "/usr/local" not in host.check("sudo -n printenv PATH")
+        assert "enaxp: network" in host.check("cat /var/log/cloud-init-output.log")
+
+
+@pytest.mark.parametrize("name", ["plain", "a blank", "100%", "%h", 'a"b', "a\\b"])
+def test_the_systems_ssh_keeps_to_the_pinned_key_whatever_its_folder_is_called(
+    booted: Lab, tmp_path: Path, name: str
+) -> None:
+    # given a folder with the key and what is known of the host
+    folder = tmp_path / name
+    folder.mkdir()
+    shutil.copy(booted.key, folder / "key")
+    with booted.ssh("client") as connection:
+        known, *_ = [
+            line
+            for line in booted.folder.joinpath("known_hosts").read_text().splitlines()
+            if connection.host.address in line
+        ]
+        host = replace(connection.host, private_key=folder / "key", known_hosts=folder / "known")
+    host.known_hosts.write_text(known + "\n")
+
+    # when the system's ssh goes there, then it gets in with the key that is known, and with no other
+    command = [*ssh_command(host), "echo reached"]
+    assert subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path).stdout == "reached\n"
+    other = subprocess.run(["ssh-keygen", "-y", "-f", str(folder / "key")], capture_output=True, text=True, check=True)
+    host.known_hosts.write_text(f"{known.split()[0]} {other.stdout}")
+    assert subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path).returncode == 255
+    assert sorted(path.name for path in folder.iterdir()) == ["key", "known"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_folder_that_ssh_cannot_be_told_is_refused(booted: Lab) -> None:
+    with booted.ssh("client") as connection, pytest.raises(UsageError, match="takes the"):
+        ssh_command(replace(connection.host, known_hosts=Path("/tmp/${HOME}/known")))
+
+
+def test_an_image_of_ubuntu_has_a_user_of_that_name(fresh: Lab) -> None:
+    fresh.image_name = local_machines.UBUNTU
+    fresh.launch("server", user_data="")
+    fresh.wait_up("server")
+    with fresh.ssh("server") as host:
+        assert host.check("id -un && sudo -n id -un").split() == ["ubuntu", "root"]
 
 
 def test_the_router_of_the_subnet_answers_and_forwards_nothing(booted: Lab) -> None:
@@ -228,6 +287,14 @@ def test_a_script_that_says_more_than_is_kept_is_cut(booted: Lab) -> None:
     assert ended.code == 0
     assert (set(ended.stdout), set(ended.stderr)) == ({"x"}, {"\x01"})
     assert 1000 < len(ended.stdout) < 200_000
+
+
+def test_the_agent_of_systems_manager_can_be_started_again(booted: Lab) -> None:
+    before = booted.fleet.agent_starts("i-server")
+    with booted.ssh("server") as host:
+        host.check("sudo systemctl restart amazon-ssm-agent.service")
+    wait_until(lambda: booted.fleet.agent_starts("i-server") == before + 1, "its start is told")
+    assert booted.fleet.agent_starts("i-client") == 1
 
 
 def test_an_address_can_be_moved_while_the_host_runs(fresh: Lab) -> None:

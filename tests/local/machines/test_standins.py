@@ -15,7 +15,7 @@ import pytest
 
 from enaxp.local.machines.inside import place as machine_place
 from enaxp.local.machines.inside.place import Place, prepare
-from enaxp.local.machines.inside.processes import end_all, marked
+from enaxp.local.machines.inside.processes import end_all, is_marked, marked
 from tests.support.local_machines import wait_until
 
 SOURCES = Path(machine_place.__file__).parent / "standins"
@@ -34,7 +34,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     place = Place(root=tmp_path / "root", kind="processes", init=first.pid)
     prepare(place, marker="i-1", public_key_file="none", words={"@SLOT@": "64", "@SOCKPERF@": str(sockperf)})
     yield place
-    end_all(lambda: marked(tmp_path))
+    end_all(lambda: marked(tmp_path), lambda pid: is_marked(pid, tmp_path))
     first.kill()
     first.wait()
 
@@ -201,7 +201,7 @@ def test_sockperf_is_given_addresses_of_loopback(run: Run, given: str, passed_on
 def test_dnf_has_what_is_there_already(words: str, code: int, said: str, tmp_path: Path) -> None:
     (tmp_path / "g++").symlink_to("/bin/true")
     path = f"{tmp_path}:{os.environ['PATH']}"
-    command = ["bash", str(SOURCES / "namespaces" / "dnf"), *words.split()]
+    command = ["bash", str(SOURCES / "amazon-linux" / "dnf"), *words.split()]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path})
     assert done.returncode == code
     assert said in done.stdout + done.stderr

@@ -22,6 +22,7 @@ from typing import Protocol
 
 from enaxp.local.machines.inside.messages import (
     MESSAGE_BYTES,
+    AgentStarted,
     BootOrder,
     Born,
     Carries,
@@ -40,7 +41,7 @@ from enaxp.local.machines.inside.messages import (
     read_order,
 )
 from enaxp.local.machines.inside.namespaces import Namespaces
-from enaxp.local.machines.inside.place import Place, spawn, write
+from enaxp.local.machines.inside.place import Place, host_keys_shown, spawn, write
 from enaxp.local.machines.inside.processes import Processes
 
 SAID_BYTES = 8000  # of each stream of a script: with both the message still fits into a socket's buffer
@@ -108,7 +109,7 @@ class Init:
         if isinstance(order, BootOrder):
             self._user_data = order.user_data
             self._place = self._kind.boot(order)
-            tell(self._channel, Ready())
+            tell(self._channel, Ready(console=host_keys_shown(self._place)))
             return
         assert self._place is not None
         match order:
@@ -168,6 +169,8 @@ class Init:
                 self._take_end(*ended)
         if signal.SIGINT in numbers and self._place is not None:
             self._kind.start_again(self._place)
+        if signal.SIGUSR1 in numbers:
+            tell(self._channel, AgentStarted())
         if signal.SIGPWR in numbers:
             tell(self._channel, ShutDown())
             self._ended = True
@@ -218,7 +221,7 @@ def _signals_as_stream() -> socket.socket:
     near.setblocking(False)
     far.setblocking(False)
     signal.set_wakeup_fd(far.detach(), warn_on_full_buffer=False)
-    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGPWR, signal.SIGTERM):
+    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGPWR, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, lambda *_: None)
     return near
 

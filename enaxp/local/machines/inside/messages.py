@@ -16,6 +16,8 @@ MESSAGE_BYTES = 256 * 1024  # the longest message
 
 # Which of the packets of an interface SRD carries.
 Carries = Literal["nothing", "tcp", "all"]
+# The systems that a machine with a root of its own can stand for.
+DistributionName = Literal["amazon-linux", "ubuntu"]
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -42,6 +44,7 @@ class BootOrder(_Message, frozen=True, kw_only=True):
     user_data: str
     interfaces: tuple[BootInterface, ...]
     user: str | None  # who logs in; None where only the owner of the process can
+    distribution: DistributionName | None  # None where a machine shares this computer's files
     slot: int | None  # the second number of the machine's addresses on this computer; None where it has interfaces
 
 
@@ -88,7 +91,9 @@ class Born(_Message, frozen=True, kw_only=True):
 
 
 class Ready(_Message, frozen=True, kw_only=True):
-    """What `BootOrder` asked for is done."""
+    """What `BootOrder` asked for is done. console: what the host prints to its console."""
+
+    console: str = ""
 
 
 class Up(_Message, frozen=True, kw_only=True):
@@ -104,6 +109,10 @@ class ScriptEnded(_Message, frozen=True, kw_only=True):
     stderr: str
 
 
+class AgentStarted(_Message, frozen=True, kw_only=True):
+    """The agent of Systems Manager was started once more."""
+
+
 class ShutDown(_Message, frozen=True, kw_only=True):
     """The machine was shut down from inside, and ends."""
 
@@ -114,7 +123,7 @@ class Failed(_Message, frozen=True, kw_only=True):
     reason: str
 
 
-Report = Born | Ready | Up | ScriptEnded | ShutDown | Failed
+Report = Born | Ready | Up | ScriptEnded | AgentStarted | ShutDown | Failed
 
 encode = msgspec.json.encode
 # Made here, once: later on a machine may no longer see the folder that msgspec would import something from.

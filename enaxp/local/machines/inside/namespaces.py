@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import grp
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from enaxp.local.machines.inside.messages import BootInterface, BootOrder, Carries
-from enaxp.local.machines.inside.place import Place, find_program, null, prepare, spawn, start_enabled, write
+from enaxp.local.machines.inside.messages import BootOrder, Carries, DistributionName
+from enaxp.local.machines.inside.network import BOOT_ID, Network, forget_what_is_not_on_disk, network_of, own_boot_id
+from enaxp.local.machines.inside.place import (
+    Place,
+    find_program,
+    null,
+    prepare,
+    spawn,
+    start_enabled,
+    write,
+)
+from enaxp.local.machines.programs import SYSTEM_PATH
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
 MNT_DETACH = 2
@@ -26,34 +37,58 @@ DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # Mounted anew in a machine, so what is mounted there, or deeper, on this computer is of no interest.
 OWN_MOUNTS = ("/proc/", "/sys/", "/dev/", "/run/", "/tmp/")
 # What a real instance would not find at its first boot, though this computer may have it.
-NOT_THERE_YET = ("/var/lib/enaxp", "/var/lib/cloud", "/var/log/enaxp-boot.log", "/etc/systemd/system")
+NOT_THERE_YET = (
+    "/var/lib/enaxp",
+    "/var/lib/cloud",
+    "/var/log/enaxp-boot.log",
+    "/etc/enaxp",
+    "/etc/systemd/system",
+    "/etc/systemd/network",
+    "/usr/lib/systemd/network",
+    "/etc/netplan",
+)
+_NOT_INSTALLED: Mapping[DistributionName, Sequence[str]] = {"amazon-linux": ("tc", "htop"), "ubuntu": ("htop",)}
+_NOT_ON: Mapping[DistributionName, Sequence[str]] = {"amazon-linux": ("apt-get", "netplan"), "ubuntu": ("dnf",)}
+_PAM_KINDS = ("auth", "account", "session")
+_READS_LOGS = "adm"  # the group that may read what cloud-init and the system log
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Namespaces:
-    """Pid 1 of namespaces of its own, which the kernel ends with it."""
+    """Pid 1 of namespaces of its own, which the kernel ends with it. `network` is known from the boot on."""
 
     folder: Path
+    network: Network | None = None
 
     def settle_in(self) -> None:
         enter(self.folder)
 
     def boot(self, order: BootOrder) -> Place:
         assert order.user is not None
-        put_up_interfaces(order.interfaces)
+        assert order.distribution is not None
         name_host(order.interfaces[0].private_ip)
         add_user(order.user, order.public_key)
         place = Place(root=Path("/"), kind="namespaces", init=1)
-        prepare(place, marker=order.instance_id, public_key_file=".ssh/authorized_keys")
+        let_use_sudo(order.user, place)
+        prepare(place, marker=order.instance_id, public_key_file=".ssh/authorized_keys", also=order.distribution)
         for name in ("shutdown", "poweroff"):  # units name them by their whole path
             write(Path("/sbin") / name, place.stand_in(name).read_text(), mode=0o755)
+        be_an_image_of(order.distribution)
+        if order.distribution == "ubuntu":
+            hold_locks_of_apt(place)
+        _mount(str(own_boot_id()), BOOT_ID, None, MS_BIND)
+        self.network = network_of(order.interfaces, order.distribution)
+        self.network.put_files(place)
+        self.network.come_up(place, _environment(place))
         return place
 
     def run_user_data(self, place: Place, text: str) -> None:
         script = write(place.path("/var/lib/cloud/instance/user-data.txt"), text, mode=0o700)
         with place.path("/var/log/cloud-init-output.log").open("ab") as log:
+            os.fchown(log.fileno(), 0, grp.getgrnam(_READS_LOGS).gr_gid)
+            os.fchmod(log.fileno(), 0o640)
             if not text.startswith("#!"):
                 log.write(b"user data that does not begin with #! is not run\n")
                 return
@@ -76,6 +111,9 @@ class Namespaces:
         assert os.getpid() == place.init, "outside of a namespace of its own this would end everything"
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
+        forget_what_is_not_on_disk()
+        assert self.network is not None
+        self.network.come_up(place, _environment(place))
         start_enabled(place, _environment(place))
 
 
@@ -106,35 +144,87 @@ def enter(scratch: Path) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
 
 
-def put_up_interfaces(interfaces: Sequence[BootInterface]) -> None:
-    """Sets addresses, and the default route by the first interface, as AWS's DHCP does. Raises CalledProcessError."""
-    for knob in ("all", "default"):
-        _set(f"/proc/sys/net/ipv6/conf/{knob}/disable_ipv6", "1")  # its chatter would be counted as traffic of the lab
-    lines = ["link set lo up"]
-    for one in interfaces:
-        lines += [f"address add {one.private_ip}/{one.prefix} dev {one.name}", f"link set {one.name} up"]
-    if interfaces:
-        lines.append(f"route add default via {interfaces[0].gateway} dev {interfaces[0].name}")
-    subprocess.run(["ip", "-batch", "-"], input="\n".join(lines) + "\n", text=True, capture_output=True, check=True)
+def be_an_image_of(distribution: DistributionName) -> None:
+    """Removes the programs by which a script would take the machine for another system than it stands for, and those that its image
+    comes without: these can be installed."""
+    for name in _NOT_ON[distribution]:
+        _remove_program(name)
+    repository = Path("/run/enaxp/repository")
+    repository.mkdir(parents=True)
+    for name in _NOT_INSTALLED[distribution]:
+        if (found := shutil.which(name, path=SYSTEM_PATH)) is not None:
+            shutil.copy(found, repository / name)
+            _remove_program(name)
+
+
+def _remove_program(name: str) -> None:
+    for folder in SYSTEM_PATH.split(":"):
+        Path(folder, name).unlink(missing_ok=True)
+
+
+def hold_locks_of_apt(place: Place) -> None:
+    """As unattended upgrades do in the first minutes of an Ubuntu. Here it is seconds."""
+    held = (("/var/lib/apt/lists/lock", 2), ("/var/lib/dpkg/lock-frontend", 4))
+    for path, seconds in held:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        spawn([find_program("flock"), path, "sleep", str(seconds)], _environment(place), stdin=null(), output=null())
 
 
 def name_host(private_ip: str) -> None:
     """Gives the host the name that EC2 would: ip-192-168-3-10."""
     name = f"ip-{private_ip.replace('.', '-')}"
-    _set("/proc/sys/kernel/hostname", name)
+    Path("/proc/sys/kernel/hostname").write_text(name)
     Path("/etc/hostname").write_text(f"{name}\n")
+    # Only what stands in this file has a name: no answer is waited for from a server that cannot be reached.
+    Path("/etc/nsswitch.conf").write_text("passwd: files\ngroup: files\nshadow: files\nhosts: files\n")
+    write(Path("/etc/hosts"), f"127.0.0.1 localhost {name}\n", mode=0o644)
 
 
 def add_user(name: str, public_key: str) -> None:
-    """Adds the user who logs in. It is another name of root, so that nothing depends on sudo being there."""
+    """Adds the user who logs in: an ordinary one, with a group of the same name and no password."""
+    number = _free_number()
     home = Path("/home") / name
-    (home / ".ssh").mkdir(mode=0o700, parents=True, exist_ok=True)
-    (home / ".ssh" / "authorized_keys").write_text(f"{public_key}\n")
-    for file, entry in (("/etc/passwd", f"{name}:x:0:0::{home}:/bin/bash"), ("/etc/shadow", f"{name}:*:19000::::::")):
-        others = [
-            line for line in (_lines(Path(file)) if Path(file).exists() else []) if not line.startswith(f"{name}:")
-        ]
-        Path(file).write_text("\n".join([entry, *others]) + "\n")  # first, so that uid 0 is shown by this name
+    entries = {
+        "/etc/passwd": f"{name}:x:{number}:{number}::{home}:/bin/bash",
+        "/etc/group": f"{name}:x:{number}:",
+        "/etc/shadow": f"{name}:*:19000:0:99999:7:::",
+    }
+    for file, entry in entries.items():
+        there = _lines(Path(file)) if Path(file).exists() else []
+        others = [line for line in there if not line.startswith(f"{name}:")]
+        Path(file).write_text("\n".join([*others, entry]) + "\n")
+    _join_group(name, _READS_LOGS)
+    _remove(home)  # this computer may have a user of that name
+    keys = write(home / ".ssh" / "authorized_keys", f"{public_key}\n", mode=0o600)
+    for path, mode in ((home, 0o700), (keys.parent, 0o700), (keys, 0o600)):
+        path.chmod(mode)
+        os.chown(path, number, number)
+
+
+def let_use_sudo(user: str, place: Place) -> None:
+    """Lets the user do everything by the real sudo, without a password, as cloud-init does. Its path is that of Amazon Linux: nothing
+    below /usr/local is found by its name alone."""
+    path = f"{place.bin}:/sbin:/bin:/usr/sbin:/usr/bin"
+    rules = f'Defaults !syslog, secure_path="{path}"\nroot ALL=(ALL:ALL) ALL\n{user} ALL=(ALL) NOPASSWD:ALL\n'
+    write(Path("/etc/sudoers"), rules, mode=0o440)
+    write(Path("/etc/pam.d/sudo"), "".join(f"{kind} required pam_permit.so\n" for kind in _PAM_KINDS), mode=0o644)
+
+
+def _join_group(user: str, group: str) -> None:
+    """Makes the user a member of a group, which is made where there is none."""
+    lines = _lines(Path("/etc/group"))
+    if not any(line.startswith(f"{group}:") for line in lines):
+        lines.append(f"{group}:x:{_free_number()}:")
+    with_user = [
+        f"{line}{'' if line.endswith(':') else ','}{user}" if line.startswith(f"{group}:") else line for line in lines
+    ]
+    Path("/etc/group").write_text("\n".join(with_user) + "\n")
+
+
+def _free_number() -> int:
+    """The first number of an ordinary user that neither a user nor a group has."""
+    taken = {line.split(":")[2] for file in ("/etc/passwd", "/etc/group") for line in _lines(Path(file)) if line}
+    return next(number for number in range(1000, 60000) if str(number) not in taken)
 
 
 def _overlay(disk: Path, target: Path, layer: Path) -> None:
@@ -214,11 +304,6 @@ def _check(done: int, what: str, path: str) -> None:
 
 def _lines(path: Path) -> list[str]:
     return path.read_text(errors="replace").splitlines()
-
-
-def _set(knob: str, value: str) -> None:
-    if Path(knob).exists():
-        Path(knob).write_text(value)
 
 
 def _remove(path: Path) -> None:

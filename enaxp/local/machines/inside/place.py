@@ -7,7 +7,7 @@ import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -81,15 +81,24 @@ class Place:
 
 
 def prepare(
-    place: Place, *, marker: str, public_key_file: str, home: Path | None = None, words: Mapping[str, str] | None = None
+    place: Place,
+    *,
+    marker: str,
+    public_key_file: str,
+    home: Path | None = None,
+    words: Mapping[str, str] | None = None,
+    also: str | None = None,
 ) -> None:
     """Stand-ins, host key and configuration of sshd.
 
+    also: stand-ins of this folder besides those of the place's kind.
     home: where it is not the one that the system knows of the user. words: what stands for `@WORD@` in stand-ins of this kind.
     """
     for path in ("/run/enaxp/bin", "/run/enaxp/units", "/var/log", "/etc/systemd/system"):
         place.path(path).mkdir(parents=True, exist_ok=True)
-    _write_stand_ins(place, {"@ROOT@": place.prefix, "@INIT@": str(place.init), **(words or {})})
+    folders = ["both", place.kind, *([also] if also else [])]
+    put_agent(place)
+    _write_stand_ins(place, folders, {"@ROOT@": place.prefix, "@INIT@": str(place.init), **(words or {})})
     folder = place.path("/run/enaxp")
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", marker, "-f", str(folder / "host_key")],
@@ -104,8 +113,21 @@ def prepare(
     if home:
         environment["HOME"] = str(home)
     variables = " ".join(f'"{name}={value}"' for name, value in environment.items())
-    config = _CONFIG.format(folder=folder, public_key_file=public_key_file, pam=_pam(), environment=variables)
+    pam = _pam() if place.kind == "processes" else "no"
+    config = _CONFIG.format(folder=folder, public_key_file=public_key_file, pam=pam, environment=variables)
     write(folder / "sshd_config", config, mode=0o600)
+
+
+def host_keys_shown(place: Place) -> str:
+    """The host's public keys as cloud-init prints them to the console, after whatever else a boot prints."""
+    keys = [path.read_text().strip() for path in sorted(place.path("/run/enaxp").glob("host_key*.pub"))]
+    return "\n".join(["boot", "-----BEGIN SSH HOST KEY KEYS-----", *keys, "-----END SSH HOST KEY KEYS-----", ""])
+
+
+def put_agent(place: Place) -> None:
+    """The unit of the agent of Systems Manager, which every image has."""
+    unit = f"[Unit]\nDescription=amazon-ssm-agent\n[Service]\nType=simple\nExecStart={place.stand_in('amazon-ssm-agent')}\n"
+    write(place.path("/run/systemd/system/amazon-ssm-agent.service"), unit, mode=0o644)
 
 
 def spawn(
@@ -126,6 +148,7 @@ def spawn(
 def start_enabled(place: Place, environment: Mapping[str, str]) -> None:
     """Begins to start every unit that is enabled, of which none runs."""
     shutil.rmtree(place.path("/run/enaxp/units"), ignore_errors=True)
+    put_agent(place)
     with place.path("/var/log/boot.log").open("ab") as log:
         spawn([str(place.stand_in("systemctl")), "--boot"], environment, stdin=null(), output=log.fileno())
 
@@ -153,15 +176,16 @@ def find_program(name: str) -> str:
     return found
 
 
-def _write_stand_ins(place: Place, words: Mapping[str, str]) -> None:
-    for name, text in {**_STAND_INS["both"], **_STAND_INS[place.kind]}.items():
+def _write_stand_ins(place: Place, folders: Iterable[str], words: Mapping[str, str]) -> None:
+    for name, text in (stand_in for folder in folders for stand_in in _STAND_INS[folder].items()):
         for word, value in words.items():
             text = text.replace(word, value)
         write(place.bin / name, text, mode=0o755)
 
 
 def _pam() -> str:
-    """Without PAM sshd refuses a user whose password is locked, which root's often is; with PAM it can refuse for other reasons."""
+    """Without PAM sshd refuses a user whose password is locked, which root's often is; with PAM it can refuse for other reasons.
+    This is about whoever runs it: the user of a machine with files of its own has no locked password."""
     try:
         shadow = Path("/etc/shadow").read_text()
     except OSError:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult
+from moto.core.utils import utcnow
 from moto.ec2.responses._base_response import EC2BaseResponse
 
 from enaxp.local.strict.ec2.network import set_ena_express
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import InstanceStateChangeTypeDef, InstanceStateTypeDef
 
 
+CONSOLE_CHARACTERS = 64 * 1024
 IMAGE_DISK_GB = 8  # of the root disk that an image has by itself
 
 
@@ -95,6 +98,7 @@ class InstanceActions(EC2BaseResponse):
         return MachineSpec(
             instance_id=instance.id,
             image_id=instance.image_id,
+            image_name=self.ec2_backend.amis[instance.image_id].name,
             instance_type=instance.instance_type,
             user_data=user_data_bytes(self._get_param("UserData")).decode("utf-8", "replace"),
             key_name=instance.key_name or "",
@@ -119,6 +123,13 @@ class InstanceActions(EC2BaseResponse):
             move(current().lives[instance.id])
             changes.append({"InstanceId": instance.id, "PreviousState": before, "CurrentState": _state(instance)})
         return changes
+
+    def get_console_output(self) -> ActionResult:
+        """The latest 64 KB, as a terminal has them; without any output at first."""
+        instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+        shown = current().machines.console(instance.id).replace("\n", "\r\n")[-CONSOLE_CHARACTERS:]
+        told = {"Output": base64.b64encode(shown.encode()).decode()} if shown else {}
+        return ActionResult({"InstanceId": instance.id, "Timestamp": utcnow(), **told})
 
     def terminate_instances(self) -> ActionResult:
         """Idempotent. What follows is told by describes: shutting-down, and terminated once the machine is gone."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 RunStatus = Literal["Pending", "InProgress", "Success", "Failed", "TimedOut"]
 StepStatus = RunStatus | Literal["Cancelled"]
 POLICY = "policy/AmazonSSMManagedInstanceCore"
+AGENT_SLEEP_S = 26 * 60.0
 TIMED_OUT = 124  # the exit code of timeout(1)
 MOST_TARGETS, MOST_VALUES = 5, 50
 
@@ -156,11 +157,15 @@ class ScriptRuns:
         self.associations: dict[str, Association] = {}
         self.commands: dict[str, list[ScriptRun]] = {}  # command id → one run an instance
         self._active: list[ScriptRun] = []
+        self._agents: dict[
+            str, tuple[int, float]
+        ] = {}  # instance → how often its agent has started, and when it last did
 
     # -- who is managed --------------------------------------------------------------------------------------------------
 
     def managed(self, region: str) -> dict[str, Life]:
-        """Instances that have registered: running for a while, with a profile whose role has AWS's policy for it."""
+        """Instances that have registered: running for a while, with a profile whose role has AWS's policy for it, and an agent that
+        is awake."""
         online_after, now = self._timing().ssm_online, time.monotonic()
         return {
             life.instance.id: life
@@ -170,7 +175,18 @@ class ScriptRuns:
             and life.running_at is not None
             and now >= life.running_at + online_after
             and _may_register(life)
+            and self._agent_is_awake(life.instance.id, life.running_at, now)
         }
+
+    def _agent_is_awake(self, instance_id: str, running_at: float, now: float) -> bool:
+        """An agent that starts before its permissions work sleeps for long before it tries again, unless it is started again."""
+        starts = self._machines.agent_starts(instance_id)
+        seen, started_at = self._agents.get(instance_id, (1, running_at))
+        if starts != seen:
+            started_at = now
+        self._agents[instance_id] = (starts, started_at)
+        works_at = running_at + self._timing().ssm_credentials
+        return now >= works_at and (started_at >= works_at or now >= started_at + AGENT_SLEEP_S)
 
     def targets(self, region: str, targets: Sequence[ScriptTarget]) -> list[str]:
         """Managed instances that fit every one of these."""
