@@ -152,10 +152,17 @@ def _of_write(kind: Kind, action: str) -> CallRow:
 
 
 def _of_others() -> Iterator[CallRow]:
-    """What docker asks, and what only `down --with-foreign` does."""
+    """What docker asks, what the first contact with a host asks, and what only `down --with-foreign` does."""
     for action in PUSHING:
         failure = "`monitor push-image` ends with what docker said"
         yield CallRow(action=action, users=(EcrRepository.name,), besides=(), again="by docker", failure=failure)
+    yield CallRow(
+        action="ec2:GetConsoleOutput",
+        users=("host keys",),
+        besides=(),
+        again=_patiently(),
+        failure="first contact is told to be unverified",
+    )
     for action in _FOREIGN:
         user, failure = "`down --with-foreign` (not in the policy)", "it stays and is named, exit 1"
         yield CallRow(action=action, users=(user,), besides=(), again=_patiently(), failure=failure)

@@ -208,7 +208,7 @@ class MessageCell:
             valid=not failed,
             reason="its rate was missed" if failed else None,
             sockperf=_output(traffic.messages, arrived),
-            srd=_SRD[trial.arm],
+            srd=_srd(trial.arm, messages=traffic.messages),
             histogram_file=f"{trial.number}-{attempt}",
         )
         return record, Histogram.of(latencies.astype(np.int64))
@@ -217,10 +217,12 @@ class MessageCell:
 _SCENARIO = Scenario(
     name="udp-load", mode="under-load", protocol="udp", message_size=64, csv_name="UDP_Load", rate="max", reply_every=1
 )
-_SRD: Mapping[Arm, SrdDelta] = {
-    "ena": SrdDelta(tx=0, eligible=0, rx=0, peer_rx=0, mode=0, peer_mode=0),
-    "ena_express": SrdDelta(tx=1000, eligible=1000, rx=1000, peer_rx=1000, mode=3, peer_mode=3),
-}
+
+
+def _srd(arm: Arm, *, messages: int) -> SrdDelta:
+    """Counters of a trial whose messages all went by SRD, or none of them."""
+    packets, mode = (messages, 3) if arm == "ena_express" else (0, 0)
+    return SrdDelta(tx=packets, eligible=packets, rx=packets, peer_rx=packets, mode=mode, peer_mode=mode)
 
 
 def _output(sent: int, arrived: int) -> SockperfOutput:

@@ -41,7 +41,7 @@ def test_nothing_costs_anything_on_this_machine(lab: Driver) -> None:
 
 
 def test_a_lab_whose_time_is_not_over_survives_a_sweep(lab: Driver) -> None:
-    assert lab.ok("down", "--expired", "--json").document == {"removed": [], "leftovers": []}
+    assert lab.ok("down", "--expired", "--json").document == {"labs": []}
     assert len(lab.ok("ls", "--json").document) == 1
 
 

@@ -44,7 +44,6 @@ ALWAYS = {
     "DeleteNetworkInterface",
     "DeleteVpc",
     "DeleteRole",
-    "DescribeInstances",
     "DescribeSubnets",
     "GetRole",
     "ListAssociations",
@@ -176,7 +175,7 @@ def test_the_lists_name_every_action_that_a_lab_calls(labs: Labs) -> None:
 
     called = {call.action for call in labs.cloud.server.calls}
     assert {action for action in called if not action.startswith(LOOKS)} == {*MAKING, *ENDING}
-    resolving = {"GetCallerIdentity", "DescribeTags", "GetParameter", "DescribeRepositories"}
+    resolving = {"GetCallerIdentity", "DescribeTags", "GetParameter", "DescribeRepositories", "DescribeImages"}
     others = {action for action in called if action.startswith(("DescribeInstanceType", "DescribeAvailability"))}
-    looked_at_by_id = {"DescribeDocument", "DescribeAssociation"}
+    looked_at_by_id = {"DescribeDocument", "DescribeAssociation", "ListRolePolicies"}
     assert {a for a in called if a.startswith(LOOKS)} - resolving - others - looked_at_by_id == {*READING, LAST}

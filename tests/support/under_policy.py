@@ -22,6 +22,7 @@ from enaxp.commands.policy import policy_document
 from enaxp.commands.status import current_status, look_at
 from enaxp.config import load_config
 from enaxp.lab import extend
+from enaxp.lab.keys import load_or_generate, save
 from enaxp.lab.kinds.compute import set_srd
 from enaxp.lab.lifecycle import Target
 from enaxp.lab.model import TAG_BENCH, Layer
@@ -114,7 +115,7 @@ class PermittedLab:
         else:
             ec2.delete_subnet(SubnetId=subnet)
         private_key = self.folder / "their.pem"
-        private_key.write_text("a key")
+        save(load_or_generate(private_key), private_key)
         ec2.create_key_pair(KeyName=GIVEN_KEY)
         iam.create_role(RoleName=GIVEN_ROLE, AssumeRolePolicyDocument=TRUST)
         managed = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
@@ -171,7 +172,12 @@ class PermittedLab:
         built = bring_up(session, layers=self.variant.layers, assume_yes=True)
         if self.config.hosts.ssm:
             wait_for_software(
-                built.snapshot, self.aws, changed=built.changed, log_of=lambda *_: "", say=lambda _text: None
+                built.snapshot,
+                self.aws,
+                changed=built.changed,
+                log_of=lambda *_: "",
+                restart_agent=lambda _role: None,
+                say=lambda _text: None,
             )
 
     def status(self) -> None:

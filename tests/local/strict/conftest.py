@@ -38,6 +38,7 @@ def standing(server: StrictServer) -> Lab:
     _software(lab)
     lab.group("spread", strategy="spread")
     lab.iam.create_instance_profile(InstanceProfileName="roleless")
+    lab.ids["loose_disk"] = lab.ec2.create_volume(AvailabilityZone=ZONE, Size=1)["VolumeId"]
     lab.ids["loose_ip"] = lab.ec2.allocate_address(Domain="vpc")["AllocationId"]
     lab.ids["server_attachment"] = lab.attachment(lab.ids["server"])["AttachmentId"]
     lab.ids["arm_image"] = lab.image("arm64")
@@ -58,6 +59,10 @@ def _networks(lab: Lab) -> None:
     ids["dark_vpc"] = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
     ids["far_table"] = lab.table(ids["dark_vpc"])
     ids["dark_subnet"] = lab.subnet(ids["dark_vpc"], "10.1.1.0/24", ZONE)
+    service = f"com.amazonaws.{ec2.meta.region_name}.s3"
+    ids["endpoint"] = ec2.create_vpc_endpoint(VpcId=ids["dark_vpc"], ServiceName=service)["VpcEndpoint"][
+        "VpcEndpointId"
+    ]
     lab.interface("gatewayless", "10.1.1.10", SubnetId=ids["dark_subnet"], Groups=[])
     ids["bare_table"] = lab.table(ids["vpc"])
     ids["bare_subnet"] = lab.subnet(ids["vpc"], "192.168.50.0/24", ZONE)
