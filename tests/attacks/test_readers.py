@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.attacks.readers import READERS, contents, drive
 
-EXAMPLES = 120  # about a minute for all of them; `make fuzz` has ten for each
+EXAMPLES = 60  # less than a minute for all of them; `make fuzz` has ten for each
 
 
 @pytest.mark.parametrize("name", READERS)

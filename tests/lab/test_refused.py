@@ -34,20 +34,7 @@ ENDS_THE_BILL = {
     "DescribeInstances",
     "DescribeAddresses",
 }
-ALWAYS = {
-    "CreateRole",
-    "AssociateAddress",
-    "RunInstances",
-    "CreateAssociation",
-    "TerminateInstances",
-    "ReleaseAddress",
-    "DeleteNetworkInterface",
-    "DeleteVpc",
-    "DeleteRole",
-    "DescribeSubnets",
-    "GetRole",
-    "ListAssociations",
-}
+ALWAYS = {"RunInstances", "TerminateInstances", "ReleaseAddress", "DeleteVpc", "DescribeSubnets", "GetRole"}
 
 
 def each(actions: list[str]) -> list[object]:
