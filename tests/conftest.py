@@ -77,8 +77,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _longest_first(items: list[pytest.Item]) -> list[pytest.Item]:
     """Whole files in the order in which workers best begin them, so that none waits at the end for a file that began late: those with
-    hosts, which mostly wait; those against a strict AWS, or that try the statistics; then the others. The ones with the most tests
-    before their like.
+    hosts, which mostly wait; those against a strict AWS, or that try the statistics or many inputs; then the others. The ones with the
+    most tests before their like.
     """
     weights: dict[Path, tuple[int, int]] = {}
     for item in items:
@@ -91,7 +91,8 @@ def _length(item: pytest.Item) -> int:
     fixtures = set(getattr(item, "fixturenames", ()))
     if item.get_closest_marker("namespaces") or "local_target" in fixtures or "e2e" in item.path.parts:
         return 2
-    return int(bool(item.get_closest_marker("crash_matrix") or fixtures & CLOUDS or "selfcheck" in item.path.parts))
+    takes_long = {"selfcheck", "attacks"} & set(item.path.parts)
+    return int(bool(item.get_closest_marker("crash_matrix") or fixtures & CLOUDS or takes_long))
 
 
 def _needs_more_than_python(item: pytest.Item) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.driver import Driver
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.long, pytest.mark.system]
 
 
 def test_more_time_reaches_the_hosts_the_tags_and_the_state(lab: Driver) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.support.driver import Driver
 from tests.support.local_machines import wait_until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.long, pytest.mark.system]
 
 # As long as an ENA has them at first.
 RINGS = {(role, f"rx ring of {arm}") for role in ("server", "client") for arm in ("ena", "ena_express")}

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.driver import COMMAND, Driver
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.long, pytest.mark.system]
 
 BENCH = ("bench", "--iterations", "1", "--repeats", "1", "--duration", "1s")
 
