@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from enaxp.bench.circumstances import loss_in_words
 from enaxp.bench.evidence import Evidence
 from enaxp.bench.inference import FEW_ITERATIONS
-from enaxp.bench.loss import Loss
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.result import Result, ScenarioResult
 from enaxp.bench.stability import host_warnings
@@ -152,9 +151,9 @@ def _remarks(manifest: Manifest, evidence: Evidence, scenario: Scenario, measure
         yield f"{scenario.name}: {invalid} of {len(attempts)} trials were not valid"
     if any(arm.loss_rate for arm in measured.arms.values()):
         told = ", ".join(
-            f"{ARM_NAMES[name]} {loss_in_words(Loss(rate=arm.loss_rate, low=arm.loss_low, high=arm.loss_high))}"
+            f"{ARM_NAMES[name]} {loss_in_words(arm.loss)}"
             for name, arm in measured.arms.items()
-            if arm.loss_rate is not None
+            if arm.loss is not None
         )
         yield f"{scenario.name}: messages lost: {told}"
     thin = [metric_text(metric) for metric, effect in measured.effects.items() if effect.thin]

@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass
 
 from enaxp.bench.blocks import At, blocks_of
 from enaxp.bench.effect import (
-    PRIMARY_CONFIDENCE,
     Code,
     Effect,
     Grounds,
@@ -35,6 +34,8 @@ from enaxp.bench.records import Manifest
 from enaxp.bench.result import Result
 from enaxp.bench.verdict import VerdictCode, combine, describe
 from enaxp.traffic import ARM_NAMES, ARMS, Arm, Metric, Scenario
+
+PRIMARY_CONFIDENCE = 0.975  # of a change between two runs: two primaries share the 5 % of being wrong
 
 Values = Mapping[Metric, Mapping[Arm, Mapping[At, float]]]
 # What two runs may differ in without being of different traffic; said, since it is in the difference.

@@ -27,7 +27,9 @@ from enaxp.bench.inference import (
     explore,
     interface_location,
     location,
+    location_of,
     student_t,
+    welch,
 )
 from enaxp.bench.sequence import watched_interval
 from enaxp.traffic import ARMS, THROUGHPUT, Arm, Metric
@@ -50,7 +52,6 @@ _MIRRORED: Mapping[Finding, Finding] = {
     "above": "below",
 }
 
-PRIMARY_CONFIDENCE = 0.975  # of a change between two runs: two primaries share the 5 % of being wrong
 MOST_LOG_RATIO = 700.0  # e to that is about the largest float
 
 
@@ -246,11 +247,11 @@ def _finite_per_cent(ratio: float | None) -> float | None:
 
 def interval(ratios: Sequence[float], *, confidence: float) -> tuple[float, float] | tuple[None, None]:
     """The t-interval of the mean of log ratios, in per cent; (None, None) with fewer than two."""
-    if len(ratios) < 2:
+    where = location_of(ratios)
+    if where is None:
         return None, None
-    middle = statistics.fmean(ratios)
-    half = student_t((1 + confidence) / 2, len(ratios) - 1) * statistics.stdev(ratios) / math.sqrt(len(ratios))
-    return per_cent(middle - half), per_cent(middle + half)
+    low, high = where.interval(confidence=confidence)
+    return per_cent(low), per_cent(high)
 
 
 def interval_between(
@@ -258,18 +259,13 @@ def interval_between(
 ) -> tuple[float, float] | tuple[None, None]:
     """Welch's t-interval of the mean of `other` less that of `one`, in per cent; (None, None) with fewer than two values in either.
 
-    The values are logarithms. They belong to no pairs, and their spread need not be the same (B. L. Welch, 1947, Biometrika 34, 28-35).
+    The values are logarithms. They belong to no pairs.
     """
     if len(one) < 2 or len(other) < 2:
         return None, None
     difference = statistics.fmean(other) - statistics.fmean(one)
-    parts = [statistics.variance(values) / len(values) for values in (one, other)]
-    total = sum(parts)
-    if total == 0:
-        return per_cent(difference), per_cent(difference)
-    shares = [part / total for part in parts]
-    degrees = 1 / sum(share**2 / (len(values) - 1) for share, values in zip(shares, (one, other), strict=True))
-    half = student_t((1 + confidence) / 2, degrees) * math.sqrt(total)
+    error, degrees = welch(one, other)
+    half = student_t((1 + confidence) / 2, degrees) * error
     return per_cent(difference - half), per_cent(difference + half)
 
 

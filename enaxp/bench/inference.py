@@ -87,8 +87,8 @@ class RatioSample:
 
 @dataclass(frozen=True, kw_only=True)
 class Location:
-    """Where finite log ratios lie: their mean, its standard error and its degrees of freedom. spread: the standard deviation of one
-    iteration."""
+    """Where values lie, one of each iteration (log ratios, mostly): their mean, its standard error and its degrees of freedom. spread:
+    the standard deviation of one iteration."""
 
     mean: float
     error: float
@@ -179,6 +179,30 @@ def interval(sample: RatioSample, *, confidence: float) -> tuple[float, float] |
     return sorted(_with_unknown(sample, -math.inf))[k - 1], sorted(_with_unknown(sample, math.inf))[count - k]
 
 
+def location_of(values: Sequence[float]) -> Location | None:
+    """Where values of independent iterations lie; None with fewer than two."""
+    if len(values) < 2:
+        return None
+    spread = statistics.stdev(values)
+    return Location(
+        mean=statistics.fmean(values), error=spread / math.sqrt(len(values)), degrees=len(values) - 1, spread=spread
+    )
+
+
+def welch(one: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
+    """The standard error of the difference of two means, and its degrees of freedom; two values are needed in each.
+
+    Their spread need not be the same (B. L. Welch, 1947, Biometrika 34, 28-35; the degrees are Satterthwaite's).
+    """
+    parts = [statistics.variance(values) / len(values) for values in (one, other)]
+    total = sum(parts)
+    if total == 0:
+        return 0.0, float(len(one) + len(other) - 2)
+    shares = [part / total for part in parts]  # squared, the parts themselves might be too small for a float
+    degrees = 1 / sum(share**2 / (len(values) - 1) for share, values in zip(shares, (one, other), strict=True))
+    return math.sqrt(total), degrees
+
+
 def location(sample: RatioSample) -> Location | None:
     """Where the finite ratios lie; None with too few: two are needed, or two in each half.
 
@@ -188,13 +212,7 @@ def location(sample: RatioSample) -> Location | None:
     """
     halves = sample.halves
     if halves is None:
-        own = sample.finite
-        if len(own) < 2:
-            return None
-        spread = statistics.stdev(own)
-        return Location(
-            mean=statistics.fmean(own), error=spread / math.sqrt(len(own)), degrees=len(own) - 1, spread=spread
-        )
+        return location_of(sample.finite)
     first, second = halves
     if min(len(first), len(second)) < 2:
         return None
@@ -205,14 +223,8 @@ def location(sample: RatioSample) -> Location | None:
     if abs(len(first) - len(second)) <= 1:
         error = spread / 2 * math.sqrt(1 / len(first) + 1 / len(second))
         return Location(mean=mean, error=error, degrees=degrees, spread=spread)
-    parts = [statistics.variance(half) / len(half) for half in halves]
-    total = sum(parts)
-    welch = (
-        total**2 / sum(part**2 / (len(half) - 1) for part, half in zip(parts, halves, strict=True))
-        if total
-        else degrees
-    )
-    return Location(mean=mean, error=math.sqrt(total) / 2, degrees=welch, spread=spread)
+    error, welch_degrees = welch(first, second)
+    return Location(mean=mean, error=error / 2, degrees=welch_degrees, spread=spread)
 
 
 def interface_location(sample: RatioSample) -> Location | None:

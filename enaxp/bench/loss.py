@@ -9,12 +9,10 @@ rough all the same (it covers 94 % where loss is steady, down to half of that wh
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from enaxp.bench.inference import EXPLORATORY_CONFIDENCE, student_t
+from enaxp.bench.inference import EXPLORATORY_CONFIDENCE, location_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,22 +48,17 @@ def loss_of(rates: Sequence[float], *, lost: int, wanted: int) -> Loss | None:
     rate = lost / wanted
     if lost == 0:
         return Loss(rate=0.0, low=0.0, high=min(1.0, 3 / wanted))
-    if len(rates) < 2:
+    where = location_of(rates)
+    if where is None:
         return Loss(rate=rate, low=None, high=None)
-    middle, half = _mean_and_half(rates)
-    return Loss(rate=rate, low=max(0.0, middle - half), high=min(1.0, middle + half))
+    low, high = where.interval(confidence=EXPLORATORY_CONFIDENCE)
+    return Loss(rate=rate, low=max(0.0, low), high=min(1.0, high))
 
 
 def loss_difference(iterations: Sequence[tuple[float, float]]) -> LossDifference | None:
     """The difference between the arms from one (ENA, ENA Express) pair of rates per iteration; None with fewer than two."""
-    if len(iterations) < 2:
+    where = location_of([express - ena for ena, express in iterations])
+    if where is None:
         return None
-    middle, half = _mean_and_half([express - ena for ena, express in iterations])
-    return LossDifference(difference=middle, low=middle - half, high=middle + half)
-
-
-def _mean_and_half(values: Sequence[float]) -> tuple[float, float]:
-    """The mean and the half width of its 95 % t-interval."""
-    count = len(values)
-    error = statistics.stdev(values) / math.sqrt(count)
-    return statistics.fmean(values), student_t((1 + EXPLORATORY_CONFIDENCE) / 2, count - 1) * error
+    low, high = where.interval(confidence=EXPLORATORY_CONFIDENCE)
+    return LossDifference(difference=where.mean, low=low, high=high)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from enaxp.bench.documents import Document, decode, fields_of
 from enaxp.bench.effect import Effect, InterfaceEffect
+from enaxp.bench.loss import Loss
 from enaxp.bench.records import Limit, MeasuredFrom, RunFolder
 from enaxp.bench.schedule import BenchPlan
 from enaxp.bench.verdict import Treatment, Verdict
@@ -92,6 +93,13 @@ class ArmFigures:
     limits: tuple[Limit, ...] = ()
     background_gbps: float | None = None
     has_background: bool = False
+
+    @property
+    def loss(self) -> Loss | None:
+        """The loss with its interval; None where it is not known."""
+        if self.loss_rate is None:
+            return None
+        return Loss(rate=self.loss_rate, low=self.loss_low, high=self.loss_high)
 
     def figure(self, metric: Metric) -> float | None:
         """What was measured of the metric, in µs or 10⁹ bit/s."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from enaxp.bench.circumstances import loss_in_words
 from enaxp.bench.effect import Effect
-from enaxp.bench.loss import Loss
 from enaxp.bench.records import Manifest
 from enaxp.bench.result import ArmFigures, ScenarioResult
 from enaxp.bench.verdict import Treatment
@@ -99,9 +98,7 @@ def figure_in_words(arm: ArmFigures, metric: Metric) -> str:
 
 def loss_of_arm(arm: ArmFigures) -> str:
     """The share of an arm's messages that was lost, with its interval: `2.01% [1.95%, 2.07%]`."""
-    if arm.loss_rate is None:
-        return NOT_MEASURED
-    return loss_in_words(Loss(rate=arm.loss_rate, low=arm.loss_low, high=arm.loss_high))
+    return NOT_MEASURED if arm.loss is None else loss_in_words(arm.loss)
 
 
 def sign_conflict(measured: ScenarioResult) -> str:
