@@ -10,6 +10,8 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from enaxp.hosts.interrupts import numbers_command
+
 
 @dataclass(frozen=True, kw_only=True)
 class HostCpus:
@@ -35,11 +37,10 @@ def cpus_command(interfaces: Iterable[str]) -> str:
     for interface in interfaces:
         name = shlex.quote(interface)
         parts.append(f'echo "near $(cat /sys/class/net/{name}/device/local_cpulist 2>/dev/null)"')
-        numbers = f'awk -v dev={name} \'index($0, dev) {{ sub(":", "", $1); print $1 }}\' /proc/interrupts'
         lists = (
             'cat "/proc/irq/$n/effective_affinity_list" 2>/dev/null || cat "/proc/irq/$n/smp_affinity_list" 2>/dev/null'
         )
-        parts.append(f'for n in $({numbers}); do echo "serving $({lists})"; done')
+        parts.append(f'for n in $({numbers_command(name)}); do echo "serving $({lists})"; done')
     return "; ".join([*parts, "true"])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from enaxp.hosts.cpus import cpus_command, read_cpus
 from enaxp.hosts.interrupts import TABLE, numbers_command
 from enaxp.hosts.sockperf import VERSION_COMMAND
 
@@ -57,3 +58,18 @@ def test_an_interfaces_interrupts_are_its_own_alone(interface: str, numbers: str
     command = numbers_command('"$dev"').replace(TABLE, str(tmp_path / "interrupts"))
 
     assert run(command, dev=interface).split() == numbers.split()
+
+
+@pytest.mark.parametrize(("interface", "serving"), [("ens5", {1, 2}), ("ens50", {7})])
+def test_the_cores_that_serve_an_interface_are_not_those_of_another_whose_name_begins_alike(
+    interface: str, serving: set[int], tmp_path: Path
+) -> None:
+    (tmp_path / "interrupts").write_text(INTERRUPTS)
+    for number, core in ((25, 1), (26, 2), (27, 7), (28, 3)):
+        (tmp_path / f"irq/{number}").mkdir(parents=True)
+        (tmp_path / f"irq/{number}/effective_affinity_list").write_text(f"{core}\n")
+    command = cpus_command([interface]).replace(TABLE, str(tmp_path / "interrupts"))
+
+    told = run(command.replace("/proc/irq", str(tmp_path / "irq")))
+
+    assert read_cpus(told).serving == serving
