@@ -18,6 +18,7 @@ from enaxp.bench.inference import FEW_ITERATIONS
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.result import Result, ScenarioResult
 from enaxp.bench.stability import host_warnings
+from enaxp.text import percent_plain
 from enaxp.traffic import ARM_NAMES, ARMS, Scenario, metric_text
 
 SCHEMA = 1
@@ -124,7 +125,7 @@ def _unstable(manifest: Manifest, evidence: Evidence, scenario: Scenario, measur
     for metric, noise in (measured.control.noise_pct if measured.control else {}).items():
         if metric in scenario.primaries and noise > manifest.plan.margin_pct:
             yield (
-                f"{scenario.name}: ENA against ENA differs by {noise:.2f}% at {metric_text(metric)}, "
+                f"{scenario.name}: ENA against ENA differs by {percent_plain(noise)} at {metric_text(metric)}, "
                 f"more than the margin of {manifest.plan.margin_pct:g}%"
             )
 

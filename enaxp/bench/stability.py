@@ -42,7 +42,7 @@ def warnings(trials: Sequence[TrialRecord]) -> list[str]:
 def control_warnings(effects: Mapping[Metric, Effect]) -> list[str]:
     """Sentences about the primary effects of ENA against ENA whose interval does not hold 0."""
     return [
-        f"ENA against ENA differs at {metric_text(metric)} ({effect.low_pct:+.2f}% to {effect.high_pct:+.2f}%): "
+        f"ENA against ENA differs at {metric_text(metric)} ({change_plain(effect.low_pct)} to {change_plain(effect.high_pct)}): "
         "something besides SRD makes a difference here"
         for metric, effect in effects.items()
         if effect.primary

@@ -46,7 +46,7 @@ from enaxp.report.words import (
     sureness_in_words,
     traffic_in_words,
 )
-from enaxp.text import BEYOND, NOT_MEASURED, change_typeset, counted, listed
+from enaxp.text import BEYOND, NOT_MEASURED, change_typeset, counted, listed, percent_plain
 from enaxp.traffic import ARM_NAMES, ARMS, MAX, MEAN, QUANTILES, THROUGHPUT, Metric, figure_name, metric_label
 
 INVALID_SHOWN = 50
@@ -222,7 +222,7 @@ def _part(number: int, figures: ScenarioFigures) -> ScenarioPart:
         lines=tuple(_lines(figures)),
         service=tuple(_service_lines(result)),
         conflict=sign_conflict(result),
-        noise=listed([f"{metric_label(name)} {by:.2f} %" for name, by in noise.items()]) if noise else "",
+        noise=listed([f"{metric_label(name)} {percent_plain(by)}" for name, by in noise.items()]) if noise else "",
         charts=tuple(scenario_charts(figures)),
         srd=figures.srd,
         moved=_moved(figures.srd),

@@ -137,7 +137,7 @@ def test_a_control_that_is_not_nothing_is_said_of_the_primaries_alone() -> None:
 
     assert control_warnings(nothing) == []
     [line] = control_warnings({**nothing, "p99": effect(0.5, 2.25)})
-    assert line.startswith("ENA against ENA differs at p99 (+0.50% to +2.25%)")
+    assert line.startswith("ENA against ENA differs at p99 (+0.500% to +2.25%)")
 
 
 def test_what_happened_to_the_hosts_is_said_by_host_and_fact() -> None:
