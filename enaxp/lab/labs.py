@@ -82,6 +82,7 @@ class ListedLab:
     lab: str
     lab_id: str
     region: str
+    owner: str | None
     created_at: datetime | None
     expires_at: datetime | None
     expired: bool
@@ -97,6 +98,7 @@ def listed(lab: StandingLab, *, now: datetime, usd_per_hour: float | None) -> Li
         lab=lab.lab,
         lab_id=lab.lab_id,
         region=lab.region,
+        owner=lab.owner,
         created_at=lab.created_at,
         expires_at=lab.expires_at,
         expired=lab.is_expired(now),

@@ -7,6 +7,7 @@ What was resolved once is never resolved again: it is in the state, or is read b
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import urllib.request
 from collections.abc import Iterable, Mapping
@@ -238,6 +239,14 @@ def _ssh_cidr(config: Config, aws: Aws, pinned: Pinned) -> str:
     return public_address()
 
 
+def _is_public(text: str) -> bool:
+    """Whether this is an IPv4 address that a host on the internet can have."""
+    try:
+        return ipaddress.IPv4Address(text).is_global
+    except ValueError:
+        return False
+
+
 def public_address() -> str:
     """This machine's public address as a /32. Raises UsageError when it cannot be found out.
 
@@ -247,7 +256,7 @@ def public_address() -> str:
     try:
         with directly.open(WHO_AM_I, timeout=5) as answer:
             address = answer.read(64).decode("ascii").strip()
-        if not re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}", address):
+        if not _is_public(address):
             raise ValueError(f"it answered {address!r}")
     except (OSError, ValueError) as error:
         raise UsageError(

@@ -141,9 +141,9 @@ def new_state(
 
 
 def make_state_folder(folder: Path) -> None:
-    """Makes the folder, with a `.gitignore` that keeps its files out of a repository. A folder that is there is left as it is."""
+    """Makes the folder, with a `.gitignore` that keeps its files out of a repository. One that holds something is left as it is."""
     with _of_the_folder(folder):
-        if folder.exists():
+        if folder.exists() and any(folder.iterdir()):
             return
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError), (folder / ".gitignore").open("x", encoding="utf-8") as file:

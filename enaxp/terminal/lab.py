@@ -98,7 +98,9 @@ def labs_text(labs: Sequence[ListedLab]) -> str:
     """Which labs stand, in the order given."""
     if not labs:
         return "no lab stands here"
-    return columns(("lab", "region", "age", "ends", "resources", "instances", "USD/h", "lab-id"), map(_lab_row, labs))
+    return columns(
+        ("lab", "region", "age", "ends", "resources", "instances", "USD/h", "lab-id", "owner"), map(_lab_row, labs)
+    )
 
 
 def event_line(event: LabEvent, *, at_s: float) -> str:
@@ -196,6 +198,7 @@ def _lab_row(lab: ListedLab) -> tuple[object, ...]:
         lab.instances,
         lab.usd_per_hour,
         lab.lab_id,
+        lab.owner,
     )
 
 

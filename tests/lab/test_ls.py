@@ -16,6 +16,7 @@ from enaxp.lab.tags import put_tags
 from enaxp.options import Options
 from enaxp.session import Session
 from enaxp.terminal.console import Console
+from enaxp.terminal.lab import labs_text
 from tests.support.crash_harness import TARGET, DeadlyCloud, Labs, deadly_cloud
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -58,6 +59,7 @@ def test_a_lab_is_listed_with_what_its_tags_tell(cloud: DeadlyCloud, tmp_path: P
     assert (lab.created_at, lab.expires_at) == (state.created_at, state.expires_at)
     assert lab.instance_types == ("c6i.8xlarge", "c6i.8xlarge")
     assert lab.addresses == 2
+    assert lab.owner == state.owner
     assert not lab.is_expired(state.created_at)
     labs.down()
     assert list_labs(labs.aws()) == []
@@ -71,6 +73,8 @@ def test_what_it_costs_an_hour_is_told(cloud: DeadlyCloud, tmp_path: Path) -> No
 
     assert shown.usd_per_hour == pytest.approx(2 * (1.36 + 30 * 0.08 / 730) + 2 * 0.005, abs=1e-3)
     assert (shown.instances, shown.expired) == (2, False)
+    assert shown.owner == labs.file().state.owner
+    assert str(shown.owner) in labs_text([shown])
     assert shown.age_s is not None
     assert shown.age_s >= 0
 

@@ -187,7 +187,15 @@ def test_a_state_folder_keeps_its_files_out_of_a_repository(tmp_path: Path, file
     assert (Path(__file__).parent.parent.parent / "state/.gitignore").read_text() == GITIGNORE
 
 
-def test_a_state_folder_that_is_there_already_is_left_as_it_is(file: StateFile, state: State) -> None:
+def test_an_empty_state_folder_is_kept_out_of_a_repository_too(file: StateFile, state: State) -> None:
+    file.folder.mkdir()
+
+    file.save(state)
+
+    assert (file.folder / ".gitignore").read_text() == GITIGNORE
+
+
+def test_a_state_folder_that_holds_something_is_left_as_it_is(file: StateFile, state: State) -> None:
     file.folder.mkdir()
     (file.folder / "mine.txt").touch()
 

@@ -435,7 +435,7 @@ class Instance(Ec2Kind):
             ],
             "UserData": want.user_data,
             "InstanceInitiatedShutdownBehavior": "terminate",
-            "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 2, "HttpEndpoint": "enabled"},
+            "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 1, "HttpEndpoint": "enabled"},
             "BlockDeviceMappings": [{"DeviceName": want.root_device, "Ebs": _root_volume()}],
             "TagSpecifications": self.tagged(resource, lab, "volume"),
         }
