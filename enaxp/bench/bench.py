@@ -19,7 +19,7 @@ from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.load import measured_baseline, with_bulk_rates
 from enaxp.bench.pair import Pair, Probes, connected, prove_routes
-from enaxp.bench.pinning import NONE, choose
+from enaxp.bench.pinning import NONE, NOT_PINNED, choose
 from enaxp.bench.records import ArmAddresses as Addresses
 from enaxp.bench.records import Environment, InterfaceFacts, Manifest, RunEnvironment, RunFolder, TargetName
 from enaxp.bench.result import Result
@@ -94,7 +94,7 @@ def _manifest(setup: RunSetup, *, pair: Pair, folder: RunFolder, probes: Probes)
 
 
 def _pinned(manifest: Manifest, pair: Pair, probes: Probes, options: RunOptions) -> Manifest:
-    """The manifest with the cores that sockperf is pinned to; says why not, where it cannot be. Raises HostError."""
+    """The manifest with the cores that sockperf is pinned to; where it cannot be, says why, and the plan has none. Raises HostError."""
     if manifest.plan.cpus == NONE:
         return manifest
     hosts = {
@@ -104,7 +104,8 @@ def _pinned(manifest: Manifest, pair: Pair, probes: Probes, options: RunOptions)
     pinning, note = choose(manifest.plan, hosts, on_one_computer=manifest.target == "local")
     if note:
         options.watch(Progress(done=0, total=len(schedule(manifest.plan)), seconds_left=0.0, note=note))
-    return replace(manifest, pinning=pinning)
+    plan = replace(manifest.plan, cpus=NONE) if pinning == NOT_PINNED else manifest.plan
+    return replace(manifest, plan=plan, pinning=pinning)
 
 
 def go_on(folder: RunFolder, *, pair: Pair, options: RunOptions) -> None:

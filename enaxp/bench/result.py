@@ -147,7 +147,10 @@ class ScenarioResult:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanSummary:
-    """A run's plan, as far as a reader of its result needs it; `scenarios` are names."""
+    """A run's plan, as far as a reader of its result needs it; `scenarios` are names.
+
+    cpus: how sockperf was pinned to cores; None in a result that does not say.
+    """
 
     iterations: int
     repeats: int
@@ -160,6 +163,7 @@ class PlanSummary:
     control: bool = False
     until_pct: float | None = None
     max_iterations: int | None = None
+    cpus: str | None = None
 
     @classmethod
     def of(cls, plan: BenchPlan) -> PlanSummary:
@@ -175,6 +179,7 @@ class PlanSummary:
             control=plan.control,
             until_pct=plan.until_pct,
             max_iterations=plan.max_iterations,
+            cpus=plan.cpus,
         )
 
 

@@ -63,7 +63,10 @@ def test_busy_threads_have_a_core_each_away_from_interrupts(
 @pytest.mark.parametrize(
     ("hosts", "words"),
     [
-        ({**BOTH, "server": replace(SIXTEEN, near=(0, 1, 3))}, "1 cores are needed on the server, 0 are free"),
+        (
+            {**BOTH, "server": replace(SIXTEEN, near=(0, 1, 3))},
+            "in udp-latency: 1 cores are needed on the server, 0 are free",
+        ),
         ({**BOTH, "client": replace(SIXTEEN, can_pin=False)}, "there is no taskset on the client"),
     ],
 )
@@ -72,6 +75,27 @@ def test_where_it_cannot_be_it_is_said_and_nothing_is_pinned(hosts: dict[str, Ho
 
     assert pinning == NOT_PINNED
     assert words in note
+
+
+def test_a_scenario_that_takes_more_cores_than_there_are_is_not_pinned_and_leaves_the_others_pinned() -> None:
+    wide = replace(LOADED, name="wide", flows=7)  # 2 * 7 + 3 threads on the client
+    plan = replace(PLAN, scenarios=(UDP, wide))
+
+    pinning, note = choose(plan, BOTH, on_one_computer=False)
+
+    assert (
+        note
+        == "sockperf is not pinned to cores in wide: 17 cores are needed on the client, 13 are free of the NIC's interrupts"
+    )
+    assert pinning.cpus == {"server": (2,), "client": (2,)}
+    assert given(pinning, plan, wide) == {}
+    assert given(pinning, plan, UDP) == {("client", 2): 1, ("server", 2): 1}
+
+
+def test_both_arms_at_once_on_one_computer_have_no_core_of_their_own_which_is_said() -> None:
+    pinning, note = choose(replace(PLAN, order="parallel"), BOTH, on_one_computer=True)
+
+    assert (pinning, "both arms run at once on one computer" in note) == (NOT_PINNED, True)
 
 
 def test_on_one_computer_a_ping_pong_and_its_server_stay_on_one_core() -> None:
@@ -88,7 +112,7 @@ def test_cores_that_are_asked_for_are_given_in_that_order_and_none_is_none() -> 
     none, _ = choose(replace(PLAN, cpus="none"), BOTH, on_one_computer=False)
 
     assert given(asked, PLAN, UDP) == {("client", 1): 1, ("server", 1): 1}
-    assert (missing, bool(note)) == (NOT_PINNED, True)
+    assert (missing, note) == (NOT_PINNED, "sockperf is not pinned to cores: the server has no core 99")
     assert none == NOT_PINNED
 
 

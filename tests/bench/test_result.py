@@ -77,6 +77,7 @@ def test_the_result_has_the_keys_other_programs_rely_on() -> None:
         "seed": 7,
         "margin_pct": 2,
         "scenarios": ["udp-latency"],
+        "cpus": "none",
     }
     scenario = result["scenarios"]["udp-latency"]
     assert list(scenario) == ["arms", "effects", "treatment", "verdict", "warnings"]

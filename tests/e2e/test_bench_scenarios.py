@@ -103,6 +103,9 @@ def test_a_crossover_swaps_the_interfaces_and_puts_them_back(lab: Driver) -> Non
         ("ena", True): "192.168.3.21",
         ("ena_express", True): "192.168.3.20",
     }
+    [cores] = {json.dumps(t["cpus"]) for t in trials}  # within one computer a ping-pong and its server share a core
+    assert json.loads(cores)["client"] == json.loads(cores)["server"] == json.loads(cores)["client"][:1]
+    assert result["plan"]["cpus"] == "auto"
     scenario = result["scenarios"]["udp-latency"]
     assert scenario["treatment"]["proven"] is {"namespaces": True, "processes": None}[lab.isolation]
     assert scenario["interface"]["low_pct"] <= scenario["interface"]["high_pct"]
