@@ -1,79 +1,116 @@
 """Comparison: runs against each other — did an arm become faster or slower, did the effect of ENA Express change? Pure.
 
-    MeasuredRun (manifest, result, values by iteration) ×2 ─▶ compare ─┬─▶ Change per scenario, arm and metric, with Welch's interval
-                                                                       ├─▶ Change of the effect of ENA Express itself
-                                                                       └─▶ what was not compared, and why; warnings; differences
+    MeasuredRun, … a side ─▶ compare_sides ─┬─▶ FigureChange per scenario, arm and metric, and of the effect of ENA Express itself
+    earlier runs of the lab ────────────────┤
+                                            └─▶ what was not compared, and why; warnings; differences
 
-The iterations of two runs are not paired, so the interval is the unpaired one, over the logarithms of each run's iterations. It covers
-what differs between iterations. What differs between two pairs of hosts, or two days, comes on top, and an interval of two runs cannot
-hold it: where the runs differ in more than what was meant to be changed, the warnings say so.
+The unit is the run (units.py): two runs of one thing differ by more than their iterations tell. With one run a side the spread from run
+to run is that of earlier runs of the same lab; where there are too few of these, a change has no interval and no word.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from enaxp.bench.blocks import At, blocks_of
-from enaxp.bench.effect import (
-    Code,
-    Effect,
-    Grounds,
-    interval_between,
-    log_ratio,
-    per_cent,
-    word_for,
-)
+from enaxp.bench.earlier import SHAPE, has_same_shape, is_candidate, traffic_differences
+from enaxp.bench.effect import Code, Effect, Grounds, log_ratio, per_cent, word_for
 from enaxp.bench.environment import FactDifference, differences_of_runs
 from enaxp.bench.evaluation import MeasuredScenario, judge_run, measure_scenario
 from enaxp.bench.evidence import Evidence
-from enaxp.bench.inference import EXPLORATORY_CONFIDENCE
+from enaxp.bench.inference import EXPLORATORY_CONFIDENCE, RatioSample
 from enaxp.bench.records import Manifest
 from enaxp.bench.result import Result
+from enaxp.bench.units import FEWEST, Basis, Difference, RunMean, basis_of, copies, difference
 from enaxp.bench.verdict import VerdictCode, combine, describe
-from enaxp.traffic import ARM_NAMES, ARMS, Arm, Metric, Scenario
+from enaxp.text import change_plain, counted, listed
+from enaxp.traffic import ARM_NAMES, ARMS, Arm, Metric, Scenario, metric_text
 
-PRIMARY_CONFIDENCE = 0.975  # of a change between two runs: two primaries share the 5 % of being wrong
+PRIMARY_CONFIDENCE = 0.975  # of a change between runs: two primaries share the 5 % of being wrong
 
 Values = Mapping[Metric, Mapping[Arm, Mapping[At, float]]]
 # What two runs may differ in without being of different traffic; said, since it is in the difference.
 _SETTINGS = {"order": "order", "duration_s": "duration in s", "repeats": "repeats", "crossover": "crossover"}
+assert set(_SETTINGS) == set(SHAPE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredRun:
     """One run as it is compared.
 
-    `name` is what people call it; `values` are, by scenario, ns of merged trials or 10⁹ bit/s.
+    `name` is what people call it; `values` are, by scenario, ns of merged trials or 10⁹ bit/s; `crossed` the iterations in which the
+    interfaces had swapped their arms.
     """
 
     name: str
     manifest: Manifest
     result: Result
     values: Mapping[str, Values]
+    crossed: Mapping[str, frozenset[At]] = field(default_factory=dict)
 
     @property
     def scenarios(self) -> Mapping[str, Scenario]:
         return {scenario.name: scenario for scenario in self.manifest.plan.scenarios}
+
+    def level(self, scenario: str, metric: Metric, arm: Arm) -> RatioSample:
+        """The logarithms of an arm's figure, one of each iteration."""
+        of = self.values[scenario][metric][arm]
+        return self._sample(scenario, {at: math.log(value) for at, value in of.items() if value > 0})
+
+    def effect(self, scenario: str, metric: Metric) -> RatioSample:
+        """The log ratio of ENA Express to ENA in each iteration that has both arms."""
+        of = self.values[scenario][metric]
+        both = {at: (ena, of["ena_express"][at]) for at, ena in of["ena"].items() if at in of["ena_express"]}
+        return self._sample(scenario, {at: log_ratio(*pair) for at, pair in both.items() if min(pair) > 0})
+
+    def _sample(self, scenario: str, ratios: Mapping[At, float | None]) -> RatioSample:
+        crossed = self.crossed.get(scenario, frozenset())
+        return RatioSample(
+            ratios=tuple(ratios.values()), crossed=tuple(at in crossed for at in ratios) if crossed else ()
+        )
 
 
 def measured_run(name: str, manifest: Manifest, evidence: Evidence) -> MeasuredRun:
     """A run ready to be compared. Its trials are merged once, for its result and for its values."""
     scenarios: dict[str, MeasuredScenario] = {}
     values: dict[str, Values] = {}
+    crossed: dict[str, frozenset[At]] = {}
     for scenario in manifest.plan.scenarios:
         blocks = blocks_of(scenario, evidence)
         scenarios[scenario.name] = measure_scenario(manifest, evidence, blocks)
         values[scenario.name] = {metric: blocks.values(metric) for metric in scenario.metrics}
-    return MeasuredRun(name=name, manifest=manifest, result=judge_run(manifest, scenarios), values=values)
+        crossed[scenario.name] = frozenset(
+            (record.pair, record.iteration) for record in blocks.trials if record.crossed
+        )
+    return MeasuredRun(
+        name=name, manifest=manifest, result=judge_run(manifest, scenarios), values=values, crossed=crossed
+    )
+
+
+@dataclass(frozen=True)
+class Side:
+    """The runs of one side of a comparison, of which there is one at least."""
+
+    runs: tuple[MeasuredRun, ...]
+
+    @property
+    def name(self) -> str:
+        """What a table calls it."""
+        first, *others = [run.name for run in self.runs]
+        return f"{first} and {len(others)} more" if others else first
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(run.name for run in self.runs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FigureChange:
-    """How one metric changed from the first run to the other. `base` and `run` are its figures: in µs or 10⁹ bit/s, of all trials
-    merged; of an effect of ENA Express, in per cent.
+    """How one metric changed from the base to the other side. `base` and `run` are its figures: in µs or 10⁹ bit/s, of all trials
+    merged (of several runs their geometric mean); of an effect of ENA Express, in per cent. `difference`: None where there is no figure.
     """
 
     effect: Effect
@@ -81,15 +118,36 @@ class FigureChange:
     run: float | None
     base_iterations: int
     run_iterations: int
+    difference: Difference | None = None
+
+    def interval_pct(self, *, confidence: float) -> tuple[float, float] | tuple[None, None]:
+        """Its interval in per cent; (None, None) where there is none."""
+        ends = self.difference.interval(confidence=confidence) if self.difference else None
+        return (None, None) if ends is None else (per_cent(ends[0]), per_cent(ends[1]))
+
+    @property
+    def is_unknowable(self) -> bool:
+        """Whether the change has a size, but nothing tells how much runs differ anyway."""
+        return self.difference is not None and self.difference.where is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Units:
+    """Whose spread from run to run a scenario's intervals rest on, by name, and in words."""
+
+    basis: Basis
+    runs: tuple[str, ...]
+    words: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScenarioComparison:
-    """One scenario of two runs: the changes by arm and metric, and the changes of the effect of ENA Express by metric."""
+    """One scenario of two sides: the changes by arm and metric, and the changes of the effect of ENA Express by metric."""
 
     scenario: Scenario
     arms: Mapping[Arm, Mapping[Metric, FigureChange]]
     effects: Mapping[Metric, FigureChange]
+    units: Units
 
     def code(self, arm: Arm) -> VerdictCode:
         """The verdict code of an arm, from its primaries."""
@@ -97,64 +155,70 @@ class ScenarioComparison:
 
     def words(self, arm: Arm) -> str:
         """The sentence on an arm, with a clause for each primary."""
-        primaries = {metric: change.effect for metric, change in self.arms[arm].items() if change.effect.primary}
-        return f"{ARM_NAMES[arm]} " + "; ".join(describe(metric, effect) for metric, effect in primaries.items())
+        primaries = {metric: change for metric, change in self.arms[arm].items() if change.effect.primary}
+        return f"{ARM_NAMES[arm]} " + "; ".join(_described(metric, change) for metric, change in primaries.items())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One run against the first. `not_compared` gives the reason by scenario."""
+    """One side against the base. `not_compared` gives the reason by scenario."""
 
-    base: MeasuredRun
-    run: MeasuredRun
+    base: Side
+    run: Side
     scenarios: tuple[ScenarioComparison, ...]
     not_compared: Mapping[str, str]
     differences: tuple[FactDifference, ...]
     warnings: tuple[str, ...]
 
 
-def compare(base: MeasuredRun, run: MeasuredRun, *, arms: Sequence[Arm] = ARMS) -> Comparison:
-    """Compares the run with the first one: every scenario that both measured with the same traffic, for these arms."""
+def compare(
+    base: MeasuredRun, run: MeasuredRun, *, earlier: Sequence[MeasuredRun] = (), arms: Sequence[Arm] = ARMS
+) -> Comparison:
+    """Compares a run with another one."""
+    return compare_sides((base,), (run,), earlier=earlier, arms=arms)
+
+
+def compare_sides(
+    base: Sequence[MeasuredRun],
+    run: Sequence[MeasuredRun],
+    *,
+    earlier: Sequence[MeasuredRun] = (),
+    arms: Sequence[Arm] = ARMS,
+) -> Comparison:
+    """Compares two sides: every scenario that all runs measured with the same traffic, for these arms.
+
+    `earlier`: other runs of the lab; those that are like the compared ones tell how much runs differ, where the sides have too few.
+    """
+    sides = Side(tuple(base)), Side(tuple(run))
+    first, *others = [*base, *run]
     not_compared: dict[str, str] = {}
     compared = []
-    for name in {**base.scenarios, **run.scenarios}:
-        reason = _why_not(base, run, name)
+    for name in dict.fromkeys(name for one in (first, *others) for name in one.scenarios):
+        reason = next(filter(None, (_why_not(first, other, name) for other in others)), None)
         if reason is None:
-            compared.append(_scenario(base, run, base.scenarios[name], arms))
+            compared.append(_scenario(*sides, first.scenarios[name], earlier=earlier, arms=arms))
         else:
             not_compared[name] = reason
+    differences = (one for other in others for one in differences_of_runs(first.manifest, other.manifest))
     return Comparison(
-        base=base,
-        run=run,
+        base=sides[0],
+        run=sides[1],
         scenarios=tuple(compared),
         not_compared=not_compared,
-        differences=differences_of_runs(base.manifest, run.manifest),
-        warnings=tuple(_warnings(base, run)),
+        differences=tuple(dict.fromkeys(differences)),
+        warnings=tuple(dict.fromkeys(_warnings(first, others))),
     )
 
 
-def measure_change(
-    metric: Metric,
-    base: Sequence[float],
-    run: Sequence[float],
-    *,
-    margin_pct: float,
-    primary: bool,
-    same_data: bool = False,
-) -> Effect:
-    """The change between two runs, from the logarithms of their iterations' values.
-
-    Where one is beyond measurement (+∞, −∞) there is no such figure, and the change is undecided. With `same_data` the change is exactly
-    0 and its interval has no width: a run and a copy of it are not two samples.
-    """
-    if not base or not run:
-        return _unmeasured("invalid", margin_pct, primary)
-    if not all(map(math.isfinite, (*base, *run))):
+def measure_change(metric: Metric, change: Difference | None, *, margin_pct: float, primary: bool) -> Effect:
+    """The change between two sides as an effect: no word where it has no interval, or no figure in some run (None)."""
+    if change is None:
         return _unmeasured("inconclusive", margin_pct, primary)
     confidence = PRIMARY_CONFIDENCE if primary else EXPLORATORY_CONFIDENCE
-    low, high = (0.0, 0.0) if same_data else interval_between(base, run, confidence=confidence)
+    ends = change.interval(confidence=confidence)
+    low, high = (None, None) if ends is None else (per_cent(ends[0]), per_cent(ends[1]))
     return Effect(
-        estimate_pct=per_cent(statistics.fmean(run) - statistics.fmean(base)),
+        estimate_pct=per_cent(change.estimate),
         low_pct=low,
         high_pct=high,
         margin_pct=margin_pct,
@@ -162,75 +226,167 @@ def measure_change(
         primary=primary,
         code=word_for(metric, low, high, margin_pct),
         confidence_pct=100 * confidence,
-        grounds=Grounds(iterations=min(len(base), len(run))),
+        grounds=Grounds(iterations=change.told_by),
     )
 
 
-def _scenario(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, arms: Sequence[Arm]) -> ScenarioComparison:
-    metrics = base.values[scenario.name]
+@dataclass(frozen=True, kw_only=True)
+class _Sides:
+    """What one scenario is compared by. earlier: the runs that tell how much runs differ; same_data: both sides are one measurement."""
+
+    base: Side
+    run: Side
+    scenario: Scenario
+    earlier: Sequence[MeasuredRun]
+    same_data: bool
+    margin_pct: float
+
+
+def _scenario(
+    base: Side, run: Side, scenario: Scenario, *, earlier: Sequence[MeasuredRun], arms: Sequence[Arm]
+) -> ScenarioComparison:
+    runs = (*base.runs, *run.runs)
+    sides = _Sides(
+        base=base,
+        run=run,
+        scenario=scenario,
+        earlier=_those_that_tell(earlier, runs, scenario.name),
+        same_data=len(runs) == 2 and runs[0].values[scenario.name] == runs[1].values[scenario.name],
+        margin_pct=max(one.manifest.plan.margin_pct for one in runs),
+    )
+    metrics = base.runs[0].values[scenario.name]
     return ScenarioComparison(
         scenario=scenario,
-        arms={arm: {metric: _figure_change(base, run, scenario, metric, arm) for metric in metrics} for arm in arms},
-        effects={metric: _effect_change(base, run, scenario, metric) for metric in metrics}
-        if set(arms) == set(ARMS)
-        else {},
+        arms={arm: {metric: _figure_change(sides, metric, arm) for metric in metrics} for arm in arms},
+        effects={metric: _effect_change(sides, metric) for metric in metrics} if set(arms) == set(ARMS) else {},
+        units=_units(sides),
     )
 
 
-def _figure_change(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, metric: Metric, arm: Arm) -> FigureChange:
+def _those_that_tell(
+    earlier: Iterable[MeasuredRun], runs: Sequence[MeasuredRun], scenario: str
+) -> tuple[MeasuredRun, ...]:
+    """The earlier runs that are like the compared ones. A copy of a run is not another one."""
+    manifests = [one.manifest for one in runs]
+    seen = [one.values[scenario] for one in runs]
+    found = []
+    for one in earlier:
+        fits = is_candidate(one.manifest, manifests) and all(
+            has_same_shape(one.manifest, manifest, scenario) for manifest in manifests
+        )
+        if fits and one.values[scenario] not in seen:
+            seen.append(one.values[scenario])
+            found.append(one)
+    return tuple(found)
+
+
+def _units(sides: _Sides) -> Units:
+    base, run, earlier = sides.base, sides.run, sides.earlier
+    sizes = f"{counted(len(base.runs), 'run')} against {len(run.runs)}"
+    names = tuple(one.name for one in earlier)
+    basis = "copies" if sides.same_data else basis_of(len(base.runs), len(run.runs), earlier=len(earlier))
+    labs = sorted({one.manifest.lab for one in (*base.runs, *run.runs)})
+    match basis:
+        case "copies":
+            return Units(basis=basis, runs=(), words="both are the same measurements")
+        case "these runs":
+            words = f"{sizes}: their own spread from run to run is in every interval"
+            return Units(basis=basis, runs=(*base.names, *run.names), words=words)
+        case "earlier runs":
+            words = (
+                f"{sizes}: the spread from run to run is that of {len(earlier)} earlier runs of lab {labs[0]} "
+                f"({listed(names)})"
+            )
+            return Units(basis=basis, runs=names, words=words)
+        case "unknown":
+            lacking = (
+                f"they are of different labs ({listed(labs)})"
+                if len(labs) > 1
+                else f"lab {labs[0]} has {counted(len(earlier), 'earlier run')} like these, and {FEWEST} are needed"
+            )
+            words = (
+                f"how much runs differ cannot be known from {sizes}: {lacking}; measure each side several times and "
+                "name the runs with --base and --run"
+            )
+            return Units(basis=basis, runs=names, words=words)
+
+
+def _figure_change(sides: _Sides, metric: Metric, arm: Arm) -> FigureChange:
     """The change of one arm's figure."""
-    before, after = (_logs(measured.values[scenario.name][metric][arm]) for measured in (base, run))
-    was, now = (measured.result.scenarios[scenario.name].arms[arm].figure(metric) for measured in (base, run))
-    return _change(base, run, scenario, metric, logs=(before, after), figures=(was, now))
+    name = sides.scenario.name
+    return _change(
+        sides,
+        metric,
+        samples={one.name: one.level(name, metric, arm) for one in _all_of(sides)},
+        figures={one.name: one.result.scenarios[name].arms[arm].figure(metric) for one in _compared(sides)},
+    )
 
 
-def _effect_change(base: MeasuredRun, run: MeasuredRun, scenario: Scenario, metric: Metric) -> FigureChange:
+def _effect_change(sides: _Sides, metric: Metric) -> FigureChange:
     """The change of the effect of ENA Express."""
-    before, after = (_log_ratios(measured.values[scenario.name][metric]) for measured in (base, run))
-    was, now = (measured.result.scenarios[scenario.name].effects[metric].estimate_pct for measured in (base, run))
-    return _change(base, run, scenario, metric, logs=(before, after), figures=(was, now))
+    name = sides.scenario.name
+    effects = {one.name: one.result.scenarios[name].effects[metric].estimate_pct for one in _compared(sides)}
+    change = _change(
+        sides,
+        metric,
+        samples={one.name: one.effect(name, metric) for one in _all_of(sides)},
+        figures={run: None if pct is None else 1 + pct / 100 for run, pct in effects.items()},
+    )
+    return replace(change, base=_ratio_pct(change.base), run=_ratio_pct(change.run))
 
 
 def _change(
-    base: MeasuredRun,
-    run: MeasuredRun,
-    scenario: Scenario,
-    metric: Metric,
-    *,
-    logs: tuple[list[float], list[float]],
-    figures: tuple[float | None, float | None],
+    sides: _Sides, metric: Metric, *, samples: Mapping[str, RatioSample], figures: Mapping[str, float | None]
 ) -> FigureChange:
-    effect = measure_change(
-        metric,
-        *logs,
-        margin_pct=_margin_pct(base, run),
-        primary=metric in scenario.primaries,
-        same_data=base.values[scenario.name] == run.values[scenario.name],
-    )
+    means = {name: RunMean.of(sample) for name, sample in samples.items()}
+    base, run = ([mean for name in side.names if (mean := means[name])] for side in (sides.base, sides.run))
+    is_whole = len(base) == len(sides.base.runs) and len(run) == len(sides.run.runs)
+    has_any = all(any(samples[name].ratios for name in side.names) for side in (sides.base, sides.run))
+    found = None
+    if is_whole:
+        others = [mean for one in sides.earlier if (mean := means[one.name])]
+        found = copies() if sides.same_data else difference(base, run, earlier=others)
+    margin_pct, primary = sides.margin_pct, metric in sides.scenario.primaries
     return FigureChange(
-        effect=effect,
-        base=figures[0],
-        run=figures[1],
-        base_iterations=len(logs[0]),
-        run_iterations=len(logs[1]),
+        effect=measure_change(metric, found, margin_pct=margin_pct, primary=primary)
+        if has_any
+        else _unmeasured("invalid", margin_pct, primary),
+        base=_geometric_mean([figures[name] for name in sides.base.names]),
+        run=_geometric_mean([figures[name] for name in sides.run.names]),
+        base_iterations=sum(len(samples[name].ratios) for name in sides.base.names),
+        run_iterations=sum(len(samples[name].ratios) for name in sides.run.names),
+        difference=found,
     )
 
 
-def _logs(values: Mapping[At, float]) -> list[float]:
-    return [math.log(value) for value in values.values() if value > 0]
+def _compared(sides: _Sides) -> tuple[MeasuredRun, ...]:
+    return (*sides.base.runs, *sides.run.runs)
 
 
-def _log_ratios(values: Mapping[Arm, Mapping[At, float]]) -> list[float]:
-    """The log ratio of ENA Express to ENA in each iteration that has both arms."""
-    express = values["ena_express"]
-    both = [(ena, express[at]) for at, ena in values["ena"].items() if at in express]
-    ratios = [log_ratio(one, other) for one, other in both if one > 0 and other > 0]
-    return [math.inf if ratio is None else ratio for ratio in ratios]
+def _all_of(sides: _Sides) -> tuple[MeasuredRun, ...]:
+    return (*_compared(sides), *sides.earlier)
 
 
-def _margin_pct(base: MeasuredRun, run: MeasuredRun) -> float:
-    """The larger of both runs' margins."""
-    return max(measured.manifest.plan.margin_pct for measured in (base, run))
+def _geometric_mean(figures: Sequence[float | None]) -> float | None:
+    """That of the runs of a side; None where one of them has no figure."""
+    known = [figure for figure in figures if figure is not None]
+    if len(known) < len(figures):
+        return None
+    if len(known) == 1:
+        return known[0]
+    return math.exp(statistics.fmean(map(math.log, known))) if min(known) > 0 else None
+
+
+def _ratio_pct(ratio: float | None) -> float | None:
+    return None if ratio is None else 100 * (ratio - 1)
+
+
+def _described(metric: Metric, change: FigureChange) -> str:
+    """A clause on a change, to follow the arm's name."""
+    if change.is_unknowable:
+        at = f"in {metric_text(metric)}" if metric == "throughput" else f"at {metric_text(metric)}"
+        return f"changed by {change_plain(change.effect.estimate_pct)} {at}, which may be what any two runs differ by"
+    return describe(metric, change.effect)
 
 
 def _unmeasured(code: Code, margin_pct: float, primary: bool) -> Effect:
@@ -250,9 +406,7 @@ def _why_not(base: MeasuredRun, run: MeasuredRun, name: str) -> str | None:
     for measured in (base, run):
         if name not in measured.scenarios:
             return f"{measured.name} did not measure it"
-    one, other = (asdict(measured.scenarios[name].as_asked) for measured in (base, run))
-    changed = [f"{key} {one[key]} and {other[key]}" for key in one if key != "csv_name" and one[key] != other[key]]
-    if changed:
+    if changed := traffic_differences(base.scenarios[name], run.scenarios[name]):
         return f"it is not the same traffic: {', '.join(changed)}"
     for measured in (base, run):
         if not any(arms[arm] for arms in measured.values[name].values() for arm in ARMS):
@@ -260,7 +414,14 @@ def _why_not(base: MeasuredRun, run: MeasuredRun, name: str) -> str | None:
     return None
 
 
-def _warnings(base: MeasuredRun, run: MeasuredRun) -> Iterator[str]:
+def _warnings(first: MeasuredRun, others: Sequence[MeasuredRun]) -> Iterator[str]:
+    for other in others:
+        yield from _warnings_of_two(first, other)
+    for measured in (first, *others):
+        yield from _warnings_of_one(measured)
+
+
+def _warnings_of_two(base: MeasuredRun, run: MeasuredRun) -> Iterator[str]:
     one, other = base.manifest, run.manifest
     if all(base.values[name] == run.values.get(name) for name in base.values):
         yield f"{base.name} and {run.name} hold the same measurements"
@@ -272,18 +433,20 @@ def _warnings(base: MeasuredRun, run: MeasuredRun) -> Iterator[str]:
         was, now = (getattr(manifest.plan, key) for manifest in (one, other))
         if was != now:
             yield f"other settings: {label} {_setting(was)} and {_setting(now)}"
-    for measured in (base, run):
-        if measured.manifest.ended_at is None:
-            yield f"{measured.name} has not ended: it runs, or was cut off"
-        for wrong in measured.manifest.forced:
-            yield f"{measured.name} was measured in spite of this: {wrong}"
-        for name, scenario in measured.result.scenarios.items():
-            if scenario.treatment.proven is None:
-                yield f"{measured.name}: whether SRD carried {name} is unknown (no counters)"
-            lacking = min(arm.valid_trials for arm in scenario.arms.values())
-            planned = measured.manifest.plan.iterations * measured.manifest.plan.repeats
-            if lacking < planned:
-                yield f"{measured.name}: of {name} {lacking} of {planned} pairs count"
+
+
+def _warnings_of_one(measured: MeasuredRun) -> Iterator[str]:
+    if measured.manifest.ended_at is None:
+        yield f"{measured.name} has not ended: it runs, or was cut off"
+    for wrong in measured.manifest.forced:
+        yield f"{measured.name} was measured in spite of this: {wrong}"
+    for name, scenario in measured.result.scenarios.items():
+        if scenario.treatment.proven is None:
+            yield f"{measured.name}: whether SRD carried {name} is unknown (no counters)"
+        lacking = min(arm.valid_trials for arm in scenario.arms.values())
+        planned = measured.manifest.plan.iterations * measured.manifest.plan.repeats
+        if lacking < planned:
+            yield f"{measured.name}: of {name} {lacking} of {planned} pairs count"
 
 
 def _setting(value: object) -> str:

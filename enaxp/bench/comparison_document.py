@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun, ScenarioComparison
+from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun, ScenarioComparison, Units
 from enaxp.bench.conditions import Compared, ConditionFinding
 from enaxp.bench.effect import Code
 from enaxp.bench.environment import FactDifference
+from enaxp.bench.units import Basis
 from enaxp.bench.verdict import Verdict, VerdictCode
 from enaxp.traffic import Arm, Metric
 
@@ -36,8 +37,8 @@ class RunEntry:
 class ChangeEntry:
     """One metric.
 
-    `base` and `run` are its figures in µs or 10⁹ bit/s (of an effect: in per cent), `*_pct` the change and its
-    interval.
+    `base` and `run` are its figures in µs or 10⁹ bit/s (of an effect: in per cent), `*_pct` the change and its interval at
+    `confidence_pct`. `run_spread_pct` is the standard deviation from run to run, as `basis` says whose: None where nothing tells it.
     """
 
     base: float | None
@@ -50,6 +51,9 @@ class ChangeEntry:
     margin_pct: float
     primary: bool
     code: Code
+    confidence_pct: float | None
+    run_spread_pct: float | None
+    basis: Basis | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,18 +67,21 @@ class ArmEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class ScenarioEntry:
-    """One scenario; `effects` holds the changes of the effect of ENA Express itself."""
+    """One scenario; `effects` holds the changes of the effect of ENA Express itself, `units` what the intervals rest on."""
 
     arms: Mapping[Arm, ArmEntry]
     effects: Mapping[Metric, ChangeEntry]
+    units: Units
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonEntry:
-    """One run (`run`) against the first (`base`). `not_compared` says why, by scenario."""
+    """One side (`run`) against the first (`base`), and the runs of each. `not_compared` says why, by scenario."""
 
     base: str
     run: str
+    base_runs: tuple[str, ...]
+    runs: tuple[str, ...]
     scenarios: Mapping[str, ScenarioEntry]
     not_compared: Mapping[str, str]
     differences: tuple[FactDifference, ...]
@@ -94,10 +101,9 @@ class ComparisonDocument:
 def document_of(compared: Compared) -> ComparisonDocument:
     """What is printed of these comparisons, of which there is one at least."""
     comparisons = compared.comparisons
-    runs = [comparisons[0].base, *(comparison.run for comparison in comparisons)]
     return ComparisonDocument(
         schema=SCHEMA,
-        runs=tuple(map(_run, runs)),
+        runs=tuple(map(_run, compared.runs)),
         comparisons=tuple(map(_comparison, comparisons)),
         conditions=compared.findings,
     )
@@ -121,6 +127,8 @@ def _comparison(comparison: Comparison) -> ComparisonEntry:
     return ComparisonEntry(
         base=comparison.base.name,
         run=comparison.run.name,
+        base_runs=comparison.base.names,
+        runs=comparison.run.names,
         scenarios={one.scenario.name: _scenario(one) for one in comparison.scenarios},
         not_compared=comparison.not_compared,
         differences=comparison.differences,
@@ -135,6 +143,7 @@ def _scenario(one: ScenarioComparison) -> ScenarioEntry:
             for arm, changes in one.arms.items()
         },
         effects=_changes(one.effects),
+        units=one.units,
     )
 
 
@@ -151,6 +160,14 @@ def _changes(changes: Mapping[Metric, FigureChange]) -> dict[Metric, ChangeEntry
             margin_pct=change.effect.margin_pct,
             primary=change.effect.primary,
             code=change.effect.code,
+            confidence_pct=change.effect.confidence_pct,
+            run_spread_pct=_spread_pct(change),
+            basis=change.difference.basis if change.difference else None,
         )
         for metric, change in changes.items()
     }
+
+
+def _spread_pct(change: FigureChange) -> float | None:
+    spread = change.difference.spread if change.difference else None
+    return None if spread is None else 100 * spread

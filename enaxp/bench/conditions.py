@@ -4,7 +4,8 @@
                       Comparison, … ─────┴─▶ judge ─▶ Finding: shown, not shown, undecided or unmeasured, in words
 
 A condition is shown only when the whole interval says so. What the interval leaves open is undecided: it is told, and fails nothing.
-Where nothing was measured that could speak for or against a condition it is unmeasured, which is no pass.
+Where nothing was measured that could speak for or against a condition it is unmeasured, which is no pass. All that one condition looks
+at (scenarios, arms, sides) shares its 5 %: of runs that do not differ it is shown in at most so many comparisons.
 """
 
 from __future__ import annotations
@@ -14,17 +15,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from enaxp.bench.comparison import Comparison, FigureChange
+from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun, ScenarioComparison, Units
+from enaxp.bench.inference import ALPHA
 from enaxp.errors import ConditionFailedError, NoValidResultError, UsageError
 from enaxp.text import bounds_plain, change_plain
-from enaxp.traffic import ARM_NAMES, METRICS, Metric, metric_text
+from enaxp.traffic import ARM_NAMES, METRICS, Arm, Metric, metric_text
 
 Way = Literal["faster", "slower", "different"]
 ConditionOutcome = Literal["shown", "not shown", "undecided", "unmeasured"]
 WAYS: tuple[Way, ...] = ("faster", "slower", "different")
 MOST_PCT = 1000
+EFFECT = "effect of ENA Express"
 _GRAMMAR = re.compile(
-    r"(?:(?P<scenario>[^:]+):\s*)?(?P<metric>\S+)\s+(?P<way>\S+)\s+(?:by\s+)?(?P<pct>\d{1,4}(?:\.\d{1,6})?)\s*%?"
+    r"(?:(?P<scenario>[^:]+):\s*)?(?P<effect>effect\s+)?(?P<metric>\S+)\s+(?P<way>\S+)\s+(?:by\s+)?(?P<pct>\d{1,4}(?:\.\d{1,6})?)\s*%?"
 )
 
 
@@ -32,7 +35,8 @@ _GRAMMAR = re.compile(
 class Condition:
     """What must not be the case: that a metric is faster, slower or different by more than `pct`.
 
-    Scenario None: in any scenario.
+    Scenario None: in any scenario. of_effect: that of an arm is not meant, but what ENA Express makes of ENA's: slower where it gains
+    less, or costs more. A shift that both arms have in common is no part of it.
     """
 
     text: str
@@ -40,11 +44,13 @@ class Condition:
     way: Way
     pct: float
     scenario: str | None = None
+    of_effect: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionFinding:
-    """What one comparison says about a condition, for one scenario and arm."""
+    """What one comparison says about a condition, for one scenario and arm. of_effect: for the effect of ENA Express, which is of no
+    arm."""
 
     condition: str
     base: str
@@ -53,14 +59,21 @@ class ConditionFinding:
     arm: str | None
     outcome: ConditionOutcome
     words: str
+    of_effect: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """Runs compared with the first of them, and what was found on each condition."""
+    """Sides compared with the base, and what was found on each condition."""
 
     comparisons: tuple[Comparison, ...]
     findings: tuple[ConditionFinding, ...]
+
+    @property
+    def runs(self) -> tuple[MeasuredRun, ...]:
+        """Every run once: those of the base, then the others."""
+        sides = [self.comparisons[0].base, *(one.run for one in self.comparisons)]
+        return tuple({run.name: run for side in sides for run in side.runs}.values())
 
     def require_conditions(self) -> None:
         """Raises ConditionFailedError when a condition is shown, NoValidResultError when nothing was measured that
@@ -82,14 +95,14 @@ class Compared:
 
 
 def read_condition(text: str) -> Condition:
-    """The condition in `[SCENARIO:]METRIC WAY N%`. Raises UsageError, saying what is allowed."""
+    """The condition in `[SCENARIO:][effect ]METRIC WAY N%`. Raises UsageError, saying what is allowed."""
     matched = _GRAMMAR.fullmatch(text.strip())
     metric = matched["metric"].lower().replace(".", "_") if matched else ""
     if matched is None or metric not in METRICS or matched["way"] not in WAYS or float(matched["pct"]) > MOST_PCT:
         raise UsageError(
             f"--fail-if {text!r} is no condition",
-            said=f"[SCENARIO:]METRIC WAY N%, where METRIC is {_any_of(METRICS)}, WAY is {_any_of(WAYS)}, N is 0 to {MOST_PCT}",
-            todo="write it like --fail-if 'p99 slower 5%' or --fail-if 'udp-latency:p50 different 2%'",
+            said=f"[SCENARIO:][effect ]METRIC WAY N%, where METRIC is {_any_of(METRICS)}, WAY is {_any_of(WAYS)}, N is 0 to {MOST_PCT}",
+            todo="write it like --fail-if 'p99 slower 5%', 'effect p99 slower 5%' or 'udp-latency:p50 different 2%'",
         )
     return Condition(
         text=text.strip(),
@@ -97,6 +110,7 @@ def read_condition(text: str) -> Condition:
         way=cast(Way, matched["way"]),
         pct=float(matched["pct"]),
         scenario=matched["scenario"],
+        of_effect=matched["effect"] is not None,
     )
 
 
@@ -106,25 +120,34 @@ def judge(condition: Condition, comparisons: Sequence[Comparison]) -> list[Condi
     Raises UsageError when it speaks of what none of the runs has measured.
     """
     _require_known(condition, comparisons)
-    return [finding for comparison in comparisons for finding in _findings(condition, comparison)]
+    looks = sum(len(_looked_at(condition, one)) for comparison in comparisons for one in comparison.scenarios)
+    confidence = 1 - ALPHA / max(1, looks)
+    return [finding for comparison in comparisons for finding in _findings(condition, comparison, confidence)]
 
 
-def _findings(condition: Condition, comparison: Comparison) -> Iterator[ConditionFinding]:
+def _looked_at(condition: Condition, one: ScenarioComparison) -> dict[Arm | None, FigureChange]:
+    """The changes of a scenario that a condition speaks of, by arm; None: of the effect of ENA Express."""
+    if condition.scenario not in (None, one.scenario.name):
+        return {}
+    if condition.of_effect:
+        return {None: one.effects[condition.metric]} if condition.metric in one.effects else {}
+    return {arm: changes[condition.metric] for arm, changes in one.arms.items() if condition.metric in changes}
+
+
+def _findings(condition: Condition, comparison: Comparison, confidence: float) -> Iterator[ConditionFinding]:
     for one in comparison.scenarios:
-        if condition.scenario not in (None, one.scenario.name):
-            continue
-        for arm, changes in one.arms.items():
-            if condition.metric in changes:
-                outcome, words = _outcome(condition, changes[condition.metric])
-                yield ConditionFinding(
-                    condition=condition.text,
-                    base=comparison.base.name,
-                    run=comparison.run.name,
-                    scenario=one.scenario.name,
-                    arm=arm,
-                    outcome=outcome,
-                    words=f"{one.scenario.name}, {ARM_NAMES[arm]}: {words}",
-                )
+        for arm, change in _looked_at(condition, one).items():
+            outcome, words = _outcome(condition, change, one.units, confidence)
+            yield ConditionFinding(
+                condition=condition.text,
+                base=comparison.base.name,
+                run=comparison.run.name,
+                scenario=one.scenario.name,
+                arm=arm,
+                outcome=outcome,
+                words=f"{one.scenario.name}, {ARM_NAMES[arm] if arm else EFFECT}: {words}",
+                of_effect=condition.of_effect,
+            )
     for name, reason in comparison.not_compared.items():
         if condition.scenario in (None, name):
             yield ConditionFinding(
@@ -135,19 +158,27 @@ def _findings(condition: Condition, comparison: Comparison) -> Iterator[Conditio
                 arm=None,
                 outcome="unmeasured",
                 words=f"{name} was not compared: {reason}",
+                of_effect=condition.of_effect,
             )
 
 
-def _outcome(condition: Condition, change: FigureChange) -> tuple[ConditionOutcome, str]:
-    """Whether the whole interval of a change meets the condition, and the sentence that says so."""
+def _outcome(
+    condition: Condition, change: FigureChange, units: Units, confidence: float
+) -> tuple[ConditionOutcome, str]:
+    """Whether the whole interval of a change meets the condition, and the sentence that says so.
+
+    The interval is at that of its figure or at this `confidence`, whichever is wider.
+    """
     effect, metric = change.effect, metric_text(condition.metric)
     if effect.estimate_pct is None:
         return "unmeasured", f"{metric} was not measured in both runs"
     told = f"{metric} changed by {change_plain(effect.estimate_pct)}"
-    if effect.low_pct is None or effect.high_pct is None:
-        return "undecided", f"{told}, from so few iterations that there is no interval"
-    interval = bounds_plain(effect.low_pct, effect.high_pct)
-    beyond, within = _where(condition, effect.low_pct, effect.high_pct)
+    confidence = max(confidence, (effect.confidence_pct or 0.0) / 100)
+    low, high = change.interval_pct(confidence=confidence)
+    if low is None or high is None:
+        return "undecided", f"{told}; {units.words}"
+    interval = f"{bounds_plain(low, high)} ({100 * confidence:.4g}% interval)"
+    beyond, within = _where(condition, low, high)
     limit = f"{condition.way} by more than {condition.pct:g}%"
     if beyond:
         return "shown", f"{told} {interval}: {limit}"
@@ -171,7 +202,7 @@ def _require_known(condition: Condition, comparisons: Iterable[Comparison]) -> N
     """Raises UsageError for a scenario or metric that no run has measured: such a condition could never be met."""
     known: dict[str, set[str]] = {}
     for comparison in comparisons:
-        for measured in (comparison.base, comparison.run):
+        for measured in (*comparison.base.runs, *comparison.run.runs):
             for name in measured.scenarios:
                 known.setdefault(name, set()).update(measured.values[name])
     where = f"--fail-if {condition.text!r}"

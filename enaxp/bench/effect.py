@@ -28,8 +28,6 @@ from enaxp.bench.inference import (
     interface_location,
     location,
     location_of,
-    student_t,
-    welch,
 )
 from enaxp.bench.sequence import watched_interval
 from enaxp.traffic import ARMS, THROUGHPUT, Arm, Metric
@@ -252,21 +250,6 @@ def interval(ratios: Sequence[float], *, confidence: float) -> tuple[float, floa
         return None, None
     low, high = where.interval(confidence=confidence)
     return per_cent(low), per_cent(high)
-
-
-def interval_between(
-    one: Sequence[float], other: Sequence[float], *, confidence: float
-) -> tuple[float, float] | tuple[None, None]:
-    """Welch's t-interval of the mean of `other` less that of `one`, in per cent; (None, None) with fewer than two values in either.
-
-    The values are logarithms. They belong to no pairs.
-    """
-    if len(one) < 2 or len(other) < 2:
-        return None, None
-    difference = statistics.fmean(other) - statistics.fmean(one)
-    error, degrees = welch(one, other)
-    half = student_t((1 + confidence) / 2, degrees) * error
-    return per_cent(difference - half), per_cent(difference + half)
 
 
 def improvement_pct(metric: Metric, *, ena: float | None, ena_express: float | None) -> float | None:

@@ -65,34 +65,50 @@ def parse(options: Options, *, files: tuple[str, ...]) -> None:
 @argument(
     "runs",
     nargs=-1,
-    required=True,
-    metavar="A B...",
+    required=False,
+    metavar="[A B...]",
     shell_complete=run_names,
-    about="The first run, and those to hold against it.",
+    about="The first run, and those to hold against it, one by one.",
+)
+@option("--base", multiple=True, metavar="RUN", shell_complete=run_names, help="A run of the first side; repeat it.")
+@option(
+    "--run",
+    multiple=True,
+    metavar="RUN",
+    shell_complete=run_names,
+    help="A run of the other side; repeat it: runs are what is counted.",
 )
 @option(
     "--fail-if",
     multiple=True,
     metavar="CONDITION",
-    help="Exit 5 when shown, e.g. 'p99 slower 5%'; repeat it.",
+    help="Exit 5 when shown, e.g. 'p99 slower 5%' or 'effect p99 slower 5%'; repeat it.",
 )
 @option("--arm", type=click.Choice(ARMS), help="Only this arm.  [default: both]")
 @option("--page", type=PATH, metavar="FILE", help="Write it as one HTML file, too.")
 def compare(
-    options: Options, *, runs: tuple[str, ...], fail_if: tuple[str, ...], arm: Arm | None, page: Path | None
+    options: Options,
+    *,
+    runs: tuple[str, ...],
+    base: tuple[str, ...],
+    run: tuple[str, ...],
+    fail_if: tuple[str, ...],
+    arm: Arm | None,
+    page: Path | None,
 ) -> None:
-    """Hold runs against the first: what became faster or slower, and how sure that is. Runs are named as in `runs`."""
+    """Hold runs against others: what became faster or slower, and how sure that is. Runs are named as in `runs`."""
     from enaxp.bench.comparison_document import document_of
     from enaxp.bench.conditions import read_condition
     from enaxp.bench.documents import fields_of
-    from enaxp.commands.runs import compare_runs, write_page
+    from enaxp.commands.runs import SidesAsked, compare_runs, write_page
     from enaxp.report.comparison_page import render_comparison
     from enaxp.terminal.console import Console
     from enaxp.terminal.runs import tell_comparison
 
     conditions = [read_condition(text) for text in fail_if]
     arms = ARMS if arm is None else (arm,)
-    compared = compare_runs(options.results_dir, runs, lab=options.lab, arms=arms, conditions=conditions)
+    asked = SidesAsked(runs=runs, base=base, run=run)
+    compared = compare_runs(options.results_dir, asked, lab=options.lab, arms=arms, conditions=conditions)
     console = Console(as_json=options.as_json)
     if page is not None:
         write_page(page, render_comparison(compared))

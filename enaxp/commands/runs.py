@@ -5,6 +5,7 @@ RUN … ─▶ RunFolder.find ─▶ evidence ─▶ compare, judge | check | ru
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,35 +13,105 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enaxp.bench.checkup import Checkup, check
-from enaxp.bench.comparison import MeasuredRun, compare, measured_run
+from enaxp.bench.comparison import MeasuredRun, compare_sides, measured_run
 from enaxp.bench.conditions import Compared, Condition, judge
+from enaxp.bench.earlier import has_same_shape, is_candidate
 from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
-from enaxp.bench.records import RunFolder
+from enaxp.bench.names import run_paths
+from enaxp.bench.records import Manifest, RunFolder
+from enaxp.bench.units import basis_of
 from enaxp.errors import BenchError, UsageError
 from enaxp.terminal.streams import why
 from enaxp.text import decoded
-from enaxp.traffic import Arm
+from enaxp.traffic import ARMS, Arm
 
 if TYPE_CHECKING:
     from enaxp.hosts.sockperf import ParsedFile
     from enaxp.options import Options
     from enaxp.terminal.console import Console
 
+MOST_EARLIER = 10  # runs: each has all its histograms read
+
+
+@dataclass(frozen=True, kw_only=True)
+class SidesAsked:
+    """What is to be compared: each of `runs` with the first of them, or the runs of `base` with those of `run`, as two sides."""
+
+    runs: tuple[str, ...] = ()
+    base: tuple[str, ...] = ()
+    run: tuple[str, ...] = ()
+
+    def sides(self) -> list[tuple[str, ...]]:
+        """The base, and what is held against it. Raises UsageError where that is not two sides."""
+        if self.runs and (self.base or self.run):
+            raise UsageError(
+                "runs are named in two ways", todo="name them all with --base and --run, or all without these"
+            )
+        if self.base and self.run:
+            return [self.base, self.run]
+        if self.base or self.run:
+            raise UsageError(
+                "a comparison has two sides", todo="name runs with --base and with --run, one at least each"
+            )
+        if len(self.runs) < 2:
+            raise UsageError("a comparison needs two runs", todo="name two or more; `enaxp runs` lists them")
+        return [(run,) for run in self.runs]
+
 
 def compare_runs(
-    results_dir: Path, runs: Sequence[str], *, lab: str | None, arms: Sequence[Arm], conditions: Sequence[Condition]
+    results_dir: Path, asked: SidesAsked, *, lab: str | None, arms: Sequence[Arm], conditions: Sequence[Condition]
 ) -> Compared:
-    """Each run against the first. Raises UsageError for a single run, BenchError for what is no run."""
-    if len(runs) < 2:
-        raise UsageError("a comparison needs two runs", todo="name two or more; `enaxp runs` lists them")
-    folders = [RunFolder.find(results_dir, lab=lab, run=run) for run in runs]
-    base, *others = [_measured(folder, name=name) for folder, name in zip(folders, _names(folders), strict=True)]
-    comparisons = tuple(compare(base, other, arms=arms) for other in others)
+    """Each side against the first. Raises UsageError for a single side, BenchError for what is no run."""
+    sides = asked.sides()
+    if len(arms) < len(ARMS) and any(condition.of_effect for condition in conditions):
+        raise UsageError("--arm leaves no effect for --fail-if 'effect …'", todo="leave --arm out")
+    folders = [RunFolder.find(results_dir, lab=lab, run=run) for side in sides for run in side]
+    measured = iter([_measured(folder, name=name) for folder, name in zip(folders, _names(folders), strict=True)])
+    base, *others = [[next(measured) for _ in side] for side in sides]
+    for other in others:
+        _refuse_copies([*base, *other])
+    comparisons = tuple(
+        compare_sides(base, other, earlier=_earlier(results_dir, base, other), arms=arms) for other in others
+    )
     return Compared(
         comparisons=comparisons,
         findings=tuple(finding for condition in conditions for finding in judge(condition, comparisons)),
     )
+
+
+def _refuse_copies(runs: Sequence[MeasuredRun]) -> None:
+    """Raises UsageError where a run is counted twice: a copy says nothing of how much runs differ."""
+    if len(runs) == 2:
+        return  # a run against itself: that they are the same is said
+    for one, other in itertools.combinations(runs, 2):
+        if one.values == other.values:
+            raise UsageError(
+                f"{one.name} and {other.name} hold the same measurements",
+                said="a run counts once",
+                todo="name each run once",
+            )
+
+
+def _earlier(results_dir: Path, base: Sequence[MeasuredRun], run: Sequence[MeasuredRun]) -> list[MeasuredRun]:
+    """The lab's newest runs that may tell how much its runs differ; none where the two sides tell it themselves."""
+    if basis_of(len(base), len(run), earlier=0) != "unknown" or base[0].values == run[0].values:
+        return []
+    compared = [one.manifest for one in (*base, *run)]
+    found: list[tuple[Manifest, RunFolder]] = []
+    for path in run_paths(results_dir, lab=compared[0].lab):
+        try:
+            folder = RunFolder.open(path)
+            manifest = folder.read_manifest()
+        except BenchError:
+            continue
+        if is_candidate(manifest, compared) and any(
+            has_same_shape(manifest, compared[0], scenario) for scenario in base[0].scenarios
+        ):
+            found.append((manifest, folder))
+    newest = sorted(found, key=lambda one: one[0].started_at)[-MOST_EARLIER:]
+    folders = [folder for _, folder in newest]
+    return [_measured(folder, name=name) for folder, name in zip(folders, _names(folders), strict=True)]
 
 
 def check_run(results_dir: Path, run: str, *, lab: str | None) -> tuple[RunFolder, Checkup]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from enaxp import __version__
 from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun, ScenarioComparison
 from enaxp.report import words
-from enaxp.report.words import CAVEAT, OUTCOMES, came_to, effect_in_text, where
+from enaxp.report.words import CAVEAT, OUTCOMES, came_to, effect_in_text, units_in_words, where
 from enaxp.text import NOT_MEASURED, change_plain, figure
 from enaxp.traffic import ARM_NAMES, Metric, metric_text
 
@@ -62,6 +62,7 @@ class Part:
 
     name: str
     reach: str
+    units: str
     words: tuple[str, ...]
     lines: tuple[ChangeLine, ...]
 
@@ -76,11 +77,11 @@ def render_comparison(compared: Compared) -> str:
     return environment.from_string(template).render(
         title=_title(comparisons),
         conditions=_conditions(compared.findings),
-        runs=[_run(run) for run in (comparisons[0].base, *(one.run for one in comparisons))],
+        runs=[_run(run) for run in compared.runs],
         comparisons=[(one, tuple(map(_part, one.scenarios))) for one in comparisons],
         findings=[(OUTCOMES[finding.outcome], finding) for finding in compared.findings],
         caveat=CAVEAT,
-        local=any(run.manifest.target == "local" for one in comparisons for run in (one.base, one.run)),
+        local=any(run.manifest.target == "local" for run in compared.runs),
         width=WIDTH,
         version=__version__,
     )
@@ -133,7 +134,11 @@ def _part(one: ScenarioComparison) -> Part:
         if change.effect.primary
     ]
     return Part(
-        name=one.scenario.name, reach=f"±{reach:.3g}%", words=tuple(map(one.words, one.arms)), lines=tuple(lines)
+        name=one.scenario.name,
+        reach=f"±{reach:.3g}%",
+        units=units_in_words(one),
+        words=tuple(map(one.words, one.arms)),
+        lines=tuple(lines),
     )
 
 

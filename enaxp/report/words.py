@@ -13,11 +13,20 @@ from enaxp.bench.effect import Effect
 from enaxp.bench.records import Manifest
 from enaxp.bench.result import ArmFigures, ScenarioResult
 from enaxp.bench.verdict import Treatment
-from enaxp.text import BEYOND, NOT_MEASURED, counted, figure, interval_plain, interval_typeset, listed
-from enaxp.traffic import Metric, Scenario, metric_label
+from enaxp.text import (
+    BEYOND,
+    NOT_MEASURED,
+    counted,
+    figure,
+    interval_plain,
+    interval_typeset,
+    listed,
+    percent_plain,
+)
+from enaxp.traffic import ARM_NAMES, Metric, Scenario, metric_label, metric_text
 
 if TYPE_CHECKING:
-    from enaxp.bench.comparison import MeasuredRun
+    from enaxp.bench.comparison import MeasuredRun, ScenarioComparison
     from enaxp.report.data import RunData, RunFigures
 
 LABELS: Mapping[str, str] = {
@@ -33,8 +42,8 @@ LABELS: Mapping[str, str] = {
 }
 
 CAVEAT = (
-    "The intervals cover what differs between iterations of a run. Other hosts, or another day, may differ by more: "
-    "to be sure of a small change, measure each side more than once."
+    "The unit is the run: an interval covers what differs from run to run, on the hosts and days of the runs that it rests on. Other "
+    "hosts may differ by more."
 )
 MOST_NAMED = 3  # scenarios in a line; of more it is counted what they came to
 OUTCOMES = {"shown": "FAILS", "not shown": "passes", "undecided": "undecided", "unmeasured": NOT_MEASURED}
@@ -159,6 +168,18 @@ def sureness_in_words(figures: RunFigures) -> str:
         f"Any of the {counted(words, 'word')} of this run is wrong in at most 5 % of such runs; {iterations} iterations, "
         f"{counted(trials, 'trial')}; {margin}"
     )
+
+
+def units_in_words(one: ScenarioComparison) -> str:
+    """What the intervals of a scenario rest on, with how much runs differ in its primaries: `…; it is 2.1% at p50 of ENA`."""
+    spreads = [
+        f"{percent_plain(100 * spread)} at {metric_text(metric)} of {name}"
+        for name, changes in (*((ARM_NAMES[arm], of) for arm, of in one.arms.items()), ("the effect", one.effects))
+        for metric, change in changes.items()
+        if change.effect.primary and change.difference and (spread := change.difference.spread)
+    ]
+    told = f"; it is {', '.join(spreads)}" if spreads else ""
+    return f"{one.units.words[0].upper()}{one.units.words[1:]}{told}."
 
 
 def came_to(verdicts: Mapping[str, str]) -> str:

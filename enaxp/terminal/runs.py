@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from enaxp.report.words import CAVEAT, OUTCOMES, came_to, effect_in_text, where
+from enaxp.report.words import CAVEAT, OUTCOMES, came_to, effect_in_text, units_in_words, where
 from enaxp.text import change_plain, counted, duration, figure, percent_plain
 from enaxp.traffic import ARM_NAMES, metric_label, metric_text
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def tell_comparison(console: Console, compared: Compared) -> None:
     """Prints tables of what changed, then what was found on each condition, then what to keep in mind."""
     for comparison in compared.comparisons:
-        console.result(f"{_about(comparison.run)}\nagainst {_about(comparison.base)}")
+        told = ["\n  and ".join(map(_about, side.runs)) for side in (comparison.run, comparison.base)]
+        console.result("\nagainst ".join(told))
         for warning in comparison.warnings:
             console.result(f"Warning: {warning}")
         for difference in comparison.differences:
@@ -67,7 +68,7 @@ def _tell_changes(console: Console, comparison: Comparison) -> None:
         ]
         console.result(f"\n{one.scenario.name}")
         console.table(("", "", comparison.base.name, comparison.run.name, "change [interval]", ""), rows)
-        console.result("")
+        console.result(f"\n{units_in_words(one)}")
         for arm in one.arms:
             console.result(one.words(arm))
     console.result("")

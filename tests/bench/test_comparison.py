@@ -3,100 +3,26 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from enaxp.bench.comparison import Comparison, compare, measure_change
+from enaxp.bench.comparison import Comparison, compare, compare_sides, measure_change
 from enaxp.bench.comparison_document import document_of
 from enaxp.bench.conditions import Compared
 from enaxp.bench.documents import encode, fields_of
-from enaxp.bench.effect import interval_between
 from enaxp.bench.records import InterfaceFacts, RunEnvironment, TrialRecord
 from enaxp.bench.result import Control
-from tests.support.factories import TCP, UDP, a_plan, a_run, slower_express
+from tests.support.factories import TCP, UDP, a_plan, a_run, earlier_runs, quiet, slower_express
 
 PLAN = a_plan(iterations=5)
-LOGS = st.lists(st.floats(-0.1, 0.1), min_size=2, max_size=12)  # of iterations of one run
-UNHURRIED = settings(deadline=None)
+EARLIER = earlier_runs()
 
 
 def codes_of(comparison: Comparison) -> dict[str, str]:
     [one] = comparison.scenarios
     return {arm: one.code(arm) for arm in one.arms}
-
-
-# -- the interval ----------------------------------------------------------------------------------------------------------
-
-
-def bounds(one: list[float], other: list[float]) -> tuple[float, float]:
-    """The interval as two ratios."""
-    low, high = interval_between(one, other, confidence=0.95)
-    assert low is not None
-    assert high is not None
-    return 1 + low / 100, 1 + high / 100
-
-
-@UNHURRIED
-@given(LOGS, LOGS)
-def test_the_interval_turned_round_is_its_mirror(one: list[float], other: list[float]) -> None:
-    low, high = bounds(one, other)
-    low_back, high_back = bounds(other, one)
-
-    assert (low * high_back, high * low_back) == pytest.approx((1, 1))
-
-
-@UNHURRIED
-@given(LOGS)
-def test_against_itself_nothing_is_ever_faster_or_slower(values: list[float]) -> None:
-    low, high = bounds(values, values)
-
-    assert low <= 1 <= high
-    assert measure_change("p50", values, values, margin_pct=2, primary=True).code in ("same", "inconclusive")
-
-
-@UNHURRIED
-@given(LOGS, LOGS, st.floats(-1, 1))
-def test_a_shift_of_a_run_shifts_the_interval_and_nothing_else(
-    one: list[float], other: list[float], shift: float
-) -> None:
-    before, after = bounds(one, other), bounds(one, [value + shift for value in other])
-
-    assert after == pytest.approx([bound * math.exp(shift) for bound in before], rel=1e-6)
-
-
-def test_the_interval_is_that_of_welch() -> None:
-    from scipy.stats import ttest_ind
-
-    one, other = [0.01, 0.03, -0.02, 0.00], [0.10, 0.30, 0.22, 0.05, 0.15, 0.41]
-
-    expected = ttest_ind(other, one, equal_var=False).confidence_interval(0.975)
-
-    assert interval_between(one, other, confidence=0.975) == pytest.approx(
-        (100 * math.expm1(expected.low), 100 * math.expm1(expected.high))
-    )
-
-
-def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
-    chance = np.random.default_rng(20250411)
-    truth, hits, times = 0.03, 0, 2000
-    for _ in range(times):
-        one = list(chance.normal(0, 0.02, 5))
-        other = list(chance.normal(truth, 0.06, 10))
-        low, high = interval_between(one, other, confidence=0.95)
-        hits += low is not None and high is not None and math.log1p(low / 100) <= truth <= math.log1p(high / 100)
-
-    assert 0.935 < hits / times < 0.965
-
-
-@pytest.mark.parametrize(("one", "other"), [([], [0.1, 0.2]), ([0.1], [0.1, 0.2]), ([0.1, 0.2], [0.1])])
-def test_one_iteration_has_no_interval(one: list[float], other: list[float]) -> None:
-    assert interval_between(one, other, confidence=0.95) == (None, None)
 
 
 # -- the words -------------------------------------------------------------------------------------------------------------
@@ -115,7 +41,7 @@ def test_a_run_against_itself_is_the_same_however_noisy_it_is() -> None:
 
 
 def test_each_arm_is_judged_by_itself_and_the_effect_beside_it() -> None:
-    comparison = compare(a_run(), a_run("dev/b", factor=slower_express))
+    comparison = compare(a_run(), a_run("dev/b", factor=slower_express), earlier=EARLIER)
 
     [one] = comparison.scenarios
     assert codes_of(comparison) == {"ena": "same", "ena_express": "slower"}
@@ -127,11 +53,14 @@ def test_each_arm_is_judged_by_itself_and_the_effect_beside_it() -> None:
 
 
 def test_turned_round_slower_is_faster() -> None:
-    assert codes_of(compare(a_run("dev/b", factor=slower_express), a_run())) == {"ena": "same", "ena_express": "faster"}
+    assert codes_of(compare(a_run("dev/b", factor=slower_express), a_run(), earlier=EARLIER)) == {
+        "ena": "same",
+        "ena_express": "faster",
+    }
 
 
 def test_one_arm_alone_has_no_effect_beside_it() -> None:
-    [one] = compare(a_run(), a_run("dev/b", factor=slower_express), arms=("ena_express",)).scenarios
+    [one] = compare(a_run(), a_run("dev/b", factor=slower_express), earlier=EARLIER, arms=("ena_express",)).scenarios
 
     assert (list(one.arms), one.effects) == (["ena_express"], {})
 
@@ -139,7 +68,7 @@ def test_one_arm_alone_has_no_effect_beside_it() -> None:
 def test_the_margin_is_the_larger_of_both() -> None:
     wide = replace(PLAN, margin_pct=25)
 
-    [one] = compare(a_run(), a_run("dev/b", plan=wide, factor=slower_express)).scenarios
+    [one] = compare(a_run(), a_run("dev/b", plan=wide, factor=slower_express), earlier=EARLIER).scenarios
 
     assert {change.effect.margin_pct for change in one.arms["ena"].values()} == {25}
     assert one.code("ena_express") == "same"
@@ -151,20 +80,103 @@ def test_a_control_changes_no_margin() -> None:
     scenarios = {"udp-latency": replace(noisy.result.scenarios["udp-latency"], control=control)}
     noisy = replace(noisy, result=replace(noisy.result, scenarios=scenarios))
 
-    [one] = compare(a_run(), noisy).scenarios
+    [one] = compare(a_run(), noisy, earlier=EARLIER).scenarios
 
     assert {metric: change.effect.code for metric, change in one.arms["ena_express"].items()} == dict.fromkeys(
         ("mean", "p50", "p90", "p99", "p99_9"), "slower"
     )
 
 
-@pytest.mark.parametrize(("base", "run"), [([math.inf, 3.0], [3.0, 3.1]), ([3.0, 3.1], [3.0, math.inf])])
-def test_a_figure_beyond_measurement_in_either_run_is_undecided_and_has_no_interval(
-    base: list[float], run: list[float]
-) -> None:
-    change = measure_change("p99", base, run, margin_pct=2, primary=True)
+def test_a_figure_beyond_measurement_in_a_run_is_undecided_and_has_no_interval() -> None:
+    change = measure_change("p99", None, margin_pct=2, primary=True)
 
     assert (change.code, change.estimate_pct, change.low_pct, change.is_beyond) == ("inconclusive", None, None, True)
+
+
+# -- whose spread it is ------------------------------------------------------------------------------------------------------
+
+
+def louder(factor: float) -> Any:
+    return lambda record: quiet(record) * factor
+
+
+def side(name: str, *levels: float) -> list[Any]:
+    return [a_run(f"dev/{name}{number}", factor=louder(level)) for number, level in enumerate(levels, start=1)]
+
+
+def test_sides_of_several_runs_are_told_apart_by_their_own_spread() -> None:
+    comparison = compare_sides(side("a", 1.0, 1.01, 0.99), side("b", 1.2, 1.21, 1.19))
+
+    [one] = comparison.scenarios
+    change = one.arms["ena"]["p99"]
+    assert (one.units.basis, one.code("ena"), change.difference and change.difference.told_by) == (
+        "these runs",
+        "slower",
+        6,
+    )
+    assert one.units.words.startswith("3 runs against 3: their own spread")
+    assert change.effect.estimate_pct == pytest.approx(20, abs=0.1)
+    assert change.base == pytest.approx(34.9, abs=0.1)  # µs, the geometric mean
+    assert (change.base_iterations, change.run_iterations) == (15, 15)
+    assert (comparison.base.name, comparison.run.names) == ("dev/a1 and 2 more", ("dev/b1", "dev/b2", "dev/b3"))
+
+
+def test_two_runs_that_agree_within_themselves_but_not_from_run_to_run_are_not_told_apart() -> None:
+    [one] = compare_sides(side("a", 1.0, 1.2), side("b", 1.21, 1.05)).scenarios
+
+    assert (one.code("ena"), one.code("ena_express")) == ("inconclusive", "inconclusive")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        pytest.param({}, "lab dev has 2 earlier runs like these, and 3 are needed", id="too few"),
+        pytest.param({"started_at": "2025-05-01T00:00:00+00:00"}, "has 0 earlier runs", id="later"),
+        pytest.param({"ended_at": None}, "has 0 earlier runs", id="not ended"),
+        pytest.param({"lab": "prod"}, "has 0 earlier runs", id="of another lab"),
+        pytest.param({"target": "local"}, "has 0 earlier runs", id="of other hosts"),
+        pytest.param({"plan": replace(PLAN, repeats=3)}, "has 0 earlier runs", id="of other trials"),
+        pytest.param({"plan": replace(PLAN, scenarios=(TCP,))}, "has 0 earlier runs", id="of other traffic"),
+    ],
+)
+def test_with_one_run_a_side_and_nothing_that_tells_how_much_runs_differ_there_is_no_word(
+    changes: dict[str, Any], why: str
+) -> None:
+    [one] = compare(
+        a_run(), a_run("dev/b", factor=slower_express), earlier=earlier_runs(4 if changes else 2, **changes)
+    ).scenarios
+
+    change = one.arms["ena_express"]["p99"]
+    assert (one.code("ena_express"), change.effect.low_pct, change.is_unknowable) == ("inconclusive", None, True)
+    assert change.effect.estimate_pct == pytest.approx(20, abs=0.01)
+    assert one.units.basis == "unknown"
+    assert why in one.units.words
+    assert "--base and --run" in one.units.words
+    assert "changed by +20.0% at p99, which may be what any two runs differ by" in one.words("ena_express")
+
+
+def test_copies_of_an_earlier_run_or_of_a_compared_one_tell_nothing() -> None:
+    one_run = earlier_runs(1)[0]
+    copies = [replace(one_run, name=f"dev/copy-{number}") for number in range(4)]
+
+    [one] = compare(a_run(), a_run("dev/b", factor=slower_express), earlier=copies).scenarios
+
+    assert "has 1 earlier run like these" in one.units.words
+
+
+def test_the_earlier_runs_are_named() -> None:
+    [one] = compare(a_run(), a_run("dev/b", factor=slower_express), earlier=EARLIER).scenarios
+
+    assert one.units.basis == "earlier runs"
+    assert one.units.runs == ("dev/1", "dev/2", "dev/3", "dev/4")
+    assert "that of 4 earlier runs of lab dev (dev/1, dev/2, dev/3 and dev/4)" in one.units.words
+
+
+def test_a_shift_that_both_arms_have_in_common_is_in_no_effect() -> None:
+    [one] = compare(a_run(), a_run("dev/b", factor=louder(1.3)), earlier=EARLIER).scenarios
+
+    assert (one.code("ena"), one.code("ena_express")) == ("slower", "slower")
+    assert one.effects["p99"].effect.code == "same"
 
 
 # -- what is not compared, and what is warned of -----------------------------------------------------------------------------
@@ -272,7 +284,8 @@ def test_what_the_hosts_differ_in_is_told(one: dict[str, Any], other: dict[str, 
 def test_the_document_is_json_and_holds_every_change() -> None:
     runs = [a_run(), a_run("dev/b", factor=slower_express), a_run("dev/c", plan=a_plan(iterations=1))]
 
-    compared = Compared(comparisons=tuple(compare(runs[0], run) for run in runs[1:]), findings=())
+    comparisons = (compare(runs[0], runs[1], earlier=EARLIER), compare(runs[0], runs[2]))
+    compared = Compared(comparisons=comparisons, findings=())
 
     told = json.loads(encode(fields_of(document_of(compared))))
 
@@ -282,5 +295,9 @@ def test_the_document_is_json_and_holds_every_change() -> None:
     assert change["code"] == "slower"
     assert (change["base_iterations"], change["run_iterations"], change["primary"]) == (5, 5, True)
     assert change["low_pct"] < change["estimate_pct"] < change["high_pct"]
+    assert (change["basis"], change["confidence_pct"]) == ("earlier runs", 97.5)
+    assert change["run_spread_pct"] == pytest.approx(0.1, rel=0.5)
+    assert told["comparisons"][0]["scenarios"]["udp-latency"]["units"]["runs"] == ["dev/1", "dev/2", "dev/3", "dev/4"]
+    assert (told["comparisons"][0]["base_runs"], told["comparisons"][0]["runs"]) == (["dev/a"], ["dev/b"])
     single = told["comparisons"][1]["scenarios"]["udp-latency"]["arms"]["ena"]
     assert (single["code"], single["changes"]["p50"]["low_pct"]) == ("inconclusive", None)

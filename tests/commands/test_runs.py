@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -23,7 +24,7 @@ from enaxp.bench.names import LIST_THEM
 from enaxp.bench.records import RunFolder
 from enaxp.report.comparison_page import render_comparison
 from enaxp.report.files import write_report_files
-from tests.support.factories import FIVE, Factor, a_manifest, a_plan, a_run, pairs_of_records, shifted, slower_express
+from tests.support.factories import FIVE, Factor, a_manifest, a_run, pairs_of_records, shifted, slower_express
 
 HOSTILE = "<script>alert(1)</script>[red]&\x1b[31m"
 
@@ -83,6 +84,25 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(folder: Path, made: Path) -> Path:
     """A copy of them, to be spoilt."""
     return Path(shutil.copytree(made, folder / "results"))
+
+
+@pytest.fixture(scope="module")
+def made_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of the weeks before: they tell how much runs of the lab differ."""
+    above = tmp_path_factory.mktemp("before")
+    for number in range(1, 5):
+        make_run(
+            above / f"dev/2025030{number}-082610",
+            factor=lambda record, number=number: 1 + 0.0005 * number,
+            started_at=f"2025-03-0{number}T08:26:10+00:00",
+        )
+    return above
+
+
+@pytest.fixture
+def history(results: Path, made_before: Path) -> Path:
+    """The runs, with those before them."""
+    return Path(shutil.copytree(made_before, results, dirs_exist_ok=True))
 
 
 # -- runs ------------------------------------------------------------------------------------------------------------------
@@ -170,17 +190,71 @@ def test_a_run_that_is_not_there_is_an_error_that_names_what_is(results: Path, c
 # -- compare ---------------------------------------------------------------------------------------------------------------
 
 
-def test_what_became_slower_is_told_with_its_interval(results: Path) -> None:
+def test_what_became_slower_is_told_with_its_interval_and_what_that_rests_on(history: Path) -> None:
     ran = Ran("compare", "20250411", "latest")
 
     assert ran.code == 0
     [line] = [line for line in ran.stdout.splitlines() if line.startswith("ENA Express  p99 ")]
-    assert "+20.1% [+19.8%, +20.4%]" in line
+    assert re.search(r"\+20\.\d% \[\+1\d\.\d%, \+2\d\.\d%\]", line)
     assert line.endswith("slower")
     assert "ENA makes no practical difference at p50" in ran.stdout
+    assert "the spread from run to run is that of 4 earlier runs of lab dev (dev/20250301-082610, " in ran.stdout
 
 
-def test_a_condition_that_is_shown_fails_with_the_sentence_that_shows_it(results: Path) -> None:
+def test_one_run_a_side_without_earlier_ones_has_no_word_and_says_what_gives_one(results: Path) -> None:
+    ran = Ran("compare", "20250411", "latest", "--fail-if", "p99 slower 5%")
+
+    assert ran.code == 0
+    assert (
+        "ow much runs differ cannot be known from 1 run against 1: lab dev has 0 earlier runs like these" in ran.stdout
+    )
+    assert "undecided  p99 slower 5%" in ran.stdout
+    assert "iterations" not in ran.stdout.split("p99 slower 5%")[-1]
+
+
+def test_runs_are_counted_side_against_side(history: Path, folder: Path) -> None:
+    make_run(folder / "new/dev/20250501-082610", factor=lambda _: 1.2)
+    make_run(folder / "new/dev/20250502-082610", factor=lambda _: 1.201)
+    base, run = ("20250301", "20250302"), ("new/dev/20250501-082610", "new/dev/20250502-082610")
+    sides = [*(f"--base={one}" for one in base), *(f"--run={one}" for one in run)]
+
+    ran = Ran("compare", *sides, "--fail-if", "p99 slower 5%", "--fail-if", "effect p99 slower 5%", "--json")
+
+    assert ran.code == 5
+    [one] = ran.document["comparisons"]
+    assert [run.rpartition("/")[2][:8] for run in (*one["base_runs"], *one["runs"])] == [
+        "20250301", "20250302", "20250501", "20250502",
+    ]  # fmt: skip
+    scenario = one["scenarios"]["udp-latency"]
+    assert scenario["units"]["basis"] == "these runs"
+    assert scenario["arms"]["ena"]["code"] == "slower"
+    assert [(one["of_effect"], one["outcome"]) for one in ran.document["conditions"]] == [
+        (False, "shown"),
+        (False, "shown"),
+        (True, "not shown"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("latest",), "a comparison needs two runs"),
+        ((), "a comparison needs two runs"),
+        (("--base", "latest"), "a comparison has two sides"),
+        (("--run", "latest"), "a comparison has two sides"),
+        (("latest", "--base", "latest", "--run", "20250411"), "runs are named in two ways"),
+        (("--base", "latest", "--base", "latest", "--run", "20250411"), "hold the same measurements"),
+        (("20250411", "latest", "--arm", "ena", "--fail-if", "effect p99 slower 5%"), "--arm leaves no effect"),
+    ],
+)
+def test_what_is_not_two_sides_is_a_mistake(results: Path, arguments: tuple[str, ...], says: str) -> None:
+    ran = Ran("compare", *arguments)
+
+    assert ran.code == 2
+    assert says in ran.stderr
+
+
+def test_a_condition_that_is_shown_fails_with_the_sentence_that_shows_it(history: Path) -> None:
     ran = Ran("compare", "20250411", "latest", "--fail-if", "p99 slower 5%", "--json")
 
     assert ran.code == 5
@@ -201,17 +275,8 @@ def test_a_condition_that_is_shown_fails_with_the_sentence_that_shows_it(results
         (("--fail-if", "tcp:p99 slower 5%"), 2),
     ],
 )
-def test_conditions_decide_how_it_leaves(results: Path, arguments: tuple[str, ...], code: int) -> None:
+def test_conditions_decide_how_it_leaves(history: Path, arguments: tuple[str, ...], code: int) -> None:
     assert Ran("compare", "20250411", "latest", *arguments).code == code
-
-
-def test_what_an_interval_leaves_open_fails_nothing_and_is_told(results: Path) -> None:
-    make_run(results / "dev/20250413-082610", plan=a_plan(iterations=1), started_at="2025-04-13T08:26:10+00:00")
-
-    ran = Ran("compare", "20250411", "latest", "--fail-if", "p99 slower 5%")
-
-    assert ran.code == 0
-    assert "undecided  p99 slower 5%" in ran.stdout
 
 
 def test_a_condition_for_which_nothing_was_measured_is_no_pass(results: Path) -> None:
@@ -231,10 +296,6 @@ def test_several_runs_are_each_held_against_the_first(results: Path) -> None:
         ("prod/20250410-082610", "dev/20250411-082610"),
         ("prod/20250410-082610", "dev/20250412-082610"),
     ]
-
-
-def test_one_run_alone_is_no_comparison(results: Path) -> None:
-    assert Ran("compare", "latest").code == 2
 
 
 def test_two_copies_of_a_run_in_other_places_keep_apart(results: Path, tmp_path: Path) -> None:
@@ -270,7 +331,7 @@ class Page(HTMLParser):
             self.text.append(data.strip())
 
 
-def test_the_page_holds_every_figure_of_the_document_and_fetches_nothing(results: Path, folder: Path) -> None:
+def test_the_page_holds_every_figure_of_the_document_and_fetches_nothing(history: Path, folder: Path) -> None:
     ran = Ran("compare", "20250411", "latest", "--page", "page.html", "--fail-if", "p99 slower 50%", "--json")
 
     page = Page((folder / "page.html").read_text())
@@ -286,6 +347,7 @@ def test_the_page_holds_every_figure_of_the_document_and_fetches_nothing(results
     assert "script" not in page.tags
     assert page.fetching == []
     assert page.tags.count("svg") == 12  # 5 figures of 2 arms, 2 of the effect
+    assert any("that of 4 earlier runs of lab dev" in text for text in page.text)
 
 
 def test_a_page_that_cannot_be_written_is_named(results: Path) -> None:

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_pla
 
 from enaxp.bench.conditions import read_condition
 from enaxp.bench.records import RunFolder
-from enaxp.commands.runs import compare_runs
+from enaxp.commands.runs import SidesAsked, compare_runs
 from enaxp.report import page as module
 from enaxp.report.charts.aside import aside
 from enaxp.report.comparison_page import render_comparison
@@ -134,9 +134,12 @@ def test_a_comparison_asks_for_nothing_and_axe_finds_no_serious_fault(
     browser: Browser, tmp_path: Path, size: str, scheme: Any
 ) -> None:
     made = {"good": Made(), "worse": Made(cost_us=9.0, late=(0.03, 0.05), seed=2)}
-    runs = [str(make_run(tmp_path, like, lab=lab).path) for lab, like in made.items()]
+    base, run = (
+        tuple(str(make_run(tmp_path, replace(like, seed=seed), lab=f"{lab}-{seed}").path) for seed in (1, 2))
+        for lab, like in made.items()
+    )
     conditions = [read_condition("p99 slower 5%")]
-    compared = compare_runs(tmp_path, runs, lab=None, arms=ARMS, conditions=conditions)
+    compared = compare_runs(tmp_path, SidesAsked(base=base, run=run), lab=None, arms=ARMS, conditions=conditions)
     (tmp_path / "page.html").write_text(render_comparison(compared), encoding="utf-8")
 
     context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)  # type: ignore[arg-type]

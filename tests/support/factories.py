@@ -143,3 +143,23 @@ def a_run(name: str = "dev/a", *, plan: BenchPlan = FIVE, factor: Factor = quiet
     manifest = a_manifest(**{"plan": plan, "ended_at": "2025-04-11T09:00:00+00:00", **changes})
     evidence = weigh(plan, pairs_of_records(plan), read_histogram=read)
     return measured_run(name, manifest, evidence)
+
+
+def earlier_runs(count: int = 4, **changes: Any) -> list[MeasuredRun]:
+    """Runs of the weeks before, whose levels lie a thousandth apart: they tell how much runs of the lab differ."""
+
+    def level(number: int) -> Factor:
+        return lambda record: quiet(record) * (1 + 0.001 * number + (0.0005 * number if record.arm == "ena" else 0.0))
+
+    return [
+        a_run(
+            f"dev/{number}",
+            factor=level(number),
+            **{
+                "run_id": f"2025040{number}-082610",
+                "started_at": f"2025-04-0{number}T08:26:10+00:00",
+                **changes,
+            },
+        )
+        for number in range(1, count + 1)
+    ]

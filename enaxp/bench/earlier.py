@@ -1,0 +1,42 @@
+"""Earlier: which earlier runs of a lab tell how much its runs differ, for runs that are compared. Pure.
+
+manifests of the runs compared + that of a candidate ─▶ is_candidate, has_same_shape ─▶ whether it tells
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from enaxp.bench.records import Manifest
+from enaxp.traffic import Scenario
+
+SHAPE = ("order", "duration_s", "repeats", "crossover")
+
+
+def is_candidate(candidate: Manifest, compared: Sequence[Manifest]) -> bool:
+    """Whether a run is one of the same lab and kind of hosts, has ended, began before the newest of those compared, and is none of them.
+
+    Runs of several labs differ in more than runs of one do: then there is no candidate.
+    """
+    labs = {(one.lab, one.target, one.isolation) for one in compared}
+    return (
+        labs == {(candidate.lab, candidate.target, candidate.isolation)}
+        and candidate.ended_at is not None
+        and candidate.started_at < max(one.started_at for one in compared)
+        and all((candidate.run_id, candidate.started_at) != (one.run_id, one.started_at) for one in compared)
+    )
+
+
+def has_same_shape(candidate: Manifest, compared: Manifest, scenario: str) -> bool:
+    """Whether both measured the scenario with the same traffic, and with the same trials in an iteration."""
+    then, now = ({one.name: one for one in manifest.plan.scenarios}.get(scenario) for manifest in (candidate, compared))
+    if then is None or now is None or traffic_differences(then, now):
+        return False
+    return all(getattr(candidate.plan, key) == getattr(compared.plan, key) for key in SHAPE)
+
+
+def traffic_differences(one: Scenario, other: Scenario) -> list[str]:
+    """What two scenarios of one name differ in, besides the name that they have in results.csv."""
+    then, now = asdict(one.as_asked), asdict(other.as_asked)
+    return [f"{key} {then[key]} and {now[key]}" for key in then if key != "csv_name" and then[key] != now[key]]
