@@ -46,7 +46,7 @@ def when_a_trial_has_ended(lab: Driver, *arguments: str, act: Callable[[], None]
 
 
 def on_host(lab: Driver, role: str, script: str) -> str:
-    return lab.run("ssh", role, "--", script).stdout
+    return lab.on_host(role, script).stdout
 
 
 # Held still before it is signalled: one that was about to end by itself does not count. A server mostly uses the kernel's time, so that
@@ -68,7 +68,7 @@ done"""
 
 def signal_sockperf(lab: Driver, role: str, what: str, *, name: signal.Signals) -> None:
     """Signals a sockperf process of one host, found by what its pid file is called, as soon as it is seen to work."""
-    ran = lab.run("ssh", role, "--", WHEN_BUSY.format(what=what, name=name.name[3:]))
+    ran = lab.on_host(role, WHEN_BUSY.format(what=what, name=name.name[3:]))
     assert "hit" in ran.stdout, f"no {what}* was seen to work on the {role}: {ran}"
 
 

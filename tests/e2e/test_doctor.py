@@ -66,10 +66,7 @@ def test_what_is_spoilt_is_found_refused_and_mended(lab: Driver) -> None:
     # and it is still mended after a restart, the network with it, though longer rings take the links down
     lab.run("ssh", "client", "--", "sudo", "reboot")
     wait_until(
-        lambda: (
-            lab.run("ssh", "client", "--", "systemctl is-active enaxp-tuning enaxp-net").stdout.split()
-            == ["active"] * 2
-        ),
+        lambda: lab.on_host("client", "systemctl is-active enaxp-tuning enaxp-net").stdout.split() == ["active"] * 2,
         "the host has started",
     )
     wait_until(lambda: outcomes(lab.run("doctor", "--json").document, "bad") == set(), "all is as it was mended")

@@ -71,7 +71,9 @@ def is_edited(driver: Driver, name: str) -> bool:
 
 
 def on(driver: Driver, role: str, command: str) -> str:
-    return driver.ok("ssh", role, "--", command).stdout
+    ran = driver.on_host(role, command)
+    assert ran.code == 0, ran
+    return ran.stdout
 
 
 def software(driver: Driver) -> dict[str, dict[str, str]]:
