@@ -25,7 +25,7 @@ from enaxp.bench.records import Environment, InterfaceFacts, Manifest, RunEnviro
 from enaxp.bench.result import Result
 from enaxp.bench.runner import Progress, Runner, RunOptions
 from enaxp.bench.schedule import BenchPlan, schedule
-from enaxp.errors import BenchError, HostError
+from enaxp.errors import BenchError, HostError, Interrupted
 from enaxp.hosts.cpus import cpus_command, read_cpus
 from enaxp.traffic import ARMS, Arm
 
@@ -127,7 +127,7 @@ def go_on(folder: RunFolder, *, pair: Pair, options: RunOptions) -> None:
                 f"run {folder.run_id} was begun with {name} {manifest.versions.get(name)}, now it is {version}",
                 todo="begin a new run: figures of two versions do not mix",
             )
-    manifest = replace(manifest, resumed_at=(*manifest.resumed_at, _now()))
+    manifest = replace(manifest, resumed_at=(*manifest.resumed_at, _now()), stopped=False)
     folder.write_manifest(manifest)
     _run(manifest, pair=pair, folder=folder, probes=probes, options=options)
 
@@ -140,7 +140,8 @@ def _run(manifest: Manifest, *, pair: Pair, folder: RunFolder, probes: Probes, o
         options = replace(options, is_narrow=lambda: result_of(folder).is_narrow(to_pct=until))
     try:
         Runner(pair, plan, folder, probes=probes, options=options, pinning=manifest.pinning).run()
-    except BaseException:
+    except BaseException as error:
+        manifest = replace(manifest, stopped=isinstance(error, Interrupted | KeyboardInterrupt))
         _end_manifest(folder, manifest, pair, probes, quietly=True)
         raise
     _end_manifest(folder, manifest, pair, probes, quietly=False)

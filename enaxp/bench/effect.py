@@ -80,7 +80,8 @@ class Grounds:
     planned: the primaries of the run, which share its 5 %. beyond: in how many iterations an arm's quantile lies
     among the lost messages. needs_randomisation: whether so few iterations need the randomisation test; randomisation_p: its p-value,
     None where there are too few orders for one. interface: what the interface made, or a drift between the halves of a run that was
-    crossed over; halves_pct: the effect in each half.
+    crossed over; halves_pct: the effect in each half. is_watched: whether the interval may be watched, since the run was, or could be,
+    stopped for what it showed.
     """
 
     iterations: int = 0
@@ -92,6 +93,7 @@ class Grounds:
     randomisation_p: float | None = None
     interface: InterfaceEffect | None = None
     halves_pct: tuple[float, float] | None = None
+    is_watched: bool = False
 
     @property
     def is_beyond(self) -> bool:
@@ -186,14 +188,40 @@ def judge_figures(figures: Sequence[FigurePairs], *, margin_pct: float, planned:
 
 
 def watched_effect(figure: FigurePairs, *, margin_pct: float, planned: int) -> Effect:
-    """The effect on one primary of a run that is not over: with an interval that may be watched, and the word that follows from it."""
+    """The effect on one figure of a run that is not over, or was stopped: with an interval that may be watched, and the word that follows
+    from it. Primaries are at 1 − α/m each, the others at 95 %.
+
+    Open, or with a quantile beyond measurement, it is inconclusive: a rank interval is none that may be watched.
+    """
     sample = figure.sample
     [fixed] = judge_figures([figure], margin_pct=margin_pct, planned=planned)
-    level = ALPHA / planned
+    level = ALPHA / planned if figure.primary else 1 - EXPLORATORY_CONFIDENCE
     ends = watched_interval(sample, level=level) if sample.is_finite else None
     low, high = (None, None) if ends is None else (per_cent(ends[0]), per_cent(ends[1]))
-    code = word_for(figure.metric, low, high, margin_pct) if sample.ratios else "invalid"
-    return replace(fixed, low_pct=low, high_pct=high, code=code, confidence_pct=100 * (1 - level), p_value=None)
+    return replace(
+        fixed,
+        low_pct=low,
+        high_pct=high,
+        code=_watched_code(figure, sample, fixed, bounds=(low, high), level=level),
+        confidence_pct=round(100 * (1 - level), 6),
+        p_value=None,
+        grounds=replace(fixed.grounds, is_watched=True),
+    )
+
+
+def _watched_code(
+    figure: FigurePairs,
+    sample: RatioSample,
+    fixed: Effect,
+    *,
+    bounds: tuple[float | None, float | None],
+    level: float,
+) -> Code:
+    """The word of an interval that may be watched: with what is asked of every word besides its interval."""
+    if fixed.code == "invalid" or sample.thin:
+        return fixed.code
+    code = word_for(figure.metric, *bounds, fixed.margin_pct)
+    return "inconclusive" if code != "same" and not sample.may_have_direction(level=level) else code
 
 
 def log_ratio(ena: float, express: float) -> float | None:

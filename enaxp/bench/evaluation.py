@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from enaxp.bench.blocks import ScenarioBlocks, blocks_of, from_send
 from enaxp.bench.circumstances import background_gbps, circumstances, failed_attempts, limits, loss_by_arm
 from enaxp.bench.dependence import dependence_of
-from enaxp.bench.effect import Effect, FigurePairs, improvement_pct, judge_figures, log_ratio
+from enaxp.bench.effect import Effect, FigurePairs, improvement_pct, judge_figures, log_ratio, watched_effect
 from enaxp.bench.evidence import Evidence
 from enaxp.bench.gates import srd_gate
 from enaxp.bench.histogram import tail_is_thin
@@ -28,13 +28,16 @@ from enaxp.bench.schedule import BenchPlan
 from enaxp.bench.stability import control_warnings, dependence_warnings, host_warnings, warnings
 from enaxp.bench.verdict import Circumstances, Treatment, verdict
 from enaxp.figures import sum_of_known
-from enaxp.text import bounds_plain, change_plain
+from enaxp.text import bounds_plain, change_plain, counted
 from enaxp.traffic import ARMS, MEAN, QUANTILES, Arm, Metric, Scenario, metric_label
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredScenario:
-    """What one scenario measured, not judged yet. `fault`: why no trial counts, if that is so. `control`: ENA against ENA."""
+    """What one scenario measured, not judged yet. `fault`: why no trial counts, if that is so. `control`: ENA against ENA.
+
+    stopped_after: how many iterations were begun of a run that somebody stopped before this scenario was done; None where it was done.
+    """
 
     arms: Mapping[Arm, ArmFigures]
     figures: tuple[FigurePairs, ...]
@@ -43,6 +46,7 @@ class MeasuredScenario:
     circumstances: Circumstances
     warnings: tuple[str, ...]
     control: MeasuredControl | None
+    stopped_after: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,18 +96,24 @@ def measure_scenario(manifest: Manifest, evidence: Evidence, blocks: ScenarioBlo
             *host_warnings(manifest.environment.before, manifest.environment.after or {}),
         ),
         control=_control(scenario, evidence, plan),
+        stopped_after=_stopped_after(manifest, blocks),
     )
+
+
+def _stopped_after(manifest: Manifest, blocks: ScenarioBlocks) -> int | None:
+    """How many iterations were begun of a scenario that somebody stopped; None where it had been carried out, or nobody did."""
+    begun = {(record.pair, record.iteration, record.repeat) for record in blocks.attempted}
+    pairs_of_hosts = len({pair for pair, _, _ in begun})
+    if not manifest.stopped or len(begun) >= pairs_of_hosts * manifest.plan.most_iterations * manifest.plan.repeats:
+        return None
+    return len({iteration for _, iteration, _ in begun})
 
 
 def judge_run(manifest: Manifest, measured: Mapping[str, MeasuredScenario]) -> Result:
     """The result of a run: the effects of all its scenarios are judged together."""
     plan = manifest.plan
     planned = sum(len(scenario.primaries) for scenario in plan.scenarios)
-    figures = [(name, figure) for name, one in measured.items() for figure in one.figures]
-    effects = judge_figures([figure for _, figure in figures], margin_pct=plan.margin_pct, planned=planned)
-    of: dict[str, dict[Metric, Effect]] = {name: {} for name in measured}
-    for (name, figure), effect in zip(figures, effects, strict=True):
-        of[name][figure.metric] = effect
+    of = _effects(measured, margin_pct=plan.margin_pct, planned=planned)
     return Result(
         run_id=manifest.run_id,
         lab=manifest.lab,
@@ -112,6 +122,24 @@ def judge_run(manifest: Manifest, measured: Mapping[str, MeasuredScenario]) -> R
         plan=PlanSummary.of(plan),
         scenarios={name: _judged(manifest, one, of[name], planned=planned) for name, one in measured.items()},
     )
+
+
+def _effects(
+    measured: Mapping[str, MeasuredScenario], *, margin_pct: float, planned: int
+) -> dict[str, dict[Metric, Effect]]:
+    """The effects by scenario. What was carried out is judged together; what somebody stopped has intervals that may be watched, each at
+    its own share of the 5 %, so that the run keeps it either way."""
+    whole = [(name, figure) for name, one in measured.items() if one.stopped_after is None for figure in one.figures]
+    effects = judge_figures([figure for _, figure in whole], margin_pct=margin_pct, planned=planned)
+    of: dict[str, dict[Metric, Effect]] = {name: {} for name in measured}
+    for (name, figure), effect in zip(whole, effects, strict=True):
+        of[name][figure.metric] = effect
+    for name, one in measured.items():
+        if one.stopped_after is not None:
+            of[name] = {
+                figure.metric: watched_effect(figure, margin_pct=margin_pct, planned=planned) for figure in one.figures
+            }
+    return of
 
 
 def _judged(
@@ -125,7 +153,10 @@ def _judged(
         effects = {**effects, MEAN: replace(effects[MEAN], code="inconclusive")}
     control = _judged_control(measured.control, manifest.plan, planned=planned)
     primaries = {metric: effect for metric, effect in effects.items() if effect.primary}
-    more = [*(f"the limit was the {limit} in most trials: not the network" for limit in limited)]
+    more = [
+        *_stopped(measured, manifest.plan),
+        *(f"the limit was the {limit} in most trials: not the network" for limit in limited),
+    ]
     judged = verdict(
         primaries,
         treatment=measured.treatment,
@@ -158,6 +189,13 @@ def _judged(
         control=control,
         interface=interfaces[0] if interfaces else None,
     )
+
+
+def _stopped(measured: MeasuredScenario, plan: BenchPlan) -> list[str]:
+    """That somebody stopped the scenario before its plan was carried out."""
+    if measured.stopped_after is None:
+        return []
+    return [f"stopped after {measured.stopped_after} of {counted(plan.most_iterations, 'iteration')}"]
 
 
 def _of_the_interface(primaries: Mapping[Metric, Effect], plan: BenchPlan) -> list[str]:

@@ -84,6 +84,10 @@ class RatioSample:
         """Whether a direction needs the randomisation test: a state that some iterations are in may be missed by so few."""
         return len(self.ratios) <= FEW_ITERATIONS
 
+    def may_have_direction(self, *, level: float) -> bool:
+        """Whether the randomisation test, where it is needed and was made, lets a direction be claimed at this level."""
+        return _gate(self) <= level
+
 
 @dataclass(frozen=True, kw_only=True)
 class Location:
@@ -282,7 +286,7 @@ def _undecided(sample: RatioSample, *, confidence: float, p: float) -> Decision:
     """Without a firm word: `slightly` where the interval excludes 0."""
     ends = interval(sample, confidence=confidence)
     finding: Finding = "undecided"
-    if ends is not None and not sample.thin and _gate(sample) <= 1 - confidence:
+    if ends is not None and not sample.thin and sample.may_have_direction(level=1 - confidence):
         finding = "slightly-below" if ends[1] < 0 else "slightly-above" if ends[0] > 0 else "undecided"
     return _decision(sample, finding, confidence=confidence, p=p)
 

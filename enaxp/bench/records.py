@@ -209,7 +209,8 @@ class Manifest:
     """What a run is: its plan, where and with what it was made. Times are ISO 8601 in UTC.
 
     place: what AWS says of the hosts (region, zone, type, …). host_gbps: what the slower host carries all day, in 10⁹ bit/s; None where
-    AWS does not say. forced: what was wrong with the hosts, when the bench went on all the same.
+    AWS does not say. forced: what was wrong with the hosts, when the bench went on all the same. stopped: whether somebody ended it
+    before its plan was carried out, who may have looked at its figures; not so any more once it is resumed.
     """
 
     run_id: RunId
@@ -223,6 +224,7 @@ class Manifest:
     started_at: str
     ended_at: str | None = None
     resumed_at: tuple[str, ...] = ()
+    stopped: bool = False
     environment: RunEnvironment = RunEnvironment()
     place: Mapping[str, str | None] = field(default_factory=dict)
     host_gbps: float | None = None

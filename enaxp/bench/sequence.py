@@ -21,13 +21,14 @@ TAU_SQUARED = 10.0  # nearly the narrowest that there is at four to seven looks
 def watched_interval(sample: RatioSample, *, level: float) -> tuple[float, float] | None:
     """The interval of the finite log ratios that is wrong at any look with the chance `level`; None while it is open.
 
-    Crossed over, n is 4/(1/n₁ + 1/n₂), and the degrees of freedom are those of both halves.
+    Crossed over, n is 4/(1/n₁ + 1/n₂), with the pooled spread and n₁ + n₂ − 2 degrees of freedom, however unequal the halves still are.
     """
     where, halves = location(sample), sample.halves
     if where is None:
         return None
     count = 4 / (1 / len(halves[0]) + 1 / len(halves[1])) if halves else float(len(sample.finite))
-    factor = half_width_factor(count, degrees=where.degrees, level=level)
+    degrees = len(sample.finite) - (2 if halves else 1)
+    factor = half_width_factor(count, degrees=degrees, level=level)
     if factor is None:
         return None
     half = factor * where.spread

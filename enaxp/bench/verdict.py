@@ -115,6 +115,9 @@ def describe(metric: Metric, effect: Effect) -> str:
     if effect.estimate_pct is None:
         return f"was not measured {at}"
     if effect.low_pct is None or effect.high_pct is None:
+        if effect.grounds.is_watched and effect.grounds.iterations > 1:
+            few = "after so few iterations an interval that may be watched is open"
+            return f"is inconclusive {at} ({change_plain(effect.estimate_pct)}; {few})"
         return (
             f"is inconclusive {at} ({change_plain(effect.estimate_pct)} in a single iteration, two are needed at least)"
         )
@@ -204,7 +207,8 @@ def _margin(effect: Effect) -> str:
 
 def _level(effect: Effect) -> str:
     """The level of an interval: the share of all such intervals, in per cent, that hold the truth."""
-    return "" if effect.confidence_pct is None else f" ({effect.confidence_pct:.4g}% interval)"
+    kind = "interval that may be watched" if effect.grounds.is_watched else "interval"
+    return "" if effect.confidence_pct is None else f" ({effect.confidence_pct:.4g}% {kind})"
 
 
 def _why_undecided(effect: Effect) -> str:
