@@ -150,6 +150,11 @@ class Scenario:
         return self.mode == "throughput"
 
     @property
+    def sleeps(self) -> bool:
+        """Whether the client sleeps as long as it can do nothing: it sends as fast as goes through. Otherwise it waits actively."""
+        return self.is_rate and not isinstance(self.rate, int)
+
+    @property
     def is_paced(self) -> bool:
         """Whether messages have a planned time to be sent at, from which their latency can be counted too."""
         return isinstance(self.rate, int) and not self.is_rate

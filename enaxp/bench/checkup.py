@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from enaxp.bench.circumstances import loss_in_words
 from enaxp.bench.evidence import Evidence
 from enaxp.bench.inference import FEW_ITERATIONS
+from enaxp.bench.limits import LIMIT_NAMES
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.result import Result, ScenarioResult
 from enaxp.bench.stability import host_warnings
-from enaxp.text import percent_plain
+from enaxp.text import listed, percent_plain
 from enaxp.traffic import ARM_NAMES, ARMS, Scenario, metric_text
 
 SCHEMA = 1
@@ -157,6 +158,10 @@ def _remarks(manifest: Manifest, evidence: Evidence, scenario: Scenario, measure
             if arm.loss is not None
         )
         yield f"{scenario.name}: messages lost: {told}"
+    for name, arm in measured.arms.items():
+        if arm.limits:
+            what = listed([LIMIT_NAMES[limit] for limit in arm.limits])
+            yield f"{scenario.name}: the limit of {ARM_NAMES[name]} was the {what} in most trials, not the network"
     thin = [metric_text(metric) for metric, effect in measured.effects.items() if effect.thin]
     if thin:
         yield f"{scenario.name}: {', '.join(thin)} rest on fewer than ten messages in an iteration, and decide nothing"

@@ -7,16 +7,18 @@ what was the limit. Pure: counted trials in, clauses of a verdict out.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 
 from enaxp.bench.blocks import ScenarioBlocks, both_arms
 from enaxp.bench.effect import interval, per_cent
 from enaxp.bench.inference import EXPLORATORY_CONFIDENCE
+from enaxp.bench.limits import LIMIT_NAMES, LIMITS, limits_of
 from enaxp.bench.loss import Loss, loss_difference, loss_of
 from enaxp.bench.records import Limit
 from enaxp.bench.verdict import Circumstances
 from enaxp.figures import mean_of_known, sum_of_known
-from enaxp.text import bounds_plain, change_plain, counted, percent_plain
+from enaxp.text import bounds_plain, change_plain, counted, listed, percent_plain
 from enaxp.traffic import ARM_NAMES, ARMS, LATENCY_PRIMARIES, QUANTILES, Arm
 
 # In more than this share of an arm's trials something was the limit: then it is what was measured.
@@ -65,11 +67,18 @@ def background_gbps(blocks: ScenarioBlocks, arm: Arm) -> float | None:
 def limits(blocks: ScenarioBlocks, arm: Arm) -> tuple[Limit, ...]:
     """What was the limit in over half of an arm's trials."""
     trials = blocks.trials_of(arm)
-    exceeded = sum(
-        any(n and name.endswith("_exceeded") for by in (t.allowances or {}).values() for name, n in by.items())
-        for t in trials
-    )
-    return ("allowance",) if trials and exceeded > MOST_LIMITED * len(trials) else ()
+    return tuple(limit for limit, times in _times_limited(blocks, arm).items() if times > MOST_LIMITED * len(trials))
+
+
+def _times_limited(blocks: ScenarioBlocks, arm: Arm) -> Mapping[Limit, int]:
+    found = Counter(limit for trial in blocks.trials_of(arm) for limit in limits_of(trial, blocks.scenario))
+    return {limit: found[limit] for limit in LIMITS if found[limit]}
+
+
+def limits_in_short(found: Collection[Limit]) -> str:
+    """What was the limit, for the headline; empty when nothing was."""
+    names = [f"the {LIMIT_NAMES[limit]}" for limit in LIMITS if limit in found]
+    return f"the limit was {listed(names)} in most trials: not the network" if names else ""
 
 
 def _clauses(blocks: ScenarioBlocks) -> Iterator[tuple[str, str]]:
@@ -86,6 +95,20 @@ def _clauses(blocks: ScenarioBlocks) -> Iterator[tuple[str, str]]:
         clause = f"attempts that failed: {told}"
         yield clause, clause if differ(*(failed[arm] for arm in ARMS)) else ""
     yield from _background(blocks)
+    yield from _limits(blocks)
+
+
+def _limits(blocks: ScenarioBlocks) -> Iterator[tuple[str, str]]:
+    """In how many trials something was the limit; what it was in most of them."""
+    times = {arm: _times_limited(blocks, arm) for arm in ARMS}
+    in_short = limits_in_short({limit for arm in ARMS for limit in limits(blocks, arm)})
+    if in_short:
+        met = [
+            f"{LIMIT_NAMES[limit]}: {_of_each({arm: times[arm].get(limit, 0) for arm in ARMS}, len(blocks.pairs()), 'trial')}"
+            for limit in LIMITS
+            if any(limit in of for of in times.values())
+        ]
+        yield f"{in_short} ({'; '.join(met)})", in_short
 
 
 def differ(one: int, other: int) -> bool:

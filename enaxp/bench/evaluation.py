@@ -145,18 +145,14 @@ def _effects(
 def _judged(
     manifest: Manifest, measured: MeasuredScenario, effects: Mapping[Metric, Effect], *, planned: int
 ) -> ScenarioResult:
-    limited = tuple(dict.fromkeys(limit for arm in measured.arms.values() for limit in arm.limits))
-    if limited:
+    if any(arm.limits for arm in measured.arms.values()):
         effects = {metric: _undecided_if_same(effect) for metric, effect in effects.items()}
     if any(arm.beyond_measurement for arm in measured.arms.values()) and MEAN in effects:
         # A mean of what arrived says nothing of what was lost.
         effects = {**effects, MEAN: replace(effects[MEAN], code="inconclusive")}
     control = _judged_control(measured.control, manifest.plan, planned=planned)
     primaries = {metric: effect for metric, effect in effects.items() if effect.primary}
-    more = [
-        *_stopped(measured, manifest.plan),
-        *(f"the limit was the {limit} in most trials: not the network" for limit in limited),
-    ]
+    stopped = _stopped(measured, manifest.plan)
     judged = verdict(
         primaries,
         treatment=measured.treatment,
@@ -164,12 +160,12 @@ def _judged(
         fault=measured.fault,
         circumstances=Circumstances(
             words=(
-                *more,
+                *stopped,
                 *(_of_the_interface(primaries, manifest.plan) if measured.fault is None else ()),
                 *measured.circumstances.words,
                 *_what_may_be_missed(primaries),
             ),
-            headline=(*more, *measured.circumstances.headline),
+            headline=(*stopped, *measured.circumstances.headline),
         ),
     )
     interfaces = [effect.grounds.interface for effect in primaries.values()]

@@ -14,6 +14,7 @@ from enaxp.errors import BenchError, HostError
 from enaxp.hosts import nic
 from enaxp.hosts.connection import Connection, Host, connect
 from enaxp.hosts.doctor import RESTART_NETWORK
+from enaxp.hosts.usage import usage_command
 from enaxp.traffic import ARMS, Arm
 
 Probes = Mapping[str, Mapping[Arm, nic.InterfaceProbe]]
@@ -81,14 +82,15 @@ def prove_routes(pair: Pair) -> Probes:
 
 
 def counters_command(pair: Pair, probes: Probes, role: str) -> str:
-    """Prints the counters of a host's interfaces and its network, for `nic.read_counters` and `nic.read_network`."""
+    """Prints the counters of a host and of its interfaces, for `nic.read_counters`, `nic.read_network` and `read_usage`."""
     own, peer = pair.by_role()[role].host, pair.by_role()["client" if role == "server" else "server"].host
     ways = [
         (probe.interface, own.ip_of(arm), peer.ip_of(arm)) for arm, probe in probes[role].items() if probe.interface
     ]
     if not ways:
         return "true"
-    return f"{nic.network_command(ways)}; {nic.counters_command([interface for interface, *_ in ways])}"
+    interfaces = [interface for interface, *_ in ways]
+    return f"{nic.network_command(ways)}; {usage_command(interfaces)}; {nic.counters_command(interfaces)}"
 
 
 def counters_text(pair: Pair, probes: Probes, role: str) -> str:

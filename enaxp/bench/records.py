@@ -89,6 +89,30 @@ class InterfaceDelta:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CoreTime:
+    """How long a core worked during a trial, in s: on programs (and the kernel for them), and on interrupts, hard and soft."""
+
+    programs_s: float
+    interrupts_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostUsage:
+    """What a host's receivers dropped during a trial, how busy its cores were, and which queue of the trial's interface received most.
+
+    UDP's counters are those of the whole host; rx_overruns, where the driver has it, is of the trial's own interface. cores: by number,
+    those that did anything. rx_queue_cpus: the cores to which that queue's interrupt goes, as the kernel writes them. None: not told.
+    """
+
+    udp_in_errors: Count | None = None
+    udp_rcvbuf_errors: Count | None = None
+    rx_overruns: Count | None = None
+    cores: Mapping[str, CoreTime] = field(default_factory=dict)
+    rx_queue: Count | None = None
+    rx_queue_cpus: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialRecord:
     """One line of `trials.jsonl`: one trial as it was attempted, valid or not.
 
@@ -97,7 +121,7 @@ class TrialRecord:
     number of messages that the servers of a throughput trial counted; background_gbps what arrived of the bulk flows beside a probe;
     late_sends how many messages of a paced trial were sent only after the next one was due; stalled_flows in how many flows of a
     ping-pong a message was lost, after which nothing more was sent: such a trial counts with what it measured until then; network_changes
-    what became of MTU, routes and links during it, in words, and None when the hosts do not tell.
+    what became of MTU, routes and links during it, in words, and None when the hosts do not tell; usage, by role, what the hosts did.
     """
 
     number: Count
@@ -128,6 +152,7 @@ class TrialRecord:
     late_sends: int | None = None
     network_changes: tuple[str, ...] | None = None
     cpus: CpusOf | None = None  # of the measured flows, by role; None: not pinned
+    usage: Mapping[str, HostUsage] | None = None
     stalled_flows: Count = 0
     control: bool = False
     crossed: bool = False

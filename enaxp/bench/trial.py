@@ -20,10 +20,11 @@ from functools import cached_property
 from typing import Literal
 
 from enaxp.bench.gates import delivered_gbps, judge
+from enaxp.bench.limits import host_usage
 from enaxp.bench.pair import Pair, Probes, counters_command, counters_text
 from enaxp.bench.pinning import NOT_PINNED, CpusOf, Pinning, pinned
 from enaxp.bench.quiet import changes_of
-from enaxp.bench.records import InterfaceDelta, Interfaces, SrdDelta, TrialRecord, trial_name
+from enaxp.bench.records import HostUsage, InterfaceDelta, Interfaces, SrdDelta, TrialRecord, trial_name
 from enaxp.bench.schedule import BenchPlan, Trial, trial_seconds
 from enaxp.bench.scripts import NO_SPACE, ClientRun, client_script, log_name, log_script, split
 from enaxp.bench.servers import Servers, bulk_port, probe_port
@@ -43,6 +44,7 @@ from enaxp.hosts.sockperf import (
     read_planned,
     read_reduced,
 )
+from enaxp.hosts.usage import Usage, read_usage
 from enaxp.traffic import ARMS, Arm, other
 
 FIRST_CLIENT_PORT = 20000
@@ -75,6 +77,7 @@ class _Answer:
     flows: int
     before: Mapping[str, Mapping[str, nic.Counters]]
     after: Mapping[str, Mapping[str, nic.Counters]]
+    used: Mapping[str, tuple[Usage | None, Usage | None]]  # by role, before and after
     network_changes: tuple[str, ...] | None
     bulk_received: int | None
     server_ended: bool = False  # of the probes; looked at only when a flow fell silent
@@ -221,6 +224,7 @@ class Measurer:
             flows=len(run.flows),
             before={role: nic.read_counters(text) for role, text in before.items()},
             after={role: nic.read_counters(text) for role, text in after.items()},
+            used={role: (read_usage(text), read_usage(after[role])) for role, text in before.items()},
             network_changes=self._network_changes(before, after),
             bulk_received=received,
         )
@@ -304,6 +308,7 @@ def _judged(
         interfaces=interfaces,
         allowances=known,
         network_changes=answer.network_changes,
+        usage=_usage(answer, trial, probes),
         seconds=log.seconds if log else (),
         server_received=received,
         background_gbps=_background_gbps(answer, trial),
@@ -393,6 +398,16 @@ def _srd(answer: _Answer, trial: Trial, probes: Probes) -> SrdDelta | None:
         resources_pct=max((used for used in resources if used is not None), default=None),
         source=source,
     )
+
+
+def _usage(answer: _Answer, trial: Trial, probes: Probes) -> Mapping[str, HostUsage] | None:
+    """What each host did during the trial; None when neither tells."""
+    told = {
+        role: host_usage(before, after, device=_device_moved(answer, role, probe), interface=probe.interface or "")
+        for role, (before, after) in answer.used.items()
+        if before and after and (probe := probes[role][trial.home])
+    }
+    return told or None
 
 
 def _device_moved(answer: _Answer, role: str, probe: nic.InterfaceProbe) -> dict[str, int] | None:

@@ -25,6 +25,7 @@ from typing import Any
 from enaxp import __version__
 from enaxp.bench.environment import differences
 from enaxp.bench.histogram import TAIL_SAMPLES, tail_is_thin
+from enaxp.bench.limits import LIMIT_NAMES
 from enaxp.bench.records import InterfaceFacts, RunEnvironment
 from enaxp.bench.result import ScenarioResult, to_document
 from enaxp.report.charts.aside import Aside
@@ -225,7 +226,7 @@ def _part(number: int, figures: ScenarioFigures) -> ScenarioPart:
         noise=listed([f"{metric_label(name)} {percent_plain(by)}" for name, by in noise.items()]) if noise else "",
         charts=tuple(scenario_charts(figures)),
         srd=figures.srd,
-        moved=_moved(figures.srd),
+        moved=f"{_moved(figures.srd)} {_limited(result)}".strip(),
         warnings=result.warnings,
         invalid=tuple(invalid[:INVALID_SHOWN]),
         invalid_count=f"{counted(len(invalid), 'trial')} not counted",
@@ -316,6 +317,16 @@ def _moved(srd: Iterable[SrdFigures]) -> str:
         f"{ARM_NAMES[arm.arm]}: {name} +{by:,}" for arm in srd for name, by in (arm.allowances or {}).items() if by
     ]
     return f"Allowances exceeded: {'; '.join(moved)}." if moved else "No allowance of an instance was exceeded."
+
+
+def _limited(result: ScenarioResult) -> str:
+    """What was the limit of each arm besides the network, in words; empty when nothing was."""
+    told = [
+        f"of {ARM_NAMES[arm]} the {listed([LIMIT_NAMES[limit] for limit in result.arms[arm].limits])}"
+        for arm in ARMS
+        if result.arms[arm].limits
+    ]
+    return f"The limit was not the network in most trials: {listed(told)}." if told else ""
 
 
 # -- the run as a whole ----------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from enaxp.bench.documents import fields_of
 from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import weigh
 from enaxp.bench.histogram import Histogram
-from enaxp.bench.records import RunEnvironment, TrialRecord
+from enaxp.bench.records import HostUsage, RunEnvironment, TrialRecord
 from tests.support.factories import a_manifest, a_plan, a_record, pairs_of_records, shifted
 
 PLAN = a_plan(iterations=5)
@@ -141,6 +141,14 @@ def test_what_is_only_worth_knowing_does_not_make_a_run_bad(changes: dict[str, A
 
     assert checkup.is_good
     assert [line for line in checkup.remarks if line.startswith(remark)]
+
+
+def test_what_was_the_limit_besides_the_network_is_a_remark() -> None:
+    dropping = {"server": HostUsage(udp_rcvbuf_errors=100)}
+    checkup = check_of([replace(r, usage=dropping) if r.arm == "ena" else r for r in WHOLE])
+
+    assert checkup.is_good
+    assert "udp-latency: the limit of ENA was the receiver in most trials, not the network" in checkup.remarks
 
 
 def test_counters_that_are_absent_are_a_remark() -> None:

@@ -11,7 +11,7 @@ from enaxp.bench.circumstances import differ
 from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import weigh
 from enaxp.bench.histogram import Histogram
-from enaxp.bench.records import TrialRecord
+from enaxp.bench.records import CoreTime, HostUsage, TrialRecord
 from enaxp.bench.result import ScenarioResult
 from enaxp.bench.schedule import BenchPlan
 from enaxp.traffic import Arm, Background
@@ -136,15 +136,33 @@ def test_bulk_flows_that_carried_more_in_one_arm_make_the_load_unlike() -> None:
     assert "bulk flows" not in alike.verdict.words
 
 
-def test_where_an_allowance_was_the_limit_no_difference_shows_no_equality() -> None:
-    limited = {"client": {"bw_out_allowance_exceeded": 5}}
-    records = [
-        replace(record, allowances=limited) if record.iteration > 3 else record for record in pairs_of_records(EIGHT)
-    ]
+ALLOWANCE = {"allowances": {"client": {"bw_out_allowance_exceeded": 5}}}
+RECEIVER = {"usage": {"server": HostUsage(udp_rcvbuf_errors=2)}}  # of 1000 messages
+CPU = {"usage": {"client": HostUsage(cores={"3": CoreTime(programs_s=0.0, interrupts_s=9.6)})}}  # of 10 s
 
-    scenario = scenario_of(records)
 
-    assert scenario.arms["ena"].limits == ("allowance",)
-    assert {effect.code for effect in scenario.primaries.values()} == {"inconclusive"}
-    assert "the limit was the allowance in most trials: not the network" in headline(scenario)
-    assert scenario_of(pairs_of_records(EIGHT)).verdict.code == "same"
+@pytest.mark.parametrize(
+    ("figures", "limit", "name"),
+    [(ALLOWANCE, "allowance", "allowance"), (RECEIVER, "receiver", "receiver"), (CPU, "cpu", "CPU")],
+)
+def test_where_something_else_was_the_limit_no_difference_shows_no_equality(
+    figures: dict[str, Any], limit: str, name: str
+) -> None:
+    def limited(of: int) -> ScenarioResult:
+        """In so many of eight iterations, in one arm alone."""
+        return scenario_of(
+            [
+                replace(record, **figures) if record.iteration <= of and record.arm == "ena" else record
+                for record in pairs_of_records(EIGHT)
+            ]
+        )
+
+    most, half = limited(5), limited(4)
+
+    assert (most.arms["ena"].limits, most.arms["ena_express"].limits) == ((limit,), ())
+    assert {effect.code for effect in most.primaries.values()} == {"inconclusive"}
+    assert f"the limit was the {name} in most trials: not the network" in headline(most)
+    assert f"({name}: ENA 10 of 16 trials, ENA Express 0 of 16 trials)" in most.verdict.words
+    assert half.arms["ena"].limits == ()
+    assert half.verdict.code == "same"
+    assert "the limit was" not in half.verdict.words

@@ -30,6 +30,15 @@ def test_rates_are_those_of_the_receiver_and_probes_run_under_load_and_beside_bu
             assert arm["dropped"] == arm["sent"] - arm["received"]
             assert arm["throughput_gbps"] > 0
             assert arm["p50_us"] is None
+    folder = lab.folder / "results/dev" / result["run_id"]
+    for trial in map(json.loads, (folder / "trials.jsonl").read_text().splitlines()):
+        if trial["scenario"] == "udp-throughput" and not trial["discarded"] and lab.isolation == "namespaces":
+            dropped = trial["usage"]["server"][
+                "udp_rcvbuf_errors"
+            ]  # of a server that cannot keep up, all on one computer
+            assert dropped <= trial["sockperf"]["sent"] - trial["server_received"]
+            limits = result["scenarios"]["udp-throughput"]["arms"][trial["arm"]]["limits"]
+            assert ("receiver" in limits) == (dropped > 0.001 * trial["sockperf"]["sent"])
     tcp = result["scenarios"]["tcp-throughput"]["arms"]
     assert {arm["loss_rate"] for arm in tcp.values()} == {0}
     load = result["scenarios"]["udp-load@1000"]

@@ -58,7 +58,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
     begun = made["begun"].path
     (begun / "result.json").unlink()
     lines = (begun / "trials.jsonl").read_text().splitlines(keepends=True)
-    (begun / "trials.jsonl").write_text("".join(lines[:4]))
+    (begun / "trials.jsonl").write_text("".join(dropping(line) for line in lines[:4]))
     manifest = json.loads((begun / "manifest.json").read_text())
     manifest["environment"]["before"]["client"]["kernel"] = MARKUP
     changed = {**manifest, "ended_at": None, "argv": ["bench", MARKUP], "forced": [MARKUP]}
@@ -66,6 +66,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
     for folder in made.values():
         write_page(folder)
     return made
+
+
+def dropping(line: str) -> str:
+    """A trial's line, with a server whose sockets dropped more than a thousandth of its messages."""
+    usage = {"server": {"udp_rcvbuf_errors": 500, "cores": {"3": {"programs_s": 1.5, "interrupts_s": 0}}}}
+    return json.dumps({**json.loads(line), "usage": usage}) + "\n"
 
 
 @pytest.fixture(scope="module")
@@ -270,6 +276,13 @@ def test_a_run_that_is_not_over_says_so_and_marks_what_it_cannot_draw_yet(
     assert "Not sure at all" in page.locator(".facts").inner_text()
     gap = page.locator('[data-gap="udp-latency-effects"]')
     assert "takes valid pairs in two iterations at least" in gap.inner_text()
+
+
+def test_what_was_the_limit_besides_the_network_is_said(shown: dict[str, Seen]) -> None:
+    text = shown["begun"].page.locator("body").inner_text()
+
+    assert "The limit was not the network in most trials: of ENA the receiver and of ENA Express the receiver." in text
+    assert "the limit was the receiver in most trials: not the network" in text
 
 
 def test_a_print_is_light_and_without_buttons_whatever_the_screen_is(

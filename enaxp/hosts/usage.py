@@ -1,0 +1,68 @@
+"""Usage: what a host's receivers dropped, how busy its cores were, and where its NIC's interrupts go. Text of /proc in, plain data out.
+
+usage_command() ─▶ read_usage() ─▶ Usage at one moment; counters count from the host's start
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from enaxp.hosts.interrupts import names_command
+
+TICKS_PER_S = 100  # of /proc/stat, on every kernel that enaxp meets (USER_HZ)
+_USER, _NICE, _SYSTEM, _IRQ, _SOFTIRQ = (
+    0,
+    1,
+    2,
+    5,
+    6,
+)  # places in a core's line of /proc/stat; idle, iowait and steal are no work
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoreTicks:
+    """Time that a core spent, in 1/100 s: on programs (and the kernel for them), and on interrupts (hard and soft)."""
+
+    programs: int
+    interrupts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """A host at one moment. udp: its counters by the kernel's names; cores: by number; irqs: interrupt's name → the cores it goes to."""
+
+    udp: Mapping[str, int]
+    cores: Mapping[int, CoreTicks]
+    irqs: Mapping[str, str]
+
+
+def usage_command(interfaces: Iterable[str]) -> str:
+    """Prints, for `read_usage`, what a host tells of itself and of the interrupts of these interfaces."""
+    parts = ["awk '/^Udp:/ || /^cpu[0-9]/' /proc/net/snmp /proc/stat 2>/dev/null"]
+    for interface in interfaces:
+        read = 'read -r at < "/proc/irq/$n/effective_affinity_list" && echo "irq $name $at"'
+        parts.append(f"{names_command(shlex.quote(interface))} | while read -r n name; do {read}; done 2>/dev/null")
+    return "; ".join(parts)
+
+
+def read_usage(text: str) -> Usage | None:
+    """What `usage_command` printed; None when it is not there."""
+    cores: dict[int, CoreTicks] = {}
+    for number, rest in re.findall(r"^cpu(\d{1,5}) ([\d ]+)$", text, re.MULTILINE):
+        ticks = [int(word) for word in rest.split()]
+        if len(ticks) > _SOFTIRQ:
+            cores[int(number)] = CoreTicks(
+                programs=ticks[_USER] + ticks[_NICE] + ticks[_SYSTEM], interrupts=ticks[_IRQ] + ticks[_SOFTIRQ]
+            )
+    if not cores:
+        return None
+    lines = [line.split() for line in re.findall(r"^Udp: (.*)$", text, re.MULTILINE)]
+    names, values = lines if len(lines) == 2 else ([], [])
+    return Usage(
+        udp={name: int(value) for name, value in zip(names, values, strict=False) if value.isdigit()},
+        cores=cores,
+        irqs=dict(re.findall(r"^irq (\S+) ([\d,-]+)$", text, re.MULTILINE)),
+    )
