@@ -205,6 +205,9 @@ class Removable(Protocol):
     def stands_on(self, found: Found, other: Found) -> bool:
         """Whether this one, which exists, keeps the other one from being deleted."""
 
+    def may_stand_on(self, other: Found) -> bool:
+        """Whether one of this kind, which nobody could look at, may keep the other one from being deleted."""
+
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
         """Every resource of this kind that carries the lab-id: one describe filtered by tag, or by name where AWS has no such filter.
 

@@ -239,7 +239,7 @@ class _Sweep:
         attempts = self.attempts.get(_identity(found))
         return not (
             (attempts and attempts.given_up)
-            or any(found.kind in removable(kind).needs for kind in self.unread)
+            or any(removable(kind).may_stand_on(found) for kind in self.unread)
             or any(removable(other.kind).stands_on(other, found) for other in living)
         )
 
@@ -387,7 +387,7 @@ class _Sweep:
         above = [
             f"{key} {other.id}" for key, other in self._standing() if removable(other.kind).stands_on(other, found)
         ]
-        above += [f"{kind} (not to be read)" for kind in self.unread if found.kind in removable(kind).needs]
+        above += [f"{kind} (not to be read)" for kind in self.unread if removable(kind).may_stand_on(found)]
         return Leftover(found=found, why=f"needed by {', '.join(above) or 'what is left'}", todo="")
 
     def _standing(self) -> list[tuple[str, Found]]:

@@ -34,7 +34,15 @@ ENDS_THE_BILL = {
     "DescribeInstances",
     "DescribeAddresses",
 }
-ALWAYS = {"RunInstances", "TerminateInstances", "ReleaseAddress", "DeleteVpc", "DescribeSubnets", "GetRole"}
+ALWAYS = {
+    "RunInstances",
+    "TerminateInstances",
+    "ReleaseAddress",
+    "DeleteVpc",
+    "DescribeInstances",
+    "DescribeSubnets",
+    "GetRole",
+}
 
 
 def each(actions: list[str]) -> list[object]:

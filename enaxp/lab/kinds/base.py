@@ -72,6 +72,9 @@ class BaseKind:
     def stands_on(self, found: Found, other: Found) -> bool:
         return other.kind in self.needs
 
+    def may_stand_on(self, other: Found) -> bool:
+        return other.kind in self.needs
+
     def fixed(self, resource: Resource, found: Found) -> list[Difference]:
         return []
 

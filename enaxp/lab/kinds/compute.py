@@ -509,6 +509,11 @@ class Instance(Ec2Kind):
                 return bool(other.facts["instance"] == found.id)
         return super().stands_on(found, other)
 
+    def may_stand_on(self, other: Found) -> bool:
+        """A disk is in use until its instance has ended."""
+        is_in_use = other.kind == Disk.name and other.facts["instance"] is not None
+        return is_in_use or super().may_stand_on(other)
+
     def delete(self, aws: Aws, found: Found) -> None:
         """Protection from termination and from being stopped both keep an instance from being terminated."""
         if found.facts["state"] == SHUTTING_DOWN:
