@@ -14,7 +14,16 @@ from enaxp.commands.monitoring import configure_monitoring, require_room_for_mon
 from enaxp.commands.status import look_at, status_in
 from enaxp.errors import EnaxpError, LabError, UsageError
 from enaxp.lab.cost import usd_per_hour, usd_so_far
-from enaxp.lab.lifecycle import BUILT_LAYERS, Removal, Snapshot, down, require_own_lab, require_running, up
+from enaxp.lab.lifecycle import (
+    BUILT_LAYERS,
+    Removal,
+    Snapshot,
+    down,
+    refuse_another_port,
+    require_own_lab,
+    require_running,
+    up,
+)
 from enaxp.lab.model import LAYERS, Layer
 from enaxp.lab.resolved import is_bare_metal
 from enaxp.lab.state import BENCH_LOCK
@@ -63,6 +72,7 @@ def bring_up(
     with session.file.lock("up"):
         snapshot = look_at(session, layers)
         require_own_lab(session.lab_context, snapshot.state, snapshot.survey)
+        refuse_another_port(snapshot, port=session.config.hosts.ssh_port)
         changed = tuple(step.key for step in snapshot.plan.changing)
         for note in snapshot.notes:
             say(note)

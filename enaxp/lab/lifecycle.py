@@ -18,7 +18,8 @@ from enaxp.errors import HostError, LabError, NameTakenError, StateError, UsageE
 from enaxp.lab import keys
 from enaxp.lab.apply import LabWatcher, apply
 from enaxp.lab.kinds import KINDS
-from enaxp.lab.kinds.compute import InstanceWant
+from enaxp.lab.kinds.compute import Instance, InstanceWant
+from enaxp.lab.kinds.network import ssh_ports
 from enaxp.lab.kinds.software import SSM_KINDS
 from enaxp.lab.model import (
     LAYERS,
@@ -248,6 +249,7 @@ def up(context: LabContext, snapshot: Snapshot, *, watch: LabWatcher) -> Snapsho
     Raises AwsError or LabError for what AWS refused, Interrupted after Ctrl-C; running it again goes on in every case.
     """
     refuse_disowned(snapshot)
+    refuse_another_port(snapshot, port=context.config.hosts.ssh_port)
     require_own_lab(context, snapshot.state, snapshot.survey)
     aws, file, lab = context.aws, context.file, snapshot.lab
     if snapshot.plan.changing or file.load() != snapshot.state:
@@ -327,6 +329,24 @@ def refuse_disowned(snapshot: Snapshot) -> None:
             f"lab {snapshot.lab.name} knows {', '.join(lost)}, but the tag {TAG_LAB_ID} is not there any more",
             said="enaxp touches nothing that does not carry the lab's id",
             todo=f"put the tag back (its value is {snapshot.lab.lab_id}), or remove the resource yourself; then try again",
+        )
+
+
+def refuse_another_port(snapshot: Snapshot, *, port: int) -> None:
+    """Raises UsageError when hosts that stay listen for SSH on another port: a host is told once, at its first boot, and a group that
+    opened this one alone would shut everybody out.
+    """
+    replaced = {step.key for step in snapshot.plan.with_action("replace")}
+    there = snapshot.survey.found
+    staying = [key for key, found in there.items() if found.kind == Instance.name and key not in replaced]
+    group = there.get("security-group")
+    opened = ssh_ports(group) if group and group.facts else {port}
+    if staying and opened and port not in opened:
+        was = ", ".join(map(str, sorted(opened)))
+        raise UsageError(
+            f"hosts.ssh_port is {port}, and the hosts of lab {snapshot.lab.name} listen for SSH on {was}",
+            said="a host is told its port at its first boot",
+            todo="put hosts.ssh_port back, or make the hosts anew: `enaxp down compute`, then `enaxp up`",
         )
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from enaxp.config import load_config
+from enaxp.errors import UsageError
+from enaxp.lab.lifecycle import BUILT_LAYERS
 from tests.support.crash_harness import DeadlyCloud, Labs
 from tests.support.drift_cases import client
 
@@ -57,7 +59,16 @@ def test_another_ssh_port_is_opened_and_sshd_is_told(cloud: DeadlyCloud, tmp_pat
     assert request["UserData"]
     assert labs.changes_left() == []
 
+    # Another port shuts nobody out: it is refused while hosts are there that were told the old one, and opened once they are gone.
     labs.config = load_config(overrides={"hosts.ssh_port": 22})
+    for layers in (BUILT_LAYERS, ("network",)):
+        with pytest.raises(
+            UsageError, match=r"hosts\.ssh_port is 22, and the hosts of lab dev listen for SSH on 2222"
+        ) as refusal:
+            labs.up(layers)
+        assert "`enaxp down compute`" in refusal.value.todo
+    assert open_ports() == {2222}
+    labs.down(("compute",))
     labs.up()
     assert open_ports() == {22}
     assert labs.down().lab_is_gone

@@ -538,6 +538,11 @@ class _SshRule(NamedTuple):
         }
 
 
+def ssh_ports(group: Found) -> set[int]:
+    """The ports that the rules of enaxp's own open for SSH in a group."""
+    return {_SshRule.of(rule).port for rule, description in group.facts["ssh"].items() if description == SSH_RULE}
+
+
 def _open_to_the_world(ingress: Iterable[IpPermissionOutputTypeDef]) -> list[IpPermissionTypeDef]:
     """The rules of a group that let everybody in, each as a revocation names it; those of enaxp's own are not among them."""
     found: list[IpPermissionTypeDef] = []
