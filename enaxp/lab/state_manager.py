@@ -22,12 +22,13 @@ from enaxp.aws import Aws, code_of, is_gone, refused
 from enaxp.config import ROLES
 from enaxp.errors import HostError
 from enaxp.lab.kinds import KINDS
-from enaxp.lab.lifecycle import Snapshot
+from enaxp.lab.lifecycle import Snapshot, require_running
 from enaxp.lab.model import Found
 from enaxp.lab.software import NAMES, TIMEOUT_S, log_path
 
 REGISTER_S = 600.0  # a host registers with Systems Manager within minutes, or never
 RESTART_AGENT_S = 180.0
+LOOK_S = 5.0  # between two looks whether a host that is waited for still runs
 IN_PLACE = "Success"
 NOT_REGISTERED = "not registered"
 NOT_ASSOCIATED = "not associated"
@@ -70,7 +71,8 @@ def wait_for_software(
 
     changed: keys of what was made or changed just now. restart_agent: starts the agent of Systems Manager on the host of a role again:
     one that starts before its permissions work sleeps for up to 26 minutes before it tries again.
-    Raises HostError, naming host and piece with the end of its log, when one fails or is not done in time.
+    Raises HostError, naming host and piece with the end of its log, when one fails or is not done in time; and when a host was stopped or
+    taken away meanwhile.
     """
     hosts, associations = _hosts(snapshot), _associations(snapshot, aws)
     now = _asked(hosts, associations, aws)
@@ -84,6 +86,7 @@ def wait_for_software(
         with _refusals("having State Manager try again what has failed"):
             aws.ssm.start_associations_once(AssociationIds=ids)
     began, told, restarted = time.monotonic(), dict[tuple[str, str], str](), set[str]()
+    looked = began
     while True:
         open_ones = {at: result for at, result in _each(now) if result.status != IN_PLACE}
         if not open_ones:
@@ -102,8 +105,18 @@ def wait_for_software(
             restarted.add(role)
         _check_time(open_ones, waited)
         time.sleep(aws.poll_s)
+        if time.monotonic() - looked >= LOOK_S:
+            looked = time.monotonic()
+            _require_running(snapshot, aws, sorted({role for role, _ in open_ones}))
         associations = _complete(associations, aws)
         now = _asked(hosts, associations, aws)
+
+
+def _require_running(snapshot: Snapshot, aws: Aws, roles: Sequence[str]) -> None:
+    """Raises HostError when the instance of one of these roles does not run any more."""
+    with _refusals(_ASKING):
+        for role in roles:
+            require_running(aws, snapshot, role)
 
 
 def log_command(piece: str) -> str:

@@ -290,6 +290,30 @@ def test_an_agent_that_started_before_its_permissions_worked_is_started_again(
     assert [line.split(":")[0].strip() for line in told if "started again" in line] == ["client", "server"]
 
 
+def test_a_host_that_is_taken_away_is_not_waited_for(
+    labs: Labs, hosts: Hosts, edit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a host on which a piece never comes to its end
+    monkeypatch.setattr(state_manager, "LOOK_S", 0.0)
+    monkeypatch.setattr(state_manager, "RESTART_AGENT_S", 1.0)
+    hosts.stuck.add("utilities")
+    edit("utilities", "sleep infinity\n")
+    labs.up()
+    standing = seen(labs)
+
+    # when somebody stops it
+    [stopped] = [standing.survey.found["instance/client"].id]
+    client(labs, "ec2").stop_instances(InstanceIds=[stopped])
+
+    # then that is what the wait ends with, at once
+    with pytest.raises(HostError, match=rf"the client \({stopped}\) cannot be reached any more") as gone:
+        wait_for_software(
+            standing, labs.aws(), changed=(), log_of=lambda *_: "", restart_agent=no_restart, say=lambda _: None
+        )
+    assert "stop" in gone.value.said
+    client(labs, "ec2").terminate_instances(InstanceIds=instances(labs))
+
+
 def test_a_script_that_never_ends_is_not_waited_for_for_ever(
     labs: Labs, hosts: Hosts, edit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
