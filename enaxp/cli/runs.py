@@ -10,7 +10,7 @@ import click
 from enaxp.cli.completion import run_names
 from enaxp.cli.declare import PATH, argument, command, option, yes_option
 from enaxp.options import Options
-from enaxp.traffic import ARMS, Arm
+from enaxp.traffic import ARMS, METRICS, Arm, Metric
 
 
 @command("report")
@@ -150,16 +150,33 @@ def check(options: Options, *, run: str) -> None:
     metavar="KEEP",
     help="Remove all but the KEEP newest runs of each lab that have ended.",
 )
+@option(
+    "--trend",
+    type=click.Choice(METRICS),
+    help="The effect over time: how much it differs from run to run, and where it changed.",
+)
 @yes_option
-def runs(options: Options, *, keep: int | None, yes: bool) -> None:
+def runs(options: Options, *, keep: int | None, trend: Metric | None, yes: bool) -> None:
     """List the runs of every lab (or of --lab), the newest first."""
     from enaxp.bench.documents import fields_of
     from enaxp.bench.history import run_lines
     from enaxp.commands.prune import prune_runs
+    from enaxp.commands.trend import trend_of_runs
+    from enaxp.errors import UsageError
     from enaxp.terminal.console import Console
     from enaxp.terminal.runs import tell_runs
+    from enaxp.terminal.trend import tell_trend
 
     console = Console(as_json=options.as_json)
+    if trend is not None and keep is not None:
+        raise UsageError("--trend and --prune do not go together", todo="give one of them")
+    if trend is not None:
+        found = trend_of_runs(options.results_dir, trend, lab=options.lab)
+        if options.as_json:
+            console.document(fields_of(found))
+        else:
+            tell_trend(console, found)
+        return
     if keep is not None:
         pruned = prune_runs(options.results_dir, lab=options.lab, keep=keep, yes=yes, console=console)
         if options.as_json:

@@ -163,6 +163,26 @@ def test_where_there_are_no_runs_that_is_said(folder: Path) -> None:
     assert Ran("runs", "--json").document == []
 
 
+def test_the_effects_of_the_runs_are_told_in_the_order_of_time(history: Path) -> None:
+    (history / "dev/20250303-082610/result.json").unlink()
+
+    ran = Ran("runs", "--trend", "p99", "--lab", "dev", "--json")
+
+    [series] = ran.document["series"]
+    assert (ran.code, ran.document["metric"], series["scenario"]) == (0, "p99", "udp-latency")
+    assert [run["run_id"][:8] for run in series["runs"]] == ["20250301", "20250302", "20250304", "20250411", "20250412"]
+    assert [round(run["estimate_pct"]) for run in series["runs"]] == [0, 0, 0, 0, 20]
+    assert "result.json" in ran.document["left_out"]["dev/20250303-082610"]
+    told = Ran("runs", "--trend", "p99", "--lab", "dev").stdout
+    assert "Where it changed is not known: a change shows from 8 runs on, there are 5" in told
+    assert "From run to run it differs by" in told
+    assert "Left out: dev/20250303-082610" in told
+
+
+def test_a_trend_is_not_pruned(results: Path) -> None:
+    assert Ran("runs", "--trend", "p99", "--prune", "3").code == 2
+
+
 # -- check -----------------------------------------------------------------------------------------------------------------
 
 
