@@ -42,6 +42,7 @@ lint: $(VENV)/.installed
 
 selfcheck: install
 	$(BIN)/python -m selfcheck
+	$(BIN)/python -m selfcheck.dataset --runs 10 1000
 
 study: install
 	$(BIN)/python -m selfcheck.words $(WORDS_ARGS)

@@ -44,6 +44,8 @@ def test_help_names_every_command() -> None:
         "compare",
         "check",
         "runs",
+        "query",
+        "export",
     ):
         assert f"\n  {command} " in text
 

@@ -1,6 +1,6 @@
 """The command line: each command parses, calls, prints. What it does lives in enaxp/commands.
 
-    argv ─▶ run ─▶ a command of lab.py, bench.py, runs.py, monitoring.py ─▶ enaxp.commands ─▶ Console
+    argv ─▶ run ─▶ a command of lab.py, bench.py, runs.py, dataset.py, monitoring.py ─▶ enaxp.commands ─▶ Console
 
 declare.py says how commands are declared, completion.py what Tab completes.
 """
@@ -16,6 +16,7 @@ import click
 from enaxp import __version__
 from enaxp.cli.bench import bench, demo
 from enaxp.cli.completion import COMPLETE_VARIABLE, PROGRAM, complete, completion
+from enaxp.cli.dataset import export, query
 from enaxp.cli.lab import doctor, down, extend, init, ls, plan, policy, ssh, status, up
 from enaxp.cli.monitoring import exporter, monitor
 from enaxp.cli.runs import check, compare, parse, report, runs
@@ -34,7 +35,7 @@ app = Commands(
     help="Measure what ENA Express does to your traffic: build the lab on AWS, compare, report, remove everything.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     commands=[
-        *(init, plan, up, status, doctor, bench, report, parse, compare, check, runs, down, ls, extend),
+        *(init, plan, up, status, doctor, bench, report, parse, compare, check, runs, query, export, down, ls, extend),
         *(exporter, monitor, policy, ssh, demo, completion),
     ],
 )

@@ -1,0 +1,67 @@
+"""Source: the runs of a results folder, and whether they are still what they were when they were last read.
+
+results/<lab>/<run id>/ ─▶ runs_of() ─▶ RunFiles (each with its fingerprint) ─▶ read_runs() ─▶ rows, and the runs that cannot be read
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from enaxp.bench.names import is_run_id, run_paths
+from enaxp.bench.records import RunFolder
+from enaxp.dataset.rows import PriceOf, Rows, rows_of
+from enaxp.errors import BenchError
+
+FILES = ("manifest.json", "result.json", "trials.jsonl")
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """A run's folder. fingerprint: sizes and times of the files that its rows are read from: another one once any of them changes."""
+
+    lab: str
+    run_id: str
+    path: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnreadableRun:
+    """A folder that has no rows, and why."""
+
+    run: RunFiles
+    why: str
+
+
+def runs_of(results_dir: Path) -> list[RunFiles]:
+    """The runs of every lab, the oldest first. A folder that is a link, or that enaxp did not name, is none."""
+    return [
+        RunFiles(path.parent.name, path.name, str(path), _fingerprint(path))
+        for path in run_paths(results_dir, lab=None)
+        if is_run_id(path.name) and not path.is_symlink() and (path / FILES[0]).is_file()
+    ]
+
+
+def read_runs(
+    runs: Iterable[RunFiles], *, price_of: PriceOf, unreadable: Callable[[UnreadableRun], None]
+) -> Iterator[tuple[RunFiles, Rows]]:
+    """Each run with its rows. One that cannot be read is handed to `unreadable`, and the rest goes on."""
+    for run in runs:
+        try:
+            yield run, rows_of(RunFolder.open(Path(run.path)), price_of=price_of)
+        except BenchError as error:
+            unreadable(UnreadableRun(run=run, why=f"{error.where}: {error.said}" if error.said else error.where))
+
+
+def _fingerprint(path: Path) -> str:
+    return " ".join(_of_file(f"{path}/{name}") for name in FILES)
+
+
+def _of_file(path: str) -> str:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return "-"
+    return f"{found.st_size}:{found.st_mtime_ns}"
