@@ -36,7 +36,7 @@ __all__ = ["RunSetup", "carry_out", "connected", "go_on", "require_sockperf", "r
 class RunSetup:
     """What is to be measured, where and how it was asked for: what the manifest says before anything is measured.
 
-    place, host_gbps, forced: as in the Manifest.
+    place, host_gbps, forced, untuned: as in the Manifest.
     """
 
     plan: BenchPlan
@@ -47,6 +47,7 @@ class RunSetup:
     place: Mapping[str, str | None]
     host_gbps: float | None
     forced: tuple[str, ...] = ()
+    untuned: tuple[str, ...] = ()
 
 
 def carry_out(setup: RunSetup, *, pair: Pair, folder: RunFolder, options: RunOptions) -> None:
@@ -85,6 +86,7 @@ def _manifest(setup: RunSetup, *, pair: Pair, folder: RunFolder, probes: Probes)
         place=setup.place,
         host_gbps=setup.host_gbps,
         forced=setup.forced,
+        untuned=setup.untuned,
         versions=_versions(before),
         started_at=_now(),
         environment=RunEnvironment(

@@ -18,7 +18,7 @@ from enaxp.bench.inference import FEW_ITERATIONS
 from enaxp.bench.limits import LIMIT_NAMES
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.result import Result, ScenarioResult
-from enaxp.bench.stability import host_warnings
+from enaxp.bench.stability import host_warnings, tuning_warnings
 from enaxp.text import listed, percent_plain
 from enaxp.traffic import ARM_NAMES, ARMS, Scenario, metric_text
 
@@ -116,7 +116,7 @@ def _host_warnings(manifest: Manifest) -> list[str]:
 
 
 def _unstable(manifest: Manifest, evidence: Evidence, scenario: Scenario, measured: ScenarioResult) -> Iterator[str]:
-    told = {*evidence.faults.get(scenario.name, ()), *_host_warnings(manifest)}
+    told = {*evidence.faults.get(scenario.name, ()), *_host_warnings(manifest), *tuning_warnings(manifest.untuned)}
     yield from (f"{scenario.name}: {line}" for line in measured.warnings if line not in told)
     attempts = _attempts(evidence, scenario)
     invalid = [record for record in attempts if not record.valid]
@@ -138,6 +138,7 @@ def _about_the_run(manifest: Manifest) -> Iterator[str]:
     if manifest.resumed_at:
         times = len(manifest.resumed_at)
         yield f"it was resumed {'once' if times == 1 else f'{times} times'}"
+    yield from tuning_warnings(manifest.untuned)
     if plan.order == "parallel":
         yield "both arms ran at once, so each is interference to the other"
     if 2 <= plan.iterations <= FEW_ITERATIONS:

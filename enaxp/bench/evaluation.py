@@ -25,7 +25,7 @@ from enaxp.bench.randomisation import PairOutcome, randomisation_p
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.result import ArmFigures, Control, Latencies, PlanSummary, Result, ScenarioResult
 from enaxp.bench.schedule import BenchPlan
-from enaxp.bench.stability import control_warnings, dependence_warnings, host_warnings, warnings
+from enaxp.bench.stability import control_warnings, dependence_warnings, host_warnings, tuning_warnings, warnings
 from enaxp.bench.verdict import Circumstances, Treatment, verdict
 from enaxp.figures import sum_of_known
 from enaxp.text import bounds_plain, change_plain, counted
@@ -94,6 +94,7 @@ def measure_scenario(manifest: Manifest, evidence: Evidence, blocks: ScenarioBlo
             *evidence.faults.get(scenario.name, ()),
             *warnings(blocks.trials),
             *host_warnings(manifest.environment.before, manifest.environment.after or {}),
+            *tuning_warnings(manifest.untuned),
         ),
         control=_control(scenario, evidence, plan),
         stopped_after=_stopped_after(manifest, blocks),

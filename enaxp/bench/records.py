@@ -234,8 +234,9 @@ class Manifest:
     """What a run is: its plan, where and with what it was made. Times are ISO 8601 in UTC.
 
     place: what AWS says of the hosts (region, zone, type, …). host_gbps: what the slower host carries all day, in 10⁹ bit/s; None where
-    AWS does not say. forced: what was wrong with the hosts, when the bench went on all the same. stopped: whether somebody ended it
-    before its plan was carried out, who may have looked at its figures; not so any more once it is resumed.
+    AWS does not say. forced: what was wrong with the hosts, when the bench went on all the same; untuned: what is recommended and they
+    were without. stopped: whether somebody ended it before its plan was carried out, who may have looked at its figures; not so any
+    more once it is resumed.
     """
 
     run_id: RunId
@@ -254,6 +255,7 @@ class Manifest:
     place: Mapping[str, str | None] = field(default_factory=dict)
     host_gbps: float | None = None
     forced: tuple[str, ...] = ()
+    untuned: tuple[str, ...] = ()
     pinning: Pinning = NOT_PINNED
     schema: int = SCHEMA
 

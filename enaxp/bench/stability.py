@@ -85,6 +85,11 @@ def host_warnings(before: Environment, after: Environment) -> list[str]:
     return lines
 
 
+def tuning_warnings(untuned: Sequence[str]) -> list[str]:
+    """A sentence about what is recommended for low latency and the hosts were without; none where nothing is."""
+    return [f"the hosts are not tuned as AWS recommends: {'; '.join(untuned)}"] if untuned else []
+
+
 def _of_arm(name: str, trials: Sequence[TrialRecord]) -> Iterator[str]:
     ran = sorted(trials, key=lambda trial: (trial.started_at, trial.number))
     told = [(trial, value) for trial in ran if (value := _middle(trial)) is not None]

@@ -18,7 +18,7 @@ from enaxp.bench.records import RunFolder
 from enaxp.bench.result import Result
 from enaxp.bench.runner import RunOptions
 from enaxp.bench.schedule import BenchPlan, schedule, seconds
-from enaxp.commands.doctor import host_gbps, place_of, require_health
+from enaxp.commands.doctor import Health, host_gbps, place_of, require_health
 from enaxp.commands.status import current_status
 from enaxp.errors import AwsError, BenchError, HostError, Interrupted, NoValidResultError, UsageError
 from enaxp.lab.model import TAG_BENCH, Found, as_text
@@ -93,7 +93,7 @@ def _measure(
         title = f"enaxp bench, lab {lab}, {where}"
         with connected(hosts) as pair, bench_view(session.console, plan, title=title, earlier=earlier) as watch:
             crossed = earlier is not None and plan.crossover  # killed while crossed, it is put right by the run itself
-            forced = require_health(session, pair, status, force=options.force, crossed=crossed)
+            health = require_health(session, pair, status, force=options.force, crossed=crossed)
             _announce(session, plan, status, done=_done(earlier) if earlier else 0)
             run_options = RunOptions(watch=watch, keep_log=options.keep_full_log, assign=_srd_switch(session, status))
             folder = earlier or RunFolder.create(results, lab=lab, now=datetime.now(UTC))
@@ -105,7 +105,7 @@ def _measure(
                     if earlier:
                         go_on(folder, pair=pair, options=run_options)
                     else:
-                        setup = _setup(session, options, plan, status, forced=forced)
+                        setup = _setup(session, options, plan, status, health)
                         carry_out(setup, pair=pair, folder=folder, options=run_options)
             except (Interrupted, BenchError, HostError) as error:
                 if not folder.records():
@@ -154,9 +154,7 @@ def require_writable(folder: Path) -> None:
         ) from None
 
 
-def _setup(
-    session: Session, options: BenchOptions, plan: BenchPlan, status: Status, *, forced: tuple[str, ...]
-) -> RunSetup:
+def _setup(session: Session, options: BenchOptions, plan: BenchPlan, status: Status, health: Health) -> RunSetup:
     """What the manifest says of a run beforehand."""
     return RunSetup(
         plan=plan,
@@ -166,7 +164,8 @@ def _setup(
         argv=tuple(without_private_words(options.argv) if session.target.name == "local" else options.argv),
         place=place_of(session, status),
         host_gbps=host_gbps(session, status),
-        forced=forced,
+        forced=health.forced,
+        untuned=health.untuned,
     )
 
 

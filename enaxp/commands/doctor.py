@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from enaxp.bench.pair import Pair, connected
@@ -22,6 +23,7 @@ from enaxp.hosts.doctor import (
     read_facts,
     required_and_bad,
     untold_treatment,
+    untuned,
     where_srd_is,
 )
 from enaxp.hosts.network import settle
@@ -64,14 +66,24 @@ def _mend(session: Session, connection: Connection, commands: Sequence[str]) -> 
         session.console.say(f"  {role}: it will not last: {answer.stderr.strip()[-200:]}")
 
 
-def require_health(session: Session, pair: Pair, status: Status, *, force: bool, crossed: bool) -> tuple[str, ...]:
-    """What is required and wrong on the hosts, in words. Raises BenchError when there is any, unless `force` lets the bench go on.
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """What is not as it should be on the hosts, in words. forced: what is required, when a bench goes on all the same; untuned: what is
+    recommended.
+    """
+
+    forced: tuple[str, ...]
+    untuned: tuple[str, ...]
+
+
+def require_health(session: Session, pair: Pair, status: Status, *, force: bool, crossed: bool) -> Health:
+    """What is wrong on the hosts. Raises BenchError when something is that is required, unless `force` lets the bench go on.
 
     crossed: ENA Express may be on the other interfaces for now, which is not wrong then.
     """
     findings = _findings(session, pair, status)
     bad = [finding for finding in required_and_bad(findings) if not (crossed and where_srd_is(finding))]
-    wrong = [f"{finding.host}: {finding.check} is {finding.have}, wanted {finding.want}" for finding in bad]
+    wrong = [f"{finding.host}: {finding}" for finding in bad]
     if session.target.name == "aws":
         wrong += [
             f"{finding.host}: its driver has no ena_srd counters, so nothing would prove that SRD carried the packets "
@@ -86,7 +98,7 @@ def require_health(session: Session, pair: Pair, status: Status, *, force: bool,
         )
     for line in wrong:
         session.console.say(f"going on in spite of this: {line}")
-    return tuple(wrong)
+    return Health(forced=tuple(wrong), untuned=tuple(untuned(findings)))
 
 
 def place_of(session: Session, status: Status) -> dict[str, str | None]:

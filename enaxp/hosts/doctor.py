@@ -70,6 +70,9 @@ class HostFinding:
     outcome: CheckOutcome
     fix: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.check} is {self.have}, wanted {self.want}"
+
     def to_json(self) -> dict[str, str]:
         """The object that `enaxp doctor --json` prints."""
         return asdict(self)
@@ -213,6 +216,15 @@ def examine_lab(
 def required_and_bad(findings: Iterable[HostFinding]) -> list[HostFinding]:
     """Those without which a bench says nothing about ENA Express."""
     return [finding for finding in findings if finding.level == "required" and finding.outcome == "bad"]
+
+
+def untuned(findings: Iterable[HostFinding]) -> list[str]:
+    """What is recommended and not so, in words; hosts that are alike in it are told together."""
+    hosts: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.level == "recommended" and finding.outcome == "bad":
+            hosts.setdefault(str(finding), []).append(finding.host)
+    return [f"{' and '.join(names)}: {what}" for what, names in hosts.items()]
 
 
 def untold_treatment(findings: Iterable[HostFinding]) -> list[HostFinding]:

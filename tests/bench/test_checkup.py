@@ -132,6 +132,10 @@ def test_a_control_that_is_noisier_than_the_margin_is_unstable() -> None:
         ({"resumed_at": ("2025-04-11T08:30:00+00:00",)}, "it was resumed once"),
         ({"plan": replace(PLAN, order="parallel")}, "both arms ran at once"),
         ({"plan": a_plan(iterations=3)}, "3 iterations are few"),
+        (
+            {"untuned": ("client: clock source is kvm-clock, wanted tsc",)},
+            "the hosts are not tuned as AWS recommends: client: clock source is kvm-clock, wanted tsc",
+        ),
     ],
 )
 def test_what_is_only_worth_knowing_does_not_make_a_run_bad(changes: dict[str, Any], remark: str) -> None:

@@ -60,6 +60,8 @@ def test_a_real_host_tells_its_facts_and_an_interface_its_own() -> None:
     assert facts["cpu_times"].startswith("cpu ")
     assert "ipv4/tcp_limit_output_bytes:" in facts["settings"]
     assert "lo" in facts["ena.link"]
+    assert {"gro_flush_timeout:0", "napi_defer_hard_irqs:0"} <= set(facts["ena.polling"].split())
+    assert {"mitigations", "ena.numa_node"} <= facts.keys()
     assert "ena_express.link" not in facts
 
 

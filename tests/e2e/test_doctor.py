@@ -61,6 +61,8 @@ def test_what_is_spoilt_is_found_refused_and_mended(lab: Driver) -> None:
     )
     assert (refused.code, "MTU of ena_express is 9001, wanted at most 8900" in refused.stderr) == (1, True)
     assert "measured in spite of this: client: MTU of ena_express" in forced.stdout
+    assert "not tuned as AWS recommends: server: ARP of ena_express" in forced.stdout
+    assert "server and client: rx ring of ena is 1024, wanted at least 8192" in forced.stdout
     assert outcomes(mended.document, "bad") == set()
 
     # and it is still mended after a restart, the network with it, though longer rings take the links down

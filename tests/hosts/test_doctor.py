@@ -23,6 +23,7 @@ from enaxp.hosts.doctor import (
     read_facts,
     required_and_bad,
     untold_treatment,
+    untuned,
     where_srd_is,
 )
 from enaxp.traffic import Arm
@@ -51,6 +52,23 @@ def test_what_differs_is_found_and_nothing_else(case: dict[str, Any]) -> None:
     sound, found = judged({}), judged(case)
 
     assert {check: outcome for check, outcome in found.items() if outcome != sound.get(check)} == case["finds"]
+
+
+def test_what_is_recommended_and_not_so_is_told_once_for_hosts_that_are_alike() -> None:
+    told = {**CASES["sound host"], "host tcp_autocorking": "1"}
+    shallow = {**told, "ena now_rx": "1024"}
+    findings = [
+        finding
+        for host, lines in (("server", told), ("client", shallow))
+        for finding in examine(
+            host, read_facts("\n".join(f"{key} {value}" for key, value in lines.items())), attachments=ON
+        )
+    ]
+
+    assert untuned(findings) == [
+        "server and client: net.ipv4.tcp_autocorking is 1, wanted 0",
+        "client: rx ring of ena is 1024, wanted at least 8192",
+    ]
 
 
 def test_only_what_is_required_stops_a_bench_and_only_what_is_bad_is_mended() -> None:
