@@ -20,7 +20,18 @@ from typing import Literal
 from enaxp.data import data_path
 from enaxp.errors import ConfigError
 from enaxp.reader import Raw, Reader, read_yaml
-from enaxp.traffic import MODES, PROTOCOLS, Background, Mode, Order, Protocol, Rate, Scenario
+from enaxp.traffic import (
+    BUFFER_SIZES,
+    BUSY_POLLS_US,
+    MODES,
+    PROTOCOLS,
+    Background,
+    Mode,
+    Order,
+    Protocol,
+    Rate,
+    Scenario,
+)
 
 LAB_NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")
 REGION = r"[a-z]{2,8}(?:-[a-z]+)+-\d{1,2}"  # us-east-1, us-gov-west-1, eusc-de-east-1
@@ -435,6 +446,8 @@ def _read_scenario(name: str, section: Reader) -> list[Scenario]:
     reply_every = _read_reply_every(section, mode)
     flows = section.whole("flows", low=1, high=64, default=1)
     background = _read_background(section)
+    buffer_size = _optional_whole(section, "buffer_size", BUFFER_SIZES)
+    busy_poll_us = _optional_whole(section, "busy_poll_us", BUSY_POLLS_US)
     csv_name = (
         section.text("csv_name", r"[A-Za-z0-9_][A-Za-z0-9_@-]{0,63}", "letters, digits and _, then - and @, too")
         if section.has("csv_name")
@@ -452,6 +465,8 @@ def _read_scenario(name: str, section: Reader) -> list[Scenario]:
             reply_every=reply_every,
             flows=flows,
             background=background,
+            buffer_size=buffer_size,
+            busy_poll_us=busy_poll_us,
             csv_name=f"{csv_name}@{rate}" if several else csv_name,
         )
         for rate in rates
@@ -465,6 +480,11 @@ _BULK_SIZES: dict[Protocol, int] = {"udp": 1472, "tcp": 16384}
 
 def _read_message_size(section: Reader, protocol: Protocol) -> int:
     return section.whole("message_size", low=14, high=_MESSAGE_SIZES[protocol])
+
+
+def _optional_whole(section: Reader, key: str, bounds: tuple[int, int]) -> int | None:
+    low, high = bounds
+    return None if section.raw(key) is None else section.whole(key, low=low, high=high)
 
 
 def _read_background(section: Reader) -> Background | None:

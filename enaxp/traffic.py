@@ -26,6 +26,8 @@ Rate = int | Literal["max"] | None  # messages a second
 MODES: tuple[Mode, ...] = ("ping-pong", "under-load", "throughput")
 PROTOCOLS: tuple[Protocol, ...] = ("udp", "tcp")
 ORDERS: tuple[Order, ...] = ("interleaved", "parallel")
+BUFFER_SIZES = (4096, MOST_BUFFER := 2**30)
+BUSY_POLLS_US = (1, 10_000)
 SCENARIO_NAME = r"[a-z][a-z0-9-]{0,39}(@(max|[0-9]{1,10}))?"
 CSV_NAME = r"[A-Za-z0-9_][A-Za-z0-9_@-]{0,80}"  # in a table it does not begin as a formula does
 
@@ -106,7 +108,11 @@ class Background:
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """What traffic: one kind of trial. `rate` is in messages a second; `message_size` in bytes."""
+    """What traffic: one kind of trial. `rate` is in messages a second; `message_size` in bytes.
+
+    buffer_size: of a socket's receive and send buffer each, in bytes; None: the system's own. busy_poll_us: how long a receiver that has
+    nothing to read polls the NIC instead of waiting for its interrupt, in µs; None: not at all.
+    """
 
     name: str
     mode: Mode
@@ -117,6 +123,8 @@ class Scenario:
     reply_every: int | None = None
     flows: int = 1
     background: Background | None = None
+    buffer_size: int | None = None
+    busy_poll_us: int | None = None
 
     def require_sound(self) -> None:
         """Raises ValueError for what no config allows: names become parts of file names, scripts and tables, numbers arguments."""
@@ -130,6 +138,8 @@ class Scenario:
             "flows": (self.flows, 1, 64),
             "rate": (1 if self.rate in (None, "max") else self.rate, 1, 2**30),
             "reply_every": (self.reply_every or 1, 1, 2**30),
+            "buffer_size": (self.buffer_size or MOST_BUFFER, *BUFFER_SIZES),
+            "busy_poll_us": (self.busy_poll_us or 1, *BUSY_POLLS_US),
             "background.flows": (bulk.flows if bulk else 1, 1, 64),
             "background.message_size": (bulk.message_size if bulk else 14, 14, 1048575),
         }
@@ -152,7 +162,12 @@ class Scenario:
     @property
     def sleeps(self) -> bool:
         """Whether the client sleeps as long as it can do nothing: it sends as fast as goes through. Otherwise it waits actively."""
-        return self.is_rate and not isinstance(self.rate, int)
+        return self.is_rate and not isinstance(self.rate, int) and self.busy_poll_us is None
+
+    @property
+    def has_own_sockets(self) -> bool:
+        """Whether its sockets are set otherwise than those of other scenarios, so that it shares no server with them."""
+        return self.buffer_size is not None or self.busy_poll_us is not None
 
     @property
     def is_paced(self) -> bool:

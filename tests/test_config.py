@@ -114,6 +114,11 @@ def test_all_means_every_scenario() -> None:
     config = load_config(overrides={"scenarios.own": own, "bench.scenarios": ["all"]})
 
     assert config.bench.scenarios == tuple(config.scenarios)
+    assert {
+        "udp-flow@60000", "udp-flow@130000", "udp-flow@300000", "tcp-flow", "tcp-bulk", "udp-busy-poll"
+    } <= set(config.bench.scenarios)  # fmt: skip
+    assert config.scenarios["udp-flow@60000"].buffer_size == 8 * 2**20
+    assert config.scenarios["udp-busy-poll"].busy_poll_us == 50
     assert {"udp-latency", "tcp-throughput", "udp-load@1000", "congested", "own"} <= set(config.bench.scenarios)
 
 

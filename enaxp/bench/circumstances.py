@@ -96,6 +96,18 @@ def _clauses(blocks: ScenarioBlocks) -> Iterator[tuple[str, str]]:
         yield clause, clause if differ(*(failed[arm] for arm in ARMS)) else ""
     yield from _background(blocks)
     yield from _limits(blocks)
+    yield from _small_buffers(blocks)
+
+
+def _small_buffers(blocks: ScenarioBlocks) -> Iterator[tuple[str, str]]:
+    """Whether the hosts gave less than the buffer that was asked for. The kernel says nothing of it."""
+    asked = blocks.scenario.buffer_size
+    given = min((r.receive_buffer for arm in ARMS for r in blocks.trials_of(arm) if r.receive_buffer), default=None)
+    if asked is not None and given is not None and given < asked:
+        yield (
+            f"sockets had buffers of {given:,} bytes, not the {asked:,} asked for (net.core.rmem_max of the hosts)",
+            "",
+        )
 
 
 def _limits(blocks: ScenarioBlocks) -> Iterator[tuple[str, str]]:

@@ -116,4 +116,5 @@ def _working(record: TrialRecord, scenario: Scenario, role: str, host: HostUsage
     own = None if record.cpus is None else frozenset(map(str, record.cpus.get(role, ())))
     if scenario.sleeps:
         return frozenset(host.cores) if own is None else own
-    return own if own is not None and role == "server" and scenario.mode != "ping-pong" else frozenset()
+    server_sleeps = role == "server" and scenario.mode != "ping-pong" and scenario.busy_poll_us is None
+    return own if own is not None and server_sleeps else frozenset()

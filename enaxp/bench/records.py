@@ -121,7 +121,8 @@ class TrialRecord:
     number of messages that the servers of a throughput trial counted; background_gbps what arrived of the bulk flows beside a probe;
     late_sends how many messages of a paced trial were sent only after the next one was due; stalled_flows in how many flows of a
     ping-pong a message was lost, after which nothing more was sent: such a trial counts with what it measured until then; network_changes
-    what became of MTU, routes and links during it, in words, and None when the hosts do not tell; usage, by role, what the hosts did.
+    what became of MTU, routes and links during it, in words, and None when the hosts do not tell; usage, by role, what the hosts did;
+    receive_buffer how many bytes the smallest receive buffer has, where a size was asked for.
     """
 
     number: Count
@@ -153,6 +154,7 @@ class TrialRecord:
     network_changes: tuple[str, ...] | None = None
     cpus: CpusOf | None = None  # of the measured flows, by role; None: not pinned
     usage: Mapping[str, HostUsage] | None = None
+    receive_buffer: Count | None = None
     stalled_flows: Count = 0
     control: bool = False
     crossed: bool = False

@@ -1,41 +1,61 @@
 """Servers: the sockperf servers of a run, on the server host.
 
 A probe's server lives as long as the run: one an arm, protocol and flow, UDP and TCP on the same ports. A bulk flow's server lives as
-long as its trial, because what it received is only told when it ends, and a rate is what arrives, not what is sent.
+long as its trial, because what it received is only told when it ends, and a rate is what arrives, not what is sent. So does that of a
+probe whose sockets are set otherwise than those of the other scenarios.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from enaxp.bench.pair import Pair
 from enaxp.bench.pinning import NOT_PINNED, Pinning, pinned
 from enaxp.bench.schedule import BenchPlan, Trial, trial_seconds
 from enaxp.bench.scripts import end_all_script, end_script, running_script, servers_script, split
 from enaxp.errors import HostError
-from enaxp.hosts.sockperf import received_by_server, server_command
+from enaxp.hosts.sockperf import SocketOptions, receive_buffer, received_by_server, server_command
 from enaxp.traffic import ARMS, Arm, Protocol, Scenario
 
 PORTS: Mapping[Arm, int] = {"ena": 11110, "ena_express": 11111}  # the guide's; each further flow has the next two
-BULK_OFFSET = 200
+BULK_OFFSET, OWN_OFFSET = 200, 400
 LIFE_S = 600  # beyond the time of what it serves, a server ends by itself
 
 
 def probe_port(trial: Trial, flow: int) -> int:
     """The port of a latency probe's server. Both sides of a control talk to ENA's."""
-    return PORTS[trial.treated_as] + 2 * flow
+    return PORTS[trial.treated_as] + 2 * flow + (OWN_OFFSET if trial.scenario.has_own_sockets else 0)
 
 
 def bulk_port(trial: Trial, flow: int) -> int:
-    return probe_port(trial, flow) + BULK_OFFSET
+    return PORTS[trial.treated_as] + 2 * flow + BULK_OFFSET
 
 
-def bulk_flows(scenario: Scenario) -> tuple[Protocol, int]:
-    """The protocol and number of a scenario's bulk flows, be they what is measured or what runs beside it."""
-    if scenario.is_rate:
-        return scenario.protocol, scenario.flows
-    return (scenario.background.protocol, scenario.background.flows) if scenario.background else (scenario.protocol, 0)
+def sockets_of(scenario: Scenario) -> SocketOptions:
+    """How the sockets of the measured flows are set, on both ends."""
+    return SocketOptions(buffer_size=scenario.buffer_size, busy_poll_us=scenario.busy_poll_us)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfTheTrial:
+    """The servers that live as long as a trial, by name."""
+
+    bulk: tuple[str, ...] = ()
+    probes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """What the servers of a trial said at their end. received: by those of the bulk flows, all together; None when one does not say.
+
+    probe_had_ended: whether one of a probe did not come to its own end. receive_buffer: the smallest that one was given, in bytes.
+    """
+
+    received: int | None = None
+    probe_had_ended: bool = False
+    receive_buffer: int | None = None
 
 
 class Servers:
@@ -51,12 +71,10 @@ class Servers:
 
         Raises HostError with what sockperf said.
         """
+        shared = [one for one in self._plan.scenarios if not one.is_rate and not one.has_own_sockets]
         wanted = {
             (scenario.protocol, flow): scenario
-            for scenario in sorted(
-                self._plan.scenarios, key=lambda scenario: scenario.mode == "ping-pong"
-            )  # the last counts
-            if not scenario.is_rate
+            for scenario in sorted(shared, key=lambda scenario: scenario.mode == "ping-pong")  # the last counts
             for flow in range(scenario.flows)
         }
         trials = self._plan.most_iterations * (2 * self._plan.repeats + 1) * 2
@@ -64,7 +82,12 @@ class Servers:
         life_s = int(trials * len(self._plan.scenarios) * longest * 2 + LIFE_S)
         servers = {
             _name("probe", protocol, PORTS[arm] + 2 * flow): pinned(
-                server_command(ip=self._ip(homes[arm]), port=PORTS[arm] + 2 * flow, protocol=protocol),
+                server_command(
+                    ip=self._ip(homes[arm]),
+                    port=PORTS[arm] + 2 * flow,
+                    protocol=protocol,
+                    message_size=max(one.message_size for one in shared if one.protocol == protocol),
+                ),
                 self._pinning.server_cpus(wanted[protocol, flow], arm, flow),
             )
             for protocol, flow in sorted(wanted)
@@ -74,35 +97,73 @@ class Servers:
             self._start(servers, life_s=life_s)
 
     def probes_run(self, trial: Trial) -> bool:
-        """Whether the servers of a trial's probes still run. Raises HostError."""
+        """Whether the run's servers of a trial's probes still run. Raises HostError."""
         names = [
             _name("probe", trial.scenario.protocol, probe_port(trial, flow)) for flow in range(trial.scenario.flows)
         ]
         return self._pair.server.run(running_script(names), timeout_s=30).ok
 
-    def start_bulk(self, trial: Trial) -> Sequence[str]:
-        """Starts the servers of a trial's bulk flows and gives back their names. Raises HostError."""
-        protocol, flows = bulk_flows(trial.scenario)
-        beside = 0 if trial.scenario.is_rate else trial.scenario.flows
-        servers = {
-            _name("bulk", protocol, bulk_port(trial, flow)): pinned(
-                server_command(ip=self._ip(trial.home), port=bulk_port(trial, flow), protocol=protocol),
-                self._pinning.server_cpus(trial.scenario, trial.arm, beside + flow),
-            )
-            for flow in range(flows)
-        }
-        if servers:
+    def start_own(self, trial: Trial) -> OfTheTrial:
+        """Starts the servers that a trial has for itself. Raises HostError."""
+        bulk, probes = self._bulk(trial), self._own_probes(trial)
+        if servers := bulk | probes:
             self._start(servers, life_s=int(trial_seconds(self._plan, trial.scenario) + LIFE_S))
-        return tuple(servers)
+        return OfTheTrial(bulk=tuple(bulk), probes=tuple(probes))
 
-    def end_bulk(self, names: Sequence[str]) -> int | None:
-        """Ends these servers and gives back how many messages they received, all together; None when one does not say. Raises HostError."""
+    def end_own(self, servers: OfTheTrial) -> Ended:
+        """Ends the servers of a trial. Raises HostError."""
+        names = [*servers.bulk, *servers.probes]
         if not names:
-            return None
+            return Ended()
         parts = split(self._pair.server.check(end_script(names)), needed=[*names, "end"])
-        received = [received_by_server(parts[name]) for name in names]
-        known = [count for count in received if count is not None]
-        return sum(known) if len(known) == len(received) else None
+        received = {name: received_by_server(parts[name]) for name in names}
+        bulk = [count for name in servers.bulk if (count := received[name]) is not None]
+        return Ended(
+            received=sum(bulk) if servers.bulk and len(bulk) == len(servers.bulk) else None,
+            probe_had_ended=any(received[name] is None for name in servers.probes),
+            receive_buffer=min(filter(None, (receive_buffer(parts[name]) for name in names)), default=None),
+        )
+
+    def _bulk(self, trial: Trial) -> dict[str, list[str]]:
+        """Of the bulk flows, be they what is measured or what runs beside it."""
+        scenario, beside = trial.scenario, trial.scenario.background
+        if scenario.is_rate:
+            return self._measured(trial, "bulk", bulk_port)
+        if beside is None:
+            return {}
+        return {
+            _name("bulk", beside.protocol, port): pinned(
+                server_command(
+                    ip=self._ip(trial.home), port=port, protocol=beside.protocol, message_size=beside.message_size
+                ),
+                self._pinning.server_cpus(scenario, trial.arm, scenario.flows + flow),
+            )
+            for flow in range(beside.flows)
+            if (port := bulk_port(trial, flow))
+        }
+
+    def _own_probes(self, trial: Trial) -> dict[str, list[str]]:
+        """Of probes whose sockets are set otherwise than those of other scenarios."""
+        scenario = trial.scenario
+        return {} if scenario.is_rate or not scenario.has_own_sockets else self._measured(trial, "probe", probe_port)
+
+    def _measured(self, trial: Trial, kind: str, port_of: Callable[[Trial, int], int]) -> dict[str, list[str]]:
+        """Of the flows that are measured."""
+        scenario = trial.scenario
+        return {
+            _name(kind, scenario.protocol, port): pinned(
+                server_command(
+                    ip=self._ip(trial.home),
+                    port=port,
+                    protocol=scenario.protocol,
+                    message_size=scenario.message_size,
+                    sockets=sockets_of(scenario),
+                ),
+                self._pinning.server_cpus(scenario, trial.arm, flow),
+            )
+            for flow in range(scenario.flows)
+            if (port := port_of(trial, flow))
+        }
 
     def stop(self) -> None:
         """Ends all servers of this and of earlier runs. Raises HostError; but each also ends by itself after the time it was given."""

@@ -27,7 +27,7 @@ from enaxp.bench.quiet import changes_of
 from enaxp.bench.records import HostUsage, InterfaceDelta, Interfaces, SrdDelta, TrialRecord, trial_name
 from enaxp.bench.schedule import BenchPlan, Trial, trial_seconds
 from enaxp.bench.scripts import NO_SPACE, ClientRun, client_script, log_name, log_script, split
-from enaxp.bench.servers import Servers, bulk_port, probe_port
+from enaxp.bench.servers import Ended, Servers, bulk_port, probe_port, sockets_of
 from enaxp.errors import HostError
 from enaxp.hosts import nic
 from enaxp.hosts.sockperf import (
@@ -43,6 +43,7 @@ from enaxp.hosts.sockperf import (
     parse,
     read_planned,
     read_reduced,
+    receive_buffer,
 )
 from enaxp.hosts.usage import Usage, read_usage
 from enaxp.traffic import ARMS, Arm, other
@@ -79,8 +80,8 @@ class _Answer:
     after: Mapping[str, Mapping[str, nic.Counters]]
     used: Mapping[str, tuple[Usage | None, Usage | None]]  # by role, before and after
     network_changes: tuple[str, ...] | None
-    bulk_received: int | None
-    server_ended: bool = False  # of the probes; looked at only when a flow fell silent
+    ended: Ended
+    server_ended: bool = False  # of the probes; of those of the whole run looked at only when a flow fell silent
 
     def of_each_flow(self, part: str) -> list[str]:
         return [self.parts.get(f"{part}{flow}", "") for flow in range(self.flows)]
@@ -165,6 +166,7 @@ class Measurer:
                     rate=scenario.rate,
                     reply_every=scenario.reply_every,
                     full_log=log_name(name, flow),
+                    sockets=sockets_of(scenario),
                 ),
                 self._pinning.client_cpus(trial, flow),
             )
@@ -211,12 +213,12 @@ class Measurer:
     def _carry_out(self, trial: Trial, run: ClientRun) -> _Answer:
         """Bulk servers and counters of the server around one command on the client."""
         client = self._pair.client
-        bulk = self._servers.start_bulk(trial)
+        own = self._servers.start_own(trial)
         server_before = counters_text(self._pair, self._probes, "server")
         script = client_script(run, counters=counters_command(self._pair, self._probes, "client"))
         text = client.check(script, timeout_s=run.timeout_s + 30)
         parts = split(text, needed=("before", "after", "ends", "free", "raw0", "log0", "end"))
-        received = self._servers.end_bulk(bulk)
+        ended = self._servers.end_own(own)
         before = {"server": server_before, "client": parts["before"]}
         after = {"server": counters_text(self._pair, self._probes, "server"), "client": parts["after"]}
         answer = _Answer(
@@ -226,10 +228,11 @@ class Measurer:
             after={role: nic.read_counters(text) for role, text in after.items()},
             used={role: (read_usage(text), read_usage(after[role])) for role, text in before.items()},
             network_changes=self._network_changes(before, after),
-            bulk_received=received,
+            ended=ended,
         )
         if any(map(has_stalled, answer.outputs)):  # a lost message, or a server that ended: the output is the same
-            return replace(answer, server_ended=not self._servers.probes_run(trial))
+            had_ended = ended.probe_had_ended if own.probes else not self._servers.probes_run(trial)
+            return replace(answer, server_ended=had_ended)
         return answer
 
     def _network_changes(self, before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...] | None:
@@ -284,7 +287,7 @@ def _judged(
     srd = _srd(answer, trial, probes)
     allowances = {role: nic.allowances_moved(answer.before[role], answer.after[role]) for role in answer.after}
     known = {role: by for role, by in allowances.items() if by is not None} or None
-    received = answer.bulk_received if scenario.is_rate else None
+    received = answer.ended.received if scenario.is_rate else None
     report = judge(
         scenario=scenario,
         arm=trial.treated_as,
@@ -294,7 +297,7 @@ def _judged(
         interfaces=interfaces,
         allowances=known,
         network=answer.network_changes,
-        received=answer.bulk_received,
+        received=answer.ended.received,
         trouble=_trouble(answer, log=log, is_rate=scenario.is_rate, timeout_s=timeout_s),
     )
     planned = _read_planned(answer)
@@ -309,6 +312,7 @@ def _judged(
         allowances=known,
         network_changes=answer.network_changes,
         usage=_usage(answer, trial, probes),
+        receive_buffer=_receive_buffer(answer) if scenario.buffer_size is not None else None,
         seconds=log.seconds if log else (),
         server_received=received,
         background_gbps=_background_gbps(answer, trial),
@@ -355,7 +359,7 @@ def _read_planned(answer: _Answer) -> tuple[PlannedLog, ...]:
 
 def _background_gbps(answer: _Answer, trial: Trial) -> float | None:
     """What arrived of the bulk flows beside a probe, in 10⁹ bit/s over the time they ran."""
-    bulk, received = trial.scenario.background, answer.bulk_received
+    bulk, received = trial.scenario.background, answer.ended.received
     ran = [parse(text).total_runtime_s for name, text in answer.parts.items() if name.startswith("bulk")]
     longest = max((s for s in ran if s), default=None)
     if bulk is None or received is None or longest is None:
@@ -398,6 +402,12 @@ def _srd(answer: _Answer, trial: Trial, probes: Probes) -> SrdDelta | None:
         resources_pct=max((used for used in resources if used is not None), default=None),
         source=source,
     )
+
+
+def _receive_buffer(answer: _Answer) -> int | None:
+    """The smallest receive buffer of the measured flows, of both ends, in bytes; None where nothing is said of one."""
+    told = [answer.ended.receive_buffer, *map(receive_buffer, answer.of_each_flow("raw"))]
+    return min(filter(None, told), default=None)
 
 
 def _usage(answer: _Answer, trial: Trial, probes: Probes) -> Mapping[str, HostUsage] | None:

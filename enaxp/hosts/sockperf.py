@@ -99,6 +99,7 @@ _INT = rf" *([0-9]{{1,18}}){_END}"
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[mKJHhl]")
 # A receiver thread is ended by a signal of sockperf's own; its line falls anywhere in the output, and says nothing of the run.
 _OWN_SIGNAL = re.compile(r"sockperf: Test end \(interrupted by signal [0-9]{1,3}\)\n?")
+_BUFFER = re.compile(rf"Socket buffers sizes of fd [0-9]+: RX:{_INT} Byte")
 _VERSION = re.compile(r"== version #([0-9]+(?:\.[0-9]+)*)")
 # What is left out at the start: a time, in a run of a number of messages a number, and early versions do not say.
 _TOTAL = re.compile(
@@ -353,9 +354,31 @@ def _fault_of_statistics(plain: str) -> str:
 VERSION_COMMAND = r"sockperf --version 2>/dev/null | sed -n 's/.*version \([0-9][0-9.]*[0-9]\).*/\1/p' | head -n 1"
 
 
-def server_command(*, ip: str, port: int, protocol: Protocol) -> list[str]:
-    """Argv of a server that answers on one address and port until it is sent SIGINT."""
-    return ["sockperf", "server", *_at(ip, port, protocol)]
+@dataclass(frozen=True, kw_only=True)
+class SocketOptions:
+    """How sockets are set, on both ends: the size of their buffers in bytes, how long they busy-poll in µs. None: as the system does."""
+
+    buffer_size: int | None = None
+    busy_poll_us: int | None = None
+
+    @property
+    def argv(self) -> list[str]:
+        buffer = [] if self.buffer_size is None else ["--buffer-size", str(self.buffer_size)]
+        return [*buffer, *([] if self.busy_poll_us is None else ["--lls", str(self.busy_poll_us)])]
+
+
+AS_THE_SYSTEM_DOES = SocketOptions()
+SERVER_TAKES = 65507  # bytes of a message, unless it is told otherwise
+
+
+def server_command(
+    *, ip: str, port: int, protocol: Protocol, message_size: int = 0, sockets: SocketOptions = AS_THE_SYSTEM_DOES
+) -> list[str]:
+    """Argv of a server that answers on one address and port until it is sent SIGINT. message_size: of the longest that it will receive;
+    one that is longer than a server expects ends the connection.
+    """
+    longer = ["-m", str(message_size)] if message_size > SERVER_TAKES else []
+    return ["sockperf", "server", *_at(ip, port, protocol), *longer, *sockets.argv]
 
 
 def client_command(
@@ -371,6 +394,7 @@ def client_command(
     rate: Rate = None,
     reply_every: int | None = None,
     full_log: str | None = None,
+    sockets: SocketOptions = AS_THE_SYSTEM_DOES,
 ) -> list[str]:
     """Argv of one trial. `rate` is in messages a second, `reply_every` belongs to under-load only; None leaves sockperf's own default.
 
@@ -385,7 +409,7 @@ def client_command(
         argv += ["--reply-every", str(reply_every)]
     if full_log is not None and mode != "throughput":
         argv += ["--full-log", full_log]
-    return argv
+    return [*argv, *sockets.argv]
 
 
 def _at(ip: str, port: int, protocol: Protocol) -> list[str]:
@@ -396,6 +420,15 @@ def _at(ip: str, port: int, protocol: Protocol) -> list[str]:
 def received_by_server(text: str) -> int | None:
     """How many messages a server says it received, in what it printed when it was ended; None when it does not say."""
     return _int(_HANDLED, _ANSI.sub("", text))
+
+
+def receive_buffer(text: str) -> int | None:
+    """The size in bytes of the receive buffer that a sockperf was given, in what it printed; None when it asked for none.
+
+    The kernel grants at most net.core.rmem_max, and tells twice of what it grants.
+    """
+    told = [int(size) // 2 for size in _BUFFER.findall(_ANSI.sub("", text))]
+    return min(told, default=None)
 
 
 def combine(outputs: Sequence[SockperfOutput]) -> SockperfOutput:

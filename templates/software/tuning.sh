@@ -13,6 +13,9 @@ at_least() { # at_least SETTING VALUE
 }
 at_least net.ipv4.tcp_limit_output_bytes 1048576 || true
 sysctl -q -w net.ipv4.tcp_autocorking=0 || true
+# How large a buffer a program may ask for; what sockets have by themselves stays as it is.
+at_least net.core.rmem_max 16777216 2> /dev/null || true
+at_least net.core.wmem_max 16777216 2> /dev/null || true
 # Deep queues: no byte limits on them.
 for limit in /sys/class/net/*/queues/tx-*/byte_queue_limits/limit_min; do
   { echo max > "$limit"; } 2> /dev/null || true

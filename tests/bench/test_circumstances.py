@@ -136,6 +136,16 @@ def test_bulk_flows_that_carried_more_in_one_arm_make_the_load_unlike() -> None:
     assert "bulk flows" not in alike.verdict.words
 
 
+def test_a_buffer_that_is_smaller_than_was_asked_for_is_told() -> None:
+    plan = replace(EIGHT, scenarios=(replace(UDP, buffer_size=8_388_608),))
+
+    def given(size: int) -> str:
+        return scenario_of([replace(r, receive_buffer=size) for r in pairs_of_records(plan)], plan=plan).verdict.words
+
+    assert "sockets had buffers of 212,992 bytes, not the 8,388,608 asked for" in given(212_992)
+    assert "buffers" not in given(8_388_608)
+
+
 ALLOWANCE = {"allowances": {"client": {"bw_out_allowance_exceeded": 5}}}
 RECEIVER = {"usage": {"server": HostUsage(udp_rcvbuf_errors=2)}}  # of 1000 messages
 CPU = {"usage": {"client": HostUsage(cores={"3": CoreTime(programs_s=0.0, interrupts_s=9.6)})}}  # of 10 s

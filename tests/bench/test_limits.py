@@ -68,6 +68,7 @@ def test_interrupts_that_fill_any_core_are_the_limit(scenario: Scenario, cpus: A
         (TCP_RATE, "client", ON_CORE_4, 4, True),
         (TCP_RATE, "server", ON_CORE_4, 4, True),
         (TCP_RATE, "server", None, 9, True),
+        (replace(TCP_RATE, busy_poll_us=50), "client", ON_CORE_4, 4, False),
         (TCP_RATE, "server", ON_CORE_4, 9, False),  # somebody else's work, where no message passes
         # with a rate the sender waits actively, the server does not
         (PACED, "client", ON_CORE_4, 4, False),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,12 +15,13 @@ from enaxp.bench.evidence import weigh
 from enaxp.bench.records import RunFolder, TrialRecord, trial_name
 from enaxp.bench.result import Result
 from enaxp.bench.runner import _Finished
-from enaxp.bench.schedule import Trial, pairs, schedule, seconds
+from enaxp.bench.schedule import BenchPlan, Trial, pairs, schedule, seconds
 from enaxp.bench.scripts import ClientRun, client_script, end_script, servers_script, split
-from enaxp.bench.servers import bulk_flows, bulk_port, probe_port
+from enaxp.bench.servers import Servers, bulk_port, probe_port
 from enaxp.errors import BenchError, HostError
+from enaxp.hosts.connection import CommandResult
 from enaxp.hosts.sockperf import Pace, combine, parse, received_by_server
-from enaxp.traffic import Background
+from enaxp.traffic import Background, Scenario
 from tests.support.factories import GOOD, TCP_RATE, UDP, a_manifest, a_plan, a_record, an_effect
 
 
@@ -84,12 +87,79 @@ def test_the_order_of_a_run_is_that_of_one_with_more_iterations() -> None:
 
 def test_flows_and_arms_never_share_a_port() -> None:
     trials = a_pair()
+    polling = [replace(trial, scenario=replace(UDP, busy_poll_us=50)) for trial in trials]
     ports = [port(trial, flow) for trial in trials for port in (probe_port, bulk_port) for flow in range(64)]
+    ports += [probe_port(trial, flow) for trial in polling for flow in range(64)]
 
     assert len(set(ports)) == len(ports)
     assert [probe_port(trial, 0) for trial in sorted(trials, key=lambda trial: trial.arm)] == [11110, 11111]
-    loaded = replace(UDP, background=Background(protocol="tcp", flows=4, message_size=1472))
-    assert (bulk_flows(UDP), bulk_flows(TCP_RATE), bulk_flows(loaded)) == (("udp", 0), ("tcp", 1), ("tcp", 4))
+
+
+class FakeServer:
+    """A server host that takes down what is started on it, and lets all end as asked."""
+
+    def __init__(self) -> None:
+        self.scripts: list[str] = []
+        self.host = SimpleNamespace(ip_of=lambda arm: {"ena": "192.168.3.10", "ena_express": "192.168.3.11"}[arm])
+
+    def run(self, script: str, *, timeout_s: float) -> CommandResult:
+        self.scripts.append(script)
+        return CommandResult(stdout="", stderr="", exit_code=0)
+
+    def check(self, script: str) -> str:
+        names = re.findall(r"cat (server-\S+)\.out", script)
+        said = "sockperf: Socket buffers sizes of fd 3: RX: 425984 Byte, TX: 425984 Byte\nsockperf: Total 7 messages received and handled\n"
+        return "".join(f"--8<-- enaxp {name}\n{said}" for name in names) + "--8<-- enaxp end\n"
+
+    def started(self) -> list[str]:
+        """The server commands of the last script, without their names and hosts."""
+        return re.findall(r"^start \S+ (sockperf server .*)$", self.scripts[-1], re.MULTILINE)
+
+
+def servers_of(*scenarios: Scenario) -> tuple[Servers, FakeServer, BenchPlan]:
+    host, plan = FakeServer(), a_plan(scenarios=scenarios)
+    return Servers(SimpleNamespace(server=host), plan), host, plan  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "commands"),
+    [
+        (UDP, None),
+        (TCP_RATE, ["sockperf server -i 192.168.3.10 -p 11310 --tcp"]),
+        (replace(TCP_RATE, message_size=65536), ["sockperf server -i 192.168.3.10 -p 11310 --tcp -m 65536"]),
+        (replace(TCP_RATE, buffer_size=8192), ["sockperf server -i 192.168.3.10 -p 11310 --tcp --buffer-size 8192"]),
+        (replace(UDP, busy_poll_us=50), ["sockperf server -i 192.168.3.10 -p 11510 --lls 50"]),
+        (
+            replace(UDP, flows=2, busy_poll_us=50, background=Background(protocol="tcp", flows=1, message_size=1472)),
+            [
+                "sockperf server -i 192.168.3.10 -p 11310 --tcp",
+                "sockperf server -i 192.168.3.10 -p 11510 --lls 50",
+                "sockperf server -i 192.168.3.10 -p 11512 --lls 50",
+            ],
+        ),
+    ],
+)
+def test_a_trial_has_servers_of_its_own_for_bulk_flows_and_for_sockets_that_others_do_not_share(
+    scenario: Scenario, commands: list[str] | None
+) -> None:
+    servers, host, plan = servers_of(scenario)
+    trial = next(trial for trial in schedule(plan) if trial.arm == "ena")
+
+    own = servers.start_own(trial)
+    ended = servers.end_own(own)
+
+    assert (host.started() if host.scripts else None) == commands
+    assert ended.received == (7 if own.bulk else None)
+    assert ended.receive_buffer == (212992 if commands else None)
+    assert not ended.probe_had_ended
+
+
+def test_the_servers_of_a_whole_run_are_those_of_probes_that_share_their_sockets_settings() -> None:
+    servers, host, _ = servers_of(UDP, replace(UDP, name="polling", busy_poll_us=50), TCP_RATE)
+
+    servers.start_probes(homes={"ena": "ena", "ena_express": "ena_express"})
+
+    assert host.started() == [f"sockperf server -i 192.168.3.1{n} -p 1111{n}" for n in (0, 1)]
 
 
 def test_several_flows_count_as_one_and_one_that_failed_fails_all() -> None:

@@ -18,13 +18,13 @@ pytestmark = [pytest.mark.long, pytest.mark.system]
 
 
 def test_rates_are_those_of_the_receiver_and_probes_run_under_load_and_beside_bulk(lab: Driver) -> None:
-    names = ("tcp-latency", "udp-throughput", "tcp-throughput", "udp-load@1000", "congested")
+    names = ("tcp-latency", "udp-throughput", "tcp-flow", "udp-load@1000", "congested")
     asked = [word for name in names for word in ("--scenario", name)]
 
     result = lab.run("bench", *asked, "--iterations", "1", "--repeats", "1", "--duration", "2s", "--json").document
 
     assert tuple(result["scenarios"]) == names
-    for name in ("udp-throughput", "tcp-throughput"):
+    for name in ("udp-throughput", "tcp-flow"):
         for arm in result["scenarios"][name]["arms"].values():
             assert 0 < arm["received"] <= arm["sent"]
             assert arm["dropped"] == arm["sent"] - arm["received"]
@@ -39,7 +39,7 @@ def test_rates_are_those_of_the_receiver_and_probes_run_under_load_and_beside_bu
             assert dropped <= trial["sockperf"]["sent"] - trial["server_received"]
             limits = result["scenarios"]["udp-throughput"]["arms"][trial["arm"]]["limits"]
             assert ("receiver" in limits) == (dropped > 0.001 * trial["sockperf"]["sent"])
-    tcp = result["scenarios"]["tcp-throughput"]["arms"]
+    tcp = result["scenarios"]["tcp-flow"]["arms"]
     assert {arm["loss_rate"] for arm in tcp.values()} == {0}
     load = result["scenarios"]["udp-load@1000"]
     for arm in load["arms"].values():
@@ -54,7 +54,7 @@ def test_rates_are_those_of_the_receiver_and_probes_run_under_load_and_beside_bu
     assert bulk["rate"] > 0
     rows = (lab.folder / "results/dev" / result["run_id"] / "results.csv").read_text()
     assert {line.split(",")[0] for line in rows.splitlines()[1:]} == {
-        "TCP_Small", "UDP_Large", "TCP_Large", "UDP_Load@1000", "UDP_Congested",
+        "TCP_Small", "UDP_Large", "TCP_Flow", "UDP_Load@1000", "UDP_Congested",
     }  # fmt: skip
 
 

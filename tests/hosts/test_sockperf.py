@@ -27,12 +27,14 @@ from enaxp.hosts.sockperf import (
     LOG_BEGINS_S,
     ParsedFile,
     Second,
+    SocketOptions,
     SockperfOutput,
     client_command,
     has_stalled,
     measured_share,
     parse,
     read_reduced,
+    receive_buffer,
     reduce_log_command,
     server_command,
 )
@@ -301,6 +303,14 @@ TCP = BASE.replace("11111", "11111 --tcp")
             {"mode": "throughput", "protocol": "tcp", "rate": "max", "reply_every": 5, "full_log": "/tmp/a"},
             f"sockperf throughput {TCP} --mps max",
         ),
+        (
+            {"mode": "throughput", "protocol": "tcp", "sockets": SocketOptions(buffer_size=8388608)},
+            f"sockperf throughput {TCP} --buffer-size 8388608",
+        ),
+        (
+            {"mode": "ping-pong", "protocol": "udp", "sockets": SocketOptions(busy_poll_us=50)},
+            f"sockperf ping-pong {BASE} --lls 50",
+        ),
     ],
 )
 def test_the_command_of_a_trial(chosen: dict[str, Any], expected: str) -> None:
@@ -316,6 +326,13 @@ def test_the_command_of_a_server(protocol: Any, tail: list[str]) -> None:
     command = server_command(ip="192.168.3.10", port=11110, protocol=protocol)
 
     assert command == ["sockperf", "server", "-i", "192.168.3.10", "-p", "11110", *tail]
+
+
+def test_a_buffer_is_half_of_what_the_kernel_tells_and_the_smaller_one_of_several() -> None:
+    told = "sockperf: Socket buffers sizes of fd {}: RX: {} Byte, TX: 9 Byte\n"
+
+    assert receive_buffer(told.format(3, 425984) + told.format(4, 16777216)) == 212992
+    assert receive_buffer("sockperf: Warmup stage") is None
 
 
 @contextmanager
