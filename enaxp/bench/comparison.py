@@ -33,7 +33,13 @@ PRIMARY_CONFIDENCE = 0.975  # of a change between runs: two primaries share the 
 
 Values = Mapping[Metric, Mapping[Arm, Mapping[At, float]]]
 # What two runs may differ in without being of different traffic; said, since it is in the difference.
-_SETTINGS = {"order": "order", "duration_s": "duration in s", "repeats": "repeats", "crossover": "crossover"}
+_SETTINGS = {
+    "order": "order",
+    "duration_s": "duration in s",
+    "repeats": "repeats",
+    "crossover": "crossover",
+    "cpus": "cpus",
+}
 assert set(_SETTINGS) == set(SHAPE)
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from enaxp.bench.records import Manifest
 from enaxp.traffic import Scenario
 
-SHAPE = ("order", "duration_s", "repeats", "crossover")
+SHAPE = ("order", "duration_s", "repeats", "crossover", "cpus")
 
 
 def is_candidate(candidate: Manifest, compared: Sequence[Manifest]) -> bool:

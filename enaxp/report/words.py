@@ -66,17 +66,24 @@ def traffic_in_words(scenario: Scenario) -> str:
     """What traffic a scenario is: `UDP ping-pong, 64-byte messages, one at a time`."""
     protocol, size = scenario.protocol.upper(), f"{scenario.message_size:,}-byte messages"
     flows = f" in {scenario.flows} flows" if scenario.flows > 1 else ""
+    rate = f"{scenario.rate:,} a second" if isinstance(scenario.rate, int) else "as many as go through"
+    sockets = _sockets_in_words(scenario)
     if scenario.is_rate:
-        return f"{protocol} one way, {size}, as many as go through{flows}"
+        return f"{protocol} one way, {size}, {rate}{flows}{sockets}"
     beside = ""
     if scenario.background is not None:
         bulk = scenario.background
         share = "" if bulk.share is None else f" at {100 * bulk.share:g} % of what the hosts carry"
         beside = f", beside {bulk.flows} {bulk.protocol.upper()} bulk flows{share}"
     if scenario.mode == "under-load":
-        rate = f"{scenario.rate:,} a second" if isinstance(scenario.rate, int) else "as many as go through"
-        return f"{protocol} under load, {size}, {rate}{flows}, whatever is answered{beside}"
-    return f"{protocol} ping-pong, {size}, one at a time{beside}; latency is half a round trip"
+        return f"{protocol} under load, {size}, {rate}{flows}, whatever is answered{sockets}{beside}"
+    return f"{protocol} ping-pong, {size}, one at a time{sockets}{beside}; latency is half a round trip"
+
+
+def _sockets_in_words(scenario: Scenario) -> str:
+    """How its sockets are set otherwise than the system does it; empty where they are not."""
+    polls = "" if scenario.busy_poll_us is None else f", receivers poll for {scenario.busy_poll_us:,} µs"
+    return polls if scenario.buffer_size is None else f"{polls}, socket buffers of {scenario.buffer_size:,} bytes"
 
 
 def proof_in_words(treatment: Treatment) -> str:
