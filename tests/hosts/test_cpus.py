@@ -20,6 +20,13 @@ def test_free_cores_are_near_the_nic_and_serve_none_of_its_interrupts() -> None:
     assert cpus.can_pin
 
 
+def test_threads_that_share_a_physical_core_with_something_busy_come_last() -> None:
+    told = "allowed 0-7\nserving 1\nsiblings 0,4\nsiblings 1,5\nsiblings 2,6\nsiblings 3,7\n"
+
+    assert read_cpus(told).free == (2, 3, 4, 5, 6, 7)  # 4 with the first core, 5 with interrupts, 6 and 7 with 2 and 3
+    assert read_cpus(told.replace("serving 1\n", "serving 1-3\n")).free == (4, 5, 6, 7)
+
+
 def test_where_there_is_no_node_all_that_are_allowed_are_near() -> None:
     cpus = read_cpus("allowed 0,2-3\nnear \n")
 
@@ -39,3 +46,4 @@ def test_the_command_is_sound_shell_and_runs_here() -> None:
 
     assert set(told.allowed) == os.sched_getaffinity(0)
     assert told.near == told.allowed
+    assert set(told.allowed) <= set().union(*told.siblings)
