@@ -18,6 +18,9 @@ Arm = Literal["ena", "ena_express"]
 ARMS: tuple[Arm, Arm] = ("ena", "ena_express")
 ARM_NAMES: Mapping[Arm, str] = {"ena": "ENA", "ena_express": "ENA Express"}
 
+# Which pair of interfaces has SRD: the second as `up` sets it, the first after a crossover, none in a control.
+SrdOn = Literal["second", "first", "none"]
+
 Mode = Literal["ping-pong", "under-load", "throughput"]
 Protocol = Literal["udp", "tcp"]
 # interleaved: the two trials of a pair one after the other. parallel: both at once, as in the guide; they may disturb each other.
@@ -35,6 +38,11 @@ CSV_NAME = r"[A-Za-z0-9_][A-Za-z0-9_@-]{0,80}"  # in a table it does not begin a
 def other(arm: Arm) -> Arm:
     """The arm that it is compared with."""
     return "ena" if arm == "ena_express" else "ena_express"
+
+
+def has_srd(home: Arm, *, srd_on: SrdOn) -> bool:
+    """Whether the interfaces of that arm have SRD. `home`: the arm they have by their addresses; ENA's are the first ones."""
+    return srd_on == ("second" if home == "ena_express" else "first")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -157,7 +157,7 @@ def _end_manifest(folder: RunFolder, manifest: Manifest, pair: Pair, probes: Pro
     after = _kept(_capture_if_reachable(pair, probes), target=manifest.target)
     plan = manifest.plan
     if plan.until_pct is not None and not quietly:
-        plan = replace(plan, iterations=max((record.iteration for record in folder.records()), default=plan.iterations))
+        plan = replace(plan, iterations=folder.iterations_begun() or plan.iterations)
     environment = replace(
         manifest.environment,
         after=after,

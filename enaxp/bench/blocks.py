@@ -125,7 +125,7 @@ class ScenarioBlocks:
 
     def crossed(self, metric: Metric) -> tuple[bool, ...]:
         """Of each iteration that `values_of_both` gives, whether the interfaces had swapped their arms; empty where none had."""
-        crossed = {(record.pair, record.iteration): record.crossed for record in self.trials}
+        crossed = {(r.pair, r.iteration): r.crossed and not r.control for r in self.trials}
         if not any(crossed.values()):
             return ()
         values = self.values(metric)
@@ -150,7 +150,7 @@ def both_arms(values: Mapping[Arm, Mapping[At, T]]) -> list[tuple[T, T]]:
 
 
 def blocks_of(scenario: Scenario, evidence: Evidence, *, control: bool = False) -> ScenarioBlocks:
-    """The scenario's trials merged: of both arms, or with `control` of ENA against ENA.
+    """The scenario's trials merged: of both arms, or with `control` of both sides of it.
 
     Latencies are from the planned send time where every counted trial has one.
     """

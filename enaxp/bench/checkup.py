@@ -19,7 +19,7 @@ from enaxp.bench.limits import LIMIT_NAMES
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.result import Result, ScenarioResult
 from enaxp.bench.stability import host_warnings, tuning_warnings
-from enaxp.text import listed, percent_plain
+from enaxp.text import interval_plain, listed, percent_plain
 from enaxp.traffic import ARM_NAMES, ARMS, Scenario, metric_text
 
 SCHEMA = 1
@@ -123,7 +123,7 @@ def _unstable(manifest: Manifest, evidence: Evidence, scenario: Scenario, measur
     if len(invalid) > MOST_INVALID * len(attempts):
         [(reason, _)] = Counter(record.reason for record in invalid).most_common(1)
         yield f"{scenario.name}: {len(invalid)} of {len(attempts)} trials were not valid, mostly: {reason}"
-    for metric, noise in (measured.control.noise_pct if measured.control else {}).items():
+    for metric, noise in ((measured.control and measured.control.noise_pct) or {}).items():
         if metric in scenario.primaries and noise > manifest.plan.margin_pct:
             yield (
                 f"{scenario.name}: ENA against ENA differs by {percent_plain(noise)} at {metric_text(metric)}, "
@@ -148,6 +148,12 @@ def _about_the_run(manifest: Manifest) -> Iterator[str]:
 def _remarks(manifest: Manifest, evidence: Evidence, scenario: Scenario, measured: ScenarioResult) -> Iterator[str]:
     if measured.treatment.proven is None:
         yield f"{scenario.name}: whether SRD carried the packets is unknown (no counters)"
+    if measured.control and measured.control.between == "interfaces" and measured.control.primaries:
+        told = ", ".join(
+            f"{metric_text(metric)} {interval_plain(effect.estimate_pct, effect.low_pct, effect.high_pct)}"
+            for metric, effect in measured.control.primaries.items()
+        )
+        yield f"{scenario.name}: the interface itself makes {told} (with SRD off, the second against the first)"
     attempts = _attempts(evidence, scenario)
     invalid = sum(not record.valid for record in attempts)
     if 0 < invalid <= MOST_INVALID * len(attempts):

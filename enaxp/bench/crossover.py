@@ -1,8 +1,8 @@
 """Crossover: which pair of interfaces carries SRD, changed by the control plane in the middle of a run, so that a difference between the
-interfaces is not taken for one of SRD.
+interfaces is not taken for one of SRD. For a control SRD is switched off on both in the same way.
 
 what is asked + the plan ─▶ why_not_crossed ─▶ whether the run is crossed over
-assign(crossed) ─▶ (AWS has it) ─▶ wait until `ena_srd_mode` of all four devices shows it ─▶ trials go on
+assign(srd_on) ─▶ (AWS has it) ─▶ wait until `ena_srd_mode` of all four devices shows it ─▶ trials go on
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Callable
 from enaxp.bench.pair import Pair, Probes, counters_text
 from enaxp.errors import BenchError
 from enaxp.hosts import nic
-from enaxp.traffic import ARMS, Order
+from enaxp.traffic import ARMS, Order, SrdOn, has_srd
 
-# Gives ENA Express to one pair of interfaces and takes it from the other; True: crossed. Comes back when the control plane reads so.
-Assign = Callable[[bool], None]
+# Gives ENA Express to these interfaces and takes it from the others. Comes back when the control plane reads so.
+Assign = Callable[[SrdOn], None]
 
 DEVICES_S = 90.0
 FEWEST = 4  # iterations: two in each half, for a spread in each
@@ -34,7 +34,7 @@ def why_not_crossed(
     elif is_open_ended:
         cannot = "with --until half of the run is not known beforehand"
     elif has_control:
-        cannot = "a control holds the interfaces against each other already"
+        cannot = "a control measures the interfaces by themselves"
     elif iterations < FEWEST:
         cannot = f"a crossover takes {FEWEST} iterations at least"
     else:
@@ -48,10 +48,10 @@ def why_not_crossed(
     return "", ""
 
 
-def wait_for_devices(pair: Pair, probes: Probes, *, crossed: bool, patience_s: float = DEVICES_S) -> None:
+def wait_for_devices(pair: Pair, probes: Probes, *, srd_on: SrdOn, patience_s: float = DEVICES_S) -> None:
     """Waits until every interface whose counters tell its mode has SRD as wanted. Raises BenchError when one does not get there."""
     deadline = time.monotonic() + patience_s
-    while wrong := _not_there_yet(pair, probes, crossed=crossed):
+    while wrong := _not_there_yet(pair, probes, srd_on=srd_on):
         if time.monotonic() >= deadline:
             raise BenchError(
                 f"ENA Express was changed over, but after {patience_s:.0f} s these interfaces do not show it: {', '.join(wrong)}",
@@ -60,7 +60,7 @@ def wait_for_devices(pair: Pair, probes: Probes, *, crossed: bool, patience_s: f
         time.sleep(0.5)
 
 
-def _not_there_yet(pair: Pair, probes: Probes, *, crossed: bool) -> list[str]:
+def _not_there_yet(pair: Pair, probes: Probes, *, srd_on: SrdOn) -> list[str]:
     wrong = []
     for role in pair.by_role():
         counters = nic.read_counters(counters_text(pair, probes, role))
@@ -68,7 +68,7 @@ def _not_there_yet(pair: Pair, probes: Probes, *, crossed: bool) -> list[str]:
             interface = probes[role][home].interface
             seen = counters.get(interface or "")
             mode = seen.device.get("ena_srd_mode") if seen else None
-            wanted = (home == "ena_express") != crossed
-            if mode is not None and (mode & 0b11 == 0b11) != wanted:
+            # Without SRD the flag for UDP has no effect, and may stay.
+            if mode is not None and (mode & 0b11 != 0b11 if has_srd(home, srd_on=srd_on) else mode & 0b01):
                 wrong.append(f"{interface} on the {role}")
     return wrong

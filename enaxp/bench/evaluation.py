@@ -51,11 +51,12 @@ class MeasuredScenario:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredControl:
-    """What ENA against ENA measured."""
+    """What ENA against ENA measured. `proven`: as in the result's Control."""
 
     trials: int
     valid_trials: int
     figures: tuple[FigurePairs, ...]
+    proven: bool | None
 
 
 def result_from(manifest: Manifest, evidence: Evidence) -> Result:
@@ -181,7 +182,7 @@ def _judged(
                 {figure.metric: dependence_of(figure.sample) for figure in measured.figures if figure.primary},
                 planned=planned,
             ),
-            *control_warnings(control.effects if control else {}),
+            *(control_warnings(control) if control else ()),
         ),
         control=control,
         interface=interfaces[0] if interfaces else None,
@@ -304,26 +305,31 @@ def _trial_values(blocks: ScenarioBlocks, record: TrialRecord) -> dict[Metric, f
 def _control(scenario: Scenario, evidence: Evidence, plan: BenchPlan) -> MeasuredControl | None:
     """What ENA against ENA measured; None when there was no control."""
     blocks = blocks_of(scenario, evidence, control=True)
-    if not blocks.trials:
+    if not blocks.attempted:
         return None
     return MeasuredControl(
         trials=len(blocks.attempted),
         valid_trials=len(blocks.trials),
         figures=tuple(_figures(blocks, plan, arms=None)),
+        proven=_treatment(blocks.trials, scenario).proven,
     )
 
 
 def _judged_control(control: MeasuredControl | None, plan: BenchPlan, *, planned: int) -> Control | None:
-    """What ENA against ENA differed by. It changes no margin and no word: it is reported."""
+    """What ENA against ENA differed by. It changes no effect and no word: it is reported."""
     if control is None:
         return None
     effects = judge_figures(control.figures, margin_pct=plan.margin_pct, planned=planned)
-    return Control(
+    told = Control(
         trials=control.trials,
         valid_trials=control.valid_trials,
         effects={figure.metric: effect for figure, effect in zip(control.figures, effects, strict=True)},
-        noise_pct={figure.metric: noise_pct(figure.iterations) for figure in control.figures if figure.iterations},
+        between=plan.control_between,
     )
+    if plan.has_control_phase:
+        return replace(told, proven=control.proven)
+    noise = {figure.metric: noise_pct(figure.iterations) for figure in control.figures if figure.iterations}
+    return replace(told, noise_pct=noise)
 
 
 def noise_pct(iterations: Sequence[tuple[float, float]]) -> float:
@@ -393,9 +399,9 @@ def _attempts(blocks: ScenarioBlocks, arm: Arm) -> int:
 
 def _treatment(records: Sequence[TrialRecord], scenario: Scenario) -> Treatment:
     """Whether the counters of each trial prove that SRD was on or off as its arm says."""
-    gates = [srd_gate(scenario, record.arm, record.srd, record.sockperf).passed for record in records]
+    gates = [srd_gate(scenario, record.treated_as, record.srd, record.sockperf).passed for record in records]
     seen = [record.srd for record in records if record.srd is not None]
-    express = [record.srd for record in records if record.srd is not None and record.arm == "ena_express"]
+    express = [record.srd for record in records if record.srd is not None and record.treated_as == "ena_express"]
     eligible = sum(srd.eligible for srd in express)
     return Treatment(
         proven=False if False in gates else None if not gates or None in gates else True,

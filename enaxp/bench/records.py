@@ -122,7 +122,8 @@ class TrialRecord:
     late_sends how many messages of a paced trial were sent only after the next one was due; stalled_flows in how many flows of a
     ping-pong a message was lost, after which nothing more was sent: such a trial counts with what it measured until then; network_changes
     what became of MTU, routes and links during it, in words, and None when the hosts do not tell; usage, by role, what the hosts did;
-    receive_buffer how many bytes the smallest receive buffer has, where a size was asked for.
+    receive_buffer how many bytes the smallest receive buffer has, where a size was asked for; crossed: other interfaces carried it than
+    those of the arm that its traffic is of: after a crossover, and in a control for the second interfaces.
     """
 
     number: Count
@@ -163,6 +164,11 @@ class TrialRecord:
 
     def __post_init__(self) -> None:
         require_moment("started_at", self.started_at)
+
+    @property
+    def treated_as(self) -> Arm:
+        """The arm whose traffic it was: ENA for both sides of a control."""
+        return "ena" if self.control else self.arm
 
     @property
     def lost(self) -> int:
@@ -270,7 +276,7 @@ class Manifest:
         names = [scenario.name for scenario in self.plan.scenarios]
         if len(set(names)) < len(names):
             raise ValueError("plan has two scenarios of one name")
-        trials = self.plan.most_iterations * (self.plan.repeats + 1) * len(names) * 2
+        trials = self.plan.most_iterations * self.plan.pairs_per_iteration * len(names) * 2
         if trials > MOST_TRIALS:
             raise ValueError(f"plan has {trials} trials, more than {MOST_TRIALS}")
 
@@ -387,6 +393,10 @@ class RunFolder:
         if not path.exists():
             return []
         return list(_read_lines(path))
+
+    def iterations_begun(self) -> int:
+        """The number of the latest iteration of which a trial has ended; 0 before the first."""
+        return max((record.iteration for record in self.records()), default=0)
 
     def write_raw(self, name: str, text: str) -> str:
         """Keep the text sockperf printed in the trial called `name`; gives back the file's path in the folder."""

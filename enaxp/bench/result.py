@@ -20,7 +20,7 @@ from enaxp.bench.documents import Document, decode, fields_of
 from enaxp.bench.effect import Effect, InterfaceEffect
 from enaxp.bench.loss import Loss
 from enaxp.bench.records import Limit, MeasuredFrom, RunFolder
-from enaxp.bench.schedule import BenchPlan
+from enaxp.bench.schedule import BenchPlan, ControlBetween
 from enaxp.bench.verdict import Treatment, Verdict
 from enaxp.traffic import MAX, MEAN, QUANTILES, THROUGHPUT, Arm, Metric, Order
 
@@ -108,15 +108,24 @@ class ArmFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """What ENA against ENA differed by.
+    """What ENA against ENA differed by, which changes no effect, no margin and no word.
 
-    `noise_pct`: how far apart two measurements of the same thing are. It changes no margin and no word.
+    between: what was held against each other. Between interfaces, the effects are the change from the first ones to the second, with SRD
+    off on all of them; proven: whether the counters show that SRD carried none of it, None where nobody knows. Between repeats (earlier
+    versions measured that), noise_pct is how far apart two measurements of the same thing are; None otherwise.
     """
 
     trials: int
     valid_trials: int
     effects: Mapping[Metric, Effect]
-    noise_pct: Mapping[Metric, float]
+    noise_pct: Mapping[Metric, float] | None = None
+    between: ControlBetween = "repeats"
+    proven: bool | None = None
+
+    @property
+    def primaries(self) -> Mapping[Metric, Effect]:
+        """The changes of the figures that the verdict rests on; none where no pair counts."""
+        return {metric: effect for metric, effect in self.effects.items() if effect.primary and self.valid_trials}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,10 @@ The only decision made here is whether a pair runs again. Whether a trial is val
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -27,12 +28,17 @@ from enaxp.bench.servers import Servers
 from enaxp.bench.trial import FIRST_CLIENT_PORT, Measured, Measurer
 from enaxp.errors import BenchError, EnaxpError, HostError, Interrupted
 from enaxp.hosts.connection import Connection
-from enaxp.traffic import ARMS, Arm, other
+from enaxp.traffic import ARMS, Arm, SrdOn, other
 
 _T = TypeVar("_T")
 
 MAX_ATTEMPTS = 4  # at one pair: the first and three more
 RECONNECT_S = 300.0  # an instance that restarts is back within this
+CHANGED_OVER: Mapping[SrdOn, str] = {
+    "second": "ENA Express is put on the second interfaces",
+    "first": "crossover: ENA Express is put on the first interfaces",
+    "none": "control: ENA Express is switched off on all interfaces",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +66,7 @@ PairPlace = tuple[str, int, int, bool]
 class RunOptions:
     """How a run is carried out, as far as it does not change what is measured.
 
-    assign: changes over which interfaces carry SRD; needed for a crossover. is_narrow: whether the intervals are as narrow as asked.
+    assign: changes over which interfaces have SRD, for a crossover or a control. is_narrow: whether the intervals are as narrow as asked.
     """
 
     watch: BenchWatcher
@@ -100,7 +106,7 @@ class Runner:
             keep_log=options.keep_log,
         )
         self._quiet = Quiet(pair, probes, tell=lambda text: self._tell(note=text))
-        self._crossed = False
+        self._srd_on: SrdOn | None = "second"  # None: being changed over
         self._hopeless: set[str] = set()  # scenarios whose last pair failed in every attempt
         self._done = 0
         self._stopping = threading.Event()
@@ -116,12 +122,10 @@ class Runner:
             try:
                 self._end_all("client")
                 self._quiet.begin()
-                if self.plan.crossover:
-                    self._cross(to=False)
+                if self.plan.moves_srd:  # an earlier session may have been killed while it was elsewhere
+                    self._put_srd(on="second")
                 self._servers.start_probes(homes=self._homes())
-                for pair in pairs(self.trials):
-                    if self._is_enough(pair[0]):
-                        break
+                for pair in needed(self.trials, is_enough=self._is_enough, taken=self.folder.iterations_begun):
                     self._carry_out(pool, pair)
             except KeyboardInterrupt:
                 self._stopping.set()
@@ -133,8 +137,8 @@ class Runner:
             finally:
                 self._quietly(self._servers.stop)
                 self._quietly(self._quiet.end)
-                if self._crossed:
-                    self._quietly(lambda: self._cross(to=False))
+                if self._srd_on != "second":
+                    self._quietly(lambda: self._put_srd(on="second"))
 
     def _is_enough(self, first: Trial) -> bool:
         """Whether the run may stop before this pair: it begins an iteration beyond those asked for, and the intervals
@@ -149,8 +153,8 @@ class Runner:
     def _carry_out(self, pool: ThreadPoolExecutor, pair: PairOfTrials) -> None:
         """Both trials of a pair, run again together until both are valid, at most MAX_ATTEMPTS times."""
         first, missing = self._finished.what_is_left(pair)
-        if missing and pair[0].crossed != self._crossed:
-            self._cross(to=pair[0].crossed)
+        if missing and pair[0].srd_on != self._srd_on:
+            self._put_srd(on=pair[0].srd_on)
             self._servers.start_probes(homes=self._homes())
         last = first + (0 if pair[0].scenario.name in self._hopeless else MAX_ATTEMPTS - 1)
         for attempt in range(first, last + 1) if missing else ():
@@ -261,20 +265,20 @@ class Runner:
         except EnaxpError as error:
             self._tell(note=f"cleaning up: {error.where} ({error.said})")
 
-    # -- crossover -----------------------------------------------------------------------------------------------------
+    # -- crossover and control -----------------------------------------------------------------------------------------
 
     def _homes(self) -> Mapping[Arm, Arm]:
-        return {arm: other(arm) if self._crossed else arm for arm in ARMS}
+        return {arm: other(arm) if self._srd_on == "first" else arm for arm in ARMS}
 
-    def _cross(self, *, to: bool) -> None:
-        """Gives SRD to the other pair of interfaces (or back), and waits until the devices show it."""
+    def _put_srd(self, *, on: SrdOn) -> None:
+        """Gives SRD to these interfaces and takes it from the others, and waits until the devices show it."""
         if self._options.assign is None:
-            raise BenchError("a crossover needs a way to change over ENA Express")
-        self._crossed = True  # until it is known to be back
-        self._tell(note=f"crossover: ENA Express is put on the {'first' if to else 'second'} interfaces")
-        self._options.assign(to)
-        wait_for_devices(self.pair, self.probes, crossed=to)
-        self._crossed = to
+            raise BenchError("a crossover or a control needs a way to change over ENA Express")
+        self._srd_on = None
+        self._tell(note=CHANGED_OVER[on])
+        self._options.assign(on)
+        wait_for_devices(self.pair, self.probes, srd_on=on)
+        self._srd_on = on
 
     def _tell(
         self,
@@ -300,6 +304,20 @@ class Runner:
                 note=note,
             )
         )
+
+
+def needed(
+    trials: Iterable[Trial], *, is_enough: Callable[[Trial], bool], taken: Callable[[], int]
+) -> Iterator[PairOfTrials]:
+    """The pairs of a schedule until `is_enough` says so of the first trial of one; of a control after them, as many iterations as were
+    `taken` until then.
+    """
+    all_pairs = list(pairs(trials))
+    arms = [pair for pair in all_pairs if pair[0].srd_on != "none"]
+    yield from itertools.takewhile(lambda pair: not is_enough(pair[0]), arms)
+    if control := all_pairs[len(arms) :]:
+        most = taken()
+        yield from (pair for pair in control if pair[0].iteration <= most)
 
 
 class _Finished:

@@ -5,8 +5,10 @@
 An iteration holds, for each scenario, one discarded pair (connections, ARP, clock frequency) and then `repeats` pairs. Whether ENA
 or ENA Express goes first alternates by a seeded shuffle with equal counts, so that a slow drift of the machines falls on both arms.
 
-With `control`, as many pairs of ENA against ENA follow: what differs between those is noise. With `crossover`, the two pairs of
-interfaces swap their arms after half of the iterations, so that a difference between the interfaces is not taken for one of SRD.
+With `crossover`, the two pairs of interfaces swap their arms after half of the iterations, so that a difference between the interfaces
+is not taken for one of SRD. With `control`, as many pairs follow after all of these, the first interfaces against the second ones with
+SRD off on both: what differs between those is the interface's own. (Earlier versions measured a control of the first interfaces against
+themselves, after the pairs of each iteration; a run that was begun so goes on so.)
 """
 
 from __future__ import annotations
@@ -16,12 +18,15 @@ import math
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta
 
 from enaxp.hosts.sockperf import OVERHEAD_S
-from enaxp.traffic import ARMS, Arm, Order, Scenario, other
+from enaxp.traffic import ARMS, Arm, Order, Scenario, SrdOn, other
+
+# What a control holds against each other: both pairs of interfaces, with SRD off; in runs of earlier versions the first pair and itself.
+ControlBetween = Literal["interfaces", "repeats"]
 
 # Beyond a trial's own time: the bulk flows are given a head start, and a server of its own is started and ended.
 BULK_LEAD_S = 0.5
@@ -46,6 +51,7 @@ class BenchPlan:
     crossover: bool = False
     not_crossed_because: str = ""
     control: bool = False
+    control_between: ControlBetween = "repeats"  # as a plan has it that does not say
     until_pct: float | None = None
     max_iterations: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     cpus: Annotated[str, Meta(pattern=r"^(auto|none|\d{1,4}(,\d{1,4})*)$")] = (
@@ -57,6 +63,22 @@ class BenchPlan:
         """How many iterations it may come to."""
         return max(self.iterations, self.max_iterations or 0) if self.until_pct is not None else self.iterations
 
+    @property
+    def has_control_phase(self) -> bool:
+        """Whether the first interfaces are held against the second ones after the arms."""
+        return self.control and self.control_between == "interfaces"
+
+    @property
+    def moves_srd(self) -> bool:
+        """Whether SRD is for a while not where `up` puts it."""
+        return self.crossover or self.has_control_phase
+
+    @property
+    def pairs_per_iteration(self) -> int:
+        """How many pairs of trials of a scenario an iteration has, discarded ones and those of a control included."""
+        control = 0 if not self.control else self.repeats + 1 if self.has_control_phase else self.repeats
+        return self.repeats + 1 + control
+
     def scenario(self, name: str) -> Scenario:
         """The scenario of that name. Raises KeyError."""
         return {scenario.name: scenario for scenario in self.scenarios}[name]
@@ -66,7 +88,8 @@ class BenchPlan:
 class Trial:
     """One sockperf run of one arm. `number` counts from 1 in the order of running; `repeat` 0 is the discarded pair.
 
-    `control`: one of a pair of ENA against ENA, in which `arm` is only a label. `crossed`: the interfaces have swapped their arms.
+    `srd_on`: which interfaces have SRD. `control`: one of a pair of ENA against ENA: with SRD on none, `arm` says whose interfaces carry
+    it; else it is only a label.
     """
 
     number: int
@@ -76,7 +99,7 @@ class Trial:
     scenario: Scenario
     arm: Arm
     control: bool = False
-    crossed: bool = False
+    srd_on: SrdOn = "second"
 
     @property
     def discarded(self) -> bool:
@@ -89,8 +112,26 @@ class Trial:
 
     @property
     def home(self) -> Arm:
-        """The arm whose interfaces carry the trial: its own, or after the crossover the other one's."""
-        return other(self.treated_as) if self.crossed else self.treated_as
+        """The arm whose interfaces carry the trial."""
+        if self.srd_on == "none":
+            return self.arm
+        return other(self.treated_as) if self.srd_on == "first" else self.treated_as
+
+    @property
+    def crossed(self) -> bool:
+        """Whether other interfaces carry the trial than those of the arm that its traffic is of."""
+        return self.home != self.treated_as
+
+
+class _PairOfTrials(NamedTuple):
+    """A pair before its trials are numbered. `first`: the arm that goes first."""
+
+    iteration: int
+    scenario: Scenario
+    control: bool
+    repeat: int
+    first: Arm
+    srd_on: SrdOn
 
 
 def schedule(plan: BenchPlan) -> tuple[Trial, ...]:
@@ -108,11 +149,9 @@ def schedule(plan: BenchPlan) -> tuple[Trial, ...]:
             scenario=scenario,
             arm=arm,
             control=control,
-            crossed=plan.crossover and iteration > (plan.iterations + 1) // 2,
+            srd_on=srd_on,
         )
-        for iteration in range(1, plan.most_iterations + 1)
-        for scenario in plan.scenarios
-        for control, repeat, first in _block(plan, iteration=iteration, scenario=scenario)
+        for iteration, scenario, control, repeat, first, srd_on in itertools.chain(_arms(plan), _control_phase(plan))
         for position, arm in _both(first)
     )
 
@@ -126,7 +165,7 @@ def pairs(trials: Iterable[Trial]) -> Iterator[tuple[Trial, Trial]]:
 def seconds(plan: BenchPlan) -> float:
     """Estimated wall time of the whole plan in s, without connecting and set-up; without what `until_pct` may add."""
     in_turn = 1 if plan.order == "parallel" else 2
-    pair_count = plan.iterations * (plan.repeats * (2 if plan.control else 1) + 1)
+    pair_count = plan.iterations * plan.pairs_per_iteration
     return pair_count * in_turn * sum(trial_seconds(plan, scenario) for scenario in plan.scenarios)
 
 
@@ -137,12 +176,21 @@ def trial_seconds(plan: BenchPlan, scenario: Scenario) -> float:
     return math.ceil(plan.duration_s) + OVERHEAD_S + lead + (BULK_SET_UP_S if bulk else 0)
 
 
-def _block(plan: BenchPlan, *, iteration: int, scenario: Scenario) -> Iterator[tuple[bool, int, Arm]]:
-    """The pairs of one scenario in one iteration: whether it is a control, its repeat, and the arm that goes first."""
-    firsts = first_arms(seed=plan.seed, iteration=iteration, repeats=plan.repeats, scenario=scenario.name)
-    yield from ((False, repeat, first) for repeat, first in enumerate(firsts))
-    if plan.control:
-        yield from ((True, repeat, first) for repeat, first in enumerate(firsts[1:], start=1))
+def _arms(plan: BenchPlan) -> Iterator[_PairOfTrials]:
+    """The pairs that measure the arms; in a run of an earlier version a control after those of each iteration."""
+    for iteration, scenario in itertools.product(range(1, plan.most_iterations + 1), plan.scenarios):
+        srd_on: SrdOn = "first" if plan.crossover and iteration > (plan.iterations + 1) // 2 else "second"
+        firsts = first_arms(seed=plan.seed, iteration=iteration, repeats=plan.repeats, scenario=scenario.name)
+        yield from (_PairOfTrials(iteration, scenario, False, repeat, one, srd_on) for repeat, one in enumerate(firsts))
+        if plan.control and not plan.has_control_phase:
+            again = enumerate(firsts[1:], start=1)
+            yield from (_PairOfTrials(iteration, scenario, True, repeat, one, srd_on) for repeat, one in again)
+
+
+def _control_phase(plan: BenchPlan) -> Iterator[_PairOfTrials]:
+    """The pairs that measure the interfaces: those of the arms once more, in the same order."""
+    if plan.has_control_phase:
+        yield from (one._replace(control=True, srd_on="none") for one in _arms(plan))
 
 
 def first_arms(*, seed: int, iteration: int, repeats: int, scenario: str) -> list[Arm]:

@@ -25,12 +25,17 @@ LIFE_S = 600  # beyond the time of what it serves, a server ends by itself
 
 
 def probe_port(trial: Trial, flow: int) -> int:
-    """The port of a latency probe's server. Both sides of a control talk to ENA's."""
-    return PORTS[trial.treated_as] + 2 * flow + (OWN_OFFSET if trial.scenario.has_own_sockets else 0)
+    """The port of a latency probe's server."""
+    return _port(trial, flow) + (OWN_OFFSET if trial.scenario.has_own_sockets else 0)
 
 
 def bulk_port(trial: Trial, flow: int) -> int:
-    return PORTS[trial.treated_as] + 2 * flow + BULK_OFFSET
+    return _port(trial, flow) + BULK_OFFSET
+
+
+def _port(trial: Trial, flow: int) -> int:
+    """Each arm has ports of its own, and in a control each pair of interfaces."""
+    return PORTS[trial.home if trial.control else trial.arm] + 2 * flow
 
 
 def sockets_of(scenario: Scenario) -> SocketOptions:
@@ -77,7 +82,7 @@ class Servers:
             for scenario in sorted(shared, key=lambda scenario: scenario.mode == "ping-pong")  # the last counts
             for flow in range(scenario.flows)
         }
-        trials = self._plan.most_iterations * (2 * self._plan.repeats + 1) * 2
+        trials = self._plan.most_iterations * self._plan.pairs_per_iteration * 2
         longest = max(trial_seconds(self._plan, scenario) for scenario in self._plan.scenarios)
         life_s = int(trials * len(self._plan.scenarios) * longest * 2 + LIFE_S)
         servers = {

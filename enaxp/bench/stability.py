@@ -1,7 +1,7 @@
 """Stability: what about a run should make its reader careful. Pure; reported only, no trial is dropped for it.
 
     valid TrialRecords of one scenario ─▶ warnings()         ─┐
-    effects of ENA against ENA         ─▶ control_warnings() ─┼─▶ sentences for result.json and the summary
+    control                            ─▶ control_warnings() ─┼─▶ sentences for result.json and the summary
     dependence between iterations      ─▶ dependence_warnings() ┤
     environment before and after       ─▶ host_warnings()    ─┘
 
@@ -17,10 +17,11 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
 from enaxp.bench.dependence import Dependence
-from enaxp.bench.effect import Effect, per_cent
+from enaxp.bench.effect import per_cent
 from enaxp.bench.environment import differences, steal_share, troubles
 from enaxp.bench.inference import ALPHA
 from enaxp.bench.records import Environment, TrialRecord
+from enaxp.bench.result import Control
 from enaxp.text import change_plain
 from enaxp.traffic import ARMS, Arm, Metric, metric_text
 
@@ -39,16 +40,22 @@ def warnings(trials: Sequence[TrialRecord]) -> list[str]:
     return [line for arm in ARMS for line in _of_arm(_LABELS[arm], [trial for trial in trials if trial.arm == arm])]
 
 
-def control_warnings(effects: Mapping[Metric, Effect]) -> list[str]:
-    """Sentences about the primary effects of ENA against ENA whose interval does not hold 0."""
+def control_warnings(control: Control) -> list[str]:
+    """Sentences about the primary effects of a control whose interval does not hold 0."""
+    differing = [
+        (metric_text(metric), f"{change_plain(effect.low_pct)} to {change_plain(effect.high_pct)}")
+        for metric, effect in control.primaries.items()
+        if effect.low_pct is not None and effect.high_pct is not None and not effect.low_pct <= 0 <= effect.high_pct
+    ]
+    if control.between == "interfaces":
+        return [
+            f"with SRD off on all interfaces the second ones differ from the first at {name} ({bounds}): "
+            "the interface itself makes a difference here"
+            for name, bounds in differing
+        ]
     return [
-        f"ENA against ENA differs at {metric_text(metric)} ({change_plain(effect.low_pct)} to {change_plain(effect.high_pct)}): "
-        "something besides SRD makes a difference here"
-        for metric, effect in effects.items()
-        if effect.primary
-        and effect.low_pct is not None
-        and effect.high_pct is not None
-        and not effect.low_pct <= 0 <= effect.high_pct
+        f"ENA against ENA differs at {name} ({bounds}): something besides SRD makes a difference here"
+        for name, bounds in differing
     ]
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     default=None,
     help="Swap half way which interfaces have ENA Express. By itself on AWS with an even number of at least 6 iterations.",
 )
-@option("--control", is_flag=True, help="Also ENA against ENA: how much differs by chance alone.")
+@option("--control", is_flag=True, help="Then both interfaces with SRD off: what the interface itself makes.")
 @option("--until", metavar="PERCENT", help="Go on until the intervals are this narrow, e.g. 1%.")
 @option(
     "--max-iterations",

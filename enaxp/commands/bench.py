@@ -92,8 +92,8 @@ def _measure(
         where = "local, not ENA" if session.target.name == "local" else str(status.availability_zone)
         title = f"enaxp bench, lab {lab}, {where}"
         with connected(hosts) as pair, bench_view(session.console, plan, title=title, earlier=earlier) as watch:
-            crossed = earlier is not None and plan.crossover  # killed while crossed, it is put right by the run itself
-            health = require_health(session, pair, status, force=options.force, crossed=crossed)
+            moved = earlier is not None and plan.moves_srd  # killed while it was, it is put right by the run itself
+            health = require_health(session, pair, status, force=options.force, srd_is_moved=moved)
             _announce(session, plan, status, done=_done(earlier) if earlier else 0)
             run_options = RunOptions(watch=watch, keep_log=options.keep_full_log, assign=_srd_switch(session, status))
             folder = earlier or RunFolder.create(results, lab=lab, now=datetime.now(UTC))
@@ -215,6 +215,7 @@ def bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
         crossover=not not_crossed_because,
         not_crossed_because=not_crossed_because,
         control=options.control,
+        control_between="interfaces",
         until_pct=options.until_pct,
         max_iterations=(options.max_iterations or 5 * bench.iterations) if options.until_pct is not None else None,
     )
@@ -222,9 +223,11 @@ def bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
 
 def _refuse_contradictions(session: Session, options: BenchOptions) -> None:
     bench = session.config.bench
-    if options.control and bench.order == "parallel":
+    if options.control and bench.crossover is True:
         raise UsageError(
-            "--control and --order parallel do not go together", said="both arms would share one interface"
+            "--control and --crossover do not go together",
+            said="both measure what the interface makes: a control by itself, a crossover beside the effect",
+            todo="leave one of them out (--no-crossover, where the config has bench.crossover)",
         )
     if options.max_iterations is not None and options.until_pct is None:
         raise UsageError("--max-iterations is the limit of --until", todo="give --until, or --iterations alone")
@@ -266,6 +269,8 @@ def _announce(session: Session, plan: BenchPlan, status: Status, *, done: int) -
         say("the interfaces swap their arms half way, so that a difference between them is not taken for one of SRD")
     else:
         say(f"not crossed over, {plan.not_crossed_because}: the effect is that of SRD together with the interface")
+    if plan.has_control_phase:
+        say("a control follows: the first interfaces against the second ones, with ENA Express off on all of them")
     if plan.until_pct is not None:
         say(
             f"it goes on until the intervals are within ±{plan.until_pct:g}%, or {plan.most_iterations} iterations are done"
@@ -276,13 +281,9 @@ def _announce(session: Session, plan: BenchPlan, status: Status, *, done: int) -
 
 
 def _srd_switch(session: Session, status: Status) -> SrdSwitch:
-    """What changes over, for a crossover, which interfaces of the hosts have ENA Express."""
-    has_srd = {
-        interface.eni: arm == "ena_express"
-        for host in status.hosts.values()
-        for arm, interface in host.interfaces().items()
-    }
-    return SrdSwitch(aws=session.aws, has_srd=has_srd)
+    """What changes over, for a crossover or a control, which interfaces of the hosts have ENA Express."""
+    home = {interface.eni: arm for host in status.hosts.values() for arm, interface in host.interfaces().items()}
+    return SrdSwitch(aws=session.aws, home=home)
 
 
 def _first_reason(folder: RunFolder) -> str:

@@ -76,13 +76,13 @@ class Health:
     untuned: tuple[str, ...]
 
 
-def require_health(session: Session, pair: Pair, status: Status, *, force: bool, crossed: bool) -> Health:
+def require_health(session: Session, pair: Pair, status: Status, *, force: bool, srd_is_moved: bool) -> Health:
     """What is wrong on the hosts. Raises BenchError when something is that is required, unless `force` lets the bench go on.
 
-    crossed: ENA Express may be on the other interfaces for now, which is not wrong then.
+    srd_is_moved: ENA Express may be on other interfaces for now, or on none, which is not wrong then.
     """
     findings = _findings(session, pair, status)
-    bad = [finding for finding in required_and_bad(findings) if not (crossed and where_srd_is(finding))]
+    bad = [finding for finding in required_and_bad(findings) if not (srd_is_moved and where_srd_is(finding))]
     wrong = [f"{finding.host}: {finding}" for finding in bad]
     if session.target.name == "aws":
         wrong += [

@@ -233,7 +233,7 @@ def untold_treatment(findings: Iterable[HostFinding]) -> list[HostFinding]:
 
 
 def where_srd_is(finding: HostFinding) -> bool:
-    """Whether it is about which interface has ENA Express: a crossover changes that for a while."""
+    """Whether it is about which interface has ENA Express: a crossover or a control changes that for a while."""
     return "attachment" in finding.check or "srd_mode" in finding.check
 
 

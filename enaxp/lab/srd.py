@@ -1,6 +1,6 @@
 """SRD: changes over which of the lab's interfaces have ENA Express, while the hosts run.
 
-interfaces of the status ─▶ SrdSwitch ─▶ called by a bench with a crossover ─▶ AWS reads back what is wanted
+interfaces of the status ─▶ SrdSwitch ─▶ called by a bench with a crossover or a control ─▶ AWS reads back what is wanted
 """
 
 from __future__ import annotations
@@ -10,23 +10,24 @@ from dataclasses import dataclass
 
 from enaxp.aws import Aws, wait_for
 from enaxp.lab.kinds.compute import set_srd, srd_of
+from enaxp.traffic import Arm, SrdOn, has_srd
 
 PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class SrdSwitch:
-    """Gives ENA Express to one set of interfaces and takes it from the other.
+    """Gives ENA Express to some of the interfaces and takes it from the others.
 
-    has_srd: for each interface, by its id, whether it has ENA Express while nothing is crossed.
+    home: for each interface, by its id, the arm whose it is.
     """
 
     aws: Aws
-    has_srd: Mapping[str, bool]
+    home: Mapping[str, Arm]
 
-    def __call__(self, crossed: bool) -> None:
+    def __call__(self, srd_on: SrdOn) -> None:
         """Comes back when AWS reads back what is wanted. Raises AwsError when it does not within PATIENCE_S seconds."""
-        wanted = {eni: on != crossed for eni, on in self.has_srd.items()}
+        wanted = {eni: has_srd(home, srd_on=srd_on) for eni, home in self.home.items()}
         for eni, on in sorted(wanted.items(), key=lambda item: item[1]):  # off first: never both
             set_srd(self.aws, eni=eni, on=on)
         wait_for(

@@ -139,8 +139,7 @@ def _run(manifest: Manifest, records: Sequence[TrialRecord]) -> Iterator[Family]
 
 def _planned(plan: BenchPlan) -> int:
     """How many trials a plan has, computed without listing them: a damaged plan may ask for more than fit in memory."""
-    pairs = plan.most_iterations * (plan.repeats * (2 if plan.control else 1) + 1)
-    return pairs * len(ARMS) * len(plan.scenarios)
+    return plan.most_iterations * plan.pairs_per_iteration * len(ARMS) * len(plan.scenarios)
 
 
 def _goes_on(manifest: Manifest) -> bool:
@@ -155,7 +154,7 @@ def _interfaces(manifest: Manifest, records: Sequence[TrialRecord]) -> Family:
 
     Swapped after a crossover.
     """
-    crossed = bool(records) and records[-1].crossed
+    crossed = bool(records) and records[-1].crossed and not records[-1].control
     return Family(
         name="enaxp_interface_info",
         kind="gauge",
@@ -303,7 +302,7 @@ def gates_of(record: TrialRecord, scenario: Scenario) -> tuple[Gate, ...]:
     arrived = None if record.background_gbps is None else int(record.background_gbps > 0)
     report = judge(
         scenario=scenario,
-        arm="ena" if record.control else record.arm,
+        arm=record.treated_as,
         sockperf=record.sockperf,
         logged=record.sockperf.observations if record.histogram_file else None,
         srd=record.srd,

@@ -12,6 +12,7 @@ from enaxp.bench.result import ScenarioResult
 from enaxp.report.data import RunData
 from enaxp.report.switching import steps_in_short
 from enaxp.report.words import (
+    control_in_words,
     effect_in_words,
     figure_in_words,
     headline,
@@ -57,10 +58,15 @@ def _scenarios(run: RunData) -> Iterator[str]:
         yield "|---|--:|--:|---|---|"
         yield from _rows(measured)
         yield ""
-        notes = [note for note in (sign_conflict(measured), *measured.warnings) if note]
+        notes = [note for note in (_control(measured), sign_conflict(measured), *measured.warnings) if note]
         yield from (f"- {plain(note)}" for note in notes)
         if notes:
             yield ""
+
+
+def _control(measured: ScenarioResult) -> str:
+    control = measured.control
+    return control_in_words(control, name=metric_label, change=effect_in_words) if control else ""
 
 
 def _rows(measured: ScenarioResult) -> Iterator[str]:

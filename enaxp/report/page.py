@@ -36,6 +36,7 @@ from enaxp.report.data import RunFigures, ScenarioFigures, SrdFigures
 from enaxp.report.switching import steps
 from enaxp.report.table import render_table
 from enaxp.report.words import (
+    control_in_words,
     effect_in_words,
     headline,
     label,
@@ -47,7 +48,7 @@ from enaxp.report.words import (
     sureness_in_words,
     traffic_in_words,
 )
-from enaxp.text import BEYOND, NOT_MEASURED, change_typeset, counted, listed, percent_plain
+from enaxp.text import BEYOND, NOT_MEASURED, change_typeset, counted, listed
 from enaxp.traffic import ARM_NAMES, ARMS, MAX, MEAN, QUANTILES, THROUGHPUT, Metric, figure_name, metric_label
 
 INVALID_SHOWN = 50
@@ -92,7 +93,7 @@ class ScenarioPart:
     lines: tuple[FigureLine, ...]
     service: tuple[FigureLine, ...]
     conflict: str
-    noise: str
+    control: str
     charts: tuple[Chart | Gap, ...]
     srd: tuple[SrdFigures, ...]
     moved: str
@@ -207,7 +208,7 @@ def _part(number: int, figures: ScenarioFigures) -> ScenarioPart:
         (str(r.number), ARM_NAMES[r.arm], f"{r.iteration}/{r.repeat}", str(r.attempt), r.reason or "")
         for r in figures.invalid
     ]
-    noise = result.control.noise_pct if result.control else {}
+    control = result.control
     return ScenarioPart(
         anchor=f"scenario-{number}",
         name=figures.scenario.name,
@@ -223,7 +224,7 @@ def _part(number: int, figures: ScenarioFigures) -> ScenarioPart:
         lines=tuple(_lines(figures)),
         service=tuple(_service_lines(result)),
         conflict=sign_conflict(result),
-        noise=listed([f"{metric_label(name)} {percent_plain(by)}" for name, by in noise.items()]) if noise else "",
+        control=control_in_words(control, name=metric_label, change=effect_in_words) if control else "",
         charts=tuple(scenario_charts(figures)),
         srd=figures.srd,
         moved=f"{_moved(figures.srd)} {_limited(result)}".strip(),

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from enaxp.bench.effect import Effect, improvement_pct
 from enaxp.bench.records import Manifest
 from enaxp.bench.result import ArmFigures, Result, ScenarioResult
-from enaxp.report.words import effect_in_text, loss_of_arm, sign_conflict
-from enaxp.text import BEYOND, NOT_MEASURED, listed, percent_plain
+from enaxp.report.words import control_in_words, effect_in_text, loss_of_arm, sign_conflict
+from enaxp.text import BEYOND, NOT_MEASURED, listed
 from enaxp.traffic import ARMS, MAX, MEAN, THROUGHPUT, Arm, Metric, Scenario, metric_text
 
 RULE = "=" * 56
@@ -128,8 +128,7 @@ def _notes(measured: ScenarioResult, scenario: Scenario, manifest: Manifest) -> 
     if manifest.plan.crossover:
         yield "Half way the interfaces changed their parts: the arms are SRD off and SRD on, whichever interface carried it."
     if control := measured.control:
-        noise = ", ".join(f"{metric_text(metric)} {percent_plain(by)}" for metric, by in control.noise_pct.items())
-        yield f"ENA against ENA differs by: {noise}. It changes no margin and no word."
+        yield control_in_words(control, name=metric_text, change=effect_in_text)
     if scenario.mode == "ping-pong":
         yield "Ping-pong is service time: a message waits for the one before it, so what a stall holds up is not counted."
     if service := measured.service:

@@ -5,13 +5,13 @@ terminal. Pure.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from enaxp.bench.circumstances import loss_in_words
 from enaxp.bench.effect import Effect
 from enaxp.bench.records import Manifest
-from enaxp.bench.result import ArmFigures, ScenarioResult
+from enaxp.bench.result import ArmFigures, Control, ScenarioResult
 from enaxp.bench.verdict import Treatment
 from enaxp.text import (
     BEYOND,
@@ -115,6 +115,20 @@ def figure_in_words(arm: ArmFigures, metric: Metric) -> str:
 def loss_of_arm(arm: ArmFigures) -> str:
     """The share of an arm's messages that was lost, with its interval: `2.01% [1.95%, 2.07%]`."""
     return NOT_MEASURED if arm.loss is None else loss_in_words(arm.loss)
+
+
+def control_in_words(control: Control, *, name: Callable[[Metric], str], change: Callable[[Effect], str]) -> str:
+    """What a control found, as a sentence. `name` and `change` say how a metric and an effect are written."""
+    if not control.valid_trials:
+        return "Control: no pair of its trials counts."
+    if control.between == "interfaces":
+        told = listed([f"{name(metric)} {change(effect)}" for metric, effect in control.primaries.items()])
+        return (
+            f"Control, with SRD off on all interfaces: from the first ones to the second {told}. "
+            "That is what the interface itself makes; it changes no effect and no word."
+        )
+    noise = listed([f"{name(metric)} {percent_plain(by)}" for metric, by in (control.noise_pct or {}).items()])
+    return f"Control: ENA measured against ENA differs by {noise}. It changes no margin and no word."
 
 
 def sign_conflict(measured: ScenarioResult) -> str:

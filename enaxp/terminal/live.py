@@ -184,7 +184,14 @@ def plain_lines(console: Console) -> BenchWatcher:
 
 def _place(trial: Trial) -> str:
     what = "warm-up" if trial.discarded else f"repeat {trial.repeat}"
-    return f"iteration {trial.iteration}, {what}, {ARM_NAMES[trial.arm]}"
+    return f"iteration {trial.iteration}, {what}, {_of_what(trial)}"
+
+
+def _of_what(trial: Trial) -> str:
+    """The arm, or in a control the interfaces that carry it."""
+    if not trial.control:
+        return ARM_NAMES[trial.arm]
+    return f"control, {'second' if trial.home == 'ena_express' else 'first'} interfaces"
 
 
 def _measured(record: TrialRecord) -> str:
@@ -218,8 +225,7 @@ def what_runs(progress: Progress) -> str:
     trial = progress.trial
     if trial is None:
         return "getting ready"
-    what = "warm-up" if trial.discarded else "control" if trial.control else f"repeat {trial.repeat}"
-    return f"{trial.scenario.name}, iteration {trial.iteration}, {what}, {ARM_NAMES[trial.arm]}"
+    return f"{trial.scenario.name}, {_place(trial)}"
 
 
 def narrowing(widths_pct: Sequence[float]) -> str:

@@ -14,7 +14,7 @@ from enaxp.bench.evaluation import noise_pct, result_from
 from enaxp.bench.evidence import weigh
 from enaxp.bench.records import RunFolder, TrialRecord, trial_name
 from enaxp.bench.result import Result
-from enaxp.bench.runner import _Finished
+from enaxp.bench.runner import _Finished, needed
 from enaxp.bench.schedule import BenchPlan, Trial, pairs, schedule, seconds
 from enaxp.bench.scripts import ClientRun, client_script, end_script, servers_script, split
 from enaxp.bench.servers import Servers, bulk_port, probe_port
@@ -66,7 +66,23 @@ def test_in_a_crossover_each_arm_has_each_interface_in_half_of_the_iterations() 
     assert all(trial.home == trial.arm for trial in trials if not trial.crossed)
 
 
-def test_a_control_is_as_many_pairs_of_ena_against_ena() -> None:
+def test_a_control_follows_the_arms_with_srd_off_and_each_side_on_interfaces_of_its_own() -> None:
+    plan = a_plan(iterations=2, repeats=3, control=True, control_between="interfaces")
+    trials = schedule(plan)
+
+    arms, control = trials[: len(trials) // 2], trials[len(trials) // 2 :]
+    assert arms == schedule(a_plan(iterations=2, repeats=3))
+    assert [replace(one, control=False, srd_on="second", number=one.number - len(arms)) for one in control] == [*arms]
+    assert {(one.control, one.srd_on, one.treated_as) for one in control} == {(True, "none", "ena")}
+    assert {(one.arm, one.home, one.crossed, probe_port(one, 0), bulk_port(one, 0)) for one in control} == {
+        ("ena", "ena", False, 11110, 11310),
+        ("ena_express", "ena_express", True, 11111, 11311),
+    }
+    assert len({trial_name(trial, attempt=1) for trial in trials}) == len(trials)
+    assert seconds(plan) == pytest.approx(2 * 2 * (3 + 1) * 2 * 12.24)
+
+
+def test_a_control_of_an_earlier_version_is_as_many_pairs_of_ena_against_ena() -> None:
     plan = a_plan(iterations=2, repeats=3, control=True)
     trials = schedule(plan)
 
@@ -76,6 +92,19 @@ def test_a_control_is_as_many_pairs_of_ena_against_ena() -> None:
     assert all(one.arm != two.arm and one.control == two.control for one, two in pairs(trials))
     assert len({trial_name(trial, attempt=1) for trial in trials}) == len(trials)
     assert seconds(plan) == pytest.approx(2 * 2 * (3 + 3 + 1) * 12.24)
+
+
+def test_a_run_that_ends_as_soon_as_it_knows_enough_has_a_control_of_as_many_iterations() -> None:
+    trials = schedule(a_plan(until_pct=1.0, max_iterations=9, control=True, control_between="interfaces"))
+    carried_out: list[Trial] = []
+
+    for pair in needed(trials, is_enough=lambda first: first.iteration > 3, taken=lambda: carried_out[-1].iteration):
+        carried_out.extend(pair)
+
+    assert [(one.control, one.iteration) for one in carried_out if one.repeat == one.position == 1] == [
+        *((False, iteration) for iteration in (1, 2, 3)),
+        *((True, iteration) for iteration in (1, 2, 3)),
+    ]
 
 
 def test_the_order_of_a_run_is_that_of_one_with_more_iterations() -> None:

@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 
 from enaxp.bench.dependence import Dependence
-from enaxp.bench.effect import Effect
 from enaxp.bench.records import SrdDelta, TrialRecord
-from enaxp.bench.stability import control_warnings, dependence_warnings, host_warnings, warnings
+from enaxp.bench.stability import dependence_warnings, host_warnings, warnings
 from enaxp.hosts.sockperf import parse
-from tests.support.factories import an_effect
 
 OUTPUT = parse((Path(__file__).parents[1] / "hosts/fixtures/sockperf/3.10/ping-pong-udp.txt").read_text())
 
@@ -127,17 +125,6 @@ def test_srd_near_the_end_of_its_memory_is_said() -> None:
     assert warnings(full) == [
         "ENA Express: 93% of the memory for SRD connections was in use; near 100% packets go by plain ENA"
     ]
-
-
-def test_a_control_that_is_not_nothing_is_said_of_the_primaries_alone() -> None:
-    def effect(low: float | None, high: float | None, *, primary: bool = True) -> Effect:
-        return an_effect(low_pct=low, high_pct=high, primary=primary)
-
-    nothing = {"p50": effect(-1, 2), "p99": effect(None, None), "p90": effect(3, 4, primary=False)}
-
-    assert control_warnings(nothing) == []
-    [line] = control_warnings({**nothing, "p99": effect(0.5, 2.25)})
-    assert line.startswith("ENA against ENA differs at p99 (+0.500% to +2.25%)")
 
 
 def test_what_happened_to_the_hosts_is_said_by_host_and_fact() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,14 +130,8 @@ def client_ip(command: str) -> str:
 
 
 def test_a_crossover_that_is_killed_is_drift_that_up_repairs(lab: Driver) -> None:
-    process = lab.start("bench", "--crossover", "-i", "4", "-r", "1", "-d", "1s")
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "trial   9 of" in line:  # the first of the second half
-            process.kill()
-            break
-    process.stdout.close()
-    process.wait()
+    options = ("--crossover", "-i", "4", "-r", "1", "-d", "1s")
+    kill_at(lab, "trial   9 of", signal.SIGKILL, *options)  # the first of the second half
 
     refused = lab.run("bench", "-i", "1", "-r", "1", "-d", "1s")
     drifted = lab.run("plan", "--check")
@@ -145,6 +140,40 @@ def test_a_crossover_that_is_killed_is_drift_that_up_repairs(lab: Driver) -> Non
     assert (refused.code, drifted.code) == (1, 3)
     assert "ENA Express is not as it should be" in refused.stderr
     assert lab.ok("plan", "--check").code == 0
+
+
+def kill_at(lab: Driver, line: str, how: int, *words: str) -> int:
+    """Starts a bench and ends it as soon as it prints that; its exit code."""
+    process = lab.start("bench", *words)
+    assert process.stdout is not None
+    for printed in process.stdout:
+        if line in printed:
+            process.send_signal(how)
+            break
+    process.stdout.read()
+    process.stdout.close()
+    return process.wait()
+
+
+@pytest.mark.namespaces
+def test_a_control_has_srd_off_on_all_interfaces_and_it_is_put_back_after_whatever_ended_it(lab: Driver) -> None:
+    interrupted = kill_at(lab, "trial   5 of 8", signal.SIGINT, "--control", "-i", "1", "-r", "1", "-d", "1s")
+    put_back = lab.ok("plan", "--check")
+    kill_at(lab, "trial   6 of 8", signal.SIGKILL, "--resume", "latest")
+    left_off = lab.run("plan", "--check")
+    result = lab.ok("bench", "--resume", "latest", "--json").document
+
+    assert (interrupted, put_back.code, left_off.code) == (130, 0, 3)
+    assert lab.ok("plan", "--check").code == 0
+    lines = (lab.folder / "results/dev" / result["run_id"] / "trials.jsonl").read_text().splitlines()
+    trials = [trial for trial in map(json.loads, lines) if trial["valid"]]
+    assert [trial["control"] for trial in trials] == [False] * 4 + [True] * 4
+    control = {(trial["arm"], client_ip(trial["command"]), trial["srd"]["tx"]) for trial in trials if trial["control"]}
+    assert control == {("ena", "192.168.3.20", 0), ("ena_express", "192.168.3.21", 0)}
+    scenario = result["scenarios"]["udp-latency"]
+    assert scenario["treatment"]["proven"] is True
+    told = {name: scenario["control"][name] for name in ("between", "proven", "trials", "valid_trials")}
+    assert told == {"between": "interfaces", "proven": True, "trials": 2, "valid_trials": 2}
 
 
 def test_until_stops_as_soon_as_the_interval_is_narrow_or_the_limit_is_reached(lab: Driver) -> None:
@@ -167,7 +196,6 @@ def test_what_contradicts_itself_is_refused_before_anything_runs(lab: Driver) ->
         ("--crossover", "--iterations", "3"),
         ("--crossover", "--control", "--iterations", "6"),
         ("--crossover", "--until", "1%"),
-        ("--control", "--order", "parallel"),
         ("--max-iterations", "5"),
         ("--until", "often"),
     ):

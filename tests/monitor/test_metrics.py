@@ -162,11 +162,13 @@ def test_two_runs_are_merged_into_one_family_each() -> None:
 
 def test_interfaces_are_those_of_the_arms_and_change_over_with_them() -> None:
     before, after = values([]), values([a_record("ena", crossed=True)])
+    control = values([a_record("ena_express", control=True, crossed=True)])
 
     labels = {"lab": "dev", "role": "client", "device": "ens6"}
     assert at("enaxp_interface_info", **labels, arm="ena_express") in before
     assert at("enaxp_interface_info", **labels, arm="ena") in after
     assert at("enaxp_interface_info", **labels, arm="ena_express") not in after
+    assert at("enaxp_interface_info", **labels, arm="ena_express") in control
 
 
 def test_the_loss_of_the_run_has_an_interval_over_its_iterations() -> None:
