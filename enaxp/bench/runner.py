@@ -137,8 +137,7 @@ class Runner:
             finally:
                 self._quietly(self._servers.stop)
                 self._quietly(self._quiet.end)
-                if self._srd_on != "second":
-                    self._quietly(lambda: self._put_srd(on="second"))
+                self._put_srd_back()
 
     def _is_enough(self, first: Trial) -> bool:
         """Whether the run may stop before this pair: it begins an iteration beyond those asked for, and the intervals
@@ -279,6 +278,14 @@ class Runner:
         self._options.assign(on)
         wait_for_devices(self.pair, self.probes, srd_on=on)
         self._srd_on = on
+
+    def _put_srd_back(self) -> None:
+        """Gives SRD to the second interfaces again, if it is not there; says who else can, where that fails."""
+        if self._srd_on == "second":
+            return
+        self._quietly(lambda: self._put_srd(on="second"))
+        if self._srd_on is None:
+            self._tell(note="ENA Express is not back where it belongs: `enaxp up` puts it there")
 
     def _tell(
         self,

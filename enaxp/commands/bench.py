@@ -32,7 +32,7 @@ from enaxp.report.redact import without_private_words
 from enaxp.session import Session
 from enaxp.terminal.live import bench_view
 
-CutShort = Interrupted | BenchError | HostError
+CutShort = Interrupted | BenchError | HostError | AwsError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def run_bench(session: Session, options: BenchOptions) -> tuple[Result, str, Pat
     result, summary = _work_out(folder, cut_short)
     if cut_short is not None:
         session.console.say(summary)
-        if isinstance(cut_short, HostError):
+        if isinstance(cut_short, HostError | AwsError):
             cut_short.todo += f"; then `enaxp bench --resume {folder.run_id}` goes on"
         raise cut_short
     if not result.has_valid_scenario:
@@ -107,7 +107,7 @@ def _measure(
                     else:
                         setup = _setup(session, options, plan, status, health)
                         carry_out(setup, pair=pair, folder=folder, options=run_options)
-            except (Interrupted, BenchError, HostError) as error:
+            except (Interrupted, BenchError, HostError, AwsError) as error:
                 if not folder.records():
                     if not (folder.path / "manifest.json").exists():  # nothing was begun
                         shutil.rmtree(folder.path)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from enaxp.aws import Aws, wait_for
+from botocore.exceptions import BotoCoreError, ClientError
+
+from enaxp.aws import Aws, refused, wait_for
 from enaxp.lab.kinds.compute import set_srd, srd_of
 from enaxp.traffic import Arm, SrdOn, has_srd
 
@@ -26,20 +28,23 @@ class SrdSwitch:
     home: Mapping[str, Arm]
 
     def __call__(self, srd_on: SrdOn) -> None:
-        """Comes back when AWS reads back what is wanted. Raises AwsError when it does not within PATIENCE_S seconds."""
+        """Comes back when AWS reads back what is wanted. Raises AwsError when AWS refuses, or does not within PATIENCE_S seconds."""
         wanted = {eni: has_srd(home, srd_on=srd_on) for eni, home in self.home.items()}
-        for eni, on in sorted(wanted.items(), key=lambda item: item[1]):  # off first: never both
-            set_srd(self.aws, eni=eni, on=on)
-        wait_for(
-            lambda: True if self._reads(wanted) else None,
-            aws=self.aws,
-            what="AWS to read ENA Express back as it was changed over",
-            timeout_s=PATIENCE_S,
-            todo="run `enaxp up`",
-        )
+        try:
+            for eni, on in sorted(wanted.items(), key=lambda item: item[1]):  # off first: never both
+                set_srd(self.aws, eni=eni, on=on)
+            wait_for(
+                lambda: True if self._reads(wanted) else None,
+                aws=self.aws,
+                what="AWS to read ENA Express back as it was changed over",
+                timeout_s=PATIENCE_S,
+                todo="run `enaxp up`",
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise refused("changing over which interfaces have ENA Express", error) from error
 
     def _reads(self, wanted: Mapping[str, bool]) -> bool:
         """Whether every attachment has ENA Express, and its flag for UDP, as wanted."""
         described = self.aws.ec2.describe_network_interfaces(NetworkInterfaceIds=list(wanted))["NetworkInterfaces"]
-        have = {interface["NetworkInterfaceId"]: srd_of(interface["Attachment"]) for interface in described}
-        return all(have[eni] == {"srd": on, "srd_udp": on} for eni, on in wanted.items())
+        have = {interface["NetworkInterfaceId"]: srd_of(interface.get("Attachment", {})) for interface in described}
+        return all(have.get(eni) == {"srd": on, "srd_udp": on} for eni, on in wanted.items())
