@@ -3,7 +3,7 @@
 Law (how the effects of runs are drawn) ─▶ a series of runs ─▶ what `enaxp runs --trend` looks with ─▶ how often it sees a change
 
 pip install 'enaxp[trend]'
-python -m selfcheck.trend [--series 200]
+python -m selfcheck.trend [--series 200] [--laws TEXT]
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Prints, for each law and number of runs, in how many per cent of the series a change is seen."""
     parser = argparse.ArgumentParser(description="How often a change is seen in runs over time.")
     parser.add_argument("--series", type=int, default=200)
-    series = parser.parse_args(arguments).series
+    parser.add_argument("--laws", default="", help="only those whose name holds this")
+    asked = parser.parse_args(arguments)
+    series = asked.series
     if not is_installed():
         raise SystemExit(f"there is nothing to check: {INSTALL_IT}")
     print(
@@ -96,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             cells = {
                 name: [pool.submit(share_with_a_change, name, runs=size, series=series) for size in SIZES]
                 for name in laws
+                if asked.laws in name
             }
             for name, futures in cells.items():
                 print(f"  {name:<36}{''.join(f'{100 * one.result():>8.1f}' for one in futures)}", flush=True)

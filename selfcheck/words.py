@@ -6,11 +6,11 @@
     MessageCell  the latencies of every message of every trial are drawn, in the order of the plan; some messages are lost, some trials
                  fail and are run again: from the trials' records on, everything is what a bench does
 
-    python -m selfcheck.words [--benches 2000] [--cells TEXT] [--to FILE]
+    python -m selfcheck.words [--benches 2000] [--cells TEXT] [--to FILE] [--tables]
 
 A word is wrong when it claims what is not so: `same` of an effect beyond the margin, a firm direction of one within it, any direction
 of no effect, or the opposite direction. Exactly on the margin both `same` and a firm direction are wrong. With `--to` each finished
-cell is added to a file, and those that are there are not run again.
+cell is added to a file, and those that are there are not run again. `--tables` prints what is in the file as docs/method.md has it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +65,9 @@ class WordRates:
     """What the simulated runs of one cell came to, each as a share of the runs.
 
     wrong: any wrong word of any primary in a run. wrong_way: a direction opposite to the truth. codes and words: of the first scenario.
-    warned: its headline warns of lost messages, or of attempts that failed in one arm more than in the other.
+    warned: its headline warns of lost messages, or of attempts that failed in one arm more than in the other. covers: how often the
+    interval of each primary of the first scenario, at the level at which its word was reached, holds the truth, of those that have one;
+    empty in lines that were written before this was counted.
     """
 
     benches: int
@@ -73,6 +76,7 @@ class WordRates:
     warned: float
     codes: Mapping[str, float]
     words: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    covers: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,6 +288,7 @@ def simulate(cell: Cell, *, iterations: int, benches: int, seed: int = SEED) -> 
     truths = cell.truths()
     codes: Counter[str] = Counter()
     words: dict[Metric, Counter[str]] = {metric: Counter() for metric in LATENCY_PRIMARIES}
+    held: dict[Metric, list[bool]] = {metric: [] for metric in LATENCY_PRIMARIES}
     wrong = wrong_way = warned = 0
     for _ in range(benches):
         run = cell.run(rng, iterations)
@@ -293,8 +298,10 @@ def simulate(cell: Cell, *, iterations: int, benches: int, seed: int = SEED) -> 
         warned += "messages lost" in run.headline or "attempts that failed" in run.headline
         first = [effect.code for effect in run.effects[:2]]
         codes[combine(first)] += 1
-        for metric, code in zip(LATENCY_PRIMARIES, first, strict=True):
-            words[metric][code] += 1
+        for metric, effect, truth in zip(LATENCY_PRIMARIES, run.effects, truths, strict=False):
+            words[metric][effect.code] += 1
+            if (holds := holds_truth(effect, truth)) is not None:
+                held[metric].append(holds)
     return WordRates(
         benches=benches,
         wrong=wrong / benches,
@@ -302,7 +309,15 @@ def simulate(cell: Cell, *, iterations: int, benches: int, seed: int = SEED) -> 
         warned=warned / benches,
         codes=_shares(codes, benches),
         words={metric: _shares(counter, benches) for metric, counter in words.items()},
+        covers={metric: sum(of) / len(of) if of else None for metric, of in held.items()},
     )
+
+
+def holds_truth(effect: Effect, truth: float) -> bool | None:
+    """Whether the interval holds the truth, a log ratio; None where there is no interval, or no single finite truth."""
+    if effect.low_pct is None or effect.high_pct is None or not math.isfinite(truth):
+        return None
+    return effect.low_pct <= 100 * math.expm1(truth) <= effect.high_pct
 
 
 def fault_of(code: Code, truth: float) -> str:
@@ -347,14 +362,54 @@ def tell(name: str, iterations: int, rates: WordRates) -> str:
     return f"  {name:<42} I = {iterations:<3} any wrong {rates.wrong:6.2%}, wrong way {rates.wrong_way:6.2%}; {codes}{warned}"
 
 
+WORDS: Mapping[str, str] = {
+    "faster": "faster",
+    "slightly faster": "slightly-faster",
+    "same": "same",
+    "slightly slower": "slightly-slower",
+    "slower": "slower",
+    "inconclusive": "inconclusive",
+}
+
+
+def tables(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The study as Markdown: for each cell and size coverage and the rate of every word of each primary, in per cent."""
+    known = {(line["cell"], line["iterations"]): line for line in lines}
+    yield f"| cell, iterations | runs | any wrong word | figure | covers | {' | '.join(WORDS)} |"
+    yield f"|---|---|---|---|---|{'---|' * len(WORDS)}"
+    for cell in CELLS:
+        for size in SIZES:
+            line = known.get((cell.name, size))
+            if line is None:
+                yield f"| {cell.name}, {size} | not measured yet |{' |' * (len(WORDS) + 3)}"
+                continue
+            for metric in LATENCY_PRIMARIES:
+                names = (f"{cell.name}, {size}", f"{line['benches']:,}", f"{100 * line['wrong']:.1f}")
+                said = line["words"][metric]
+                rates = (f"{100 * said.get(code, 0.0):.1f}" for code in WORDS.values())
+                first = names if metric == LATENCY_PRIMARIES[0] else ("", "", "")
+                yield f"| {' | '.join([*first, metric.upper(), _coverage(cell, line, metric), *rates])} |"
+
+
+def _coverage(cell: Cell, line: Mapping[str, Any], metric: Metric) -> str:
+    if not math.isfinite(cell.truths()[LATENCY_PRIMARIES.index(metric)]):
+        return "no single truth"
+    share = line.get("covers", {}).get(metric)
+    return "not measured yet" if share is None else f"{100 * share:.1f}"
+
+
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m selfcheck.words", description="How often the words are wrong.")
     parser.add_argument("--benches", type=int, default=2000, help="simulated runs of each cell and size")
     parser.add_argument("--cells", default="", help="only cells whose name holds this")
     parser.add_argument("--to", type=Path, help="a file of JSON lines to which each finished cell is added")
+    parser.add_argument("--tables", action="store_true", help="print what is in the file, and run nothing")
     asked = parser.parse_args(arguments)
     chosen = [cell for cell in CELLS if asked.cells in cell.name]
     lines = asked.to.read_text().splitlines() if asked.to is not None and asked.to.exists() else []
+    if asked.tables:
+        print("\n".join(tables([json.loads(line) for line in lines])))
+        return
     done = [(one["cell"], one["iterations"]) for one in map(json.loads, lines) if one["benches"] == asked.benches]
     for cell, iterations, rates in results(chosen, benches=asked.benches, done=done):
         print(tell(cell.name, iterations, rates), flush=True)

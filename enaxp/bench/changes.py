@@ -16,7 +16,6 @@ from dataclasses import dataclass
 FEWEST = 8  # values, below which even the clearest split is too often one by chance
 LEVEL = 0.05  # of a series that does not change: the chance that a change is seen in it
 SHUFFLES = 499
-SEED = 1  # fixed: the same runs have the same changes
 INSTALL_IT = "install enaxp with its extra `trend`, as in pip install '.[trend]'"
 
 
@@ -42,13 +41,17 @@ def change_points(values: Sequence[float]) -> list[ChangePoint]:
 
     if len(values) < FEWEST or min(values) == max(values):
         return []
+    series = np.array(values, dtype=np.float64)
+    seed = series.view(
+        np.uint32
+    ).tolist()  # of the values themselves: the same runs have the same changes, and no others the same shuffles
     # Its p-value is the share of the shuffles alone, without the series itself among them.
     own = 1 / (SHUFFLES + 1)
     tester = PermutationsSignificanceTester(
-        max_pvalue=LEVEL - own, permutations=SHUFFLES, calculator=PairDistanceCalculator, seed=SEED
+        max_pvalue=LEVEL - own, permutations=SHUFFLES, calculator=PairDistanceCalculator, seed=seed
     )
     detector = ChangePointDetector(significance_tester=tester, calculator=PairDistanceCalculator)
-    found = detector.get_change_points(series=np.array(values, dtype=np.float64))
+    found = detector.get_change_points(series=series)
     return [
         ChangePoint(at=int(one.index), p_value=float(one.stats.pvalue) + own)
         for one in sorted(found, key=lambda one: int(one.index))

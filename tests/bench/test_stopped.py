@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import statistics
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from enaxp.bench import bench
 from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import weigh
 from enaxp.bench.histogram import Histogram
-from enaxp.bench.records import TrialRecord
+from enaxp.bench.records import RunFolder, TrialRecord
 from enaxp.bench.result import ScenarioResult
+from enaxp.bench.runner import RunOptions
+from enaxp.errors import HostError, Interrupted
 from tests.support.factories import TCP, UDP, a_manifest, a_plan, pairs_of_records, shifted
 
 TEN = a_plan(iterations=10)
@@ -121,3 +126,28 @@ def test_of_several_scenarios_each_primary_has_its_share() -> None:
     scenarios = stopped_after(7, plan=a_plan(iterations=10, scenarios=(UDP, TCP)))
 
     assert {one.effects["p99"].confidence_pct for one in scenarios.values()} == {98.75}
+
+
+@pytest.mark.parametrize(
+    ("raised", "stopped"),
+    [(Interrupted("Ctrl-C"), True), (KeyboardInterrupt(), True), (HostError("a host is lost"), False), (None, False)],
+)
+def test_the_manifest_says_whether_somebody_stopped_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: BaseException | None, stopped: bool
+) -> None:
+    class Run:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def run(self) -> None:
+            if raised is not None:
+                raise raised
+
+    monkeypatch.setattr(bench, "Runner", Run)
+    monkeypatch.setattr(bench, "capture", lambda pair, probes: {})
+    folder = RunFolder(tmp_path)
+    nothing: Any = None
+
+    with contextlib.nullcontext() if raised is None else pytest.raises(type(raised)):
+        bench._run(a_manifest(), pair=nothing, folder=folder, probes={}, options=RunOptions(watch=lambda _: None))
+
+    assert folder.read_manifest().stopped is stopped

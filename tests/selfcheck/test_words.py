@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from enaxp.bench.effect import Code
-from selfcheck.words import CELLS, MARGIN, UNKNOWN, fault_of, main, simulate
+from selfcheck.words import CELLS, MARGIN, SIZES, UNKNOWN, fault_of, holds_truth, main, simulate, tables
+from tests.support.factories import an_effect
 
 BY_NAME = {cell.name: cell for cell in CELLS}
 
@@ -64,6 +66,36 @@ def test_alike_arms_are_seldom_told_apart_even_with_four_scenarios() -> None:
     rates = simulate(BY_NAME["alike, 4 scenarios, SD 5 %"], iterations=10, benches=400)
 
     assert rates.wrong <= 0.05 + 3 * (0.05 * 0.95 / 400) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "truth", "holds"),
+    [
+        (-1.0, 6.0, 0.05, True),
+        (-1.0, 5.0, 0.05, False),
+        (None, 6.0, 0.05, None),
+        (-1.0, 6.0, math.inf, None),
+        (-1.0, 6.0, UNKNOWN, None),
+    ],
+)
+def test_an_interval_holds_a_truth_that_is_a_number_or_there_is_nothing_to_hold(
+    low: float | None, high: float | None, truth: float, holds: bool | None
+) -> None:
+    assert holds_truth(an_effect(low_pct=low, high_pct=high), truth) is holds
+
+
+def test_the_tables_have_a_line_for_each_cell_and_say_what_was_not_measured() -> None:
+    rates = asdict(simulate(CELLS[0], iterations=3, benches=50))
+    measured = {"cell": CELLS[0].name, "iterations": 3, **rates}
+    before = {**measured, "iterations": 5, "covers": {}}
+
+    lines = list(tables([measured, before]))
+
+    assert f"{CELLS[0].name}, 3 | 50 | " in lines[2]
+    assert f"| P50 | {100 * rates['covers']['p50']:.1f} |" in lines[2]
+    assert "| P50 | not measured yet |" in lines[4]
+    assert sum("| not measured yet | " in line for line in lines) >= len(CELLS) * len(SIZES) - 2
+    assert len({line.count("|") for line in lines}) == 1
 
 
 def test_a_study_that_is_gone_on_with_does_not_run_again_what_is_in_its_file(
