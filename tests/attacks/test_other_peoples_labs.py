@@ -23,6 +23,7 @@ from enaxp.lab.tags import put_tags
 from enaxp.options import Options
 from enaxp.session import Session
 from enaxp.terminal.console import Console
+from enaxp.traffic import SrdOn
 from tests.support.crash_harness import TARGET, DeadlyCloud, Labs, deadly_cloud
 
 ALICE = "arn:aws:iam::123456789012:user/alice"
@@ -196,17 +197,9 @@ def test_a_bench_that_has_ended_or_was_killed_here_is_in_nobody_s_way(alice: Lab
     assert alice.down().lab_is_gone
 
 
-def test_up_leaves_ena_express_as_a_bench_has_it(alice: Labs) -> None:
-    server = alice.snapshot().survey.found["instance/server"]
-    attachments = {
-        interface["NetworkInterfaceId"]: interface["Attachment"]
-        for interface in alice.aws().ec2.describe_network_interfaces()["NetworkInterfaces"]
-        if interface.get("Attachment", {}).get("InstanceId") == server.id
-    }
-    for eni in attachments:  # crossed over
-        on = not server.facts["srd"][eni]["srd"]
-        specification = {"EnaSrdEnabled": on, "EnaSrdUdpSpecification": {"EnaSrdUdpEnabled": on}}
-        alice.aws().ec2.modify_network_interface_attribute(NetworkInterfaceId=eni, EnaSrdSpecification=specification)
+@pytest.mark.parametrize("srd_on", ["first", "none"])
+def test_up_leaves_ena_express_as_a_bench_has_it(alice: Labs, srd_on: SrdOn) -> None:
+    alice.srd_switch()(srd_on)
     assert alice.changes_left() != []
 
     until = as_text(datetime.now(UTC) + timedelta(hours=1))

@@ -14,10 +14,7 @@ from tests.support.drift_cases import client
 @pytest.fixture
 def switch(labs: Labs) -> SrdSwitch:
     labs.up()
-    home = {id: key for key, id in labs.file().state.ids().items() if key.startswith("eni/")}
-    return SrdSwitch(
-        aws=labs.aws(), home={id: "ena_express" if key.endswith("express") else "ena" for id, key in home.items()}
-    )
+    return labs.srd_switch()
 
 
 def with_srd(labs: Labs) -> set[str]:

@@ -33,6 +33,7 @@ from enaxp.aws import Aws
 from enaxp.config import Config, load_config
 from enaxp.lab.lifecycle import BUILT_LAYERS, LabContext, Removal, Snapshot, Target, down, look, up
 from enaxp.lab.model import LAYERS, Layer
+from enaxp.lab.srd import SrdSwitch
 from enaxp.lab.state import State, StateFile
 from enaxp.local.strict import StrictServer, Timing, serve
 from enaxp.local.strict.gate import HttpAnswer
@@ -202,6 +203,13 @@ class Labs:
 
     def down(self, layers: Iterable[Layer] = LAYERS) -> Removal:
         return down(self.context(), layers=layers, watch=lambda _event: None, note=lambda _text: None)
+
+    def srd_switch(self) -> SrdSwitch:
+        """What a bench changes ENA Express over with."""
+        enis = {id: key for key, id in self.file().state.ids().items() if key.startswith("eni/")}
+        return SrdSwitch(
+            aws=self.aws(), home={id: "ena_express" if key.endswith("express") else "ena" for id, key in enis.items()}
+        )
 
     def changes_left(self) -> list[str]:
         plan = self.snapshot(self.layers).plan
