@@ -24,6 +24,7 @@ from enaxp.bench.schedule import pairs, schedule
 from enaxp.report import curves
 from enaxp.report.data import figures_of, read_run
 from enaxp.report.files import write_report_files
+from enaxp.report.summary import render_summary
 from enaxp.report.words import standing_in_words
 from enaxp.traffic import ARMS, QUANTILES
 
@@ -103,6 +104,20 @@ def test_a_report_of_it_says_that_its_words_are_worked_out_anew(run: RunFolder) 
 
     assert told.is_of_earlier_version
     assert "An earlier version of enaxp made this run." in standing_in_words(told)
+
+
+def test_its_control_is_told_as_what_it_was(run: RunFolder) -> None:
+    then = told_by_its_version(run)["udp-latency"]["control"]
+
+    result = result_of(run)
+
+    control = result.scenarios["udp-latency"].control
+    assert control is not None
+    assert (control.between, control.proven) == ("repeats", None)
+    assert control.noise_pct == pytest.approx(then["noise_pct"])
+    summary = render_summary(result, run.read_manifest())
+    assert "Control: ENA measured against ENA differs by " in summary
+    assert "interface itself" not in summary
 
 
 def test_its_records_are_written_again_as_they_were(run: RunFolder) -> None:
