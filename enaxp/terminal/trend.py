@@ -29,7 +29,7 @@ def tell_trend(console: Console, trend: Trend) -> None:
 def _tell_series(console: Console, trend: Trend, series: TrendSeries) -> None:
     plan = series.plan
     crossed = ", crossed over" if plan["crossover"] else ""
-    shape = f"{plan['repeats']} × {plan['duration_s']:g} s, {plan['order']}{crossed}"
+    shape = f"{plan['repeats']} × {plan['duration_s']:g} s, {plan['order']}{crossed}, cores {plan['cpus']}"
     local = "local, not ENA: " if series.target == "local" else ""
     console.result(f"{local}lab {series.lab}, {series.scenario}, effect at {metric_text(trend.metric)} ({shape})")
     first_of = {change.run_id for change in series.changes}

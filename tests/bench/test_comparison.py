@@ -136,6 +136,7 @@ def test_two_runs_that_agree_within_themselves_but_not_from_run_to_run_are_not_t
         pytest.param({"lab": "prod"}, "has 0 earlier runs", id="of another lab"),
         pytest.param({"target": "local"}, "has 0 earlier runs", id="of other hosts"),
         pytest.param({"plan": replace(PLAN, repeats=3)}, "has 0 earlier runs", id="of other trials"),
+        pytest.param({"plan": replace(PLAN, cpus="auto")}, "has 0 earlier runs", id="pinned otherwise"),
         pytest.param({"plan": replace(PLAN, scenarios=(TCP,))}, "has 0 earlier runs", id="of other traffic"),
     ],
 )
@@ -216,6 +217,7 @@ def test_a_scenario_of_which_nothing_counts_is_not_compared() -> None:
         ({"plan": replace(PLAN, order="parallel")}, "other settings: order interleaved and parallel"),
         ({"plan": replace(PLAN, duration_s=2.5)}, "other settings: duration in s 10 and 2.5"),
         ({"plan": replace(PLAN, crossover=True)}, "other settings: crossover off and on"),
+        ({"plan": replace(PLAN, cpus="2,3")}, "other settings: cores none and 2,3"),
         ({"plan": replace(PLAN, cpus="auto")}, "other settings: cpus none and auto"),
         ({"plan": replace(PLAN, iterations=9)}, "dev/b: of udp-latency 10 of 18 pairs count"),
         ({"ended_at": None}, "dev/b has not ended"),
