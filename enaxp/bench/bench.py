@@ -36,7 +36,7 @@ __all__ = ["RunSetup", "carry_out", "connected", "go_on", "require_sockperf", "r
 class RunSetup:
     """What is to be measured, where and how it was asked for: what the manifest says before anything is measured.
 
-    place, host_gbps, forced, untuned: as in the Manifest.
+    place, host_gbps, forced, untuned, emulated: as in the Manifest.
     """
 
     plan: BenchPlan
@@ -48,6 +48,7 @@ class RunSetup:
     host_gbps: float | None
     forced: tuple[str, ...] = ()
     untuned: tuple[str, ...] = ()
+    emulated: str | None = None
 
 
 def carry_out(setup: RunSetup, *, pair: Pair, folder: RunFolder, options: RunOptions) -> None:
@@ -87,6 +88,7 @@ def _manifest(setup: RunSetup, *, pair: Pair, folder: RunFolder, probes: Probes)
         host_gbps=setup.host_gbps,
         forced=setup.forced,
         untuned=setup.untuned,
+        emulated=setup.emulated,
         versions=_versions(before),
         started_at=_now(),
         environment=RunEnvironment(

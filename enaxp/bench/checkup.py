@@ -133,8 +133,8 @@ def _unstable(manifest: Manifest, evidence: Evidence, scenario: Scenario, measur
 
 def _about_the_run(manifest: Manifest) -> Iterator[str]:
     plan = manifest.plan
-    if manifest.target == "local":
-        yield f"local, not ENA (hosts as {manifest.isolation})"
+    if manifest.not_ena:
+        yield f"{manifest.not_ena} (hosts as {manifest.isolation})"
     if manifest.resumed_at:
         times = len(manifest.resumed_at)
         yield f"it was resumed {'once' if times == 1 else f'{times} times'}"

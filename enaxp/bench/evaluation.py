@@ -121,6 +121,7 @@ def judge_run(manifest: Manifest, measured: Mapping[str, MeasuredScenario]) -> R
         lab=manifest.lab,
         target=manifest.target,
         isolation=manifest.isolation,
+        emulated=manifest.emulated,
         plan=PlanSummary.of(plan),
         scenarios={name: _judged(manifest, one, of[name], planned=planned) for name, one in measured.items()},
     )
@@ -158,7 +159,7 @@ def _judged(
     judged = verdict(
         primaries,
         treatment=measured.treatment,
-        local=manifest.target == "local",
+        not_ena=manifest.not_ena,
         fault=measured.fault,
         circumstances=Circumstances(
             words=(

@@ -46,6 +46,7 @@ TrialFile = Annotated[str, Meta(pattern=r"\A([a-z]{1,20}/)?[A-Za-z0-9][A-Za-z0-9
 ScenarioName = Annotated[str, Meta(pattern=rf"\A{SCENARIO_NAME}\Z")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 IsolationText = Annotated[str, Meta(max_length=200)]
+EmulatedText = Annotated[str, Meta(max_length=500)]
 MOST_TRIALS = 100_000
 MOST_BYTES = {"histogram": 1 << 24, "document": 1 << 26, "trials": 1 << 30}  # of a file
 Environment = Mapping[str, Facts]  # by role
@@ -245,6 +246,7 @@ class Manifest:
     AWS does not say. forced: what was wrong with the hosts, when the bench went on all the same; untuned: what is recommended and they
     were without. stopped: whether somebody ended it before its plan was carried out, who may have looked at its figures; not so any
     more once it is resumed.
+    emulated: what was put in between the arms on purpose, in words.
     """
 
     run_id: RunId
@@ -265,6 +267,7 @@ class Manifest:
     forced: tuple[str, ...] = ()
     untuned: tuple[str, ...] = ()
     pinning: Pinning = NOT_PINNED
+    emulated: EmulatedText | None = None
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -279,6 +282,13 @@ class Manifest:
         trials = self.plan.most_iterations * self.plan.pairs_per_iteration * len(names) * 2
         if trials > MOST_TRIALS:
             raise ValueError(f"plan has {trials} trials, more than {MOST_TRIALS}")
+
+    @property
+    def not_ena(self) -> str:
+        """What to say of a run that did not measure ENA; empty for one that did."""
+        if self.emulated is not None:
+            return "emulated, not ENA"
+        return "local, not ENA" if self.target == "local" else ""
 
 
 def record_document(record: TrialRecord) -> Document:

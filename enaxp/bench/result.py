@@ -194,7 +194,7 @@ class PlanSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """Everything that a run measured, by scenario."""
+    """Everything that a run measured, by scenario. emulated: as in the manifest."""
 
     run_id: str
     lab: str
@@ -202,6 +202,7 @@ class Result:
     isolation: str | None
     plan: PlanSummary
     scenarios: Mapping[str, ScenarioResult]
+    emulated: str | None = None
     schema: int = SCHEMA
 
     @property
@@ -233,6 +234,7 @@ def to_document(result: Result) -> Document:
         "lab": result.lab,
         "target": result.target,
         "isolation": result.isolation,
+        **({"emulated": result.emulated} if result.emulated is not None else {}),
         "plan": _plan_document(result.plan),
         "scenarios": {name: _scenario_document(scenario) for name, scenario in result.scenarios.items()},
     }

@@ -22,7 +22,6 @@ from enaxp.text import BEYOND, bounds_plain, change_plain, listed, percent_plain
 from enaxp.traffic import ARM_NAMES, Arm, Metric, metric_label, metric_text
 
 VerdictCode = Code | Literal["mixed", "partial"]
-LOCAL = "local, not ENA: "
 _BETTER: frozenset[Code] = frozenset({"faster", "slightly-faster"})
 _WORSE: frozenset[Code] = frozenset({"slower", "slightly-slower"})
 
@@ -60,12 +59,12 @@ def verdict(
     primaries: Mapping[Metric, Effect],
     *,
     treatment: Treatment,
-    local: bool,
+    not_ena: str = "",
     fault: str | None = None,
     circumstances: Circumstances = Circumstances(),
 ) -> Verdict:
-    """The verdict on one scenario. `fault` is why no trial counts, if that is so."""
-    prefix = LOCAL if local else ""
+    """The verdict on one scenario. not_ena: as in the manifest. `fault` is why no trial counts, if that is so."""
+    prefix = f"{not_ena}: " if not_ena else ""
     if fault is None and treatment.proven is False:
         fault = _not_given(treatment)
     if fault is not None:

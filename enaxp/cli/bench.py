@@ -130,11 +130,14 @@ def _tell_plan(session: Session, options: BenchOptions, *, pilot: str | None) ->
 
 
 @command("demo")
-@option("--iterations", type=int, default=3, help="Blocks.")
-@option("--repeats", type=int, default=3, help="Pairs of trials in a block.")
+@option("--iterations", type=int, default=6, help="Blocks.")
+@option("--repeats", type=int, default=1, help="Pairs of trials in a block.")
 @option("--duration", default="1s", help="Of one trial.")
-def demo(options: Options, *, iterations: int, repeats: int, duration: str) -> None:
-    """The whole story on this machine, without an AWS account: up, bench, summary, down."""
-    from enaxp.commands.demo import run_demo
+@option("--same", is_flag=True, help="Put nothing in: both arms are alike, and it is told what can be excluded.")
+@option("--open", "opens", is_flag=True, help="Open the page in a browser at the end.")
+def demo(options: Options, *, iterations: int, repeats: int, duration: str, same: bool, opens: bool) -> None:
+    """The whole story on this machine, without an AWS account: up, bench with a known difference, the truth beside it, down."""
+    from enaxp.commands.demo import NOTHING, SLOWER_AND_STEADIER, run_demo
 
-    run_demo(options, iterations=iterations, repeats=repeats, duration=duration)
+    size = {"bench.iterations": iterations, "bench.repeats": repeats, "bench.duration": duration}
+    run_demo(options, NOTHING if same else SLOWER_AND_STEADIER, size=size, opens=opens)

@@ -20,6 +20,7 @@ from enaxp.bench.runner import RunOptions
 from enaxp.bench.schedule import BenchPlan, schedule, seconds
 from enaxp.commands.doctor import Health, host_gbps, place_of, require_health
 from enaxp.commands.status import current_status
+from enaxp.config import Config
 from enaxp.errors import AwsError, BenchError, HostError, Interrupted, NoValidResultError, UsageError
 from enaxp.lab.model import TAG_BENCH, Found, as_text
 from enaxp.lab.srd import SrdSwitch
@@ -39,7 +40,7 @@ CutShort = Interrupted | BenchError | HostError | AwsError
 class BenchOptions:
     """What is asked of a bench besides its config. `resume` names a run that is to go on; its own plan is kept then.
 
-    `report`: whether the page is drawn at the end, too.
+    `report`: whether the page is drawn at the end, too. `emulated`: what was put in between the arms on purpose, in words.
     """
 
     argv: list[str]
@@ -51,6 +52,7 @@ class BenchOptions:
     resume: str | None = None
     force: bool = False
     report: bool = True
+    emulated: str | None = None
 
 
 def run_bench(session: Session, options: BenchOptions) -> tuple[Result, str, Path]:
@@ -89,7 +91,9 @@ def _measure(
         status = current_status(session)
         hosts = session.hosts(status)
         require_writable(earlier.path if earlier else results / lab)
-        where = "local, not ENA" if session.target.name == "local" else str(status.availability_zone)
+        where = str(status.availability_zone)
+        if session.target.name == "local":
+            where = "local, not ENA" if options.emulated is None else "emulated, not ENA"
         title = f"enaxp bench, lab {lab}, {where}"
         with connected(hosts) as pair, bench_view(session.console, plan, title=title, earlier=earlier) as watch:
             moved = earlier is not None and plan.moves_srd  # killed while it was, it is put right by the run itself
@@ -166,6 +170,7 @@ def _setup(session: Session, options: BenchOptions, plan: BenchPlan, status: Sta
         host_gbps=host_gbps(session, status),
         forced=health.forced,
         untuned=health.untuned,
+        emulated=options.emulated,
     )
 
 
@@ -199,10 +204,25 @@ def bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
     """
     _refuse_contradictions(session, options)
     not_crossed_because = _why_not_crossed(session, options)
-    bench = session.config.bench
-    scenarios = tuple(session.config.scenarios[name] for name in bench.scenarios)
+    plan = plan_of(session.config)
+    scenarios = plan.scenarios
     if options.message_size is not None:
         scenarios = tuple(replace(scenario, message_size=options.message_size) for scenario in scenarios)
+    return replace(
+        plan,
+        scenarios=scenarios,
+        crossover=not not_crossed_because,
+        not_crossed_because=not_crossed_because,
+        control=options.control,
+        control_between="interfaces",
+        until_pct=options.until_pct,
+        max_iterations=(options.max_iterations or 5 * plan.iterations) if options.until_pct is not None else None,
+    )
+
+
+def plan_of(config: Config) -> BenchPlan:
+    """What a config alone asks for, with a new seed unless it has one."""
+    bench = config.bench
     return BenchPlan(
         iterations=bench.iterations,
         repeats=bench.repeats,
@@ -211,13 +231,7 @@ def bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
         seed=bench.seed if bench.seed is not None else secrets.randbits(32),
         margin_pct=bench.margin_pct,
         cpus=bench.cpus,
-        scenarios=scenarios,
-        crossover=not not_crossed_because,
-        not_crossed_because=not_crossed_because,
-        control=options.control,
-        control_between="interfaces",
-        until_pct=options.until_pct,
-        max_iterations=(options.max_iterations or 5 * bench.iterations) if options.until_pct is not None else None,
+        scenarios=tuple(config.scenarios[name] for name in bench.scenarios),
     )
 
 

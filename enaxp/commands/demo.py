@@ -1,41 +1,198 @@
-"""The demo: up, bench, summary, down on this machine, in a lab and folders of its own, leaving nothing but the run
-folder.
+"""The demo: the whole story on this machine, with a known difference put in between the arms, and the truth beside what was found.
+
+    up ─▶ (a relay before each server) ─▶ bench ─▶ the relay's record ─▶ truth.json, summary, page ─▶ down ─▶ what to do next
+
+In a lab and a state folder of its own; it leaves nothing but the run folder. What it says of the difference comes from the run and from
+the relay's record alone: a run that is undecided says so.
 """
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from dataclasses import replace
+import time
+import webbrowser
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from enaxp.bench.result import to_document
-from enaxp.commands.bench import BenchOptions, run_bench
+from enaxp.bench.bench import result_of
+from enaxp.bench.blocks import blocks_of
+from enaxp.bench.evidence import evidence_of
+from enaxp.bench.pair import Pair, connected
+from enaxp.bench.records import RunFolder
+from enaxp.bench.result import Result, to_document
+from enaxp.bench.schedule import seconds
+from enaxp.bench.servers import PORTS
+from enaxp.bench.truth import Carried, Truth, truth_of, write_truth
+from enaxp.commands.bench import BenchOptions, plan_of, run_bench
 from enaxp.commands.lab import bring_up, remove_layers, wait_for_hosts
+from enaxp.commands.status import current_status
+from enaxp.config import DEFAULT_REGION, load_config
+from enaxp.errors import HostError
+from enaxp.lab.cost import from_table, usd_per_hour
 from enaxp.lab.lifecycle import BUILT_LAYERS
+from enaxp.local.relay.placing import Hold, place_script, read_record, record_script
 from enaxp.options import Options
-from enaxp.session import open_session
+from enaxp.report.files import write_report_files
+from enaxp.report.render import PAGE, draw_after_bench
+from enaxp.report.truth import truth_lines
+from enaxp.session import Overrides, Session, open_session
+from enaxp.text import duration
+from enaxp.traffic import ARMS, Arm, Metric
 
 DEMO_LAB = "demo"
+SCENARIO = "udp-latency"
+CSV_NAME = "emulated_not_ENA"
+PAIR_KEYS = ("instance/server", "instance/client", "eip/server", "eip/client")
+UP_AND_DOWN_S = 480  # of a lab of one pair, mostly waiting for hosts to start and to end
 
 
-def run_demo(options: Options, *, iterations: int, repeats: int, duration: str) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """What is put in between the arms: in words, what the relay does, and what that should come to in µs."""
+
+    what: str
+    holds: Mapping[Arm, Hold] = field(default_factory=dict)
+    planned_us: Mapping[Metric, float] = field(default_factory=dict)
+
+
+NOTHING = Difference(what="nothing was put in, both arms are the same virtual wire")
+# What SRD often does: a little slower as a rule, without the stalls. The relay waits on one of two ways, and a latency is half of both.
+SLOWER_AND_STEADIER = Difference(
+    what="a relay holds every message of ENA Express back by 20 µs, and 4 % of those of ENA by 1.5 ms",
+    holds={"ena": Hold(tail=0.04, tail_us=3000), "ena_express": Hold(us=40)},
+    planned_us={"p50": 20, "p99": 20 - 1500},
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a bench of the demo came to."""
+
+    folder: RunFolder
+    result: Result
+    summary: str
+    truth: Truth
+
+
+def run_demo(options: Options, difference: Difference, *, size: Overrides, opens: bool) -> None:
     """Tells the whole story. Whatever happens on the way, the lab is taken down. Raises what its parts raise."""
-    overrides = {"bench.iterations": iterations, "bench.repeats": repeats, "bench.duration": duration}
+    with demo_session(options, size=size) as session:
+        console = session.console
+        console.say(f"emulated, not ENA: everything here is on this computer; {difference.what}")
+        try:
+            with _step(session, "up: building the lab"):
+                wait_for_hosts(session, bring_up(session, layers=BUILT_LAYERS, assume_yes=True))
+            with _step(session, "bench: measuring both interfaces"):
+                told = measure(session, difference)
+        finally:
+            with _step(session, "down: removing everything"):
+                removal = remove_layers(session, layers=())
+        with _step(session, "report: drawing the page"):
+            for line in draw_after_bench(told.folder):
+                console.say(line)
+        if removal.lab_is_gone:
+            console.say(f"{len(removal.removed)} resources were built and removed; nothing of the lab is left")
+    run = told.folder.path
+    with console.also_kept_in(run):
+        if options.as_json:
+            console.document(to_document(told.result))
+        console.result(told.summary)
+        console.result("\n".join(_the_end(run, told.truth, options)))
+    if opens and (run / PAGE).exists() and not webbrowser.open((run / PAGE).resolve().as_uri()):
+        console.say(f"no browser could be opened: open {run / PAGE} yourself")
+
+
+@contextlib.contextmanager
+def demo_session(options: Options, *, size: Overrides) -> Iterator[Session]:
+    """A session of the demo's plan on the local target, with a state folder of its own that is removed at the end."""
+    overrides = {
+        **size,
+        "bench.scenarios": [SCENARIO],
+        "bench.order": "interleaved",
+        "bench.cpus": "auto",
+        f"scenarios.{SCENARIO}.csv_name": CSV_NAME,
+    }
     with tempfile.TemporaryDirectory(prefix="enaxp-demo-") as folder:
         here = replace(options, target="local", lab=options.lab or DEMO_LAB, state_dir=Path(folder))
         with open_session(here, overrides=overrides) as session:
-            say = session.console.say
-            try:
-                say("── up: building the lab ──")
-                wait_for_hosts(session, bring_up(session, layers=BUILT_LAYERS, assume_yes=True))
-                say("── bench: measuring both interfaces ──")
-                result, summary, run = run_bench(session, BenchOptions(argv=["demo"]))
-            finally:
-                say("── down: removing everything ──")
-                removal = remove_layers(session, layers=())
-        with session.console.also_kept_in(run):
-            if options.as_json:
-                session.console.document(to_document(result))
-            session.console.result(f"{summary}\nrun folder: {run}")
-        if removal.lab_is_gone:
-            say(f"{len(removal.removed)} resources were built and removed; nothing of the lab is left on this machine")
+            yield replace(session, console=session.console.briefly())
+
+
+def measure(session: Session, difference: Difference) -> Told:
+    """One bench with the difference put in, and the truth beside it, written into its folder. Raises what its parts raise."""
+    with _pair(session) as pair:
+        script = place_script({PORTS[arm]: hold for arm, hold in difference.holds.items()})
+        for connection in pair.by_role().values():
+            connection.check(script)
+    bench = BenchOptions(argv=["demo"], report=False, emulated=difference.what)
+    _, _, run = run_bench(session, bench)
+    with _pair(session) as pair:
+        carried = _carried(pair) if difference.holds else None
+    return _tell(RunFolder.open(run), difference, carried)
+
+
+@contextlib.contextmanager
+def _step(session: Session, what: str) -> Iterator[None]:
+    """Says what begins, and how long it took."""
+    session.console.say(f"── {what} ──")
+    began = time.monotonic()
+    yield
+    session.console.say(f"   {what.partition(':')[0]} took {duration(time.monotonic() - began)}")
+
+
+@contextlib.contextmanager
+def _pair(session: Session) -> Iterator[Pair]:
+    with connected(session.hosts(current_status(session))) as pair:
+        yield pair
+
+
+def _carried(pair: Pair) -> Carried:
+    """What the relay recorded. Raises HostError."""
+    text = pair.server.check(record_script(), timeout_s=60)
+    try:
+        seen = read_record(text)
+    except (ValueError, KeyError, TypeError) as error:
+        raise HostError("reading the relay's record on the server", said=str(error)) from error
+    return {(arm, client): seen_at for (port, client), seen_at in seen.items() for arm in ARMS if PORTS[arm] == port}
+
+
+def _tell(folder: RunFolder, difference: Difference, carried: Carried | None) -> Told:
+    """Writes the truth into the run's folder, and the files that tell it."""
+    manifest = folder.read_manifest()
+    [scenario] = manifest.plan.scenarios
+    blocks = blocks_of(scenario, evidence_of(folder, manifest.plan))
+    result = result_of(folder)
+    effects = result.scenarios[scenario.name].effects
+    truth = truth_of(difference.what, blocks, effects, planned_us=difference.planned_us, carried=carried)
+    write_truth(folder, truth)
+    return Told(folder=folder, result=result, summary=write_report_files(folder, result), truth=truth)
+
+
+def _the_end(run: Path, truth: Truth, options: Options) -> Iterator[str]:
+    """The truth, where the page is, what to do next, and what the same takes on AWS."""
+    page = run / PAGE
+    yield "emulated, not ENA"
+    yield from truth_lines(truth)
+    yield f"page: {page}" if page.exists() else f"run folder: {run}"
+    yield ""
+    yield "Next:"
+    yield "  enaxp demo --same      what is said, and what can be excluded, when nothing differs"
+    yield "  enaxp plan             what `enaxp up` would build on AWS (needs credentials; builds nothing)"
+    yield "  enaxp up && enaxp bench && enaxp down"
+    yield _on_aws(options)
+
+
+def _on_aws(options: Options) -> str:
+    """What the bench of the config takes on AWS, in time and money."""
+    config = load_config(options.config)
+    bench_s = seconds(plan_of(config))
+    region = options.region or (DEFAULT_REGION if config.aws.region_is_auto else config.aws.region)
+    hourly = usd_per_hour(from_table(region, config.hosts.instance_type), PAIR_KEYS)
+    takes_s = UP_AND_DOWN_S + bench_s
+    cost = "" if hourly is None else f", about {hourly * takes_s / 3600:.2f} USD ({hourly:.2f} USD an hour, list price)"
+    return (
+        f"On AWS that takes about {takes_s / 60:.0f} minutes, {bench_s / 60:.0f} of them the bench{cost}; "
+        f"two {config.hosts.instance_type} in {region}"
+    )

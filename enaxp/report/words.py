@@ -213,6 +213,6 @@ def came_to(verdicts: Mapping[str, str]) -> str:
 def where(run: MeasuredRun) -> str:
     """Where a run was made, as far as its manifest says."""
     manifest = run.manifest
-    if manifest.target == "local":
-        return f"local, not ENA (hosts as {manifest.isolation})"
+    if manifest.not_ena:
+        return f"{manifest.not_ena} (hosts as {manifest.isolation})"
     return ", ".join(["AWS", *(str(value) for value in manifest.place.values() if value)])

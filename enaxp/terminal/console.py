@@ -102,7 +102,18 @@ class Console:
 
         self.say(event_line(event, at_s=time.monotonic() - self._began))
 
+    def briefly(self) -> Console:
+        """The same, for a story in which single resources are no matter: what happens to each is shown and replaced by the next."""
+        return _Brief(as_json=self.as_json)
+
     def _clear(self) -> None:
         if self._transient:
             tell("\r\x1b[K", end="")
             self._transient = False
+
+
+class _Brief(Console):
+    def lab_event(self, event: LabEvent) -> None:
+        from enaxp.terminal.lab import event_line
+
+        self.transient(event_line(event, at_s=time.monotonic() - self._began))

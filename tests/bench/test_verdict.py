@@ -47,7 +47,7 @@ def an_effect(code: Code, **changes: Any) -> Effect:
 )
 def test_the_primaries_come_to_one_code_whichever_comes_first(p50: Code, p99: Code, expected: str) -> None:
     for one, other in ((p50, p99), (p99, p50)):
-        judged = verdict({"p50": an_effect(one), "p99": an_effect(other)}, treatment=PROVEN, local=False)
+        judged = verdict({"p50": an_effect(one), "p99": an_effect(other)}, treatment=PROVEN)
 
         assert judged.code == expected
 
@@ -81,14 +81,14 @@ def test_the_primaries_come_to_one_code_whichever_comes_first(p50: Code, p99: Co
     ],
 )  # fmt: skip
 def test_the_words_give_what_was_found_and_its_interval(effect: Effect, words: str) -> None:
-    judged = verdict({"p50": effect, "p99": an_effect("faster")}, treatment=PROVEN, local=False)
+    judged = verdict({"p50": effect, "p99": an_effect("faster")}, treatment=PROVEN)
 
     assert judged.words == f"ENA Express {words}; is faster by 12.3% at p99 [-14.4%, -10.1%]"
 
 
 def test_a_local_run_never_speaks_of_ena() -> None:
     for fault in (None, "no pair of trials was completed"):
-        judged = verdict({"p50": an_effect("same")}, treatment=PROVEN, local=True, fault=fault)
+        judged = verdict({"p50": an_effect("same")}, treatment=PROVEN, not_ena="local, not ENA", fault=fault)
 
         assert judged.words.startswith("local, not ENA: ")
 
@@ -96,7 +96,7 @@ def test_a_local_run_never_speaks_of_ena() -> None:
 def test_an_unknown_treatment_is_said_and_does_not_make_the_verdict_invalid() -> None:
     unknown = Treatment(proven=None, srd_share=None, source="none")
 
-    judged = verdict({"p50": an_effect("faster")}, treatment=unknown, local=False)
+    judged = verdict({"p50": an_effect("faster")}, treatment=unknown)
 
     assert judged.code == "faster"
     assert "whether SRD carried the packets is unknown" in judged.words
@@ -105,7 +105,7 @@ def test_an_unknown_treatment_is_said_and_does_not_make_the_verdict_invalid() ->
 def test_a_treatment_that_was_not_given_makes_the_verdict_invalid_without_a_figure_of_it() -> None:
     absent = Treatment(proven=False, srd_share=0.123, source="device")
 
-    judged = verdict({"p50": an_effect("faster")}, treatment=absent, local=False)
+    judged = verdict({"p50": an_effect("faster")}, treatment=absent)
 
     assert judged.code == "invalid"
     assert judged.words.startswith("invalid: ")
@@ -114,7 +114,7 @@ def test_a_treatment_that_was_not_given_makes_the_verdict_invalid_without_a_figu
 
 
 def test_without_a_valid_pair_the_verdict_says_why() -> None:
-    judged = verdict({"p50": an_effect("invalid")}, treatment=PROVEN, local=False, fault="the server is down")
+    judged = verdict({"p50": an_effect("invalid")}, treatment=PROVEN, fault="the server is down")
 
     assert (judged.code, judged.words) == ("invalid", "invalid: the server is down")
 
@@ -122,7 +122,7 @@ def test_without_a_valid_pair_the_verdict_says_why() -> None:
 def test_throughput_is_spoken_of_by_its_name() -> None:
     effect = an_effect("faster", estimate_pct=12.3, low_pct=10.1, high_pct=14.4)
 
-    judged = verdict({"throughput": effect}, treatment=PROVEN, local=False)
+    judged = verdict({"throughput": effect}, treatment=PROVEN)
 
     assert judged.words == "ENA Express is faster by 12.3% in throughput [+10.1%, +14.4%]"
 
@@ -130,13 +130,13 @@ def test_throughput_is_spoken_of_by_its_name() -> None:
 def test_a_primary_that_was_not_measured_is_invalid_and_says_so() -> None:
     effect = an_effect("invalid", estimate_pct=None, low_pct=None, high_pct=None)
 
-    judged = verdict({"throughput": effect}, treatment=PROVEN, local=False)
+    judged = verdict({"throughput": effect}, treatment=PROVEN)
 
     assert (judged.code, judged.words) == ("invalid", "invalid: ENA Express was not measured in throughput")
 
 
 def test_an_interval_is_printed_with_the_level_at_which_its_word_was_reached() -> None:
-    judged = verdict({"p50": an_effect("faster", confidence_pct=97.5)}, treatment=PROVEN, local=False)
+    judged = verdict({"p50": an_effect("faster", confidence_pct=97.5)}, treatment=PROVEN)
 
     assert judged.words == "ENA Express is faster by 12.3% at p50 [-14.4%, -10.1%] (97.5% interval)"
 
@@ -178,7 +178,9 @@ def test_what_else_must_be_known_is_said_whether_the_verdict_is_valid_or_not(fau
         words=("messages lost: ENA 2.00%", "attempts that failed: ENA 1"), headline=("messages lost: ENA 2.00%",)
     )
 
-    judged = verdict({"p50": an_effect("same")}, treatment=PROVEN, local=True, fault=fault, circumstances=known)
+    judged = verdict(
+        {"p50": an_effect("same")}, treatment=PROVEN, not_ena="local, not ENA", fault=fault, circumstances=known
+    )
 
     assert judged.words.endswith("; messages lost: ENA 2.00%; attempts that failed: ENA 1")
     assert judged.headline is not None
@@ -190,7 +192,7 @@ def test_a_quantile_among_the_lost_messages_is_told_by_how_many_iterations_it_li
     grounds = Grounds(iterations=10, beyond={"ena": 10, "ena_express": 0})
     effect = an_effect("faster", estimate_pct=None, low_pct=None, high_pct=None, confidence_pct=97.5, grounds=grounds)
 
-    judged = verdict({"p99": effect}, treatment=PROVEN, local=False)
+    judged = verdict({"p99": effect}, treatment=PROVEN)
 
     assert judged.words == (
         "ENA Express is faster at p99 (ENA's P99 is beyond measurement in 10 of 10 iterations, "
@@ -204,7 +206,7 @@ def test_few_iterations_with_lost_messages_say_from_how_many_on_they_are_judged(
         "inconclusive", estimate_pct=None, low_pct=None, high_pct=None, confidence_pct=97.5, grounds=grounds
     )
 
-    assert "judged from 7 iterations on" in verdict({"p99": effect}, treatment=PROVEN, local=False).words
+    assert "judged from 7 iterations on" in verdict({"p99": effect}, treatment=PROVEN).words
 
 
 @pytest.mark.parametrize(
@@ -213,12 +215,12 @@ def test_few_iterations_with_lost_messages_say_from_how_many_on_they_are_judged(
 def test_a_direction_from_few_iterations_says_what_the_order_of_the_trials_says(p: float | None, says: str) -> None:
     grounds = Grounds(iterations=5, needs_randomisation=True, randomisation_p=p)
 
-    assert says in verdict({"p50": an_effect("faster", grounds=grounds)}, treatment=PROVEN, local=False).words
+    assert says in verdict({"p50": an_effect("faster", grounds=grounds)}, treatment=PROVEN).words
 
 
 def test_an_interval_that_excludes_nothing_but_its_order_of_trials_is_told_as_undecided_for_that() -> None:
     grounds = Grounds(iterations=5, spread=0.02, degrees=4, needs_randomisation=True, randomisation_p=0.3)
 
-    words = verdict({"p50": an_effect("inconclusive", grounds=grounds)}, treatment=PROVEN, local=False).words
+    words = verdict({"p50": an_effect("inconclusive", grounds=grounds)}, treatment=PROVEN).words
 
     assert "the order of the trials alone may explain it (randomisation p = 0.3)" in words

@@ -28,6 +28,7 @@ from enaxp.text import gigabits, microseconds
 from enaxp.traffic import ARM_NAMES, ARMS, metric_label
 
 SIDE = 320
+SAME_WIRE = "both arms are the same virtual wire"
 _APART: Spec = {"scale": {"x": "independent", "y": "independent", "size": "independent"}}
 
 
@@ -50,7 +51,8 @@ def _subtitle(figures: RunFigures) -> list[str]:
     """For which hosts, how sure, is SRD proven, and whatever limits that."""
     run = figures.run
     proofs = {proof_in_words(measured.treatment) for measured in run.result.scenarios.values()}
-    local = "Local, not ENA: both arms are the same virtual wire." if run.manifest.target == "local" else ""
+    origin = run.manifest.not_ena
+    local = f"{origin[0].upper()}{origin[1:]}: {run.manifest.emulated or SAME_WIRE}." if origin else ""
     lines = [
         f"{local} {standing_in_words(run)}".strip(),
         f"{measured_between(run.manifest)}. {sureness_in_words(figures)}.",
