@@ -54,7 +54,12 @@ def change_typeset(pct: float | None) -> str:
     plain = change_plain(pct)
     if plain in ("+0.00%", "-0.00%"):
         return "0.00 %"
-    return plain.replace("-", "−").replace("%", " %")
+    return typeset(plain).replace("%", " %")
+
+
+def typeset(plain: str) -> str:
+    """A change as pages, charts and Markdown have it: with a true minus."""
+    return plain.replace("-", "−")
 
 
 def interval_plain(pct: float | None, low: float | None, high: float | None) -> str:
@@ -94,6 +99,19 @@ def microseconds(us: float | None) -> str:
         return NOT_MEASURED
     digits = 2 if us < 100 else 1 if us < 1000 else 0
     return f"{us:,.{digits}f} µs"
+
+
+def microseconds_changed(us: float | None) -> str:
+    """A change of a latency with its sign, in ms from a thousand µs on: `+20.30 µs`, `-1.47 ms`."""
+    if us is None:
+        return NOT_MEASURED
+    size = f"{abs(us) / 1000:.2f} ms" if abs(us) >= 1000 else microseconds(abs(us))
+    return f"{'-' if us < 0 else '+'}{size}"
+
+
+def gigabits_changed(gbps: float) -> str:
+    """A change of a throughput with its sign."""
+    return f"{'-' if gbps < 0 else '+'}{gigabits(abs(gbps))}"
 
 
 def gigabits(gbps: float | None) -> str:

@@ -6,18 +6,20 @@ import contextlib
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from enaxp.bench.bench import RunSetup, carry_out, go_on, result_of
 from enaxp.bench.crossover import why_not_crossed
-from enaxp.bench.pair import connected
+from enaxp.bench.pair import Pair, connected
 from enaxp.bench.records import RunFolder
 from enaxp.bench.result import Result
 from enaxp.bench.runner import RunOptions
 from enaxp.bench.schedule import BenchPlan, schedule, seconds
+from enaxp.bench.scripts import FREE_SPACE
+from enaxp.bench.space import Disk, lacking, needed
 from enaxp.commands.doctor import Health, host_gbps, place_of, require_health
 from enaxp.commands.status import current_status
 from enaxp.config import Config
@@ -98,6 +100,8 @@ def _measure(
         with connected(hosts) as pair, bench_view(session.console, plan, title=title, earlier=earlier) as watch:
             moved = earlier is not None and plan.moves_srd  # killed while it was, it is put right by the run itself
             health = require_health(session, pair, status, force=options.force, srd_is_moved=moved)
+            if earlier is None:
+                require_space(plan, pair, results, keep_log=options.keep_full_log, force=options.force)
             _announce(session, plan, status, done=_done(earlier) if earlier else 0)
             run_options = RunOptions(watch=watch, keep_log=options.keep_full_log, assign=_srd_switch(session, status))
             folder = earlier or RunFolder.create(results, lab=lab, now=datetime.now(UTC))
@@ -156,6 +160,20 @@ def require_writable(folder: Path) -> None:
             said=error.strerror or str(error),
             todo="give another --results-dir, or make this one yours, with room on its disk",
         ) from None
+
+
+def require_space(plan: BenchPlan, pair: Pair, results: Path, *, keep_log: bool, force: bool) -> None:
+    """Raises BenchError when a disk will not hold what the plan takes, unless `force` lets it go on."""
+    free_kb = pair.client.check(FREE_SPACE).strip()
+    client = 1024 * int(free_kb) if free_kb.isdigit() else None
+    free: Mapping[Disk, int | None] = {"client": client, "results": shutil.disk_usage(results).free}
+    said = "; ".join(lacking(needed(plan, keep_log=keep_log), free=free))
+    if said and not force:
+        raise BenchError(
+            "this bench would fill a disk",
+            said=said,
+            todo="make room, give shorter trials or another --results-dir, or --force if this estimate is too careful",
+        )
 
 
 def _setup(session: Session, options: BenchOptions, plan: BenchPlan, status: Status, health: Health) -> RunSetup:

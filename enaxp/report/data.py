@@ -23,6 +23,8 @@ from enaxp.bench.evaluation import judge_run, measure_scenario
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.records import Manifest, RunFolder, TrialRecord
 from enaxp.bench.result import SCHEMA, Result, ScenarioResult, read_result
+from enaxp.bench.truth import FILE as TRUTH_FILE
+from enaxp.bench.truth import Truth, read_truth
 from enaxp.errors import BenchError
 from enaxp.figures import mean_of_known
 from enaxp.report.curves import CurvePoint, ShiftPoint, body, percentile_curve, shift_curve
@@ -175,12 +177,13 @@ class ScenarioFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class RunFigures:
-    """All that is shown of a run. `loads` holds the sweeps, by the name they share."""
+    """All that is shown of a run. `loads` holds the sweeps, by the name they share; `truth` what was put in on purpose."""
 
     run: RunData
     scenarios: tuple[ScenarioFigures, ...]
     loads: Mapping[str, tuple[LoadPoint, ...]]
     faults: tuple[str, ...]
+    truth: Truth | None = None
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------------
@@ -260,7 +263,22 @@ def figures_of(folder: RunFolder) -> RunFigures:
     run, blocks = _read(folder)
     scenarios = tuple(_scenario(run, blocks(scenario)) for scenario in run.manifest.plan.scenarios)
     disagreeing = [words for figures in scenarios for words in _disagreements(figures)]
-    return RunFigures(run=run, scenarios=scenarios, loads=_loads(run, scenarios), faults=(*run.faults, *disagreeing))
+    truth, unreadable = _truth(folder)
+    return RunFigures(
+        run=run,
+        scenarios=scenarios,
+        loads=_loads(run, scenarios),
+        faults=(*run.faults, *disagreeing, *unreadable),
+        truth=truth,
+    )
+
+
+def _truth(folder: RunFolder) -> tuple[Truth | None, tuple[str, ...]]:
+    """What `truth.json` holds, and what is wrong with it."""
+    try:
+        return read_truth(folder), ()
+    except BenchError as error:
+        return None, (f"{TRUTH_FILE} cannot be read ({error.said or error.where}): it is left out",)
 
 
 def _scenario(run: RunData, blocks: ScenarioBlocks) -> ScenarioFigures:

@@ -33,8 +33,10 @@ from enaxp.report.charts.chart import Chart, Gap
 from enaxp.report.charts.scenario import run_charts, scenario_charts
 from enaxp.report.charts.vega import FONT, PAGE_COLOURS, PICTURE_WIDTH, Spec, look, still, vegalite_version
 from enaxp.report.data import RunFigures, ScenarioFigures, SrdFigures
+from enaxp.report.plain import answers, not_shown
 from enaxp.report.switching import steps
 from enaxp.report.table import render_table
+from enaxp.report.truth import truth_rows
 from enaxp.report.words import (
     control_in_words,
     effect_in_words,
@@ -179,6 +181,9 @@ def _about(figures: RunFigures, parts: Sequence[ScenarioPart]) -> dict[str, Any]
         "when": _when(manifest.started_at),
         "local": manifest.target == "local",
         "standing": standing_in_words(run),
+        "answers": answers(figures.scenarios[0]) if len(parts) == 1 else [],
+        "not_shown": not_shown(figures),
+        "truth": truth_rows(figures.truth) if figures.truth else [],
         "faults": figures.faults,
         "between": measured_between(manifest),
         "sureness": sureness_in_words(figures),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from enaxp.bench.truth import TrueFigure, Truth
 from enaxp.report.words import label
-from enaxp.text import NOT_MEASURED, bounds_plain, listed, microseconds
+from enaxp.text import bounds_plain, listed, microseconds_changed, typeset
 from enaxp.traffic import metric_label
 
 NOT_KNOWN = "not known"
@@ -33,7 +33,9 @@ def truth_lines(truth: Truth) -> Iterator[str]:
     """As a terminal and summary.txt show it: what was put in, what was found, whether the intervals hold it."""
     figures = truth.figures.items()
     if any(figure.planned_us for _, figure in figures):
-        told = ", ".join(f"{metric_label(metric)} {change_in_time(figure.put_in_us)}" for metric, figure in figures)
+        told = ", ".join(
+            f"{metric_label(metric)} {microseconds_changed(figure.put_in_us)}" for metric, figure in figures
+        )
         yield f"put in: {told} (as the relay itself recorded it: {truth.what})"
     else:
         yield f"put in: {truth.what}"
@@ -54,7 +56,7 @@ def truth_rows(truth: Truth) -> list[TruthRow]:
     return [
         TruthRow(
             name=metric_label(metric),
-            put_in=typeset(change_in_time(figure.put_in_us)),
+            put_in=typeset(microseconds_changed(figure.put_in_us)),
             found=typeset(found_in_time(figure)),
             word=label(figure.code),
             code=figure.code,
@@ -64,29 +66,17 @@ def truth_rows(truth: Truth) -> list[TruthRow]:
     ]
 
 
-def change_in_time(us: float | None) -> str:
-    """A change with its sign, in µs, or in ms from a thousand on: `+20.3 µs`, `-1.47 ms`."""
-    if us is None:
-        return NOT_MEASURED
-    sign, size = "-" if us < 0 else "+", abs(us)
-    return f"{sign}{size / 1000:.2f} ms" if size >= 1000 else f"{sign}{microseconds(size)}"
-
-
 def found_in_time(figure: TrueFigure) -> str:
     """What was found, with its interval: `+20.1 µs [+19.2 µs, +21.0 µs]`."""
     if figure.found_low_us is None or figure.found_high_us is None:
-        return f"{change_in_time(figure.found_us)} (no interval)"
-    ends = ", ".join(change_in_time(end) for end in (figure.found_low_us, figure.found_high_us))
-    return f"{change_in_time(figure.found_us)} [{ends}]"
-
-
-def typeset(text: str) -> str:
-    return text.replace("-", "−")
+        return f"{microseconds_changed(figure.found_us)} (no interval)"
+    ends = ", ".join(microseconds_changed(end) for end in (figure.found_low_us, figure.found_high_us))
+    return f"{microseconds_changed(figure.found_us)} [{ends}]"
 
 
 def _excluded(name: str, figure: TrueFigure) -> str:
     if figure.found_low_us is None or figure.found_high_us is None:
         return f"nothing at {name}"
-    low, high = change_in_time(figure.found_low_us), change_in_time(figure.found_high_us)
+    low, high = microseconds_changed(figure.found_low_us), microseconds_changed(figure.found_high_us)
     bounds = bounds_plain(figure.found_low_pct, figure.found_high_pct)
     return f"at {name} a change outside of {low} to {high}, {bounds}"

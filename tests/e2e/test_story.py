@@ -116,8 +116,16 @@ def test_the_demo_leaves_nothing_but_its_run(driver: Driver) -> None:
     assert "ENA vs ENA Express Performance Summary" in ran.stdout
     assert "run folder: results/demo/" in ran.stdout
     assert [path.name for path in driver.folder.iterdir()] == ["results"]
-    [page] = driver.folder.glob("results/demo/*/report.html")
-    assert "local, not ENA" in page.read_text()
+    [run] = driver.folder.glob("results/demo/*")
+    for name in ("report.html", "summary.txt", "result.json"):
+        assert "emulated, not ENA" in (run / name).read_text()
+    for name in ("manifest.json", "truth.json"):
+        assert "a relay holds every message of ENA Express back by 20" in (run / name).read_text()
+    truth = json.loads((run / "truth.json").read_text())["figures"]
+    assert truth["p50"]["recorded_us"] > 19, "what it waits is there"
+    assert truth["p99"]["recorded_us"] < truth["p50"]["recorded_us"]
+    assert truth["p50"]["held"] is None, "one iteration has no interval"
+    assert "the intervals hold it: not known at P50 and P99" in ran.stdout
     assert machine() == before
 
 

@@ -172,13 +172,21 @@ def test_the_page_says_first_what_the_verdict_is_for_which_hosts_how_sure_and_wh
 
     result = runs["single"].read_document("result.json")["scenarios"]["udp-latency"]
     assert page.locator("h1").inner_text() == result["verdict"]["headline"]
-    assert page.locator(".lead").inner_text() == result["verdict"]["words"]
-    hosts, sure, srd, _ = page.locator(".facts dd").all_inner_texts()
+    assert page.locator(".hero .words").inner_text() == result["verdict"]["words"]
+    hosts, sure, srd, _, left_open = page.locator(".facts dd").all_inner_texts()
     assert hosts.startswith("This one pair of hosts: lab single on AWS")
     assert sure == (
         "Any of the 2 words of this run is wrong in at most 5 % of such runs; 4 iterations, 16 trials; margin ±2 %, fixed beforehand"
     )
     assert srd == "Yes: 100.00 % of eligible packets, by the device's counters"
+    assert "other traffic, other hosts and another day" in left_open
+    told = page.locator(".answers li").all_inner_texts()
+    for (metric, effect), answer in zip(
+        ((m, e) for m, e in result["effects"].items() if e["primary"]), told, strict=True
+    ):
+        assert answer.startswith(metric.upper())
+        assert f"{effect['low_pct']:+.3g}".replace("-", "−") in answer, "the interval in per cent"
+        assert answer.count("\u00a0µs") >= 2, "and in µs"
     last = page.locator(".facts").bounding_box()
     assert last is not None
     assert last["y"] + last["height"] < SIZES["desktop"]["height"], "it is on the first screen"

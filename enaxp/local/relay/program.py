@@ -105,8 +105,8 @@ def relay(front: socket.socket, back: socket.socket, hold: Hold, record: Record)
                 elif client:
                     answer = back.recv(65536)
                     place = (clock() - arrived) // BIN_NS  # before it is sent: whoever is woken by it may run first
-                    front.sendto(answer, client)
                     record.counts[place] = record.counts.get(place, 0) + 1
+                    front.sendto(answer, client)
             except ConnectionRefusedError:  # the server behind is not up yet, or gone already
                 continue
 
