@@ -1,4 +1,5 @@
-# make demo    the whole story on this machine: up, bench, summary, down (about two minutes after the installs)
+# make demo    the whole story on this machine: a lab, a bench with a known difference, the truth beside it (about two minutes after the
+#              installs; DEMO_ARGS="--same" or "--open")
 # make unit    the tests that need the virtual environment and nothing else (no root, no packages of the system), but for the
 #              crash matrix: under two minutes
 # make lint    the linters; needs the virtual environment alone
@@ -24,7 +25,7 @@ TESTED_WITH := shellcheck chromium poppler-utils prometheus netplan.io
 
 demo: $(VENV)/.ready
 	@PYTHON=$(PYTHON) ./scripts/install-system $(SYSTEM)
-	@$(BIN)/enaxp demo
+	@$(BIN)/enaxp demo $(DEMO_ARGS)
 
 # Tests mostly wait for hosts: several files at once, each with hosts of its own (tests/conftest.py says what belongs together, and
 # what is begun first).

@@ -140,4 +140,6 @@ def demo(options: Options, *, iterations: int, repeats: int, duration: str, same
     from enaxp.commands.demo import NOTHING, SLOWER_AND_STEADIER, run_demo
 
     size = {"bench.iterations": iterations, "bench.repeats": repeats, "bench.duration": duration}
-    run_demo(options, NOTHING if same else SLOWER_AND_STEADIER, size=size, opens=opens)
+    page = run_demo(options, NOTHING if same else SLOWER_AND_STEADIER, size=size)
+    if opens and page is not None:
+        click.launch(str(page))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-import webbrowser
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,7 +35,6 @@ from enaxp.local.relay.placing import Hold, place_script, read_record, record_sc
 from enaxp.options import Options
 from enaxp.report.files import write_report_files
 from enaxp.report.render import PAGE, draw_after_bench
-from enaxp.report.truth import truth_lines
 from enaxp.session import Overrides, Session, open_session
 from enaxp.text import duration
 from enaxp.traffic import ARMS, Arm, Metric
@@ -76,8 +74,11 @@ class Told:
     truth: Truth
 
 
-def run_demo(options: Options, difference: Difference, *, size: Overrides, opens: bool) -> None:
-    """Tells the whole story. Whatever happens on the way, the lab is taken down. Raises what its parts raise."""
+def run_demo(options: Options, difference: Difference, *, size: Overrides) -> Path | None:
+    """Tells the whole story, and gives back the page, if it could be drawn. Whatever happens on the way, the lab is taken down.
+
+    Raises what its parts raise.
+    """
     with demo_session(options, size=size) as session:
         console = session.console
         console.say(f"emulated, not ENA: everything here is on this computer; {difference.what}")
@@ -99,9 +100,8 @@ def run_demo(options: Options, difference: Difference, *, size: Overrides, opens
         if options.as_json:
             console.document(to_document(told.result))
         console.result(told.summary)
-        console.result("\n".join(_the_end(run, told.truth, options)))
-    if opens and (run / PAGE).exists() and not webbrowser.open((run / PAGE).resolve().as_uri()):
-        console.say(f"no browser could be opened: open {run / PAGE} yourself")
+        console.result("\n".join(_the_end(run, options)))
+    return run / PAGE if (run / PAGE).exists() else None
 
 
 @contextlib.contextmanager
@@ -170,11 +170,9 @@ def _tell(folder: RunFolder, difference: Difference, carried: Carried | None) ->
     return Told(folder=folder, result=result, summary=write_report_files(folder, result), truth=truth)
 
 
-def _the_end(run: Path, truth: Truth, options: Options) -> Iterator[str]:
-    """The truth, where the page is, what to do next, and what the same takes on AWS."""
+def _the_end(run: Path, options: Options) -> Iterator[str]:
+    """Where the page is, what to do next, and what the same takes on AWS."""
     page = run / PAGE
-    yield "emulated, not ENA"
-    yield from truth_lines(truth)
     yield f"page: {page}" if page.exists() else f"run folder: {run}"
     yield ""
     yield "Next:"

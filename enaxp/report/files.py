@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enaxp.bench.records import RunFolder
 from enaxp.bench.result import Result, write_result
+from enaxp.bench.truth import read_truth
 from enaxp.report.summary import render_summary
 from enaxp.report.table import render_table
 
@@ -11,7 +12,7 @@ from enaxp.report.table import render_table
 def write_report_files(folder: RunFolder, result: Result) -> str:
     """Writes all of them and gives back the summary's text."""
     manifest = folder.read_manifest()
-    summary = render_summary(result, manifest)
+    summary = render_summary(result, manifest, truth=read_truth(folder))
     write_result(folder, result)
     folder.write_text("results.csv", render_table(result, manifest.plan))
     folder.write_text("summary.txt", summary)

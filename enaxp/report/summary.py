@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from enaxp.bench.effect import Effect, improvement_pct
 from enaxp.bench.records import Manifest
 from enaxp.bench.result import ArmFigures, Result, ScenarioResult
+from enaxp.bench.truth import Truth
+from enaxp.report.truth import truth_lines
 from enaxp.report.words import control_in_words, effect_in_text, loss_of_arm, sign_conflict
 from enaxp.text import BEYOND, NOT_MEASURED, listed
 from enaxp.traffic import ARMS, MAX, MEAN, THROUGHPUT, Arm, Metric, Scenario, metric_text
@@ -27,9 +29,10 @@ _LATENCIES = {
 _THROUGHPUT = {"Throughput": THROUGHPUT}
 
 
-def render_summary(result: Result, manifest: Manifest) -> str:
-    """The text of `summary.txt`, with a newline at its end."""
-    return "\n".join([*_header(manifest), *_connections(manifest), *_sections(result, manifest), RULE, ""])
+def render_summary(result: Result, manifest: Manifest, *, truth: Truth | None = None) -> str:
+    """The text of `summary.txt`, with a newline at its end. truth: what was put in on purpose."""
+    told = [] if truth is None else [*_title("The truth beside it"), *truth_lines(truth)]
+    return "\n".join([*_header(manifest), *_connections(manifest), *_sections(result, manifest), *told, RULE, ""])
 
 
 def improvement_in_words(improvement_pct: float | None, effect: Effect | None) -> str:
@@ -45,6 +48,7 @@ def _header(manifest: Manifest) -> list[str]:
         RULE,
         "          ENA vs ENA Express Performance Summary",
         RULE,
+        *([f"{manifest.not_ena}: {manifest.emulated}"] if manifest.emulated else []),
         f"Test Date: {_date(manifest.started_at)}",
         f"Total Iterations: {plan.iterations}",
         f"Repeats per Iteration: {plan.repeats}",

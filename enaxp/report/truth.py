@@ -32,23 +32,19 @@ class TruthRow:
 def truth_lines(truth: Truth) -> Iterator[str]:
     """As a terminal and summary.txt show it: what was put in, what was found, whether the intervals hold it."""
     figures = truth.figures.items()
-    if any(figure.planned_us for _, figure in figures):
-        told = ", ".join(
-            f"{metric_label(metric)} {microseconds_changed(figure.put_in_us)}" for metric, figure in figures
-        )
-        yield f"put in: {told} (as the relay itself recorded it: {truth.what})"
-    else:
-        yield f"put in: {truth.what}"
-    yield "found:  " + ", ".join(
-        f"{metric_label(metric)} {found_in_time(figure)}: {figure.code}" for metric, figure in figures
-    )
+    is_same = not any(figure.planned_us for _, figure in figures)
+    yield f"emulated: {truth.what}"
+    put_in = (f"{metric_label(metric)} {microseconds_changed(figure.put_in_us)}" for metric, figure in figures)
+    yield "put in: nothing" if is_same else f"put in: {', '.join(put_in)} (by the relay's own record)"
+    found = (f"{metric_label(metric)} {found_in_time(figure)}, {figure.code}" for metric, figure in figures)
+    yield f"found:  {'; '.join(found)}"
     missed = [metric_label(metric) for metric, figure in figures if figure.held is False]
     unknown = [metric_label(metric) for metric, figure in figures if figure.held is None]
     said = "yes" if truth.all_held else "; ".join(
         ([f"not at {listed(missed)}"] if missed else []) + ([f"{NOT_KNOWN} at {listed(unknown)}"] if unknown else [])
     )  # fmt: skip
     yield f"the intervals hold it: {said}"
-    if not any(figure.planned_us for _, figure in figures):
+    if is_same:
         yield f"what this run excludes: {'; '.join(_excluded(metric_label(metric), figure) for metric, figure in figures)}"
 
 
