@@ -18,6 +18,7 @@ from pathlib import Path
 from enaxp.bench.bench import result_of
 from enaxp.bench.blocks import blocks_of
 from enaxp.bench.evidence import evidence_of
+from enaxp.bench.histogram import Histogram
 from enaxp.bench.pair import Pair, connected
 from enaxp.bench.records import RunFolder
 from enaxp.bench.result import Result, to_document
@@ -155,7 +156,12 @@ def _carried(pair: Pair) -> Carried:
         seen = read_record(text)
     except (ValueError, KeyError, TypeError) as error:
         raise HostError("reading the relay's record on the server", said=str(error)) from error
-    return {(arm, client): seen_at for (port, client), seen_at in seen.items() for arm in ARMS if PORTS[arm] == port}
+    return {
+        (arm, client): Histogram.of(list(counts), list(counts.values()))
+        for (port, client), counts in seen.items()
+        for arm in ARMS
+        if PORTS[arm] == port
+    }
 
 
 def _tell(folder: RunFolder, difference: Difference, carried: Carried | None) -> Told:

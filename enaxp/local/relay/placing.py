@@ -1,6 +1,6 @@
 """Placing: how the relay comes before the servers of a host of the local target, and what it recorded there comes back. Pure.
 
-    Hold by port ─▶ place_script() ─▶ (the host runs it) ─▶ … ─▶ record_script() ─▶ its output ─▶ read_record() ─▶ Carried
+    Hold by port ─▶ place_script() ─▶ (the host runs it) ─▶ … ─▶ record_script() ─▶ its output ─▶ read_record() ─▶ Seen
 
 A host of either kind has its stand-ins first on its PATH. Where sockperf is one of them, it looks for the relay itself, behind its own
 mapping of addresses; elsewhere it becomes one. Each sockperf, and the relay, goes before the rest of the computer where that is allowed:
@@ -17,11 +17,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from enaxp.bench.histogram import Histogram
 from enaxp.local.relay.program import BIN_NS
 
 PROGRAM = Path(__file__).with_name("program.py")
-Carried = Mapping[tuple[int, int], Histogram]  # in ns there and back, by the server's port and the client's
+Seen = Mapping[
+    tuple[int, int], Mapping[int, int]
+]  # round trips in ns, each with its count, by the server's port and the client's
 
 _PLACE = """set -e
 bin=${ENAXP_ROOT:-}/run/enaxp/bin folder=${ENAXP_ROOT:-}/run/enaxp/relay
@@ -86,15 +87,13 @@ def record_script() -> str:
     return _RECORD
 
 
-def read_record(text: str) -> Carried:
+def read_record(text: str) -> Seen:
     """What `record_script` printed. Raises ValueError for anything else."""
     seen: dict[tuple[int, int], dict[int, int]] = {}
     for line in text.splitlines():
         entry = json.loads(line)
         counts = seen.setdefault((int(entry["port"]), int(entry["client_port"])), {})
         for place, count in entry["bins"].items():
-            counts[int(place)] = counts.get(int(place), 0) + int(count)
-    return {
-        where: Histogram.of([place * BIN_NS for place in counts], list(counts.values()))
-        for where, counts in seen.items()
-    }
+            ns = int(place) * BIN_NS
+            counts[ns] = counts.get(ns, 0) + int(count)
+    return seen

@@ -105,14 +105,12 @@ def test_each_message_waits_and_is_recorded_by_the_port_it_came_from(
 
     seen = read_record(run(host, record_script()))
 
-    assert {place: histogram.count for place, histogram in seen.items()} == {
+    assert {place: sum(counts.values()) for place, counts in seen.items()} == {
         place: len(own) for place, own in took.items()
     }
     for place, own in took.items():
         assert min(own) >= 1000 * WAIT_US
-        assert 1000 * WAIT_US <= seen[place].quantile(1e-9) <= min(own), (
-            "no less than the wait, no more than the client saw"
-        )
+        assert 1000 * WAIT_US <= min(seen[place]) <= min(own), "no less than the wait, no more than the client saw"
 
 
 def test_what_the_table_does_not_name_is_sockperf_as_it_is(host: dict[str, str]) -> None:
@@ -137,6 +135,4 @@ def test_placing_it_again_keeps_the_real_sockperf_and_begins_a_new_record(host: 
 def test_lines_of_one_trial_add_up() -> None:
     lines = [{"port": 1, "client_port": 2, "bins": {"5": 1, "9": 2}}, {"port": 1, "client_port": 2, "bins": {"9": 4}}]
 
-    [histogram] = read_record("\n".join(map(json.dumps, lines))).values()
-
-    assert (histogram.values.tolist(), histogram.counts.tolist()) == ([500, 900], [1, 6])
+    assert read_record("\n".join(map(json.dumps, lines))) == {(1, 2): {500: 1, 900: 6}}
