@@ -82,7 +82,7 @@ def _sentence(figures: ScenarioFigures, metric: Metric, effect: Effect) -> str:
         case "inconclusive" | "invalid":
             said = f"not shown either way: it could be {span}{level}"
         case code:
-            by = f"{size(abs(typical * effect.estimate_pct / 100))}, {percent_plain(abs(effect.estimate_pct))}"
+            by = f"{changed(abs(typical * effect.estimate_pct / 100))[1:]}, {percent_plain(abs(effect.estimate_pct))}"
             then = size(typical * (1 + effect.estimate_pct / 100))
             said = f"{label(code)} by {by}: {size(typical)} become {then}. How sure: {span}{level}"
     return _unbroken(typeset(said))
