@@ -17,7 +17,6 @@ else the machine does.
 from __future__ import annotations
 
 import argparse
-import base64
 import itertools
 import json
 import math
@@ -38,27 +37,23 @@ from enaxp.bench.blocks import counted
 from enaxp.bench.gates import MEASURED_SHARE_NEEDED
 from enaxp.bench.histogram import merge_equal_weight
 from enaxp.bench.records import RunFolder
+from enaxp.bench.servers import PORTS
 from enaxp.hosts.sockperf import has_stalled, measured_share, parse
+from enaxp.local.relay.placing import PROGRAM, Hold, place_script
 from enaxp.text import interval_plain
 from enaxp.traffic import ARMS, QUANTILES, Arm
-from selfcheck.relay import stay_on_one_core
 from selfcheck.simulation import SHAPES, Size, coverage
 
 Kind = Literal["same", "slower", "faster", "mixed", "ena-loses", "express-loses"]
 KINDS: tuple[Kind, ...] = ("same", "slower", "faster", "mixed", "ena-loses", "express-loses")
 METRICS = ("mean", "p50", "p99")
-RELAY = Path(__file__).with_name("relay.py")
 ENAXP = (sys.executable, "-m", "enaxp")
-ENA_IP, EXPRESS_IP = "192.168.3.10", "192.168.3.11"
 LAB = "study"
 SEED = 20250411
 ATTEMPTS = 4
-LOSSY, DELAYED = (
-    {"loss": 0.02},
-    {"tail": 0.02, "tail_us": 2000.0},
-)  # one arm loses what the other one delivers 1 ms later
+LOSSY, DELAYED = Hold(loss=0.02), Hold(tail=0.02, tail_us=2000)  # one arm loses what the other one delivers 1 ms later
 RANKED = 8  # iterations from which what is beyond measurement is judged
-LATE = {"tail": 0.04, "tail_us": 1500.0}  # of `mixed`: beyond P99, and nothing at the median
+LATE = Hold(tail=0.04, tail_us=1500)  # of `mixed`: beyond P99, and nothing at the median
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,22 +93,22 @@ TRUE_WORDS: Mapping[Kind, Mapping[str, frozenset[str]]] = {
 }
 
 
-def delays(kind: Kind, *, us: float) -> dict[str, dict[str, float]]:
-    """What the relay of each of the server's addresses does; none for the same."""
-    held_back, passed = {"us": us}, {"us": 0.0}
+def holds(kind: Kind, *, us: float) -> dict[Arm, Hold]:
+    """What the relay of each arm's server does; none for the same."""
+    held_back, passed = Hold(us=us), Hold()
     match kind:
         case "same":
             return {}
         case "slower":
-            return {ENA_IP: passed, EXPRESS_IP: held_back}
+            return {"ena": passed, "ena_express": held_back}
         case "faster":
-            return {ENA_IP: held_back, EXPRESS_IP: passed}
+            return {"ena": held_back, "ena_express": passed}
         case "mixed":
-            return {ENA_IP: {**passed, **LATE}, EXPRESS_IP: held_back}
+            return {"ena": LATE, "ena_express": held_back}
         case "ena-loses":
-            return {ENA_IP: LOSSY, EXPRESS_IP: DELAYED}
+            return {"ena": LOSSY, "ena_express": DELAYED}
         case "express-loses":
-            return {ENA_IP: DELAYED, EXPRESS_IP: LOSSY}
+            return {"ena": DELAYED, "ena_express": LOSSY}
 
 
 def loses(kind: Kind) -> bool:
@@ -215,15 +210,14 @@ def _relays(delays_us: Sequence[float]) -> Iterator[list[int]]:
     """A sockperf server on loopback behind a relay of each delay; gives their ports."""
     ports = [12321 + 2 * number for number in range(len(delays_us))]
     with tempfile.TemporaryDirectory() as folder:
-        table = Path(folder, "delays.json")
+        Path(folder, "record").mkdir()
+        table = {str(port): asdict(Hold(us=us)) for port, us in zip(ports, delays_us, strict=True)}
+        Path(folder, "holds.json").write_text(json.dumps(table))
         running = []
-        for port, us in zip(ports, delays_us, strict=True):
-            ip = f"127.64.9.{port % 100}"
-            table.write_text(json.dumps({ip: {"us": us}}))
-            front = f"import sys; sys.path.insert(0, {str(RELAY.parent)!r}); import pathlib, relay\n"
-            front += f"relay.SOCKPERF = {_sockperf()!r}; relay.DELAYS = pathlib.Path({str(table)!r})\n"
-            front += f"relay.main(['server', '-i', {ip!r}, '-p', '{port}'])"
-            running.append(subprocess.Popen([sys.executable, "-c", front], stdout=subprocess.DEVNULL))
+        for port in ports:
+            server = [_sockperf(), "server", "-i", _address(port), "-p", str(port)]
+            command = [sys.executable, "-I", "-S", str(PROGRAM), folder, *server]
+            running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=_stay_on_one_core))
             time.sleep(1.0)  # it has read its table, and sockperf listens
         try:
             yield ports
@@ -236,17 +230,24 @@ def _relays(delays_us: Sequence[float]) -> Iterator[list[int]]:
 def _trial(port: int, seconds: int) -> dict[str, float]:
     """The metrics of one trial on loopback, in µs. A trial that does not count is run again, as a bench does; one that began late on a
     busy computer counts."""
-    address = f"127.64.9.{port % 100}"
-    command = [_sockperf(), "ping-pong", "-i", address, "-p", str(port), "-m", "64", "-t", str(seconds)]
+    command = [_sockperf(), "ping-pong", "-i", _address(port), "-p", str(port), "-m", "64", "-t", str(seconds)]
     for _ in range(ATTEMPTS):
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=60, preexec_fn=stay_on_one_core
+            command, capture_output=True, text=True, check=False, timeout=60, preexec_fn=_stay_on_one_core
         )
         output = parse(done.stdout)
         counts = output.ok or (has_stalled(output) and measured_share(output) >= MEASURED_SHARE_NEEDED)
         if counts and output.percentiles_us is not None and output.mean_us is not None:
             return {"mean": output.mean_us, "p50": output.percentiles_us["50"], "p99": output.percentiles_us["99"]}
     raise SystemExit(f"{' '.join(command)}: {output.reason}")
+
+
+def _address(port: int) -> str:
+    return f"127.64.9.{port % 100}"
+
+
+def _stay_on_one_core() -> None:
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 def _sockperf() -> str:
@@ -272,13 +273,11 @@ class Lab:
             raise SystemExit(f"enaxp {' '.join(arguments)} → {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
 
-    def put(self, content: bytes, path: str, mode: str) -> None:
-        """Writes a file on both hosts."""
-        text = base64.b64encode(content).decode()
+    def relay(self, table: Mapping[Arm, Hold]) -> None:
+        """Puts a relay before the server of each arm that is named; none before the others."""
+        script = place_script({PORTS[arm]: hold for arm, hold in table.items()})
         for role in ("server", "client"):
-            self.run(
-                "ssh", role, "--", f"echo {text} | base64 -d | sudo tee {path} > /dev/null && sudo chmod {mode} {path}"
-            )
+            self.run("ssh", role, "--", script)
 
     def bench(self, size: BenchSize, *, seed: int, scenario: str) -> tuple[Mapping[str, Any], RunFolder]:
         """The one scenario of a bench's result, and its run folder."""
@@ -295,15 +294,11 @@ class Lab:
 
 @contextmanager
 def lab() -> Iterator[Lab]:
-    """A lab whose hosts have the relay before their sockperf; taken down afterwards."""
+    """A lab, taken down afterwards."""
     with tempfile.TemporaryDirectory(prefix="enaxp-study-") as folder:
         built = Lab(folder)
         try:
             built.run("up")
-            if json.loads(built.run("status", "--json"))["isolation"] == "namespaces":
-                built.put(RELAY.read_bytes(), "/usr/local/bin/sockperf", "0755")
-            else:
-                print("hosts are plain processes here: only A/A, without a relay")
             yield built
         finally:
             built.run("down", "--yes", "--force")
@@ -319,7 +314,7 @@ def benches(
             began = time.monotonic()
             if number and began + longest > deadline:
                 return
-            built.put(json.dumps(delays(kind, us=us)).encode(), "/etc/enaxp-study-delays.json", "0644")
+            built.relay(holds(kind, us=us))
             wanted = replace(size, iterations=max(size.iterations, RANKED)) if loses(kind) else size
             name = "udp-load@1000" if loses(kind) else "udp-latency"
             scenario, run = built.bench(wanted, seed=SEED + number, scenario=name)

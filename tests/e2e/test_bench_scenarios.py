@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 import json
 import signal
@@ -12,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from enaxp.bench.servers import PORTS
+from enaxp.local.relay.placing import Hold, place_script
+from enaxp.traffic import Arm
 from tests.support.driver import Driver
 
-RELAY = Path(__file__).parents[2] / "selfcheck/relay.py"
 pytestmark = [pytest.mark.long, pytest.mark.system]
 
 
@@ -60,21 +61,22 @@ def test_rates_are_those_of_the_receiver_and_probes_run_under_load_and_beside_bu
 
 
 @contextmanager
-def relayed(lab: Driver, table: dict[str, dict[str, float]]) -> Iterator[None]:
-    """A relay before the server of each address, that holds messages back or loses them."""
-    relay = base64.b64encode(RELAY.read_bytes()).decode()
-    lab.ok("ssh", "server", "--", f"echo {relay} | base64 -d | sudo tee /usr/local/bin/sockperf > /dev/null")
-    lab.ok("ssh", "server", "--", "sudo chmod 755 /usr/local/bin/sockperf")
-    lab.ok("ssh", "server", "--", f"echo '{json.dumps(table)}' | sudo tee /etc/enaxp-study-delays.json > /dev/null")
+def relayed(lab: Driver, table: dict[Arm, Hold]) -> Iterator[None]:
+    """A relay before the server of each of these arms, that holds messages back or loses them."""
+
+    def place(holds: dict[Arm, Hold]) -> None:
+        lab.ok("ssh", "server", "--", place_script({PORTS[arm]: hold for arm, hold in holds.items()}))
+
+    place(table)
     try:
         yield
     finally:
-        lab.ok("ssh", "server", "--", "sudo rm /usr/local/bin/sockperf /etc/enaxp-study-delays.json")
+        place({})
 
 
 @pytest.mark.namespaces
 def test_a_ping_pong_that_falls_silent_over_a_lost_message_counts_until_then(lab: Driver) -> None:
-    with relayed(lab, {"192.168.3.10": {"until_s": 2.4}}):
+    with relayed(lab, {"ena": Hold(until_s=2.4)}):
         document = lab.ok("bench", "-i", "1", "-r", "1", "-d", "3s", "--json").document
 
     scenario = document["scenarios"]["udp-latency"]
@@ -88,7 +90,7 @@ def test_a_ping_pong_that_falls_silent_over_a_lost_message_counts_until_then(lab
 
 @pytest.mark.namespaces
 def test_an_arm_that_loses_messages_is_named_and_never_the_better_one_for_it(lab: Driver) -> None:
-    with relayed(lab, {"192.168.3.10": {"loss": 0.02}, "192.168.3.11": {"tail": 0.02, "tail_us": 2000.0}}):
+    with relayed(lab, {"ena": Hold(loss=0.02), "ena_express": Hold(tail=0.02, tail_us=2000)}):
         options = ("--scenario", "udp-load@1000", "-i", "2", "-r", "1", "-d", "3s", "--json")
         scenario = lab.ok("bench", *options).document["scenarios"]["udp-load@1000"]
 

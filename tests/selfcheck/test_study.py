@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from selfcheck.simulation import SHAPES, Size, coverage
-from selfcheck.study import KINDS, Bench, Kind, delays, main, measure_relay, said, summary, true_pct
+from selfcheck.study import KINDS, Bench, Kind, holds, main, measure_relay, said, summary, true_pct
 
 needs_sockperf = pytest.mark.skipif(shutil.which("sockperf") is None, reason="sockperf is not installed")
 
@@ -40,7 +40,7 @@ def test_the_truth_is_the_delay_at_the_level_of_each_iteration(kind: Kind, expec
 
 
 def test_only_the_arm_that_is_held_back_is_and_both_pass_a_relay() -> None:
-    held_back = {kind: [delay.get("us", 0) for delay in delays(kind, us=40).values()] for kind in KINDS}
+    held_back = {kind: [hold.us for hold in holds(kind, us=40).values()] for kind in KINDS}
 
     assert held_back == {
         "same": [], "slower": [0, 40], "faster": [40, 0], "mixed": [0, 40], "ena-loses": [0, 0], "express-loses": [0, 0],
