@@ -33,7 +33,7 @@ def truth_lines(truth: Truth) -> Iterator[str]:
     """As a terminal and summary.txt show it: what was put in, what was found, whether the intervals hold it."""
     figures = truth.figures.items()
     is_same = not any(figure.planned_us for _, figure in figures)
-    yield f"emulated: {truth.what}"
+    yield f"emulated, not ENA: {truth.what}"
     put_in = (f"{metric_label(metric)} {microseconds_changed(figure.put_in_us)}" for metric, figure in figures)
     yield "put in: nothing" if is_same else f"put in: {', '.join(put_in)} (by the relay's own record)"
     found = (f"{metric_label(metric)} {found_in_time(figure)}, {figure.code}" for metric, figure in figures)

@@ -36,7 +36,7 @@ def test_it_says_what_was_put_in_what_was_found_and_whether_that_holds_it(
     lines = list(truth_lines(Truth(what="a relay", figures={"p50": P50, "p99": p99})))
 
     assert lines == [
-        "emulated: a relay",
+        "emulated, not ENA: a relay",
         "put in: P50 +20.30 µs, P99 -1.47 ms (by the relay's own record)",
         f"found:  P50 +20.10 µs [+19.20 µs, +21.00 µs], slower; {found}",
         f"the intervals hold it: {held}",
