@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from enaxp.local.machines import inside
 from enaxp.local.relay.placing import Hold, place_script, read_record, record_script
 from enaxp.local.relay.program import BEHIND
 
@@ -31,20 +32,29 @@ while True:
 WAIT_US = 2000
 
 
-@pytest.fixture
-def host(tmp_path: Path) -> dict[str, str]:
-    """A host of plain processes: a root of its own, a sudo that runs things as they are, and a sockperf that echoes."""
+@pytest.fixture(params=["namespaces", "processes"])
+def host(tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, str]:
+    """A host with a root of its own, a sudo that runs things as they are, and a sockperf that echoes: as plain processes, behind the
+    stand-in that maps the lab's addresses."""
     beside = tmp_path / "beside"
     beside.mkdir()
-    for name, text in {
-        "sudo": '#!/bin/sh\n[ "$1" = -n ] && shift\nexec "$@"\n',
-        "sockperf": ECHO.format(python=sys.executable),
-    }.items():
+    sudo = '#!/bin/sh\n[ "$1" = -n ] && shift\nexec "$@"\n'
+    for name, text in {"sudo": sudo, "sockperf": ECHO.format(python=sys.executable)}.items():
         (beside / name).write_text(text)
         (beside / name).chmod(0o755)
     root = tmp_path / "a root"
     (root / "run/enaxp/bin").mkdir(parents=True)
-    return {"PATH": f"{root}/run/enaxp/bin:{beside}:{os.environ['PATH']}", "ENAXP_ROOT": str(root)}
+    if request.param == "processes":
+        front = (Path(inside.__file__).parent / "standins/processes/sockperf").read_text()
+        for word, value in {"@ROOT@": str(root), "@SLOT@": "0", "@SOCKPERF@": str(beside / "sockperf")}.items():
+            front = front.replace(word, value)
+        (root / "run/enaxp/bin/sockperf").write_text(front)
+        (root / "run/enaxp/bin/sockperf").chmod(0o755)
+    return {
+        "PATH": f"{root}/run/enaxp/bin:{beside}:{os.environ['PATH']}",
+        "ENAXP_ROOT": str(root),
+        "KIND": request.param,
+    }
 
 
 def run(host: dict[str, str], script: str) -> str:
@@ -72,7 +82,8 @@ def served(host: dict[str, str]) -> Iterator[tuple[int, subprocess.Popen[str]]]:
     """The port of a server that the relay stands before, and the process."""
     port = free_port()
     run(host, place_script({port: Hold(us=WAIT_US)}))
-    argv = ["sockperf", "server", "-i", "127.0.0.1", "-p", str(port)]
+    ip = "192.168.0.1" if host["KIND"] == "processes" else "127.0.0.1"  # which is 127.0.0.1 here, too
+    argv = ["sockperf", "server", "-i", ip, "-p", str(port)]
     process = subprocess.Popen(argv, env=host, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stdout is not None
     try:
