@@ -130,16 +130,19 @@ def _tell_plan(session: Session, options: BenchOptions, *, pilot: str | None) ->
 
 
 @command("demo")
-@option("--iterations", type=int, default=6, help="Blocks.")
-@option("--repeats", type=int, default=1, help="Pairs of trials in a block.")
-@option("--duration", default="1s", help="Of one trial.")
+@option("--iterations", type=int, help="Blocks.  [default: 6]")
+@option("--repeats", type=int, help="Pairs of trials in a block.  [default: 1]")
+@option("--duration", help="Of one trial.  [default: 1s]")
 @option("--same", is_flag=True, help="Put nothing in: both arms are alike, and it is told what can be excluded.")
 @option("--open", "opens", is_flag=True, help="Open the page in a browser at the end.")
-def demo(options: Options, *, iterations: int, repeats: int, duration: str, same: bool, opens: bool) -> None:
+def demo(
+    options: Options, *, iterations: int | None, repeats: int | None, duration: str | None, same: bool, opens: bool
+) -> None:
     """The whole story on this machine, without an AWS account: up, bench with a known difference, the truth beside it, down."""
-    from enaxp.commands.demo import NOTHING, SLOWER_AND_STEADIER, run_demo
+    from enaxp.commands.demo import NOTHING, PLAN, SLOWER_AND_STEADIER, run_demo
 
-    size = {"bench.iterations": iterations, "bench.repeats": repeats, "bench.duration": duration}
+    asked = {"bench.iterations": iterations, "bench.repeats": repeats, "bench.duration": duration}
+    size = {**PLAN, **{path: value for path, value in asked.items() if value is not None}}
     page = run_demo(options, NOTHING if same else SLOWER_AND_STEADIER, size=size)
     if opens and page is not None:
         click.launch(str(page))
