@@ -114,7 +114,7 @@ def test_the_demo_leaves_nothing_but_its_run(driver: Driver) -> None:
     ran = driver.ok("demo", "--iterations", "1", "--repeats", "1")
 
     assert "ENA vs ENA Express Performance Summary" in ran.stdout
-    assert "run folder: results/demo/" in ran.stdout
+    assert "page: results/demo/" in ran.stdout
     assert [path.name for path in driver.folder.iterdir()] == ["results"]
     [run] = driver.folder.glob("results/demo/*")
     for name in ("report.html", "summary.txt", "result.json"):
