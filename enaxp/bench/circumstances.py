@@ -64,9 +64,11 @@ def background_gbps(blocks: ScenarioBlocks, arm: Arm) -> float | None:
     return mean_of_known(record.background_gbps for record in blocks.trials_of(arm))
 
 
-def limits(blocks: ScenarioBlocks, arm: Arm) -> tuple[Limit, ...]:
-    """What was the limit in over half of an arm's trials."""
+def limits(blocks: ScenarioBlocks, arm: Arm) -> tuple[Limit, ...] | None:
+    """What was the limit in over half of an arm's trials; None where no host told anything of it."""
     trials = blocks.trials_of(arm)
+    if all(trial.usage is None and trial.allowances is None for trial in trials):
+        return None
     return tuple(limit for limit, times in _times_limited(blocks, arm).items() if times > MOST_LIMITED * len(trials))
 
 
@@ -113,7 +115,7 @@ def _small_buffers(blocks: ScenarioBlocks) -> Iterator[tuple[str, str]]:
 def _limits(blocks: ScenarioBlocks) -> Iterator[tuple[str, str]]:
     """In how many trials something was the limit; what it was in most of them."""
     times = {arm: _times_limited(blocks, arm) for arm in ARMS}
-    in_short = limits_in_short({limit for arm in ARMS for limit in limits(blocks, arm)})
+    in_short = limits_in_short({limit for arm in ARMS for limit in limits(blocks, arm) or ()})
     if in_short:
         met = [
             f"{LIMIT_NAMES[limit]}: {_of_each({arm: times[arm].get(limit, 0) for arm in ARMS}, len(blocks.pairs()), 'trial')}"

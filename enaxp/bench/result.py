@@ -72,7 +72,8 @@ class ArmFigures:
     interval over the iterations. measured_from: whether latencies count from the planned time of a message or from its send; `service`
     has those from the send where both are known. beyond_measurement: the percentiles that lie among the lost messages; the mean and
     the maximum are of those that arrived. failed_attempts: trials that failed a gate. limits: what was the limit in over half of the
-    trials. background_gbps: what arrived of the bulk flows beside a probe, where the scenario has them (`has_background`).
+    trials, None where the hosts did not tell. background_gbps: what arrived of the bulk flows beside a probe, where the scenario has
+    them (`has_background`).
     """
 
     trials: int
@@ -90,7 +91,7 @@ class ArmFigures:
     service: Latencies | None = None
     beyond_measurement: tuple[Metric, ...] = ()
     failed_attempts: int | None = None
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[Limit, ...] | None = None
     background_gbps: float | None = None
     has_background: bool = False
 
@@ -304,7 +305,7 @@ def _arm_document(figures: ArmFigures) -> Document:
         **({"service": _latency_keys(figures.service)} if figures.service else {}),
         "beyond_measurement": list(figures.beyond_measurement),
         "failed_attempts": figures.failed_attempts,
-        "limits": list(figures.limits),
+        "limits": None if figures.limits is None else list(figures.limits),
         **({"background_gbps": figures.background_gbps} if figures.has_background else {}),
     }
 

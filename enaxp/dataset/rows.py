@@ -127,7 +127,7 @@ def _arm_cells(figures: ArmFigures) -> dict[str, object]:
         "mean_us": figures.latencies.mean_us,
         **{f"{one.name}_us": figures.latencies.percentiles_us.get(one.name) for one in PERCENTILES},
         "max_us": figures.latencies.max_us,
-        "limits": ", ".join(figures.limits) or None,
+        "limits": ", ".join(figures.limits or ()) or None,
     }
 
 

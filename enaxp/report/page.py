@@ -328,9 +328,9 @@ def _moved(srd: Iterable[SrdFigures]) -> str:
 def _limited(result: ScenarioResult) -> str:
     """What was the limit of each arm besides the network, in words; empty when nothing was."""
     told = [
-        f"of {ARM_NAMES[arm]} the {listed([LIMIT_NAMES[limit] for limit in result.arms[arm].limits])}"
+        f"of {ARM_NAMES[arm]} the {listed([LIMIT_NAMES[limit] for limit in limits])}"
         for arm in ARMS
-        if result.arms[arm].limits
+        if (limits := result.arms[arm].limits)
     ]
     return f"The limit was not the network in most trials: {listed(told)}." if told else ""
 

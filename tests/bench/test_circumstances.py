@@ -169,7 +169,7 @@ def test_where_something_else_was_the_limit_no_difference_shows_no_equality(
 
     most, half = limited(5), limited(4)
 
-    assert (most.arms["ena"].limits, most.arms["ena_express"].limits) == ((limit,), ())
+    assert (most.arms["ena"].limits, most.arms["ena_express"].limits) == ((limit,), None)  # whose hosts told nothing
     assert {effect.code for effect in most.primaries.values()} == {"inconclusive"}
     assert f"the limit was the {name} in most trials: not the network" in headline(most)
     assert f"({name}: ENA 10 of 16 trials, ENA Express 0 of 16 trials)" in most.verdict.words

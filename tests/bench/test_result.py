@@ -162,7 +162,6 @@ def test_without_trials_everything_measured_is_null_and_the_verdict_invalid() ->
         "measured_from": "sent",
         "beyond_measurement": [],
         "failed_attempts": 0,
-        "limits": [],
     }
     assert {effect.code for effect in scenario.effects.values()} == {"invalid"}
     assert scenario.treatment == Treatment(proven=None, srd_share=None, source="none")
