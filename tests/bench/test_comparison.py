@@ -217,7 +217,6 @@ def test_a_scenario_of_which_nothing_counts_is_not_compared() -> None:
         ({"plan": replace(PLAN, order="parallel")}, "other settings: order interleaved and parallel"),
         ({"plan": replace(PLAN, duration_s=2.5)}, "other settings: duration in s 10 and 2.5"),
         ({"plan": replace(PLAN, crossover=True)}, "other settings: crossover off and on"),
-        ({"plan": replace(PLAN, cpus="2,3")}, "other settings: cores none and 2,3"),
         ({"plan": replace(PLAN, cpus="auto")}, "other settings: cpus none and auto"),
         ({"plan": replace(PLAN, iterations=9)}, "dev/b: of udp-latency 10 of 18 pairs count"),
         ({"ended_at": None}, "dev/b has not ended"),
