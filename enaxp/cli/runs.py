@@ -146,21 +146,21 @@ def check(options: Options, *, run: str) -> None:
 @option(
     "--prune",
     "keep",
-    type=click.IntRange(min=0),
     metavar="KEEP",
-    help="Remove all but the KEEP newest runs of each lab that have ended.",
+    help="Remove runs that have ended: all but the newest 20 of each lab, those older than 30d, or beyond 5GB in all.",
 )
+@option("--raw", is_flag=True, help="With --prune: remove only what sockperf printed and full logs; results stay.")
 @option(
     "--trend",
     type=click.Choice(METRICS),
     help="The effect over time: how much it differs from run to run, and where it changed.",
 )
 @yes_option
-def runs(options: Options, *, keep: int | None, trend: Metric | None, yes: bool) -> None:
+def runs(options: Options, *, keep: str | None, raw: bool, trend: Metric | None, yes: bool) -> None:
     """List the runs of every lab (or of --lab), the newest first."""
     from enaxp.bench.documents import fields_of
     from enaxp.bench.history import run_lines
-    from enaxp.commands.prune import prune_runs
+    from enaxp.commands.prune import prune_runs, read_keep
     from enaxp.commands.trend import trend_of_runs
     from enaxp.errors import UsageError
     from enaxp.terminal.console import Console
@@ -168,6 +168,8 @@ def runs(options: Options, *, keep: int | None, trend: Metric | None, yes: bool)
     from enaxp.terminal.trend import tell_trend
 
     console = Console(as_json=options.as_json)
+    if raw and keep is None:
+        raise UsageError("--raw says what --prune removes", todo="give --prune, too")
     if trend is not None and keep is not None:
         raise UsageError("--trend and --prune do not go together", todo="give one of them")
     if trend is not None:
@@ -178,7 +180,9 @@ def runs(options: Options, *, keep: int | None, trend: Metric | None, yes: bool)
             tell_trend(console, found)
         return
     if keep is not None:
-        pruned = prune_runs(options.results_dir, lab=options.lab, keep=keep, yes=yes, console=console)
+        pruned = prune_runs(
+            options.results_dir, lab=options.lab, keep=read_keep(keep), raw_only=raw, yes=yes, console=console
+        )
         if options.as_json:
             console.document(fields_of(pruned))
         return

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
 from enaxp.__main__ import main as enaxp
-from enaxp.commands.prune import old_runs, size_of
+from enaxp.commands.prune import Keep, old_runs, read_keep, size_of
 from tests.support.monitoring import write_run
 
+NOW = datetime(2025, 4, 15, 8, tzinfo=UTC)
 ENDED = "2025-04-11T09:00:00+00:00"
 
 
@@ -91,7 +93,7 @@ def test_what_cannot_be_read_was_named_otherwise_or_lies_elsewhere_stays(results
 
 
 def test_a_program_is_told_what_went_with_its_size(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sizes = {run.run_id: run.size for run in old_runs(results, lab="dev", keep=3)}
+    sizes = {run.run_id: run.size for run in old_runs(results, lab="dev", keep=Keep(runs=3), now=NOW)}
     assert sizes == {"20250411-080000": size_of(results / "dev/20250411-080000")}
 
     assert main(["runs", "--prune", "3", "--yes", "--json"]) == 0
@@ -107,7 +109,7 @@ def test_nothing_to_remove_is_said(results: Path, capsys: pytest.CaptureFixture[
     assert "no run is old enough" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("keep", ["-1", "all"])
+@pytest.mark.parametrize("keep", ["-1", "all", "5XB", "GB", "1e3", "-5d"])
 def test_a_number_that_is_none_is_refused(results: Path, keep: str) -> None:
     before = left(results)
 
@@ -120,3 +122,52 @@ def test_the_sizes_are_those_of_the_files(results: Path) -> None:
     (folder / "more").write_bytes(b"x" * 12345)
 
     assert size_of(folder) == sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("keep", "old"),
+    [
+        ("2d", {"other/01", "other/02", "dev/11", "dev/12"}),
+        ("36h", {"other/01", "other/02", "dev/11", "dev/12", "dev/13"}),
+        ("30d", set()),
+        ("0d", {"other/01", "other/02", "dev/11", "dev/12", "dev/13", "dev/14"}),
+    ],
+)
+def test_what_began_before_an_age_may_go(results: Path, keep: str, old: set[str]) -> None:
+    found = old_runs(results, lab=None, keep=read_keep(keep), now=NOW)
+
+    assert {f"{run.lab}/{run.run_id[6:8]}" for run in found} == old
+
+
+@pytest.mark.parametrize(("room", "kept"), [(0, 0), (1, 1), (2.5, 2), (99, 6)])
+def test_the_newest_stay_as_far_as_there_is_room(results: Path, room: float, kept: int) -> None:
+    one = size_of(results / "dev/20250414-080000")
+    sizes = {path: size_of(path) for path in results.glob("*/*")}
+    assert set(sizes.values()) <= {one, *range(one - 60, one + 60)}  # all runs of the fixture are about as large
+
+    found = old_runs(results, lab=None, keep=Keep(size=round(room * (one + 60))), now=NOW)
+
+    newest_first = ["dev/14", "dev/13", "dev/12", "dev/11", "other/02", "other/01"]
+    assert {f"{run.lab}/{run.run_id[6:8]}" for run in found} == set(newest_first[kept:])
+
+
+def test_raw_files_alone_can_go_and_the_result_is_the_same(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = results / "dev/20250411-080000"
+    for name in ("raw/0001.txt", "logs/0001.log.gz"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x" * 500)
+    others = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+    assert main(["runs", "--prune", "3", "--raw", "--yes", "--json", "--lab", "dev"]) == 0
+
+    [removed] = json.loads(capsys.readouterr().out)["removed"]
+    assert (removed["run_id"], removed["size"] >= 1000) == ("20250411-080000", True)
+    assert not (folder / "raw").exists()
+    assert not (folder / "logs").exists()
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == others
+    assert main(["runs", "--prune", "3", "--raw", "--yes", "--lab", "dev"]) == 0
+    assert "no run is old enough" in capsys.readouterr().err
+
+
+def test_raw_alone_says_nothing(results: Path) -> None:
+    assert main(["runs", "--raw"]) == 2
