@@ -29,6 +29,10 @@ LIMITS: tuple[Limit, ...] = ("receiver", "cpu", "allowance")
 LIMIT_NAMES: Mapping[Limit, str] = {"receiver": "receiver", "cpu": "CPU", "allowance": "allowance"}
 MOST_DROPPED = 0.001  # of the messages
 BUSY = 0.95  # of a trial's time
+LEAST_S, LEAST_SHARE = (
+    0.1,
+    0.1,
+)  # a core that worked less, or less than this share of what the busiest did, is not recorded
 
 
 def host_usage(before: Usage, after: Usage, *, device: Mapping[str, int] | None, interface: str) -> HostUsage:
@@ -39,17 +43,17 @@ def host_usage(before: Usage, after: Usage, *, device: Mapping[str, int] | None,
         udp_in_errors=udp.get("InErrors"),
         udp_rcvbuf_errors=udp.get("RcvbufErrors"),
         rx_overruns=device.get("rx_overruns"),
-        cores={
-            str(number): time
-            for number, now in after.cores.items()
-            if number in before.cores and (time := _core_time(before.cores[number], now)) != _IDLE
-        },
+        cores=_that_worked(before.cores, after.cores),
         rx_queue=queue,
         rx_queue_cpus=None if queue is None else _served_by(after.irqs, interface, queue),
     )
 
 
-_IDLE = CoreTime(programs_s=0.0, interrupts_s=0.0)
+def _that_worked(before: Mapping[int, CoreTicks], after: Mapping[int, CoreTicks]) -> dict[str, CoreTime]:
+    """What each core did; without those that did next to nothing, since hosts have hundreds of them."""
+    times = {str(number): _core_time(before[number], now) for number, now in after.items() if number in before}
+    least = max(LEAST_S, LEAST_SHARE * max((time.total_s for time in times.values()), default=0.0))
+    return {number: time for number, time in times.items() if time.total_s >= least}
 
 
 def _core_time(before: CoreTicks, after: CoreTicks) -> CoreTime:

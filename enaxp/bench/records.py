@@ -96,13 +96,18 @@ class CoreTime:
     programs_s: float
     interrupts_s: float
 
+    @property
+    def total_s(self) -> float:
+        return self.programs_s + self.interrupts_s
+
 
 @dataclass(frozen=True, kw_only=True)
 class HostUsage:
     """What a host's receivers dropped during a trial, how busy its cores were, and which queue of the trial's interface received most.
 
     UDP's counters are those of the whole host; rx_overruns, where the driver has it, is of the trial's own interface. cores: by number,
-    those that did anything. rx_queue_cpus: the cores to which that queue's interrupt goes, as the kernel writes them. None: not told.
+    those that did something to speak of. rx_queue_cpus: the cores to which that queue's interrupt goes, as the kernel writes them.
+    None: not told.
     """
 
     udp_in_errors: Count | None = None

@@ -115,5 +115,9 @@ def test_what_a_host_did_is_the_difference_with_the_queue_that_received_most_and
         rx_queue=1,
         rx_queue_cpus="7",
     )
+    slight = replace(
+        after, cores={**after.cores, 0: CoreTicks(programs=30, interrupts=7)}
+    )  # 0.27 s, a tenth of the other is 0.275
+    assert host_usage(before, slight, device=device, interface="ens6").cores.keys() == {"3"}
     silent = host_usage(before, after, device={}, interface="ens6")
     assert (silent.rx_overruns, silent.rx_queue, silent.rx_queue_cpus) == (None, None, None)
