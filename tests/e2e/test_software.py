@@ -114,6 +114,28 @@ def test_a_node_exporter_that_dies_comes_back(lab: Driver) -> None:
     assert on(lab, "server", "pgrep -f '^[^ ]*prometheus-node-exporter .*web.listen'") != before
 
 
+def test_agents_that_sleep_are_started_again_over_ssh_within_the_same_up(lab: Driver) -> None:
+    # given agents that started before the permissions of their hosts worked, and an enaxp that waits no three minutes for them
+    module = lab.folder / "enaxp/lab/state_manager.py"
+    source = module.read_text()
+    module.write_text(source.replace("RESTART_AGENT_S = 180.0", "RESTART_AGENT_S = 0.0"))
+    lab.cloud("timing", method="POST", body={"ssm_credentials": 1.0})
+
+    # when nothing else is to be done
+    try:
+        told = lab.ok("up").stderr
+        after = software(lab)
+    finally:
+        lab.cloud("timing", method="POST", body={"ssm_credentials": 0.0})
+        module.write_text(source)
+
+    # then State Manager reaches both hosts
+    for role in ROLES:
+        [line] = [line for line in told.splitlines() if f"{role}: not registered with Systems Manager" in line]
+        assert line.endswith("its agent is started again")
+        assert set(after[role].values()) == {"Success"}
+
+
 def test_a_changed_script_is_run_once_by_every_host(lab: Driver) -> None:
     edit(lab, "tuning", "echo ran >> /var/tmp/changed")
 
