@@ -18,6 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SYSTEM := sockperf sudo prometheus-node-exporter htop openssh-server openssh-client iproute2 ethtool util-linux procps libcap2-bin
+OTAVA := 'apache-otava>=0.8,<0.9'
 # What only the tests need.
 TESTED_WITH := shellcheck chromium poppler-utils prometheus netplan.io
 
@@ -79,6 +80,8 @@ $(VENV)/.ready: pyproject.toml
 
 $(VENV)/.installed: $(VENV)/.ready
 	@./scripts/step "installing what its tests need into $(VENV)" $(PIP) -e '.[local,dev]'
+# The tests use its E-divisive, which needs numpy alone; what the rest of it needs would bring a numpy of its own.
+	@./scripts/step "installing Otava without what it needs" $(PIP) --no-deps $(OTAVA)
 	@touch $@
 
 clean:

@@ -81,7 +81,6 @@ def test_the_wheel_holds_every_file_of_the_program_as_it_is_and_nothing_else(whe
 
 # Who may import what an extra brings: nothing else of the program needs it.
 OF_EXTRAS = {"query": ("dataset/",), "trend": ("bench/changes.py",)}
-BROUGHT_BY = {"otava": ["apache-otava"]}  # not installed with the others: it wants a numpy of its own
 
 
 def test_what_is_imported_without_the_local_target_is_declared_without_an_extra(wheel: Path) -> None:
@@ -90,7 +89,7 @@ def test_what_is_imported_without_the_local_target_is_declared_without_an_extra(
     required = [
         line.removeprefix("Requires-Dist: ") for line in metadata.splitlines() if line.startswith("Requires-Dist:")
     ]
-    brought_by = {**packages_distributions(), **BROUGHT_BY}
+    brought_by = packages_distributions()
 
     def declared(path: Path) -> set[str]:
         """The packages that a module may import: those of no extra, and those of the extras that it is one of."""
