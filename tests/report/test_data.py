@@ -270,3 +270,16 @@ def test_a_manifest_that_is_none_is_an_error_with_words(run: RunFolder, content:
 
     with pytest.raises(BenchError):
         read_run(run)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"schema": 1, "what": "a relay", "figures": {"p50": 3}}', '{"schema": 9}']
+)
+def test_a_truth_that_cannot_be_read_is_said_and_the_rest_is_shown(run: RunFolder, content: str) -> None:
+    (run.path / "truth.json").write_text(content)
+
+    figures = figures_of(run)
+
+    assert figures.truth is None
+    assert [fault for fault in figures.faults if fault.startswith("truth.json cannot be read")]
+    assert figures.scenarios[0].trials
