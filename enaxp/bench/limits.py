@@ -42,6 +42,7 @@ def host_usage(before: Usage, after: Usage, *, device: Mapping[str, int] | None,
     return HostUsage(
         udp_in_errors=udp.get("InErrors"),
         udp_rcvbuf_errors=udp.get("RcvbufErrors"),
+        rx_dropped=moved(before.dropped, after.dropped).get(interface),
         rx_overruns=device.get("rx_overruns"),
         cores=_that_worked(before.cores, after.cores),
         rx_queue=queue,
@@ -90,7 +91,7 @@ def limits_of(record: TrialRecord, scenario: Scenario) -> tuple[Limit, ...]:
 
 
 def _is_dropped(record: TrialRecord, scenario: Scenario) -> bool:
-    dropped = sum((host.udp_rcvbuf_errors or 0) + (host.rx_overruns or 0) for host in (record.usage or {}).values())
+    dropped = sum(host.dropped for host in (record.usage or {}).values())
     messages = _messages(record, scenario)
     return bool(messages) and dropped > MOST_DROPPED * messages
 

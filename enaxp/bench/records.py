@@ -105,17 +105,23 @@ class CoreTime:
 class HostUsage:
     """What a host's receivers dropped during a trial, how busy its cores were, and which queue of the trial's interface received most.
 
-    UDP's counters are those of the whole host; rx_overruns, where the driver has it, is of the trial's own interface. cores: by number,
-    those that did something to speak of. rx_queue_cpus: the cores to which that queue's interrupt goes, as the kernel writes them.
-    None: not told.
+    UDP's counters are those of the whole host. rx_dropped: packets that found no room in the ring of the trial's own interface, or in the
+    kernel's queue; rx_overruns: in the ring, where the driver tells by ethtool. cores: by number, those that did something to speak of.
+    rx_queue_cpus: the cores to which that queue's interrupt goes, as the kernel writes them. None: not told.
     """
 
     udp_in_errors: Count | None = None
     udp_rcvbuf_errors: Count | None = None
+    rx_dropped: Count | None = None
     rx_overruns: Count | None = None
     cores: Mapping[str, CoreTime] = field(default_factory=dict)
     rx_queue: Count | None = None
     rx_queue_cpus: str | None = None
+
+    @property
+    def dropped(self) -> int:
+        """How many packets the host dropped that had reached it, as far as it tells. What overran the ring is told in two ways."""
+        return (self.udp_rcvbuf_errors or 0) + max(self.rx_dropped or 0, self.rx_overruns or 0)
 
 
 @dataclass(frozen=True, kw_only=True)

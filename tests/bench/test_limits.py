@@ -31,6 +31,8 @@ def limits(scenario: Scenario, host: HostUsage, *, role: str = "server", **chang
         (HostUsage(udp_rcvbuf_errors=10), ()),
         (HostUsage(udp_rcvbuf_errors=11), ("receiver",)),
         (HostUsage(udp_rcvbuf_errors=6, rx_overruns=5), ("receiver",)),
+        (HostUsage(udp_rcvbuf_errors=6, rx_dropped=5), ("receiver",)),
+        (HostUsage(rx_dropped=9, rx_overruns=9), ()),  # the same packets, told in two ways
         (HostUsage(udp_in_errors=5000), ()),  # checksums and the like
         (HostUsage(), ()),
     ],
@@ -98,6 +100,7 @@ def usage(*, received: int, errors: int, programs: int, interrupts: int) -> Usag
     return Usage(
         udp={"InDatagrams": received, "InErrors": errors + 1, "RcvbufErrors": errors},
         cores={0: CoreTicks(programs=5, interrupts=5), 3: CoreTicks(programs=programs, interrupts=interrupts)},
+        dropped={"ens5": received, "ens6": 2 * received},
         irqs={"ens5-Tx-Rx-1": "3", "ens6-Tx-Rx-1": "7", "ens6-Tx-Rx-11": "8"},
     )
 
@@ -110,6 +113,7 @@ def test_what_a_host_did_is_the_difference_with_the_queue_that_received_most_and
     assert host_usage(before, after, device=device, interface="ens6") == HostUsage(
         udp_in_errors=7,
         udp_rcvbuf_errors=7,
+        rx_dropped=160,
         rx_overruns=4,
         cores={"3": CoreTime(programs_s=2.5, interrupts_s=0.25)},
         rx_queue=1,

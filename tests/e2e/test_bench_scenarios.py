@@ -40,7 +40,7 @@ def test_rates_are_those_of_the_receiver_and_probes_run_under_load_and_beside_bu
             ]  # of a server that cannot keep up, all on one computer
             assert dropped <= trial["sockperf"]["sent"] - trial["server_received"]
             limits = result["scenarios"]["udp-throughput"]["arms"][trial["arm"]]["limits"]
-            assert ("receiver" in limits) == (dropped > 0.001 * trial["sockperf"]["sent"])
+            assert "receiver" in limits or dropped <= 0.001 * trial["sockperf"]["sent"]
     tcp = result["scenarios"]["tcp-flow"]["arms"]
     assert {arm["loss_rate"] for arm in tcp.values()} == {0}
     load = result["scenarios"]["udp-load@1000"]

@@ -16,6 +16,7 @@ Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors
 Udp: 105 2 7 1000 6 0
 cpu0 1 2 3 4000 50 6 7 80 0 0
 cpu12 10 20 30 4000 50 60 70 80 0 0
+dropped ens5 17
 irq ens5-Tx-Rx-0 4
 interface ens5
 statistics 1 2 3 4 8900
@@ -29,6 +30,7 @@ def test_a_cores_time_is_that_of_programs_and_of_interrupts_without_idling_waiti
     assert usage.cores == {0: CoreTicks(programs=6, interrupts=13), 12: CoreTicks(programs=60, interrupts=130)}
     assert (usage.udp["InErrors"], usage.udp["RcvbufErrors"]) == (7, 6)
     assert usage.irqs == {"ens5-Tx-Rx-0": "4"}
+    assert usage.dropped == {"ens5": 17}
     assert read_usage("interface ens5\n") is None
 
 
@@ -54,3 +56,4 @@ def test_this_machine_tells_its_cores_and_its_sockets() -> None:
     assert usage is not None
     assert usage.cores.keys() >= {0}
     assert {"InErrors", "RcvbufErrors"} <= usage.udp.keys()
+    assert usage.dropped.keys() == {"lo"}
