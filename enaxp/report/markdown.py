@@ -24,7 +24,7 @@ from enaxp.report.words import (
     standing_in_words,
     traffic_in_words,
 )
-from enaxp.text import figure
+from enaxp.text import counted, figure
 from enaxp.traffic import ARM_NAMES, ARMS, metric_label
 
 METRICS = ("p50", "p90", "p99", "p99_9", "mean", "throughput")
@@ -91,7 +91,7 @@ def _foot(run: RunData) -> Iterator[str]:
     plan = run.manifest.plan
     yield (
         f"Run `{plain(run.manifest.run_id)}`: {plain(measured_between(run.manifest))}; {plan.iterations} iterations of "
-        f"{plan.repeats} pairs, {plan.duration_s:g} s a trial, margin ±{plan.margin_pct:g} %, seed {plan.seed}."
+        f"{counted(plan.repeats, 'pair')}, {plan.duration_s:g} s a trial, margin ±{plan.margin_pct:g} %, seed {plan.seed}."
     )
 
 
