@@ -10,7 +10,7 @@
 # make crash   enaxp killed at every call and every save, and in twenty hostile clouds: leaks and duplicates counted
 # make fuzz    every reader of data from elsewhere, ten minutes each, with whatever comes (FUZZ_MINUTES=10)
 # make audit   known weaknesses of what development and the image install (asks the network)
-# make acceptance   the full 10 x 10 run on the local target
+# make acceptance   the full 10 x 10 run on the local target; Spark on what `enaxp export` writes
 # make install what the above need: system packages (as root, on Debian and Ubuntu) and a virtual environment in .venv
 
 PYTHON ?= python3
@@ -66,7 +66,9 @@ audit: $(VENV)/.installed
 	$(BIN)/pip-audit --disable-pip --require-hashes -r monitor/requirements.lock
 
 acceptance: install
-	$(BIN)/python -m pytest tests/e2e --acceptance -k acceptance
+	@PYTHON=$(PYTHON) ./scripts/install-system default-jre-headless
+	@./scripts/step "installing Spark" $(PIP) 'pyspark>=4,<5'
+	$(BIN)/python -m pytest tests/e2e/test_story.py tests/dataset --acceptance
 
 install: $(VENV)/.installed
 	@PYTHON=$(PYTHON) ./scripts/install-system $(SYSTEM)
