@@ -394,8 +394,10 @@ def tables(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _coverage(cell: Cell, line: Mapping[str, Any], metric: Metric) -> str:
     if not math.isfinite(cell.truths()[LATENCY_PRIMARIES.index(metric)]):
         return "no single truth"
-    share = line.get("covers", {}).get(metric)
-    return "not measured yet" if share is None else f"{100 * share:.1f}"
+    covers = line.get("covers", {})
+    if metric not in covers:
+        return "not measured yet"
+    return "no interval" if covers[metric] is None else f"{100 * covers[metric]:.1f}"
 
 
 def main(arguments: Sequence[str]) -> None:
