@@ -19,7 +19,8 @@ from enaxp.local.relay.placing import Hold, place_script, read_record, record_sc
 from enaxp.local.relay.program import BEHIND
 
 ECHO = """#!{python}
-import socket, sys
+import signal, socket, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as sockperf has one of its own: a test run in the background hands on none
 if sys.argv[1] != "server":
     print("as it is", *sys.argv[1:]); sys.exit()
 options = dict(zip(sys.argv, sys.argv[1:]))
@@ -90,9 +91,9 @@ def served(host: dict[str, str]) -> Iterator[tuple[int, subprocess.Popen[str]]]:
         assert process.stdout.readline() == "listens\n"
         yield port, process
     finally:
+        process.stdout.close()
         process.send_signal(signal.SIGTERM)
         process.wait(10)
-        process.stdout.close()
 
 
 def test_each_message_waits_and_is_recorded_by_the_port_it_came_from(
