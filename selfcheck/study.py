@@ -5,6 +5,7 @@
     same      A/A: both arms are the same virtual wire; "faster" or "slower" is wrong
     slower    a relay holds the ENA Express arm's messages back for a known time
     faster    it holds those of the ENA arm back
+    interface it holds those of one interface back, SRD makes nothing, and the interfaces swap their arms half way: a direction is wrong
     mixed     it holds every message of the ENA Express arm back, and few of the ENA arm's, for far longer
     simulated the interval alone, with data of a known effect (selfcheck/simulation.py)
 
@@ -44,14 +45,16 @@ from enaxp.text import interval_plain
 from enaxp.traffic import ARMS, QUANTILES, Arm
 from selfcheck.simulation import SHAPES, Size, coverage
 
-Kind = Literal["same", "slower", "faster", "mixed", "ena-loses", "express-loses"]
-KINDS: tuple[Kind, ...] = ("same", "slower", "faster", "mixed", "ena-loses", "express-loses")
+Kind = Literal["same", "slower", "faster", "interface", "mixed", "ena-loses", "express-loses"]
+KINDS: tuple[Kind, ...] = ("same", "slower", "faster", "interface", "mixed", "ena-loses", "express-loses")
 METRICS = ("mean", "p50", "p99")
 ENAXP = (sys.executable, "-m", "enaxp")
 LAB = "study"
 SEED = 20250411
 ATTEMPTS = 4
 LOSSY, DELAYED = Hold(loss=0.02), Hold(tail=0.02, tail_us=2000)  # one arm loses what the other one delivers 1 ms later
+CROSSED = 6  # iterations, the fewest of a crossover that decides
+ADDRESSES: Mapping[Arm, str] = {"ena": "192.168.3.10", "ena_express": "192.168.3.11"}  # of the server's interfaces
 RANKED = 8  # iterations from which what is beyond measurement is judged
 LATE = Hold(tail=0.04, tail_us=1500)  # of `mixed`: beyond P99, and nothing at the median
 
@@ -67,7 +70,10 @@ class BenchSize:
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What one bench said, and what was true. `held`: per metric whether the interval holds the truth; None where it is not known."""
+    """What one bench said, and what was true. `held`: per metric whether the interval holds the truth; None where it is not known.
+
+    interface_pct: what it said of the interface, for P50; interface_true_pct: what that is; both None where there was no crossover.
+    """
 
     kind: Kind
     code: str
@@ -79,6 +85,15 @@ class Bench:
     true_pct: Mapping[str, float | None]
     held: Mapping[str, bool | None]
     seconds: float
+    interface_pct: tuple[float, float, float] | None = None
+    interface_true_pct: float | None = None
+
+    @property
+    def holds_interface(self) -> bool | None:
+        """Whether the interval of the interface's effect holds the truth; None where there is none."""
+        if self.interface_pct is None or self.interface_true_pct is None:
+            return None
+        return self.interface_pct[1] <= self.interface_true_pct <= self.interface_pct[2]
 
 
 FASTER, SLOWER = frozenset({"faster", "slightly-faster"}), frozenset({"slower", "slightly-slower"})
@@ -87,6 +102,7 @@ TRUE_WORDS: Mapping[Kind, Mapping[str, frozenset[str]]] = {
     "same": {"p50": frozenset({"same"}), "p99": frozenset({"same"})},
     "slower": {"p50": SLOWER, "p99": SLOWER},
     "faster": {"p50": FASTER, "p99": FASTER},
+    "interface": {"p50": frozenset({"same"}), "p99": frozenset({"same"})},
     "mixed": {"p50": SLOWER, "p99": FASTER},
     "ena-loses": {"p50": frozenset({"same"}), "p99": FASTER},
     "express-loses": {"p50": frozenset({"same"}), "p99": SLOWER},
@@ -94,12 +110,12 @@ TRUE_WORDS: Mapping[Kind, Mapping[str, frozenset[str]]] = {
 
 
 def holds(kind: Kind, *, us: float) -> dict[Arm, Hold]:
-    """What the relay of each arm's server does; none for the same."""
+    """What the relay of each arm's server does, or of each interface's; none for the same."""
     held_back, passed = Hold(us=us), Hold()
     match kind:
         case "same":
             return {}
-        case "slower":
+        case "slower" | "interface":
             return {"ena": passed, "ena_express": held_back}
         case "faster":
             return {"ena": held_back, "ena_express": passed}
@@ -109,6 +125,12 @@ def holds(kind: Kind, *, us: float) -> dict[Arm, Hold]:
             return {"ena": LOSSY, "ena_express": DELAYED}
         case "express-loses":
             return {"ena": DELAYED, "ena_express": LOSSY}
+
+
+def relay_table(kind: Kind, *, us: float) -> dict[int | str, Hold]:
+    """The same by the servers' ports, which go with the arms; by their addresses where it is an interface that is slower."""
+    servers: Mapping[Arm, int | str] = ADDRESSES if kind == "interface" else PORTS
+    return {servers[arm]: hold for arm, hold in holds(kind, us=us).items()}
 
 
 def loses(kind: Kind) -> bool:
@@ -125,8 +147,11 @@ def judge(
         metric: None if loses(kind) else true_pct(kind, levels(run, metric), added_us=added_us[metric])
         for metric in METRICS
     }
+    interface = scenario.get("interface")
     return Bench(
         kind=kind,
+        interface_pct=(interface["estimate_pct"], interface["low_pct"], interface["high_pct"]) if interface else None,
+        interface_true_pct=interface_true_pct(run, added_us=added_us["p50"]) if kind == "interface" else None,
         code=scenario["verdict"]["code"],
         said=said(kind, {metric: effects[metric]["code"] for metric in ("p50", "p99")}),
         headline=scenario["verdict"]["headline"],
@@ -156,7 +181,7 @@ def true_pct(kind: Kind, levels_us: Mapping[Arm, Sequence[float]], *, added_us: 
     arm that was not held back, at the level it had in that iteration.
     """
     match kind:
-        case "same":
+        case "same" | "interface":
             return 0.0
         case "mixed" | "ena-loses" | "express-loses":
             return None
@@ -165,6 +190,17 @@ def true_pct(kind: Kind, levels_us: Mapping[Arm, Sequence[float]], *, added_us: 
         case "faster":
             ratios = [-math.log1p(added_us / level) for level in levels_us["ena_express"]]
     return 100 * math.expm1(statistics.fmean(ratios))
+
+
+def interface_true_pct(run: RunFolder, *, added_us: float) -> float:
+    """What the second interface is slower by at the median, in per cent, at the level that the first one had in each iteration."""
+    crossed = {trial.iteration for trial in counted(run.records()) if trial.crossed}
+    found = levels(run, "p50")
+    first = [
+        found["ena_express" if iteration in crossed else "ena"][iteration - 1]
+        for iteration in range(1, len(found["ena"]) + 1)
+    ]
+    return 100 * math.expm1(statistics.fmean(math.log1p(added_us / level) for level in first))
 
 
 def levels(run: RunFolder, metric: str) -> dict[Arm, list[float]]:
@@ -273,13 +309,15 @@ class Lab:
             raise SystemExit(f"enaxp {' '.join(arguments)} → {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
 
-    def relay(self, table: Mapping[Arm, Hold]) -> None:
-        """Puts a relay before the server of each arm that is named; none before the others."""
-        script = place_script({PORTS[arm]: hold for arm, hold in table.items()})
+    def relay(self, table: Mapping[int | str, Hold]) -> None:
+        """Puts a relay before each server that is named; none before the others."""
+        script = place_script(table)
         for role in ("server", "client"):
             self.run("ssh", role, "--", script)
 
-    def bench(self, size: BenchSize, *, seed: int, scenario: str) -> tuple[Mapping[str, Any], RunFolder]:
+    def bench(
+        self, size: BenchSize, *, seed: int, scenario: str, more: Sequence[str] = ()
+    ) -> tuple[Mapping[str, Any], RunFolder]:
         """The one scenario of a bench's result, and its run folder."""
         wanted = {
             "iterations": size.iterations,
@@ -288,7 +326,7 @@ class Lab:
             "seed": seed,
         }
         options = [word for name, value in wanted.items() for word in (f"--{name}", str(value))]
-        result = json.loads(self.run("bench", "--scenario", scenario, *options, "--json"))
+        result = json.loads(self.run("bench", "--scenario", scenario, *options, *more, "--json"))
         return result["scenarios"][scenario], RunFolder(Path(self._folder, "results", LAB, result["run_id"]))
 
 
@@ -314,10 +352,12 @@ def benches(
             began = time.monotonic()
             if number and began + longest > deadline:
                 return
-            built.relay(holds(kind, us=us))
-            wanted = replace(size, iterations=max(size.iterations, RANKED)) if loses(kind) else size
+            built.relay(relay_table(kind, us=us))
+            fewest = RANKED if loses(kind) else CROSSED if kind == "interface" else 0
+            wanted = replace(size, iterations=max(size.iterations, fewest))
             name = "udp-load@1000" if loses(kind) else "udp-latency"
-            scenario, run = built.bench(wanted, seed=SEED + number, scenario=name)
+            more = ["--crossover"] if kind == "interface" else []
+            scenario, run = built.bench(wanted, seed=SEED + number, scenario=name, more=more)
             longest = max(longest, time.monotonic() - began)
             yield judge(kind, scenario, run, added_us=added_us, seconds=time.monotonic() - began)
 
@@ -352,6 +392,9 @@ def tell(bench: Bench) -> str:
         truth = "" if true is None else f", truth {true:+.2f}% {'held' if bench.held[metric] else 'MISSED'}"
         told = interval_plain(bench.estimate_pct[metric], bench.low_pct[metric], bench.high_pct[metric])
         parts.append(f"{metric} {told}{truth}")
+    if bench.interface_pct is not None:
+        held = "" if (held_it := bench.holds_interface) is None else " held" if held_it else " MISSED"
+        parts.append(f"interface {interval_plain(*bench.interface_pct)}, truth {bench.interface_true_pct:+.2f}%{held}")
     word = f"{bench.code} (WRONG)" if bench.said == "wrong" else bench.code
     headline = f"; {bench.headline}" if loses(bench.kind) else ""
     return f"{bench.kind:<7} {word:<13} {'; '.join(parts)}{headline}   ({bench.seconds:.0f} s)"

@@ -1,6 +1,6 @@
 """Placing: how the relay comes before the servers of a host of the local target, and what it recorded there comes back. Pure.
 
-    Hold by port ─▶ place_script() ─▶ (the host runs it) ─▶ … ─▶ record_script() ─▶ its output ─▶ read_record() ─▶ Seen
+    Hold by port or address ─▶ place_script() ─▶ (the host runs it) ─▶ … ─▶ record_script() ─▶ its output ─▶ read_record() ─▶ Seen
 
 A host of either kind has its stand-ins first on its PATH. Where sockperf is one of them, it looks for the relay itself, behind its own
 mapping of addresses; elsewhere it becomes one. Each sockperf, and the relay, goes before the rest of the computer where that is allowed:
@@ -68,9 +68,9 @@ class Hold:
     until_s: float = 0.0
 
 
-def place_script(holds: Mapping[int, Hold]) -> str:
-    """Puts the relay before the servers with these ports, from their next start on; none elsewhere. Its record begins anew."""
-    table = json.dumps({str(port): asdict(hold) for port, hold in holds.items()})
+def place_script(holds: Mapping[int | str, Hold]) -> str:
+    """Puts the relay before the servers with these ports or addresses, from their next start on; none elsewhere. Its record begins anew."""
+    table = json.dumps({str(server): asdict(hold) for server, hold in holds.items()})
     words = {
         "@PYTHON@": shlex.quote(str(Path(sys.executable).resolve())),
         "@PROGRAM@": base64.b64encode(PROGRAM.read_bytes()).decode(),

@@ -6,8 +6,8 @@ standard library only, since it runs on hosts.
 
     program.py FOLDER SOCKPERF ARGUMENT...
 
-It stands before each UDP server whose port is in FOLDER/holds.json, and is SOCKPERF for everything else. It waits out the last of a wait
-by spinning: a sleep is late by as much as what is to be added. Hosts may have a Python as old as 3.7.
+It stands before each UDP server whose port or address is in FOLDER/holds.json, and is SOCKPERF for everything else. It waits
+out the last of a wait by spinning: a sleep is late by as much as what is to be added. Hosts may have a Python as old as 3.7.
 """
 
 from __future__ import annotations
@@ -143,13 +143,15 @@ def stand_before(folder: str, sockperf: str, arguments: list[str], ip: str, port
 
 
 def main(folder: str, sockperf: str, *arguments: str) -> None:
-    """Stands before the server that the arguments ask for, if its port is in the table; else becomes sockperf."""
+    """Stands before the server that the arguments ask for, if its port or its address is in the table; else becomes sockperf."""
     with open(os.path.join(folder, "holds.json"), encoding="ascii") as file:  # noqa: PTH118, PTH123
         holds = json.load(file)
     options = dict(zip(arguments, arguments[1:]))  # noqa: B905, RUF007 - an old Python
     port = options.get("-p", "")
-    if arguments[:1] == ("server",) and port in holds and "--tcp" not in arguments:
-        stand_before(folder, sockperf, list(arguments), options.get("-i", ""), int(port), Hold(**holds[port]))
+    ip = options.get("-i", "")
+    hold = holds.get(port) or holds.get(ip)
+    if arguments[:1] == ("server",) and hold and "--tcp" not in arguments:
+        stand_before(folder, sockperf, list(arguments), ip, int(port), Hold(**hold))
     os.execv(sockperf, [sockperf, *arguments])
 
 
