@@ -1,5 +1,6 @@
 """What all tests share: which of them can run on this machine, and that CI skips none.
 
+Tests with hosts are run once more when they fail, which is told: they measure on a computer that others use, too.
 Tests marked `namespaces` have process-mode twins. Where a probe shows that namespaces are not allowed they are left out, and the
 number is told; everything else that cannot run is skipped, which `--no-skips` turns into a failure.
 """
@@ -72,6 +73,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             config.stash[LEFT_OUT] = f"{len(kept) - len(possible)} long tests ran with namespaces alone"
         kept = possible
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    for item in kept:
+        if _length(item) == 2:
+            item.add_marker(pytest.mark.flaky(reruns=1))
     items[:] = _longest_first(kept)
 
 
@@ -144,7 +148,15 @@ def _tell_what_was_survived(terminalreporter: pytest.TerminalReporter) -> None:
         )
 
 
+def _tell_what_ran_again(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tests with hosts, which measure on a computer that others use, too, are run once more when they fail; never in silence."""
+    again = [report.nodeid for report in terminalreporter.stats.get("rerun", ())]
+    if again:
+        terminalreporter.write_line(f"{len(again)} tests with hosts failed once and were run again: {', '.join(again)}")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    _tell_what_ran_again(terminalreporter)
     _tell_what_was_survived(terminalreporter)
     if LEFT_OUT in config.stash:
         terminalreporter.write_line(config.stash[LEFT_OUT])

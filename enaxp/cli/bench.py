@@ -135,14 +135,27 @@ def _tell_plan(session: Session, options: BenchOptions, *, pilot: str | None) ->
 @option("--duration", help="Of one trial.  [default: 1s]")
 @option("--same", is_flag=True, help="Put nothing in: both arms are alike, and it is told what can be excluded.")
 @option("--open", "opens", is_flag=True, help="Open the page in a browser at the end.")
+@option(
+    "--nice",
+    type=click.IntRange(-20, 19),
+    help="Of what measures; 0 goes before nothing else on this computer.  [default: -15]",
+)
 def demo(
-    options: Options, *, iterations: int | None, repeats: int | None, duration: str | None, same: bool, opens: bool
+    options: Options,
+    *,
+    iterations: int | None,
+    repeats: int | None,
+    duration: str | None,
+    same: bool,
+    opens: bool,
+    nice: int | None,
 ) -> None:
     """The whole story on this machine, without an AWS account: up, bench with a known difference, the truth beside it, down."""
-    from enaxp.commands.demo import NOTHING, PLAN, SLOWER_AND_STEADIER, run_demo
+    from enaxp.commands.demo import NICE, NOTHING, PLAN, SLOWER_AND_STEADIER, run_demo
 
     asked = {"bench.iterations": iterations, "bench.repeats": repeats, "bench.duration": duration}
     size = {**PLAN, **{path: value for path, value in asked.items() if value is not None}}
-    page = run_demo(options, NOTHING if same else SLOWER_AND_STEADIER, size=size)
+    difference = NOTHING if same else SLOWER_AND_STEADIER
+    page = run_demo(options, difference, size=size, nice=NICE if nice is None else nice)
     if opens and page is not None:
         click.launch(str(page))

@@ -3,8 +3,9 @@
     Hold by port or address ─▶ place_script() ─▶ (the host runs it) ─▶ … ─▶ record_script() ─▶ its output ─▶ read_record() ─▶ Seen
 
 A host of either kind has its stand-ins first on its PATH. Where sockperf is one of them, it looks for the relay itself, behind its own
-mapping of addresses; elsewhere it becomes one. Each sockperf, and the relay, goes before the rest of the computer where that is allowed:
-what else it does is not what is to be measured. Where each session has a share of its own (autogroup), it is the session that goes first.
+mapping of addresses; elsewhere it becomes one. Each sockperf, and the relay, can go before the rest of the computer where that is
+allowed: what else it does is not what is to be measured, but waits. Where each session has a share of its own (autogroup), it is the
+session that goes first.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ echo @HOLDS@ | put "$folder/holds.json"
 sudo rm -f "$folder"/record/*
 cat << 'END' | sudo tee "$folder/first" > /dev/null
 #!/bin/sh
-# first PID: this process goes before others
-renice -n -15 -p "$1"
-echo -15 > "/proc/$1/autogroup"
+# first PID: how far this process goes before others
+renice -n @NICE@ -p "$1"
+echo @NICE@ > "/proc/$1/autogroup"
 END
 cat << END | sudo tee "$bin/relayed-sockperf" > /dev/null
 #!/bin/sh
@@ -68,12 +69,16 @@ class Hold:
     until_s: float = 0.0
 
 
-def place_script(holds: Mapping[int | str, Hold]) -> str:
-    """Puts the relay before the servers with these ports or addresses, from their next start on; none elsewhere. Its record begins anew."""
+def place_script(holds: Mapping[int | str, Hold], *, nice: int = 0) -> str:
+    """Puts the relay before the servers with these ports or addresses, from their next start on; none elsewhere. Its record begins anew.
+
+    nice: of the relay and of each sockperf; below 0 they go before others.
+    """
     table = json.dumps({str(server): asdict(hold) for server, hold in holds.items()})
     words = {
         "@PYTHON@": shlex.quote(str(Path(sys.executable).resolve())),
         "@PROGRAM@": base64.b64encode(PROGRAM.read_bytes()).decode(),
+        "@NICE@": str(nice),
         "@HOLDS@": base64.b64encode(table.encode()).decode(),
     }
     script = _PLACE
