@@ -22,6 +22,7 @@ from enaxp.local.machines.programs import missing_programs
 
 # Fixtures that are, or hold, a strict AWS.
 CLOUDS = {"aws", "cloud", "ends", "labs", "server"}
+WITH_HOSTS = 2  # the greatest length of a test
 LEFT_OUT = pytest.StashKey[str]()
 
 
@@ -74,7 +75,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = possible
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     for item in kept:
-        if _length(item) == 2:
+        if _length(item) == WITH_HOSTS:
             item.add_marker(pytest.mark.flaky(reruns=1))
     items[:] = _longest_first(kept)
 
@@ -94,7 +95,7 @@ def _longest_first(items: list[pytest.Item]) -> list[pytest.Item]:
 def _length(item: pytest.Item) -> int:
     fixtures = set(getattr(item, "fixturenames", ()))
     if item.get_closest_marker("namespaces") or "local_target" in fixtures or "e2e" in item.path.parts:
-        return 2
+        return WITH_HOSTS
     takes_long = {"selfcheck", "attacks"} & set(item.path.parts)
     return int(bool(item.get_closest_marker("crash_matrix") or fixtures & CLOUDS or takes_long))
 

@@ -75,7 +75,7 @@ def _what_it_is(statements: Sequence[Any]) -> str:
 
 
 def _said(error: Exception) -> str:
-    """DuckDB's words, without its advice to change settings, which are locked."""
+    """DuckDB's words, without its stack trace."""
     return str(error).split("\n\nStack Trace", 1)[0].strip()
 
 

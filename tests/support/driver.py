@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -56,17 +57,7 @@ class Driver:
     isolation: str
 
     def run(self, *arguments: str, timeout_s: float = 300) -> Ran:
-        done = subprocess.run(
-            [*COMMAND, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-        return Ran(done.returncode, done.stdout, done.stderr)
+        return _ran([*COMMAND, *arguments], timeout_s=timeout_s, cwd=self.folder, env=self.environment)
 
     def ok(self, *arguments: str, timeout_s: float = 300) -> Ran:
         """As run, for a command that must succeed."""
@@ -76,15 +67,7 @@ class Driver:
 
     def on_host(self, role: str, script: str, *, timeout_s: float = 300) -> Ran:
         """What a script does on a host of the lab, by OpenSSH itself: a second of `enaxp ssh` is spared each time."""
-        done = subprocess.run(
-            [*_ssh(self, role, _instance_of(self.folder, role)), script],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-        return Ran(done.returncode, done.stdout, done.stderr)
+        return _ran([*_ssh(self, role, _instance_of(self.folder, role)), script], timeout_s=timeout_s)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -161,6 +144,23 @@ class Driver:
         """Takes down whatever is up, whatever a test left."""
         if (self.folder / "state/local-cloud/cloud.json").exists():
             self.run("down", "--yes", "--force")
+
+
+def _ran(
+    argv: Sequence[str], *, timeout_s: float, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> Ran:
+    """What a program leaves that is asked nothing; in this folder and environment where none is given."""
+    done = subprocess.run(
+        argv,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
 
 
 def _instance_of(folder: Path, role: str) -> str:
