@@ -50,6 +50,7 @@ study: install
 	$(BIN)/python -m selfcheck.words $(WORDS_ARGS)
 	$(BIN)/python -m selfcheck.crossover
 	$(BIN)/python -m selfcheck.runs
+	$(BIN)/python -m selfcheck.fleets
 	$(BIN)/python -m selfcheck.stopped
 	$(BIN)/python -m selfcheck.study $(STUDY_ARGS)
 

@@ -1,0 +1,1 @@
+"""Benches of many pairs of hosts: what is said over pairs, and how they are carried out."""

@@ -1,0 +1,219 @@
+"""Judging: what the pairs of a fleet say together. Pure.
+
+    PairRun, … (one a pair) ─▶ samples of every variant, scenario and metric ─▶ decide (all primaries at once) ─▶ Fleet
+                                                                             └─▶ Welch between variants ──────────┘
+
+The primaries of all variants share the 5 % of being wrong: they are decided together. A pair counts with the mean of its iterations. One
+that was lost, or is invalid, counts in nothing, and one whose quantile lies among the lost messages in no mean of that figure; all of
+these are named.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from enaxp.bench.comparison import MeasuredRun
+from enaxp.bench.effect import Code, code_of_finding, per_cent, word_for
+from enaxp.bench.fleet.over_pairs import FEWEST_PAIRS, OverPairs, between_variants, over_pairs
+from enaxp.bench.fleet.result import (
+    Fleet,
+    FleetEffect,
+    FleetGrounds,
+    FleetScenario,
+    VariantDifference,
+    VariantResult,
+)
+from enaxp.bench.fleet.words import verdict_over_pairs
+from enaxp.bench.inference import ALPHA, Decision, Margin, RatioSample, decide, explore
+from enaxp.bench.units import RunMean
+from enaxp.traffic import ARMS, Metric
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairRun:
+    """One pair of a fleet: what it measured, None where that is nothing. lost: why it did not carry its plan out; empty where it did."""
+
+    name: str
+    variant: str
+    run: MeasuredRun | None = None
+    lost: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it has a say in anything."""
+        return self.run is not None and not self.lost and self.run.result.has_valid_scenario
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Figure:
+    """One metric of one scenario over the pairs of one variant."""
+
+    variant: str
+    scenario: str
+    metric: Metric
+    grounds: FleetGrounds
+    over: OverPairs
+
+    @property
+    def sample(self) -> RatioSample:
+        """One ratio of each pair. With too few pairs it decides nothing."""
+        means = tuple(pair.mean for pair in self.over.pairs.values())
+        return RatioSample(ratios=means, thin=self.grounds.thin or self.over.where is None)
+
+
+def judge_fleet(pairs: Sequence[PairRun], *, run_id: str, lab: str) -> Fleet:
+    """What a fleet's pairs, at least one, come to."""
+    by_variant = {
+        name: [pair for pair in pairs if pair.variant == name] for name in dict.fromkeys(p.variant for p in pairs)
+    }
+    figures = [figure for name, own in by_variant.items() for figure in _figures(name, own)]
+    planned = max(1, _primaries(pairs) * len(by_variant))
+    effects = _effects(figures, planned=planned)
+    return Fleet(
+        run_id=run_id,
+        lab=lab,
+        variants={name: _variant(name, own, figures, effects) for name, own in by_variant.items()},
+        differences=tuple(_differences(figures)),
+    )
+
+
+def _figures(variant: str, pairs: Sequence[PairRun]) -> Iterator[_Figure]:
+    """Every figure that a pair of this variant has, over those that count in it."""
+    runs = {pair.name: pair.run for pair in pairs if pair.run is not None and pair.counts}
+    plan = next((run.manifest.plan for run in runs.values()), None)
+    for scenario in plan.scenarios if plan else ():
+        own = {name: run for name, run in runs.items() if run.result.scenarios[scenario.name].verdict.code != "invalid"}
+        limited = [
+            name for name, run in own.items() if any(run.result.scenarios[scenario.name].arms[a].limits for a in ARMS)
+        ]
+        for metric in scenario.metrics:
+            samples = {name: run.effect(scenario.name, metric) for name, run in own.items()}
+            means = {name: mean for name, sample in samples.items() if (mean := RunMean.of(sample)) is not None}
+            over = over_pairs(means)
+            grounds = FleetGrounds(
+                margin_pct=plan.margin_pct if plan else 0.0,
+                primary=metric in scenario.primaries,
+                over=over,
+                ranked=tuple(name for name, sample in samples.items() if sample.ratios and name not in means),
+                thin=any(bool(own[name].result.scenarios[scenario.name].effects[metric].thin) for name in means),
+                limited=2 * len(limited) > len(own),
+            )
+            yield _Figure(variant=variant, scenario=scenario.name, metric=metric, grounds=grounds, over=over)
+
+
+def _primaries(pairs: Sequence[PairRun]) -> int:
+    """How many primaries each variant was to have."""
+    plan = next((pair.run.manifest.plan for pair in pairs if pair.run is not None), None)
+    return sum(len(scenario.primaries) for scenario in plan.scenarios) if plan else 0
+
+
+def _effects(figures: Sequence[_Figure], *, planned: int) -> list[FleetEffect]:
+    """The effects of all figures, in their order."""
+    primaries = [at for at, figure in enumerate(figures) if figure.grounds.primary]
+    decided: dict[int, Decision] = {}
+    if primaries:
+        margin = Margin.of(figures[primaries[0]].grounds.margin_pct)
+        samples = [figures[at].sample for at in primaries]
+        decided = dict(zip(primaries, decide(samples, margin=margin, planned=planned), strict=True))
+    return [
+        _effect(figure, decided.get(at) or explore(figure.sample, margin=Margin.of(figure.grounds.margin_pct)))
+        for at, figure in enumerate(figures)
+    ]
+
+
+def _effect(figure: _Figure, decision: Decision) -> FleetEffect:
+    over = figure.over
+    next_pair = over.next_pair()
+    has_interval = over.where is not None and decision.low is not None and decision.high is not None
+    return FleetEffect(
+        estimate_pct=None if over.mean is None else per_cent(over.mean),
+        low_pct=per_cent(decision.low) if has_interval and decision.low is not None else None,
+        high_pct=per_cent(decision.high) if has_interval and decision.high is not None else None,
+        next_pair_low_pct=per_cent(next_pair[0]) if next_pair else None,
+        next_pair_high_pct=per_cent(next_pair[1]) if next_pair else None,
+        between_pairs_pct=None if over.between is None else per_cent(over.between),
+        i2=over.i2,
+        code=_code(figure, decision),
+        confidence_pct=round(100 * decision.confidence, 6) if has_interval else None,
+        grounds=figure.grounds,
+    )
+
+
+def _code(figure: _Figure, decision: Decision) -> Code:
+    """The word for a figure. Where something else was the limit, equal arms show no equality."""
+    if not figure.over.pairs and not figure.grounds.ranked:
+        return "invalid"
+    if figure.over.where is None:
+        return "inconclusive"
+    code = code_of_finding(figure.metric, decision.finding)
+    return "inconclusive" if code == "same" and figure.grounds.limited else code
+
+
+def _variant(
+    name: str, pairs: Sequence[PairRun], figures: Sequence[_Figure], effects: Sequence[FleetEffect]
+) -> VariantResult:
+    own: dict[str, dict[Metric, FleetEffect]] = {}
+    for figure, effect in zip(figures, effects, strict=True):
+        if figure.variant == name:
+            own.setdefault(figure.scenario, {})[figure.metric] = effect
+    not_ena = next((pair.run.manifest.not_ena for pair in pairs if pair.run is not None), "")
+    return VariantResult(
+        pairs=len(pairs),
+        valid_pairs=sum(pair.counts for pair in pairs),
+        scenarios={
+            scenario: FleetScenario(
+                effects=of,
+                verdict=verdict_over_pairs(
+                    {metric: effect for metric, effect in of.items() if effect.grounds.primary},
+                    planned=len(pairs),
+                    left_out=_left_out(pairs, scenario),
+                    not_ena=not_ena,
+                ),
+            )
+            for scenario, of in own.items()
+        },
+    )
+
+
+def _left_out(pairs: Sequence[PairRun], scenario: str) -> Mapping[str, str]:
+    """Why pairs have no say in a scenario, by name."""
+    told: dict[str, str] = {}
+    for pair in pairs:
+        if pair.lost:
+            told[pair.name] = f"was lost: {pair.lost}"
+        elif pair.run is None:
+            told[pair.name] = "measured nothing"
+        elif pair.run.result.scenarios[scenario].verdict.code == "invalid":
+            told[pair.name] = "is invalid"
+    return told
+
+
+def _differences(figures: Sequence[_Figure]) -> Iterator[VariantDifference]:
+    """Between each two variants, for each primary that both have. They share 5 % of being wrong."""
+    compared = [
+        (a, b)
+        for a, b in itertools.combinations(figures, 2)
+        if (a.scenario, a.metric) == (b.scenario, b.metric) and a.grounds.primary and a.over.pairs and b.over.pairs
+    ]
+    confidence = 1 - ALPHA / max(1, len(compared))
+    for a, b in compared:
+        one, other = ([pair.mean for pair in figure.over.pairs.values()] for figure in (a, b))
+        where = between_variants(one, other)
+        low, high = (None, None) if where is None else map(per_cent, where.interval(confidence=confidence))
+        thin = a.grounds.thin or b.grounds.thin
+        yield VariantDifference(
+            scenario=a.scenario,
+            metric=a.metric,
+            a=a.variant,
+            b=b.variant,
+            estimate_pct=per_cent(sum(other) / len(other) - sum(one) / len(one)),
+            low_pct=low,
+            high_pct=high,
+            code="inconclusive" if thin else word_for(a.metric, low, high, a.grounds.margin_pct),
+            confidence_pct=None if where is None else round(100 * confidence, 6),
+        )
+
+
+assert FEWEST_PAIRS > 2  # `decide` has an interval from two on: which of these are too few is said by `thin`

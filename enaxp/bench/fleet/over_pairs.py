@@ -1,0 +1,112 @@
+"""Over pairs: the pair of hosts as what is counted, since pairs differ by more than the iterations within one do. Pure.
+
+    mean log ratio of each pair (units.RunMean) ─▶ over_pairs ─▶ OverPairs: the mean effect, the next pair, how different pairs are
+    the same of two variants ─▶ between_variants ─▶ Location of their difference
+
+With y_p the mean of pair p, P pairs, S their standard deviation: the mean effect is known to ± t(P − 1)·S/√P, and what the next pair
+would measure in such a bench to ± t(P − 1)·S·√(1 + 1/P). Each pair counts once, however many iterations it has. Both are intervals of
+Student's t; that of the mean needs no model of how pairs and iterations vary, since S holds both. Fewer than three pairs tell too
+little of S: they have no interval.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from enaxp.bench.inference import Location, location_of, student_t, welch
+from enaxp.bench.units import RunMean
+
+FEWEST_PAIRS = 3  # for an interval over pairs
+FEWEST_TO_STAND_OUT = 4
+NEXT_PAIR_CONFIDENCE = 0.95
+STANDS_OUT = 0.05  # how often some pair is named, where all are alike and normal
+MOST_UNEVEN = 4  # how many times the iterations of one pair may be another's before it is said
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverPairs:
+    """One figure over the pairs of a variant, as log ratios.
+
+    where: the mean effect; None with fewer than FEWEST_PAIRS pairs. between: the standard deviation of the pairs' true effects, as far as
+    it can be told: what is left of S when the pairs' own standard errors are taken off. i2: the share of S² that it is, 0 to 1. Both None
+    where a pair's own error is not known. standing_out: the pairs that do not fit to the others, by name.
+    """
+
+    pairs: Mapping[str, RunMean]
+    where: Location | None
+    between: float | None
+    i2: float | None
+    standing_out: tuple[str, ...]
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of the pairs, each counting once; None without any."""
+        return statistics.fmean(pair.mean for pair in self.pairs.values()) if self.pairs else None
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether one pair has more than MOST_UNEVEN times the iterations of another: it counts no more for that."""
+        counts = [pair.iterations for pair in self.pairs.values()]
+        return bool(counts) and max(counts) > MOST_UNEVEN * min(counts)
+
+    def next_pair(self, *, confidence: float = NEXT_PAIR_CONFIDENCE) -> tuple[float, float] | None:
+        """Between which values the next pair would measure, in such a bench; None where there is no interval."""
+        if self.where is None:
+            return None
+        half = student_t((1 + confidence) / 2, self.where.degrees) * self.where.spread
+        half *= math.sqrt(1 + 1 / len(self.pairs))
+        return self.where.mean - half, self.where.mean + half
+
+
+def over_pairs(pairs: Mapping[str, RunMean]) -> OverPairs:
+    """What the pairs of one variant say together of one figure. Pairs without a mean are not among them."""
+    means = [pair.mean for pair in pairs.values()]
+    where = location_of(means) if len(means) >= FEWEST_PAIRS else None
+    between, i2 = _heterogeneity(pairs, where)
+    return OverPairs(pairs=pairs, where=where, between=between, i2=i2, standing_out=standing_out(pairs))
+
+
+def standing_out(pairs: Mapping[str, RunMean]) -> tuple[str, ...]:
+    """The pairs that lie where the others' prediction interval, at 1 − 5 %/P each, does not reach; the farthest first.
+
+    t_p = (y_p − mean of the others)/(S of the others·√(1 + 1/(P − 1))) against t(1 − .025/P, P − 2). In 5 % of fleets of normal pairs one
+    is named though all are alike, and far more often where pairs are skewed: a reason to look at a pair, none to leave it out.
+    """
+    count = len(pairs)
+    if count < FEWEST_TO_STAND_OUT:
+        return ()
+    limit = student_t(1 - STANDS_OUT / 2 / count, count - 2)
+    distances = {name: _distance(pairs, name) for name in pairs}
+    return tuple(name for name in sorted(pairs, key=lambda one: -distances[one]) if distances[name] > limit)
+
+
+def between_variants(one: Sequence[float], other: Sequence[float]) -> Location | None:
+    """How far the pairs of the other variant lie from those of the first, by Welch's t; None with fewer than FEWEST_PAIRS of either."""
+    if min(len(one), len(other)) < FEWEST_PAIRS:
+        return None
+    difference = statistics.fmean(other) - statistics.fmean(one)
+    if statistics.variance(one) == statistics.variance(other) == 0:
+        return Location(mean=difference, error=0.0, degrees=len(one) + len(other) - 2, spread=0.0)
+    error, degrees = welch(one, other)
+    spread = math.sqrt(statistics.fmean([statistics.variance(one), statistics.variance(other)]))
+    return Location(mean=difference, error=error, degrees=degrees, spread=spread)
+
+
+def _distance(pairs: Mapping[str, RunMean], name: str) -> float:
+    """How far a pair lies from the others, in standard errors of one that is like them."""
+    others = [pair.mean for other, pair in pairs.items() if other != name]
+    away = abs(pairs[name].mean - statistics.fmean(others))
+    spread = statistics.stdev(others) * math.sqrt(1 + 1 / len(others))
+    return away / spread if spread > 0 else math.inf if away > 1e-12 else 0.0
+
+
+def _heterogeneity(pairs: Mapping[str, RunMean], where: Location | None) -> tuple[float | None, float | None]:
+    """√max(0, S² − mean of SE_p²), and that squared as a share of S²."""
+    errors = [pair.error for pair in pairs.values() if pair.error is not None]
+    if where is None or len(errors) < len(pairs):
+        return None, None
+    between = max(0.0, where.spread**2 - statistics.fmean(error**2 for error in errors))
+    return math.sqrt(between), between / where.spread**2 if between > 0 else 0.0
