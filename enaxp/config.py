@@ -34,6 +34,12 @@ from enaxp.traffic import (
 )
 
 LAB_NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")
+VARIANT_NAME = re.compile(r"[a-z][a-z0-9-]{0,11}")
+NOT_VARIANTS = ("server", "client", "monitoring")  # what stands in the place of a pair's name in keys without a fleet
+ONLY_VARIANT = "main"  # where `pairs` alone is asked for
+MOST_PAIRS = 500  # of a variant: an account has no more placement groups in a region
+FIRST_SLOT_AFTER = 22  # host number of the second pair's first address; each pair has four
+ADDRESSES_A_PAIR = 4
 REGION = r"[a-z]{2,8}(?:-[a-z]+)+-\d{1,2}"  # us-east-1, us-gov-west-1, eusc-de-east-1
 DEFAULT_REGION = "us-east-1"
 ROLES: tuple[Role, ...] = ("server", "client")
@@ -41,6 +47,9 @@ OWN_TAG_PREFIX = "enaxp:"
 MAX_USER_TAGS = 40  # AWS allows 50 on a resource; enaxp needs seven of them
 
 Role = Literal["server", "client"]
+Placement = Literal["cluster", "none", "zones"]
+PLACEMENTS: tuple[Placement, ...] = ("cluster", "none", "zones")
+Addresses = Literal["elastic", "assigned", "private"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +63,11 @@ class AwsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
+    """second_subnet_cidr: of the subnet in another zone, which only `placement: zones` has."""
+
     vpc_cidr: str
     subnet_cidr: str
+    second_subnet_cidr: str
     availability_zone: str  # a zone's name, or `auto`
     ssh_cidr: str  # a CIDR, or `auto`
     vpc_id: str | None
@@ -85,13 +97,30 @@ class HostsConfig:
     ssh_port: int
     key: GivenKey | None  # None: generated
     instance_profile: str | None  # None: made with the lab
-    address: Literal["public", "private"]
+    address: Literal["auto", "public", "private"]
     ssm: bool  # whether Systems Manager keeps their software; enaxp over SSH if not
     server: HostConfig
     client: HostConfig
 
     def by_role(self) -> dict[Role, HostConfig]:
         return {"server": self.server, "client": self.client}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantConfig:
+    """What host pairs of one variant have in common. Where the config leaves something out, it is as in `hosts` and `placement`."""
+
+    instance_type: str
+    ami: str
+    placement: Placement
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetConfig:
+    """pairs: of each variant."""
+
+    pairs: int
+    variants: Mapping[str, VariantConfig]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,10 +160,17 @@ class Config:
     network: NetworkConfig
     hosts: HostsConfig
     monitoring: MonitoringConfig
-    placement: Literal["cluster", "none"]
+    placement: Placement
     ttl_s: float
     bench: BenchConfig
     scenarios: Mapping[str, Scenario]
+    fleet: FleetConfig | None = None
+
+    @property
+    def only_variant(self) -> VariantConfig:
+        """What hosts are where no variant says otherwise."""
+        hosts = self.hosts
+        return VariantConfig(instance_type=hosts.instance_type, ami=hosts.ami, placement=self.placement)
 
 
 def load_config(path: Path | None = None, *, overrides: Raw | None = None) -> Config:
@@ -186,6 +222,8 @@ def _read_config(root: Reader) -> Config | None:
     aws.close()
     network, subnet = _read_network(root.section("network"))
     hosts = _read_hosts(root.section("hosts"), subnet)
+    placement: Placement = root.choice("placement", PLACEMENTS, "cluster")
+    fleet = _read_fleet(root, VariantConfig(instance_type=hosts.instance_type, ami=hosts.ami, placement=placement))
     scenarios = _read_scenarios(root.section("scenarios"))
     config = Config(
         lab=lab,
@@ -194,18 +232,124 @@ def _read_config(root: Reader) -> Config | None:
         network=network,
         hosts=hosts,
         monitoring=_read_monitoring(root.section("monitoring"), network, subnet, hosts),
-        placement=root.choice("placement", ("cluster", "none"), "cluster"),
+        placement=placement,
         ttl_s=root.duration("ttl", low=600, high=30 * 86400),
         bench=_read_bench(root.section("bench"), scenarios),
         scenarios=scenarios,
+        fleet=fleet,
     )
+    if subnet is not None:
+        _refuse_what_does_not_fit(root, config, subnet)
     root.close()
     return config
+
+
+def _read_fleet(root: Reader, common: VariantConfig) -> FleetConfig | None:
+    if root.raw("fleet") is None:
+        return None
+    section = root.section("fleet")
+    named = section.section("variants") if section.has("variants") else None
+    variants = _read_variants(named, common) if named else {ONLY_VARIANT: common}
+    fleet = FleetConfig(pairs=section.whole("pairs", low=1, high=MOST_PAIRS), variants=variants)
+    section.close()
+    return fleet
+
+
+def _read_variants(section: Reader, common: VariantConfig) -> dict[str, VariantConfig]:
+    variants = {}
+    for name in section.names():
+        if not VARIANT_NAME.fullmatch(name) or name in NOT_VARIANTS:
+            allowed = "a variant's name: a small letter, then up to 11 small letters, digits or hyphens"
+            section.fault(name, name, f"{allowed}; not {', '.join(NOT_VARIANTS)}")
+        one = section.section(name)
+        hosts = one.section("hosts") if one.has("hosts") else Reader({}, path="", faults=[])
+        variants[name] = VariantConfig(
+            instance_type=common.instance_type if hosts.raw("instance_type") is None else _read_type(hosts),
+            ami=common.ami if hosts.raw("ami") is None else _read_ami(hosts),
+            placement=common.placement
+            if one.raw("placement") is None
+            else one.choice("placement", PLACEMENTS, "cluster"),
+        )
+        hosts.close()
+        one.close()
+    if not variants:
+        section.fault("", {}, "at least one variant, {NAME: {hosts: {instance_type, ami}, placement}}")
+    return variants
+
+
+def _refuse_what_does_not_fit(root: Reader, config: Config, subnet: ipaddress.IPv4Network) -> None:
+    """Faults of the fleet, and of its second subnet, together with the rest of the config."""
+    fleet = config.fleet
+    variants = list(fleet.variants.values()) if fleet else [config.only_variant]
+    pairs = fleet.pairs * len(variants) if fleet else 1
+    prefix = prefix_needed(subnet, pairs)
+    if prefix < subnet.prefixlen:
+        text = f"a subnet_cidr with room for {pairs} pairs of hosts, four addresses each: /{prefix} or larger"
+        root.fault("network.subnet_cidr", str(subnet), text)
+    hosts = config.hosts.by_role()
+    if pairs > 1:
+        first = subnet[0] + FIRST_SLOT_AFTER
+        taken = [
+            ip
+            for host in hosts.values()
+            for ip in (host.ena_ip, host.ena_express_ip)
+            if ip and _is_in(ip, first, pairs)
+        ]
+        for ip in taken:
+            root.fault(
+                "hosts", ip, f"addresses below {first} for the first pair: the others of a fleet have those from there"
+            )
+    if fleet:
+        longest = max(len(host.name) for host in hosts.values())
+        if longest > 63 - len("-variantnames-500"):
+            root.fault(
+                "hosts", longest, "in a fleet, names of hosts of at most 46 letters: the name of the pair is added"
+            )
+    if any(variant.placement == "zones" for variant in variants):
+        _refuse_second_subnet(root, config, subnet, prefix=prefix)
+
+
+def _is_in(ip: str, first: ipaddress.IPv4Address, pairs: int) -> bool:
+    return first <= ipaddress.IPv4Address(ip) < first + ADDRESSES_A_PAIR * (pairs - 1)
+
+
+def prefix_needed(subnet: ipaddress.IPv4Network, pairs: int) -> int:
+    """The longest prefix of a subnet with room for so many pairs, where this one is large enough for the first."""
+    last = FIRST_SLOT_AFTER + ADDRESSES_A_PAIR * (pairs - 1) if pairs > 1 else 1
+    return min(
+        subnet.prefixlen, 32 - last.bit_length()
+    )  # the very last address is AWS's, and `last` is one past the pair's
+
+
+def _refuse_second_subnet(root: Reader, config: Config, subnet: ipaddress.IPv4Network, *, prefix: int) -> None:
+    network = config.network
+    key = "network.second_subnet_cidr"
+    if network.subnet_id:
+        root.fault(
+            "placement",
+            "zones",
+            "cluster or none with network.subnet_id: a second subnet needs a VPC alone (network.vpc_id)",
+        )
+    try:
+        second, vpc = ipaddress.IPv4Network(network.second_subnet_cidr), ipaddress.IPv4Network(network.vpc_cidr)
+    except ValueError:  # listed already
+        return
+    if not network.vpc_id and not second.subnet_of(vpc):
+        root.fault(key, str(second), f"a network inside vpc_cidr {vpc}")
+    if second.overlaps(subnet):
+        root.fault(key, str(second), f"a network apart from network.subnet_cidr {subnet}")
+    if config.monitoring.subnet_cidr and second.overlaps(ipaddress.IPv4Network(config.monitoring.subnet_cidr)):
+        root.fault(key, str(second), f"a network apart from the monitoring's {config.monitoring.subnet_cidr}")
+    if second.prefixlen > min(subnet.prefixlen, prefix):
+        root.fault(
+            key, str(second), f"a network as large as network.subnet_cidr: /{min(subnet.prefixlen, prefix)} or larger"
+        )
 
 
 def _read_network(section: Reader) -> tuple[NetworkConfig, ipaddress.IPv4Network | None]:
     vpc = section.network("vpc_cidr", prefixes=(16, 28))
     subnet = section.network("subnet_cidr", prefixes=(16, 28))
+    second = section.network("second_subnet_cidr", prefixes=(16, 28))
     ssh = section.raw("ssh_cidr")
     ssh_network = None if ssh == "auto" else section.network("ssh_cidr", prefixes=(0, 32))
     vpc_id = section.optional_text("vpc_id", r"vpc-[0-9a-f]+", "the id of an existing VPC")
@@ -217,6 +361,7 @@ def _read_network(section: Reader) -> tuple[NetworkConfig, ipaddress.IPv4Network
     config = NetworkConfig(
         vpc_cidr=str(vpc),
         subnet_cidr=str(subnet),
+        second_subnet_cidr=str(second),
         availability_zone=section.text(
             "availability_zone",
             rf"auto|{REGION}[a-z0-9-]*",
@@ -237,27 +382,33 @@ def _read_hosts(section: Reader, subnet: ipaddress.IPv4Network | None) -> HostsC
     hosts = {role: _read_host(section.section(role), subnet) for role in ROLES}
     _refuse_equal_addresses(section, hosts)
     config = HostsConfig(
-        instance_type=section.text(
-            "instance_type", r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "an instance type, such as c6i.8xlarge"
-        ),
-        ami=section.text(
-            "ami",
-            r"auto|ami-[0-9a-f]{8,17}|/[\w./-]+",
-            "auto, an AMI id (ami-...), or the name of an SSM parameter (/aws/service/...)",
-        ),
+        instance_type=_read_type(section),
+        ami=_read_ami(section),
         ssh_user=section.text(
             "ssh_user", r"[a-z_][a-z0-9_.-]{0,31}", "the name of a login on the AMI, such as ec2-user"
         ),
         ssh_port=section.whole("ssh_port", low=1, high=65535),
         key=_read_key(section),
         instance_profile=None if profile == "auto" else profile,
-        address=section.choice("address", ("public", "private"), "public"),
+        address=section.choice("address", ("auto", "public", "private"), "auto"),
         ssm=section.flag("ssm"),
         server=hosts["server"],
         client=hosts["client"],
     )
     section.close()
     return config
+
+
+def _read_type(section: Reader) -> str:
+    return section.text("instance_type", r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "an instance type, such as c6i.8xlarge")
+
+
+def _read_ami(section: Reader) -> str:
+    return section.text(
+        "ami",
+        r"auto|ami-[0-9a-f]{8,17}|/[\w./-]+",
+        "auto, an AMI id (ami-...), or the name of an SSM parameter (/aws/service/...)",
+    )
 
 
 def _read_monitoring(

@@ -80,6 +80,18 @@ class Session:
             raise UsageError(f"lab {self.config.lab} has no hosts", todo="run `enaxp up` first")
         return {role: self._host_of_pair(host) for role, host in status.hosts.items()}
 
+    def pairs(self, status: Status) -> dict[str, dict[str, Host]]:
+        """How the hosts of each pair of a fleet are reached: by the pair's name, then by role; empty for a lab without a fleet.
+
+        Raises UsageError when a host, or something of it, is missing.
+        """
+        found: dict[str, dict[str, Host]] = {}
+        for pair in status.pairs or ():
+            if set(pair.hosts) != set(ROLES):
+                raise UsageError(f"pair {pair.name} of lab {self.config.lab} lacks a host", todo="run `enaxp up`")
+            found[pair.name] = {role: self._host_of_pair(host) for role, host in pair.hosts.items()}
+        return found
+
     def monitoring_host(self, status: Status) -> Host | None:
         """How the host of the layer monitoring is reached; None when there is none."""
         host = status.monitoring

@@ -115,6 +115,8 @@ def look(context: LabContext, *, layers: Iterable[Layer] | None = None) -> Snaps
 
     layers: without any, those that `up` builds by itself and whatever else of the lab is there.
     """
+    if context.config.fleet is not None:
+        raise UsageError("fleets cannot be built yet", todo="leave `fleet` out of the config")
     asked = None if layers is None else tuple(layers)
     sighting = _with_time_left(_sight(context, asked or ()), ttl_s=context.config.ttl_s)
     resolved = resolve(

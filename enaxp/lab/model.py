@@ -25,6 +25,7 @@ TAG_LAB_ID = "enaxp:lab-id"
 TAG_KEY = "enaxp:key"
 TAG_OWNER = "enaxp:owner"
 TAG_BENCH = "enaxp:bench"  # on hosts, while a bench runs: when it is expected to end
+TAG_VARIANT = "enaxp:variant"  # on the hosts of a fleet
 TAG_CREATED = "enaxp:created"
 TAG_EXPIRES = "enaxp:expires"
 TAG_SCHEMA = "enaxp:schema"
@@ -83,6 +84,7 @@ class Lab:
             TAG_EXPIRES: as_text(self.expires_at),
             TAG_SCHEMA: str(TAGS_SCHEMA),
             **({TAG_OWNER: self.owner} if self.owner else {}),
+            **resource.tags,
         }
 
 
@@ -95,7 +97,7 @@ class Want:
 class Resource:
     """A resource that the lab wants on AWS. Only its kind reads `want`; `needs` are the keys of what it stands on.
 
-    given_id: an existing resource of somebody else, used as it is: never tagged, changed or deleted.
+    given_id: an existing resource of somebody else, used as it is: never tagged, changed or deleted.  tags: besides those of all.
     """
 
     key: str
@@ -105,6 +107,7 @@ class Resource:
     want: Want = field(default_factory=Want)
     needs: tuple[str, ...] = ()
     given_id: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def owned(self) -> bool:

@@ -24,10 +24,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from enaxp.config import LAB_NAME
 from enaxp.errors import LabError, StateError
 from enaxp.files import read_capped, write_whole, writing_whole
+from enaxp.lab.fleet import PinnedVariant
 from enaxp.lab.model import LAYERS, Lab, Layer
 from enaxp.lab.spec import layer_of
 from enaxp.options import TargetName
@@ -69,13 +71,18 @@ class Intent:
 
 @dataclass(frozen=True, kw_only=True)
 class Pinned:
-    """What is resolved once and then kept for the life of the lab; None before that. `isolation` is the local target's, None on AWS."""
+    """What is resolved once and then kept for the life of the lab; None before that. `isolation` is the local target's, None on AWS.
+
+    second_zone: where clients are that are placed across zones.  fleet: by variant. Both are left out where the lab has none.
+    """
 
     ami: str | None = None
     root_device: str | None = None
     availability_zone: str | None = None
     ssh_cidr: str | None = None
     isolation: str | None = None
+    second_zone: str | UnsetType = UNSET
+    fleet: Mapping[str, PinnedVariant] | UnsetType = UNSET
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,10 +18,11 @@ from msgspec import UNSET, UnsetType
 
 from enaxp.config import Config, Role
 from enaxp.lab.cost import Prices, usd_per_hour, usd_so_far
+from enaxp.lab.fleet import HostPair, eni_key, instance_key, pairs_of
 from enaxp.lab.lifecycle import Snapshot
 from enaxp.lab.model import Difference, Found, Resource
 from enaxp.lab.plan import drift_of
-from enaxp.lab.spec import MONITORING, eni_key
+from enaxp.lab.spec import MONITORING
 from enaxp.options import TargetName
 from enaxp.traffic import Arm
 
@@ -102,6 +103,15 @@ class HostStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PairStatus:
+    """A pair of hosts in a fleet, called variant-n; each of its hosts whose instance is there."""
+
+    name: str
+    variant: str
+    hosts: Mapping[Role, HostStatus]
+
+
+@dataclass(frozen=True, kw_only=True)
 class MonitoringStatus:
     """The host of the layer monitoring. `ip` is its address inside the lab's network."""
 
@@ -115,6 +125,8 @@ class MonitoringStatus:
 @dataclass(frozen=True, kw_only=True)
 class Status:
     """A lab at one moment. Of a lab that does not exist `lab_id` is None, and there are no resources and no hosts.
+
+    hosts: those of the only pair, or of a fleet's first. pairs: of a fleet alone, every pair.
 
     endpoint_url: None on AWS. urls: where the monitoring is shown, by name, while `enaxp monitor` holds its tunnel. usd_per_hour and
     usd_so_far: None on the local target, and where a price is not known. owner: who made the lab, None where no tag tells.
@@ -132,6 +144,7 @@ class Status:
     owner: str | None = None
     resources: tuple[ResourceStatus, ...] = ()
     hosts: Mapping[Role, HostStatus] = field(default_factory=dict)
+    pairs: tuple[PairStatus, ...] | UnsetType = UNSET
     monitoring: MonitoringStatus | UnsetType = UNSET
     urls: Mapping[str, str] = field(default_factory=dict)
     created_at: datetime | None = None
@@ -153,6 +166,14 @@ def status_of(
     state = snapshot.state
     owned = {resource.key for resource in snapshot.resources if resource.owned}
     billed = [found for key, found in snapshot.survey.found.items() if key in owned]
+    fleet = state.pinned.fleet or None
+    pairs = pairs_of(config, fleet)
+    hosts = [_hosts(pair, snapshot, config, software) for pair in pairs]
+    named = tuple(
+        PairStatus(name=pair.name, variant=pair.variant, hosts=those)
+        for pair, those in zip(pairs, hosts, strict=True)
+        if pair.name and pair.variant
+    )
     return Status(
         lab=state.lab,
         lab_id=state.lab_id,
@@ -163,7 +184,8 @@ def status_of(
         region=state.region,
         availability_zone=snapshot.resolved.availability_zone,
         resources=tuple(_resource(resource, snapshot) for resource in snapshot.resources),
-        hosts=_hosts(snapshot, config, software),
+        hosts=hosts[0],
+        pairs=named or UNSET,
         monitoring=_monitoring(snapshot, config),
         urls=_urls(snapshot),
         created_at=state.created_at,
@@ -193,14 +215,14 @@ def _resource(resource: Resource, snapshot: Snapshot) -> ResourceStatus:
     )
 
 
-def _hosts(snapshot: Snapshot, config: Config, software: SoftwareResults) -> dict[Role, HostStatus]:
-    """Each host whose instance is there."""
+def _hosts(pair: HostPair, snapshot: Snapshot, config: Config, software: SoftwareResults) -> dict[Role, HostStatus]:
+    """Each host of the pair whose instance is there."""
     found, hosts = snapshot.survey.found, dict[Role, HostStatus]()
-    for role, host in config.hosts.by_role().items():
-        instance = found.get(f"instance/{role}")
+    for role, host in pair.hosts.items():
+        instance, place = found.get(instance_key(pair, role)), pair.place(role)
         if instance is None:
             continue
-        public_ip = _public_ip(instance, found.get(f"eip/{role}"))
+        public_ip = _public_ip(instance, found.get(f"eip/{place}"))
         hosts[role] = HostStatus(
             role=role,
             pair=1,
@@ -208,9 +230,9 @@ def _hosts(snapshot: Snapshot, config: Config, software: SoftwareResults) -> dic
             instance_id=instance.id,
             public_ip=public_ip,
             ssh=_ssh(config, public_ip=public_ip, private_ip=host.ena_ip),
-            ena=_interface(found.get(eni_key(role, "ena"))),
-            ena_express=_interface(found.get(eni_key(role, "express"))),
-            software={piece: _software(result) for piece, result in software.get(role, {}).items()},
+            ena=_interface(found.get(eni_key(place, "ena"))),
+            ena_express=_interface(found.get(eni_key(place, "express"))),
+            software={piece: _software(result) for piece, result in software.get(place, {}).items()},
         )
     return hosts
 
@@ -241,13 +263,13 @@ def _urls(snapshot: Snapshot) -> dict[str, str]:
 
 def _public_ip(instance: Found, address: Found | None) -> str | None:
     """The Elastic IP, else what the instance has by itself."""
-    public_ip: str | None = address.facts["public_ip"] if address else instance.facts["public_ip"]
+    public_ip: str | None = address.facts["public_ip"] if address else instance.facts.get("public_ip")
     return public_ip
 
 
 def _ssh(config: Config, *, public_ip: str | None, private_ip: str) -> SshAddress:
     return SshAddress(
-        host=public_ip if config.hosts.address == "public" else private_ip,
+        host=private_ip if config.hosts.address == "private" else public_ip,
         port=config.hosts.ssh_port,
         user=config.hosts.ssh_user,
     )

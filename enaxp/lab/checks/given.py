@@ -104,7 +104,7 @@ def _way_out(config: Config, aws: Aws, subnet: Found) -> Iterator[Said]:
     routes = _routes(aws, own) or _routes(aws, main)
     default = next((route for route in routes if route.get("DestinationCidrBlock") == ANYWHERE), None)
     gateway = default.get("GatewayId", "") if default else ""
-    if config.hosts.address == "public":
+    if config.hosts.address != "private":
         if not gateway.startswith("igw-"):
             text = f"{subnet.id} has no route to an internet gateway: public addresses do not work in it"
             yield Said("failure", text, "use a public subnet, or set hosts.address: private")

@@ -15,7 +15,9 @@ def check_reach(config: Config, aws: Aws) -> list[Said]:
     """What keeps SSH from the hosts. Raises botocore's ClientError where AWS will not tell."""
     is_private = config.hosts.address == "private"
     said = list(_private(config) if is_private else _block_public_access(config, aws))
-    return said or [Said("ok", f"hosts with {config.hosts.address} addresses can be reached, as far as AWS tells")]
+    return said or [
+        Said("ok", f"hosts with {'private' if is_private else 'public'} addresses can be reached, as far as AWS tells")
+    ]
 
 
 def _private(config: Config) -> Iterator[Said]:
@@ -25,7 +27,7 @@ def _private(config: Config) -> Iterator[Said]:
         yield Said("failure", text, _EXPLICIT)
     if config.network.vpc_id is None:
         text = "hosts.address is private, and nothing leads into a VPC that the lab makes itself"
-        yield Said("failure", text, "set network.vpc_id to a VPC that you reach, or hosts.address: public")
+        yield Said("failure", text, "set network.vpc_id to a VPC that you reach, or hosts.address: auto")
 
 
 def _block_public_access(config: Config, aws: Aws) -> Iterator[Said]:

@@ -343,10 +343,21 @@ class Eip(Ec2Kind):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PrimaryWant(Want):
+    """A primary interface that the launch makes, with a public address that AWS assigns. subnet, groups: keys."""
+
+    address: str
+    subnet: str = "subnet"
+    groups: tuple[str, ...] = ("security-group",)
+
+
+@dataclass(frozen=True, kw_only=True)
 class InstanceWant(Want):
     """enis: keys of the interfaces in device order; express: those of them that carry ENA Express.
 
-    root_device: where the image has its root disk.  in_group: whether it is in the hosts' placement group.  key_pair, profile: keys.
+    root_device: where the image has its root disk.  group: the key of its placement group.  key_pair, profile: keys.
+    primary: where the launch makes the first interface; the others are attached while the instance runs, because AWS assigns a public
+    address only to an instance that is launched with one interface.
     """
 
     role: str
@@ -357,7 +368,8 @@ class InstanceWant(Want):
     user_data: str
     enis: tuple[str, ...]
     express: tuple[str, ...]
-    in_group: bool
+    group: str | None = None
+    primary: PrimaryWant | None = None
     key_pair: str = "key-pair"
     profile: str = "instance-profile"
 
@@ -420,8 +432,8 @@ class Instance(Ec2Kind):
     def request(self, resource: Resource, lab: Lab, ids: Ids) -> RunInstancesRequestTypeDef:
         want = want_of(resource, InstanceWant)
         placement: PlacementTypeDef = {"AvailabilityZone": want.zone}
-        if want.in_group:
-            placement["GroupName"] = ids["placement-group"]
+        if want.group:
+            placement["GroupName"] = ids[want.group]
         return {
             "ImageId": want.image,
             "InstanceType": cast("InstanceTypeType", want.type),

@@ -20,6 +20,7 @@ from enaxp.lab.kinds.base import OF_THE_LAB, BaseKind, remove, want_of
 from enaxp.lab.model import (
     TAG_KEY,
     TAG_LAB_ID,
+    TAG_VARIANT,
     Change,
     Facts,
     Found,
@@ -133,11 +134,13 @@ class SsmDocument(BaseKind):
 
 @dataclass(frozen=True, kw_only=True)
 class SsmAssociationWant(Want):
-    """document: its key; digest: of the content to run; hosts: the keys of the instances."""
+    """document: its key; digest: of the content to run; hosts: the keys of the instances, or variants: all hosts of these (a target of
+    State Manager takes 50 values, which a fleet has more hosts than)."""
 
     document: str
     digest: str
     hosts: tuple[str, ...]
+    variants: tuple[str, ...] = ()
 
 
 class SsmAssociation(BaseKind):
@@ -241,6 +244,8 @@ def _tag(aws: Aws, what: Literal["Document", "Association"], resources: Sequence
 
 def _targets(lab_id: str, want: SsmAssociationWant) -> dict[str, list[str]]:
     """Values by tag. All of them must hold: another layer's hosts carry the lab's id, too."""
+    if want.variants:
+        return {TAG_LAB_ID: [lab_id], TAG_VARIANT: sorted(want.variants)}
     return {TAG_LAB_ID: [lab_id], TAG_KEY: sorted(want.hosts)}
 
 

@@ -18,13 +18,13 @@ from datetime import datetime
 from enaxp.config import Config
 from enaxp.lab.kinds.identity import Role
 from enaxp.lab.model import Resource
-from enaxp.lab.spec.compute import compute_resources, eni_key
+from enaxp.lab.spec.compute import compute_resources
 from enaxp.lab.spec.inputs import Resolved, SpecInputs
 from enaxp.lab.spec.layers import MONITORING, above, layer_of, of_layers, with_below
 from enaxp.lab.spec.monitoring import monitoring_resources
 from enaxp.lab.spec.network import network_resources
 
-__all__ = ["MONITORING", "Resolved", "above", "eni_key", "layer_of", "of_layers", "wanted", "with_below"]
+__all__ = ["MONITORING", "Resolved", "above", "layer_of", "of_layers", "wanted", "with_below"]
 
 
 def wanted(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from enaxp.aws import ec2_principals
-from enaxp.config import Config
+from enaxp.config import Addresses, Config, Role
+from enaxp.lab.fleet import HostPair, PinnedFleet, addresses_of, pairs_of
 from enaxp.lab.kinds.identity import RoleWant
 from enaxp.lab.model import Resource, Want, kind_of, unique_name
 from enaxp.lab.spec.layers import layer_of
@@ -17,7 +20,7 @@ class Resolved:
     """What is resolved once for a lab. `isolation` is that of the local target, None on AWS.
 
     root_device: where the image has its root disk.  gateway: the internet gateway that a given VPC has already; it is used, never
-    changed.
+    changed.  second_zone: of the subnet for clients that are placed across zones.  fleet: as `pin_fleet` gives it, with its images.
     """
 
     ami: str
@@ -26,6 +29,8 @@ class Resolved:
     isolation: str | None = None
     root_device: str = "/dev/xvda"
     gateway: str | None = None
+    second_zone: str | None = None
+    fleet: PinnedFleet | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +51,7 @@ class SpecInputs:
         name: str = "",
         needs: tuple[str, ...] = (),
         given_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> Resource:
         """The resource with this key. name: its `Name` tag, and its name where AWS knows it by that; else the lab's unique name with
         what follows the kind in the key."""
@@ -58,7 +64,34 @@ class SpecInputs:
             want=want or Want(),
             needs=needs,
             given_id=given_id,
+            tags=tags or {},
         )
+
+    @cached_property
+    def pairs(self) -> tuple[HostPair, ...]:
+        """Every pair of hosts. Raises UsageError when the subnet has no room for them."""
+        return pairs_of(self.config, self.resolved.fleet)
+
+    @property
+    def addresses(self) -> Addresses:
+        """Which addresses the hosts get besides their private ones."""
+        return addresses_of(self.config, fleet=self.resolved.fleet is not None)
+
+    @property
+    def has_second_subnet(self) -> bool:
+        return any(pair.placement == "zones" for pair in self.pairs)
+
+    def image(self, pair: HostPair) -> tuple[str, str]:
+        """The pair's image, and where it has its root disk."""
+        fleet, resolved = self.resolved.fleet, self.resolved
+        variant = fleet[pair.variant] if fleet and pair.variant else None
+        if variant is None:
+            return resolved.ami, resolved.root_device
+        return variant.ami or resolved.ami, variant.root_device or resolved.root_device
+
+    def zone(self, pair: HostPair, role: Role) -> str:
+        resolved = self.resolved
+        return resolved.second_zone or "" if pair.crosses_zones(role) else resolved.availability_zone
 
     @property
     def sshd_port(self) -> int | None:

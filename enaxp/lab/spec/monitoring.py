@@ -33,7 +33,7 @@ def monitoring_resources(inputs: SpecInputs) -> list[Resource]:
         _eni(inputs),
         _profile(inputs),
         repository,
-        *(address if config.hosts.address == "public" else ()),
+        *(address if config.hosts.address != "private" else ()),
         _instance(inputs),
     ]
 
@@ -90,9 +90,8 @@ def _instance(inputs: SpecInputs) -> Resource:
         user_data=render_monitoring_userdata(boot, grafana=resolved.isolation is None),
         enis=(ENI,),
         express=(),
-        in_group=False,
         key_pair=KEY_PAIR,
         profile=PROFILE,
     )
-    address = (ADDRESS,) if config.hosts.address == "public" else ()
+    address = (ADDRESS,) if config.hosts.address != "private" else ()
     return inputs.resource(INSTANCE, want, needs=(KEY_PAIR, ENI, PROFILE, *address))

@@ -6,6 +6,8 @@ from enaxp.lab.kinds.network import RouteTableWant, SecurityGroupWant, SubnetWan
 from enaxp.lab.model import Resource
 from enaxp.lab.spec.inputs import SpecInputs
 
+SECOND_SUBNET, SECOND_TABLE = "subnet/second", "route-table/second"
+
 
 def network_resources(inputs: SpecInputs) -> list[Resource]:
     network, resolved = inputs.config.network, inputs.resolved
@@ -31,4 +33,14 @@ def _subnet(inputs: SpecInputs) -> list[Resource]:
         inputs.resource("subnet", subnet, needs=("vpc",)),
         inputs.resource("igw", needs=("vpc",), given_id=resolved.gateway),
         inputs.resource("route-table", RouteTableWant(), needs=("vpc", "subnet", "igw")),
+        *(_second_subnet(inputs) if inputs.has_second_subnet else ()),
+    ]
+
+
+def _second_subnet(inputs: SpecInputs) -> list[Resource]:
+    """The subnet in another zone, and its way out."""
+    subnet = SubnetWant(cidr=inputs.config.network.second_subnet_cidr, zone=inputs.resolved.second_zone or "")
+    return [
+        inputs.resource(SECOND_SUBNET, subnet, needs=("vpc",)),
+        inputs.resource(SECOND_TABLE, RouteTableWant(subnet=SECOND_SUBNET), needs=("vpc", SECOND_SUBNET, "igw")),
     ]

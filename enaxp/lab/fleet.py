@@ -1,0 +1,213 @@
+"""Fleets: which pairs of hosts a lab has, what each is called, and which addresses it gets. Pure.
+
+    Config + what is pinned of the fleet ─▶ pairs_of() ─▶ (HostPair, …) ─▶ spec, status
+
+A lab without a fleet has one pair without a name, and its keys are `instance/server` and so on. In a fleet a pair is called variant-n,
+and its name stands in its keys: `instance/main-1/server`. What is pinned goes before the config: a later `up` without the option has the
+same pairs, with the same addresses.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from enaxp.config import (
+    ADDRESSES_A_PAIR,
+    FIRST_SLOT_AFTER,
+    ROLES,
+    Addresses,
+    Config,
+    HostConfig,
+    Placement,
+    Role,
+    VariantConfig,
+    prefix_needed,
+)
+from enaxp.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PinnedVariant:
+    """What is kept of a variant for the life of the lab.
+
+    pairs: how many it has.  slots: of each of its pairs, where its addresses lie (see `hosts_in_slot`).  ami, root_device: the image as
+    it was resolved.
+    """
+
+    pairs: int
+    slots: tuple[int, ...]
+    instance_type: str
+    placement: Placement
+    ami: str | None = None
+    root_device: str | None = None
+
+
+PinnedFleet = Mapping[str, PinnedVariant]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostPair:
+    """A server and a client. name and variant: None in a lab without a fleet. slot: where their addresses lie, from 1."""
+
+    name: str | None
+    variant: str | None
+    slot: int
+    instance_type: str
+    placement: Placement
+    hosts: Mapping[Role, HostConfig]
+
+    def place(self, role: Role) -> str:
+        """What stands for the host in keys, and for a person: `server`, or `main-1/server`."""
+        return role if self.name is None else f"{self.name}/{role}"
+
+    def key(self, kind: str) -> str:
+        """The key of what the pair has one of."""
+        return kind if self.name is None else f"{kind}/{self.name}"
+
+    def crosses_zones(self, role: Role) -> bool:
+        """Whether this host is in the second subnet."""
+        return self.placement == "zones" and role == "client"
+
+
+def instance_key(pair: HostPair, role: Role) -> str:
+    return f"instance/{pair.place(role)}"
+
+
+def eni_key(place: str, arm: str) -> str:
+    """place: of the host, as `HostPair.place`.  arm: `ena`, the primary interface, or `express`."""
+    return f"eni/{place}-{arm}"
+
+
+def places_of(pairs: Iterable[HostPair]) -> list[str]:
+    """Of every host, pair by pair, the server first."""
+    return [pair.place(role) for pair in pairs for role in ROLES]
+
+
+def addresses_of(config: Config, *, fleet: bool) -> Addresses:
+    """Which addresses the hosts get besides the private ones: Elastic IPs, ones that AWS assigns at a launch, or none."""
+    asked = config.hosts.address
+    if asked == "auto":
+        return "assigned" if fleet else "elastic"
+    return "elastic" if asked == "public" else "private"
+
+
+def pin_fleet(config: Config, pinned: PinnedFleet | None) -> PinnedFleet | None:
+    """The fleet that is asked for, each pair with the slot that it has already or the lowest free one; None without a fleet.
+
+    A config without a fleet asks for what is pinned. Raises UsageError when the subnet has no room for it.
+    """
+    if config.fleet is None:
+        return pinned
+    before, asked = pinned or {}, config.fleet
+    kept = {name: before[name].slots[: asked.pairs] for name in asked.variants if name in before}
+    taken = {slot for slots in kept.values() for slot in slots}
+    free = (slot for slot in range(1, len(asked.variants) * asked.pairs + 1) if slot not in taken)
+    slots = {name: list(kept.get(name, ())) for name in asked.variants}
+    for number in range(asked.pairs):  # in turn, so that a fleet that grows keeps its addresses' order
+        for name in asked.variants:
+            if number >= len(kept.get(name, ())):
+                slots[name].append(next(free))
+    return {
+        name: _pinned(variant, before.get(name), slots=tuple(slots[name])) for name, variant in asked.variants.items()
+    }
+
+
+def _pinned(variant: VariantConfig, before: PinnedVariant | None, *, slots: tuple[int, ...]) -> PinnedVariant:
+    """The image stays what it was while the variant has the type that it had."""
+    known = before or PinnedVariant(pairs=0, slots=(), instance_type="", placement=variant.placement)
+    same_type = known.instance_type == variant.instance_type
+    return PinnedVariant(
+        pairs=len(slots),
+        slots=slots,
+        instance_type=variant.instance_type,
+        placement=variant.placement,
+        ami=known.ami if same_type else None,
+        root_device=known.root_device if same_type else None,
+    )
+
+
+def pairs_of(config: Config, fleet: PinnedFleet | None) -> tuple[HostPair, ...]:
+    """Every pair of the lab, variant by variant; the only one of a lab without a fleet.
+
+    fleet: as `pin_fleet` gave it. Raises UsageError when the subnet has no room for it.
+    """
+    if fleet is None:
+        only = config.only_variant
+        hosts = _in_second_subnet_where(config, config.hosts.by_role(), placement=only.placement)
+        pair = HostPair(
+            name=None, variant=None, slot=1, instance_type=only.instance_type, placement=only.placement, hosts=hosts
+        )
+        return (pair,)
+    _require_room(config, most=max(slot for variant in fleet.values() for slot in variant.slots))
+    return tuple(
+        HostPair(
+            name=f"{name}-{number}",
+            variant=name,
+            slot=slot,
+            instance_type=variant.instance_type,
+            placement=variant.placement,
+            hosts=_in_second_subnet_where(
+                config, _named(hosts_in_slot(config, slot), f"{name}-{number}"), placement=variant.placement
+            ),
+        )
+        for name, variant in fleet.items()
+        for number, slot in enumerate(variant.slots, start=1)
+    )
+
+
+def hosts_in_slot(config: Config, slot: int) -> Mapping[Role, HostConfig]:
+    """The hosts of one pair, all in the first subnet. Slot 1 has the config's addresses, slot k ≥ 2 the four from .22 + 4(k - 2) on:
+    server, server's ENA Express, client, client's ENA Express."""
+    hosts = config.hosts.by_role()
+    if slot == 1:
+        return hosts
+    first = ipaddress.IPv4Network(config.network.subnet_cidr)[0] + FIRST_SLOT_AFTER + ADDRESSES_A_PAIR * (slot - 2)
+    return {
+        role: replace(hosts[role], ena_ip=str(first + 2 * at), ena_express_ip=str(first + 2 * at + 1))
+        for at, role in enumerate(ROLES)
+    }
+
+
+def slot_of(config: Config, address: str) -> int | None:
+    """The slot of a primary interface's address in the first subnet; None for one that is of no pair."""
+    if address in (host.ena_ip for host in config.hosts.by_role().values()):
+        return 1
+    subnet = ipaddress.IPv4Network(config.network.subnet_cidr)
+    offset = int(ipaddress.IPv4Address(address)) - int(subnet[0]) - FIRST_SLOT_AFTER
+    is_of_a_pair = ipaddress.IPv4Address(address) in subnet and offset >= 0
+    return offset // ADDRESSES_A_PAIR + 2 if is_of_a_pair else None
+
+
+def _named(hosts: Mapping[Role, HostConfig], pair: str) -> dict[Role, HostConfig]:
+    return {role: replace(host, name=f"{host.name}-{pair}") for role, host in hosts.items()}
+
+
+def _in_second_subnet_where(
+    config: Config, hosts: Mapping[Role, HostConfig], *, placement: Placement
+) -> Mapping[Role, HostConfig]:
+    """The hosts, the client at the same place in the second subnet where the placement is across zones."""
+    if placement != "zones":
+        return hosts
+    first, second = (
+        ipaddress.IPv4Network(cidr)[0] for cidr in (config.network.subnet_cidr, config.network.second_subnet_cidr)
+    )
+    ends = int(second) - int(first)
+
+    def moved(address: str) -> str:
+        return str(ipaddress.IPv4Address(address) + ends)
+
+    client = hosts["client"]
+    there = replace(client, ena_ip=moved(client.ena_ip), ena_express_ip=moved(client.ena_express_ip))
+    return {**hosts, "client": there}
+
+
+def _require_room(config: Config, *, most: int) -> None:
+    subnet = ipaddress.IPv4Network(config.network.subnet_cidr)
+    needed = prefix_needed(subnet, most)
+    if needed < subnet.prefixlen:
+        raise UsageError(
+            f"network.subnet_cidr {subnet} has no room for the addresses of {most} pairs of hosts",
+            todo=f"give the lab a subnet of /{needed} or larger (network.subnet_cidr), after `enaxp down`",
+        )
