@@ -1,6 +1,6 @@
 """The study: whether a bench's intervals and words can be believed, tried out where the truth is known.
 
-    python -m selfcheck.study [--minutes 20] [--iterations 5] [--repeats 4] [--duration 1] [--kinds same,slower,…] [--out study.json]
+    python -m selfcheck.study [--minutes 20] [--iterations 5] [--repeats 4] [--duration 1] [--kinds same,slower,…] [--to FILE]
 
     same      A/A: both arms are the same virtual wire; "faster" or "slower" is wrong
     slower    a relay holds the ENA Express arm's messages back for a known time
@@ -10,9 +10,9 @@
     simulated the interval alone, with data of a known effect (selfcheck/simulation.py)
 
 Benches run on the local target, kind after kind in turn, as many as fit in the time. Both arms pass a relay when one is held back, so
-that the difference is the delay alone: half of it, since sockperf tells half of a round trip. What that comes to is measured first,
-without enaxp, and is the truth: at P99 it is more than at the median, since a message that is held back for longer meets more of what
-else the machine does.
+that the difference is the delay alone: half of it, since sockperf tells half of a round trip. What it came to in each trial is in the
+relay's own record, which is the truth (enaxp/bench/truth.py). With `--to` each bench is added to a file of JSON lines, and the next
+session goes on after those that are there.
 """
 
 from __future__ import annotations
@@ -20,38 +20,37 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import math
 import os
-import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from enaxp.bench.blocks import counted
-from enaxp.bench.gates import MEASURED_SHARE_NEEDED
-from enaxp.bench.histogram import merge_equal_weight
+import msgspec
+
+from enaxp.bench.blocks import At, ScenarioBlocks, blocks_of
+from enaxp.bench.evidence import evidence_of
 from enaxp.bench.records import RunFolder
 from enaxp.bench.servers import PORTS
-from enaxp.hosts.sockperf import has_stalled, measured_share, parse
-from enaxp.local.relay.placing import PROGRAM, Hold, place_script
+from enaxp.bench.truth import carried_by_arm, put_in, put_in_pct
+from enaxp.commands.demo import NICE
+from enaxp.local.relay.placing import Hold, Seen, place_script, read_record, record_script
 from enaxp.text import interval_plain
-from enaxp.traffic import ARMS, QUANTILES, Arm
+from enaxp.traffic import Arm, Metric
 from selfcheck.simulation import SHAPES, Size, coverage
 
 Kind = Literal["same", "slower", "faster", "interface", "mixed", "ena-loses", "express-loses"]
 KINDS: tuple[Kind, ...] = ("same", "slower", "faster", "interface", "mixed", "ena-loses", "express-loses")
-METRICS = ("mean", "p50", "p99")
+METRICS: tuple[Metric, ...] = ("mean", "p50", "p99")
+PRIMARIES: tuple[Metric, ...] = ("p50", "p99")
 ENAXP = (sys.executable, "-m", "enaxp")
 LAB = "study"
 SEED = 20250411
-ATTEMPTS = 4
 LOSSY, DELAYED = Hold(loss=0.02), Hold(tail=0.02, tail_us=2000)  # one arm loses what the other one delivers 1 ms later
 CROSSED = 6  # iterations, the fewest of a crossover that decides
 ADDRESSES: Mapping[Arm, str] = {"ena": "192.168.3.10", "ena_express": "192.168.3.11"}  # of the server's interfaces
@@ -139,21 +138,23 @@ def loses(kind: Kind) -> bool:
 
 
 def judge(
-    kind: Kind, scenario: Mapping[str, Any], run: RunFolder, *, added_us: Mapping[str, float], seconds: float
+    kind: Kind,
+    scenario: Mapping[str, Any],
+    blocks: ScenarioBlocks,
+    seen: Seen,
+    *,
+    seconds: float,
 ) -> Bench:
-    """What a bench said against the truth: that one arm is the other, and by each metric `added_us` later, or that it loses messages."""
+    """What a bench said against the truth: that one arm is the other, or later by what the relay recorded, or that it loses messages."""
     effects = scenario["effects"]
-    true = {
-        metric: None if loses(kind) else true_pct(kind, levels(run, metric), added_us=added_us[metric])
-        for metric in METRICS
-    }
+    true = truths(kind, blocks, seen)
     interface = scenario.get("interface")
     return Bench(
         kind=kind,
         interface_pct=(interface["estimate_pct"], interface["low_pct"], interface["high_pct"]) if interface else None,
-        interface_true_pct=interface_true_pct(run, added_us=added_us["p50"]) if kind == "interface" else None,
+        interface_true_pct=interface_true_pct(blocks, seen) if kind == "interface" else None,
         code=scenario["verdict"]["code"],
-        said=said(kind, {metric: effects[metric]["code"] for metric in ("p50", "p99")}),
+        said=said(kind, {metric: effects[metric]["code"] for metric in PRIMARIES}),
         headline=scenario["verdict"]["headline"],
         estimate_pct={m: effects[m]["estimate_pct"] for m in METRICS},
         low_pct={m: effects[m]["low_pct"] for m in METRICS},
@@ -174,120 +175,31 @@ def said(kind: Kind, codes: Mapping[str, str]) -> Literal["right", "undecided", 
     return "right" if len(decided) == len(codes) else "undecided"
 
 
-def true_pct(kind: Kind, levels_us: Mapping[Arm, Sequence[float]], *, added_us: float) -> float | None:
-    """The effect there is, in per cent; None where it is not one number.
-
-    The same delay is a larger share of a quick iteration than of a slow one, so each iteration has its own: that of the delay on the
-    arm that was not held back, at the level it had in that iteration.
-    """
-    match kind:
-        case "same" | "interface":
-            return 0.0
-        case "mixed" | "ena-loses" | "express-loses":
-            return None
-        case "slower":
-            ratios = [math.log1p(added_us / level) for level in levels_us["ena"]]
-        case "faster":
-            ratios = [-math.log1p(added_us / level) for level in levels_us["ena_express"]]
-    return 100 * math.expm1(statistics.fmean(ratios))
+def truths(kind: Kind, blocks: ScenarioBlocks, seen: Seen) -> dict[Metric, float | None]:
+    """The effect of ENA Express that there is, in per cent, by metric; None where it is not one number."""
+    if kind in ("same", "interface"):
+        return dict.fromkeys(METRICS, 0.0)
+    if loses(kind):
+        return dict.fromkeys(METRICS)
+    carried = carried_by_arm(seen)
+    return {metric: true_pct(blocks.values(metric), put_in(metric, blocks.trials, carried)) for metric in METRICS}
 
 
-def interface_true_pct(run: RunFolder, *, added_us: float) -> float:
+def true_pct(levels: Mapping[Arm, Mapping[At, float]], added: Mapping[At, float]) -> float | None:
+    """What was added to ENA Express in each iteration, in ns, as the share in per cent of the level that it had without."""
+    return put_in_pct([(levels["ena"][at], levels["ena_express"][at], one) for at, one in added.items()])
+
+
+def interface_true_pct(blocks: ScenarioBlocks, seen: Seen) -> float | None:
     """What the second interface is slower by at the median, in per cent, at the level that the first one had in each iteration."""
-    crossed = {trial.iteration for trial in counted(run.records()) if trial.crossed}
-    found = levels(run, "p50")
-    first = [
-        found["ena_express" if iteration in crossed else "ena"][iteration - 1]
-        for iteration in range(1, len(found["ena"]) + 1)
-    ]
-    return 100 * math.expm1(statistics.fmean(math.log1p(added_us / level) for level in first))
-
-
-def levels(run: RunFolder, metric: str) -> dict[Arm, list[float]]:
-    """A metric of each arm in each iteration, in µs, as the bench itself had it."""
-    trials = counted(run.records())
-    found: dict[Arm, list[float]] = {arm: [] for arm in ARMS}
-    for arm, iteration in itertools.product(ARMS, sorted({trial.iteration for trial in trials})):
-        own = [trial for trial in trials if (trial.arm, trial.iteration) == (arm, iteration)]
-        merged = merge_equal_weight([h for trial in own if (h := run.read_histogram(trial)) is not None])
-        found[arm].append((merged.mean if metric == "mean" else merged.quantile(QUANTILES[metric])) / 1000)
-    return found
-
-
-# -- what the relay adds -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Added:
-    """What a relay adds to one figure of sockperf, in µs: the quartiles over pairs of trials."""
-
-    low_us: float
-    middle_us: float
-    high_us: float
-
-
-def measure_relay(*, us: float, pairs: int, seconds: int = 1) -> dict[str, Added]:
-    """What a relay that waits `us` adds to each metric: trials through it and through one that does not wait, in turn.
-
-    About half of the delay, since sockperf tells half of a round trip. On loopback, without enaxp.
-    """
-    with _relays([0.0, us]) as ports:
-        trials = [_trial(port, seconds) for port in itertools.islice(itertools.cycle(ports), 2 * pairs)]
-    added = {}
-    for metric in METRICS:
-        each = [late[metric] - early[metric] for early, late in zip(trials[::2], trials[1::2], strict=True)]
-        low, middle, high = statistics.quantiles(each, n=4, method="inclusive") if pairs > 1 else each * 3
-        added[metric] = Added(low_us=low, middle_us=middle, high_us=high)
-    return added
-
-
-@contextmanager
-def _relays(delays_us: Sequence[float]) -> Iterator[list[int]]:
-    """A sockperf server on loopback behind a relay of each delay; gives their ports."""
-    ports = [12321 + 2 * number for number in range(len(delays_us))]
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "record").mkdir()
-        table = {str(port): asdict(Hold(us=us)) for port, us in zip(ports, delays_us, strict=True)}
-        Path(folder, "holds.json").write_text(json.dumps(table))
-        running = []
-        for port in ports:
-            server = [_sockperf(), "server", "-i", _address(port), "-p", str(port)]
-            command = [sys.executable, "-I", "-S", str(PROGRAM), folder, *server]
-            running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=_stay_on_one_core))
-            time.sleep(1.0)  # it has read its table, and sockperf listens
-        try:
-            yield ports
-        finally:
-            for process in running:
-                process.terminate()
-                process.wait(10)
-
-
-def _trial(port: int, seconds: int) -> dict[str, float]:
-    """The metrics of one trial on loopback, in µs. A trial that does not count is run again, as a bench does; one that began late on a
-    busy computer counts."""
-    command = [_sockperf(), "ping-pong", "-i", _address(port), "-p", str(port), "-m", "64", "-t", str(seconds)]
-    for _ in range(ATTEMPTS):
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=60, preexec_fn=_stay_on_one_core
-        )
-        output = parse(done.stdout)
-        counts = output.ok or (has_stalled(output) and measured_share(output) >= MEASURED_SHARE_NEEDED)
-        if counts and output.percentiles_us is not None and output.mean_us is not None:
-            return {"mean": output.mean_us, "p50": output.percentiles_us["50"], "p99": output.percentiles_us["99"]}
-    raise SystemExit(f"{' '.join(command)}: {output.reason}")
-
-
-def _address(port: int) -> str:
-    return f"127.64.9.{port % 100}"
-
-
-def _stay_on_one_core() -> None:
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-
-
-def _sockperf() -> str:
-    return shutil.which("sockperf") or "/usr/bin/sockperf"
+    levels = blocks.values("p50")
+    crossed = {(trial.pair, trial.iteration) for trial in blocks.trials if trial.crossed}
+    by_interface = []
+    for at, added in put_in("p50", blocks.trials, carried_by_arm(seen)).items():
+        first: Arm = "ena_express" if at in crossed else "ena"
+        second: Arm = "ena" if at in crossed else "ena_express"
+        by_interface.append((levels[first][at], levels[second][at], -added if at in crossed else added))
+    return put_in_pct(by_interface)
 
 
 # -- the lab -----------------------------------------------------------------------------------------------------------
@@ -311,9 +223,13 @@ class Lab:
 
     def relay(self, table: Mapping[int | str, Hold]) -> None:
         """Puts a relay before each server that is named; none before the others."""
-        script = place_script(table)
+        script = place_script(table, nice=NICE)
         for role in ("server", "client"):
             self.run("ssh", role, "--", script)
+
+    def relayed(self) -> Seen:
+        """What the server's relay recorded of the last bench."""
+        return read_record(self.run("ssh", "server", "--", record_script()))
 
     def bench(
         self, size: BenchSize, *, seed: int, scenario: str, more: Sequence[str] = ()
@@ -342,24 +258,28 @@ def lab() -> Iterator[Lab]:
             built.run("down", "--yes", "--force")
 
 
-def benches(
-    kinds: Sequence[Kind], size: BenchSize, *, deadline: float, us: float, added_us: Mapping[str, float]
-) -> Iterator[Bench]:
-    """Bench after bench, one kind after another, while there is time for one more; one at least."""
+def benches(kinds: Sequence[Kind], size: BenchSize, *, deadline: float, us: float, done: int = 0) -> Iterator[Bench]:
+    """Bench after bench, one kind after another, while there is time for one more; one at least. `done`: of an earlier session."""
     with lab() as built:
         longest = 0.0
-        for number, kind in enumerate(itertools.cycle(kinds)):
+        for number in itertools.count(done):
+            kind = kinds[number % len(kinds)]
             began = time.monotonic()
-            if number and began + longest > deadline:
+            if number > done and began + longest > deadline:
                 return
-            built.relay(relay_table(kind, us=us))
+            table = relay_table(kind, us=us)
+            built.relay(table)
             fewest = RANKED if loses(kind) else CROSSED if kind == "interface" else 0
             wanted = replace(size, iterations=max(size.iterations, fewest))
             name = "udp-load@1000" if loses(kind) else "udp-latency"
             more = ["--crossover"] if kind == "interface" else []
             scenario, run = built.bench(wanted, seed=SEED + number, scenario=name, more=more)
+            manifest = run.read_manifest()
+            [planned] = manifest.plan.scenarios
+            seen = built.relayed() if table else {}
+            blocks = blocks_of(planned, evidence_of(run, manifest.plan))
             longest = max(longest, time.monotonic() - began)
-            yield judge(kind, scenario, run, added_us=added_us, seconds=time.monotonic() - began)
+            yield judge(kind, scenario, blocks, seen, seconds=time.monotonic() - began)
 
 
 # -- telling -----------------------------------------------------------------------------------------------------------
@@ -400,42 +320,32 @@ def tell(bench: Bench) -> str:
     return f"{bench.kind:<7} {word:<13} {'; '.join(parts)}{headline}   ({bench.seconds:.0f} s)"
 
 
-def main(arguments: Sequence[str]) -> dict[str, Any]:
-    """Runs the study, prints it and writes it as JSON."""
+def main(arguments: Sequence[str]) -> None:
+    """Runs the study, prints it, and adds each bench to a file where one is named."""
     asked = _parse(arguments)
-    study: dict[str, Any] = {"asked": {**vars(asked), "out": str(asked.out)}, "simulated": {}, "benches": []}
     if asked.simulated:
         print(f"simulated, {asked.simulated} benches of 10 iterations each, 95 % intervals: share that holds the truth")
         for shape in SHAPES:
             share = coverage(shape, seed=SEED, size=replace(Size(), benches=asked.simulated))
-            study["simulated"][shape.name] = share
             print(f"  {shape.name:<24} {', '.join(f'{name} {value:.1%}' for name, value in share.items())}", flush=True)
-    added_us = dict.fromkeys(METRICS, 0.0)
-    if set(asked.kinds) - {"same"}:
-        added = measure_relay(us=asked.delay, pairs=asked.pairs)
-        added_us = {metric: one.middle_us for metric, one in added.items()}
-        study["relay"] = {metric: asdict(one) for metric, one in added.items()}
-        print(
-            f"the relay waits {asked.delay:g} µs one way, {asked.delay / 2:g} µs in sockperf's half round trip; measured"
-        )
-        for metric, one in added.items():
-            quartiles = f"quartiles of {asked.pairs} pairs {one.low_us:.2f} to {one.high_us:.2f}"
-            print(f"  {metric:<4} {one.middle_us:.2f} µs ({quartiles})", flush=True)
+    done = read_benches(asked.to) if asked.to is not None and asked.to.exists() else []
     size = BenchSize(iterations=asked.iterations, repeats=asked.repeats, duration_s=asked.duration)
-    done: list[Bench] = []
     deadline = time.monotonic() + 60 * asked.minutes
-    running = benches(asked.kinds, size, deadline=deadline, us=asked.delay, added_us=added_us)
-    for bench in running if asked.kinds else ():
+    for bench in benches(asked.kinds, size, deadline=deadline, us=asked.delay, done=len(done)) if asked.kinds else ():
         done.append(bench)
         print(f"  {tell(bench)}", flush=True)
-        study |= {"benches": [asdict(one) for one in done], "summary": summary(done)}
-        asked.out.write_text(json.dumps(study, indent=2) + "\n")
+        if asked.to is not None:
+            with asked.to.open("ab") as file:
+                file.write(msgspec.json.encode(bench) + b"\n")
     for kind, found in summary(done).items():
         held = ", ".join(f"{m} {count}" for m, count in found["held"].items() if count is not None)
         words = f"word right in {found['right']}, undecided in {found['undecided']}, wrong in {found['wrong']}"
         print(f"{kind:<7} {found['benches']} benches, {words}" + (f"; truth held: {held}" if held else ""))
-    asked.out.write_text(json.dumps(study, indent=2) + "\n")
-    return study
+
+
+def read_benches(file: Path) -> list[Bench]:
+    """The benches that earlier sessions added to a file."""
+    return [msgspec.json.decode(line, type=Bench) for line in file.read_bytes().splitlines()]
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -447,10 +357,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--duration", type=int, default=1, help="of a trial, in seconds")
     parser.add_argument("--delay", type=float, default=40, help="of the relay one way, in µs")
-    parser.add_argument("--pairs", type=int, default=20, help="of trials to measure the relay by")
     parser.add_argument("--simulated", type=int, default=1500, help="benches to simulate for each shape of data")
     parser.add_argument("--kinds", type=lambda text: tuple(text.split(",")) if text else (), default=KINDS)
-    parser.add_argument("--out", type=Path, default=Path("study.json"))
+    parser.add_argument("--to", type=Path, help="a file of JSON lines to which each bench is added")
     asked = parser.parse_args(arguments)
     if unknown := set(asked.kinds) - set(KINDS):
         parser.error(f"--kinds: there is no {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")

@@ -52,7 +52,7 @@ class Block:
             return self.throughput_gbps
         if self.latencies is None:
             return None
-        return self.latencies.mean if metric == MEAN else self.latencies.quantile(QUANTILES[metric])
+        return latency_of(self.latencies, metric)
 
     def with_trial(self, record: TrialRecord, histogram: Histogram | None) -> Block:
         """This block and one trial more. Costs what two distributions cost, however many trials are in it."""
@@ -141,6 +141,11 @@ class ScenarioBlocks:
     def pairs(self) -> list[tuple[TrialRecord, TrialRecord]]:
         """The counted trials two by two: ENA's and ENA Express's of each pair."""
         return list(zip(self.trials[0::2], self.trials[1::2], strict=True))
+
+
+def latency_of(distribution: Distribution, metric: Metric) -> float:
+    """The mean or a quantile in ns; +∞ for a quantile that is beyond measurement. Raises KeyError for what is not a latency."""
+    return distribution.mean if metric == MEAN else distribution.quantile(QUANTILES[metric])
 
 
 def both_arms(values: Mapping[Arm, Mapping[At, T]]) -> list[tuple[T, T]]:

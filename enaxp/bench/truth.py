@@ -16,12 +16,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from enaxp.bench.blocks import At, ScenarioBlocks
+from enaxp.bench.blocks import At, ScenarioBlocks, latency_of
 from enaxp.bench.documents import decode, fields_of
 from enaxp.bench.effect import Code, Effect
 from enaxp.bench.histogram import Histogram, merge_equal_weight
 from enaxp.bench.records import RunFolder, TrialRecord
-from enaxp.traffic import ARMS, QUANTILES, Arm, Metric
+from enaxp.bench.servers import PORTS
+from enaxp.traffic import ARMS, Arm, Metric
 
 FILE = "truth.json"
 SCHEMA = 1
@@ -83,15 +84,25 @@ def truth_of(
     return Truth(what=what, figures=figures)
 
 
+def carried_by_arm(seen: Mapping[tuple[int, int], Mapping[int, int]]) -> Carried:
+    """A relay's record, {(port of the server, port of the client): {ns: count}}, by the arm whose server it stood before."""
+    return {
+        (arm, client): Histogram.of(list(counts), list(counts.values()))
+        for (port, client), counts in seen.items()
+        for arm in ARMS
+        if PORTS[arm] == port
+    }
+
+
 def put_in(metric: Metric, trials: Sequence[TrialRecord], carried: Carried) -> dict[At, float]:
-    """How much later ENA Express was than ENA at this quantile in each iteration, in ns of half a round trip, by the relay's record."""
+    """How much later ENA Express was than ENA at this metric in each iteration, in ns of half a round trip, by the relay's record."""
     own: dict[tuple[Arm, At], list[Histogram]] = defaultdict(list)
     for trial in trials:
         seen = carried.get((trial.arm, trial.client_port))
         if seen is None:
             raise ValueError(f"trial {trial.number} is not in the relay's record")
         own[trial.arm, (trial.pair, trial.iteration)].append(seen)
-    level = {place: merge_equal_weight(seen).quantile(QUANTILES[metric]) / 2 for place, seen in own.items()}
+    level = {place: latency_of(merge_equal_weight(seen), metric) / 2 for place, seen in own.items()}
     both = sorted({at for _, at in level if all((arm, at) in level for arm in ARMS)})
     return {at: level["ena_express", at] - level["ena", at] for at in both}
 
@@ -107,7 +118,7 @@ def _figure(
     known = [at for at in added if math.isfinite(ena.get(at, math.inf)) and math.isfinite(express.get(at, math.inf))]
     recorded = statistics.fmean(added[at] for at in known) if known else None
     typical = statistics.geometric_mean(ena[at] for at in known) if known else None
-    pct = _put_in_pct([(ena[at], express[at], added[at]) for at in known])
+    pct = put_in_pct([(ena[at], express[at], added[at]) for at in known])
     low, high = effect.low_pct, effect.high_pct
 
     def us(change_pct: float | None) -> float | None:
@@ -130,8 +141,9 @@ def _figure(
     )
 
 
-def _put_in_pct(iterations: Sequence[tuple[float, float, float]]) -> float | None:
-    """The effect that was put in, in per cent, from (ENA, ENA Express, what was added) of each iteration; None where there is none."""
+def put_in_pct(iterations: Sequence[tuple[float, float, float]]) -> float | None:
+    """The effect that was put in, in per cent, from (ENA, ENA Express, what was added) of each iteration, all in one unit; None where
+    there is no iteration, or less was measured than was added."""
     if not iterations:
         return None
     express_is_later = statistics.fmean(added for *_, added in iterations) >= 0

@@ -18,13 +18,12 @@ from pathlib import Path
 from enaxp.bench.bench import result_of
 from enaxp.bench.blocks import blocks_of
 from enaxp.bench.evidence import evidence_of
-from enaxp.bench.histogram import Histogram
 from enaxp.bench.pair import Pair, connected
 from enaxp.bench.records import RunFolder
 from enaxp.bench.result import Result, to_document
 from enaxp.bench.schedule import seconds
 from enaxp.bench.servers import PORTS
-from enaxp.bench.truth import Carried, Truth, truth_of, write_truth
+from enaxp.bench.truth import Carried, Truth, carried_by_arm, truth_of, write_truth
 from enaxp.commands.bench import BenchOptions, plan_of, run_bench
 from enaxp.commands.lab import bring_up, remove_layers, wait_for_hosts
 from enaxp.commands.status import current_status
@@ -38,7 +37,7 @@ from enaxp.report.files import write_report_files
 from enaxp.report.render import PAGE, draw_after_bench
 from enaxp.session import Overrides, Session, open_session
 from enaxp.text import duration
-from enaxp.traffic import ARMS, Arm, Metric
+from enaxp.traffic import Arm, Metric
 
 DEMO_LAB = "demo"
 # As few trials as decide: six iterations need no randomisation test, and take a minute and a half on a busy computer.
@@ -162,12 +161,7 @@ def _carried(pair: Pair) -> Carried:
         seen = read_record(text)
     except (ValueError, KeyError, TypeError) as error:
         raise HostError("reading the relay's record on the server", said=str(error)) from error
-    return {
-        (arm, client): Histogram.of(list(counts), list(counts.values()))
-        for (port, client), counts in seen.items()
-        for arm in ARMS
-        if PORTS[arm] == port
-    }
+    return carried_by_arm(seen)
 
 
 def _tell(folder: RunFolder, difference: Difference, carried: Carried | None) -> Told:
