@@ -116,6 +116,7 @@ def test_the_demo_leaves_nothing_but_its_run(driver: Driver) -> None:
 
     assert "ENA vs ENA Express Performance Summary" in ran.stdout
     assert "page: results/demo/" in ran.stdout
+    assert "not tuned as AWS recommends" not in ran.stdout + ran.stderr
     assert [path.name for path in driver.folder.iterdir()] == ["results"]
     [run] = driver.folder.glob("results/demo/*")
     for name in ("report.html", "summary.txt", "result.json"):
