@@ -1,0 +1,77 @@
+"""The documentation: every command in it is one that enaxp understands, every link leads somewhere, every page is found from the index."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from enaxp.cli import app
+
+ROOT = Path(__file__).parent.parent
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / ".github").rglob("*.md"))]
+GENERATED = ROOT / "docs/reference"
+LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#([^)\s]+))?\)")
+# Of a command line: what stands before it, and where it ends.
+COMMAND = re.compile(r"(?:^|[$;(]\s*|&&\s*|\|\|\s*|\|\s*)(?:[A-Z_]+=\S+\s+)*enaxp (?P<rest>[^|;&>)#]*)")
+STANDS_FOR_SOMETHING = re.compile(r"…|\.\.\.|[\[\]]")
+
+
+def code_lines(page: Path) -> Iterator[str]:
+    """The lines of a page's code, fenced or indented by four, without what stands aside of a command."""
+    fenced = False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif fenced or line.startswith("    "):
+            yield re.split(r"\s{3,}", line.strip())[0]
+
+
+def commands() -> list[tuple[str, str]]:
+    found = [
+        (str(page.relative_to(ROOT)), match["rest"].strip())
+        for page in PAGES
+        if not page.is_relative_to(GENERATED)
+        for line in code_lines(page)
+        for match in COMMAND.finditer(line)
+    ]
+    return [(page, rest) for page, rest in dict.fromkeys(found) if rest and not STANDS_FOR_SOMETHING.search(rest)]
+
+
+@pytest.mark.parametrize(("page", "arguments"), commands())
+def test_a_command_in_the_docs_is_understood(page: str, arguments: str) -> None:
+    name, *rest = shlex.split(arguments)
+    if name.startswith("--"):
+        assert name in ("--version", "--help")
+        return
+
+    command: click.Command = app.commands[name]
+    command.make_context(name, rest)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as they are made of their words."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    broken = []
+    for target, anchor in LINK.findall(page.read_text(encoding="utf-8")):
+        file = page.parent / target
+        if not file.exists() or (anchor and file.suffix == ".md" and anchor not in anchors(file)):
+            broken.append((target, anchor))
+
+    assert broken == []
+
+
+def test_every_page_is_found_from_the_index() -> None:
+    index = ROOT / "docs/index.md"
+    linked = {(index.parent / target).resolve() for target, _ in LINK.findall(index.read_text(encoding="utf-8"))}
+
+    assert set((ROOT / "docs").rglob("*.md")) - linked - {index} == set()
