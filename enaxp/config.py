@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -43,7 +44,12 @@ ADDRESSES_A_PAIR = 4
 REGION = r"[a-z]{2,8}(?:-[a-z]+)+-\d{1,2}"  # us-east-1, us-gov-west-1, eusc-de-east-1
 DEFAULT_REGION = "us-east-1"
 ROLES: tuple[Role, ...] = ("server", "client")
+NOBODY = "none"  # as network.ssh_cidr: no port is open from outside
 OWN_TAG_PREFIX = "enaxp:"
+# In a proxy's command: ssh's letters, and the names of what is filled in.
+PROXY_LETTERS = {"h": "address", "p": "port", "r": "user"}
+PROXY_NAMES = ("address", "port", "user", "instance_id", "region")
+PROXY_TOKEN = re.compile(r"%(.?)|\{(\w+)\}", re.DOTALL)
 MAX_USER_TAGS = 40  # AWS allows 50 on a resource; enaxp needs seven of them
 
 Role = Literal["server", "client"]
@@ -69,7 +75,7 @@ class NetworkConfig:
     subnet_cidr: str
     second_subnet_cidr: str
     availability_zone: str  # a zone's name, or `auto`
-    ssh_cidr: str  # a CIDR, or `auto`
+    ssh_cidr: str  # a CIDR, or `auto`, or NOBODY
     vpc_id: str | None
     subnet_id: str | None
 
@@ -98,6 +104,7 @@ class HostsConfig:
     key: GivenKey | None  # None: generated
     instance_profile: str | None  # None: made with the lab
     address: Literal["auto", "public", "private"]
+    proxy_command: str | None  # the program through which SSH goes; None: directly
     ssm: bool  # whether Systems Manager keeps their software; enaxp over SSH if not
     server: HostConfig
     client: HostConfig
@@ -351,7 +358,7 @@ def _read_network(section: Reader) -> tuple[NetworkConfig, ipaddress.IPv4Network
     subnet = section.network("subnet_cidr", prefixes=(16, 28))
     second = section.network("second_subnet_cidr", prefixes=(16, 28))
     ssh = section.raw("ssh_cidr")
-    ssh_network = None if ssh == "auto" else section.network("ssh_cidr", prefixes=(0, 32))
+    ssh_network = None if ssh in ("auto", NOBODY) else section.network("ssh_cidr", prefixes=(0, 32))
     vpc_id = section.optional_text("vpc_id", r"vpc-[0-9a-f]+", "the id of an existing VPC")
     subnet_id = section.optional_text("subnet_id", r"subnet-[0-9a-f]+", "the id of an existing subnet")
     if subnet_id and not vpc_id:
@@ -367,7 +374,7 @@ def _read_network(section: Reader) -> tuple[NetworkConfig, ipaddress.IPv4Network
             rf"auto|{REGION}[a-z0-9-]*",
             "auto, or the name of a zone such as us-east-1a",
         ),
-        ssh_cidr=str(ssh_network) if ssh_network else "auto",
+        ssh_cidr=str(ssh_network) if ssh_network else NOBODY if ssh == NOBODY else "auto",
         vpc_id=vpc_id,
         subnet_id=subnet_id,
     )
@@ -391,6 +398,7 @@ def _read_hosts(section: Reader, subnet: ipaddress.IPv4Network | None) -> HostsC
         key=_read_key(section),
         instance_profile=None if profile == "auto" else profile,
         address=section.choice("address", ("auto", "public", "private"), "auto"),
+        proxy_command=_read_proxy_command(section),
         ssm=section.flag("ssm"),
         server=hosts["server"],
         client=hosts["client"],
@@ -409,6 +417,44 @@ def _read_ami(section: Reader) -> str:
         r"auto|ami-[0-9a-f]{8,17}|/[\w./-]+",
         "auto, an AMI id (ami-...), or the name of an SSM parameter (/aws/service/...)",
     )
+
+
+_PROXY_COMMAND = (
+    "null, or a program and its arguments in one line, in which %h or {address}, %p or {port}, %r or {user}, {instance_id} and "
+    "{region} are filled in, and %% is a percent sign"
+)
+
+
+def _read_proxy_command(section: Reader) -> str | None:
+    command = section.raw("proxy_command")
+    if command is None:
+        return None
+    fault = _proxy_fault(command) if isinstance(command, str) else ""
+    if fault is None:
+        return str(command)
+    section.fault("proxy_command", command, f"{_PROXY_COMMAND}{fault and f' ({fault})'}")
+    return None
+
+
+def _proxy_fault(command: str) -> str | None:
+    """What keeps a proxy's command from being used, in words. No shell reads it: it is only split into words as one would."""
+    if len(command) > 2000 or not command.isprintable():
+        return "of at most 2000 characters, none of them a control character"
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        return f"it cannot be split into words: {error}"
+    unknown = [token for word in words for token in _unknown_tokens(word)]
+    if not words or unknown:
+        return f"{', '.join(unknown)} stands for nothing" if unknown else "it names no program"
+    return None
+
+
+def _unknown_tokens(word: str) -> Iterator[str]:
+    for found in PROXY_TOKEN.finditer(word):
+        letter, name = found.groups()
+        if not (name in PROXY_NAMES if letter is None else letter == "%" or letter in PROXY_LETTERS):
+            yield found[0]
 
 
 def _read_monitoring(

@@ -18,6 +18,7 @@ from enaxp.aws import Aws
 from enaxp.config import ROLES, Config, load_config
 from enaxp.errors import UsageError
 from enaxp.hosts.connection import Host
+from enaxp.hosts.proxy import ProxyTarget, proxy_words
 from enaxp.lab.lifecycle import LabContext, Target
 from enaxp.lab.state import State, StateFile, make_state_folder
 from enaxp.options import Options, TargetName
@@ -128,7 +129,18 @@ class Session:
             known_hosts=self.file.known_hosts(host.instance_id),
             ena_ip=ena_ip,
             ena_express_ip=ena_express_ip,
+            proxy=self._proxy(host),
         )
+
+    def _proxy(self, host: HostStatus | MonitoringStatus) -> tuple[str, ...]:
+        """The program that leads to the host, for hosts that are not reached directly."""
+        command = self.config.hosts.proxy_command
+        if command is None:
+            return ()
+        ssh, region = host.ssh, self.config.aws.region
+        address, instance = ssh.host or "", host.instance_id
+        target = ProxyTarget(address=address, port=ssh.port, user=ssh.user, instance_id=instance, region=region)
+        return proxy_words(command, target)
 
 
 @contextlib.contextmanager

@@ -8,11 +8,13 @@ a host that changes its key later is refused.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shlex
 import shutil
 import socket
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from enaxp.errors import HostError, HostKeyError, UsageError
 from enaxp.hosts.hostkeys import told_keys
+from enaxp.hosts.proxy import ProxyProcess, as_ssh_option
 from enaxp.traffic import Arm
 
 if TYPE_CHECKING:
@@ -27,14 +30,17 @@ if TYPE_CHECKING:
     import paramiko
 
 CONNECT_TIMEOUT_S = 10
-KEEPALIVE_S = 15
+PROXY_TIMEOUT_S = 60  # for the first word of a host behind a proxy, which may have to ask AWS for a session first
+KEEPALIVE_S = 15  # also what keeps a session of Session Manager from its idle end
+# An sshd refuses at random when more than ten have not logged in yet (MaxStartups), and a bastion is one for all hosts.
+_PROXIES_AT_ONCE = threading.BoundedSemaphore(6)
 HELD_S = 30.0  # for a held command to say that it runs, or to come to its end
 MOST_OUTPUT = 1 << 28  # characters of one command: the full log of a trial, packed, is the longest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """How a host is reached, and the addresses of its two interfaces."""
+    """How a host is reached, and the addresses of its two interfaces. proxy: the program that leads to it; empty where none is needed."""
 
     role: str
     name: str
@@ -45,6 +51,7 @@ class Host:
     known_hosts: Path
     ena_ip: str
     ena_express_ip: str
+    proxy: tuple[str, ...] = ()
 
     def ip_of(self, arm: Arm) -> str:
         """The address of an arm's interface."""
@@ -69,6 +76,7 @@ class Connection:
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self._proxy: ProxyProcess | None = None
         self._fabric = _new_fabric(host)
 
     def open(self) -> None:
@@ -77,7 +85,9 @@ class Connection:
 
         where = f"connecting to the {self.host.role} ({self.host.user}@{self.host.address}, port {self.host.port})"
         try:
-            self._fabric.open()
+            with _PROXIES_AT_ONCE if self.host.proxy else contextlib.nullcontext():
+                self._open_through_proxy()
+                self._fabric.open()
         except (paramiko.BadHostKeyException, UnknownHostKeyError) as error:
             todo = f"if somebody has renewed the host's keys, remove {self.host.known_hosts}; if not, somebody is in between"
             raise HostKeyError(where, said=str(error), todo=todo) from error
@@ -86,12 +96,20 @@ class Connection:
                 where, said=f"the key was refused: {error}", todo=f"check {self.host.private_key} and hosts.ssh_user"
             ) from error
         except (OSError, paramiko.SSHException, EOFError) as error:
-            todo = "check that the host is up (`enaxp status`) and that network.ssh_cidr contains this machine"
-            raise HostError(where, said=f"{type(error).__name__}: {error}", todo=todo) from error
+            said, todo = f"{type(error).__name__}: {error}", _todo(self.host)
+            if self._proxy is not None:
+                said = f"{self.host.proxy[0]} of hosts.proxy_command: {self._proxy.said() or said}"
+            raise HostError(where, said=said, todo=todo) from error
         transport = self._fabric.transport
-        # paramiko leaves Nagle's algorithm on: it costs each command about 35 ms.
-        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._proxy is None:
+            # paramiko leaves Nagle's algorithm on: it costs each command about 35 ms.
+            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport.set_keepalive(KEEPALIVE_S)
+
+    def _open_through_proxy(self) -> None:
+        if self.host.proxy:
+            self._proxy = ProxyProcess(self.host.proxy)
+            self._fabric.connect_kwargs["sock"] = self._proxy.socket
 
     def run(self, command: str, *, timeout_s: float = 30.0) -> CommandResult:
         """What the command printed and how it ended. Raises HostError when the connection is lost or the time runs out."""
@@ -171,6 +189,8 @@ class Connection:
 
     def close(self) -> None:
         self._fabric.close()
+        if self._proxy is not None:
+            self._proxy.close()
 
 
 class HeldCommand:
@@ -230,6 +250,12 @@ def connect(host: Host, *, patience_s: float = 0.0) -> Connection:
         return connection
 
 
+def _todo(host: Host) -> str:
+    if host.proxy:
+        return "check that the host is up (`enaxp status`), and hosts.proxy_command by running it in a terminal: it must say SSH-2.0"
+    return "check that the host is up (`enaxp status`) and that network.ssh_cidr contains this machine"
+
+
 def as_root(command: str) -> str:
     """Shell text that runs a command as root, whoever has logged in."""
     quoted = f"sh -c {shlex.quote(command)}"
@@ -254,6 +280,8 @@ def ssh_command(host: Host, *options: str) -> list[str]:
         "StrictHostKeyChecking": "yes" if told_keys(host.known_hosts) else "accept-new",
         "LogLevel": "ERROR",
     }
+    if host.proxy:
+        settings |= {"ProxyCommand": as_ssh_option(host.proxy), "ServerAliveInterval": str(KEEPALIVE_S)}
     arguments = [program, "-F", os.devnull, "-p", str(host.port)]
     for name, value in settings.items():
         arguments += ["-o", f"{name}={value}"]
@@ -319,7 +347,7 @@ def _new_fabric(host: Host) -> fabric.Connection:
             "key_filename": str(host.private_key),
             "look_for_keys": False,
             "allow_agent": False,
-            "banner_timeout": 15,
+            "banner_timeout": PROXY_TIMEOUT_S if host.proxy else 15,
         },
     )
     # Knows the hosts of this lab alone, and keeps what it learns in the state folder.

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from enaxp.aws import Aws, code_of, in_parallel, matching, refused
-from enaxp.config import Config
+from enaxp.config import NOBODY, Config
 from enaxp.errors import AwsError, LabError, UsageError
 from enaxp.lab.model import TAG_LAB_ID, Lab, from_tag_list
 from enaxp.lab.spec import Resolved
@@ -232,7 +232,7 @@ def _ssh_cidr(config: Config, aws: Aws, pinned: Pinned) -> str:
     """Who may use SSH: as configured, else as before, else loopback for an endpoint on loopback, else this machine alone."""
     if config.network.ssh_cidr != "auto":
         return config.network.ssh_cidr
-    if pinned.ssh_cidr:
+    if pinned.ssh_cidr and pinned.ssh_cidr != NOBODY:
         return pinned.ssh_cidr
     if re.match(r"https?://(127\.|localhost)", aws.ec2.meta.endpoint_url):
         return "127.0.0.0/8"

@@ -73,6 +73,25 @@ def test_ssh_from_everywhere_is_what_the_config_wants_and_is_warned_of(labs: Lab
     assert labs.changes_left() == []
 
 
+def test_no_port_is_open_from_outside_where_the_config_says_none(labs: Labs) -> None:
+    closed = replace(labs.config, network=replace(labs.config.network, ssh_cidr="none"))
+    group = labs.file().state.ids()["security-group"]
+
+    def open_to() -> list[str]:
+        rules = client(labs, "ec2").describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]
+        return [entry["CidrIp"] for rule in rules for entry in rule["IpRanges"]]
+
+    # when a lab that SSH reached is closed, then its rule goes, and nothing is left to do
+    context = replace(labs.context(), config=closed)
+    up(context, look(context), watch=lambda _event: None)
+    assert open_to() == []
+    assert look(replace(labs.context(), config=closed)).plan.changing == ()
+
+    # and when it is opened again, then the rule is back
+    labs.up()
+    assert open_to() == ["127.0.0.0/8"]
+
+
 def test_a_terminated_instance_is_made_anew(labs: Labs) -> None:
     client(labs, "ec2").terminate_instances(InstanceIds=[labs.file().state.ids()["instance/client"]])
 

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from collections.abc import Iterator
 
 from enaxp.aws import Aws
-from enaxp.config import Config
+from enaxp.config import NOBODY, Config
 from enaxp.lab.checks.findings import Said
 
+_A_WAY_IN = "set hosts.proxy_command (docs/how-to/no-inbound-port.md), or network.ssh_cidr to who may reach the hosts"
 _EXPLICIT = "set network.ssh_cidr to the network from which you reach the hosts, for example 10.0.0.0/8"
 
 
 def check_reach(config: Config, aws: Aws) -> list[Said]:
     """What keeps SSH from the hosts. Raises botocore's ClientError where AWS will not tell."""
     is_private = config.hosts.address == "private"
-    said = list(_private(config) if is_private else _block_public_access(config, aws))
+    by_gateway = () if is_private else _block_public_access(config, aws)
+    if config.hosts.proxy_command is not None:
+        said = [*_program(config.hosts.proxy_command), *by_gateway]
+    elif config.network.ssh_cidr == NOBODY:
+        said = [Said("failure", "network.ssh_cidr is none, and no hosts.proxy_command leads to the hosts", _A_WAY_IN)]
+    else:
+        said = list(_private(config) if is_private else by_gateway)
     return said or [
         Said("ok", f"hosts with {'private' if is_private else 'public'} addresses can be reached, as far as AWS tells")
     ]
+
+
+def _program(proxy_command: str) -> Iterator[Said]:
+    """Where the program leads is the user's to know; here it must be."""
+    program = shlex.split(proxy_command)[0]
+    if shutil.which(program) is None:
+        text = f"hosts.proxy_command: there is no program {program!r} on this machine"
+        yield Said(
+            "failure", text, "install it, or correct the command: no shell reads it, so it begins with a program"
+        )
 
 
 def _private(config: Config) -> Iterator[Said]:

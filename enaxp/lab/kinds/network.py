@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from enaxp.aws import Aws, in_parallel, is_gone
+from enaxp.config import NOBODY
 from enaxp.lab.kinds.base import (
     Ec2Kind,
     Listing,
@@ -406,7 +407,7 @@ def _replace_route(aws: Aws, *, table: str, gateway: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class SecurityGroupWant(Want):
-    """ssh_cidr: who may reach ssh_port."""
+    """ssh_cidr: who may reach ssh_port; NOBODY where something inside leads to the hosts."""
 
     ssh_cidr: str
     ssh_port: int = 22
@@ -493,10 +494,10 @@ class SecurityGroup(Ec2Kind):
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
         group, facts, want = found.id, found.facts, want_of(resource, SecurityGroupWant)
-        wanted = _SshRule(cidr=want.ssh_cidr, port=want.ssh_port)
+        wanted = None if want.ssh_cidr == NOBODY else _SshRule(cidr=want.ssh_cidr, port=want.ssh_port)
         if not facts["from_itself"]:
             yield change("ingress from itself", have=None, want="all", act=partial(_allow_itself, group=group))
-        if str(wanted) not in facts["ssh"]:
+        if wanted is not None and str(wanted) not in facts["ssh"]:
             act = partial(_allow, group=group, rule=wanted.permission())
             yield change("ingress ssh", have=None, want=str(wanted), act=act)
         for there, description in facts["ssh"].items():
@@ -504,7 +505,7 @@ class SecurityGroup(Ec2Kind):
                 act = partial(_disallow, group=group, rule=_SshRule.of(there).permission())
                 yield change("ingress ssh", have=there, want=None, act=act)
         for rule in facts["open"]:
-            if rule != _without_description(wanted.permission()):
+            if wanted is None or rule != _without_description(wanted.permission()):
                 what, world = _in_words(rule)
                 yield change(f"ingress {what}", have=world, want=None, act=partial(_disallow, group=group, rule=rule))
         if not facts["egress"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -32,6 +33,23 @@ def test_private_hosts_in_a_vpc_that_is_reached_are_fine(labs: Labs) -> None:
     )
 
     assert "reach" not in texts(flight(labs, config), "failure")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "level", "said"),
+    [
+        ({"hosts.proxy_command": "sh -c x", "hosts.address": "private"}, "failure", ""),
+        ({"hosts.proxy_command": "sh -c x", "network.ssh_cidr": "none"}, "failure", ""),
+        ({"hosts.proxy_command": "enaxp-no-such-program %h"}, "failure", "there is no program 'enaxp-no-such-program'"),
+        ({"network.ssh_cidr": "none"}, "failure", "no hosts.proxy_command leads to the hosts"),
+    ],
+)
+def test_a_program_that_leads_to_the_hosts_takes_the_place_of_an_open_port(
+    labs: Labs, overrides: dict[str, object], level: Literal["failure"], said: str
+) -> None:
+    told = texts(flight(labs, load_config(overrides=overrides)), level)
+
+    assert said in told if said else "reach" not in told
 
 
 @pytest.mark.parametrize("mode", ["block-bidirectional", "block-ingress"])
