@@ -22,6 +22,9 @@ OTAVA := 'apache-otava>=0.8,<0.9'
 # What only the tests need.
 TESTED_WITH := shellcheck chromium poppler-utils prometheus netplan.io
 
+# Modules are compiled once, and not by each of the hundreds of programs that the tests start, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test unit lint selfcheck study crash fuzz audit acceptance install clean
 
 demo: $(VENV)/.ready
