@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def install() -> WSGIApplication:
     moto.ssm.urls.url_paths["{0}/$"] = StrictSsmResponse.dispatch
     moto.servicequotas.urls.url_paths["{0}/$"] = StrictServiceQuotasResponse.dispatch
     _find_methods_once()
+    _load_images_when_asked()
     dispatcher = DomainDispatcherApplication(create_backend_app)
     # Which service a host name belongs to: moto would list its own folders and try 180 patterns for each call.
     dispatcher.get_backend_for_host = cache(dispatcher.get_backend_for_host)
@@ -75,3 +76,24 @@ def _find_methods_once() -> None:
     import moto.core.responses
 
     moto.core.responses.method_names_from_class = cache(moto.core.responses.method_names_from_class)
+
+
+@cache
+def _load_images_when_asked() -> None:
+    """Makes moto load a region's images when one is asked for: a thousand objects, which no call to most regions ever needs."""
+    from moto.ec2.models.amis import AmiBackend
+
+    load = AmiBackend._load_amis
+
+    def begin(backend: Any) -> None:
+        backend.deleted_amis = []
+
+    def loaded(backend: Any) -> dict[str, Any]:
+        images: dict[str, Any] = {}
+        backend.__dict__["amis"] = images  # which `load` fills, and where this is not asked again
+        load(backend)
+        return images
+
+    images = cached_property(loaded)
+    images.__set_name__(AmiBackend, "amis")
+    AmiBackend.__init__, AmiBackend.amis = begin, images
