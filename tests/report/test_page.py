@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from selfcheck.made_run import FLOW, UDP, Made, load, make_run
 MARKUP = "<img src=x onerror=alert(1)></script><script>document.title='taken'</script>"
 ODD = replace(UDP, name="udp-odd", rate=None)
 SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+SHOWN = {"single": ("desktop", "light"), "every": ("phone", "light"), "begun": ("desktop", "dark")}
 MISSING = [program for program in ("chromium", "pdftotext") if shutil.which(program) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"{MISSING} not installed")
 
@@ -83,11 +86,32 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def shown(browser: Browser, runs: dict[str, RunFolder]) -> Iterator[dict[str, Seen]]:
-    """Each run's page on a desktop, for tests that look."""
-    context = browser.new_context(viewport=SIZES["desktop"])  # type: ignore[arg-type]
-    yield {name: show(context, folder) for name, folder in runs.items()}
-    context.close()
+def opened(browser: Browser, runs: dict[str, RunFolder]) -> Iterator[Callable[[str, str, str], Seen]]:
+    """Gives a run's page by its screen and colours, for tests that look: opened once, for that takes seconds."""
+    with contextlib.ExitStack() as stack:
+
+        @cache
+        def opened(run: str, size: str, scheme: Any) -> Seen:
+            context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)  # type: ignore[arg-type]
+            stack.callback(context.close)
+            return show(context, runs[run])
+
+        yield opened
+
+
+@pytest.fixture
+def shown(opened: Callable[[str, str, str], Seen]) -> Shown:
+    return Shown(opened)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A page of each run, for tests that are indifferent to its screen and colours."""
+
+    opened: Callable[[str, str, str], Seen]
+
+    def __getitem__(self, run: str) -> Seen:
+        return self.opened(run, *SHOWN[run])
 
 
 def show(context: BrowserContext, folder: RunFolder) -> Seen:
@@ -108,65 +132,68 @@ def show(context: BrowserContext, folder: RunFolder) -> Seen:
     ("run", "size", "scheme"),
     [
         *(("single", size, scheme) for size in SIZES for scheme in ("light", "dark")),
-        ("every", "phone", "light"),
-        ("begun", "desktop", "dark"),
+        ("every", *SHOWN["every"]),
+        ("begun", *SHOWN["begun"]),
     ],
 )
 def test_every_chart_is_drawn_in_silence_and_axe_finds_no_serious_fault(
-    browser: Browser, runs: dict[str, RunFolder], run: str, size: str, scheme: Any
+    opened: Callable[[str, str, str], Seen], run: str, size: str, scheme: str
 ) -> None:
-    context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)  # type: ignore[arg-type]
-    try:
-        seen = show(context, runs[run])
+    seen = opened(run, size, scheme)
 
-        assert seen.said == []
-        assert [url for url in seen.asked if not url.endswith(PAGE)] == []
-        plots = seen.page.locator(".plot")
-        assert plots.count() >= 5
-        assert seen.page.locator('.plot[data-state="drawn"] .live svg').count() == plots.count()
-        assert seen.page.locator(".plot .live svg path").count() > plots.count()
-        assert [still.is_visible() for still in seen.page.locator(".still").all()].count(True) == 0, "each chart once"
-        wide = seen.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, "the page scrolls sideways"
-        found = Axe().run(seen.page).response["violations"]
-        assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == []
-    finally:
-        context.close()
+    assert seen.said == []
+    assert [url for url in seen.asked if not url.endswith(PAGE)] == []
+    plots = seen.page.locator(".plot")
+    assert plots.count() >= 5
+    assert seen.page.locator('.plot[data-state="drawn"] .live svg').count() == plots.count()
+    assert seen.page.locator(".plot .live svg path").count() > plots.count()
+    assert [still.is_visible() for still in seen.page.locator(".still").all()].count(True) == 0, "each chart once"
+    require_fit_for_everybody(seen.page)
+
+
+def require_fit_for_everybody(page: Page) -> None:
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, "the page scrolls sideways"
+    found = Axe().run(page).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == []
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a comparison."""
+    folder = tmp_path_factory.mktemp("comparison")
+    made = {"good": Made(), "worse": Made(cost_us=9.0, late=(0.03, 0.05), seed=2)}
+    base, run = (
+        tuple(str(make_run(folder, replace(like, seed=seed), lab=f"{lab}-{seed}").path) for seed in (1, 2))
+        for lab, like in made.items()
+    )
+    conditions = [read_condition("p99 slower 5%")]
+    compared = compare_runs(folder, SidesAsked(base=base, run=run), lab=None, arms=ARMS, conditions=conditions)
+    (folder / "page.html").write_text(render_comparison(compared), encoding="utf-8")
+    return folder / "page.html"
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_comparison_asks_for_nothing_and_axe_finds_no_serious_fault(
-    browser: Browser, tmp_path: Path, size: str, scheme: Any
+    browser: Browser, comparison: Path, size: str, scheme: Any
 ) -> None:
-    made = {"good": Made(), "worse": Made(cost_us=9.0, late=(0.03, 0.05), seed=2)}
-    base, run = (
-        tuple(str(make_run(tmp_path, replace(like, seed=seed), lab=f"{lab}-{seed}").path) for seed in (1, 2))
-        for lab, like in made.items()
-    )
-    conditions = [read_condition("p99 slower 5%")]
-    compared = compare_runs(tmp_path, SidesAsked(base=base, run=run), lab=None, arms=ARMS, conditions=conditions)
-    (tmp_path / "page.html").write_text(render_comparison(compared), encoding="utf-8")
-
     context = browser.new_context(viewport=SIZES[size], color_scheme=scheme)  # type: ignore[arg-type]
     try:
         page, said, asked = context.new_page(), [], []
         page.on("console", lambda message: said.append(message.text))
         page.on("request", lambda request: asked.append(request.url))
-        page.goto((tmp_path / "page.html").as_uri())
+        page.goto(comparison.as_uri())
 
         assert (said, len(asked)) == ([], 1)
         assert page.locator("svg").count() >= 4
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, "the page scrolls sideways"
-        found = Axe().run(page).response["violations"]
-        assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == []
+        require_fit_for_everybody(page)
     finally:
         context.close()
 
 
 def test_the_page_says_first_what_the_verdict_is_for_which_hosts_how_sure_and_whether_srd_is_proven(
-    shown: dict[str, Seen], runs: dict[str, RunFolder]
+    shown: Shown, runs: dict[str, RunFolder]
 ) -> None:
     page = shown["single"].page
 
@@ -199,9 +226,7 @@ def losses(arm: dict[str, float]) -> list[float]:
 
 
 @pytest.mark.parametrize("run", ["single", "every"])
-def test_the_figures_of_the_tables_are_those_of_result_json(
-    shown: dict[str, Seen], runs: dict[str, RunFolder], run: str
-) -> None:
+def test_the_figures_of_the_tables_are_those_of_result_json(shown: Shown, runs: dict[str, RunFolder], run: str) -> None:
     page = shown[run].page
 
     sections = page.locator("section.scenario")
@@ -236,7 +261,7 @@ def test_the_figures_of_the_tables_are_those_of_result_json(
                 )
 
 
-def test_pointing_at_a_chart_shows_its_values(shown: dict[str, Seen], runs: dict[str, RunFolder]) -> None:
+def test_pointing_at_a_chart_shows_its_values(shown: Shown, runs: dict[str, RunFolder]) -> None:
     page = shown["single"].page
 
     page.locator('[data-chart="udp-latency-percentiles"] .live svg').hover(position={"x": 400, "y": 200})
@@ -247,9 +272,7 @@ def test_pointing_at_a_chart_shows_its_values(shown: dict[str, Seen], runs: dict
     assert re.search(r"percentile\s+P[0-9.]+\s+ENA\s+[0-9.,]+ µs\s+ENA Express\s+[0-9.,]+ µs", told)
 
 
-def test_a_logarithmic_axis_can_be_made_linear_from_the_keyboard(
-    shown: dict[str, Seen], runs: dict[str, RunFolder]
-) -> None:
+def test_a_logarithmic_axis_can_be_made_linear_from_the_keyboard(shown: Shown, runs: dict[str, RunFolder]) -> None:
     seen = shown["single"]
     chart = seen.page.locator("figure", has=seen.page.locator('[data-chart="udp-latency-percentiles"]'))
     before = chart.locator(".live svg").inner_html()
@@ -263,7 +286,7 @@ def test_a_logarithmic_axis_can_be_made_linear_from_the_keyboard(
     assert seen.said == []
 
 
-def test_what_files_hold_is_text_though_it_is_full_of_markup(shown: dict[str, Seen]) -> None:
+def test_what_files_hold_is_text_though_it_is_full_of_markup(shown: Shown) -> None:
     begun = shown["begun"]
 
     assert begun.page.get_by_text(MARKUP).count() >= 3
@@ -273,7 +296,7 @@ def test_what_files_hold_is_text_though_it_is_full_of_markup(shown: dict[str, Se
 
 
 def test_a_run_that_is_not_over_says_so_and_marks_what_it_cannot_draw_yet(
-    shown: dict[str, Seen], runs: dict[str, RunFolder]
+    shown: Shown, runs: dict[str, RunFolder]
 ) -> None:
     page = shown["begun"].page
 
@@ -286,29 +309,25 @@ def test_a_run_that_is_not_over_says_so_and_marks_what_it_cannot_draw_yet(
     assert "takes valid pairs in two iterations at least" in gap.inner_text()
 
 
-def test_what_was_the_limit_besides_the_network_is_said(shown: dict[str, Seen]) -> None:
+def test_what_was_the_limit_besides_the_network_is_said(shown: Shown) -> None:
     text = shown["begun"].page.locator("body").inner_text()
 
     assert "The limit was not the network in most trials: of ENA the receiver and of ENA Express the receiver." in text
     assert "the limit was the receiver in most trials: not the network" in text
 
 
-def test_a_print_is_light_and_without_buttons_whatever_the_screen_is(
-    browser: Browser, runs: dict[str, RunFolder]
-) -> None:
-    context = browser.new_context(color_scheme="dark")
+def test_a_print_is_light_and_without_buttons_whatever_the_screen_is(opened: Callable[[str, str, str], Seen]) -> None:
+    page = opened("single", "desktop", "dark").page
+    colour = "getComputedStyle(document.querySelector('.plot svg text')).fill"
+    on_screen = page.evaluate(colour)
+    page.emulate_media(media="print")
     try:
-        page = show(context, runs["single"]).page
-        colour = "getComputedStyle(document.querySelector('.plot svg text')).fill"
-        on_screen = page.evaluate(colour)
-        page.emulate_media(media="print")
-
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert page.evaluate(colour) != on_screen
         assert not page.locator(".toggle").first.is_visible()
         assert what_is_seen(page) == {"wide": page.locator(".plot").count(), "narrow": 0, "live": 0}
     finally:
-        context.close()
+        page.emulate_media(media="screen")
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
@@ -346,9 +365,9 @@ def printed(page: Page, path: Path) -> list[str]:
 
 def longest_text_in(figure: Locator) -> str:
     """The longest level text of a chart: the title of its axis."""
-    texts = figure.locator(".still.wide text").all()
-    level = [text.text_content() or "" for text in texts if "rotate" not in (text.get_attribute("transform") or "")]
-    return max(level, key=len)
+    level = "texts => texts.filter(t => !t.getAttribute('transform')?.includes('rotate')).map(t => t.textContent)"
+    texts: list[str] = figure.locator(".still.wide text").evaluate_all(level)
+    return max(texts, key=len)
 
 
 def what_is_seen(page: Page) -> dict[str, int]:
@@ -401,8 +420,8 @@ def test_a_chart_that_scripts_cannot_draw_stays_as_it_is(browser: Browser, runs:
         context.close()
 
 
-def test_no_two_charts_share_an_id(shown: dict[str, Seen]) -> None:
-    ids = [one.get_attribute("id") for one in shown["every"].page.locator(".still [id]").all()]
+def test_no_two_charts_share_an_id(shown: Shown) -> None:
+    ids: list[str] = shown["every"].page.locator(".still [id]").evaluate_all("those => those.map(one => one.id)")
 
     assert ids
     assert len(ids) == len(set(ids))
@@ -434,7 +453,7 @@ def test_charts_for_phones_are_left_out_from_where_the_page_would_be_too_large(
     assert text.count('<div class="still wide alone">') == len(sizes) - text.count('<div class="still narrow">')
 
 
-def test_its_end_says_how_to_switch_ena_express_on_and_back(shown: dict[str, Seen], runs: dict[str, RunFolder]) -> None:
+def test_its_end_says_how_to_switch_ena_express_on_and_back(shown: Shown, runs: dict[str, RunFolder]) -> None:
     section = shown["single"].page.locator("section", has=shown["single"].page.locator("#switching"))
 
     told = steps(runs["single"].read_manifest())
@@ -442,7 +461,7 @@ def test_its_end_says_how_to_switch_ena_express_on_and_back(shown: dict[str, See
     assert section.locator("pre").all_inner_texts() == ["\n".join(step.commands) for step in told]
 
 
-def test_what_can_be_downloaded_is_what_the_run_holds(shown: dict[str, Seen], runs: dict[str, RunFolder]) -> None:
+def test_what_can_be_downloaded_is_what_the_run_holds(shown: Shown, runs: dict[str, RunFolder]) -> None:
     page = shown["single"].page
 
     for name in ("result.json", "results.csv"):
