@@ -25,6 +25,7 @@ from enaxp.traffic import (
     BUFFER_SIZES,
     BUSY_POLLS_US,
     MODES,
+    ORDERS,
     PROTOCOLS,
     Background,
     Mode,
@@ -50,6 +51,8 @@ OWN_TAG_PREFIX = "enaxp:"
 PROXY_LETTERS = {"h": "address", "p": "port", "r": "user"}
 PROXY_NAMES = ("address", "port", "user", "instance_id", "region")
 PROXY_TOKEN = re.compile(r"%(.?)|\{(\w+)\}", re.DOTALL)
+SSH_USER = "ec2-user"  # of hosts that exist already, where nobody says another
+SSH_USER_FORM, SSH_USER_ALLOWED = r"[a-z_][a-z0-9_.-]{0,31}", "the name of a login on the AMI, such as ec2-user"
 MAX_USER_TAGS = 40  # AWS allows 50 on a resource; enaxp needs seven of them
 
 Role = Literal["server", "client"]
@@ -160,6 +163,25 @@ class BenchConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GivenHostConfig:
+    """A host that exists already. address: None for the one that AWS tells. interface: an id, or `primary`."""
+
+    instance_id: str
+    address: str | None
+    ssh_user: str
+    ssh_port: int
+    private_key: Path | None
+    proxy_command: str | None
+    interface: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenPairConfig:
+    server: GivenHostConfig
+    client: GivenHostConfig
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     lab: str
     aws: AwsConfig
@@ -172,6 +194,7 @@ class Config:
     bench: BenchConfig
     scenarios: Mapping[str, Scenario]
     fleet: FleetConfig | None = None
+    given: tuple[GivenPairConfig, ...] = ()
 
     @property
     def only_variant(self) -> VariantConfig:
@@ -244,6 +267,7 @@ def _read_config(root: Reader) -> Config | None:
         bench=_read_bench(root.section("bench"), scenarios),
         scenarios=scenarios,
         fleet=fleet,
+        given=_read_given(root.section("given")),
     )
     if subnet is not None:
         _refuse_what_does_not_fit(root, config, subnet)
@@ -391,9 +415,7 @@ def _read_hosts(section: Reader, subnet: ipaddress.IPv4Network | None) -> HostsC
     config = HostsConfig(
         instance_type=_read_type(section),
         ami=_read_ami(section),
-        ssh_user=section.text(
-            "ssh_user", r"[a-z_][a-z0-9_.-]{0,31}", "the name of a login on the AMI, such as ec2-user"
-        ),
+        ssh_user=section.text("ssh_user", SSH_USER_FORM, SSH_USER_ALLOWED),
         ssh_port=section.whole("ssh_port", low=1, high=65535),
         key=_read_key(section),
         instance_profile=None if profile == "auto" else profile,
@@ -557,6 +579,54 @@ def _read_private_key(key: Reader) -> Path:
         return path
 
 
+def _read_given(section: Reader) -> tuple[GivenPairConfig, ...]:
+    """The hosts that exist already; what holds for all of them stands above the pairs."""
+    above = _read_given_ssh(section, GivenSsh(user=SSH_USER, port=22, private_key=None, proxy_command=None))
+    pairs = []
+    for pair in section.sections("pairs", "a list of {server: {instance_id: i-…}, client: {instance_id: i-…}}"):
+        hosts = {role: _read_given_host(pair.section(role), above) for role in ROLES}
+        pair.close()
+        pairs.append(GivenPairConfig(server=hosts["server"], client=hosts["client"]))
+    section.close()
+    return tuple(pairs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenSsh:
+    """How hosts are reached that do not say otherwise themselves."""
+
+    user: str
+    port: int
+    private_key: Path | None
+    proxy_command: str | None
+
+
+def _read_given_ssh(section: Reader, default: GivenSsh) -> GivenSsh:
+    return GivenSsh(
+        user=section.optional_text("ssh_user", SSH_USER_FORM, SSH_USER_ALLOWED) or default.user,
+        port=section.whole("ssh_port", low=1, high=65535, default=default.port),
+        private_key=default.private_key if section.raw("private_key") is None else _read_private_key(section),
+        proxy_command=_read_proxy_command(section) or default.proxy_command,
+    )
+
+
+def _read_given_host(section: Reader, above: GivenSsh) -> GivenHostConfig:
+    ssh = _read_given_ssh(section, above)
+    config = GivenHostConfig(
+        instance_id=section.text("instance_id", r"i-[0-9a-f]{8,32}", "the id of a running instance, i-…"),
+        address=section.optional_text(
+            "address", r"[A-Za-z0-9][A-Za-z0-9.:-]{0,252}", "the address or name by which SSH reaches it"
+        ),
+        ssh_user=ssh.user,
+        ssh_port=ssh.port,
+        private_key=ssh.private_key,
+        proxy_command=ssh.proxy_command,
+        interface=section.optional_text("interface", r"primary|eni-[0-9a-f]{8,32}", "primary, or eni-…") or "primary",
+    )
+    section.close()
+    return config
+
+
 def _read_tags(section: Reader) -> dict[str, str]:
     tags: dict[str, str] = {}
     for key in section.names():
@@ -587,7 +657,7 @@ def _read_bench(section: Reader, scenarios: Mapping[str, Scenario]) -> BenchConf
         iterations=section.whole("iterations", low=1, high=10_000),
         repeats=section.whole("repeats", low=1, high=10_000),
         duration_s=section.duration("duration", low=1, high=3600),
-        order=section.choice("order", ("interleaved", "parallel"), "interleaved"),
+        order=section.choice("order", ORDERS, "interleaved"),
         cpus=section.text("cpus", r"auto|none|\d{1,4}(,\d{1,4})*", "auto, none, or numbers of cores such as 2,3"),
         margin_pct=section.number("margin_pct", above=0, high=100),
         seed=None if seed is None else section.whole("seed", low=0, high=2**63 - 1),

@@ -78,6 +78,15 @@ class Reader:
             value = {}
         return Reader(value, path=f"{self._path}.{key}" if self._path else key, faults=self._faults)
 
+    def sections(self, key: str, allowed: str) -> list[Reader]:
+        """The mappings in the list below a key."""
+        value = self.raw(key)
+        path = f"{self._path}.{key}" if self._path else key
+        if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
+            self.fault(key, value, allowed)
+            return []
+        return [Reader(one, path=f"{path}[{place}]", faults=self._faults) for place, one in enumerate(value, 1)]
+
     def names(self) -> list[str]:
         """All keys, for a mapping whose keys are names that the user gives. A key that is no text is a fault."""
         for key, value in self._mapping.items():

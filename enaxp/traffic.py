@@ -24,11 +24,13 @@ SrdOn = Literal["second", "first", "none"]
 Mode = Literal["ping-pong", "under-load", "throughput"]
 Protocol = Literal["udp", "tcp"]
 # interleaved: the two trials of a pair one after the other. parallel: both at once, as in the guide; they may disturb each other.
-Order = Literal["interleaved", "parallel"]
+# toggled: both arms on the same interfaces, SRD switched on and off there between the arms' trials of an iteration.
+Order = Literal["interleaved", "parallel", "toggled"]
 Rate = int | Literal["max"] | None  # messages a second
 MODES: tuple[Mode, ...] = ("ping-pong", "under-load", "throughput")
 PROTOCOLS: tuple[Protocol, ...] = ("udp", "tcp")
-ORDERS: tuple[Order, ...] = ("interleaved", "parallel")
+ORDERS: tuple[Order, ...] = ("interleaved", "parallel", "toggled")
+TOGGLED_HOME: Arm = "ena_express"  # whose interfaces carry both arms in order `toggled`
 BUFFER_SIZES = (4096, MOST_BUFFER := 2**30)
 BUSY_POLLS_US = (1, 10_000)
 SCENARIO_NAME = r"[a-z][a-z0-9-]{0,39}(@(max|[0-9]{1,10}))?"
@@ -38,6 +40,11 @@ CSV_NAME = r"[A-Za-z0-9_][A-Za-z0-9_@-]{0,80}"  # in a table it does not begin a
 def other(arm: Arm) -> Arm:
     """The arm that it is compared with."""
     return "ena" if arm == "ena_express" else "ena_express"
+
+
+def toggled_srd(arm: Arm) -> SrdOn:
+    """Which interfaces have SRD during an arm's trials in order `toggled`."""
+    return "second" if arm == "ena_express" else "none"
 
 
 def has_srd(home: Arm, *, srd_on: SrdOn) -> bool:

@@ -6,6 +6,8 @@
     slower    a relay holds the ENA Express arm's messages back for a known time
     faster    it holds those of the ENA arm back
     interface it holds those of one interface back, SRD makes nothing, and the interfaces swap their arms half way: a direction is wrong
+    together  the same interface is held back, and the arms keep theirs: the word must be "slower", of SRD together with the interface
+    toggled   the same again, and SRD is switched on and off on that interface: a direction is wrong
     mixed     it holds every message of the ENA Express arm back, and few of the ENA arm's, for far longer
     simulated the interval alone, with data of a known effect (selfcheck/simulation.py)
 
@@ -44,8 +46,24 @@ from enaxp.text import interval_plain
 from enaxp.traffic import Arm, Metric
 from selfcheck.simulation import SHAPES, Size, coverage
 
-Kind = Literal["same", "slower", "faster", "interface", "mixed", "ena-loses", "express-loses"]
-KINDS: tuple[Kind, ...] = ("same", "slower", "faster", "interface", "mixed", "ena-loses", "express-loses")
+Kind = Literal["same", "slower", "faster", "interface", "together", "toggled", "mixed", "ena-loses", "express-loses"]
+KINDS: tuple[Kind, ...] = (
+    "same",
+    "slower",
+    "faster",
+    "interface",
+    "together",
+    "toggled",
+    "mixed",
+    "ena-loses",
+    "express-loses",
+)
+SLOW_INTERFACE = ("interface", "together", "toggled")  # one interface is held back, whichever arm it carries
+ORDERED: Mapping[Kind, tuple[str, ...]] = {
+    "interface": ("--crossover",),
+    "together": ("--no-crossover",),
+    "toggled": ("--order", "toggled"),
+}
 METRICS: tuple[Metric, ...] = ("mean", "p50", "p99")
 PRIMARIES: tuple[Metric, ...] = ("p50", "p99")
 ENAXP = (sys.executable, "-m", "enaxp")
@@ -102,6 +120,8 @@ TRUE_WORDS: Mapping[Kind, Mapping[str, frozenset[str]]] = {
     "slower": {"p50": SLOWER, "p99": SLOWER},
     "faster": {"p50": FASTER, "p99": FASTER},
     "interface": {"p50": frozenset({"same"}), "p99": frozenset({"same"})},
+    "together": {"p50": SLOWER, "p99": SLOWER},
+    "toggled": {"p50": frozenset({"same"}), "p99": frozenset({"same"})},
     "mixed": {"p50": SLOWER, "p99": FASTER},
     "ena-loses": {"p50": frozenset({"same"}), "p99": FASTER},
     "express-loses": {"p50": frozenset({"same"}), "p99": SLOWER},
@@ -114,7 +134,7 @@ def holds(kind: Kind, *, us: float) -> dict[Arm, Hold]:
     match kind:
         case "same":
             return {}
-        case "slower" | "interface":
+        case "slower" | "interface" | "together" | "toggled":
             return {"ena": passed, "ena_express": held_back}
         case "faster":
             return {"ena": held_back, "ena_express": passed}
@@ -128,7 +148,7 @@ def holds(kind: Kind, *, us: float) -> dict[Arm, Hold]:
 
 def relay_table(kind: Kind, *, us: float) -> dict[int | str, Hold]:
     """The same by the servers' ports, which go with the arms; by their addresses where it is an interface that is slower."""
-    servers: Mapping[Arm, int | str] = ADDRESSES if kind == "interface" else PORTS
+    servers: Mapping[Arm, int | str] = ADDRESSES if kind in SLOW_INTERFACE else PORTS
     return {servers[arm]: hold for arm, hold in holds(kind, us=us).items()}
 
 
@@ -177,7 +197,7 @@ def said(kind: Kind, codes: Mapping[str, str]) -> Literal["right", "undecided", 
 
 def truths(kind: Kind, blocks: ScenarioBlocks, seen: Seen) -> dict[Metric, float | None]:
     """The effect of ENA Express that there is, in per cent, by metric; None where it is not one number."""
-    if kind in ("same", "interface"):
+    if kind in ("same", "interface", "toggled"):
         return dict.fromkeys(METRICS, 0.0)
     if loses(kind):
         return dict.fromkeys(METRICS)
@@ -269,11 +289,10 @@ def benches(kinds: Sequence[Kind], size: BenchSize, *, deadline: float, us: floa
                 return
             table = relay_table(kind, us=us)
             built.relay(table)
-            fewest = RANKED if loses(kind) else CROSSED if kind == "interface" else 0
+            fewest = RANKED if loses(kind) else CROSSED if kind in SLOW_INTERFACE else 0
             wanted = replace(size, iterations=max(size.iterations, fewest))
             name = "udp-load@1000" if loses(kind) else "udp-latency"
-            more = ["--crossover"] if kind == "interface" else []
-            scenario, run = built.bench(wanted, seed=SEED + number, scenario=name, more=more)
+            scenario, run = built.bench(wanted, seed=SEED + number, scenario=name, more=ORDERED.get(kind, ()))
             manifest = run.read_manifest()
             [planned] = manifest.plan.scenarios
             seen = built.relayed() if table else {}

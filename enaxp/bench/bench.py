@@ -27,7 +27,7 @@ from enaxp.bench.runner import Progress, Runner, RunOptions
 from enaxp.bench.schedule import BenchPlan, schedule
 from enaxp.errors import BenchError, HostError, Interrupted
 from enaxp.hosts.cpus import cpus_command, read_cpus
-from enaxp.traffic import ARMS, Arm
+from enaxp.traffic import ARMS, TOGGLED_HOME, Arm
 
 __all__ = ["RunSetup", "carry_out", "connected", "go_on", "require_sockperf", "result_of"]
 
@@ -36,7 +36,7 @@ __all__ = ["RunSetup", "carry_out", "connected", "go_on", "require_sockperf", "r
 class RunSetup:
     """What is to be measured, where and how it was asked for: what the manifest says before anything is measured.
 
-    place, host_gbps, forced, untuned, emulated: as in the Manifest.
+    place, host_gbps, forced, untuned, emulated, given: as in the Manifest.
     """
 
     plan: BenchPlan
@@ -49,6 +49,7 @@ class RunSetup:
     forced: tuple[str, ...] = ()
     untuned: tuple[str, ...] = ()
     emulated: str | None = None
+    given: tuple[str, ...] | None = None
 
 
 def carry_out(setup: RunSetup, *, pair: Pair, folder: RunFolder, options: RunOptions) -> None:
@@ -79,22 +80,29 @@ def _manifest(setup: RunSetup, *, pair: Pair, folder: RunFolder, probes: Probes)
         target=setup.target,
         isolation=setup.isolation,
         plan=setup.plan,
-        connections={
-            arm: Addresses(source_ip=pair.client.host.ip_of(arm), destination_ip=pair.server.host.ip_of(arm))
-            for arm in ARMS
-        },
+        connections=_connections(setup.plan, pair),
         argv=setup.argv,
         place=setup.place,
         host_gbps=setup.host_gbps,
         forced=setup.forced,
         untuned=setup.untuned,
         emulated=setup.emulated,
+        given=setup.given,
         versions=_versions(before),
         started_at=_now(),
         environment=RunEnvironment(
             before=before, interfaces=_interfaces(probes), hashes={"before": fingerprint(before)}
         ),
     )
+
+
+def _connections(plan: BenchPlan, pair: Pair) -> dict[Arm, Addresses]:
+    """The addresses between which each arm's traffic runs: its own, or where SRD is toggled the same."""
+    homes: dict[Arm, Arm] = {arm: TOGGLED_HOME if plan.is_toggled else arm for arm in ARMS}
+    return {
+        arm: Addresses(source_ip=pair.client.host.ip_of(home), destination_ip=pair.server.host.ip_of(home))
+        for arm, home in homes.items()
+    }
 
 
 def _pinned(manifest: Manifest, pair: Pair, probes: Probes, options: RunOptions) -> Manifest:
@@ -119,11 +127,8 @@ def go_on(folder: RunFolder, *, pair: Pair, options: RunOptions) -> None:
     """
     manifest = folder.read_manifest()
     probes = prove_routes(pair)
-    for arm, addresses in manifest.connections.items():
-        if addresses.source_ip != pair.client.host.ip_of(arm) or addresses.destination_ip != pair.server.host.ip_of(
-            arm
-        ):
-            raise BenchError(f"run {folder.run_id} was measured between other addresses", todo="begin a new run")
+    if manifest.connections != _connections(manifest.plan, pair):
+        raise BenchError(f"run {folder.run_id} was measured between other addresses", todo="begin a new run")
     versions = _versions(capture(pair, probes))
     for name, version in versions.items():
         if name.startswith("sockperf") and version != manifest.versions.get(name):

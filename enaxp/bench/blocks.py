@@ -184,12 +184,18 @@ def from_send(blocks: ScenarioBlocks, evidence: Evidence) -> ScenarioBlocks:
 
 
 def counted(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The trials that count: not discarded, valid, and with a valid partner in the same attempt. Of each pair one attempt counts."""
+    """The trials that count: not discarded, valid, and with a valid partner in the same attempt. Of each pair one attempt counts.
+
+    Toggled trials are run again one by one: of each arm the first valid attempt counts, where the other arm has one, too.
+    """
     attempts: dict[tuple[TrialPlace, int], dict[Arm, TrialRecord]] = defaultdict(dict)
     for record in records:
         if record.valid and not record.discarded:
             place = (record.scenario, record.pair, record.iteration, record.repeat)
-            attempts[place, record.attempt][record.arm] = record
+            if record.toggled:
+                attempts[place, 0].setdefault(record.arm, record)
+            else:
+                attempts[place, record.attempt][record.arm] = record
     chosen: dict[TrialPlace, dict[Arm, TrialRecord]] = {}
     for (place, _), both in attempts.items():
         if len(both) == len(ARMS):

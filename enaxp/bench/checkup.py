@@ -141,6 +141,11 @@ def _about_the_run(manifest: Manifest) -> Iterator[str]:
     yield from tuning_warnings(manifest.untuned)
     if plan.order == "parallel":
         yield "both arms ran at once, so each is interference to the other"
+    if manifest.given is not None:
+        yield "it was measured between hosts that existed already"
+        yield from (said for said in manifest.given if " is busy: " in said)
+    if plan.is_toggled:
+        yield "both arms used the same interfaces: nothing but SRD differs between them"
     if 2 <= plan.iterations <= FEW_ITERATIONS:
         yield f"{plan.iterations} iterations are few: the intervals are wide"
 

@@ -1,5 +1,6 @@
 """Crossover: which pair of interfaces carries SRD, changed by the control plane in the middle of a run, so that a difference between the
-interfaces is not taken for one of SRD. For a control SRD is switched off on both in the same way.
+interfaces is not taken for one of SRD. For a control SRD is switched off on both in the same way, and in order `toggled` on and off on the
+one pair that carries both arms.
 
 what is asked + the plan ─▶ why_not_crossed ─▶ whether the run is crossed over
 assign(srd_on) ─▶ (AWS has it) ─▶ wait until `ena_srd_mode` of all four devices shows it ─▶ trials go on
@@ -13,12 +14,13 @@ from collections.abc import Callable
 from enaxp.bench.pair import Pair, Probes, counters_text
 from enaxp.errors import BenchError
 from enaxp.hosts import nic
-from enaxp.traffic import ARMS, Order, SrdOn, has_srd
+from enaxp.traffic import Order, SrdOn, has_srd
 
 # Gives ENA Express to these interfaces and takes it from the others. Comes back when the control plane reads so.
 Assign = Callable[[SrdOn], None]
 
 DEVICES_S = 90.0
+TOGGLE_SETTLES_S = 2.0  # after the devices show a switch: flows that were set up before it are gone by then
 FEWEST = 4  # iterations: two in each half, for a spread in each
 FEWEST_BY_ITSELF = (
     6  # below, a crossover costs too much of the precision to be chosen by itself (half width × 1.43 at 4, × 1.10 at 6)
@@ -31,6 +33,8 @@ def why_not_crossed(
     """Why a run cannot be crossed over, and why it is not crossed over by itself; empty where nothing speaks against it."""
     if order == "parallel":
         cannot = "both arms run at once"
+    elif order == "toggled":
+        cannot = "both arms use the same interfaces"
     elif is_open_ended:
         cannot = "with --until half of the run is not known beforehand"
     elif has_control:
@@ -48,14 +52,19 @@ def why_not_crossed(
     return "", ""
 
 
-def wait_for_devices(pair: Pair, probes: Probes, *, srd_on: SrdOn, patience_s: float = DEVICES_S) -> None:
-    """Waits until every interface whose counters tell its mode has SRD as wanted. Raises BenchError when one does not get there."""
+def wait_for_devices(
+    pair: Pair, probes: Probes, *, srd_on: SrdOn, put_back_by: str = "enaxp up", patience_s: float = DEVICES_S
+) -> None:
+    """Waits until every interface whose counters tell its mode has SRD as wanted. Raises BenchError when one does not get there.
+
+    put_back_by: the command that puts ENA Express back, should the bench not come to it.
+    """
     deadline = time.monotonic() + patience_s
     while wrong := _not_there_yet(pair, probes, srd_on=srd_on):
         if time.monotonic() >= deadline:
             raise BenchError(
                 f"ENA Express was changed over, but after {patience_s:.0f} s these interfaces do not show it: {', '.join(wrong)}",
-                todo="run `enaxp up`: it puts ENA Express back where it belongs",
+                todo=f"run `{put_back_by}`: it puts ENA Express back where it belongs",
             )
         time.sleep(0.5)
 
@@ -64,8 +73,8 @@ def _not_there_yet(pair: Pair, probes: Probes, *, srd_on: SrdOn) -> list[str]:
     wrong = []
     for role in pair.by_role():
         counters = nic.read_counters(counters_text(pair, probes, role))
-        for home in ARMS:
-            interface = probes[role][home].interface
+        for home, probe in probes[role].items():
+            interface = probe.interface
             seen = counters.get(interface or "")
             mode = seen.device.get("ena_srd_mode") if seen else None
             # Without SRD the flag for UDP has no effect, and may stay.

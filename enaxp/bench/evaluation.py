@@ -199,6 +199,8 @@ def _stopped(measured: MeasuredScenario, plan: BenchPlan) -> list[str]:
 
 def _of_the_interface(primaries: Mapping[Metric, Effect], plan: BenchPlan) -> list[str]:
     """What the interface made, or that nobody can know it."""
+    if plan.is_toggled:
+        return ["nothing but SRD differs between the arms: both used the same interfaces"]
     if not plan.crossover:
         because = f", {plan.not_crossed_because}" if plan.not_crossed_because else ""
         return [f"this is SRD together with the interface: the run was not crossed over{because}"]
@@ -265,8 +267,10 @@ def _figures(
 
 
 def _randomisation_p(blocks: ScenarioBlocks, plan: BenchPlan) -> dict[Metric, float | None]:
-    """The p-value of each metric's randomisation test; none where both arms ran at once, which leaves no order."""
-    if plan.order == "parallel":
+    """The p-value of each metric's randomisation test; none where both arms ran at once, which leaves no order, and
+    where SRD is toggled: so few iterations have too few orders.
+    """
+    if plan.order != "interleaved":
         return {}
     level = ALPHA / sum(len(scenario.primaries) for scenario in plan.scenarios)
     outcomes: dict[Metric, list[PairOutcome]] = {metric: [] for metric in blocks.scenario.metrics}

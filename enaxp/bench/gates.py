@@ -170,7 +170,7 @@ def srd_gate(scenario: Scenario, arm: Arm, srd: SrdDelta | None, sockperf: Sockp
     if srd is None:
         return Gate("srd", None, "whether SRD carried the packets is unknown: no counters")
     if arm == "ena":
-        return _no_srd(srd, sockperf)
+        return _srd_is_on(srd) or _no_srd(srd, sockperf)
     for where, mode in (("client", srd.mode), ("server", srd.peer_mode)):
         needed = 0b11 if scenario.protocol == "udp" else 0b01
         if mode is not None and mode & needed != needed:
@@ -186,6 +186,16 @@ def srd_gate(scenario: Scenario, arm: Arm, srd: SrdDelta | None, sockperf: Sockp
 
 
 _Way = tuple[str, int | None, float | None]  # what, packets by SRD, out of how many
+
+
+def _srd_is_on(srd: SrdDelta) -> Gate | None:
+    """That a device of the ENA arm shows SRD as switched on; None where none does. Its flag for UDP alone has no effect."""
+    for where, mode in (("client", srd.mode), ("server", srd.peer_mode)):
+        if mode is not None and mode & 0b01:
+            return Gate(
+                "srd", False, f"ENA Express is on on the {where}, in a trial of the ENA arm (ena_srd_mode {mode})"
+            )
+    return None
 
 
 def _no_srd(srd: SrdDelta, sockperf: SockperfOutput | None) -> Gate:

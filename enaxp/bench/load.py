@@ -49,7 +49,15 @@ def measured_baseline(pair: Pair, plan: BenchPlan, probes: Probes) -> Baseline:
             flows=background.flows,
         )
         trials = [
-            Trial(number=0, iteration=0, repeat=repeat, position=1, scenario=scenario, arm="ena")
+            Trial(
+                number=0,
+                iteration=0,
+                repeat=repeat,
+                position=1,
+                scenario=scenario,
+                arm="ena",
+                toggled=plan.is_toggled,
+            )
             for repeat in range(MEASURED_TRIALS)
         ]
         records = [measurer.measure(trial, attempt=1).record for trial in trials]

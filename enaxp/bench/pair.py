@@ -15,7 +15,7 @@ from enaxp.hosts import nic
 from enaxp.hosts.connection import Connection, Host, connect
 from enaxp.hosts.doctor import RESTART_NETWORK
 from enaxp.hosts.usage import usage_command
-from enaxp.traffic import ARMS, Arm
+from enaxp.traffic import Arm
 
 Probes = Mapping[str, Mapping[Arm, nic.InterfaceProbe]]
 
@@ -69,7 +69,7 @@ def prove_routes(pair: Pair) -> Probes:
         peer = pair.client if role == "server" else pair.server
         probes[role] = {
             arm: nic.read_probe(connection.check(nic.probe_command(connection.host.ip_of(arm), peer.host.ip_of(arm))))
-            for arm in ARMS
+            for arm in connection.host.homes
         }
     for role, arms in probes.items():
         for arm, probe in arms.items():

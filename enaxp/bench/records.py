@@ -46,6 +46,7 @@ TrialFile = Annotated[str, Meta(pattern=r"\A([a-z]{1,20}/)?[A-Za-z0-9][A-Za-z0-9
 ScenarioName = Annotated[str, Meta(pattern=rf"\A{SCENARIO_NAME}\Z")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 IsolationText = Annotated[str, Meta(max_length=200)]
+SaidText = Annotated[str, Meta(max_length=1000)]
 EmulatedText = Annotated[str, Meta(max_length=500)]
 MOST_TRIALS = 100_000
 MOST_BYTES = {"histogram": 1 << 24, "document": 1 << 26, "trials": 1 << 30}  # of a file
@@ -135,7 +136,8 @@ class TrialRecord:
     ping-pong a message was lost, after which nothing more was sent: such a trial counts with what it measured until then; network_changes
     what became of MTU, routes and links during it, in words, and None when the hosts do not tell; usage, by role, what the hosts did;
     receive_buffer how many bytes the smallest receive buffer has, where a size was asked for; crossed: other interfaces carried it than
-    those of the arm that its traffic is of: after a crossover, and in a control for the second interfaces.
+    those of the arm that its traffic is of: after a crossover, and in a control for the second interfaces; toggled: both arms used the
+    same interfaces, and each attempt is one trial's own.
     """
 
     number: Count
@@ -171,6 +173,7 @@ class TrialRecord:
     stalled_flows: Count = 0
     control: bool = False
     crossed: bool = False
+    toggled: bool = False
     pair: int = 1  # of hosts
     schema: int = SCHEMA
 
@@ -257,7 +260,8 @@ class Manifest:
     AWS does not say. forced: what was wrong with the hosts, when the bench went on all the same; untuned: what is recommended and they
     were without. stopped: whether somebody ended it before its plan was carried out, who may have looked at its figures; not so any
     more once it is resumed.
-    emulated: what was put in between the arms on purpose, in words.
+    emulated: what was put in between the arms on purpose, in words. given: of hosts that exist already, what was said of them before
+    anything was switched; None for those of a lab.
     """
 
     run_id: RunId
@@ -279,6 +283,7 @@ class Manifest:
     untuned: tuple[str, ...] = ()
     pinning: Pinning = NOT_PINNED
     emulated: EmulatedText | None = None
+    given: tuple[SaidText, ...] | None = None
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:

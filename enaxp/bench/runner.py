@@ -9,26 +9,27 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from enaxp.bench.crossover import Assign, wait_for_devices
+from enaxp.bench.crossover import TOGGLE_SETTLES_S, Assign, wait_for_devices
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.pair import Pair, Probes
 from enaxp.bench.pinning import NOT_PINNED, Pinning
 from enaxp.bench.quiet import Quiet
 from enaxp.bench.records import RunFolder, TrialRecord, trial_name
-from enaxp.bench.schedule import BenchPlan, Trial, pairs, schedule, trial_seconds
+from enaxp.bench.schedule import BenchPlan, Trial, schedule, trial_seconds, units
 from enaxp.bench.scripts import NO_SPACE, end_all_script
 from enaxp.bench.servers import Servers
 from enaxp.bench.trial import FIRST_CLIENT_PORT, Measured, Measurer
 from enaxp.errors import BenchError, EnaxpError, HostError, Interrupted
 from enaxp.hosts.connection import Connection
-from enaxp.traffic import ARMS, Arm, SrdOn, other
+from enaxp.traffic import ARMS, TOGGLED_HOME, Arm, SrdOn, other
 
 _T = TypeVar("_T")
 
@@ -39,6 +40,7 @@ CHANGED_OVER: Mapping[SrdOn, str] = {
     "first": "crossover: ENA Express is put on the first interfaces",
     "none": "control: ENA Express is switched off on all interfaces",
 }
+TOGGLED: Mapping[SrdOn, str] = {"second": "ENA Express is switched on", "none": "ENA Express is switched off"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,9 @@ class Progress:
 
 
 BenchWatcher = Callable[[Progress], None]
-PairOfTrials = tuple[Trial, Trial]
+UnitOfTrials = tuple[
+    Trial, ...
+]  # what is carried out, and run again, together: a pair, or where SRD is toggled a trial alone
 PairPlace = tuple[str, int, int, bool]
 
 
@@ -66,12 +70,16 @@ PairPlace = tuple[str, int, int, bool]
 class RunOptions:
     """How a run is carried out, as far as it does not change what is measured.
 
-    assign: changes over which interfaces have SRD, for a crossover or a control. is_narrow: whether the intervals are as narrow as asked.
+    assign: changes over which interfaces have SRD, for a crossover, a control or order `toggled`. puts_back: whether SRD is put on the
+    second interfaces at the end; else whoever handed `assign` over puts it where it was. settles_s: the pause after each switch of order
+    `toggled`. is_narrow: whether the intervals are as narrow as asked.
     """
 
     watch: BenchWatcher
     keep_log: bool = False
     assign: Assign | None = None
+    puts_back: bool = True
+    settles_s: float = TOGGLE_SETTLES_S
     is_narrow: Callable[[], bool] | None = None
 
 
@@ -106,7 +114,8 @@ class Runner:
             keep_log=options.keep_log,
         )
         self._quiet = Quiet(pair, probes, tell=lambda text: self._tell(note=text))
-        self._srd_on: SrdOn | None = "second"  # None: being changed over
+        # None: being changed over, or not known. Where it is toggled the first trial of each session has it switched.
+        self._srd_on: SrdOn | None = None if plan.is_toggled else "second"
         self._hopeless: set[str] = set()  # scenarios whose last pair failed in every attempt
         self._done = 0
         self._stopping = threading.Event()
@@ -122,11 +131,14 @@ class Runner:
             try:
                 self._end_all("client")
                 self._quiet.begin()
-                if self.plan.moves_srd:  # an earlier session may have been killed while it was elsewhere
+                if (
+                    self.plan.moves_srd and not self.plan.is_toggled
+                ):  # an earlier session may have been killed while it was elsewhere
                     self._put_srd(on="second")
                 self._servers.start_probes(homes=self._homes())
-                for pair in needed(self.trials, is_enough=self._is_enough, taken=self.folder.iterations_begun):
-                    self._carry_out(pool, pair)
+                left = units(self.plan, self.trials)
+                for unit in needed(left, is_enough=self._is_enough, taken=self.folder.iterations_begun):
+                    self._carry_out(pool, unit)
             except KeyboardInterrupt:
                 self._stopping.set()
                 self._end_all("client")
@@ -140,7 +152,7 @@ class Runner:
                 self._put_srd_back()
 
     def _is_enough(self, first: Trial) -> bool:
-        """Whether the run may stop before this pair: it begins an iteration beyond those asked for, and the intervals
+        """Whether the run may stop before this trial: it begins an iteration beyond those asked for, and the intervals
         are narrow enough.
         """
         begins = first.number == 1 or self.trials[first.number - 2].iteration != first.iteration
@@ -149,26 +161,27 @@ class Runner:
 
     # -- pairs ---------------------------------------------------------------------------------------------------------
 
-    def _carry_out(self, pool: ThreadPoolExecutor, pair: PairOfTrials) -> None:
-        """Both trials of a pair, run again together until both are valid, at most MAX_ATTEMPTS times."""
-        first, missing = self._finished.what_is_left(pair)
-        if missing and pair[0].srd_on != self._srd_on:
-            self._put_srd(on=pair[0].srd_on)
-            self._servers.start_probes(homes=self._homes())
-        last = first + (0 if pair[0].scenario.name in self._hopeless else MAX_ATTEMPTS - 1)
+    def _carry_out(self, pool: ThreadPoolExecutor, unit: UnitOfTrials) -> None:
+        """All trials of a unit, run again together until all are valid, at most MAX_ATTEMPTS times."""
+        first, missing = self._finished.what_is_left(unit)
+        if missing and unit[0].srd_on != self._srd_on:
+            self._put_srd(on=unit[0].srd_on)
+            if not self.plan.is_toggled:
+                self._servers.start_probes(homes=self._homes())
+        last = first + (0 if unit[0].scenario.name in self._hopeless else MAX_ATTEMPTS - 1)
         for attempt in range(first, last + 1) if missing else ():
             records = self._attempt(pool, missing, attempt)
             self._stop_when_full(records)
             if all(record.valid for record in records):
-                self._hopeless.discard(pair[0].scenario.name)
+                self._hopeless.discard(unit[0].scenario.name)
                 break
-            self._say_again(pair[0], records, is_last=attempt == last)
+            self._say_again(unit[0], records, is_last=attempt == last)
             self._repair()
-            missing = pair
+            missing = unit
         else:
-            if missing:  # a rate beyond these hosts fails each time: each pair of it is tried once, until one is valid
-                self._hopeless.add(pair[0].scenario.name)
-        self._done += 2
+            if missing:  # a rate beyond these hosts fails each time: each unit of it is tried once, until one is valid
+                self._hopeless.add(unit[0].scenario.name)
+        self._done += len(unit)
 
     def _attempt(self, pool: ThreadPoolExecutor, trials: Iterable[Trial], attempt: int) -> list[TrialRecord]:
         if self.plan.order == "parallel":
@@ -225,7 +238,8 @@ class Runner:
 
     def _say_again(self, first: Trial, records: Iterable[TrialRecord], *, is_last: bool) -> None:
         reasons = "; ".join(f"{record.arm}: {record.reason}" for record in records if not record.valid)
-        then = "going on without it" if is_last else "running the pair again"
+        again = "running the trial again" if self.plan.is_toggled else "running the pair again"
+        then = "going on without it" if is_last else again
         self._tell(note=f"iteration {first.iteration}, repeat {first.repeat}: {reasons}; {then}")
 
     def _stop_when_full(self, records: Iterable[TrialRecord]) -> None:
@@ -267,21 +281,26 @@ class Runner:
     # -- crossover and control -----------------------------------------------------------------------------------------
 
     def _homes(self) -> Mapping[Arm, Arm]:
+        if self.plan.is_toggled:
+            return {TOGGLED_HOME: TOGGLED_HOME}
         return {arm: other(arm) if self._srd_on == "first" else arm for arm in ARMS}
 
     def _put_srd(self, *, on: SrdOn) -> None:
         """Gives SRD to these interfaces and takes it from the others, and waits until the devices show it."""
         if self._options.assign is None:
-            raise BenchError("a crossover or a control needs a way to change over ENA Express")
+            raise BenchError("a crossover, a control or order toggled needs a way to change over ENA Express")
         self._srd_on = None
-        self._tell(note=CHANGED_OVER[on])
+        self._tell(note=(TOGGLED if self.plan.is_toggled else CHANGED_OVER)[on])
         self._options.assign(on)
-        wait_for_devices(self.pair, self.probes, srd_on=on)
+        put_back_by = "enaxp up" if self._options.puts_back else "enaxp restore"
+        wait_for_devices(self.pair, self.probes, srd_on=on, put_back_by=put_back_by)
+        if self.plan.is_toggled:
+            time.sleep(self._options.settles_s)
         self._srd_on = on
 
     def _put_srd_back(self) -> None:
         """Gives SRD to the second interfaces again, if it is not there; says who else can, where that fails."""
-        if self._srd_on == "second":
+        if self._srd_on == "second" or not self._options.puts_back:
             return
         self._quietly(lambda: self._put_srd(on="second"))
         if self._srd_on is None:
@@ -314,21 +333,21 @@ class Runner:
 
 
 def needed(
-    trials: Iterable[Trial], *, is_enough: Callable[[Trial], bool], taken: Callable[[], int]
-) -> Iterator[PairOfTrials]:
-    """The pairs of a schedule until `is_enough` says so of the first trial of one; of a control after them, as many iterations as were
+    of_the_plan: Iterable[UnitOfTrials], *, is_enough: Callable[[Trial], bool], taken: Callable[[], int]
+) -> Iterator[UnitOfTrials]:
+    """The units of a schedule until `is_enough` says so of the first trial of one; of a control after them, as many iterations as were
     `taken` until then.
     """
-    all_pairs = list(pairs(trials))
-    arms = [pair for pair in all_pairs if pair[0].srd_on != "none"]
-    yield from itertools.takewhile(lambda pair: not is_enough(pair[0]), arms)
-    if control := all_pairs[len(arms) :]:
+    every = list(of_the_plan)
+    arms = [unit for unit in every if not (unit[0].control and unit[0].srd_on == "none")]
+    yield from itertools.takewhile(lambda unit: not is_enough(unit[0]), arms)
+    if control := every[len(arms) :]:
         most = taken()
-        yield from (pair for pair in control if pair[0].iteration <= most)
+        yield from (unit for unit in control if unit[0].iteration <= most)
 
 
 class _Finished:
-    """What an earlier session of the run left: which pairs are finished, and which attempt the others are at."""
+    """What an earlier session of the run left: which units are finished, and which attempt the others are at."""
 
     def __init__(self, records: Iterable[TrialRecord]) -> None:
         self._attempts: dict[PairPlace, dict[int, dict[Arm, TrialRecord]]] = defaultdict(lambda: defaultdict(dict))
@@ -338,16 +357,22 @@ class _Finished:
             self._attempts[place][record.attempt][record.arm] = record
             self.last_port = record.client_port + record.command.count("--client_port")
 
-    def what_is_left(self, pair: PairOfTrials) -> tuple[int, tuple[Trial, ...]]:
-        """The attempt that comes next and its trials: none when the pair is finished, one when its partner is and is
+    def what_is_left(self, unit: UnitOfTrials) -> tuple[int, tuple[Trial, ...]]:
+        """The attempt that comes next and its trials: none when the unit is finished, one of a pair when its partner is and is
         valid.
         """
-        trial = pair[0]
-        attempts = self._attempts.get((trial.scenario.name, trial.iteration, trial.repeat, trial.control), {})
+        trial = unit[0]
+        known = self._attempts.get((trial.scenario.name, trial.iteration, trial.repeat, trial.control), {})
+        arms = {one.arm for one in unit}
+        attempts = {attempt: of for attempt, ended in known.items() if (of := _of_arms(ended, arms))}
         if not attempts:
-            return 1, pair
+            return 1, unit
         latest = max(attempts)
         ended = attempts[latest]
         if not all(record.valid for record in ended.values()):
-            return latest + 1, pair
-        return latest, tuple(trial for trial in pair if trial.arm not in ended)
+            return latest + 1, unit
+        return latest, tuple(trial for trial in unit if trial.arm not in ended)
+
+
+def _of_arms(ended: Mapping[Arm, TrialRecord], arms: Collection[Arm]) -> dict[Arm, TrialRecord]:
+    return {arm: record for arm, record in ended.items() if arm in arms}

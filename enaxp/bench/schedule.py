@@ -6,7 +6,9 @@ An iteration holds, for each scenario, one discarded pair (connections, ARP, clo
 or ENA Express goes first alternates by a seeded shuffle with equal counts, so that a slow drift of the machines falls on both arms.
 
 With `crossover`, the two pairs of interfaces swap their arms after half of the iterations, so that a difference between the interfaces
-is not taken for one of SRD. With `control`, as many pairs follow after all of these, the first interfaces against the second ones with
+is not taken for one of SRD. In order `toggled` there is but one pair of interfaces: in each iteration all trials of a scenario's one arm
+come before all of the other's, and SRD is switched in between. Which arm is first is drawn for two iterations at a time, once each, so
+that a drift falls on both alike. With `control`, as many pairs follow after all of these, the first interfaces against the second ones with
 SRD off on both: what differs between those is the interface's own. (Earlier versions measured a control of the first interfaces against
 themselves, after the pairs of each iteration; a run that was begun so goes on so.)
 """
@@ -23,7 +25,7 @@ from typing import Annotated, Literal, NamedTuple
 from msgspec import Meta
 
 from enaxp.hosts.sockperf import OVERHEAD_S
-from enaxp.traffic import ARMS, Arm, Order, Scenario, SrdOn, other
+from enaxp.traffic import ARMS, TOGGLED_HOME, Arm, Order, Scenario, SrdOn, other, toggled_srd
 
 # What a control holds against each other: both pairs of interfaces, with SRD off; in runs of earlier versions the first pair and itself.
 ControlBetween = Literal["interfaces", "repeats"]
@@ -31,6 +33,7 @@ ControlBetween = Literal["interfaces", "repeats"]
 # Beyond a trial's own time: the bulk flows are given a head start, and a server of its own is started and ended.
 BULK_LEAD_S = 0.5
 BULK_SET_UP_S = 1.0
+TOGGLE_S = 6.0  # until a switch has reached the devices, and the pause after it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +74,12 @@ class BenchPlan:
     @property
     def moves_srd(self) -> bool:
         """Whether SRD is for a while not where `up` puts it."""
-        return self.crossover or self.has_control_phase
+        return self.crossover or self.has_control_phase or self.is_toggled
+
+    @property
+    def is_toggled(self) -> bool:
+        """Whether both arms use the same interfaces, on which SRD is switched on and off."""
+        return self.order == "toggled"
 
     @property
     def pairs_per_iteration(self) -> int:
@@ -89,7 +97,7 @@ class Trial:
     """One sockperf run of one arm. `number` counts from 1 in the order of running; `repeat` 0 is the discarded pair.
 
     `srd_on`: which interfaces have SRD. `control`: one of a pair of ENA against ENA: with SRD on none, `arm` says whose interfaces carry
-    it; else it is only a label.
+    it; else it is only a label. toggled: both arms use the same interfaces, and `position` is the arm's place within the iteration.
     """
 
     number: int
@@ -100,6 +108,7 @@ class Trial:
     arm: Arm
     control: bool = False
     srd_on: SrdOn = "second"
+    toggled: bool = False
 
     @property
     def discarded(self) -> bool:
@@ -113,6 +122,8 @@ class Trial:
     @property
     def home(self) -> Arm:
         """The arm whose interfaces carry the trial."""
+        if self.toggled:
+            return TOGGLED_HOME
         if self.srd_on == "none":
             return self.arm
         return other(self.treated_as) if self.srd_on == "first" else self.treated_as
@@ -120,7 +131,7 @@ class Trial:
     @property
     def crossed(self) -> bool:
         """Whether other interfaces carry the trial than those of the arm that its traffic is of."""
-        return self.home != self.treated_as
+        return not self.toggled and self.home != self.treated_as
 
 
 class _PairOfTrials(NamedTuple):
@@ -137,8 +148,10 @@ class _PairOfTrials(NamedTuple):
 def schedule(plan: BenchPlan) -> tuple[Trial, ...]:
     """Every trial of the plan in the order it runs.
 
-    A pair stands together; in order `parallel` its two trials run at once.
+    A pair stands together; in order `parallel` its two trials run at once. In order `toggled` an arm's trials stand together.
     """
+    if plan.is_toggled:
+        return tuple(_toggled(plan))
     numbers = itertools.count(1)
     return tuple(
         Trial(
@@ -162,11 +175,19 @@ def pairs(trials: Iterable[Trial]) -> Iterator[tuple[Trial, Trial]]:
     return zip(one_by_one, one_by_one, strict=True)
 
 
+def units(plan: BenchPlan, trials: Iterable[Trial]) -> Iterator[tuple[Trial, ...]]:
+    """What is carried out, and run again, together: the pairs of a schedule, and in order `toggled` each trial by itself."""
+    return ((trial,) for trial in trials) if plan.is_toggled else pairs(trials)
+
+
 def seconds(plan: BenchPlan) -> float:
     """Estimated wall time of the whole plan in s, without connecting and set-up; without what `until_pct` may add."""
     in_turn = 1 if plan.order == "parallel" else 2
     pair_count = plan.iterations * plan.pairs_per_iteration
-    return pair_count * in_turn * sum(trial_seconds(plan, scenario) for scenario in plan.scenarios)
+    switches = 1.5 * plan.iterations * len(plan.scenarios) if plan.is_toggled else 0
+    return switches * TOGGLE_S + pair_count * in_turn * sum(
+        trial_seconds(plan, scenario) for scenario in plan.scenarios
+    )
 
 
 def trial_seconds(plan: BenchPlan, scenario: Scenario) -> float:
@@ -174,6 +195,30 @@ def trial_seconds(plan: BenchPlan, scenario: Scenario) -> float:
     bulk = scenario.is_rate or scenario.background is not None
     lead = BULK_LEAD_S if scenario.background else 0
     return math.ceil(plan.duration_s) + OVERHEAD_S + lead + (BULK_SET_UP_S if bulk else 0)
+
+
+def _toggled(plan: BenchPlan) -> Iterator[Trial]:
+    numbers = itertools.count(1)
+    for iteration, scenario in itertools.product(range(1, plan.most_iterations + 1), plan.scenarios):
+        first = first_toggled(seed=plan.seed, iteration=iteration, scenario=scenario.name)
+        for position, arm in _both(first):
+            for repeat in range(plan.repeats + 1):
+                yield Trial(
+                    number=next(numbers),
+                    iteration=iteration,
+                    repeat=repeat,
+                    position=position,
+                    scenario=scenario,
+                    arm=arm,
+                    srd_on=toggled_srd(arm),
+                    toggled=True,
+                )
+
+
+def first_toggled(*, seed: int, iteration: int, scenario: str) -> Arm:
+    """The arm that goes first in an iteration of order `toggled`: of iterations 1 and 2, 3 and 4, … each arm once."""
+    drawn = random.Random(f"{seed}/{(iteration + 1) // 2}/{scenario}/toggled").choice(ARMS)
+    return drawn if iteration % 2 else other(drawn)
 
 
 def _arms(plan: BenchPlan) -> Iterator[_PairOfTrials]:

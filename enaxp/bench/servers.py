@@ -17,7 +17,7 @@ from enaxp.bench.schedule import BenchPlan, Trial, trial_seconds
 from enaxp.bench.scripts import end_all_script, end_script, running_script, servers_script, split
 from enaxp.errors import HostError
 from enaxp.hosts.sockperf import SocketOptions, receive_buffer, received_by_server, server_command
-from enaxp.traffic import ARMS, Arm, Protocol, Scenario
+from enaxp.traffic import TOGGLED_HOME, Arm, Protocol, Scenario
 
 PORTS: Mapping[Arm, int] = {"ena": 11110, "ena_express": 11111}  # the guide's; each further flow has the next two
 BULK_OFFSET, OWN_OFFSET = 200, 400
@@ -34,8 +34,21 @@ def bulk_port(trial: Trial, flow: int) -> int:
 
 
 def _port(trial: Trial, flow: int) -> int:
-    """Each arm has ports of its own, and in a control each pair of interfaces."""
-    return PORTS[trial.home if trial.control else trial.arm] + 2 * flow
+    """Each arm has ports of its own, and in a control each pair of interfaces; in order `toggled` both have the same."""
+    return PORTS[trial.home if trial.control or trial.toggled else trial.arm] + 2 * flow
+
+
+def server_ports(plan: BenchPlan) -> dict[Protocol, list[int]]:
+    """The ports of all servers of a toggled plan, by protocol: both arms have the same."""
+    ports: dict[Protocol, set[int]] = {}
+    for scenario in plan.scenarios:
+        trial = Trial(number=0, iteration=0, repeat=0, position=1, scenario=scenario, arm=TOGGLED_HOME, toggled=True)
+        port_of = bulk_port if scenario.is_rate else probe_port
+        ports.setdefault(scenario.protocol, set()).update(port_of(trial, flow) for flow in range(scenario.flows))
+        if scenario.background is not None:
+            beside = scenario.background
+            ports.setdefault(beside.protocol, set()).update(bulk_port(trial, flow) for flow in range(beside.flows))
+    return {protocol: sorted(numbers) for protocol, numbers in ports.items()}
 
 
 def sockets_of(scenario: Scenario) -> SocketOptions:
@@ -72,7 +85,8 @@ class Servers:
         self._pinning = pinning
 
     def start_probes(self, *, homes: Mapping[Arm, Arm]) -> None:
-        """Starts the servers of all latency probes, each on its arm's present interface. Those that are there already are ended first.
+        """Starts the servers of all latency probes of these arms, each on its arm's present interface. Those that are there already are
+        ended first.
 
         Raises HostError with what sockperf said.
         """
@@ -96,7 +110,7 @@ class Servers:
                 self._pinning.server_cpus(wanted[protocol, flow], arm, flow),
             )
             for protocol, flow in sorted(wanted)
-            for arm in ARMS
+            for arm in homes
         }
         if servers:
             self._start(servers, life_s=life_s)

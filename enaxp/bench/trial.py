@@ -273,6 +273,7 @@ def _begun(trial: Trial, run: ClientRun, *, attempt: int) -> TrialRecord:
         sockperf=None,
         control=trial.control,
         crossed=trial.crossed,
+        toggled=trial.toggled,
     )
 
 
@@ -372,7 +373,9 @@ def _carried(answer: _Answer, trial: Trial, probes: Probes) -> Interfaces | None
     carried: dict[str, dict[Arm, InterfaceDelta]] = {}
     for role, homes in probes.items():
         for arm in ARMS:
-            probe = homes[other(arm) if trial.crossed else arm]
+            probe = homes.get(trial.home if arm == trial.treated_as else other(trial.home))
+            if probe is None:  # hosts with one interface each
+                continue
             before, after = _at(answer.before[role], probe), _at(answer.after[role], probe)
             if before and after:
                 moved = nic.moved(before.statistics, after.statistics)

@@ -17,6 +17,7 @@ from enaxp import __version__
 from enaxp.cli.bench import bench, demo
 from enaxp.cli.completion import COMPLETE_VARIABLE, PROGRAM, complete, completion
 from enaxp.cli.dataset import export, query
+from enaxp.cli.given import restore
 from enaxp.cli.lab import doctor, down, extend, init, ls, plan, policy, ssh, status, up
 from enaxp.cli.monitoring import exporter, monitor
 from enaxp.cli.runs import check, compare, parse, report, runs
@@ -35,8 +36,8 @@ app = Commands(
     help="Measure what ENA Express does to your traffic: build the lab on AWS, compare, report, remove everything.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     commands=[
-        *(init, plan, up, status, doctor, bench, report, parse, compare, check, runs, query, export, down, ls, extend),
-        *(exporter, monitor, policy, ssh, demo, completion),
+        *(init, plan, up, status, doctor, bench, restore, report, parse, compare, check, runs, query, export, down, ls),
+        *(extend, exporter, monitor, policy, ssh, demo, completion),
     ],
 )
 click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s", help="Show the version.")(app)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from enaxp.cli.completion import run_names
-from enaxp.cli.declare import command, option
+from enaxp.cli.declare import command, option, yes_option
 from enaxp.errors import UsageError
 from enaxp.options import Options
 from enaxp.traffic import ORDERS, Order
@@ -54,6 +54,16 @@ if TYPE_CHECKING:
     help="With --plan-only: the run whose spread is taken; else the lab's newest runs.",
 )
 @option("--force", is_flag=True, help="Also when the doctor finds something required wrong.")
+@option(
+    "--server", metavar="ID", help="Between two instances that exist already: this one and --client (docs/given.md)."
+)
+@option("--client", metavar="ID", help="The other one. Only ENA Express is switched there, and put back.")
+@option("--ssh-user", metavar="NAME", help="Of those.  [default: given.ssh_user]")
+@option("--private-key", metavar="FILE", help="Of those.  [default: given.private_key, else one in ~/.ssh]")
+@option("--install", is_flag=True, help="Put sockperf on those where there is none that is recent.")
+@option("--fix", is_flag=True, help="Lower the MTU of those to 8900 where it is higher.")
+@option("--watch", default="10s", metavar="TIME", help="How long what else those carry is watched beforehand.")
+@yes_option
 @option("--report/--no-report", default=True, envvar="ENAXP_REPORT", help="Draw report.html at the end.")
 def bench(
     options: Options,
@@ -74,15 +84,32 @@ def bench(
     plan_only: bool,
     pilot: str | None,
     force: bool,
+    server: str | None,
+    client: str | None,
+    ssh_user: str | None,
+    private_key: str | None,
+    install: bool,
+    fix: bool,
+    watch: str,
+    yes: bool,
     report: bool,
 ) -> None:
     """Measure both interfaces, and say what the difference is."""
     from enaxp.bench.result import to_document
     from enaxp.commands.bench import BenchOptions, run_bench
+    from enaxp.commands.given import (
+        Asked,
+        GivenOptions,
+        bench_between_given,
+        given_pairs,
+        in_the_name_of,
+        toggled,
+        watch_seconds,
+    )
     from enaxp.reader import parse_percent
     from enaxp.session import open_session
 
-    overrides = {
+    overrides: dict[str, object] = {
         "bench.iterations": iterations,
         "bench.repeats": repeats,
         "bench.duration": duration,
@@ -91,18 +118,26 @@ def bench(
         "bench.seed": seed,
         "bench.crossover": crossover,
     }
+    bench_options = BenchOptions(
+        argv=sys.argv[1:],
+        message_size=message_size,
+        control=control,
+        until_pct=None if until is None else parse_percent(until, option="--until"),
+        max_iterations=max_iterations,
+        keep_full_log=keep_full_log,
+        resume=resume,
+        force=force,
+        report=report,
+    )
+    asked = Asked(server=server, client=client, ssh_user=ssh_user, private_key=private_key)
+    if pairs := given_pairs(options, asked):
+        overrides = toggled(overrides)
+        if not plan_only:
+            wishes = GivenOptions(assume_yes=yes, install=install, fix=fix, watch_s=watch_seconds(watch))
+            bench_between_given(options, pairs, bench_options, wishes, overrides=overrides)
+            return
+        options = in_the_name_of(options, pairs[0])
     with open_session(options, overrides=overrides) as session:
-        bench_options = BenchOptions(
-            argv=sys.argv[1:],
-            message_size=message_size,
-            control=control,
-            until_pct=None if until is None else parse_percent(until, option="--until"),
-            max_iterations=max_iterations,
-            keep_full_log=keep_full_log,
-            resume=resume,
-            force=force,
-            report=report,
-        )
         if plan_only:
             _tell_plan(session, bench_options, pilot=pilot)
             return

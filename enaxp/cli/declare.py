@@ -51,6 +51,8 @@ class Command(click.Command):
         """Calls the command's function."""
         assert self.callback is not None
         options = Options(**{field.name: ctx.params.pop(field.name) for field in fields(Options)})
+        if self.name != "restore":
+            _warn_of_what_is_to_be_restored(options)
         return ctx.invoke(self.callback, options, **ctx.params)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -62,6 +64,18 @@ class Command(click.Command):
             with formatter.section("Arguments"):
                 formatter.write_dl(arguments)
         super().format_options(ctx, formatter)
+
+
+def _warn_of_what_is_to_be_restored(options: Options) -> None:
+    """Says so while hosts that exist already have not got their ENA Express setting back."""
+    if not (options.state_dir / "given").is_dir():
+        return
+    from enaxp.lab.given.saved import warnings
+    from enaxp.terminal.streams import tell
+    from enaxp.text import printable
+
+    for warning in warnings(options.state_dir):
+        tell(printable(warning))
 
 
 def command(name: str) -> Callable[[Callable[..., None]], Command]:

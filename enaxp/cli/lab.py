@@ -277,15 +277,24 @@ def extend(options: Options, *, by: str) -> None:
     "--role", metavar="ROLE", help="The role in the given instance profile: a name or an ARN (asked of AWS without)."
 )
 @option("--part", type=click.IntRange(min=1), help="Where one policy is not long enough: only this one of them.")
-def policy(options: Options, *, role: str | None, part: int | None) -> None:
+@option(
+    "--given",
+    metavar="ID",
+    multiple=True,
+    help="Of a bench between instances that exist already: each one's id, or its interface's; repeat it.",
+)
+def policy(options: Options, *, role: str | None, part: int | None, given: tuple[str, ...]) -> None:
     """Print the IAM policy that allows what enaxp does for this lab, and nothing else."""
     from enaxp.aws import Aws
-    from enaxp.commands.policy import policy_document
+    from enaxp.commands.policy import given_policy_document, policy_document
     from enaxp.session import config_without_session
     from enaxp.terminal.console import Console
 
     config = config_without_session(options)
     console, aws = Console(as_json=True), Aws(region=config.aws.region, profile=options.profile)
+    if given:
+        console.document(given_policy_document(config, aws, ids=given))
+        return
     console.document(policy_document(config, aws, role=role, part=part, say=console.say))
 
 

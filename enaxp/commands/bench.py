@@ -59,12 +59,21 @@ class BenchOptions:
 
 def run_bench(session: Session, options: BenchOptions) -> tuple[Result, str, Path]:
     """The result, the summary and the folder of a run. Raises NoValidResultError when no scenario gave one."""
-    from enaxp.report.render import draw_after_bench
-
     results, lab = session.options.results_dir, session.config.lab
     earlier = RunFolder.find(results, lab=lab, run=options.resume) if options.resume else None
     plan = earlier.read_manifest().plan if earlier else bench_plan(session, options)
     folder, cut_short = _measure(session, options, plan, earlier=earlier)
+    return finished(session, folder, cut_short, draws=options.report)
+
+
+def finished(
+    session: Session, folder: RunFolder, cut_short: CutShort | None, *, draws: bool
+) -> tuple[Result, str, Path]:
+    """The result, the summary and the folder of a run that has ended; its page is drawn, if asked for. Raises what cut it short, and
+    NoValidResultError.
+    """
+    from enaxp.report.render import draw_after_bench
+
     result, summary = _work_out(folder, cut_short)
     if cut_short is not None:
         session.console.say(summary)
@@ -76,7 +85,7 @@ def run_bench(session: Session, options: BenchOptions) -> tuple[Result, str, Pat
         raise NoValidResultError(
             "no trial of at least one arm was valid", said=_first_reason(folder), todo=f"look at {folder.path}/raw"
         )
-    for line in draw_after_bench(folder) if options.report else ():
+    for line in draw_after_bench(folder) if draws else ():
         session.console.say(line)
     return result, summary, folder.path
 
@@ -262,6 +271,12 @@ def _refuse_contradictions(session: Session, options: BenchOptions) -> None:
             said="both measure what the interface makes: a control by itself, a crossover beside the effect",
             todo="leave one of them out (--no-crossover, where the config has bench.crossover)",
         )
+    if options.control and bench.order == "toggled":
+        raise UsageError(
+            "--control and --order toggled do not go together",
+            said="a control measures what the interface makes, and both arms use the same interfaces here",
+            todo="leave one of them out",
+        )
     if options.max_iterations is not None and options.until_pct is None:
         raise UsageError("--max-iterations is the limit of --until", todo="give --until, or --iterations alone")
 
@@ -298,7 +313,9 @@ def _announce(session: Session, plan: BenchPlan, status: Status, *, done: int) -
         f"{trials} trials of {plan.duration_s:g} s, discarded ones included{already}: about {takes_s / 60:.1f} min, "
         f"until {ends.astimezone():%H:%M:%S}{cost}; order {plan.order}, seed {plan.seed}"
     )
-    if plan.crossover:
+    if plan.is_toggled:
+        say("SRD is switched on and off on the second interfaces: nothing but SRD differs between the arms")
+    elif plan.crossover:
         say("the interfaces swap their arms half way, so that a difference between them is not taken for one of SRD")
     else:
         say(f"not crossed over, {plan.not_crossed_because}: the effect is that of SRD together with the interface")

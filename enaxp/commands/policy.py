@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from enaxp.aws import Aws, refused
 from enaxp.config import Config
 from enaxp.errors import AwsError, UsageError
+from enaxp.lab.given.discovery import interfaces_of
+from enaxp.lab.given.policy import given_policy
 from enaxp.lab.grants import PolicyDocument
 from enaxp.lab.policy import MANAGED_CHARACTERS, policies_of
 
@@ -34,6 +37,28 @@ def policy_document(
         )
         return policies
     return policies[0]
+
+
+def given_policy_document(config: Config, aws: Aws, *, ids: Sequence[str]) -> PolicyDocument:
+    """The policy for a bench between instances that exist already, and for `enaxp restore`.
+
+    ids: of instances, whose primary interface AWS is asked for, and of interfaces. Raises UsageError for anything else.
+    """
+    instances = [one for one in ids if re.fullmatch(r"i-[0-9a-f]{8,32}", one)]
+    interfaces = [one for one in ids if re.fullmatch(r"eni-[0-9a-f]{8,32}", one)]
+    if other := set(ids) - {*instances, *interfaces}:
+        raise UsageError(f"{min(other)!r} is no id", todo="give the id of an instance, i-…, or of an interface, eni-…")
+    named = {host.instance_id: host.interface for pair in config.given for host in (pair.server, pair.client)}
+    known = {one: interface for one in instances if (interface := named.get(one, "primary")) != "primary"}
+    asked = [one for one in instances if one not in known]
+    if asked and not interfaces:  # whoever names interfaces has named them all
+        interfaces += interfaces_of(aws, asked)
+    return given_policy(
+        region=config.aws.region,
+        account=config.aws.account,
+        instances=instances,
+        interfaces=dict.fromkeys([*known.values(), *interfaces]),
+    )
 
 
 def _role_in(profile: str, aws: Aws) -> str:

@@ -93,7 +93,7 @@ TABLES: Mapping[TableName, Table] = {
                 _integer("iterations", "as planned"),
                 _integer("repeats", "pairs of trials in an iteration"),
                 _number("duration_s", "of a trial, in s"),
-                _text("order", "interleaved or parallel"),
+                _text("order", "interleaved, parallel or toggled"),
                 _integer("seed", "of the order"),
                 _number("margin_pct", "differences smaller than this are of no interest, in per cent"),
                 _boolean("crossover", "whether the interfaces swapped their arms half way"),

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from enaxp.errors import HostError, HostKeyError, UsageError
 from enaxp.hosts.hostkeys import told_keys
 from enaxp.hosts.proxy import ProxyProcess, as_ssh_option
-from enaxp.traffic import Arm
+from enaxp.traffic import ARMS, Arm
 
 if TYPE_CHECKING:
     import fabric
@@ -40,7 +40,9 @@ MOST_OUTPUT = 1 << 28  # characters of one command: the full log of a trial, pac
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """How a host is reached, and the addresses of its two interfaces. proxy: the program that leads to it; empty where none is needed."""
+    """How a host is reached, and the addresses of its two interfaces. proxy: the program that leads to it; empty where none is needed.
+    homes: the arms that have an interface of their own there: both in a lab; where both use the same one, ENA Express's alone.
+    """
 
     role: str
     name: str
@@ -52,6 +54,7 @@ class Host:
     ena_ip: str
     ena_express_ip: str
     proxy: tuple[str, ...] = ()
+    homes: tuple[Arm, ...] = ARMS
 
     def ip_of(self, arm: Arm) -> str:
         """The address of an arm's interface."""

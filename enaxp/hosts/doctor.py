@@ -298,12 +298,19 @@ def _srd_modes(facts: Facts) -> Iterator[Check]:
         yield Check(_DEVICE.format(arm), "required", shown, want, good)
 
 
+def is_recent_sockperf(version: str | None, *, machine: str | None) -> bool:
+    """Whether a sockperf of this version measures on a machine of this architecture (as `uname -m` says it); False without one."""
+    return bool(version) and _version(version) >= _sockperf_least(machine)
+
+
+def _sockperf_least(machine: str | None) -> tuple[int, int]:
+    return SOCKPERF_LEAST_ARM if machine == "aarch64" else SOCKPERF_LEAST
+
+
 def _software(facts: Facts) -> Iterator[Check]:
-    version = facts.host.get("sockperf")
-    least = SOCKPERF_LEAST_ARM if facts.host.get("machine") == "aarch64" else SOCKPERF_LEAST
-    want = "at least " + ".".join(map(str, least))
-    good = _version(version) >= least if version else False
-    yield Check("sockperf", "required", version or "none", want, good)
+    version, machine = facts.host.get("sockperf"), facts.host.get("machine")
+    want = "at least " + ".".join(map(str, _sockperf_least(machine)))
+    yield Check("sockperf", "required", version or "none", want, is_recent_sockperf(version, machine=machine))
 
 
 def _driver(facts: Facts) -> Iterator[Check]:

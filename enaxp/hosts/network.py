@@ -14,7 +14,7 @@ from enaxp.errors import HostError
 from enaxp.hosts.connection import Connection, Host, as_root
 from enaxp.hosts.doctor import MTU_MOST, RESTART_NETWORK
 from enaxp.hosts.nic import InterfaceProbe, probe_command, read_probe
-from enaxp.traffic import ARMS, Arm
+from enaxp.traffic import Arm
 
 SETTLE_S = 90.0
 BY_ITSELF_S = 15.0  # for what the host's own units set; after that they are started once more
@@ -26,7 +26,7 @@ ArmProbes = Mapping[Arm, InterfaceProbe]
 def probe_arms(connection: Connection, peer: Host) -> ArmProbes:
     """What each arm's interface of a host is, and by which one traffic to the peer leaves. Raises HostError."""
     own = connection.host
-    return {arm: read_probe(connection.check(probe_command(own.ip_of(arm), peer.ip_of(arm)))) for arm in ARMS}
+    return {arm: read_probe(connection.check(probe_command(own.ip_of(arm), peer.ip_of(arm)))) for arm in own.homes}
 
 
 def faults(probes: ArmProbes) -> list[str]:

@@ -70,6 +70,11 @@ def grants_for(resources: Iterable[Resource], scope: Scope, *, read: Iterable[st
     return [Grant(sid="Look", actions=tuple(dict.fromkeys(reads))), *writes]
 
 
+def document_of_grants(*grants: Grant) -> PolicyDocument:
+    """One policy of these grants."""
+    return _document([grant.as_statement() for grant in grants])
+
+
 def split(statements: Sequence[Statement], *, characters: int = MANAGED_CHARACTERS) -> list[PolicyDocument]:
     """The statements, in their order, as few policies of at most so many characters."""
     documents = [_document([])]

@@ -27,6 +27,12 @@ def put_in_place(hosts: Mapping[str, Host], *, say: Callable[[str], None]) -> So
     return dict(zip(hosts, results, strict=True))
 
 
+def put_piece(connection: Connection, role: str, name: str) -> None:
+    """Has a host run one piece, whatever it has run before. Raises HostError."""
+    [piece] = [piece for piece in pieces() if piece.name == name]
+    _run(connection, role, piece)
+
+
 def versions_command() -> str:
     """Shell text that prints each piece that has run, and the version of its script."""
     return (

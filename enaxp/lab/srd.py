@@ -21,11 +21,12 @@ PATIENCE_S = 60.0
 class SrdSwitch:
     """Gives ENA Express to some of the interfaces and takes it from the others.
 
-    home: for each interface, by its id, the arm whose it is.
+    home: for each interface, by its id, the arm whose it is. todo: what puts it right when it fails.
     """
 
     aws: Aws
     home: Mapping[str, Arm]
+    todo: str = "run `enaxp up`"
 
     def __call__(self, srd_on: SrdOn) -> None:
         """Comes back when AWS reads back what is wanted. Raises AwsError when AWS refuses, or does not within PATIENCE_S seconds."""
@@ -38,7 +39,7 @@ class SrdSwitch:
                 aws=self.aws,
                 what="AWS to read ENA Express back as it was changed over",
                 timeout_s=PATIENCE_S,
-                todo="run `enaxp up`",
+                todo=self.todo,
             )
         except (ClientError, BotoCoreError) as error:
             raise refused("changing over which interfaces have ENA Express", error) from error

@@ -54,7 +54,11 @@ def not_shown(figures: RunFigures) -> list[str]:
     return [
         *([f"anything of ENA itself: this run is {manifest.not_ena.partition(',')[0]}"] if manifest.not_ena else []),
         *(clause for one in figures.scenarios for clause in _open_in(one, named=len(figures.scenarios) > 1)),
-        *([] if manifest.plan.crossover else ["SRD apart from the interface: the arms kept theirs all the time"]),
+        *(
+            []
+            if manifest.plan.crossover or manifest.plan.is_toggled
+            else ["SRD apart from the interface: the arms kept theirs all the time"]
+        ),
         "other traffic, other hosts and another day",
     ]
 

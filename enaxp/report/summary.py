@@ -49,6 +49,7 @@ def _header(manifest: Manifest) -> list[str]:
         "          ENA vs ENA Express Performance Summary",
         RULE,
         *([f"{manifest.not_ena}: {manifest.emulated}"] if manifest.emulated else []),
+        *(["Between your hosts, which existed already"] if manifest.given is not None else []),
         f"Test Date: {_date(manifest.started_at)}",
         f"Total Iterations: {plan.iterations}",
         f"Repeats per Iteration: {plan.repeats}",
@@ -129,6 +130,8 @@ def _notes(measured: ScenarioResult, scenario: Scenario, manifest: Manifest) -> 
     """What a reader must keep in mind before leaning on the figures."""
     if manifest.plan.order == "parallel":
         yield "Note: both arms ran at once, so each is interference to the other."
+    if manifest.plan.is_toggled:
+        yield "SRD was switched on and off on the same interfaces: nothing else differs between the arms."
     if manifest.plan.crossover:
         yield "Half way the interfaces changed their parts: the arms are SRD off and SRD on, whichever interface carried it."
     if control := measured.control:

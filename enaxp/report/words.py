@@ -164,6 +164,11 @@ def standing_in_words(run: RunData) -> str:
     return " ".join(lines)
 
 
+def whose_hosts(manifest: Manifest) -> str:
+    """`lab dev`, or `your hosts` where they existed already."""
+    return f"lab {manifest.lab}" if manifest.given is None else "your hosts"
+
+
 def measured_between(manifest: Manifest) -> str:
     """For which hosts a verdict holds."""
     before = manifest.environment.before
@@ -171,7 +176,7 @@ def measured_between(manifest: Manifest) -> str:
         f"{facts.get('cpu_model') or 'unknown processor'}, {facts.get('cpus') or '?'} CPUs" for facts in before.values()
     }
     what = f" ({listed(sorted(kinds))})" if kinds else ""
-    where = f"lab {manifest.lab} on this machine" if manifest.target == "local" else f"lab {manifest.lab} on AWS"
+    where = f"{whose_hosts(manifest)} {'on this machine' if manifest.target == 'local' else 'on AWS'}"
     return f"This one pair of hosts: {where}{what}"
 
 

@@ -98,7 +98,9 @@ def test_a_run_that_ends_as_soon_as_it_knows_enough_has_a_control_of_as_many_ite
     trials = schedule(a_plan(until_pct=1.0, max_iterations=9, control=True, control_between="interfaces"))
     carried_out: list[Trial] = []
 
-    for pair in needed(trials, is_enough=lambda first: first.iteration > 3, taken=lambda: carried_out[-1].iteration):
+    for pair in needed(
+        pairs(trials), is_enough=lambda first: first.iteration > 3, taken=lambda: carried_out[-1].iteration
+    ):
         carried_out.extend(pair)
 
     assert [(one.control, one.iteration) for one in carried_out if one.repeat == one.position == 1] == [

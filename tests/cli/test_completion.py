@@ -53,7 +53,7 @@ def labs_and_runs(folder: Path) -> Path:
         ("enaxp down ", ["network", "compute", "monitoring"]),
         ("enaxp up network c", ["compute"]),
         ("enaxp ssh ", ["server", "client", "monitoring"]),
-        ("enaxp bench --order ", ["interleaved", "parallel"]),
+        ("enaxp bench --order ", ["interleaved", "parallel", "toggled"]),
         ("enaxp completion ", ["bash", "zsh", "fish"]),
     ],
 )

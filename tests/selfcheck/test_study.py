@@ -40,7 +40,8 @@ def test_only_the_arm_that_is_held_back_is_and_both_pass_a_relay() -> None:
     held_back = {kind: [hold.us for hold in holds(kind, us=40).values()] for kind in KINDS}
 
     assert held_back == {
-        "same": [], "slower": [0, 40], "faster": [40, 0], "interface": [0, 40], "mixed": [0, 40],
+        "same": [], "slower": [0, 40], "faster": [40, 0], "interface": [0, 40], "together": [0, 40], "toggled": [0, 40],
+        "mixed": [0, 40],
         "ena-loses": [0, 0], "express-loses": [0, 0],
     }  # fmt: skip
 
@@ -55,6 +56,8 @@ def test_only_the_arm_that_is_held_back_is_and_both_pass_a_relay() -> None:
         ("mixed", "slower", "faster", "right"),
         ("interface", "same", "inconclusive", "undecided"),
         ("interface", "slightly-slower", "same", "wrong"),
+        ("toggled", "same", "slightly-slower", "wrong"),
+        ("together", "slower", "slower", "right"),
         ("ena-loses", "same", "faster", "right"),
         ("ena-loses", "same", "slower", "wrong"),
         ("express-loses", "inconclusive", "slower", "undecided"),

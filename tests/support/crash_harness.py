@@ -23,7 +23,7 @@ import sys
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -114,13 +114,14 @@ class DeadlyCloud:
 class Launcher:
     """The process that forks children; it is started with the first of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *program: str) -> None:
+        self._program = program or (__file__,)
         self._process: subprocess.Popen[str] | None = None
 
     def fork(self, order: dict[str, Any]) -> int:
         """The pid of a child that waits until it is let go."""
         if self._process is None:
-            command = [sys.executable, __file__]
+            command = [sys.executable, *self._program]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._say(json.dumps(order))
         return int(self._answer())
@@ -236,7 +237,7 @@ class Labs:
         return code != 0
 
 
-def _launch() -> None:
+def launch(live_until_killed: Callable[[dict[str, Any]], None]) -> None:
     """What the launcher does: for each order it tells the pid of a new child, and once that is let go, how it ended."""
     _read_models()
     for line in sys.stdin:
@@ -246,7 +247,7 @@ def _launch() -> None:
             os.close(go)
             os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # stdout is the launcher's
             os.read(waiting, 1)  # until the launcher closes its end, or ends itself
-            os._exit(_live(json.loads(line)))
+            os._exit(_live(live_until_killed, json.loads(line)))
         os.close(waiting)
         print(pid, flush=True)
         sys.stdin.readline()
@@ -267,9 +268,9 @@ def _read_models() -> None:
         client.can_paginate(method)
 
 
-def _live(order: dict[str, Any]) -> int:
+def _live(live_until_killed: Callable[[dict[str, Any]], None], order: dict[str, Any]) -> int:
     try:
-        _live_until_killed(order)
+        live_until_killed(order)
     except BaseException:
         traceback.print_exc()
         return 1
@@ -322,4 +323,4 @@ def deadly_cloud(timing: Timing | None = None) -> Iterator[DeadlyCloud]:
 
 
 if __name__ == "__main__":
-    _launch()
+    launch(_live_until_killed)

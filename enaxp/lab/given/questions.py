@@ -1,0 +1,159 @@
+"""Questions: what must be settled, or be known, before ENA Express of a given host is switched. Pure.
+
+GivenPairFound (AWS) + HostTold (each host) + the ports of the plan ─▶ questions() ─▶ refused, or said before somebody is asked
+
+What is *refused* would make the bench measure nothing, or harm somebody; `--force` goes past what is marked so. What is *said* is for the
+person who is asked, and is kept in the run.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from enaxp.config import Role
+from enaxp.hosts.watching import HostTold
+from enaxp.lab.given.discovery import GivenHostFound, GivenPairFound, Rule
+from enaxp.lab.given.putback import in_words
+from enaxp.traffic import Protocol
+
+SRD_MTU = 8900  # bytes; AWS: larger packets go by plain ENA
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """refuses: whether nothing may be switched; can_be_forced: whether `--force` goes past it."""
+
+    text: str
+    refuses: bool = False
+    can_be_forced: bool = False
+
+
+def questions(
+    found: GivenPairFound, *, ports: Mapping[Protocol, Sequence[int]], now: datetime | None = None
+) -> list[Question]:
+    """What AWS's answers alone settle, before any host is asked. ports: the server's, by protocol."""
+    return [
+        *_refusals(found, now=now or datetime.now(UTC)),
+        *_places(found),
+        *_closed(found, ports),
+        *(
+            Question(
+                text=f"the {host.role}'s {host.setting.eni} ({host.ip}) has ENA Express {in_words(host.setting.setting)} now; "
+                "it is put back so at the end"
+            )
+            for host in found.hosts
+        ),
+        Question(
+            text="while it is on, whatever else these interfaces exchange with others that have ENA Express goes by SRD, too; "
+            "it is switched on and off about twice an iteration"
+        ),
+    ]
+
+
+def questions_of_hosts(told: Mapping[Role, HostTold], *, has_tcp: bool) -> list[Question]:
+    """What the hosts themselves settle. has_tcp: whether a scenario sends TCP."""
+    return [question for role, host in told.items() for question in _of_a_host(role, host, has_tcp=has_tcp)]
+
+
+def _refusals(found: GivenPairFound, *, now: datetime) -> Iterator[Question]:
+    if found.server.instance_id == found.client.instance_id:
+        yield Question(text="server and client are the same instance", refuses=True)
+    for host in found.hosts:
+        if host.state != "running":
+            yield Question(text=f"the {host.role} {host.instance_id} is {host.state}, not running", refuses=True)
+        if host.instance_type not in found.supporting:
+            yield Question(text=f"the {host.role}'s type {host.instance_type} has no ENA Express", refuses=True)
+        if host.bench_until and _is_later(host.bench_until, now):
+            text = f"another bench runs on the {host.role} {host.instance_id}, until {host.bench_until} as it expects"
+            yield Question(text=text, refuses=True, can_be_forced=True)
+
+
+def _is_later(moment: str, now: datetime) -> bool:
+    try:
+        until = datetime.fromisoformat(moment)
+    except ValueError:
+        return False
+    return until.tzinfo is not None and until > now
+
+
+def _places(found: GivenPairFound) -> Iterator[Question]:
+    server, client = found.server, found.client
+    if server.zone != client.zone:
+        yield Question(
+            text=f"the hosts are in two zones, {server.zone} and {client.zone}: what is sent between them is billed; across zones AWS "
+            "promises bandwidth of ENA Express, and no tail latency"
+        )
+    elif server.subnet != client.subnet:
+        yield Question(text=f"the hosts are in two subnets of {server.zone}")
+    if server.vpc != client.vpc:
+        text = f"the hosts are in two VPCs, {server.vpc} and {client.vpc}: there must be a way between them, without a middlebox"
+        yield Question(text=text)
+
+
+def _closed(found: GivenPairFound, ports: Mapping[Protocol, Sequence[int]]) -> Iterator[Question]:
+    """Sockperf's ports that the security groups do not let through, named with the command that would open them."""
+    ways = (
+        ("in from", found.server, found.client, found.ingress, "ingress"),
+        ("out to", found.client, found.server, found.egress, "egress"),
+    )
+    for what, own, peer, rules, direction in ways:
+        for protocol, wanted in ports.items():
+            closed = [port for port in wanted if not _lets_through(own, peer, rules, protocol=protocol, port=port)]
+            if not closed:
+                continue
+            span = f"{min(closed)}-{max(closed)}" if len(closed) > 1 else str(closed[0])
+            groups, group = ", ".join(own.groups) or "none", own.groups[0] if own.groups else "GROUP"
+            yield Question(
+                text=f"no security group of the {own.role} ({groups}) lets {protocol} port {span} {what} {peer.ip}; "
+                f"nothing is opened here: `aws ec2 authorize-security-group-{direction} --group-id {group} --protocol {protocol} "
+                f"--port {span} --cidr {peer.ip}/32` would",
+                refuses=True,
+                can_be_forced=True,
+            )
+
+
+def _lets_through(
+    own: GivenHostFound,
+    peer: GivenHostFound,
+    rules: Mapping[str, Sequence[Rule]],
+    *,
+    protocol: Protocol,
+    port: int,
+) -> bool:
+    """Whether a rule of the host's groups lets the port through; one that goes by a prefix list is taken to."""
+    return any(
+        rule.protocol in ("all", protocol)
+        and (rule.ports is None or rule.ports[0] <= port <= rule.ports[1])
+        and (bool(rule.lists) or bool(set(rule.groups) & set(peer.groups)) or _is_in(peer.ip, rule.cidrs))
+        for group in own.groups
+        for rule in rules.get(group, ())
+    )
+
+
+def _is_in(address: str, cidrs: Sequence[str]) -> bool:
+    return any(ipaddress.ip_address(address) in ipaddress.ip_network(cidr, strict=False) for cidr in cidrs)
+
+
+def _of_a_host(role: Role, host: HostTold, *, has_tcp: bool) -> Iterator[Question]:
+    if host.interface is None:
+        yield Question(text=f"the {role} has no interface with its address", refuses=True)
+    elif host.driver is not None and not host.driver.startswith("driver: ena"):
+        yield Question(text=f"the {role}'s {host.interface} has another driver than ena: {host.driver}", refuses=True)
+    elif not host.shows_srd:
+        text = f"the {role}'s driver has no ena_srd counters, so nothing would prove that SRD carried the packets (version 2.8 has them)"
+        yield Question(text=text, refuses=True, can_be_forced=True)
+    if host.mtu is not None and host.mtu > SRD_MTU:
+        tcp = (
+            "TCP fills its packets, so bulk TCP goes by plain ENA in both arms; " if has_tcp else "small messages fit; "
+        )
+        yield Question(
+            text=f"the {role}'s {host.interface} has MTU {host.mtu}, and SRD carries packets up to {SRD_MTU} bytes: {tcp}nothing is "
+            f"changed without --fix, which sets {SRD_MTU} until the host's network is set up again"
+        )
+    if host.is_busy:
+        yield Question(text=f"the {role} is busy: {host.other_traffic}. That is in the figures of both arms")
+    else:
+        yield Question(text=f"the {role} is quiet: {host.other_traffic}")

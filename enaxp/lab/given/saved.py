@@ -1,0 +1,178 @@
+"""Saved: the ENA Express settings that were found on given hosts, kept on disk until they are put back. And who holds an interface.
+
+    SavedSettings ─▶ state/given/<server>-<client>.json (whole, on disk before the first switch) ─▶ read back on AWS ─▶ removed
+    state/given/<interface>.lock     held by the bench that switches it
+
+A file that is there while nobody holds its interfaces tells of a bench that was killed: `enaxp restore` puts back what it names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from enaxp.errors import LabError, StateError
+from enaxp.files import read_capped, write_whole
+from enaxp.lab.kinds.compute import Srd
+from enaxp.lab.state import Moment, make_state_folder
+from enaxp.options import TargetName
+
+FOLDER = "given"
+MOST_BYTES = 1 << 16
+InstanceId = Annotated[str, msgspec.Meta(pattern=r"\Ai-[0-9a-f]{8,32}\Z")]
+InterfaceId = Annotated[str, msgspec.Meta(pattern=r"\Aeni-[0-9a-f]{8,32}\Z")]
+LabName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9-]{0,23}\Z")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedSetting:
+    """What one interface had when it was found: SRD and its UDP flag, on the attachment to this instance."""
+
+    instance_id: InstanceId
+    eni: InterfaceId
+    srd: bool
+    srd_udp: bool
+
+    @property
+    def setting(self) -> Srd:
+        return {"srd": self.srd, "srd_udp": self.srd_udp}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedSettings:
+    """What a bench found on its two hosts before it switched anything. lab: the name under which its runs are kept."""
+
+    schema: Literal[1] = 1
+    lab: LabName
+    account: str
+    region: str
+    target: TargetName
+    saved_at: Moment
+    server: SavedSetting
+    client: SavedSetting
+
+    @property
+    def interfaces(self) -> tuple[SavedSetting, SavedSetting]:
+        return self.server, self.client
+
+
+class GivenFolder:
+    """`given/` in a state folder."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self.path = state_dir / FOLDER
+
+    def file_of(self, saved: SavedSettings) -> Path:
+        return self.path / f"{saved.server.instance_id}-{saved.client.instance_id}.json"
+
+    def known_hosts(self, instance_id: str) -> Path:
+        """Where the keys of a given host are kept."""
+        return self.path / f"{instance_id}.known_hosts"
+
+    def save(self, saved: SavedSettings) -> None:
+        """Returns once the file is on disk, its name in the folder included. Raises StateError."""
+        path = self.file_of(saved)
+        try:
+            self._make()
+            write_whole(path, msgspec.json.format(msgspec.json.encode(saved), indent=2) + b"\n")
+            self._sync()
+        except OSError as error:
+            raise StateError(
+                f"the settings found cannot be kept in {path}, so nothing was switched",
+                said=error.strerror or str(error),
+                todo="make room or let the folder be written to, or give another --state-dir",
+            ) from error
+
+    def forget(self, saved: SavedSettings) -> None:
+        """They have been put back."""
+        self.file_of(saved).unlink(missing_ok=True)
+        self._sync()
+
+    def unrestored(self) -> list[SavedSettings]:
+        """What was found by benches that no longer run and did not put it back. Raises StateError for a file that cannot be read."""
+        return [saved for saved in self.all() if not self._is_held(one.eni for one in saved.interfaces)]
+
+    def all(self) -> list[SavedSettings]:
+        """Every saved file, of benches that run as well. Raises StateError for one that cannot be read."""
+        return [_read(path) for path in sorted(self.path.glob("i-*.json"))] if self.path.is_dir() else []
+
+    @contextlib.contextmanager
+    def held(self, enis: Iterable[str]) -> Iterator[None]:
+        """Holds interfaces for one command. Raises LabError, naming the holder, when another command of this computer has one."""
+        self._make()
+        with contextlib.ExitStack() as stack:
+            for eni in sorted(set(enis)):
+                file = stack.enter_context((self.path / f"{eni}.lock").open("a+", encoding="utf-8"))
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    file.seek(0)
+                    raise LabError(
+                        f"ENA Express of {eni} is being switched by another command",
+                        said=file.read(200).strip() or "it does not say which",
+                        todo="wait for it to finish, then try again",
+                    ) from None
+                file.truncate(0)
+                file.write(f"process {os.getpid()}\n")
+                file.flush()
+            yield
+
+    def _is_held(self, enis: Iterable[str]) -> bool:
+        for eni in enis:
+            try:
+                with (self.path / f"{eni}.lock").open("r", encoding="utf-8") as file:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            except FileNotFoundError:
+                continue
+        return False
+
+    def _make(self) -> None:
+        make_state_folder(self._state_dir)
+        self.path.mkdir(mode=0o700, exist_ok=True)
+
+    def _sync(self) -> None:
+        """A file's name is on disk once its folder is."""
+        number = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def warnings(state_dir: Path) -> list[str]:
+    """What every command says while a setting waits to be put back: a sentence for each pair of hosts."""
+    if not (state_dir / FOLDER).is_dir():
+        return []
+    try:
+        return [_warning(saved) for saved in GivenFolder(state_dir).unrestored()]
+    except (StateError, OSError) as error:
+        return [f"warning: {error}"]
+
+
+def _warning(saved: SavedSettings) -> str:
+    enis = " and ".join(one.eni for one in saved.interfaces)
+    return (
+        f"warning: a bench that was ended left ENA Express of {enis} switched; `enaxp restore` puts back what was found "
+        f"at {saved.saved_at:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+def _read(path: Path) -> SavedSettings:
+    try:
+        return msgspec.json.decode(read_capped(path, most_bytes=MOST_BYTES), type=SavedSettings)
+    except (OSError, ValueError) as error:
+        raise StateError(
+            f"{path} holds ENA Express settings to be put back, and cannot be read",
+            said=str(error),
+            todo="look at it: put back by hand what it says, then remove it",
+        ) from error

@@ -1,0 +1,37 @@
+"""Switching: the interfaces of given hosts for one bench. What was found is saved first, and put back whatever happens.
+
+switched() ─▶ held on this computer ─▶ left over from a killed bench? put back first ─▶ saved, on disk ─▶ SrdSwitch ─▶ put back
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from enaxp.aws import Aws
+from enaxp.errors import LabError
+from enaxp.lab.given.putback import AGAIN, put_back
+from enaxp.lab.given.saved import GivenFolder, SavedSettings
+from enaxp.lab.srd import SrdSwitch
+from enaxp.traffic import TOGGLED_HOME
+
+
+@contextlib.contextmanager
+def switched(aws: Aws, folder: GivenFolder, saved: SavedSettings, *, say: Callable[[str], None]) -> Iterator[SrdSwitch]:
+    """What switches SRD on ("second") and off ("none") on both interfaces, which must be held. What was found is put back at the end,
+    also after an error or an interruption.
+
+    Raises LabError when one of the interfaces has other settings waiting to be put back, and AwsError when putting back failed.
+    """
+    enis = {one.eni for one in saved.interfaces}
+    for other in folder.all():
+        if enis & {one.eni for one in other.interfaces}:
+            raise LabError(
+                "an earlier bench left these interfaces switched, so what is found now is not what they had",
+                todo="run `enaxp restore`, then try again",
+            )
+    folder.save(saved)
+    try:
+        yield SrdSwitch(aws=aws, home=dict.fromkeys(sorted(enis), TOGGLED_HOME), todo=AGAIN)
+    finally:
+        put_back(aws, folder, saved, say=say)

@@ -1,0 +1,165 @@
+"""SRD switched on and off on the same interfaces: in a lab, and between hosts that exist already, which are somebody else's lab here."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.driver import COMMAND, Driver, Ran, is_mutating
+
+pytestmark = [pytest.mark.long, pytest.mark.system, pytest.mark.namespaces]
+
+QUICK = ("bench", "--repeats", "1", "--duration", "1s", "--iterations", "2")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    driver = Driver(tmp_path_factory.mktemp("lab"), "namespaces")
+    try:
+        driver.ok("up")
+        yield driver
+    finally:
+        driver.end()
+
+
+class Neighbour:
+    """Somebody with another folder, who has hosts and no lab. To them the lab's cloud is AWS."""
+
+    def __init__(self, lab: Driver, folder: Path) -> None:
+        self.lab = lab
+        self.folder = folder
+        hosts = lab.ok("status", "--json").document["hosts"]
+        self.given = {
+            role: {"instance_id": host["instance_id"], "ssh_port": host["ssh"]["port"], "ssh_user": host["ssh"]["user"]}
+            for role, host in hosts.items()
+        }
+        self.interfaces = [host["ena"]["eni"] for host in hosts.values()]
+        (folder / "config").mkdir()
+        key = {"private_key": str(lab.folder / "state/dev.pem"), "pairs": [self.given]}
+        (folder / "config/bench.yaml").write_text(json.dumps({"given": key}))
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        cloud = self.lab.local_cloud
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "AWS_ENDPOINT_URL": cloud.endpoint_url,
+            "AWS_ACCESS_KEY_ID": cloud.access_key,
+            "AWS_SECRET_ACCESS_KEY": cloud.secret_key,
+            "AWS_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "ENAXP_REPORT": "0",
+        }
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str) -> Ran:
+        with self.start(*arguments) as process:
+            stdout, stderr = process.communicate(timeout=300)
+        return Ran(process.returncode, stdout, stderr)
+
+    def settings(self) -> dict[str, tuple[bool, bool]]:
+        """SRD and its flag for UDP on the interfaces that are measured."""
+        found = self.lab.client("ec2").describe_network_interfaces(NetworkInterfaceIds=self.interfaces)
+        srd = {
+            one["NetworkInterfaceId"]: one["Attachment"]["EnaSrdSpecification"] for one in found["NetworkInterfaces"]
+        }
+        return {
+            eni: (one["EnaSrdEnabled"], one["EnaSrdUdpSpecification"]["EnaSrdUdpEnabled"]) for eni, one in srd.items()
+        }
+
+    def trials(self) -> list[dict[str, Any]]:
+        [run] = self.folder.glob("results/*/*/trials.jsonl")
+        return [json.loads(line) for line in run.read_text().splitlines()]
+
+
+@pytest.fixture
+def neighbour(lab: Driver, tmp_path: Path) -> Neighbour:
+    return Neighbour(lab, tmp_path)
+
+
+def is_treated_by_the_counters(trial: dict[str, Any]) -> bool:
+    srd, on = trial["srd"], trial["arm"] == "ena_express"
+    moved = srd["tx"] > 100 and srd["peer_tx"] > 100 if on else srd["tx"] == srd["peer_tx"] == srd["rx"] == 0
+    return moved and srd["mode"] == srd["peer_mode"] == (3 if on else 0)
+
+
+def test_in_a_lab_both_arms_use_the_second_interfaces_and_only_srd_differs(lab: Driver) -> None:
+    result = lab.ok(*QUICK, "--order", "toggled", "--json").document
+
+    scenario = result["scenarios"]["udp-latency"]
+    assert scenario["treatment"]["proven"] is True
+    assert "nothing but SRD differs between the arms" in scenario["verdict"]["words"]
+    assert {arm["valid_trials"] for arm in scenario["arms"].values()} == {2}
+    run = lab.folder / "results/dev" / result["run_id"]
+    trials = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    assert all(map(is_treated_by_the_counters, trials))
+    assert all("-i 192.168.3.11 -p 11111" in trial["command"] for trial in trials)
+    status = lab.ok("status", "--json").document
+    assert [one["drift"] for one in status["resources"] if one["drift"]] == []
+
+
+def test_given_hosts_are_measured_and_nothing_but_their_setting_is_touched_and_put_back(neighbour: Neighbour) -> None:
+    before = neighbour.settings()
+    neighbour.lab.cloud("calls", method="DELETE")
+
+    ran = neighbour.run(*QUICK, "--watch", "100ms", "--yes", "--json")
+
+    assert ran.code == 0, ran.stderr
+    scenario = ran.document["scenarios"]["udp-latency"]
+    assert scenario["treatment"]["proven"] is True
+    assert "nothing but SRD differs between the arms" in scenario["verdict"]["words"]
+    assert all(map(is_treated_by_the_counters, neighbour.trials()))
+    assert neighbour.settings() == before
+    calls = neighbour.lab.cloud("calls")["counts"]
+    assert {action for action in calls if is_mutating(action)} == {"ModifyNetworkInterfaceAttribute"}
+    assert list(neighbour.folder.glob("state/given/*.json")) == []
+    assert "Gbit/s in" in ran.stderr  # what else the interfaces carried
+    [run] = neighbour.folder.glob("results/*/*")
+    shown = neighbour.run("report", str(run), "--redact")
+    assert shown.code == 0, shown.stderr
+    page = run / "redacted-report.html"
+    assert "your hosts" in page.read_text()
+    assert not any(host["instance_id"] in page.read_text() for host in neighbour.given.values())
+
+
+def test_a_killed_bench_is_told_by_every_command_until_its_setting_is_restored(
+    neighbour: Neighbour, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    before = neighbour.settings()
+    third = Neighbour(neighbour.lab, tmp_path_factory.mktemp("third"))
+    with neighbour.start(*QUICK, "--watch", "100ms", "--yes") as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "ENA Express is switched on" in line:
+                break
+        beside = third.run(*QUICK, "--watch", "100ms", "--yes")
+        process.send_signal(signal.SIGKILL)
+
+    told = neighbour.run("runs")
+    restored = neighbour.run("restore", "--json")
+
+    assert beside.code == 1
+    assert "another bench" in beside.stderr
+    assert "`enaxp restore` puts back" in told.stderr
+    assert restored.code == 0, restored.stderr
+    assert len(restored.document["restored"]) == 1
+    assert neighbour.settings() == before
+    assert "restore" not in neighbour.run("runs").stderr
