@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from enaxp.bench.bench import result_of
+from enaxp.bench.fleet.folder import FleetFolder, FleetManifest, PairEntry
 from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import (
     ArmAddresses,
@@ -62,6 +64,7 @@ class Made:
     shift: float = 0.01
     duration_s: float = 10.0
     seed: int = 1
+    place: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def plan(self) -> BenchPlan:
@@ -78,11 +81,30 @@ class Made:
 
 def make_run(results: Path, made: Made, *, lab: str = "made") -> RunFolder:
     """Writes the run into a new folder and gives it back."""
-    folder = RunFolder.create(results, lab=lab, now=BEGAN)
+    return fill_run(RunFolder.create(results, lab=lab, now=BEGAN), made)
+
+
+def make_fleet(results: Path, pairs: Mapping[str, Made], *, lab: str = "made") -> FleetFolder:
+    """Writes a bench of these pairs, by name, into a new folder and gives it back."""
+    folder = FleetFolder.create(results, lab=lab, now=BEGAN)
+    entries = tuple(PairEntry(name=name, variant=name.rpartition("-")[0]) for name in pairs)
+    moment = BEGAN.isoformat()
+    folder.write_manifest(
+        FleetManifest(
+            run_id=folder.run_id, lab=lab, target="aws", pairs=entries, started_at=moment, ended_at=moment, argv=("bench",)
+        )
+    )  # fmt: skip
+    for entry, made in zip(entries, pairs.values(), strict=True):
+        fill_run(folder.pair(entry.name), made, lab=lab, pair_name=entry.name, variant=entry.variant)
+    return folder
+
+
+def fill_run(folder: RunFolder, made: Made, **of_manifest: Any) -> RunFolder:
+    """Writes the run into its folder, which is given back. of_manifest: what else its manifest says."""
     plan = made.plan
     trials = schedule(plan)
     takes = timedelta(seconds=made.duration_s + 2.5)
-    manifest = _manifest(folder, plan, ended=BEGAN + len(trials) * takes)
+    manifest = replace(_manifest(folder, plan, ended=BEGAN + len(trials) * takes), place=made.place, **of_manifest)
     folder.write_manifest(manifest)
     rng = np.random.default_rng(made.seed)
     levels = {iteration: math.exp(rng.normal(0, made.shift)) for iteration in range(1, plan.iterations + 1)}

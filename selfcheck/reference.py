@@ -21,6 +21,8 @@ import msgspec
 from enaxp.bench.checkup import CheckupDocument
 from enaxp.bench.comparison_document import ComparisonDocument
 from enaxp.bench.effect import Effect
+from enaxp.bench.fleet.folder import FleetManifest
+from enaxp.bench.fleet.result import Fleet, FleetEffect
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.result import ArmFigures, Result, ScenarioResult
 from enaxp.bench.truth import Truth
@@ -47,6 +49,8 @@ DOCUMENTS: Mapping[str, type] = {
     "`down --expired`": LabRemovalsDocument,
     "`doctor --preflight`": PreflightDocument,
     "`bench`, and `result.json` of a run": Result,
+    "`bench` of many pairs, and its `fleet.json`": Fleet,
+    "`pairs.json` of a bench of many pairs": FleetManifest,
     "`manifest.json` of a run": Manifest,
     "`trials.jsonl` of a run, a line": TrialRecord,
     "`truth.json` of a run in which a difference was put in": Truth,
@@ -61,6 +65,7 @@ NOTES: Mapping[type, str] = {
 NOT_WRITTEN: Mapping[type, frozenset[str]] = {
     ArmFigures: frozenset({"latencies", "has_background"}),
     Effect: frozenset({"grounds"}),
+    FleetEffect: frozenset({"grounds"}),
 }
 _NONE = re.compile(r"\bNone\b")
 _PLAIN: Mapping[str, str] = {

@@ -36,7 +36,7 @@ __all__ = ["RunSetup", "carry_out", "connected", "go_on", "require_sockperf", "r
 class RunSetup:
     """What is to be measured, where and how it was asked for: what the manifest says before anything is measured.
 
-    place, host_gbps, forced, untuned, emulated, given: as in the Manifest.
+    place, host_gbps, forced, untuned, emulated, given, pair_name, variant: as in the Manifest.
     """
 
     plan: BenchPlan
@@ -50,6 +50,8 @@ class RunSetup:
     untuned: tuple[str, ...] = ()
     emulated: str | None = None
     given: tuple[str, ...] | None = None
+    pair_name: str | None = None
+    variant: str | None = None
 
 
 def carry_out(setup: RunSetup, *, pair: Pair, folder: RunFolder, options: RunOptions) -> None:
@@ -88,6 +90,8 @@ def _manifest(setup: RunSetup, *, pair: Pair, folder: RunFolder, probes: Probes)
         untuned=setup.untuned,
         emulated=setup.emulated,
         given=setup.given,
+        pair_name=setup.pair_name,
+        variant=setup.variant,
         versions=_versions(before),
         started_at=_now(),
         environment=RunEnvironment(

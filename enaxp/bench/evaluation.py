@@ -122,6 +122,8 @@ def judge_run(manifest: Manifest, measured: Mapping[str, MeasuredScenario]) -> R
         target=manifest.target,
         isolation=manifest.isolation,
         emulated=manifest.emulated,
+        pair_name=manifest.pair_name,
+        variant=manifest.variant,
         plan=PlanSummary.of(plan),
         scenarios={name: _judged(manifest, one, of[name], planned=planned) for name, one in measured.items()},
     )

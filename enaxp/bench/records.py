@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta
 
 from enaxp.bench.documents import Document, NoObjectError, decode, encode, fields_of, parse, require_moment
-from enaxp.bench.names import LIST_THEM, RUN_ID_FORM, named, names_of, run_paths, split_name, what_is_there
+from enaxp.bench.names import LIST_THEM, MANIFEST, PAIRS, RUN_ID_FORM, find_path, pair_paths, what_is_there
 from enaxp.bench.pinning import NOT_PINNED, CpusOf, Pinning
 from enaxp.bench.schedule import BenchPlan, Trial
 from enaxp.errors import BenchError
@@ -39,6 +39,8 @@ Limit = Literal["receiver", "cpu", "allowance"]  # what a trial ran into, beside
 Interfaces = Mapping[str, Mapping[Arm, "InterfaceDelta"]]
 Facts = Mapping[str, str]  # of a host, by name
 LabName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9-]{0,23}\Z")]
+VariantName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9-]{0,11}\Z")]
+PairName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9-]{0,11}-[1-9][0-9]{0,3}\Z")]
 RunId = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 Address = Annotated[str, Meta(pattern=r"\A[0-9]{1,3}(\.[0-9]{1,3}){3}\Z")]
 # The path of a trial's file in its run folder: what lies elsewhere is nothing of a run's.
@@ -261,7 +263,8 @@ class Manifest:
     were without. stopped: whether somebody ended it before its plan was carried out, who may have looked at its figures; not so any
     more once it is resumed.
     emulated: what was put in between the arms on purpose, in words. given: of hosts that exist already, what was said of them before
-    anything was switched; None for those of a lab.
+    anything was switched; None for those of a lab. pair_name, variant:
+    which pair of a fleet it measured; None of a lab that has one.
     """
 
     run_id: RunId
@@ -284,6 +287,8 @@ class Manifest:
     pinning: Pinning = NOT_PINNED
     emulated: EmulatedText | None = None
     given: tuple[SaidText, ...] | None = None
+    pair_name: PairName | None = None
+    variant: VariantName | None = None
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -333,14 +338,16 @@ def trial_name(trial: Trial, *, attempt: int) -> str:
 
 
 class RunFolder:
-    """One run's files under `results/<lab>/<run id>/`."""
+    """One run's files under `results/<lab>/<run id>/`; of a fleet, one pair's under `results/<lab>/<run id>/pairs/<pair>/`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @property
     def run_id(self) -> str:
-        return self.path.name
+        """The run's; of a pair, that of the fleet's run."""
+        above = self.path.resolve().parent
+        return above.parent.name if above.name == PAIRS else self.path.name
 
     @classmethod
     def create(cls, results_dir: Path, *, lab: str, now: datetime) -> RunFolder:
@@ -369,15 +376,23 @@ class RunFolder:
             except FileExistsError:
                 moment += timedelta(seconds=1)
                 continue
-            (path / "raw").mkdir()
-            (path / "histograms").mkdir()
+            _make_folders(path)
             return cls(path)
+
+    @classmethod
+    def of_pair(cls, fleet: Path, name: str) -> RunFolder:
+        """The folder of a pair below a fleet's, made if it is not there. Raises OSError."""
+        path = fleet / PAIRS / name
+        path.mkdir(parents=True, exist_ok=True)
+        _make_folders(path)
+        return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
         """The run at `path`. Raises BenchError, saying what is there instead, when it holds no manifest."""
-        if not (path / "manifest.json").is_file():
-            raise BenchError(f"{path} is not a run: {what_is_there(path)}", todo=LIST_THEM)
+        if not (path / MANIFEST).is_file():
+            todo = f"name one of its pairs: {path.name}/{pairs[0].name}" if (pairs := pair_paths(path)) else LIST_THEM
+            raise BenchError(f"{path} is not a run: {what_is_there(path)}", todo=todo)
         _refuse_links(path)
         return cls(path)
 
@@ -387,19 +402,7 @@ class RunFolder:
 
         `LAB/` before one of these names the lab. Raises BenchError when there is none, or when there are several, naming them.
         """
-        path = Path(run)
-        if (path / "manifest.json").is_file():
-            return cls.open(path)
-        name, lab, is_path = split_name(results_dir, run, lab=lab)
-        known = [] if is_path else run_paths(results_dir, lab=lab)
-        found = named(known, name)
-        if len(found) == 1:
-            return cls.open(found[0])
-        if not found and run and (is_path or path.exists()):
-            return cls.open(path)
-        said = f"several begin so: {names_of(found)}" if found else f"there are: {names_of(known[-5:]) or 'none'}"
-        where = f"lab {lab} in {results_dir}" if lab else str(results_dir)
-        raise BenchError(f"no single run {run!r} of {where}", said=said, todo=LIST_THEM)
+        return cls.open(find_path(results_dir, lab=lab, run=run))
 
     def append(self, record: TrialRecord) -> None:
         """Write one trial's line and put it on the disk before coming back."""
@@ -496,6 +499,11 @@ class RunFolder:
         """Write one of the run's files whole; gives back where it is."""
         _replace(self.path / name, content)
         return self.path / name
+
+
+def _make_folders(path: Path) -> None:
+    for name in ("raw", "histograms"):
+        (path / name).mkdir(exist_ok=True)
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:

@@ -195,7 +195,7 @@ class PlanSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """Everything that a run measured, by scenario. emulated: as in the manifest."""
+    """Everything that a run measured, by scenario. emulated, pair_name, variant: as in the manifest."""
 
     run_id: str
     lab: str
@@ -204,6 +204,8 @@ class Result:
     plan: PlanSummary
     scenarios: Mapping[str, ScenarioResult]
     emulated: str | None = None
+    pair_name: str | None = None
+    variant: str | None = None
     schema: int = SCHEMA
 
     @property
@@ -236,6 +238,7 @@ def to_document(result: Result) -> Document:
         "target": result.target,
         "isolation": result.isolation,
         **({"emulated": result.emulated} if result.emulated is not None else {}),
+        **({"pair_name": result.pair_name, "variant": result.variant} if result.pair_name is not None else {}),
         "plan": _plan_document(result.plan),
         "scenarios": {name: _scenario_document(scenario) for name, scenario in result.scenarios.items()},
     }

@@ -18,7 +18,8 @@ from enaxp.bench.conditions import Compared, Condition, judge
 from enaxp.bench.earlier import has_same_shape, is_candidate
 from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
-from enaxp.bench.names import run_paths
+from enaxp.bench.fleet.folder import FleetFolder
+from enaxp.bench.names import find_path, is_fleet, run_paths
 from enaxp.bench.records import Manifest, RunFolder
 from enaxp.bench.units import basis_of
 from enaxp.errors import BenchError, UsageError
@@ -139,12 +140,20 @@ def report_run(
     redact: without AWS ids, addresses and paths.
     html: the page and its picture, into the run's folder; md: text, to the console; png, svg: every chart, into `charts`.
     """
-    from enaxp.bench.records import RunFolder
     from enaxp.report.data import read_run
     from enaxp.report.markdown import render_markdown
     from enaxp.report.render import IMAGE_FORMATS, ImageFormat, write_charts, write_page
 
-    folder = RunFolder.find(options.results_dir, lab=options.lab, run=run)
+    path = find_path(options.results_dir, lab=options.lab, run=run)
+    if is_fleet(path):
+        if redact or charts or {"png", "svg"} & set(formats):
+            raise UsageError(
+                "a bench of many pairs has a page and Markdown",
+                said="its charts and what is redacted are of its pairs",
+                todo=f"name one of them, as {path.name}/main-1",
+            )
+        return _report_fleet(FleetFolder.open(path), formats=formats, console=console)
+    folder = RunFolder.open(path)
     if redact:
         from enaxp.report.redact import RedactedRun
 
@@ -156,6 +165,21 @@ def report_run(
     if images:
         written += write_charts(folder, into=charts or folder.path / "charts", formats=images)
     markdown = render_markdown(read_run(folder)) if "md" in formats else None
+    if markdown is not None:
+        console.result(markdown.rstrip())
+    for path in written:
+        console.say(f"wrote {path}")
+    return Rendered(run_id=folder.run_id, written=tuple(map(str, written)), markdown=markdown)
+
+
+def _report_fleet(folder: FleetFolder, *, formats: Sequence[str], console: Console) -> Rendered:
+    """Works the fleet out anew, and renders it."""
+    from enaxp.report.fleet.summary import render_fleet_markdown
+    from enaxp.report.render import write_fleet, write_fleet_page
+
+    data = write_fleet(folder)
+    written = [write_fleet_page(folder, data)] if "html" in formats else []
+    markdown = render_fleet_markdown(data) if "md" in formats else None
     if markdown is not None:
         console.result(markdown.rstrip())
     for path in written:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
+from enaxp.bench.names import is_fleet, pair_paths, run_of
 from enaxp.bench.records import Manifest, RunFolder, TrialRecord
 from enaxp.bench.result import FILE, ArmFigures, Result, ScenarioResult, read_result
 from enaxp.dataset.tables import NAMES, TABLES, Cell, Row, TableName
@@ -24,8 +26,19 @@ ONE_PAIR = "main"
 _MOST_TEXT = 2000  # characters of a text that a folder from elsewhere may bring
 
 
+def rows_of_run(path: Path, *, price_of: PriceOf) -> Rows:
+    """The rows of the run in a folder; of a fleet those of all its pairs, which have one row in `runs`, by the first of them.
+
+    Raises BenchError for a folder whose manifest, result or trials cannot be read.
+    """
+    if not is_fleet(path):
+        return rows_of(RunFolder.open(path), price_of=price_of)
+    pairs = [rows_of(RunFolder.open(pair), price_of=price_of) for pair in pair_paths(path)]
+    return {name: [row for rows in (pairs[:1] if name == "runs" else pairs) for row in rows[name]] for name in NAMES}
+
+
 def rows_of(folder: RunFolder, *, price_of: PriceOf) -> Rows:
-    """The run's rows. A run without a result has a row in `runs`, and its trials.
+    """The rows of one pair's run. A run without a result has a row in `runs`, and its trials.
 
     Raises BenchError for a folder whose manifest, result or trials cannot be read.
     """
@@ -35,11 +48,11 @@ def rows_of(folder: RunFolder, *, price_of: PriceOf) -> Rows:
     scenarios: Mapping[str, ScenarioResult] = result.scenarios if result else {}
     rows: dict[TableName, list[Row]] = {name: [] for name in NAMES}
     of_run = {
-        "lab": folder.path.parent.name,
+        "lab": run_of(folder.path.resolve()).parent.name,
         "day": _moment(manifest.started_at).date().isoformat(),
         "run_id": folder.run_id,
     }
-    of_pair = {**of_run, "pair_name": ONE_PAIR, "variant": ONE_PAIR}
+    of_pair = {**of_run, "pair_name": manifest.pair_name or ONE_PAIR, "variant": manifest.variant or ONE_PAIR}
     rows["runs"].append(_row("runs", {**of_run, **_run_cells(manifest, result, price_of)}))
     for name, scenario in scenarios.items():
         of_scenario = {**of_pair, "scenario": name}

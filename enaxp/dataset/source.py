@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from enaxp.bench.names import is_run_id, run_paths
-from enaxp.bench.records import RunFolder
-from enaxp.dataset.rows import PriceOf, Rows, rows_of
+from enaxp.bench.names import MANIFEST, is_fleet, is_run_id, pair_paths, run_paths
+from enaxp.dataset.rows import PriceOf, Rows, rows_of_run
 from enaxp.errors import BenchError
 
-FILES = ("manifest.json", "result.json", "trials.jsonl")
+FILES = (MANIFEST, "result.json", "trials.jsonl")
 
 
 @dataclass(frozen=True)
@@ -36,11 +35,11 @@ class UnreadableRun:
 
 
 def runs_of(results_dir: Path) -> list[RunFiles]:
-    """The runs of every lab, the oldest first. A folder that is a link, or that enaxp did not name, is none."""
+    """The runs of every lab, the oldest first; a bench of many pairs is one. A link is none, nor is a folder that enaxp did not name."""
     return [
         RunFiles(path.parent.name, path.name, str(path), _fingerprint(path))
         for path in run_paths(results_dir, lab=None)
-        if is_run_id(path.name) and not path.is_symlink() and (path / FILES[0]).is_file()
+        if is_run_id(path.name) and not path.is_symlink() and ((path / MANIFEST).is_file() or is_fleet(path))
     ]
 
 
@@ -50,13 +49,14 @@ def read_runs(
     """Each run with its rows. One that cannot be read is handed to `unreadable`, and the rest goes on."""
     for run in runs:
         try:
-            yield run, rows_of(RunFolder.open(Path(run.path)), price_of=price_of)
+            yield run, rows_of_run(Path(run.path), price_of=price_of)
         except BenchError as error:
             unreadable(UnreadableRun(run=run, why=f"{error.where}: {error.said}" if error.said else error.where))
 
 
 def _fingerprint(path: Path) -> str:
-    return " ".join(_of_file(f"{path}/{name}") for name in FILES)
+    folders = pair_paths(path) if is_fleet(path) else [path]
+    return " ".join(_of_file(f"{folder}/{name}") for folder in folders for name in FILES)
 
 
 def _of_file(path: str) -> str:

@@ -65,7 +65,7 @@ def _moment(name: str, about: str) -> Column:
 LAB = _text("lab", "the lab's name")
 DAY = _text("day", "the day on which the run began, in UTC: yyyy-mm-dd")
 RUN_ID = _text("run_id", "the run's folder, unique in its lab")
-PAIR_NAME = _text("pair_name", "the host pair; `main` where a lab has one")
+PAIR_NAME = _text("pair_name", "the host pair, such as main-1; `main` where a lab has one")
 VARIANT = _text("variant", "what host pairs have in common; `main` where there is one")
 SCENARIO = _text("scenario", "the scenario, such as udp-latency")
 ARM = _text("arm", "ena or ena_express")
@@ -79,7 +79,7 @@ TABLES: Mapping[TableName, Table] = {
     for table in (
         Table(
             "runs",
-            "a bench and its folder",
+            "a bench and its folder; of many pairs, what it says of one is of the first",
             (
                 *_OF_A_RUN,
                 _moment("started_at", "when it began"),

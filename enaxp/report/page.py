@@ -11,15 +11,12 @@ result.json has them, to the nanosecond.
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from importlib import resources
 from typing import Any
 
 from enaxp import __version__
@@ -31,8 +28,9 @@ from enaxp.bench.result import ScenarioResult, to_document
 from enaxp.report.charts.aside import Aside
 from enaxp.report.charts.chart import Chart, Gap
 from enaxp.report.charts.scenario import run_charts, scenario_charts
-from enaxp.report.charts.vega import FONT, PAGE_COLOURS, PICTURE_WIDTH, Spec, look, still, vegalite_version
+from enaxp.report.charts.vega import FONT, PAGE_COLOURS, look
 from enaxp.report.data import RunFigures, ScenarioFigures, SrdFigures
+from enaxp.report.html import Download, asset, begin_stills, drawn, json_in_html, linked, policy, sparing
 from enaxp.report.plain import answers, not_shown
 from enaxp.report.switching import steps
 from enaxp.report.table import render_table
@@ -54,10 +52,6 @@ from enaxp.text import BEYOND, NOT_MEASURED, change_typeset, counted, listed
 from enaxp.traffic import ARM_NAMES, ARMS, MAX, MEAN, QUANTILES, THROUGHPUT, Metric, figure_name, metric_label
 
 INVALID_SHOWN = 50
-# A chart's SVG is drawn twice, so that its text can be read: for paper and desktops, and for a phone's column.
-WIDE, NARROW = PICTURE_WIDTH, 358
-# Those for phones take no more room than this, from the top of the page on: else a large run's page grows beyond 3 MB.
-MOST_NARROW_BYTES = 400_000
 ROLES = ("server", "client")
 # Facts in which two hosts of one lab differ as a matter of course, or only in names.
 _OWN = frozenset({"load", "cpu_times", "rules", "routes", "links", "irqs", "link", "counters"})
@@ -104,69 +98,30 @@ class ScenarioPart:
     invalid_count: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Download:
-    """A file that the page carries inside."""
-
-    name: str
-    what: str
-    link: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Still:
-    """A chart as it stands in the page: SVG for a desktop and for paper, and for a phone; None where that shows the wide one."""
-
-    wide: str
-    narrow: str | None
-
-
 def render_page(figures: RunFigures, *, vega: Callable[[], str], drawing: Aside) -> str:
     """The text of `report.html`; `vega` gives what draws in it, `vega.runtime`. The charts are drawn in `drawing`."""
     import jinja2
 
     parts = tuple(_part(number, one) for number, one in enumerate(figures.scenarios, start=1))
     loads = tuple(run_charts(figures))
-    specs = {chart.name: chart.spec for chart in _drawn([*(c for part in parts for c in part.charts), *loads])}
-    stills = _begin_stills(specs, drawing)
-    style, script = _asset("page.css"), _asset("page.js")
+    specs = {chart.name: chart.spec for chart in drawn([*(c for part in parts for c in part.charts), *loads])}
+    stills = begin_stills(specs, drawing)
+    style, script = asset("page.css"), asset("page.js")
     look_and_specs = {"look": look(PAGE_COLOURS, FONT), "specs": specs}
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(_asset("page.html.j2"))
+    template = environment.from_string(asset("chart.html.j2") + asset("page.html.j2"))
     about = _about(figures, parts)
     return template.render(
-        policy=_policy(scripts=(vega(), script), style=style),
+        policy=policy(scripts=(vega(), script), style=style),
         style=style,
         script=script,
         vega=vega(),
-        drawing=_json_in_html(look_and_specs),
-        stills=_sparing({name: still() for name, still in stills.items()}),
+        drawing=json_in_html(look_and_specs),
+        stills=sparing({name: still() for name, still in stills.items()}),
         parts=parts,
         loads=loads,
         **about,
     )
-
-
-def _begin_stills(specs: Mapping[str, Spec], drawing: Aside) -> dict[str, Callable[[], Still]]:
-    """What gives each chart's SVG; `drawing` draws them meanwhile."""
-    version = vegalite_version()
-
-    def begin(spec: Spec, number: int) -> Callable[[], Still]:
-        wide = drawing.begin(still, spec, width=WIDE, prefix=f"w{number}-", vegalite=version)
-        narrow = drawing.begin(still, spec, width=NARROW, prefix=f"n{number}-", vegalite=version)
-        return lambda: Still(wide=wide(), narrow=narrow())
-
-    return {name: begin(spec, number) for number, (name, spec) in enumerate(specs.items(), start=1)}
-
-
-def _sparing(stills: Mapping[str, Still]) -> dict[str, Still]:
-    """The charts without those for phones for which there is no room left."""
-    room, kept = MOST_NARROW_BYTES, {}
-    for name, drawn in stills.items():
-        size = len(drawn.narrow or "")
-        kept[name] = drawn if size <= room else replace(drawn, narrow=None)
-        room -= len(kept[name].narrow or "")
-    return kept
 
 
 def _about(figures: RunFigures, parts: Sequence[ScenarioPart]) -> dict[str, Any]:
@@ -178,7 +133,7 @@ def _about(figures: RunFigures, parts: Sequence[ScenarioPart]) -> dict[str, Any]
         "title": headline(scenarios),
         "code": parts[0].code if len({part.code for part in parts}) == 1 else "several",
         "manifest": manifest,
-        "when": _when(manifest.started_at),
+        "when": when(manifest.started_at),
         "local": manifest.target == "local",
         "standing": standing_in_words(run),
         "answers": answers(figures.scenarios[0]) if len(parts) == 1 else [],
@@ -372,7 +327,8 @@ def _unlike(before: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str, str
     ]
 
 
-def _when(iso: str) -> str:
+def when(iso: str) -> str:
+    """A moment as the page tells it; what is none as it stands."""
     try:
         return f"{datetime.fromisoformat(iso):%d %B %Y, %H:%M} UTC"
     except ValueError:
@@ -391,10 +347,7 @@ def _downloads(figures: RunFigures) -> list[Download]:
         "percentiles.csv": ("the curves, with their bands", _percentiles_csv(figures), "text/csv"),
         "trials.csv": ("one row a trial that counts", _trials_csv(figures), "text/csv"),
     }
-    return [
-        Download(name=name, what=what, link=f"data:{kind};base64,{base64.b64encode(text.encode()).decode()}")
-        for name, (what, text, kind) in files.items()
-    ]
+    return [linked(name, what, text, kind=kind) for name, (what, text, kind) in files.items()]
 
 
 def _percentiles_csv(figures: RunFigures) -> str:
@@ -421,29 +374,3 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     writer.writerow(header)
     writer.writerows(rows)
     return text.getvalue()
-
-
-# -- the file --------------------------------------------------------------------------------------------------------------
-
-
-def _drawn(charts: Iterable[Chart | Gap]) -> Iterable[Chart]:
-    return (chart for chart in charts if isinstance(chart, Chart))
-
-
-def _asset(name: str) -> str:
-    return resources.files("enaxp.report").joinpath("templates", name).read_text("utf-8")
-
-
-def _json_in_html(content: Any) -> str:
-    """JSON that cannot end the script element it stands in, whatever it holds."""
-    return json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-
-
-def _policy(*, scripts: Iterable[str], style: str) -> str:
-    """The content security policy: these scripts and this style, nothing from anywhere, nothing to anywhere."""
-    allowed = " ".join(_hash(script) for script in scripts)
-    return f"default-src 'none'; script-src {allowed}; style-src {_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

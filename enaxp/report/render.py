@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+from enaxp.bench.fleet.folder import FleetFolder
 from enaxp.bench.records import RunFolder
 from enaxp.errors import BenchError
 from enaxp.installed import how_to_add
 from enaxp.report.charts.aside import Aside, aside
 from enaxp.report.charts.vega import can_draw, png, require_drawing, runtime, svg, vegalite_version, wake
 from enaxp.report.data import RunFigures, figures_of
+from enaxp.report.fleet.data import FleetData
 
 PAGE, PICTURE = "report.html", "latency_comparison.png"
 ImageFormat = Literal["png", "svg"]
@@ -44,6 +46,34 @@ def write_page(folder: RunFolder) -> list[Path]:
     except OSError as error:
         raise BenchError(f"writing the report into {folder.path}", said=str(error)) from error
     return written
+
+
+def write_fleet(folder: FleetFolder) -> FleetData:
+    """Works a bench of many pairs out anew from its pairs' trials, and writes fleet.json and summary.txt. Raises BenchError."""
+    from enaxp.report.fleet.data import read_fleet
+    from enaxp.report.fleet.summary import render_fleet_summary
+
+    data = read_fleet(folder)
+    try:
+        folder.write_fleet(data.fleet)
+        folder.write_text("summary.txt", render_fleet_summary(data))
+    except OSError as error:
+        raise BenchError(f"writing the result into {folder.path}", said=str(error)) from error
+    return data
+
+
+def write_fleet_page(folder: FleetFolder, data: FleetData) -> Path:
+    """Writes the page of a bench of many pairs. Raises ReportExtraMissing, and BenchError when the folder cannot be written."""
+    require_drawing()
+    with aside() as drawing:
+        from enaxp.report.fleet.page import render_fleet_page
+
+        vega = drawing.begin(runtime, vegalite_version())
+        page = render_fleet_page(data, vega=vega, drawing=drawing)
+    try:
+        return folder.write_text(PAGE, page)
+    except OSError as error:
+        raise BenchError(f"writing the report into {folder.path}", said=str(error)) from error
 
 
 def begin_picture(figures: RunFigures, drawing: Aside) -> Callable[[], bytes | None]:

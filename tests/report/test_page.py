@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_pla
 from enaxp.bench.conditions import read_condition
 from enaxp.bench.records import RunFolder
 from enaxp.commands.runs import SidesAsked, compare_runs
-from enaxp.report import page as module
+from enaxp.report import html as module
 from enaxp.report.charts.aside import aside
 from enaxp.report.comparison_page import render_comparison
 from enaxp.report.data import figures_of

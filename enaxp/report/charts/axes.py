@@ -117,18 +117,17 @@ def effect_layers(rows: Rows, *, low: float, high: float, title: str) -> list[al
         base.mark_point(style="estimate", clip=True).encode(
             x=field(x, "pct"), size=alt.Size("dot:Q").scale(None).legend(None), tooltip=tips
         ),
-        *_without_figure(rows),
+        *_without_figure(rows, y=y),
     ]
 
 
-def _without_figure(rows: Rows) -> list[alt.Chart]:
+def _without_figure(rows: Rows, *, y: alt.Y) -> list[alt.Chart]:
     """Words in place of the effects that have no figure; no layer without one, since Vega finds fault with an empty one."""
     told = [{**row, "told": f"{row['words']}: {row['code']}"} for row in rows if row["pct"] is None]
     if not told:
         return []
-    return [
-        alt.Chart(inline(told)).mark_text(align="left", fontSize=11).encode(y="figure:N", x=alt.value(8), text="told:N")
-    ]
+    # The same axis as the others': of two orders Vega-Lite takes the alphabet's.
+    return [alt.Chart(inline(told)).mark_text(align="left", fontSize=11).encode(y=y, x=alt.value(8), text="told:N")]
 
 
 def numbered(fields: Mapping[str, tuple[str, str]]) -> list[alt.Tooltip]:

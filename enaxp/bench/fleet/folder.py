@@ -1,0 +1,162 @@
+"""Folder: the files of a bench of many pairs, `results/<lab>/<run id>/`. Each pair has a run folder of its own in it, `pairs/NAME/`.
+
+    FleetManifest ─▶ pairs.json (which pairs, what became of each)          pairs/NAME/ ─▶ pair_runs ─▶ PairRun ─▶ judge_fleet ─▶ Fleet
+    Fleet ─▶ fleet.json ;  summary.txt, report.html ─▶ written beside it
+
+`pairs.json` is written before the first trial, so that a bench that was killed says which pairs it was to have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
+
+from enaxp.bench.comparison import MeasuredRun, measured_run
+from enaxp.bench.documents import Document, decode, fields_of, require_moment
+from enaxp.bench.evidence import evidence_of
+from enaxp.bench.fleet.judging import PairRun
+from enaxp.bench.fleet.result import FILE, Fleet, from_document, to_document
+from enaxp.bench.names import FLEET_MANIFEST, LIST_THEM, MANIFEST, PAIRS, RUN_ID_FORM, is_fleet
+from enaxp.bench.records import LabName, PairName, RunFolder, RunId, TargetName, VariantName
+from enaxp.errors import BenchError
+from enaxp.files import FOR_ALL, write_whole
+
+SCHEMA = 1
+MOST_PAIRS = 500
+LostText = Annotated[str, Meta(max_length=2000)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairEntry:
+    """One pair of a fleet's bench. lost: why it did not carry out its plan; empty where it did, or is under way."""
+
+    name: PairName
+    variant: VariantName
+    lost: LostText = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetManifest:
+    """What a bench of many pairs is. Each pair's own manifest says how it was measured. Times are ISO 8601 in UTC."""
+
+    run_id: RunId
+    lab: LabName
+    target: TargetName
+    pairs: Annotated[tuple[PairEntry, ...], Meta(min_length=1, max_length=MOST_PAIRS)]
+    started_at: str
+    ended_at: str | None = None
+    at_once: int = 1
+    argv: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        require_moment("started_at", self.started_at)
+        names = [pair.name for pair in self.pairs]
+        if len(set(names)) < len(names):
+            raise ValueError("pairs has one name twice")
+
+    def with_lost(self, lost: dict[str, str]) -> FleetManifest:
+        """What became of these pairs: why each was lost, or that it was not (empty). The others stay as they are."""
+        return replace(self, pairs=tuple(replace(pair, lost=lost.get(pair.name, pair.lost)) for pair in self.pairs))
+
+
+class FleetFolder:
+    """The files of one bench of many pairs."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._documents = RunFolder(path)
+
+    @property
+    def run_id(self) -> str:
+        return self.path.name
+
+    @classmethod
+    def create(cls, results_dir: Path, *, lab: str, now: datetime) -> FleetFolder:
+        """A new folder, named as that of a run. Raises BenchError where the system refuses to write there."""
+        moment = now
+        while True:
+            path = results_dir / lab / moment.strftime(RUN_ID_FORM)
+            try:
+                path.mkdir(parents=True)
+                (path / PAIRS).mkdir()
+            except FileExistsError:
+                moment += timedelta(seconds=1)
+                continue
+            except OSError as error:
+                raise BenchError(
+                    f"the results folder {results_dir} cannot be written", said=error.strerror or str(error),
+                    todo="give another one (--results-dir), or make this one yours",
+                ) from error  # fmt: skip
+            return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> FleetFolder:
+        """The fleet's bench at `path`. Raises BenchError when it is none."""
+        if not is_fleet(path):
+            raise BenchError(f"{path} is no bench of many pairs", todo=LIST_THEM)
+        if any((path / name).is_symlink() for name in (PAIRS, FLEET_MANIFEST, FILE)):
+            raise BenchError(f"{path} holds links, and a run has none", todo=LIST_THEM)
+        return cls(path)
+
+    def pair(self, name: str) -> RunFolder:
+        """The run folder of a pair, which is made if it is not there."""
+        try:
+            return RunFolder.of_pair(self.path, name)
+        except OSError as error:
+            raise BenchError(f"the folder {self.path} cannot be written", said=error.strerror or str(error)) from error
+
+    def write_manifest(self, manifest: FleetManifest) -> None:
+        self._documents.write_document(FLEET_MANIFEST, fields_of(manifest))
+
+    def read_manifest(self) -> FleetManifest:
+        """Raises BenchError when it cannot be read."""
+        return decode(
+            self._documents.read_document(FLEET_MANIFEST),
+            FleetManifest,
+            what=str(self.path / FLEET_MANIFEST),
+            reads=(SCHEMA,),
+        )
+
+    def write_fleet(self, fleet: Fleet) -> None:
+        self._documents.write_document(FILE, to_document(fleet))
+
+    def read_fleet(self) -> Fleet:
+        """What fleet.json holds. Raises BenchError when it cannot be read."""
+        return from_document(self.read_document(), what=str(self.path / FILE))
+
+    def read_document(self) -> Document:
+        return self._documents.read_document(FILE)
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Writes one of its text files whole; gives back where it is."""
+        write_whole(self.path / name, text.encode(), mode=FOR_ALL)
+        return self.path / name
+
+
+def pair_runs(folder: FleetFolder) -> list[PairRun]:
+    """Each pair with what it measured, in the manifest's order. One whose files cannot be read is lost, and says so."""
+    return [_pair_run(folder.path, entry) for entry in folder.read_manifest().pairs]
+
+
+def _pair_run(fleet: Path, entry: PairEntry) -> PairRun:
+    path = fleet / PAIRS / entry.name
+    if not (path / MANIFEST).is_file():
+        return PairRun(name=entry.name, variant=entry.variant, lost=entry.lost or "it never began")
+    try:
+        run = _measured(RunFolder.open(path), name=entry.name)
+    except BenchError as error:
+        said = f"{error.where}: {error.said}" if error.said else error.where
+        return PairRun(name=entry.name, variant=entry.variant, lost=entry.lost or said)
+    unfinished = "it has not ended" if run.manifest.ended_at is None else ""
+    stopped = "it was stopped" if run.manifest.stopped else ""
+    return PairRun(name=entry.name, variant=entry.variant, run=run, lost=entry.lost or unfinished or stopped)
+
+
+def _measured(folder: RunFolder, *, name: str) -> MeasuredRun:
+    manifest = folder.read_manifest()
+    return measured_run(name, manifest, evidence_of(folder, manifest.plan))

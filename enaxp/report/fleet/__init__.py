@@ -1,0 +1,1 @@
+"""What a bench of many pairs shows of itself: summary, Markdown and page."""

@@ -1,0 +1,80 @@
+"""Data: what a report shows of a bench of many pairs, worked out from its folder alone.
+
+FleetFolder ─▶ read_fleet ─▶ FleetData (manifest, pairs, fleet) ─▶ summary.py, markdown.py, page.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+from enaxp.bench.environment import FactDifference, differences_of_runs
+from enaxp.bench.fleet.folder import FleetFolder, FleetManifest, pair_runs
+from enaxp.bench.fleet.judging import PairRun, judge_fleet
+from enaxp.bench.fleet.result import Fleet
+from enaxp.bench.records import Manifest
+from enaxp.traffic import Scenario
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandingOut:
+    """A pair that does not fit to the others of its variant, with what is different about it; nothing where no fact tells."""
+
+    pair: str
+    variant: str
+    differs: tuple[FactDifference, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetData:
+    """A fleet's bench as a report has it."""
+
+    manifest: FleetManifest
+    pairs: Sequence[PairRun]
+    fleet: Fleet
+
+    @property
+    def first(self) -> Manifest | None:
+        """The manifest of the first pair that has one: what all share stands in it."""
+        return next((pair.run.manifest for pair in self.pairs if pair.run is not None), None)
+
+    @property
+    def scenarios(self) -> tuple[Scenario, ...]:
+        return self.first.plan.scenarios if self.first else ()
+
+    @property
+    def not_ena(self) -> str:
+        return self.first.not_ena if self.first else ""
+
+    def standing_out(self) -> Iterator[StandingOut]:
+        """Each pair that stands out in some primary, with what it has that none of the others of its variant has."""
+        for name, variant in self.fleet.variants.items():
+            effects = [effect for one in variant.scenarios.values() for effect in one.primaries.values()]
+            named = [pair for effect in effects if effect.grounds.over for pair in effect.grounds.over.standing_out]
+            for pair in dict.fromkeys(named):
+                yield StandingOut(pair=pair, variant=name, differs=self._differs(pair, name))
+
+    def _differs(self, name: str, variant: str) -> tuple[FactDifference, ...]:
+        own = next(pair.run.manifest for pair in self.pairs if pair.name == name and pair.run is not None)
+        others = [
+            pair.run.manifest
+            for pair in self.pairs
+            if pair.variant == variant and pair.name != name and pair.run and pair.counts
+        ]
+        return alone_in(own, others)
+
+
+def read_fleet(folder: FleetFolder) -> FleetData:
+    """The fleet worked out anew from its pairs' trials. Raises BenchError when its manifest cannot be read."""
+    manifest, pairs = folder.read_manifest(), pair_runs(folder)
+    return FleetData(manifest=manifest, pairs=pairs, fleet=judge_fleet(pairs, run_id=manifest.run_id, lab=manifest.lab))
+
+
+def alone_in(own: Manifest, others: Sequence[Manifest]) -> tuple[FactDifference, ...]:
+    """What this pair's hosts are that no other pair's are: place, system, settings. Told against the first of the others."""
+    if not others:
+        return ()
+    found = [differences_of_runs(other, own) for other in others]
+    shared = reduce(set.intersection, [{(one.of, one.fact, one.run) for one in differences} for differences in found])
+    return tuple(one for one in found[0] if (one.of, one.fact, one.run) in shared)
