@@ -30,6 +30,8 @@ CARRIED_SHARE_NEEDED = 0.9
 MEASURED_SHARE_NEEDED = 0.5
 # On the way to the server packets may be lost, which is a result; none to speak of arriving is a fault of the lab.
 ARRIVED_SHARE_NEEDED = 0.01
+# The names of all gates, in the order in which a report has them.
+GATES = ("host", "sockperf", "log", "rate", "bulk", "interface", "srd", "allowances", "network")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeVar
 
-from enaxp.bench.gates import Gate, judge
+from enaxp.bench.gates import GATES, Gate, judge
 from enaxp.bench.loss import Loss, loss_of
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.schedule import BenchPlan
@@ -30,7 +30,6 @@ _Key = TypeVar("_Key")
 # sockperf's name → Prometheus's
 _QUANTILES = {percentile.number: f"{percentile.p:g}" for percentile in PERCENTILES}
 OUTCOMES = ("valid", "invalid", "discarded", "control")
-GATES = ("host", "sockperf", "log", "rate", "bulk", "interface", "srd", "allowances")
 RESULTS: Mapping[bool | None, str] = {True: "passed", False: "failed", None: "unknown"}
 
 
@@ -309,6 +308,7 @@ def gates_of(record: TrialRecord, scenario: Scenario) -> tuple[Gate, ...]:
         srd=record.srd,
         interfaces=record.interfaces,
         allowances=record.allowances,
+        network=record.network_changes,
         received=record.server_received if is_rate else arrived,
     )
     has_failed_otherwise = report.valid and not record.valid

@@ -93,6 +93,9 @@ def test_gates_are_counted_by_how_they_ended_and_what_never_happened_is_zero() -
         a_record("ena_express", srd=half, valid=False, reason="only 50.00% …"),
         a_record("ena_express", sockperf=None, valid=False, reason="the connection was lost"),
         a_record("ena_express", valid=False, reason="it hung: its deadline of 20 s ended it"),
+        a_record(
+            "ena_express", valid=False, reason="MTU of ens6", network_changes=("client: MTU of ens6 8900 became 9001",)
+        ),
     ]
 
     seen = values(ended)
@@ -101,9 +104,10 @@ def test_gates_are_counted_by_how_they_ended_and_what_never_happened_is_zero() -
         result: seen[at("enaxp_trial_gates_total", **EXPRESS, gate="srd", result=result)]
         for result in ("passed", "failed", "unknown")
     }
-    assert srd == {"passed": 2, "failed": 1, "unknown": 0}
+    assert srd == {"passed": 3, "failed": 1, "unknown": 0}
+    assert seen[at("enaxp_trial_gates_total", **EXPRESS, gate="network", result="failed")] == 1
     assert seen[at("enaxp_trial_gates_total", **EXPRESS, gate="host", result="failed")] == 2
-    assert seen[at("enaxp_trial_gates_total", **EXPRESS, gate="allowances", result="unknown")] == 3
+    assert seen[at("enaxp_trial_gates_total", **EXPRESS, gate="allowances", result="unknown")] == 4
 
 
 @pytest.mark.parametrize(
