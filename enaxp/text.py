@@ -63,7 +63,7 @@ def typeset(plain: str) -> str:
 
 
 def interval_plain(pct: float | None, low: float | None, high: float | None) -> str:
-    """An estimate with its interval: `-3.10% [-4.02%, -2.17%]`."""
+    """An estimate with its interval: `-3.10% [-4.02%, -2.17%]`; "(no interval)" without bounds, NOT_MEASURED without an estimate."""
     if pct is None:
         return NOT_MEASURED
     if low is None and high is None:

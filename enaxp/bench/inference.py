@@ -44,7 +44,7 @@ class Margin:
         return cls(low=math.log1p(-margin_pct / 100), high=math.log1p(margin_pct / 100))
 
     def zone(self, ratio: float) -> Zone:
-        """Where a log ratio lies."""
+        """Whether a log ratio lies below, within or above the margin."""
         return "below" if ratio < self.low else "above" if ratio > self.high else "within"
 
 

@@ -85,7 +85,8 @@ def truth_of(
 
 
 def carried_by_arm(seen: Mapping[tuple[int, int], Mapping[int, int]]) -> Carried:
-    """A relay's record, {(port of the server, port of the client): {ns: count}}, by the arm whose server it stood before."""
+    """A relay's record, {(port of the server, port of the client): {ns: count}}, by the arm whose server it stood
+    before and the port of the client; what passed before other servers is left out."""
     return {
         (arm, client): Histogram.of(list(counts), list(counts.values()))
         for (port, client), counts in seen.items()

@@ -43,7 +43,7 @@ class ProxyTarget:
     region: str
 
     def values(self) -> Mapping[str, str]:
-        """What is filled in, by name. Raises UsageError where AWS told something that is none of it."""
+        """What is filled into a placeholder, by its name. Raises UsageError where a value does not have the form that it must have."""
         found = {"port": str(self.port), "user": self.user, "instance_id": self.instance_id, "region": self.region}
         for name, value in found.items():
             if not _VALUES[name].fullmatch(value):

@@ -41,7 +41,7 @@ def owner_of(arn: str) -> str:
 
 
 def claim_of(seen: Survey) -> Claim:
-    """What is there of a lab, as a claim on it."""
+    """Owner, ids, age, end of its bench and running hosts of a lab, read from the tags of what is there of it."""
     found = [one for one in seen.all() if one.tags]
     owners = [one.tags[TAG_OWNER] for one in found if one.tags.get(TAG_OWNER)]
     return Claim(

@@ -260,7 +260,7 @@ def public_address() -> str:
             raise ValueError(f"it answered {address!r}")
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"this machine's public address cannot be found out ({WHO_AM_I}, asked past any proxy, as SSH goes)",
+            f"this machine's public address cannot be found out ({WHO_AM_I}, asked without a proxy, since SSH uses none)",
             said=str(error),
             todo="say who may reach port 22: set network.ssh_cidr, for example 203.0.113.7/32",
         ) from None

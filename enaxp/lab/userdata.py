@@ -54,7 +54,7 @@ def render_userdata(boot: HostBoot) -> str:
 
 
 def render_monitoring_userdata(boot: HostBoot, *, grafana: bool) -> str:
-    """As `render_userdata`, for the host of the layer monitoring; with Grafana where it can be downloaded."""
+    """As `render_userdata`, for the host of the layer monitoring. grafana: whether it installs Grafana. Raises LabError above 16 KB."""
     return _rendered("monitoring.sh.j2", boot, grafana=grafana)
 
 

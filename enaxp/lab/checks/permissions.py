@@ -129,7 +129,7 @@ def _ask(aws: Aws, probe: DryRun) -> DryRunAnswer:
     except EnaxpError as error:  # `remove` and the like took it for their own
         return DryRunAnswer(action=probe.action, verdict="unknown", said=str(error))
     raise LabError(
-        f"{probe.action} was asked with DryRun, and done: the endpoint does not know DryRun",
+        f"{probe.action} was carried out although it was asked with DryRun: the endpoint does not know DryRun",
         said=str(done)[:200],
         todo="`enaxp down` removes it; use another endpoint",
     )

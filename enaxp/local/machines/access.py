@@ -35,7 +35,7 @@ def ssh_user(isolation: str) -> str | None:
     except KeyError:
         todo = "add an entry to /etc/passwd, or run it as a user who has one"
         raise LocalTargetError(
-            f"user {os.geteuid()} has no name here, and sshd serves only who has", todo=todo
+            f"user {os.geteuid()} has no entry in /etc/passwd, and sshd needs one", todo=todo
         ) from None
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import altair as alt
 
+from enaxp.bench.histogram import TAIL_SAMPLES
 from enaxp.report.charts.axes import (
     COLOUR,
     HEIGHT,
@@ -126,8 +127,8 @@ def percentiles(figures: ScenarioFigures) -> Chart | Gap:
         name=name,
         title=title,
         alt=_curve_in_words(figures),
-        caption="All valid trials, merged with equal weight; each further nine has the same room. Bands: where 95 % of resampled "
-        "iterations lie. Dashed: fewer than 100 observations an iteration lie beyond; do not lean on it.",
+        caption="All valid trials, merged with equal weight; P90, P99 and P99.9 are equally far apart. Bands: where 95 % of "
+        f"resampled iterations lie. Dashed: fewer than {TAIL_SAMPLES} observations an iteration lie beyond; do not lean on it.",
         spec=spec_of(alt.layer(*bands, *lines, tip, data=inline(_curve_rows(figures.curve))), height=HEIGHT + 80),
         can_be_linear=scale.to_dict().get("type") == "log",
     )
