@@ -27,6 +27,7 @@ from enaxp.bench.runner import Progress, Runner, RunOptions
 from enaxp.bench.schedule import BenchPlan, schedule
 from enaxp.errors import BenchError, HostError, Interrupted
 from enaxp.hosts.cpus import cpus_command, read_cpus
+from enaxp.hosts.nic import InterfaceProbe
 from enaxp.traffic import ARMS, TOGGLED_HOME, Arm
 
 __all__ = ["RunSetup", "carry_out", "connected", "go_on", "require_sockperf", "result_of"]
@@ -95,18 +96,21 @@ def _manifest(setup: RunSetup, *, pair: Pair, folder: RunFolder, probes: Probes)
         versions=_versions(before),
         started_at=_now(),
         environment=RunEnvironment(
-            before=before, interfaces=_interfaces(probes), hashes={"before": fingerprint(before)}
+            before=before, interfaces=_interfaces(setup.plan, probes), hashes={"before": fingerprint(before)}
         ),
     )
 
 
 def _connections(plan: BenchPlan, pair: Pair) -> dict[Arm, Addresses]:
     """The addresses between which each arm's traffic runs: its own, or where SRD is toggled the same."""
-    homes: dict[Arm, Arm] = {arm: TOGGLED_HOME if plan.is_toggled else arm for arm in ARMS}
     return {
         arm: Addresses(source_ip=pair.client.host.ip_of(home), destination_ip=pair.server.host.ip_of(home))
-        for arm, home in homes.items()
+        for arm, home in _homes(plan).items()
     }
+
+
+def _homes(plan: BenchPlan) -> dict[Arm, Arm]:
+    return {arm: TOGGLED_HOME if plan.is_toggled else arm for arm in ARMS}
 
 
 def _pinned(manifest: Manifest, pair: Pair, probes: Probes, options: RunOptions) -> Manifest:
@@ -211,14 +215,15 @@ def _versions(before: Mapping[str, Mapping[str, str]]) -> dict[str, str | None]:
     return {"enaxp": __version__, "python": platform.python_version(), **sockperf}
 
 
-def _interfaces(probes: Probes) -> dict[str, dict[Arm, InterfaceFacts]]:
+def _interfaces(plan: BenchPlan, probes: Probes) -> dict[str, dict[Arm, InterfaceFacts]]:
+    """What carries each arm on each host when the run begins."""
     return {
-        role: {
-            arm: InterfaceFacts(interface=p.interface, leaves_by=p.leaves_by, driver=p.driver, mtu=p.mtu)
-            for arm, p in arms.items()
-        }
-        for role, arms in probes.items()
+        role: {arm: _facts_of(of_host[home]) for arm, home in _homes(plan).items()} for role, of_host in probes.items()
     }
+
+
+def _facts_of(probe: InterfaceProbe) -> InterfaceFacts:
+    return InterfaceFacts(interface=probe.interface, leaves_by=probe.leaves_by, driver=probe.driver, mtu=probe.mtu)
 
 
 def _capture_if_reachable(pair: Pair, probes: Probes) -> Environment:

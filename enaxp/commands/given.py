@@ -181,6 +181,7 @@ class _GivenBench:
 
     def carry_out(self) -> tuple[RunFolder, CutShort | None]:
         """The run's folder, and what ended it early; raises that when no trial ended."""
+        self._session.aws.account()  # another one than the config allows is asked for nothing
         found = self._discovered()
         with self._folder.held(host.setting.eni for host in found.hosts):
             if self._put_back_what_is_left(found):
@@ -188,15 +189,26 @@ class _GivenBench:
             with connected({host.role: self._host(host) for host in found.hosts}) as pair:
                 marks = Marks(pair.by_role, {host.role: host.setting.eni for host in found.hosts}, who=_who())
                 marks.hold()
-                said = self._settled(found, pair)
-                saved = self._saved(found)
-                with switched(self._session.aws, self._folder, saved, say=self._say) as switch:
+                return self._between(pair, found, marks, said=self._settled(found, pair))
 
-                    def assign(srd_on: SrdOn) -> None:
-                        marks.hold()  # a connection that was lost has taken its lock along
-                        switch(srd_on)
+    def _between(
+        self, pair: Pair, found: GivenPairFound, marks: Marks, *, said: tuple[str, ...]
+    ) -> tuple[RunFolder, CutShort | None]:
+        """Measures, and puts back what was found. Where that fails, what was measured is worked out all the same."""
+        measured: tuple[RunFolder, CutShort | None] | None = None
+        try:
+            with switched(self._session.aws, self._folder, self._saved(found), say=self._say) as switch:
 
-                    return self._measure(pair, found, said, assign)
+                def assign(srd_on: SrdOn) -> None:
+                    marks.hold()  # a connection that was lost has taken its lock along
+                    switch(srd_on)
+
+                measured = self._measure(pair, found, said, assign)
+        except AwsError as error:
+            if measured is None:
+                raise
+            return measured[0], error
+        return measured
 
     # -- before anything is switched -----------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from enaxp.bench.loss import Loss, loss_of
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.schedule import BenchPlan
 from enaxp.figures import sum_of_known
-from enaxp.traffic import ARMS, PERCENTILES, TOGGLED_HOME, Arm, Scenario, other
+from enaxp.traffic import ARMS, PERCENTILES, Arm, Scenario, other
 
 Labels = Mapping[str, str]
 _Key = TypeVar("_Key")
@@ -151,10 +151,9 @@ def _goes_on(manifest: Manifest) -> bool:
 def _interfaces(manifest: Manifest, records: Sequence[TrialRecord]) -> Family:
     """Which interface belongs to which arm, to join with node_exporter's counters, which know devices only.
 
-    Swapped after a crossover; where SRD is toggled both arms have the same.
+    Swapped after a crossover.
     """
     crossed = bool(records) and records[-1].crossed and not records[-1].control
-    toggled = manifest.plan.is_toggled
     return Family(
         name="enaxp_interface_info",
         kind="gauge",
@@ -163,7 +162,7 @@ def _interfaces(manifest: Manifest, records: Sequence[TrialRecord]) -> Family:
             Sample(labels={"lab": manifest.lab, "role": role, "arm": arm, "device": device}, value=1)
             for role, arms in manifest.environment.interfaces.items()
             for arm in ARMS
-            if (device := arms[TOGGLED_HOME if toggled else other(arm) if crossed else arm].interface)
+            if (device := arms[other(arm) if crossed else arm].interface)
         ),
     )
 

@@ -118,10 +118,18 @@ def test_in_a_lab_both_arms_use_the_second_interfaces_and_only_srd_differs(lab: 
 
 def test_given_hosts_are_measured_and_nothing_but_their_setting_is_touched_and_put_back(neighbour: Neighbour) -> None:
     before = neighbour.settings()
+    neighbour.lab.on_host("client", "sudo ip link set ens5 mtu 9001")
     neighbour.lab.cloud("calls", method="DELETE")
 
-    ran = neighbour.run(*QUICK, "--watch", "100ms", "--yes", "--json")
+    nobody_asked = neighbour.run(*QUICK, "--watch", "100ms")
+    switched = [action for action in neighbour.lab.cloud("calls")["counts"] if is_mutating(action)]
+    ran = neighbour.run(*QUICK, "--watch", "100ms", "--yes", "--fix", "--json")
 
+    assert (nobody_asked.code, switched) == (2, [])
+    assert "nobody said yes" in nobody_asked.stderr
+    assert "ens5 has MTU 9001" in nobody_asked.stderr
+    assert "sudo ip link set dev ens5 mtu 9001` there takes it back" in ran.stderr
+    assert neighbour.lab.on_host("client", "cat /sys/class/net/ens5/mtu").stdout == "8900\n"
     assert ran.code == 0, ran.stderr
     scenario = ran.document["scenarios"]["udp-latency"]
     assert scenario["treatment"]["proven"] is True

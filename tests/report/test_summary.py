@@ -164,3 +164,10 @@ def test_what_weakens_the_figures_is_noted() -> None:
     assert "both arms ran at once" in text
     assert "p99.9 rest on fewer than ten messages in an iteration; they decide nothing" in text
     assert "Note" not in render_summary(RESULT, MANIFEST)
+
+
+def test_it_says_whose_hosts_they_are_where_they_existed_already() -> None:
+    given = replace(MANIFEST, given=("the server is quiet: 0.001 Gbit/s",))
+
+    assert "Between your hosts, which existed already" in render_summary(RESULT, given)
+    assert "your hosts" not in render_summary(RESULT, MANIFEST)
