@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,18 +42,37 @@ class Standing:
 
 @pytest.fixture
 def reachable_folder() -> Iterator[Path]:
+    with a_reachable_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def standing(reachable_folder: Path) -> Iterator[Standing]:
+    with a_standing_cloud(reachable_folder) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shared_standing() -> Iterator[Standing]:
+    """One for all tests of a module, none of which may do it any harm."""
+    with a_reachable_folder() as folder, a_standing_cloud(folder) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def a_reachable_folder() -> Iterator[Path]:
     """A folder that other users can go into, which pytest's own are not."""
     with tempfile.TemporaryDirectory(prefix="enaxp-attacked-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
 
 
-@pytest.fixture
-def standing(reachable_folder: Path) -> Iterator[Standing]:
+@contextlib.contextmanager
+def a_standing_cloud(folder: Path) -> Iterator[Standing]:
     missing = missing_programs()
     if missing:
         pytest.skip(f"the local target needs {', '.join(program for program, _ in missing)}")
-    state = reachable_folder / "state"
+    state = folder / "state"
     make_state_folder(state)
     with running(state, isolation="processes", say=lambda _: None) as cloud:
         found = Standing(cloud, state, "")

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from tests.attacks.conftest import Standing
 
@@ -50,8 +50,13 @@ async (base) => {
 
 
 @pytest.fixture
-def page(standing: Standing) -> Iterator[Page]:
-    """A page of evil.test. That name and rebound.test mean 127.0.0.1; the first document of each is the test's."""
+def standing(shared_standing: Standing) -> Standing:
+    return shared_standing
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """To which evil.test and rebound.test mean 127.0.0.1."""
     rules = "MAP evil.test 127.0.0.1, MAP rebound.test 127.0.0.1"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -63,10 +68,17 @@ def page(standing: Standing) -> Iterator[Page]:
                 "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests",
             ],
         )
-        fresh = browser.new_page()
-        fresh.route("**/first", _serve_first)
-        yield fresh
+        yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of evil.test. The first document of each name is the test's."""
+    fresh = browser.new_page()
+    fresh.route("**/first", _serve_first)
+    yield fresh
+    fresh.close()
 
 
 def _serve_first(route: Route) -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from enaxp.bench.evaluation import noise_pct, result_from
 from enaxp.bench.evidence import weigh
+from enaxp.bench.pair import Pair
 from enaxp.bench.records import RunFolder, TrialRecord, trial_name
 from enaxp.bench.result import Result
-from enaxp.bench.runner import _Finished, needed
+from enaxp.bench.runner import Runner, RunOptions, _Finished, needed
 from enaxp.bench.schedule import BenchPlan, Trial, pairs, schedule, seconds
 from enaxp.bench.scripts import ClientRun, client_script, end_script, servers_script, split
 from enaxp.bench.servers import Servers, bulk_port, probe_port
@@ -107,6 +108,26 @@ def test_a_run_that_ends_as_soon_as_it_knows_enough_has_a_control_of_as_many_ite
         *((False, iteration) for iteration in (1, 2, 3)),
         *((True, iteration) for iteration in (1, 2, 3)),
     ]
+
+
+@pytest.mark.parametrize(("narrow_from", "last"), [(1, 2), (2, 2), (3, 3), (4, 4), (9, 4)])
+def test_a_run_ends_before_the_first_iteration_beyond_those_asked_for_at_which_its_intervals_are_narrow(
+    tmp_path: Path, narrow_from: int, last: int
+) -> None:
+    """narrow_from: how many iterations make them so."""
+    carried_out: list[Trial] = []
+    runner = Runner(
+        Pair(server=None, client=None),  # type: ignore[arg-type]
+        a_plan(until_pct=1.0, max_iterations=4),
+        RunFolder(tmp_path),
+        probes={},
+        options=RunOptions(watch=lambda _: None, is_narrow=lambda: carried_out[-1].iteration >= narrow_from),
+    )
+
+    for pair in needed(runner.trials, is_enough=runner._is_enough, taken=lambda: 0):
+        carried_out.extend(pair)
+
+    assert carried_out[-1].iteration == last
 
 
 def test_the_order_of_a_run_is_that_of_one_with_more_iterations() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -63,15 +64,24 @@ def assert_gone(labs: Labs, record: Record) -> None:
     assert not (labs.folder / "dev.json").exists()
 
 
-@pytest.mark.parametrize(("at", "nth", "phase"), moments(UP, every=12))
-def test_killed_in_up_the_next_up_makes_exactly_one_of_each(
-    labs: Labs, at: Moment, nth: int, phase: Phase, record_property: Record
+IN_UP = moments(UP, every=12)
+IN_DOWN = moments(DOWN, every=13)
+
+
+@pytest.mark.parametrize(("in_up", "in_down"), itertools.zip_longest(IN_UP, IN_DOWN))
+def test_killed_the_next_up_makes_exactly_one_of_each_and_the_next_down_goes_on(
+    labs: Labs, in_up: tuple[Moment, int, Phase], in_down: tuple[Moment, int, Phase] | None, record_property: Record
 ) -> None:
+    at, nth, phase = in_up
     labs.killed("up", at=at, nth=nth, phase=phase)
 
     labs.up()
 
     assert_whole(labs, record_property)
+    if in_down is not None:
+        at, nth, phase = in_down
+        labs.killed("down", at=at, nth=nth, phase=phase)
+        assert_gone(labs, record_property)
 
 
 @pytest.mark.parametrize(("at", "nth", "phase"), moments(UP, every=20))
@@ -83,24 +93,14 @@ def test_killed_in_up_the_next_down_leaves_nothing(
     assert_gone(labs, record_property)
 
 
-@pytest.mark.parametrize(("at", "nth", "phase"), moments(DOWN, every=13))
-def test_killed_in_down_the_next_down_goes_on(
-    labs: Labs, at: Moment, nth: int, phase: Phase, record_property: Record
-) -> None:
+def test_killed_in_down_the_next_up_builds_what_is_missing(labs: Labs, record_property: Record) -> None:
     labs.up()
-    labs.killed("down", at=at, nth=nth, phase=phase)
+    for nth in (3, 15):
+        labs.killed("down", nth=nth, phase="after")
 
-    assert_gone(labs, record_property)
+        labs.up()
 
-
-@pytest.mark.parametrize("nth", [3, 15])
-def test_killed_in_down_the_next_up_builds_what_is_missing(labs: Labs, nth: int, record_property: Record) -> None:
-    labs.up()
-    labs.killed("down", nth=nth, phase="after")
-
-    labs.up()
-
-    assert_whole(labs, record_property)
+        assert_whole(labs, record_property)
 
 
 WITH_MONITORING = {"call": 62, "save": 62}
@@ -152,12 +152,23 @@ def test_killed_anywhere_the_next_down_leaves_nothing(
 
 
 @pytest.mark.parametrize("accident", ["deleted", "emptied", "truncated", "older"])
-@pytest.mark.parametrize("verb", ["up", "down"])
-def test_a_state_file_that_is_lost_or_old_costs_nothing(labs: Labs, accident: str, verb: str) -> None:
-    path, backup = labs.folder / "dev.json", labs.folder / "dev.json.bak"
+def test_a_state_file_that_is_lost_or_old_costs_nothing(labs: Labs, accident: str) -> None:
     labs.killed("up", nth=12, phase="after")
-    older = path.read_text()
+    older = (labs.folder / "dev.json").read_text()
     labs.up()
+
+    befall(labs, accident, older)
+    labs.up()
+    assert census(labs) == WHOLE
+
+    befall(labs, accident, older)
+    assert labs.down().lab_is_gone
+    assert labs.cloud.server.resources() == []
+
+
+def befall(labs: Labs, accident: str, older: str) -> None:
+    """Lets this happen to the state file. older: what it once held."""
+    path, backup = labs.folder / "dev.json", labs.folder / "dev.json.bak"
     if accident == "deleted":
         path.unlink()
         backup.unlink()
@@ -166,13 +177,6 @@ def test_a_state_file_that_is_lost_or_old_costs_nothing(labs: Labs, accident: st
     else:
         for one in (path, backup):
             one.write_text("" if accident == "emptied" else one.read_text()[:200])
-
-    if verb == "up":
-        labs.up()
-        assert census(labs) == WHOLE
-    else:
-        assert labs.down().lab_is_gone
-        assert labs.cloud.server.resources() == []
 
 
 def test_nothing_of_others_is_touched(labs: Labs, tmp_path: Path) -> None:
