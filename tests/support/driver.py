@@ -19,6 +19,7 @@ import msgspec
 from enaxp.local.cloud import LocalCloud
 
 COMMAND = (sys.executable, "-m", "enaxp")
+TIMERS = ["refresh-policy-routes@ens5.timer", "refresh-policy-routes@ens6.timer"]  # of a host, which a bench lets rest
 MUTATING = (
     "Create",
     "Delete",
@@ -68,6 +69,11 @@ class Driver:
     def on_host(self, role: str, script: str, *, timeout_s: float = 300) -> Ran:
         """What a script does on a host of the lab, by OpenSSH itself: a second of `enaxp ssh` is spared each time."""
         return _ran([*_ssh(self, role, _instance_of(self.folder, role)), script], timeout_s=timeout_s)
+
+    def timers(self, role: str) -> list[str]:
+        """Those that configure the interfaces of a host, as far as they run."""
+        active = "systemctl list-units --plain --no-legend --state=active 'refresh-policy-routes@*.timer'"
+        return self.on_host(role, f"{active} | cut -d ' ' -f 1").stdout.split()
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
