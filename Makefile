@@ -25,7 +25,7 @@ TESTED_WITH := shellcheck chromium poppler-utils prometheus netplan.io
 # Modules are compiled once, and not by each of the hundreds of programs that the tests start, whatever the environment says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test unit lint selfcheck study crash fuzz audit acceptance install clean
+.PHONY: demo test tests unit lint selfcheck study crash fuzz audit acceptance install clean
 
 demo: $(VENV)/.ready
 	@PYTHON=$(PYTHON) ./scripts/install-system $(SYSTEM)
@@ -33,8 +33,12 @@ demo: $(VENV)/.ready
 
 # Tests mostly wait for hosts: several files at once, each with hosts of its own (tests/conftest.py says what belongs together, and
 # what is begun first).
-test: install lint
+test: install
 	@PYTHON=$(PYTHON) ./scripts/install-system $(TESTED_WITH)
+	@$(MAKE) --no-print-directory -j 2 lint tests
+
+# Beside the linters: one of them takes a processor for a minute.
+tests: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 6 --dist loadscope --no-loadscope-reorder --durations=20 $(PYTEST_ARGS)
 
 unit: $(VENV)/.installed

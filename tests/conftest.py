@@ -24,6 +24,21 @@ from enaxp.local.machines.programs import missing_programs
 # Fixtures that are, or hold, a strict AWS.
 CLOUDS = {"aws", "cloud", "ends", "labs", "server"}
 WITH_HOSTS = 2  # the greatest length of a test
+# Files with hosts, those that take longest first: each is one worker's, and one that began late would keep the others waiting.
+LONGEST = (
+    "test_bench_survives.py",
+    "test_bench_scenarios.py",
+    "test_monitoring.py",
+    "test_software.py",
+    "test_toggled.py",
+    "test_lab.py",
+    "test_doctor.py",
+    "test_story.py",
+)
+# Each test of these has a lab of its own, so that several workers can share such a file.
+LABS_OF_THEIR_OWN = ("tests/e2e/test_story.py", "tests/lab/test_under_policy.py")
+HOSTS = ("/e2e/", "/local/machines/", "/test_study.py")  # where most tests with hosts are
+HOST_WORKERS = 4  # as many prefer tests with hosts, which mostly wait; the others tests that only compute: both from the first minute on
 LEFT_OUT = pytest.StashKey[str]()
 
 
@@ -105,14 +120,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _longest_first(items: list[pytest.Item]) -> list[pytest.Item]:
     """Whole files in the order in which workers best begin them, so that none waits at the end for a file that began late: those with
-    hosts, which mostly wait; those against a strict AWS, or that try the statistics or many inputs; then the others. The ones with the
-    most tests before their like.
+    hosts, the longest first; those against a strict AWS, or that try the statistics or many inputs; then the others. Of these, the ones
+    with the most tests before their like.
     """
-    weights: dict[Path, tuple[int, int]] = {}
+    weights: dict[Path, tuple[int, int, int]] = {}
     for item in items:
-        before, count = weights.get(item.path, (0, 0))
-        weights[item.path] = max(_length(item), before), count + 1
+        before, known, count = weights.get(item.path, (0, _known_length(item.path), 0))
+        weights[item.path] = max(_length(item), before), known, count + 1
     return sorted(items, key=lambda item: weights[item.path], reverse=True)
+
+
+def _known_length(path: Path) -> int:
+    """The greater the longer; 0 for what is not among the longest."""
+    return len(LONGEST) - LONGEST.index(path.name) if path.name in LONGEST else 0
 
 
 def _length(item: pytest.Item) -> int:
@@ -136,10 +156,26 @@ def _isolation_of(node_id: str) -> str | None:
 
 
 class OneLabOneWorker(LoadScopeScheduling):
-    """A file's tests share a lab, so one worker runs them one after the other; those on the two kinds of hosts are apart."""
+    """A file's tests share a lab, so one worker runs them one after the other; those on the two kinds of hosts are apart.
+
+    Both processors are kept busy from the beginning to the end: some workers take tests with hosts first, the others those without.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        return f"{nodeid.partition('::')[0]} {_isolation_of(nodeid) or ''}"
+        file = nodeid.partition("::")[0]
+        return nodeid if file in LABS_OF_THEIR_OWN else f"{file} {_isolation_of(nodeid) or ''}"
+
+    def _assign_work_unit(self, node: Any) -> None:
+        wants_hosts = int(node.gateway.id.removeprefix("gw")) < HOST_WORKERS
+        preferred = (scope for scope in self.workqueue if any(part in scope for part in HOSTS) == wants_hosts)
+        if (scope := next(preferred, None)) is not None:
+            self.workqueue.move_to_end(scope, last=False)
+        super()._assign_work_unit(node)
+
+    def _reschedule(self, node: Any) -> None:
+        """A worker is told of its next file when one test is left, not two: they may be long ones, and others idle by then."""
+        if node.shutting_down or not self.workqueue or self._pending_of(self.assigned_work[node]) <= 1:
+            super()._reschedule(node)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -161,13 +197,13 @@ def _skips_are_faults(config: pytest.Config) -> bool:
 def _tell_what_was_survived(terminalreporter: pytest.TerminalReporter) -> None:
     """The crash matrix in figures: how often enaxp was killed or its cloud hostile, and what that cost."""
     ended = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, ())]
-    counted = [
-        dict(r.user_properties) for r in ended if {"leaks", "duplicates"} & {name for name, _ in r.user_properties}
-    ]
-    if counted:
-        leaks, duplicates = (sum(int(one.get(what, 0)) for one in counted) for what in ("leaks", "duplicates"))
+    told = [one for report in ended for one in report.user_properties if one[0] in ("leaks", "duplicates")]
+    if told:
+        leaks, duplicates = (
+            sum(int(count) for name, count in told if name == what) for what in ("leaks", "duplicates")
+        )
         terminalreporter.write_line(
-            f"crash matrix: {len(counted)} points tried (killed at a call or a save, or in a hostile cloud), "
+            f"crash matrix: {len(told)} points tried (killed at a call or a save, or in a hostile cloud), "
             f"{leaks} leaks, {duplicates} duplicates"
         )
 
