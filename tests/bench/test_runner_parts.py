@@ -124,7 +124,7 @@ def test_a_run_ends_before_the_first_iteration_beyond_those_asked_for_at_which_i
         options=RunOptions(watch=lambda _: None, is_narrow=lambda: carried_out[-1].iteration >= narrow_from),
     )
 
-    for pair in needed(runner.trials, is_enough=runner._is_enough, taken=lambda: 0):
+    for pair in needed(pairs(runner.trials), is_enough=runner._is_enough, taken=lambda: 0):
         carried_out.extend(pair)
 
     assert carried_out[-1].iteration == last
