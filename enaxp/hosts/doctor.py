@@ -19,6 +19,7 @@ from typing import Literal
 
 from enaxp.config import REGION
 from enaxp.hosts.interrupts import numbers_command
+from enaxp.hosts.nic import DEFAULT_ROUTES_COMMAND, read_default_routes
 from enaxp.hosts.sockperf import VERSION_COMMAND
 from enaxp.traffic import ARMS, Arm
 
@@ -130,7 +131,7 @@ def probe_command(addresses: Mapping[Arm, str], peers: Mapping[Arm, str]) -> str
     settings = "\n".join(f'echo "host {key} $(sysctl -n {name} 2>/dev/null)"' for key, name in _SETTINGS.items())
     arms = "\n".join(f"look {arm} {shlex.quote(addresses[arm])} {shlex.quote(peers[arm])}" for arm in ARMS)
     version = f'echo "host sockperf $({VERSION_COMMAND})"'
-    probe = _PROBE.replace("IRQS", numbers_command('"$dev"'))
+    probe = _PROBE.replace("IRQS", numbers_command('"$dev"')).replace("DEFAULTS", DEFAULT_ROUTES_COMMAND)
     return f"{settings}\n{version}\n{probe}\n{arms}\ntrue"
 
 
@@ -140,6 +141,7 @@ echo "host clock_source $(cat /sys/devices/system/clocksource/clocksource0/curre
 echo "host enable_bql $(cat /sys/module/ena/parameters/enable_bql 2>/dev/null)"
 echo "host large_llq $(cat /sys/module/ena/parameters/force_large_llq_header 2>/dev/null)"
 echo "host clock_sources $(cat /sys/devices/system/clocksource/clocksource0/available_clocksource 2>/dev/null)"
+echo "host default_routes $(DEFAULTS | tr '\n' ';')"
 echo "host irqbalance $(systemctl is-active irqbalance 2>/dev/null)"
 echo "host idle_states $(for s in /sys/devices/system/cpu/cpu0/cpuidle/state*; do
   [ "$(cat "$s/disable" 2>/dev/null)" = 0 ] && cat "$s/name"; done | tr '\n' ' ')"
@@ -278,7 +280,14 @@ def _attachments(attachments: Mapping[Arm, SrdSetting]) -> Iterator[Check]:
 def _interfaces(facts: Facts) -> Iterator[Check]:
     """Whether each arm leaves by its own interface and answers for its address alone."""
     again = RESTART_NETWORK
+    tells = any("interface" in told for told in facts.arms.values())
+    defaults = read_default_routes(facts.host.get("default_routes", "").replace(";", "\n"))
+    by_one, shown = len(defaults) == 1 if defaults else None, " and ".join(defaults)
+    yield Check("default route", "recommended", shown, "by one interface", by_one, fix=again)
     for arm, told in facts.arms.items():
+        name = told.get("interface")
+        has_one = name is not None if tells else None
+        yield Check(f"interface of {arm}", "required", name or (tells and "none") or None, "one", has_one, fix=again)
         by, leaves_by = f"by {told.get('interface') or 'its own interface'}", told.get("leaves_by")
         yield Check(f"route of {arm}", "required", leaves_by, by, _same(told, "leaves_by", "interface"), fix=again)
         mtu = _number(told.get("mtu"))

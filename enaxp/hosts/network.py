@@ -2,7 +2,8 @@
 
     Connection, the other host ─▶ probe_arms() ─▶ what each arm's interface is ─▶ faults, in words ─▶ settle(): waits, sets again, waits
 
-After a start, and whenever something has had the distribution configure an interface anew, MTU and routes may be wrong for a moment.
+MTU and routes may be wrong for a moment after a start, and whenever something has had the distribution configure an interface anew. An
+interface that was attached to a running host has no address at first: its system configures it within a minute.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from enaxp.traffic import Arm
 
 SETTLE_S = 90.0
 BY_ITSELF_S = 15.0  # for what the host's own units set; after that they are started once more
+MISSING = "no interface has the address of {} yet"
 LOOK_S = 0.5
 
 ArmProbes = Mapping[Arm, InterfaceProbe]
@@ -31,7 +33,13 @@ def probe_arms(connection: Connection, peer: Host) -> ArmProbes:
 
 def faults(probes: ArmProbes) -> list[str]:
     """What is not as a lab needs it, in words. Nothing is said of what a host does not tell."""
-    found = []
+    found = missing(probes)
+    defaults = next((probe.defaults for probe in probes.values()), ())
+    if len(defaults) > 1:
+        found.append(
+            f"the default routes by {' and '.join(defaults)} have the same metric (amazon-ec2-net-utils before 2.4.0 sets them so "
+            "for an interface that is attached later)"
+        )
     for arm, probe in probes.items():
         if probe.interface is not None and probe.leaves_by != probe.interface:
             found.append(f"{arm} traffic leaves by {probe.leaves_by or 'no interface'}, not by {probe.interface}")
@@ -40,20 +48,34 @@ def faults(probes: ArmProbes) -> list[str]:
     return found
 
 
+def missing(probes: ArmProbes) -> list[str]:
+    """Which arms' addresses no interface has, in words. Where none has, the host does not tell of interfaces at all."""
+    if all(probe.interface is None for probe in probes.values()):
+        return []
+    return [MISSING.format(arm) for arm, probe in probes.items() if probe.interface is None]
+
+
 def settle(
     connection: Connection,
     peer: Host,
     *,
     faults_of: Callable[[ArmProbes], list[str]] = faults,
+    say: Callable[[str], None] = lambda text: None,
     patience_s: float = SETTLE_S,
 ) -> None:
-    """Waits until nothing is wrong with a host's network; has its own unit set it again when it does not become so by itself.
+    """Waits until nothing is wrong with a host's network, and says what it waits for.
 
-    Raises HostError that says what is wrong, when it stays so.
+    It has the host's own unit set the network again when it does not become right by itself, or when an interface that was missing has
+    come. Raises HostError that says what is wrong, when it stays so.
     """
-    began, restarted = time.monotonic(), False
+    began, restarted, was_missing, told = time.monotonic(), False, False, list[str]()
     role = connection.host.role
-    while wrong := faults_of(probe_arms(connection, peer)):
+    while wrong := faults_of(probes := probe_arms(connection, peer)):
+        if wrong != told:
+            say(f"  {role}: {'; '.join(wrong)}")
+            told = wrong
+        is_missing = bool(missing(probes))
+        has_come, was_missing = was_missing and not is_missing, is_missing
         waited = time.monotonic() - began
         if waited >= patience_s:
             raise HostError(
@@ -61,7 +83,7 @@ def settle(
                 said="; ".join(wrong),
                 todo=f"`enaxp ssh {role} -- sudo {RESTART_NETWORK}` sets them again and says why it cannot",
             )
-        if not restarted and waited >= min(BY_ITSELF_S, patience_s / 2):
+        if has_come or (not restarted and waited >= min(BY_ITSELF_S, patience_s / 2)):
             connection.run(as_root(RESTART_NETWORK), timeout_s=90)
             restarted = True
         time.sleep(LOOK_S)

@@ -27,12 +27,14 @@ class InterfaceProbe:
     """One address of a host: its interface, the interface by which traffic from it to the other host leaves, and the driver.
 
     None where the host does not tell (in a plain process there is no interface with the lab's addresses).
+    defaults: the interfaces of those of the host's default routes that come first; more than one is a coin that is tossed.
     """
 
     interface: str | None
     leaves_by: str | None
     driver: str | None
     mtu: int | None
+    defaults: tuple[str, ...] = ()
 
     @property
     def is_stand_in(self) -> bool:
@@ -48,12 +50,16 @@ class Counters:
     mtu: int | None = None
 
 
+DEFAULT_ROUTES_COMMAND = "ip -o -4 route show default 2>/dev/null | sed 's/^/default_route /'"
+
+
 def probe_command(own_ip: str, peer_ip: str) -> str:
     """Tells which interface has `own_ip`, by which one traffic from it to `peer_ip` leaves, and the interface's driver."""
     own, peer = shlex.quote(own_ip), shlex.quote(peer_ip)
     return (
         f"dev=$(ip -o -4 addr show to {own} 2>/dev/null | awk '{{print $2; exit}}'); echo \"interface $dev\"; "
         f'echo "route $(ip -o route get {peer} from {own} 2>/dev/null | head -n 1)"; '
+        f"{DEFAULT_ROUTES_COMMAND}; "
         '[ -n "$dev" ] && { echo "mtu $(cat /sys/class/net/$dev/mtu)"; '
         'ethtool -i "$dev" 2>/dev/null | awk \'{print "driver", $0}\'; }; true'
     )
@@ -75,7 +81,18 @@ def read_probe(text: str) -> InterfaceProbe:
         leaves_by=route.group(1) if route and interface else None,
         driver=driver or None,
         mtu=int(one["mtu"]) if one.get("mtu", "").isdigit() else None,
+        defaults=read_default_routes(text),
     )
+
+
+def read_default_routes(text: str) -> tuple[str, ...]:
+    """The interfaces of the default routes of lowest metric, as `DEFAULT_ROUTES_COMMAND` has printed them."""
+    found = re.findall(r"^default_route default\b.*? dev (\S+)(.*)$", text, flags=re.MULTILINE)
+    metric_of = [
+        (name, int(metric[1]) if (metric := re.search(r" metric (\d{1,10})\b", rest)) else 0) for name, rest in found
+    ]
+    lowest = min((metric for _, metric in metric_of), default=0)
+    return tuple(sorted({name for name, metric in metric_of if metric == lowest}))
 
 
 def counters_command(interfaces: Iterable[str]) -> str:

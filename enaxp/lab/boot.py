@@ -99,7 +99,7 @@ def _wait(
     try:
         boot = _wait_for_software(connection, say)
         if peer is not None and (boot.ok or boot.failed_step in NAMES):
-            settle(connection, peer)
+            settle(connection, peer, say=say)
     finally:
         connection.close()
     if boot.failed_step in NAMES:

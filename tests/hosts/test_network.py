@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from enaxp.hosts.network import faults
-from enaxp.hosts.nic import HostNetwork, InterfaceProbe, network_command, read_counters, read_network
+from enaxp.hosts.nic import HostNetwork, InterfaceProbe, network_command, read_counters, read_network, read_probe
 from enaxp.traffic import Arm
 
 RIGHT: dict[Arm, InterfaceProbe] = {
@@ -44,11 +44,39 @@ def probe(arm: Arm, **changes: object) -> dict[Arm, InterfaceProbe]:
         (probe("ena_express", mtu=1500), []),
         (probe("ena", leaves_by="ens6"), ["ena traffic leaves by ens6, not by ens5"]),
         (probe("ena", leaves_by=None), ["ena traffic leaves by no interface, not by ens5"]),
-        (probe("ena", interface=None, leaves_by=None, mtu=None), []),
+        (
+            probe("ena_express", interface=None, leaves_by=None, mtu=None),
+            ["no interface has the address of ena_express yet"],
+        ),
+        (dict.fromkeys(RIGHT, InterfaceProbe(interface=None, leaves_by=None, driver=None, mtu=None)), []),
+        (
+            probe("ena", defaults=("ens5", "ens6")),
+            [
+                "the default routes by ens5 and ens6 have the same metric (amazon-ec2-net-utils before 2.4.0 sets them so for an "
+                "interface that is attached later)"
+            ],
+        ),
     ],
 )
 def test_what_is_wrong_is_said_and_what_is_not_told_is_not(probes: dict[Arm, InterfaceProbe], words: list[str]) -> None:
     assert faults(probes) == words
+
+
+@pytest.mark.parametrize(
+    ("told", "interfaces"),
+    [
+        ([], ()),
+        (["default via 192.168.3.1 dev ens5 proto dhcp src 192.168.3.20 metric 512 "], ("ens5",)),
+        (["default via 10.0.0.1 dev ens5 metric 512", "default via 10.0.0.1 dev ens6 metric 513"], ("ens5",)),
+        (["default via 10.0.0.1 dev ens6 metric 512", "default via 10.0.0.1 dev ens5 metric 512"], ("ens5", "ens6")),
+        (["default dev ens6 scope link", "default via 10.0.0.1 dev ens5 metric 100"], ("ens6",)),
+        (["unreachable default", "default via 10.0.0.1 dev ens5 metric 99999999999999999999"], ("ens5",)),
+    ],
+)
+def test_the_first_of_the_default_routes_are_found(told: list[str], interfaces: tuple[str, ...]) -> None:
+    text = "\n".join(["interface ens5", *(f"default_route {line}" for line in told), "mtu 8900"])
+
+    assert read_probe(text).defaults == interfaces
 
 
 def test_what_a_host_tells_is_read() -> None:

@@ -25,7 +25,7 @@ from enaxp.local.machines.namespaces import NamespaceMachines
 from enaxp.local.machines.processes import ProcessMachines
 from enaxp.local.strict import MachineInterface, MachineSpec
 
-SUBNET = "192.168.3.0/24"
+SUBNET, SECOND_SUBNET = "192.168.3.0/24", "192.168.5.0/24"
 ADDRESSES = {"server": ("192.168.3.10", "192.168.3.11"), "client": ("192.168.3.20", "192.168.3.21")}
 KINDS: dict[str, type[Fleet]] = {"namespaces": NamespaceMachines, "processes": ProcessMachines}
 PATIENCE_S = 60.0
@@ -59,6 +59,7 @@ class Lab:
     kind: str
     port: int
     image_name: str = AMAZON_LINUX
+    in_two_zones: bool = False
     public_ips: dict[str, str] = field(default_factory=dict)
     done: dict[str, dict[str, object]] = field(default_factory=dict)
     next_address: Callable[[], str] = field(init=False)
@@ -73,12 +74,37 @@ class Lab:
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
         return path
 
-    def launch(self, role: str, *, user_data: str | None = None) -> None:
-        self.public_ips[role] = self.next_address()
-        self.fleet.launch(self.spec(role, user_data if user_data is not None else script(role)))
+    def launch(self, role: str, *, user_data: str | None = None, interfaces: int = 2, is_private: bool = False) -> None:
+        if not is_private:
+            self.public_ips[role] = self.next_address()
+        text = user_data if user_data is not None else script(role, subnet=self.subnet_of(role)[1])
+        self.fleet.launch(self.spec(role, text, interfaces=interfaces))
 
-    def spec(self, role: str, user_data: str) -> MachineSpec:
-        numbers = list(ADDRESSES).index(role)
+    def subnet_of(self, role: str) -> tuple[str, str]:
+        """Its id and its addresses. The client's is in another zone where it was said so."""
+        return ("subnet-2", SECOND_SUBNET) if role == "client" and self.in_two_zones else ("subnet-1", SUBNET)
+
+    def addresses(self, role: str) -> tuple[str, ...]:
+        """Of its interfaces. The last number is the same in whichever subnet."""
+        prefix = self.subnet_of(role)[1].rpartition(".")[0]
+        return tuple(f"{prefix}.{address.rpartition('.')[2]}" for address in ADDRESSES[role])
+
+    def interface(self, role: str, index: int) -> MachineInterface:
+        subnet_id, cidr = self.subnet_of(role)
+        return MachineInterface(
+            device_index=index,
+            eni_id=f"eni-{role}-{index}",
+            mac=f"02:00:00:00:{list(ADDRESSES).index(role):02x}:{index:02x}",
+            private_ip=self.addresses(role)[index],
+            subnet_id=subnet_id,
+            subnet_cidr=cidr,
+            vpc_id="vpc-1",
+            public_ip=self.public_ips.get(role) if index == 0 else None,
+            srd=False,
+            udp=False,
+        )
+
+    def spec(self, role: str, user_data: str, *, interfaces: int = 2) -> MachineSpec:
         return MachineSpec(
             instance_id=f"i-{role}",
             image_id="ami-1",
@@ -87,22 +113,8 @@ class Lab:
             user_data=user_data,
             key_name="key",
             public_key=self.key.with_suffix(".pub").read_text().strip(),
-            availability_zone="us-east-1a",
-            interfaces=tuple(
-                MachineInterface(
-                    device_index=index,
-                    eni_id=f"eni-{role}-{index}",
-                    mac=f"02:00:00:00:{numbers:02x}:{index:02x}",
-                    private_ip=address,
-                    subnet_id="subnet-1",
-                    subnet_cidr=SUBNET,
-                    vpc_id="vpc-1",
-                    public_ip=self.public_ips.get(role) if index == 0 else None,
-                    srd=False,
-                    udp=False,
-                )
-                for index, address in enumerate(ADDRESSES[role])
-            ),
+            availability_zone="us-east-1b" if self.subnet_of(role)[1] == SECOND_SUBNET else "us-east-1a",
+            interfaces=tuple(self.interface(role, index) for index in range(interfaces)),
         )
 
     def wait_up(self, *roles: str) -> None:
@@ -110,9 +122,8 @@ class Lab:
             wait_until(lambda: self.fleet.is_up(f"i-{role}") or self.fleet.failure(f"i-{role}"), f"{role} is up")  # noqa: B023
             assert self.fleet.is_up(f"i-{role}"), self.fleet.failure(f"i-{role}")
 
-    @contextmanager
-    def ssh(self, role: str, *, address: str | None = None) -> Iterator[Connection]:
-        host = Host(
+    def host(self, role: str, *, address: str | None = None) -> Host:
+        return Host(
             role=role,
             name=role,
             address=address or self.public_ips[role],
@@ -120,10 +131,13 @@ class Lab:
             user=ssh_user(self.kind) or distribution_of(self.image_name).user,
             private_key=self.key,
             known_hosts=self.folder / "known_hosts",
-            ena_ip=ADDRESSES[role][0],
-            ena_express_ip=ADDRESSES[role][1],
+            ena_ip=self.addresses(role)[0],
+            ena_express_ip=self.addresses(role)[1],
         )
-        connection = connect(host)
+
+    @contextmanager
+    def ssh(self, role: str, *, address: str | None = None) -> Iterator[Connection]:
+        connection = connect(self.host(role, address=address))
         try:
             yield connection
         finally:
@@ -141,11 +155,12 @@ class Lab:
         wait_until(lambda: all(self.fleet.is_gone(f"i-{role}") for role in roles), "gone")
 
 
-def script(role: str) -> str:
+def script(role: str, *, subnet: str = SUBNET) -> str:
+    prefix = subnet.rpartition(".")[0]
     boot = HostBoot(
         hostname=f"sockperf-{role}",
-        interfaces=ADDRESSES[role],
-        subnet_cidr=SUBNET,
+        interfaces=tuple(f"{prefix}.{address.rpartition('.')[2]}" for address in ADDRESSES[role]),
+        subnet_cidr=subnet,
         expires_at=None,
     )
     return render_userdata(boot)

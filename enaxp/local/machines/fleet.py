@@ -1,6 +1,7 @@
 """Fleet: the machines of one cloud, from launch to gone. What both kinds (`namespaces.py`, `processes.py`) share.
 
     launch() ─▶ a thread per machine: start ─▶ wire ─▶ boot ─▶ up ─ … ─▶ its process ends ─▶ tidy ─▶ gone
+                stop() ─▶ stopped, with its disk ─ launch() ─▶ up                attach(), detach() ─▶ interfaces come and go
     fleet ── orders, with listening sockets beside them ──▶ `inside/init.py` ── reports ──▶ fleet        (`inside/messages.py`)
 
 The socket between them also tells a machine when to end: the fleet's process holds the only other end, so when that process dies, in
@@ -15,20 +16,25 @@ import shutil
 import socket
 import subprocess
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from enaxp.local.machines.inside.messages import (
     MESSAGE_BYTES,
     AgentStarted,
+    Attach,
     BootInterface,
     BootOrder,
     Born,
     Carries,
+    Detach,
     Failed,
     Listen,
     Order,
+    PoweredOff,
+    PowerOff,
+    PowerOn,
     Ready,
     Report,
     RunScript,
@@ -49,6 +55,8 @@ if TYPE_CHECKING:
 _R = TypeVar("_R", bound=Report)
 END_S = 5.0  # for a machine to end by itself once it is told to
 BORN_S = 30.0
+# Regions whose ENA Express does not work between zones: traffic goes by plain ENA there, and nothing says so.
+WITHOUT_SRD_BETWEEN_ZONES = ("sa-east-1", "me-south-1", "me-central-1")
 
 
 class MachineError(Exception):
@@ -76,6 +84,7 @@ class Machine:
     told_srd: dict[str, SetSrd] = field(default_factory=dict)  # by interface: what the machine was told last
     booted: bool = False
     up: bool = False
+    stopped: bool = False
     ending: bool = False
     gone: bool = False
     has_shut_down: bool = False
@@ -103,6 +112,14 @@ class Fleet:
 
     def _wire(self, machine: Machine) -> None:
         """Joins a machine that was born to its subnets."""
+        for one in sorted(machine.spec.interfaces, key=lambda one: one.device_index):
+            self._plug(machine, one)
+
+    def _plug(self, machine: Machine, one: MachineInterface) -> None:
+        """Gives a machine that was born an interface. Raises MachineError."""
+
+    def _unplug(self, machine: Machine, one: MachineInterface) -> None:
+        """Takes an interface away from a machine. Raises MachineError."""
 
     def _boot_order(self, spec: MachineSpec) -> BootOrder:
         """What a machine of this kind has to know for its boot."""
@@ -114,7 +131,12 @@ class Fleet:
     # -- Machines ------------------------------------------------------------------------------------------------------------
 
     def launch(self, machine: MachineSpec) -> None:
-        """Begins to boot it. Whether it came up is told by `is_up` and `failure`."""
+        """Begins to boot it, for the first time or again. Whether it came up is told by `is_up` and `failure`."""
+        with self._lock:
+            known = self._machines.get(machine.instance_id)
+            if known is not None and known.stopped and not known.ending:
+                self._start_again(known, machine)
+                return
         record = Machine(
             spec=machine,
             folder=self.run_dir / machine.instance_id,
@@ -158,6 +180,41 @@ class Fleet:
             if machine.booted:
                 self._tell_address(machine, device_index)
 
+    def attach(self, instance_id: str, interface: MachineInterface) -> None:
+        """Plugs an interface in. A machine that runs configures it when its system does so."""
+        with self._lock:
+            machine = self._machines.get(instance_id)
+            if machine is None or machine.ending:
+                return
+            self._add(machine, interface)
+            if machine.booted and machine.channel is not None:
+                _tell(machine.channel, Attach(interface=_boot_interface(interface)))
+                self._tell_address(machine, interface.device_index)
+                self._tell_srd()
+
+    def detach(self, instance_id: str, *, device_index: int) -> None:
+        """Takes an interface away."""
+        with self._lock:
+            machine = self._machines.get(instance_id)
+            if machine is None or machine.ending:
+                return
+            for one in [one for one in machine.spec.interfaces if one.device_index == device_index]:
+                self._remove(machine, one)
+            self._tell_srd()
+
+    def stop(self, instance_id: str) -> None:
+        """Begins to stop it, with its disk kept. Done when `is_gone`. One that is not up yet has nothing to keep: it ends."""
+        with self._lock:
+            machine = self._machines.get(instance_id)
+            if machine is None or machine.stopped:
+                return
+            if not machine.up or machine.channel is None:
+                self.terminate(instance_id)
+                return
+            machine.up, machine.booted = False, False
+            self._tell_srd()
+            _tell(machine.channel, PowerOff())
+
     def terminate(self, instance_id: str) -> None:
         """Begins to end it. Done when `is_gone`."""
         with self._lock:
@@ -167,9 +224,9 @@ class Fleet:
                 _hang_up(machine.channel)
 
     def is_gone(self, instance_id: str) -> bool:
-        """Whether nothing of it is left."""
+        """Whether nothing of it is left, or nothing but its disk."""
         machine = self._machines.get(instance_id)
-        return machine is None or machine.gone
+        return machine is None or machine.gone or (machine.stopped and not machine.ending)
 
     def has_shut_down(self, instance_id: str) -> bool:
         """Whether it was shut down from inside."""
@@ -235,30 +292,84 @@ class Fleet:
         _tell(near, self._boot_order(machine.spec))
         machine.console = self._expect(machine, Ready).console
         with self._lock:
-            machine.booted = True
-            for device_index in list(machine.public_ips):
-                self._tell_address(machine, device_index)
-            self._tell_srd()
+            self._has_booted(machine)
             _tell(near, RunUserData())
         self._expect(machine, Up)
         machine.up = True
 
-    def _listen_to(self, machine: Machine) -> None:
-        """Takes down how scripts end, until the machine does. Raises MachineError when nobody asked for that."""
-        from enaxp.local.strict.machines import ScriptResult
+    def _has_booted(self, machine: Machine) -> None:
+        machine.booted = True
+        for device_index in list(machine.public_ips):
+            self._tell_address(machine, device_index)
+        machine.told_srd.clear()
+        self._tell_srd()
 
+    def _start_again(self, machine: Machine, spec: MachineSpec) -> None:
+        """Lets a machine run that has stopped, with the interfaces that it has now."""
+        assert machine.channel is not None
+        for one in machine.spec.interfaces:
+            if one.eni_id not in {other.eni_id for other in spec.interfaces}:
+                self._remove(machine, one)
+        for one in spec.interfaces:
+            if one.eni_id not in {other.eni_id for other in machine.spec.interfaces}:
+                self._add(machine, one)
+        machine.spec, machine.stopped, machine.console = spec, False, ""
+        machine.srd = {one.device_index: MachineSrd(srd=one.srd, udp=one.udp) for one in spec.interfaces}
+        machine.public_ips = {one.device_index: one.public_ip for one in spec.interfaces if one.public_ip}
+        _tell(machine.channel, PowerOn(interfaces=boot_order(spec, ssh_port=self.ssh_port).interfaces))
+
+    def _add(self, machine: Machine, one: MachineInterface) -> None:
+        """Plugs an interface in where there is none yet."""
+        try:
+            self._plug(machine, one)
+        except MachineError as error:
+            machine.failure = str(error)
+            return
+        machine.spec = replace(machine.spec, interfaces=(*machine.spec.interfaces, one))
+        machine.srd[one.device_index] = MachineSrd(srd=one.srd, udp=one.udp)
+        if one.public_ip is not None:
+            machine.public_ips[one.device_index] = one.public_ip
+
+    def _remove(self, machine: Machine, one: MachineInterface) -> None:
+        """Takes an interface away, and its address."""
+        if machine.public_ips.pop(one.device_index, None) is not None and machine.booted:
+            self._tell_address(machine, one.device_index)
+        left = tuple(other for other in machine.spec.interfaces if other.device_index != one.device_index)
+        machine.spec = replace(machine.spec, interfaces=left)
+        machine.srd.pop(one.device_index, None)
+        machine.told_srd.pop(interface_name(one), None)
+        if machine.channel is not None:
+            _tell(machine.channel, Detach(interface=interface_name(one)))
+        with contextlib.suppress(MachineError):  # somebody in the machine may have removed it already
+            self._unplug(machine, one)
+
+    def _listen_to(self, machine: Machine) -> None:
+        """Takes down what becomes of it, until it ends. Raises MachineError when nobody asked for that."""
         assert machine.channel is not None
         machine.channel.settimeout(None)
-        while isinstance(report := _hear(machine.channel), ScriptEnded | AgentStarted):
-            if isinstance(report, AgentStarted):
-                machine.agent_starts += 1
-                continue
-            result = ScriptResult(code=report.code, stdout=report.stdout, stderr=report.stderr)
-            machine.scripts[report.script_id] = result
+        while isinstance(report := _hear(machine.channel), ScriptEnded | AgentStarted | PoweredOff | Ready | Up):
+            with self._lock:
+                self._take_down(machine, report)
         if isinstance(report, ShutDown):
             machine.has_shut_down = True
         elif not machine.ending:
             raise MachineError(f"the machine ended by itself: {_reason(report) or self._log(machine)}")
+
+    def _take_down(self, machine: Machine, report: ScriptEnded | AgentStarted | PoweredOff | Ready | Up) -> None:
+        from enaxp.local.strict.machines import ScriptResult
+
+        match report:
+            case AgentStarted():
+                machine.agent_starts += 1
+            case PoweredOff():
+                machine.stopped = True
+            case Ready():
+                self._has_booted(machine)
+            case Up():
+                machine.up = True
+            case ScriptEnded():
+                result = ScriptResult(code=report.code, stdout=report.stdout, stderr=report.stderr)
+                machine.scripts[report.script_id] = result
 
     def _expect(self, machine: Machine, wanted: type[_R]) -> _R:
         """Waits for this report and gives it back. Raises MachineError when another one comes, or none."""
@@ -321,7 +432,11 @@ class Fleet:
     def _tell_srd(self) -> None:
         """Tells each machine what has changed for it: its own setting, and whether another machine's interface has SRD on."""
         running = [machine for machine in self._machines.values() if machine.booted and not machine.ending]
-        ends = [(one, machine.srd[one.device_index]) for machine in running for one in machine.spec.interfaces]
+        ends = [
+            _End(interface=one, srd=machine.srd[one.device_index], zone=machine.spec.availability_zone)
+            for machine in running
+            for one in machine.spec.interfaces
+        ]
         for machine in running:
             for one in machine.spec.interfaces:
                 name, mode = interface_name(one), _mode(machine.srd[one.device_index])
@@ -341,24 +456,28 @@ def gateway(subnet_cidr: str) -> str:
     return str(ipaddress.IPv4Network(subnet_cidr)[1])
 
 
-def boot_order(spec: MachineSpec, *, distribution: Distribution | None = None, slot: int | None = None) -> BootOrder:
+def boot_order(
+    spec: MachineSpec, *, ssh_port: int, distribution: Distribution | None = None, slot: int | None = None
+) -> BootOrder:
     """The order that boots this machine. `distribution` and `slot` are of one kind of machine each."""
     return BootOrder(
         instance_id=spec.instance_id,
         public_key=spec.public_key,
         user_data=spec.user_data,
-        interfaces=tuple(
-            BootInterface(
-                name=interface_name(one),
-                private_ip=one.private_ip,
-                prefix=ipaddress.IPv4Network(one.subnet_cidr).prefixlen,
-                gateway=gateway(one.subnet_cidr),
-            )
-            for one in sorted(spec.interfaces, key=lambda one: one.device_index)
-        ),
+        interfaces=tuple(map(_boot_interface, sorted(spec.interfaces, key=lambda one: one.device_index))),
         user=distribution.user if distribution else None,
         distribution=distribution.name if distribution else None,
+        ssh_port=ssh_port,
         slot=slot,
+    )
+
+
+def _boot_interface(one: MachineInterface) -> BootInterface:
+    return BootInterface(
+        name=interface_name(one),
+        private_ip=one.private_ip,
+        prefix=ipaddress.IPv4Network(one.subnet_cidr).prefixlen,
+        gateway=gateway(one.subnet_cidr),
     )
 
 
@@ -367,13 +486,28 @@ def _mode(own: MachineSrd) -> int:
     return int(own.srd) + 2 * int(own.udp)
 
 
-def _carries(one: MachineInterface, ends: list[tuple[MachineInterface, MachineSrd]]) -> Carries:
+@dataclass(frozen=True, kw_only=True)
+class _End:
+    """An interface of a machine that runs."""
+
+    interface: MachineInterface
+    srd: MachineSrd
+    zone: str
+
+    def reaches_by_srd(self, other: _End) -> bool:
+        """Whether SRD could carry what goes from the one to the other: within a VPC, and between zones where the region has that."""
+        if self.interface.eni_id == other.interface.eni_id or self.interface.vpc_id != other.interface.vpc_id:
+            return False
+        return self.zone == other.zone or not self.zone.startswith(WITHOUT_SRD_BETWEEN_ZONES)
+
+
+def _carries(one: MachineInterface, ends: list[_End]) -> Carries:
     """What SRD carries: something only where both interfaces have it on, and UDP only where both have its UDP flag on, too."""
-    own = next(srd for interface, srd in ends if interface.eni_id == one.eni_id)
-    others = [srd for other, srd in ends if other.eni_id != one.eni_id and other.subnet_id == one.subnet_id and srd.srd]
-    if not own.srd or not others:
+    own = next(end for end in ends if end.interface.eni_id == one.eni_id)
+    others = [other.srd for other in ends if own.reaches_by_srd(other) and other.srd.srd]
+    if not own.srd.srd or not others:
         return "nothing"
-    return "all" if own.udp and any(srd.udp for srd in others) else "tcp"
+    return "all" if own.srd.udp and any(srd.udp for srd in others) else "tcp"
 
 
 def _tell(channel: socket.socket, order: Order, *sockets: socket.socket) -> None:

@@ -63,6 +63,7 @@ class NamespaceMachines(Fleet):
     def __init__(self, run_dir: Path, *, ssh_port: int) -> None:
         super().__init__(run_dir, ssh_port=ssh_port)
         self._vpcs: dict[str, _Vpc] = {}
+        self._ports: dict[str, str] = {}  # interface → the end of its pair in the VPC
         self._numbers = itertools.count()
 
     def _start(self, machine: Machine, life_line: socket.socket) -> subprocess.Popen[bytes]:
@@ -78,18 +79,23 @@ class NamespaceMachines(Fleet):
                 start_new_session=True,
             )
 
-    def _wire(self, machine: Machine) -> None:
+    def _plug(self, machine: Machine, one: MachineInterface) -> None:
         assert machine.process is not None
-        for one in sorted(machine.spec.interfaces, key=lambda one: one.device_index):
-            vpc, bridge = self._subnet(one, machine.spec.instance_id)
-            # The pair is born with one end in the machine: nothing of it is ever seen on the computer itself.
-            name = f"port{next(self._numbers)}"
-            far = f"peer name {interface_name(one)} address {one.mac} mtu {MTU} netns {machine.process.pid}"
-            lines = [f"link add {name} mtu {MTU} type veth {far}", f"link set {name} master {bridge} up"]
-            _ip(vpc, lines, f"joining {interface_name(one)} ({one.mac}, {one.private_ip}) to {one.subnet_cidr}")
+        vpc, bridge = self._subnet(one, machine.spec.instance_id)
+        # The pair is born with one end in the machine: nothing of it is ever seen on the computer itself.
+        name = f"port{next(self._numbers)}"
+        far = f"peer name {interface_name(one)} address {one.mac} mtu {MTU} netns {machine.process.pid}"
+        lines = [f"link add {name} mtu {MTU} type veth {far}", f"link set {name} master {bridge} up"]
+        _ip(vpc, lines, f"joining {interface_name(one)} ({one.mac}, {one.private_ip}) to {one.subnet_cidr}")
+        self._ports[one.eni_id] = name
+
+    def _unplug(self, machine: Machine, one: MachineInterface) -> None:
+        vpc, name = self._vpcs.get(one.vpc_id), self._ports.pop(one.eni_id, None)
+        if vpc is not None and name is not None:
+            _ip(vpc, [f"link delete {name}"], f"taking {interface_name(one)} away")
 
     def _boot_order(self, spec: MachineSpec) -> BootOrder:
-        return boot_order(spec, distribution=distribution_of(spec.image_name))
+        return boot_order(spec, ssh_port=self.ssh_port, distribution=distribution_of(spec.image_name))
 
     def _tidy(self, machine: Machine) -> None:
         with self._lock:

@@ -51,7 +51,7 @@ class ProcessMachines(Fleet):
             )
 
     def _boot_order(self, spec: MachineSpec) -> BootOrder:
-        return boot_order(spec, slot=self.slot)
+        return boot_order(spec, ssh_port=self.ssh_port, slot=self.slot)
 
     def _tidy(self, machine: Machine) -> None:
         # Its own first process does this as it ends, unless somebody killed that.

@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, kw_only=True)
 class MachineInterface:
-    """One interface of a machine. public_ip is the Elastic IP that is associated with it."""
+    """One interface of a machine. public_ip: the Elastic IP that is associated with it, or the address that AWS assigned to it."""
 
     device_index: int
     eni_id: str
@@ -53,7 +53,8 @@ class Machines(Protocol):
     """Calls may come from any thread and return at once."""
 
     def launch(self, machine: MachineSpec) -> None:
-        """RunInstances accepted it."""
+        """RunInstances accepted it, or StartInstances one that had stopped: it then has the interfaces and addresses of this spec, and
+        the disk that it had."""
 
     def is_up(self, instance_id: str) -> bool:
         """Only then does the instance become `running`."""
@@ -67,11 +68,20 @@ class Machines(Protocol):
     def set_public_ip(self, instance_id: str, *, device_index: int, public_ip: str | None) -> None:
         """An address was associated or disassociated after the launch."""
 
+    def attach(self, instance_id: str, interface: MachineInterface) -> None:
+        """An interface was attached: to an instance that runs, whose system then finds it, or to one that has stopped."""
+
+    def detach(self, instance_id: str, *, device_index: int) -> None:
+        """An interface was detached."""
+
+    def stop(self, instance_id: str) -> None:
+        """The instance is to stop. What is on its disk stays until `terminate`; `launch` lets it run again."""
+
     def terminate(self, instance_id: str) -> None:
         """The instance is to end."""
 
     def is_gone(self, instance_id: str) -> bool:
-        """Only then does the instance become `terminated`."""
+        """Only then does the instance become `terminated`, or `stopped`."""
 
     def has_shut_down(self, instance_id: str) -> bool:
         """Its system has shut itself down."""
@@ -106,6 +116,15 @@ class NoMachines:
 
     def set_public_ip(self, instance_id: str, *, device_index: int, public_ip: str | None) -> None:
         """Nothing to tell."""
+
+    def attach(self, instance_id: str, interface: MachineInterface) -> None:
+        """Nothing to tell."""
+
+    def detach(self, instance_id: str, *, device_index: int) -> None:
+        """Nothing to tell."""
+
+    def stop(self, instance_id: str) -> None:
+        """Nothing to stop."""
 
     def terminate(self, instance_id: str) -> None:
         """Nothing to end."""

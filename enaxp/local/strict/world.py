@@ -122,7 +122,7 @@ class World:
         if life.state in {"pending", "running"}:
             self.set_state(life, "stopping")
             life.stopping_at, life.running_at = time.monotonic(), None
-            self.machines.terminate(life.instance.id)
+            self.machines.stop(life.instance.id)
 
     def _stopped(self, life: Life) -> None:
         if self.machines.is_gone(life.instance.id):

@@ -86,6 +86,21 @@ def test_sockperf_runs_between_private_addresses_that_are_mapped(machines: Lab) 
     assert "192.168." not in output
 
 
+def test_sockperf_has_the_address_of_an_interface_only_while_that_is_attached(tmp_path: Path) -> None:
+    use = "sockperf server -i 192.168.3.21 -p 21112"
+    cannot = "Cannot assign requested address"
+    with lab("processes", tmp_path) as owned:
+        owned.launch("client", interfaces=1)
+        owned.wait_up("client")
+        with owned.ssh("client") as host:
+            assert cannot in host.run(use).stdout
+            owned.fleet.attach("i-client", owned.interface("client", 1))
+            serve = f"timeout -s INT 1 {use}; true"
+            wait_until(lambda: "to block on socket" in host.run(serve).stdout, "the server listens")
+            owned.fleet.detach("i-client", device_index=1)
+            wait_until(lambda: cannot in host.run(serve).stdout, "the address is gone")
+
+
 def test_what_an_interface_would_tell_is_unknown(machines: Lab) -> None:
     with machines.ssh("client") as host:
         probe = read_probe(host.check(probe_command(ADDRESSES["client"][1], ADDRESSES["server"][1])))

@@ -16,18 +16,25 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from enaxp.local.machines.inside.messages import (
     MESSAGE_BYTES,
     AgentStarted,
+    Attach,
+    BootInterface,
     BootOrder,
     Born,
     Carries,
+    Detach,
     Failed,
     Listen,
+    Order,
+    PoweredOff,
+    PowerOff,
+    PowerOn,
     Ready,
     Report,
     RunScript,
@@ -56,14 +63,32 @@ class MachineKind(Protocol):
     def boot(self, order: BootOrder) -> Place:
         """Sets the machine up. Gives back where its things are."""
 
-    def run_user_data(self, place: Place, text: str) -> None:
-        """Begins to run it; does not wait."""
+    def listen_inside(self, port: int) -> socket.socket | None:
+        """Where sshd listens on the machine's own addresses, if it has any: only what is in its VPC comes there."""
+
+    def run_user_data(self, place: Place, text: str) -> int | None:
+        """Begins to run it; does not wait. Gives back the pid of what runs it, if anything does."""
+
+    def user_data_has_ended(self) -> None:
+        """The first boot is through."""
 
     def start_script(self, place: Place, script: Path, timeout_s: int, *, output: int, errors: int) -> int:
         """Begins to run what Systems Manager asks for; gives back the pid."""
 
     def set_srd(self, place: Place, interface: str, mode: int, carries: Carries) -> None:
         """Takes over what the control plane says about an attachment."""
+
+    def attach(self, place: Place, interface: BootInterface) -> None:
+        """What the system does when it finds this interface while it runs; does not wait."""
+
+    def detach(self, place: Place, interface: str) -> None:
+        """Forgets an interface."""
+
+    def power_off(self) -> None:
+        """Ends every process of the machine but this one; what is on its disk stays."""
+
+    def power_on(self, place: Place, interfaces: Sequence[BootInterface]) -> None:
+        """Begins to start what is enabled, with these interfaces."""
 
     def leave(self) -> None:
         """Ends every process of the machine but this one."""
@@ -84,6 +109,7 @@ class Init:
         self._place: Place | None = None
         self._listeners: dict[int, socket.socket] = {}
         self._scripts: dict[int, Path] = {}  # pid → folder
+        self._user_data_pid: int | None = None
         self._ended = False
         self._events = selectors.DefaultSelector()
 
@@ -109,21 +135,40 @@ class Init:
         if isinstance(order, BootOrder):
             self._user_data = order.user_data
             self._place = self._kind.boot(order)
+            inside = self._kind.listen_inside(order.ssh_port)
+            if inside is not None:
+                self._watch(inside, self._accept)
             tell(self._channel, Ready(console=host_keys_shown(self._place)))
             return
         assert self._place is not None
+        self._carry_out(self._place, order, sockets)
+
+    def _carry_out(self, place: Place, order: Order, sockets: Sequence[socket.socket]) -> None:
         match order:
             case Listen():
                 self._listen(order.device_index, sockets[0])
             case StopListening():
                 self._stop_listening(order.device_index)
             case SetSrd():
-                self._kind.set_srd(self._place, order.interface, order.mode, order.carries)
+                self._kind.set_srd(place, order.interface, order.mode, order.carries)
+            case Attach():
+                self._kind.attach(place, order.interface)
+            case Detach():
+                self._kind.detach(place, order.interface)
+            case PowerOff():
+                for device_index in list(self._listeners):
+                    self._stop_listening(device_index)
+                self._kind.power_off()
+                tell(self._channel, PoweredOff())
+            case PowerOn():
+                self._kind.power_on(place, order.interfaces)
+                tell(self._channel, Ready())
+                tell(self._channel, Up())
             case RunUserData():
                 tell(self._channel, Up())
-                self._kind.run_user_data(self._place, self._user_data)
+                self._user_data_pid = self._kind.run_user_data(place, self._user_data)
             case RunScript():
-                self._run(self._place, order)
+                self._run(place, order)
 
     def _run(self, place: Place, order: RunScript) -> None:
         """Runs a script in a folder of its own, as the agent does; what it prints goes into files there."""
@@ -179,6 +224,9 @@ class Init:
 
     def _take_end(self, pid: int, status: int) -> None:
         """A process has ended. If it was a script, the owner is told how; the end of any other is of no interest."""
+        if pid == self._user_data_pid:
+            self._user_data_pid = None
+            self._kind.user_data_has_ended()
         folder = self._scripts.pop(pid, None)
         if folder is not None:
             report = ScriptEnded(

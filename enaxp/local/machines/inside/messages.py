@@ -45,6 +45,7 @@ class BootOrder(_Message, frozen=True, kw_only=True):
     interfaces: tuple[BootInterface, ...]
     user: str | None  # who logs in; None where only the owner of the process can
     distribution: DistributionName | None  # None where a machine shares this computer's files
+    ssh_port: int
     slot: int | None  # the second number of the machine's addresses on this computer; None where it has interfaces
 
 
@@ -72,6 +73,28 @@ class SetSrd(_Message, frozen=True, kw_only=True):
     carries: Carries
 
 
+class Attach(_Message, frozen=True, kw_only=True):
+    """An interface has been plugged in while the machine runs: what its system does then begins."""
+
+    interface: BootInterface
+
+
+class Detach(_Message, frozen=True, kw_only=True):
+    """This interface is about to be taken away."""
+
+    interface: str
+
+
+class PowerOff(_Message, frozen=True, kw_only=True):
+    """End everything in the machine but keep its disk, until `PowerOn`. Answered by `PoweredOff`."""
+
+
+class PowerOn(_Message, frozen=True, kw_only=True):
+    """Start again with these interfaces. Answered by `Ready` and `Up`."""
+
+    interfaces: tuple[BootInterface, ...]
+
+
 class RunScript(_Message, frozen=True, kw_only=True):
     """Run a script, as the agent of Systems Manager does. Answered by `ScriptEnded`."""
 
@@ -80,7 +103,7 @@ class RunScript(_Message, frozen=True, kw_only=True):
     timeout_s: int
 
 
-Order = BootOrder | RunUserData | Listen | StopListening | SetSrd | RunScript
+Order = BootOrder | RunUserData | Listen | StopListening | SetSrd | Attach | Detach | PowerOff | PowerOn | RunScript
 
 
 # -- reports ---------------------------------------------------------------------------------------------------------------
@@ -113,6 +136,10 @@ class AgentStarted(_Message, frozen=True, kw_only=True):
     """The agent of Systems Manager was started once more."""
 
 
+class PoweredOff(_Message, frozen=True, kw_only=True):
+    """Nothing runs in the machine any more; its disk is kept."""
+
+
 class ShutDown(_Message, frozen=True, kw_only=True):
     """The machine was shut down from inside, and ends."""
 
@@ -123,7 +150,7 @@ class Failed(_Message, frozen=True, kw_only=True):
     reason: str
 
 
-Report = Born | Ready | Up | ScriptEnded | AgentStarted | ShutDown | Failed
+Report = Born | Ready | Up | ScriptEnded | AgentStarted | PoweredOff | ShutDown | Failed
 
 encode = msgspec.json.encode
 # Made here, once: later on a machine may no longer see the folder that msgspec would import something from.

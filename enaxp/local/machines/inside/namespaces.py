@@ -12,13 +12,21 @@ import grp
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from enaxp.local.machines.inside.messages import BootOrder, Carries, DistributionName
-from enaxp.local.machines.inside.network import BOOT_ID, Network, forget_what_is_not_on_disk, network_of, own_boot_id
+from enaxp.local.machines.inside.messages import BootInterface, BootOrder, Carries, DistributionName
+from enaxp.local.machines.inside.network import (
+    BOOT_ID,
+    Network,
+    first_boot_is_through,
+    forget_what_is_not_on_disk,
+    network_of,
+    own_boot_id,
+)
 from enaxp.local.machines.inside.place import (
     Place,
     find_program,
@@ -84,16 +92,25 @@ class Namespaces:
         self.network.come_up(place, _environment(place))
         return place
 
-    def run_user_data(self, place: Place, text: str) -> None:
+    def listen_inside(self, port: int) -> socket.socket | None:
+        listener = socket.create_server(("0.0.0.0", port), backlog=64)
+        listener.setblocking(False)
+        return listener
+
+    def run_user_data(self, place: Place, text: str) -> int | None:
         script = write(place.path("/var/lib/cloud/instance/user-data.txt"), text, mode=0o700)
         with place.path("/var/log/cloud-init-output.log").open("ab") as log:
             os.fchown(log.fileno(), 0, grp.getgrnam(_READS_LOGS).gr_gid)
             os.fchmod(log.fileno(), 0o640)
             if not text.startswith("#!"):
                 log.write(b"user data that does not begin with #! is not run\n")
-                return
+                self.user_data_has_ended()
+                return None
             # cloud-init runs the file itself, so that its first line decides by what.
-            spawn([str(script)], _environment(place), stdin=null(), output=log.fileno())
+            return spawn([str(script)], _environment(place), stdin=null(), output=log.fileno())
+
+    def user_data_has_ended(self) -> None:
+        first_boot_is_through()
 
     def start_script(self, place: Place, script: Path, timeout_s: int, *, output: int, errors: int) -> int:
         # The agent has a shell run the file, so that its first line decides by what, if it has one.
@@ -104,17 +121,36 @@ class Namespaces:
         # Without check: somebody may have taken the interface away, which is no reason to end the machine.
         subprocess.run([str(place.stand_in("ethtool")), "--set-srd", interface, str(mode), carries], check=False)
 
+    def attach(self, place: Place, interface: BootInterface) -> None:
+        assert self.network is not None
+        self.network = self.network.with_also(interface)
+        self.network.find(interface, place, _environment(place))
+
+    def detach(self, place: Place, interface: str) -> None:
+        assert self.network is not None
+        self.network = self.network.without(interface)
+        self.network.lose(interface, place, _environment(place))
+
     def leave(self) -> None:
         """Nothing to do: it is the kernel's."""
 
-    def start_again(self, place: Place) -> None:
-        assert os.getpid() == place.init, "outside of a namespace of its own this would end everything"
+    def power_off(self) -> None:
+        assert os.getpid() == 1, "outside of a namespace of its own this would end everything"
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
         forget_what_is_not_on_disk()
+
+    def power_on(self, place: Place, interfaces: Sequence[BootInterface]) -> None:
         assert self.network is not None
+        self.network = self.network.with_all(interfaces)
         self.network.come_up(place, _environment(place))
+        first_boot_is_through()  # cloud-init comes to its end at each boot, and runs user data at the first alone
         start_enabled(place, _environment(place))
+
+    def start_again(self, place: Place) -> None:
+        assert self.network is not None
+        self.power_off()
+        self.power_on(place, self.network.interfaces)
 
 
 def _environment(place: Place) -> dict[str, str]:

@@ -9,13 +9,14 @@ import ctypes
 import json
 import os
 import shlex
+import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from enaxp.local.machines.inside.messages import BootOrder, Carries
+from enaxp.local.machines.inside.messages import BootInterface, BootOrder, Carries
 from enaxp.local.machines.inside.place import Place, find_program, null, prepare, spawn, start_enabled, write
 from enaxp.local.process import kill_if
 
@@ -56,15 +57,24 @@ class Processes:
         home.mkdir(parents=True, exist_ok=True)
         words = {"@SLOT@": str(order.slot), "@SOCKPERF@": find_program("sockperf")}
         prepare(place, marker=order.instance_id, home=home, public_key_file=str(keys), words=words)
+        put_addresses(place, order.interfaces)
         return place
 
-    def run_user_data(self, place: Place, text: str) -> None:
+    def listen_inside(self, port: int) -> socket.socket | None:
+        """Nowhere: there are no addresses of its own, and those of this computer would be open to it."""
+        return None
+
+    def run_user_data(self, place: Place, text: str) -> int | None:
         script = write(place.path("/var/lib/cloud/instance/user-data.txt"), text, mode=0o700)
         checked = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True, check=False)
         is_sound = checked.returncode == 0
         done = BootDone(ok=is_sound, failed_step=None if is_sound else "syntax", log_tail=checked.stderr, note=NOTE)
         new = write(place.path("/var/lib/enaxp/done.json.new"), json.dumps(asdict(done)), mode=0o644)
         new.replace(new.with_suffix(""))
+        return None
+
+    def user_data_has_ended(self) -> None:
+        """Nothing to do: it has not run."""
 
     def start_script(self, place: Place, script: Path, timeout_s: int, *, output: int, errors: int) -> int:
         """It would change this computer: it is checked, as user data is."""
@@ -75,12 +85,38 @@ class Processes:
     def set_srd(self, place: Place, interface: str, mode: int, carries: Carries) -> None:
         """Nothing to do: there is no interface, and what its counters would say is unknown."""
 
+    def attach(self, place: Place, interface: BootInterface) -> None:
+        with _addresses(place).open("a") as file:
+            file.write(f"{interface.private_ip} {interface.name}\n")
+
+    def detach(self, place: Place, interface: str) -> None:
+        lines = _addresses(place).read_text().splitlines()
+        left = [f"{line}\n" for line in lines if not line.endswith(f" {interface}")]
+        write(_addresses(place), "".join(left), mode=0o644)
+
+    def power_off(self) -> None:
+        self.leave()
+
+    def power_on(self, place: Place, interfaces: Sequence[BootInterface]) -> None:
+        put_addresses(place, interfaces)
+        start_enabled(place, {"PATH": place.search_path})
+
     def leave(self) -> None:
         end_all(lambda: descendants(os.getpid()), lambda pid: pid in set(descendants(os.getpid())))
 
     def start_again(self, place: Place) -> None:
         self.leave()
         start_enabled(place, {"PATH": place.search_path})
+
+
+def _addresses(place: Place) -> Path:
+    """The addresses of the machine's interfaces, which its front of sockperf lets it use: ADDRESS NAME, one a line."""
+    return place.path("/run/enaxp/addresses")
+
+
+def put_addresses(place: Place, interfaces: Sequence[BootInterface]) -> None:
+    """Notes which interfaces the machine has."""
+    write(_addresses(place), "".join(f"{one.private_ip} {one.name}\n" for one in interfaces), mode=0o644)
 
 
 def root_of(folder: Path) -> Path:
