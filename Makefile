@@ -9,7 +9,7 @@
 #              A/A and known differences on this machine (STUDY_ARGS="--minutes 90")
 # make crash   enaxp killed at every call and every save, and in twenty hostile clouds: leaks and duplicates counted
 # make fuzz    every reader of data from elsewhere, ten minutes each, with whatever comes (FUZZ_MINUTES=10)
-# make audit   known weaknesses of what development and the image install (asks the network)
+# make audit   known weaknesses of what development and the image install (asks the network; fails where that knows nothing of them)
 # make acceptance   the full 10 x 10 run on the local target; Spark on what `enaxp export` writes
 # make install what the above need: system packages (as root, on Debian and Ubuntu) and a virtual environment in .venv
 
@@ -70,8 +70,8 @@ fuzz: $(VENV)/.installed
 
 audit: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
-	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements-dev.lock
-	$(BIN)/pip-audit --disable-pip --require-hashes -r monitor/requirements.lock
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements-dev.lock
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r monitor/requirements.lock
 
 acceptance: install
 	@PYTHON=$(PYTHON) ./scripts/install-system default-jre-headless
