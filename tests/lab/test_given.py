@@ -182,7 +182,7 @@ def test_an_expired_credential_leaves_what_was_found_on_disk_until_it_can_be_put
         fault = Fault(action="ModifyNetworkInterfaceAttribute", probability=1.0, **expired)  # type: ignore[arg-type]
         hosts.cloud.server.set_faults(FaultPlan([fault]))
 
-    with pytest.raises(AwsError, match="putting ENA Express back") as failure:
+    with pytest.raises(AwsError, match="putting ENA Express of eni-") as failure:
         given_child.bench(hosts.aws, folder, hosts.pair, switches=2, look=expire)
 
     assert "enaxp restore" in failure.value.todo
@@ -192,6 +192,29 @@ def test_an_expired_credential_leaves_what_was_found_on_disk_until_it_can_be_put
     put_back(hosts.aws, folder, saved, say=lambda _text: None)
     assert hosts.settings() == {OFF}
     assert folder.all() == []
+
+
+def test_an_interface_that_cannot_be_put_back_does_not_keep_the_other_one_from_it(hosts: Hosts, tmp_path: Path) -> None:
+    hosts.have(OFF)
+    folder = GivenFolder(tmp_path)
+    denied = Fault(
+        action="ModifyNetworkInterfaceAttribute",
+        nth=1,
+        status=403,
+        code="UnauthorizedOperation",
+        message="explicit deny",
+    )
+
+    with pytest.raises(AwsError, match="putting ENA Express of eni-"):
+        given_child.bench(
+            hosts.aws, folder, hosts.pair, switches=1, look=lambda: hosts.cloud.server.set_faults(FaultPlan([denied]))
+        )
+
+    assert {hosts.lab.express_of(role) for role in ("server_express", "client_express")} == {ON, OFF}
+    hosts.cloud.server.set_faults(FaultPlan([]))
+    [saved] = folder.unrestored()
+    put_back(hosts.aws, folder, saved, say=lambda _text: None)
+    assert hosts.settings() == {OFF}
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("connection lost")])

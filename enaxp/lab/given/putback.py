@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from enaxp.aws import Aws, is_gone, refused, wait_for
+from enaxp.errors import AwsError
 from enaxp.lab.given.saved import GivenFolder, SavedSetting, SavedSettings
 from enaxp.lab.kinds.compute import Srd, srd_of
 
@@ -35,12 +36,19 @@ def steps(found: Srd, now: Srd) -> list[EnaSrdSpecificationTypeDef]:
 
 
 def put_back(aws: Aws, folder: GivenFolder, saved: SavedSettings, *, say: Callable[[str], None]) -> None:
-    """Puts both interfaces' settings back, and forgets them once AWS reads as saved. Raises AwsError; what was saved is kept then."""
-    try:
-        for one in saved.interfaces:
+    """Puts both interfaces' settings back, and forgets them once AWS reads as saved. Raises AwsError when one could not be, after the
+    other has been; what was saved is kept then.
+    """
+    failed: list[AwsError] = []
+    for one in saved.interfaces:
+        try:
             _put_back(aws, one, say=say)
-    except (ClientError, BotoCoreError) as error:
-        raise refused("putting ENA Express back as it was found", error, todo=AGAIN) from error
+        except (ClientError, BotoCoreError) as error:
+            failed.append(refused(f"putting ENA Express of {one.eni} back as it was found", error, todo=AGAIN))
+        except AwsError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
     folder.forget(saved)
 
 
