@@ -307,25 +307,21 @@ class Aws:
                 client = self._clients[service, patient] = self._new_client(service, patient=patient)
             return client
 
-    def _new_session(self) -> Any:
-        """botocore's own: boto3 around it would be loaded for its resources and transfers, which nothing here uses."""
-        from botocore.session import get_session
-
-        session = _unswayed_session() if self._access_key else get_session()
-        if self._profile:
-            session.set_config_variable("profile", self._profile)
-        if self._access_key and self._secret_key:
-            session.set_credentials(self._access_key, self._secret_key)
-        return session
-
     def _new_client(self, service: str, *, patient: bool) -> Any:
+        import boto3
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
         try:
             if self._session is None:
-                self._session = self._new_session()
-            client = self._session.create_client(
+                self._session = boto3.Session(
+                    botocore_session=_unswayed_session() if self._access_key else None,
+                    profile_name=self._profile,
+                    region_name=self.region,
+                    aws_access_key_id=self._access_key,
+                    aws_secret_access_key=self._secret_key,
+                )
+            client = self._session.client(
                 service,
                 region_name=self.region,
                 endpoint_url=self.endpoint_url,
