@@ -9,7 +9,6 @@ word of its own. Whoever wants a shell writes `sh -c '…'`. Only the config say
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import os
 import re
 import shlex
@@ -20,11 +19,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from enaxp.config import PROXY_LETTERS, PROXY_TOKEN, REGION
+from enaxp.config import PROXY_LETTERS, PROXY_NAMES, PROXY_TOKEN, REGION
 from enaxp.errors import HostError, UsageError
 
 END_S = 2.0  # for a proxy to end by itself once nobody speaks to it any more
 _VALUES = {
+    "address": re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,252}"),  # of hosts that exist already perhaps a name
     "port": re.compile(r"\d{1,5}"),
     "user": re.compile(r"[a-z_][a-z0-9_.-]{0,31}"),
     "instance_id": re.compile(r"i-[0-9a-f]{8,17}"),
@@ -44,14 +44,11 @@ class ProxyTarget:
 
     def values(self) -> Mapping[str, str]:
         """What is filled into a placeholder, by its name. Raises UsageError where a value does not have the form that it must have."""
-        found = {"port": str(self.port), "user": self.user, "instance_id": self.instance_id, "region": self.region}
+        found = {name: str(getattr(self, name)) for name in PROXY_NAMES}
         for name, value in found.items():
             if not _VALUES[name].fullmatch(value):
                 raise UsageError(f"{value!r} is no {name} that could be put into hosts.proxy_command")
-        try:
-            return {"address": str(ipaddress.IPv4Address(self.address)), **found}
-        except ValueError:
-            raise UsageError(f"{self.address!r} is no address that could be put into hosts.proxy_command") from None
+        return found
 
 
 def proxy_words(command: str, target: ProxyTarget) -> tuple[str, ...]:

@@ -433,7 +433,7 @@ class Fleet:
         """Tells each machine what has changed for it: its own setting, and whether another machine's interface has SRD on."""
         running = [machine for machine in self._machines.values() if machine.booted and not machine.ending]
         ends = [
-            _End(interface=one, srd=machine.srd[one.device_index], zone=machine.spec.availability_zone)
+            SrdEnd(interface=one, srd=machine.srd[one.device_index], zone=machine.spec.availability_zone)
             for machine in running
             for one in machine.spec.interfaces
         ]
@@ -487,21 +487,21 @@ def _mode(own: MachineSrd) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _End:
-    """An interface of a machine that runs."""
+class SrdEnd:
+    """An interface of a machine that runs, in a zone."""
 
     interface: MachineInterface
     srd: MachineSrd
     zone: str
 
-    def reaches_by_srd(self, other: _End) -> bool:
+    def reaches_by_srd(self, other: SrdEnd) -> bool:
         """Whether SRD could carry what goes from the one to the other: within a VPC, and between zones where the region has that."""
         if self.interface.eni_id == other.interface.eni_id or self.interface.vpc_id != other.interface.vpc_id:
             return False
         return self.zone == other.zone or not self.zone.startswith(WITHOUT_SRD_BETWEEN_ZONES)
 
 
-def _carries(one: MachineInterface, ends: list[_End]) -> Carries:
+def _carries(one: MachineInterface, ends: list[SrdEnd]) -> Carries:
     """What SRD carries: something only where both interfaces have it on, and UDP only where both have its UDP flag on, too."""
     own = next(end for end in ends if end.interface.eni_id == one.eni_id)
     others = [other.srd for other in ends if own.reaches_by_srd(other) and other.srd.srd]

@@ -142,6 +142,7 @@ class Network:
     def lose(self, name: str, place: Place, environment: Mapping[str, str]) -> None:
         """Forgets an interface: what networkd set for it goes, and what refreshes it ends."""
         _forget(name)
+        Path(f"/run/enaxp/srd-{name}").unlink(missing_ok=True)  # counters belong to a device, and that is gone
         if self.distribution == "amazon-linux":
             units = [f"refresh-policy-routes@{name}.timer", f"policy-routes@{name}.service"]
             subprocess.run([str(place.stand_in("systemctl")), "stop", *units], env=dict(environment), check=False)
