@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from enaxp.bench.pair import Pair
 from enaxp.errors import HostError, UsageError
 from enaxp.hosts.connection import Host, connect, ssh_command
 from enaxp.hosts.proxy import ProxyProcess, ProxyTarget, as_ssh_option, proxy_words
@@ -141,6 +142,17 @@ def test_a_bastion_leads_to_a_host_for_every_connection_and_ends_with_it(bastion
         assert (tmp_path / "put").read_bytes() == b"content"
         proxies = set(descendants(os.getpid())) - before
         assert len(proxies) >= len(connections)
+
+        # and when a proxy is cut off, as tunnels are after a time, then that is told, and the next connection is made by another
+        pair = Pair(server=connections[0], client=connections[1])
+        connections[1]._proxy._process.kill()  # type: ignore[union-attr]
+        for _ in range(2):
+            with pytest.raises(HostError):
+                connections[1].run("true", timeout_s=10)
+        pair.reconnect(patience_s=10)
+        connections[1] = pair.client
+        assert pair.client.check("echo again") == "again\n"
+        proxies |= set(descendants(os.getpid())) - before
     finally:
         for connection in connections:
             connection.close()
