@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.driver import COMMAND, TIMERS, Driver
+from tests.support.driver import COMMAND, TIMERS, Driver, reset_connections
 from tests.support.local_machines import wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.system]
@@ -75,9 +75,7 @@ class Accident:
 
 
 def drop_connections(lab: Driver) -> None:
-    """Ends the connections to the client as a network would: their sockets on this machine's side are reset."""
-    host, port = address_of_client(lab)
-    subprocess.run(["ss", "-K", "dst", host, "dport", "=", port], check=False, capture_output=True)
+    reset_connections(*address_of_client(lab))
 
 
 @cache

@@ -6,13 +6,14 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.driver import COMMAND, Driver, Ran, is_mutating
+from tests.support.driver import COMMAND, Driver, Ran, is_mutating, reset_connections
 
 pytestmark = [pytest.mark.long, pytest.mark.system, pytest.mark.namespaces]
 
@@ -41,6 +42,7 @@ class Neighbour:
             for role, host in hosts.items()
         }
         self.interfaces = [host["ena"]["eni"] for host in hosts.values()]
+        self.client_ssh = hosts["client"]["ssh"]["host"], str(hosts["client"]["ssh"]["port"])
         (folder / "config").mkdir()
         key = {"private_key": str(lab.folder / "state/dev.pem"), "pairs": [self.given]}
         (folder / "config/bench.yaml").write_text(json.dumps({"given": key}))
@@ -74,6 +76,20 @@ class Neighbour:
         with self.start(*arguments) as process:
             stdout, stderr = process.communicate(timeout=300)
         return Ran(process.returncode, stdout, stderr)
+
+    def run_through_a_lost_connection(self, *arguments: str) -> Ran:
+        """As `run`; the bench's connection to the client is reset within its second trial."""
+        text = ""
+        with self.start(*arguments) as process:
+            assert process.stderr is not None
+            assert process.stdout is not None
+            for line in process.stderr:
+                text += line
+                if "trial   1 of" in line:
+                    time.sleep(1.5)
+                    reset_connections(*self.client_ssh)
+            stdout = process.stdout.read()
+        return Ran(process.returncode, stdout, text)
 
     def settings(self) -> dict[str, tuple[bool, bool]]:
         """SRD and its flag for UDP on the interfaces that are measured."""
@@ -123,7 +139,7 @@ def test_given_hosts_are_measured_and_nothing_but_their_setting_is_touched_and_p
 
     nobody_asked = neighbour.run(*QUICK, "--watch", "100ms")
     switched = [action for action in neighbour.lab.cloud("calls")["counts"] if is_mutating(action)]
-    ran = neighbour.run(*QUICK, "--watch", "100ms", "--yes", "--fix", "--json")
+    ran = neighbour.run_through_a_lost_connection(*QUICK, "--watch", "100ms", "--yes", "--fix", "--json")
 
     assert (nobody_asked.code, switched) == (2, [])
     assert "nobody said yes" in nobody_asked.stderr
@@ -134,7 +150,9 @@ def test_given_hosts_are_measured_and_nothing_but_their_setting_is_touched_and_p
     scenario = ran.document["scenarios"]["udp-latency"]
     assert scenario["treatment"]["proven"] is True
     assert "nothing but SRD differs between the arms" in scenario["verdict"]["words"]
-    assert all(map(is_treated_by_the_counters, neighbour.trials()))
+    trials = neighbour.trials()
+    assert any("connection was lost" in (trial["reason"] or "") for trial in trials), trials
+    assert all(is_treated_by_the_counters(trial) for trial in trials if trial["valid"])
     assert neighbour.settings() == before
     calls = neighbour.lab.cloud("calls")["counts"]
     assert {action for action in calls if is_mutating(action)} == {"ModifyNetworkInterfaceAttribute"}

@@ -194,6 +194,11 @@ def is_mutating(action: str) -> bool:
     return action.startswith(MUTATING)
 
 
+def reset_connections(host: str, port: str) -> None:
+    """Ends the connections to a host as a network would: their sockets on this machine's side are reset."""
+    subprocess.run(["ss", "-K", "dst", host, "dport", "=", port], check=False, capture_output=True)
+
+
 def machine() -> dict[str, list[str]]:
     """What a lab could leave on this machine besides processes: mounts, namespaces, links and routes."""
     return {
