@@ -16,6 +16,7 @@ from pathlib import Path
 
 from enaxp.bench.bench import RunSetup, carry_out, go_on
 from enaxp.bench.crossover import Assign
+from enaxp.bench.documents import Document
 from enaxp.bench.pair import Pair, connected
 from enaxp.bench.records import RunFolder
 from enaxp.bench.result import Result, to_document
@@ -48,6 +49,7 @@ from enaxp.options import Options
 from enaxp.reader import parse_duration
 from enaxp.report.redact import without_private_words
 from enaxp.session import Overrides, Session, open_session
+from enaxp.terminal.console import Console
 from enaxp.terminal.live import bench_view
 from enaxp.traffic import TOGGLED_HOME, SrdOn
 
@@ -124,18 +126,32 @@ def bench_between_given(
     *,
     overrides: Overrides,
 ) -> None:
-    """Measures each pair, one after the other, and prints what was found. With --json: the result, or a list of them for several pairs."""
+    """Measures each pair, one after the other, and prints what was found. With --json: the result, or a list of them for several pairs.
+
+    One that fails does not stop the others; the first failure is raised at the end, an interruption at once.
+    """
     if len(pairs) > 1 and bench_options.resume is not None:
         raise UsageError("--resume goes on with one pair's run", todo="name the pair by --server and --client")
-    documents = []
+    console, documents, failures = Console(as_json=options.as_json), list[Document](), list[EnaxpError]()
     for pair in pairs:
-        with open_session(in_the_name_of(options, pair), overrides=overrides) as session:
-            result, summary, folder = run_given_bench(session, pair, bench_options, wishes)
-            documents.append(to_document(result))
-            with session.console.also_kept_in(folder):
-                session.console.result(f"{summary}\nrun folder: {folder}")
-                if options.as_json and len(documents) == len(pairs):
-                    session.console.document(documents[0] if len(documents) == 1 else documents)
+        try:
+            with open_session(in_the_name_of(options, pair), overrides=overrides) as session:
+                result, summary, folder = run_given_bench(session, pair, bench_options, wishes)
+        except Interrupted:
+            raise
+        except EnaxpError as error:
+            failures.append(error)
+            if len(pairs) > 1:
+                console.error(f"{pair.server.instance_id} and {pair.client.instance_id}: {error}")
+            continue
+        documents.append(to_document(result))
+        with console.also_kept_in(folder):
+            console.result(f"{summary}\nrun folder: {folder}")
+    if options.as_json and documents:
+        with console.also_kept_in(folder):
+            console.document(documents[0] if len(pairs) == 1 else documents)
+    if failures:
+        raise failures[0]
 
 
 def given_name(pair: GivenPairConfig) -> str:
@@ -153,6 +169,10 @@ def run_given_bench(
     results, lab = session.options.results_dir, session.config.lab
     earlier = RunFolder.find(results, lab=lab, run=options.resume) if options.resume else None
     plan = earlier.read_manifest().plan if earlier else bench_plan(session, options)
+    if not plan.is_toggled:
+        raise UsageError(
+            f"run {options.resume} is a lab's: it was not toggled", todo="go on with it without given hosts"
+        )
     require_writable(earlier.path if earlier else results / lab)
     folder, cut_short = _GivenBench(session, pair, options, wishes, plan, earlier).carry_out()
     return finished(session, folder, cut_short, draws=options.report)
@@ -223,7 +243,8 @@ class _GivenBench:
         left = [one for one in self._folder.all() if enis & {interface.eni for interface in one.interfaces}]
         for one in left:
             self._say("an earlier bench was ended before it put ENA Express back: that comes first")
-            put_back(self._session.aws, self._folder, one, say=self._say)
+            with self._folder.held({interface.eni for interface in one.interfaces} - enis):
+                put_back(self._session.aws, self._folder, one, say=self._say)
         return bool(left)
 
     def _settled(self, found: GivenPairFound, pair: Pair) -> tuple[str, ...]:

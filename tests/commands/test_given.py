@@ -139,6 +139,26 @@ def test_hosts_that_cannot_be_measured_are_refused_with_everything_that_is_wrong
     assert not (options.state_dir / "given").exists()
 
 
+def test_of_several_pairs_one_that_fails_does_not_stop_the_others(
+    options: Options, lab: tuple[StrictServer, Lab], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server, built = lab
+    as_a_person(monkeypatch, server)
+    pairs = [
+        *given_pairs(options, Asked(server=ONE, client=OTHER, private_key="mine.pem")),
+        *given_pairs(options, Asked(server=built.ids["server_host"], client=built.ids["server_host"])),
+    ]
+
+    with pytest.raises(UsageError, match="no such instance"):
+        bench_between_given(
+            options, pairs, BenchOptions(argv=["bench"]), GivenOptions(assume_yes=True), overrides=toggled({})
+        )
+
+    told = capfd.readouterr().err
+    assert f"{ONE} and {OTHER}: there is no such instance" in told
+    assert "server and client are the same instance" in told
+
+
 def test_the_policy_names_the_interfaces_and_asks_which_they_are_only_where_none_is_named(
     lab: tuple[StrictServer, Lab], folder: Path
 ) -> None:
