@@ -19,6 +19,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from enaxp.errors import AwsError, EnaxpError, LabError
+from enaxp.rates import Limiter
 from enaxp.retries import PatientRetries
 
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ class Aws:
         self._lock = threading.Lock()
         self._session: Any = None
         self._clients: dict[tuple[str, bool], Any] = {}
+        self._limiter = Limiter()
 
     def pauses(self) -> Iterator[float]:
         """Seconds to wait between looks: short at first, for most things are ready soon, then growing to poll_s, without end."""
@@ -253,7 +255,7 @@ class Aws:
     def in_region(self, region: str) -> Aws:
         """The same credentials and patience in another region."""
         other = copy.copy(self)
-        other.region, other._lock, other._clients = region, threading.Lock(), {}
+        other.region, other._lock, other._clients, other._limiter = region, threading.Lock(), {}, Limiter()
         return other
 
     def account(self) -> str:
@@ -292,6 +294,16 @@ class Aws:
         except (ClientError, BotoCoreError, AwsError):
             return False
         return True
+
+    def _wait_for_its_turn(self, event_name: str, **_: Any) -> None:
+        """Before each attempt: an account may call each of EC2's APIs only so often."""
+        self._limiter.wait(event_name.rpartition(".")[2])
+
+    def _note_throttling(self, event_name: str, response: Any, **_: Any) -> None:
+        """Others call with the same account."""
+        parsed = response[1] if response else {}
+        if parsed.get("Error", {}).get("Code") == "RequestLimitExceeded":
+            self._limiter.refused(event_name.rpartition(".")[2])
 
     def _retries(self) -> PatientRetries:
         return PatientRetries(
@@ -334,6 +346,9 @@ class Aws:
                     proxies={} if self.endpoint_url else None,
                 ),
             )
+            if service == "ec2":
+                client.meta.events.register("before-send.ec2", self._wait_for_its_turn)
+                client.meta.events.register_first("needs-retry.ec2", self._note_throttling)
             if patient:
                 client.meta.events.register("needs-retry", self._retries())
             return client

@@ -4,7 +4,8 @@
 
     server.py     serve(), and the running server              faults.py    failures on demand: before, after (a lost answer), later
     calls.py      which service and action a request is for    driving.py   the paths by which another process sets all of this
-    timing.py     how long everything takes                    machines.py  what instances become: the protocol
+    throttling.py how often each API may be called             timing.py     how long everything takes
+                                                               machines.py  what instances become: the protocol
     world.py      what moto does not keep, and time            life.py      its records: instance lives, placement groups, ENA Express
     access/       whether the caller may make the call: IAM's judgement by the policies that are put on him
     rules/        what AWS refuses, one small function a rule, which names its actions

@@ -70,6 +70,12 @@ def read_service(environ: WSGIEnvironment) -> str:
     return scope.group(1) if scope else ""
 
 
+def read_region(environ: WSGIEnvironment) -> str:
+    """The region that a request is signed for; empty without one."""
+    scope = re.search(r"Credential=[^/]+/\d+/([^/]+)/[^/]+/aws4_request", environ.get("HTTP_AUTHORIZATION", ""))
+    return scope.group(1) if scope else ""
+
+
 def read_body(environ: WSGIEnvironment) -> bytes | None:
     """The whole body of a request, which is put back for whoever reads it next; None when it is too long, or nobody says how long."""
     length = str(environ.get("CONTENT_LENGTH") or "0")

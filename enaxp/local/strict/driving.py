@@ -7,6 +7,7 @@
     POST   timing     ◀─               {"ids_unknown": 1.5}      changes what is named
     POST   proof     ◀─ ProofOrder    {"nonce": "…"}             ─▶ Proof: that the cloud knows its owner's key
     POST   end                         the cloud is to end, and its machines with it
+    POST   throttling ◀─ ThrottlingOrder {"on": true}            EC2 refuses what is asked more often than an account may
     POST   latency    ◀─ LatencyOrder  {"seconds": 0.15}         added to every call
     POST   policies   ◀─ PoliciesOrder {"identity": [DOCUMENT, …], "organisation": […], "access_key": null}    what a caller may do
     DELETE policies                    everybody may do everything again
@@ -25,6 +26,7 @@ import msgspec
 from enaxp.local.strict.calls import Call
 from enaxp.local.strict.capacity import Capacity
 from enaxp.local.strict.faults import FaultPlan, FaultsOrder
+from enaxp.local.strict.throttling import Throttling
 
 if TYPE_CHECKING:
     from enaxp.local.strict.world import World
@@ -63,6 +65,12 @@ class LatencyOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     seconds: float
 
 
+class ThrottlingOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether EC2 throttles."""
+
+    on: bool
+
+
 class ProofOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the proof has to be bound to."""
 
@@ -82,6 +90,7 @@ class Driven(Protocol):
 
     world: World
     faults: FaultPlan
+    throttling: Throttling
     latency_s: float
     calls: deque[Call]
 
@@ -115,6 +124,8 @@ def drive(gate: Driven, method: str, path: str, body: bytes) -> Resources | Call
             return Proof(proof=gate.prove(msgspec.json.decode(body, type=ProofOrder).nonce))
         case "POST", "end":
             gate.end()
+        case "POST", "throttling":
+            gate.throttling.switch(on=msgspec.json.decode(body, type=ThrottlingOrder).on)
         case "POST", "latency":
             gate.latency_s = msgspec.json.decode(body, type=LatencyOrder).seconds
         case "POST", "policies":

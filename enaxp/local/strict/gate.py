@@ -19,10 +19,11 @@ import msgspec
 from enaxp.local.process import started_at
 from enaxp.local.strict.access.callers import NotAllowed
 from enaxp.local.strict.access.policies import MalformedPolicyError
-from enaxp.local.strict.calls import Asked, Call, read_asked, read_body, read_service
+from enaxp.local.strict.calls import Asked, Call, read_asked, read_body, read_region, read_service
 from enaxp.local.strict.driving import drive
 from enaxp.local.strict.faults import Fault, FaultPlan
 from enaxp.local.strict.lock import Lock, prove
+from enaxp.local.strict.throttling import Throttling
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -65,6 +66,7 @@ class CallGate:
         self.endpoint_url = ""  # known once the server listens
         self.world = world
         self.faults = faults
+        self.throttling = Throttling()
         self.latency_s = 0.0
         self.calls: deque[Call] = deque(maxlen=REMEMBERED_CALLS)
 
@@ -89,12 +91,20 @@ class CallGate:
         fault = self.faults.strike(action)
         if fault is not None and fault.phase == "before":
             return _failure(service, fault)
+        if service == "ec2" and not self._has_token(environ, action):
+            return _error(service, "RequestLimitExceeded", "Request limit exceeded.", status=503)
         answer = self._perform(environ, service, action)
         if fault is not None and fault.phase == "later":
             for instance_id in INSTANCE_ID.findall(answer.body.decode("utf-8", "replace")):
                 self.world.fail_launch(instance_id, code=fault.code, message=fault.message)
             return answer
         return answer if fault is None else _failure(service, fault)
+
+    def _has_token(self, environ: WSGIEnvironment, action: str) -> bool:
+        if not self.throttling.is_on:
+            return True
+        with self.world.lock:
+            return self.throttling.takes(read_region(environ), action, read_asked(environ).given)
 
     def _perform(self, environ: WSGIEnvironment, service: str, action: str) -> HttpAnswer:
         """moto's whole answer, so that it can still be thrown away. What moto cannot do becomes an error in the service's protocol."""

@@ -78,6 +78,10 @@ class StrictServer:
         with self._world.lock:
             self._world.callers.lift(access_key)
 
+    def set_throttling(self, *, on: bool) -> None:
+        """Whether EC2 refuses what is asked more often than an account may; switched on, all buckets are full."""
+        self._gate.throttling.switch(on=on)
+
     def set_latency(self, seconds: float) -> None:
         """Added to every call."""
         self._gate.latency_s = seconds
