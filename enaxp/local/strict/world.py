@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ec2.models.instances import Instance, InstanceState, StateReason
+from moto.ec2.utils import random_public_ip
 
 from enaxp.local.strict.access.callers import Callers
 from enaxp.local.strict.capacity import Capacity
@@ -118,7 +119,7 @@ class World:
             self._explain(life)
 
     def stop(self, life: Life) -> None:
-        """The instance begins to stop, if it runs. Interfaces, addresses and ENA Express stay."""
+        """The instance begins to stop, if it runs. Interfaces, Elastic IPs and ENA Express stay."""
         if life.state in {"pending", "running"}:
             self.set_state(life, "stopping")
             life.stopping_at, life.running_at = time.monotonic(), None
@@ -126,8 +127,16 @@ class World:
 
     def _stopped(self, life: Life) -> None:
         if self.machines.is_gone(life.instance.id):
-            life.instance.stop()
+            life.instance.stop()  # moto takes the address that AWS assigned away, as AWS does
             self._explain(life)
+
+    def assign_address(self, life: Life) -> None:
+        """Gives the first interface a public address, if the launch asked for that and there is no other interface: "if we release the
+        public IP address of your instance and it has a secondary network interface, we do not assign a new public IP address"."""
+        first = life.instance.nics[0]
+        if not first.public_ip_auto_assign or len(life.instance.nics) > 1 or first.association.get("allocationId"):
+            return
+        first.public_ip = self.public_address() if self.public_address else random_public_ip()
 
     def start(self, life: Life) -> None:
         """The instance begins to run again, if it had stopped."""
@@ -184,6 +193,7 @@ class World:
                 for address in [one for one in backend.addresses if one.eni is eni]:
                     backend.disassociate_address(association_id=address.association_id)
                 backend.enis.pop(eni.id, None)
+                eni.subnet.del_subnet_ip(eni.private_ip_address)
         life.instance.__class__ = _Ended
         life.released = True
 
@@ -230,6 +240,8 @@ class World:
         life = self.life_of_eni(eni)
         if life is None:
             return "attached"
+        if self.is_young(f"attachment/{eni.id}", self.timing.attach):
+            return "attaching"
         if life.state in {"shutting-down", "terminated"}:
             return "detaching"
         return "attached" if life.attached else "attaching"

@@ -23,6 +23,9 @@ PAGE = 1000
 OWN_FILTERS: dict[tuple[str, str], Callable[[Any, World], Iterable[Any]]] = {
     ("DescribeInstances", "client-token"): lambda instance, _: [instance.client_token],
     ("DescribeInstances", "placement-group-name"): lambda instance, _: [instance._placement.group_name],
+    ("DescribeInstances", "network-interface.subnet-id"): lambda instance, _: [
+        eni.subnet.id for eni in instance.network_interfaces
+    ],
     ("DescribeInstances", "network-interface.network-interface-id"): lambda instance, _: [
         eni.id for eni in instance.network_interfaces
     ],

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 from moto.ec2.responses._base_response import EC2BaseResponse
 
-from enaxp.local.strict.ec2.network import set_ena_express
-from enaxp.local.strict.life import AttachmentSrd, Life
+from enaxp.local.strict.ec2.network import machine_interface, set_ena_express
+from enaxp.local.strict.life import Life
 from enaxp.local.strict.machines import MachineInterface, MachineSpec
 from enaxp.local.strict.rules.launches import SSM_IMAGE, group_name, user_data_bytes
 from enaxp.local.strict.rules.request import RefusedByEc2, Request
@@ -48,10 +49,26 @@ class InstanceActions(EC2BaseResponse):
                 if nic.get("EnaSrdSpecification"):
                     set_ena_express(world, instance.nics[int(nic["DeviceIndex"])], nic["EnaSrdSpecification"])
             world.lives[instance.id] = life
+            world.assign_address(life)
+            self._tag_new_interfaces(instance)
             self._take_room(life)
             life.machine = self._machine(instance)
             world.machines.launch(life.machine)
         return result
+
+    def _tag_new_interfaces(self, instance: Any) -> None:
+        """Interfaces that the launch made have the tags that it gave for them; those that were there keep their own."""
+        there = {
+            nic["NetworkInterfaceId"]
+            for nic in self._get_param("NetworkInterfaces") or []
+            if "NetworkInterfaceId" in nic
+        }
+        for specification in self._get_param("TagSpecifications") or []:
+            if specification.get("ResourceType") == "network-interface":
+                tags = {tag["Key"]: tag["Value"] for tag in specification.get("Tags") or []}
+                for eni in instance.nics.values():
+                    if eni.id not in there:
+                        eni.add_tags(tags)
 
     @staticmethod
     def _take_room(life: Life) -> None:
@@ -103,7 +120,7 @@ class InstanceActions(EC2BaseResponse):
             user_data=user_data_bytes(self._get_param("UserData")).decode("utf-8", "replace"),
             key_name=instance.key_name or "",
             public_key=key.public_key.strip() if key is not None else "",
-            interfaces=tuple(_interface(index, eni) for index, eni in sorted(instance.nics.items())),
+            interfaces=_interfaces(instance),
             availability_zone=instance._placement.zone,
         )
 
@@ -112,8 +129,8 @@ class InstanceActions(EC2BaseResponse):
         return ActionResult({"StoppingInstances": self._moved(current().stop)})
 
     def start_instances(self) -> ActionResult:
-        """Idempotent. Its host is a new machine here, whose user data runs again; on AWS it is the old one."""
-        return ActionResult({"StartingInstances": self._moved(current().start)})
+        """Idempotent. Its host has the interfaces that are attached to it by now, and perhaps a new address."""
+        return ActionResult({"StartingInstances": self._moved(_start)})
 
     def _moved(self, move: Callable[[Life], None]) -> list[InstanceStateChangeTypeDef]:
         """What each instance asked for was before, and is now."""
@@ -136,21 +153,16 @@ class InstanceActions(EC2BaseResponse):
         return ActionResult({"TerminatingInstances": self._moved(current().end)})
 
 
+def _start(life: Life) -> None:
+    if life.state == "stopped" and life.machine is not None:
+        current().assign_address(life)
+        life.machine = replace(life.machine, interfaces=_interfaces(life.instance))
+    current().start(life)
+
+
+def _interfaces(instance: Any) -> tuple[MachineInterface, ...]:
+    return tuple(machine_interface(index, eni) for index, eni in sorted(instance.nics.items()))
+
+
 def _state(instance: Any) -> InstanceStateTypeDef:
     return {"Code": instance._state.code, "Name": instance._state.name}
-
-
-def _interface(index: int, eni: Any) -> MachineInterface:
-    srd = current().srd.get(eni.id, AttachmentSrd())
-    return MachineInterface(
-        device_index=index,
-        eni_id=eni.id,
-        mac=eni.mac_address,
-        private_ip=eni.private_ip_address,
-        subnet_id=eni.subnet.id,
-        subnet_cidr=eni.subnet.cidr_block,
-        vpc_id=eni.subnet.vpc_id,
-        public_ip=eni.public_ip,
-        srd=srd.on,
-        udp=srd.udp,
-    )

@@ -14,6 +14,7 @@ from moto.ec2.models.route_tables import Route
 from moto.ec2.responses._base_response import EC2BaseResponse
 
 from enaxp.local.strict.life import AttachmentSrd
+from enaxp.local.strict.machines import MachineInterface
 from enaxp.local.strict.world import World, current
 
 if TYPE_CHECKING:
@@ -99,18 +100,27 @@ class NetworkActions(EC2BaseResponse):
         return super().modify_network_interface_attribute()
 
     def attach_network_interface(self) -> ActionResult:
-        result = super().attach_network_interface()
+        """To an instance that runs it takes its time; to one that has stopped it is done at once. The interface outlives the instance."""
+        result, world = super().attach_network_interface(), current()
+        eni = self.ec2_backend.get_network_interface(self._get_param("NetworkInterfaceId"))
+        eni.delete_on_termination = False
         specification = self._get_param("EnaSrdSpecification")
         if specification:
-            eni = self.ec2_backend.get_network_interface(self._get_param("NetworkInterfaceId"))
-            set_ena_express(current(), eni, specification)
+            set_ena_express(world, eni, specification)
+        life = world.life_of_eni(eni)
+        if life is not None:
+            if life.state == "running":
+                world.born[f"attachment/{eni.id}"] = time.monotonic()
+            world.machines.attach(life.instance.id, machine_interface(int(eni.device_index or 0), eni))
         return result
 
     def detach_network_interface(self) -> EmptyResult:
         """ENA Express belongs to the attachment and ends with it."""
+        world = current()
         for eni in self.ec2_backend.enis.values():
-            if eni.attachment_id == self._get_param("AttachmentId"):
-                current().srd.pop(eni.id, None)
+            if eni.attachment_id == self._get_param("AttachmentId") and eni.instance is not None:
+                world.srd.pop(eni.id, None)
+                world.machines.detach(eni.instance.id, device_index=int(eni.device_index or 0))
         return super().detach_network_interface()
 
     # -- endpoints -----------------------------------------------------------------------------------------------------
@@ -173,6 +183,23 @@ class NetworkActions(EC2BaseResponse):
             blob = base64.b64decode(key.public_key.split()[1])
             key.key_fingerprint = base64.b64encode(hashlib.sha256(blob).digest()).decode()
         return result
+
+
+def machine_interface(index: int, eni: Any) -> MachineInterface:
+    """An attached interface as a machine has it."""
+    srd = current().srd.get(eni.id, AttachmentSrd())
+    return MachineInterface(
+        device_index=index,
+        eni_id=eni.id,
+        mac=eni.mac_address,
+        private_ip=eni.private_ip_address,
+        subnet_id=eni.subnet.id,
+        subnet_cidr=eni.subnet.cidr_block,
+        vpc_id=eni.subnet.vpc_id,
+        public_ip=eni.public_ip,
+        srd=srd.on,
+        udp=srd.udp,
+    )
 
 
 def set_ena_express(world: World, eni: Any, specification: EnaSrdSpecificationTypeDef) -> None:

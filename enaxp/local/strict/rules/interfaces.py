@@ -26,8 +26,18 @@ def one_eni_attribute_a_call(request: Request) -> None:
 
 @rule("CreateNetworkInterface")
 def eni_address_is_usable_and_free(request: Request) -> None:
-    """The first four addresses of a subnet and the last are AWS's."""
-    subnet, asked = request.subnet(request.get("SubnetId")), request.get("PrivateIpAddress")
+    check_address(request, subnet_id=request.get("SubnetId"), asked=request.get("PrivateIpAddress"))
+
+
+def check_address(request: Request, *, subnet_id: Any, asked: Any, instances: int = 1) -> None:
+    """Of a new interface. The first four addresses of a subnet and the last are AWS's. asked: None for any."""
+    subnet = request.subnet(subnet_id)
+    usable = ipaddress.IPv4Network(subnet.cidr_block).num_addresses - 5
+    if sum(eni.subnet.id == subnet.id for eni in request.backend.enis.values()) + instances > usable:
+        message = (
+            f"There are not enough free addresses in subnet '{subnet.id}' to satisfy the requested number of instances."
+        )
+        raise RefusedByEc2("InsufficientFreeAddressesInSubnet", message)
     if not asked:
         return
     network = ipaddress.IPv4Network(subnet.cidr_block)
@@ -89,13 +99,24 @@ def eni_can_be_attached(request: Request) -> None:
             f"Instance '{instance.id}' already has an interface attached at device index '{index}'.",
         )
     if eni.subnet.availability_zone != instance._placement.zone:
-        message = f"You may not attach a network interface to an instance in another Availability Zone: {eni.id}"
-        raise RefusedByEc2("InvalidParameterCombination", message)  # (?)
+        message = "You may not attach a network interface to an instance if they are not in the same availability zone"
+        raise RefusedByEc2("InvalidParameterCombination", message)
     if instance._state.name not in {"running", "stopped"}:
         message = f"Instance '{instance.id}' is not 'running' or 'stopped'."
         raise RefusedByEc2("IncorrectState", message)
     check_number(instance.instance_type, len(instance.nics) + 1)
     check_ena_express(instance.instance_type, request.get("EnaSrdSpecification"), on=False)
+
+
+@rule("ModifyNetworkInterfaceAttribute")
+def attachment_is_the_interfaces_own(request: Request) -> None:
+    asked = request.get("Attachment")
+    if not asked:
+        return
+    eni = request.eni(request.get("NetworkInterfaceId"))
+    if not eni.instance or eni.attachment_id != asked.get("AttachmentId"):
+        message = f"The attachment ID '{asked.get('AttachmentId')}' does not exist"
+        raise RefusedByEc2("InvalidAttachmentID.NotFound", message)
 
 
 def check_number(instance_type: str, interfaces: int) -> None:

@@ -7,7 +7,7 @@ import re
 import time
 from typing import Any
 
-from enaxp.local.strict.rules.interfaces import check_ena_express, check_groups, check_number
+from enaxp.local.strict.rules.interfaces import check_address, check_ena_express, check_groups, check_number
 from enaxp.local.strict.rules.request import RefusedByEc2, Request, type_data, unknown_group
 from enaxp.local.strict.rules.rule import rule
 
@@ -140,6 +140,11 @@ def interfaces_are_free_and_together(request: Request) -> None:
             if eni.instance is not None:
                 raise RefusedByEc2("InvalidNetworkInterface.InUse", f"Interface: [{eni.id}] in use.")
         elif nic.get("SubnetId"):
+            most, asked = int(request.get("MaxCount") or 1), nic.get("PrivateIpAddress")
+            if asked and most > 1:
+                message = "A private IP address can be specified for a single instance alone"
+                raise RefusedByEc2("InvalidParameterCombination", message)  # (?)
+            check_address(request, subnet_id=nic["SubnetId"], asked=asked, instances=most)
             check_groups(request, nic.get("Groups") or [], vpc_id=request.subnet(nic["SubnetId"]).vpc_id)
     zones = request.zones
     if len(zones) > 1:
