@@ -65,15 +65,36 @@ class Session:
             make_state_folder(self.options.state_dir)
         return self.options.state_dir / "cache" / "prices.json"
 
-    def prices(self, instance_type: str | None = None) -> Prices | None:
-        """What things cost an hour, with hosts of this type (the config's); None on this machine, and where it is not known."""
+    def prices(self, types: Mapping[str, str] | None = None) -> Prices | None:
+        """What things cost an hour, with instances of these types by their keys (of the config's without any); None on this machine,
+        and where it is not known.
+        """
         from enaxp.lab.cost import find_prices
 
         if self.target.name != "aws":
             return None
-        hosts = find_prices(self.aws, instance_type or self.config.hosts.instance_type, kept_in=self.prices_file)
+        types = types or {}
+        names = list(dict.fromkeys(types.values())) or [self.config.hosts.instance_type]
         small = find_prices(self.aws, self.config.monitoring.instance_type, kept_in=self.prices_file)
-        return replace(hosts, monitoring=small.instance if small else None) if hosts else None
+        known = {name: find_prices(self.aws, name, kept_in=self.prices_file) for name in names}
+        first = known[names[0]]
+        if first is None:
+            return None
+        prices = replace(first, monitoring=small.instance if small else None)
+        return replace(prices, hosts=self._of_hosts(prices, known, types))
+
+    def _of_hosts(
+        self, prices: Prices, known: Mapping[str, Prices | None], types: Mapping[str, str]
+    ) -> dict[str, float | None]:
+        """USD an hour of each host of a fleet, with the address that AWS assigns it, by key."""
+        from enaxp.lab.fleet import addresses_of, pair_in
+
+        address = prices.address if addresses_of(self.config, fleet=True) == "assigned" else 0.0
+        return {
+            key: None if (own := known[name]) is None else own.instance + own.disk + address
+            for key, name in types.items()
+            if pair_in(key)
+        }
 
     def hosts(self, status: Status) -> dict[str, Host]:
         """How each host of the lab is reached, by role. Raises UsageError when a host, or something of it, is missing."""
@@ -92,6 +113,18 @@ class Session:
                 raise UsageError(f"pair {pair.name} of lab {self.config.lab} lacks a host", todo="run `enaxp up`")
             found[pair.name] = {role: self._host_of_pair(host) for role, host in pair.hosts.items()}
         return found
+
+    def all_hosts(self, status: Status) -> dict[str, Host]:
+        """How every host of the lab's pairs is reached, by its place: `server`, or `main-1/server` in a fleet, which is also its role
+        there. A fleet may lack hosts (`up --partial`). Raises UsageError when something of a host, or of the only pair, is missing."""
+        if not status.pairs:
+            return self.hosts(status)
+        return {
+            place: replace(self._host_of_pair(host), role=place)
+            for pair in status.pairs
+            for role, host in pair.hosts.items()
+            for place in [f"{pair.name}/{role}"]
+        }
 
     def monitoring_host(self, status: Status) -> Host | None:
         """How the host of the layer monitoring is reached; None when there is none."""

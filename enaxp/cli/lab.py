@@ -26,6 +26,12 @@ layers_argument = argument(
     metavar="[LAYERS]...",
     about="network, compute, monitoring; the first two when none is named.",
 )
+pairs_option = option(
+    "--pairs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="A fleet of N pairs of hosts (of each variant of the config).",
+)
 adopt_option = option("--adopt", is_flag=True, help="Also a lab that is somebody else's: it is yours from then on.")
 all_regions_option = option("--all-regions", is_flag=True, help="In every region of the account.")
 
@@ -44,17 +50,20 @@ def init(options: Options, *, force: bool) -> None:
 @command("plan")
 @layers_argument
 @option("--check", is_flag=True, help="Exit 3 when something would change.")
-def plan(options: Options, *, layers: tuple[Layer, ...], check: bool) -> None:
+@pairs_option
+@option("--unfold", is_flag=True, help="Every resource of a fleet by itself.")
+def plan(options: Options, *, layers: tuple[Layer, ...], check: bool, pairs: int | None, unfold: bool) -> None:
     """Show what `up` would change, and why. Changes nothing."""
     from enaxp.commands.lab import say_what_it_costs
     from enaxp.commands.monitoring import require_room_for_monitoring
     from enaxp.commands.status import look_at
     from enaxp.lab.documents import plan_document
+    from enaxp.lab.lifecycle import hosts_wanted
     from enaxp.session import open_session
-    from enaxp.terminal.lab import plan_text
+    from enaxp.terminal.lab import folded_plan_text, plan_text
 
     chosen = _layers(layers)
-    with open_session(options) as session:
+    with open_session(options, overrides={"fleet.pairs": pairs}) as session:
         if "monitoring" in chosen:
             require_room_for_monitoring(session)
         snapshot = look_at(session, chosen)
@@ -63,8 +72,8 @@ def plan(options: Options, *, layers: tuple[Layer, ...], check: bool) -> None:
     if options.as_json:
         session.console.document(plan_document(snapshot.plan))
     else:
-        session.console.result(plan_text(snapshot.plan))
-        say_what_it_costs(session, snapshot, session.prices())
+        session.console.result(plan_text(snapshot.plan) if unfold else folded_plan_text(snapshot.plan))
+        say_what_it_costs(session, snapshot, session.prices(dict(hosts_wanted(snapshot))))
     if check and snapshot.plan.changing:
         sys.exit(3)
 
@@ -81,11 +90,15 @@ def plan(options: Options, *, layers: tuple[Layer, ...], check: bool) -> None:
     metavar="USD",
     help="Exit 2, with nothing made, if the lab would cost more.",
 )
+@pairs_option
+@option("--partial", is_flag=True, help="Go on without pairs of a fleet that there is no room for.")
 @option("--rollback", is_flag=True, help="If it fails, take back what it made.")
 @option("--skip-preflight", is_flag=True, help="Build without asking AWS first what would be refused.")
 @option("--all", "everything", is_flag=True, help="Every layer: the monitoring, too.")
 @adopt_option
-@option("--replace", "may_replace", is_flag=True, help="Do not ask before running hosts are replaced.")
+@option(
+    "--replace", "may_replace", is_flag=True, help="Do not ask before running hosts are replaced, or a fleet's removed."
+)
 def up(
     options: Options,
     *,
@@ -94,6 +107,8 @@ def up(
     no_wait: bool,
     ttl: str | None,
     max_usd_per_hour: float | None,
+    pairs: int | None,
+    partial: bool,
     rollback: bool,
     skip_preflight: bool,
     everything: bool,
@@ -106,7 +121,7 @@ def up(
     from enaxp.lab.model import LAYERS
     from enaxp.session import open_session
 
-    with open_session(options, overrides={"ttl": ttl}) as session:
+    with open_session(options, overrides={"ttl": ttl, "fleet.pairs": pairs}) as session:
         session = replace(session, adopt=adopt)
         chosen = LAYERS if everything else _layers(layers)
         built = bring_up(
@@ -117,6 +132,7 @@ def up(
             rollback=rollback,
             max_usd_per_hour=max_usd_per_hour,
             skip_preflight=skip_preflight,
+            partial=partial,
         )
         status = status_in(session, built.snapshot, software={}) if no_wait else wait_for_hosts(session, built)
         _show_status(session, status)
@@ -287,15 +303,18 @@ def policy(options: Options, *, role: str | None, part: int | None, given: tuple
     """Print the IAM policy that allows what enaxp does for this lab, and nothing else."""
     from enaxp.aws import Aws
     from enaxp.commands.policy import given_policy_document, policy_document
+    from enaxp.lab.state import StateFile
     from enaxp.session import config_without_session
     from enaxp.terminal.console import Console
 
     config = config_without_session(options)
+    state = StateFile(options.state_dir, config.lab).load()
+    fleet = state.pinned.fleet or None if state else None
     console, aws = Console(as_json=True), Aws(region=config.aws.region, profile=options.profile)
     if given:
         console.document(given_policy_document(config, aws, ids=given))
         return
-    console.document(policy_document(config, aws, role=role, part=part, say=console.say))
+    console.document(policy_document(config, aws, role=role, part=part, say=console.say, fleet=fleet))
 
 
 @command("ssh")
@@ -305,13 +324,20 @@ def policy(options: Options, *, role: str | None, part: int | None, given: tuple
 @argument(
     "command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]", about="What to run there; a login without."
 )
-def ssh(options: Options, *, role: Literal["server", "client", "monitoring"], command: tuple[str, ...]) -> None:
+@option("--pair", metavar="NAME", help="Of which pair of a fleet, such as main-2; the first one's without.")
+def ssh(
+    options: Options,
+    *,
+    role: Literal["server", "client", "monitoring"],
+    command: tuple[str, ...],
+    pair: str | None,
+) -> None:
     """Log in to a host, or run a command on it."""
     from enaxp.commands.ssh import ssh_to_host
     from enaxp.session import open_session
 
     with open_session(options) as session:
-        code = ssh_to_host(session, role=role, command=command)
+        code = ssh_to_host(session, role=role, command=command, pair=pair)
     sys.exit(code)
 
 

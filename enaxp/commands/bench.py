@@ -20,6 +20,7 @@ from enaxp.bench.runner import RunOptions
 from enaxp.bench.schedule import BenchPlan, schedule, seconds
 from enaxp.bench.scripts import FREE_SPACE
 from enaxp.bench.space import Disk, lacking, needed
+from enaxp.commands.between_zones import confirm_traffic
 from enaxp.commands.doctor import Health, host_gbps, place_of, require_health
 from enaxp.commands.status import current_status
 from enaxp.config import Config
@@ -110,6 +111,7 @@ def _measure(
             moved = earlier is not None and plan.moves_srd  # killed while it was, it is put right by the run itself
             health = require_health(session, pair, status, force=options.force, srd_is_moved=moved)
             if earlier is None:
+                confirm_traffic(session, plan, status)
                 require_space(plan, pair, results, keep_log=options.keep_full_log, force=options.force)
             _announce(session, plan, status, done=_done(earlier) if earlier else 0)
             run_options = RunOptions(watch=watch, keep_log=options.keep_full_log, assign=_srd_switch(session, status))

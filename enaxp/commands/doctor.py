@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from enaxp.bench.pair import Pair, connected
@@ -36,11 +36,20 @@ if TYPE_CHECKING:
 
 
 def examine_hosts(session: Session, *, fix: bool) -> list[HostFinding]:
-    """What the doctor finds. With `fix` it first mends what can be mended safely, on both hosts alike and for each start to come.
+    """What the doctor finds, pair by pair. With `fix` it first mends what can be mended safely, on both hosts of a pair alike and for each
+    start to come.
 
     Raises HostError when the network does not become right again.
     """
-    status = current_status(session)
+    found: list[HostFinding] = []
+    for name, status in current_status(session).each_pair().items():
+        of_pair = _examined(session, status, fix=fix)
+        found += [replace(one, host=f"{name}/{one.host}") for one in of_pair] if name else of_pair
+    return found
+
+
+def _examined(session: Session, status: Status, *, fix: bool) -> list[HostFinding]:
+    """What is found on the hosts of this status, which are one pair's."""
     with connected(session.hosts(status)) as pair:
         findings = _findings(session, pair, status)
         commands = fixes(findings) if fix else []

@@ -13,23 +13,28 @@ from enaxp.aws import in_parallel
 from enaxp.commands.monitoring import configure_monitoring, require_room_for_monitoring
 from enaxp.commands.status import look_at, status_in
 from enaxp.errors import EnaxpError, LabError, UsageError
-from enaxp.lab.cost import usd_per_hour, usd_so_far
+from enaxp.lab.cost import USD_A_GB_BETWEEN_ZONES, usd_per_hour, usd_so_far
+from enaxp.lab.fleet import pair_in
+from enaxp.lab.kinds.compute import InstanceWant
 from enaxp.lab.lifecycle import (
     BUILT_LAYERS,
     Removal,
     Snapshot,
     down,
+    hosts_wanted,
     refuse_another_port,
     require_own_lab,
     require_running,
     up,
 )
 from enaxp.lab.model import LAYERS, Layer
+from enaxp.lab.pace import least_time_text
 from enaxp.lab.resolved import is_bare_metal
+from enaxp.lab.spec import layer_of
 from enaxp.lab.state import BENCH_LOCK
 from enaxp.lab.status import HostStatus, MonitoringStatus, Status
 from enaxp.session import Session
-from enaxp.terminal.lab import cost_text, plan_text, removal_text
+from enaxp.terminal.lab import cost_text, folded_plan_text, removal_text
 
 if TYPE_CHECKING:
     from enaxp.hosts.connection import Host
@@ -39,7 +44,7 @@ if TYPE_CHECKING:
 
 CONSOLE_S = 180.0  # for a new host's console to show its keys: it takes about a minute
 LOCAL_CONSOLE_S = 10.0
-ROLE_KEYS = ("instance/server", "instance/client")
+WORKERS = 16  # hosts that are asked side by side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +65,10 @@ def bring_up(
     rollback: bool = False,
     max_usd_per_hour: float | None = None,
     skip_preflight: bool = False,
+    partial: bool = False,
 ) -> BuiltLab:
     """Builds what is missing of these layers. With `rollback`, what was made is removed again when that fails; with `skip_preflight`
-    AWS is not asked beforehand what it would refuse.
+    AWS is not asked beforehand what it would refuse; with `partial` pairs of a fleet that there is no room for are left out.
 
     Raises LabError when somebody says no, or the lab is somebody else's, UsageError when the lab would cost more than `max_usd_per_hour`.
     """
@@ -73,12 +79,15 @@ def bring_up(
         snapshot = look_at(session, layers)
         require_own_lab(session.lab_context, snapshot.state, snapshot.survey)
         refuse_another_port(snapshot, port=session.config.hosts.ssh_port)
+        if not may_replace:
+            _refuse_fewer_pairs(snapshot)
         changed = tuple(step.key for step in snapshot.plan.changing)
         for note in snapshot.notes:
             say(note)
         if changed:
             check = (lambda: None) if skip_preflight else (lambda: _check_beforehand(session, snapshot))
-            _, prices = in_parallel(check, session.prices)
+            types = dict(hosts_wanted(snapshot))
+            _, prices = in_parallel(check, lambda: session.prices(types))
             say_what_it_costs(session, snapshot, prices)
             if max_usd_per_hour is not None:
                 _require_no_more_than(max_usd_per_hour, session, snapshot, prices)
@@ -87,7 +96,7 @@ def bring_up(
             if not assume_yes:
                 _confirm_plan(session, snapshot)
             with _rolled_back(session, snapshot) if rollback else contextlib.nullcontext():
-                snapshot = _build(session, snapshot, layers)
+                snapshot = _build(session, snapshot, layers, partial=partial)
         else:
             up(session.lab_context, snapshot, watch=session.console.lab_event)
             say("everything is as wanted: nothing to change")
@@ -101,18 +110,18 @@ def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
     say, snapshot = session.console.say, built.snapshot
     status = status_in(session, snapshot, software={})
     _verify_hosts(session, status)
-    hosts = session.hosts(status) if "compute" in built.layers else {}
+    hosts = session.all_hosts(status) if "compute" in built.layers else {}
     watcher = session.monitoring_host(status) if "monitoring" in built.layers else None
     if not hosts and watcher is None:
         return status
     whose = "State Manager's word that the software is in place" if session.config.hosts.ssm else "their software"
     say(f"waiting for the hosts: SSH, then their first boot, then {whose}")
-    instance_type = session.config.hosts.instance_type
+    types = {instance_type for _, instance_type in hosts_wanted(snapshot)}
     wait_until_ready(
         [*hosts.values(), *([watcher] if watcher else [])],
         say=say,
         check=lambda host: require_running(session.aws, snapshot, host.role),
-        longest_s=lambda: METAL_SSH_S if is_bare_metal(session.aws, instance_type) else SSH_S,
+        longest_s=lambda: METAL_SSH_S if any(is_bare_metal(session.aws, one) for one in types) else SSH_S,
     )
     if watcher:
         configure_monitoring(session, watcher)
@@ -143,13 +152,13 @@ def _software(session: Session, built: BuiltLab, hosts: Mapping[str, Host]) -> S
 
 def _verify_hosts(session: Session, status: Status) -> None:
     """Waits for each new host's console to show its keys, side by side, before anything is sent to it."""
-    hosts: list[tuple[str, HostStatus | MonitoringStatus]] = list(status.hosts.items())
+    hosts: list[tuple[str, HostStatus | MonitoringStatus]] = list(status.every_host().items())
     if status.monitoring:
         hosts.append(("monitoring", status.monitoring))
     fresh = [(role, host) for role, host in hosts if not session.file.known_hosts(host.instance_id).exists()]
     patience_s = CONSOLE_S if session.target.name == "aws" else LOCAL_CONSOLE_S
     if fresh:
-        with ThreadPoolExecutor(len(fresh)) as pool:
+        with ThreadPoolExecutor(min(len(fresh), WORKERS)) as pool:
             verified = pool.map(lambda item: session.verify_host(*item, patience_s=patience_s), fresh)
             if all(verified):
                 session.console.say("  the hosts' keys are those that AWS tells")
@@ -194,8 +203,9 @@ def remove_layers(session: Session, *, layers: Sequence[Layer], with_foreign: bo
             with_foreign=with_foreign,
         )
     session.console.say(removal_text(removal, lab=session.config.lab))
-    instance_type = next((str(found.facts["type"]) for found in removal.removed if found.key in ROLE_KEYS), None)
-    prices = session.prices(instance_type) if removal.removed else None
+    hosts = [found for found in removal.removed if found.kind == "instance" and layer_of(found.key) == "compute"]
+    types = {found.key: str(found.facts["type"]) for found in hosts if "type" in found.facts}
+    prices = session.prices(types) if removal.removed else None
     cost = usd_so_far(prices, removal.removed, now=datetime.now(UTC))
     if cost is not None:
         session.console.say(f"what was removed has cost about {cost:.2f} USD in all")
@@ -208,10 +218,19 @@ def say_what_it_costs(session: Session, snapshot: Snapshot, prices: Prices | Non
         return
     hourly = _usd_per_hour_wanted(snapshot, prices)
     if prices is None or hourly is None:
-        config = session.config
-        session.console.say(f"what {config.hosts.instance_type} costs in {config.aws.region} is not known here")
+        names = " or ".join(dict.fromkeys(name for _, name in hosts_wanted(snapshot)))
+        session.console.say(f"what {names} costs in {session.config.aws.region} is not known here")
         return
     ends, now = snapshot.state.expires_at, datetime.now(UTC)
+    pace = least_time_text(snapshot.plan, snapshot.resources)
+    if pace:
+        session.console.say(pace)
+    if any(
+        isinstance(one.want, InstanceWant) and one.want.zone == snapshot.resolved.second_zone
+        for one in snapshot.resources
+    ):
+        zones = f"{snapshot.resolved.availability_zone} and {snapshot.resolved.second_zone}"
+        session.console.say(f"traffic between {zones} is billed: {USD_A_GB_BETWEEN_ZONES} USD a GB")
     session.console.say(cost_text(hourly, ends=ends, now=now, source=prices.source))
 
 
@@ -229,8 +248,9 @@ def _require_no_more_than(limit: float, session: Session, snapshot: Snapshot, pr
     wanted = {resource.key for resource in snapshot.resources if resource.owned}
     hourly = usd_per_hour(prices, wanted | {found.key for found in snapshot.survey.all() if found.key})
     if hourly is None:
+        names = " or ".join(dict.fromkeys(name for _, name in hosts_wanted(snapshot)))
         raise UsageError(
-            f"what {session.config.hosts.instance_type} costs in {session.config.aws.region} is not known: "
+            f"what {names} costs in {session.config.aws.region} is not known: "
             f"the lab cannot be held to {limit:g} USD an hour",
             todo="leave --max-usd-per-hour out, allow pricing:GetProducts, or choose another hosts.instance_type",
         )
@@ -244,7 +264,7 @@ def _require_no_more_than(limit: float, session: Session, snapshot: Snapshot, pr
 def _confirm_plan(session: Session, snapshot: Snapshot) -> None:
     """Shows the plan and asks, on AWS. Raises LabError when somebody says no."""
     if session.target.name == "aws":
-        session.console.result(plan_text(snapshot.plan))
+        session.console.result(folded_plan_text(snapshot.plan))
         confirm(session, f"Build this in account {snapshot.state.account}, {snapshot.state.region}?")
 
 
@@ -267,12 +287,25 @@ def _confirm_replacement(session: Session, snapshot: Snapshot) -> None:
         )
 
 
-def _build(session: Session, snapshot: Snapshot, layers: Sequence[Layer]) -> Snapshot:
+def _refuse_fewer_pairs(snapshot: Snapshot) -> None:
+    """Raises UsageError when hosts of a fleet are to go because fewer pairs are asked for, and nobody has said that it is meant."""
+    names = sorted({pair[0] for key in snapshot.plan.surplus if (pair := pair_in(key)) and key.startswith("instance/")})
+    if names:
+        raise UsageError(
+            f"{len(names)} {'pair' if len(names) == 1 else 'pairs'} of hosts would be removed: {', '.join(names)}",
+            said="fewer pairs are asked for than the lab has; nothing was changed",
+            todo="give --replace if that is meant, or leave out --pairs and `fleet` to keep them",
+        )
+
+
+def _build(session: Session, snapshot: Snapshot, layers: Sequence[Layer], *, partial: bool) -> Snapshot:
     """Carries the snapshot's plan out, where there is room; gives back the lab as it is then."""
     from enaxp.lab.zones import up_in_some_zone
 
     console = session.console
-    return up_in_some_zone(session.lab_context, snapshot, layers=layers, watch=console.lab_event, note=console.say)
+    return up_in_some_zone(
+        session.lab_context, snapshot, layers=layers, watch=console.lab_event, note=console.say, partial=partial
+    )
 
 
 @contextlib.contextmanager

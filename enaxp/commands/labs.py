@@ -64,7 +64,8 @@ def extend_lab(session: Session, *, by: str) -> Status:
 
 def _hosts_with_timers(session: Session, status: Status) -> list[Host]:
     """Every host that ends itself, the monitoring's too."""
-    hosts = [*session.hosts(status).values()] if len(status.hosts) == 2 else []
+    is_whole = bool(status.pairs) or len(status.hosts) == 2
+    hosts = [*session.all_hosts(status).values()] if is_whole else []
     if status.hosts and not hosts:
         session.console.say("warning: one host is missing; the other one ends at its old time: run `enaxp up`")
     watcher = session.monitoring_host(status)

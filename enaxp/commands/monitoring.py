@@ -66,12 +66,14 @@ def require_room_for_monitoring(session: Session) -> None:
 def configure_monitoring(session: Session, host: Host) -> None:
     """Brings the monitoring host its configuration and waits until it answers. Raises HostError."""
     from enaxp.hosts.connection import connect
+    from enaxp.lab.fleet import pairs_of
     from enaxp.monitor.deploy import deploy
 
     session.console.say("  monitoring: configuring")
     connection = connect(host, patience_s=60)
     try:
-        deploy(connection, session.config, password_file=session.file.grafana_password)
+        pairs = pairs_of(session.config, session.file.state.pinned.fleet or None)
+        deploy(connection, session.config, password_file=session.file.grafana_password, pairs=pairs)
     finally:
         connection.close()
     if session.target.name == "local":

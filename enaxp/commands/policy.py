@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from enaxp.aws import Aws, refused
 from enaxp.config import Config
 from enaxp.errors import AwsError, UsageError
+from enaxp.lab.fleet import PinnedFleet
 from enaxp.lab.given.discovery import interfaces_of
 from enaxp.lab.given.policy import given_policy
 from enaxp.lab.grants import PolicyDocument
@@ -17,16 +18,23 @@ from enaxp.lab.policy import MANAGED_CHARACTERS, policies_of
 
 
 def policy_document(
-    config: Config, aws: Aws, *, role: str | None, part: int | None, say: Callable[[str], None]
+    config: Config,
+    aws: Aws,
+    *,
+    role: str | None,
+    part: int | None,
+    say: Callable[[str], None],
+    fleet: PinnedFleet | None = None,
 ) -> PolicyDocument | list[PolicyDocument]:
     """The policy for this config; a list of all of them where one is not long enough and no part is asked for.
 
+    fleet: what is kept of the lab's fleet.
     role: the one in the given instance profile; without it, AWS is asked. Raises UsageError when the role is needed and cannot be found
     out, and for a part that there is not.
     """
     if config.hosts.instance_profile and role is None:
         role = _role_in(config.hosts.instance_profile, aws)
-    policies = policies_of(config, given_role=role or "")
+    policies = policies_of(config, given_role=role or "", fleet=fleet)
     if part is not None and part > len(policies):
         raise UsageError(f"there is no part {part}", said=f"{len(policies)} in all", todo="give a smaller --part")
     if part is not None:

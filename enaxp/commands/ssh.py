@@ -9,13 +9,25 @@ from typing import Literal
 from enaxp.commands.monitoring import require_monitoring
 from enaxp.commands.status import current_status
 from enaxp.config import Role
+from enaxp.errors import UsageError
 from enaxp.session import Session
 
 
-def ssh_to_host(session: Session, *, role: Role | Literal["monitoring"], command: Sequence[str]) -> int:
-    """Runs the system's ssh on a host of the lab, attached to this terminal; gives back its exit code."""
+def ssh_to_host(
+    session: Session, *, role: Role | Literal["monitoring"], command: Sequence[str], pair: str | None = None
+) -> int:
+    """Runs the system's ssh on a host of the lab, attached to this terminal; gives back its exit code.
+
+    pair: of a fleet; the first one by default. Raises UsageError for one that there is not.
+    """
     from enaxp.hosts.connection import ssh_command
 
     status = current_status(session)
+    if pair is not None:
+        pairs = status.each_pair()
+        if pair not in pairs:
+            names = ", ".join(name for name in pairs if name) or "none, it is no fleet"
+            raise UsageError(f"lab {session.config.lab} has no pair {pair}", said=f"its pairs: {names}")
+        status = pairs[pair]
     host = require_monitoring(session, status) if role == "monitoring" else session.hosts(status)[role]
     return subprocess.run([*ssh_command(host), *command], check=False).returncode

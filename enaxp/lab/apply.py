@@ -3,6 +3,8 @@
     make:    intent saved ─▶ call ─▶ id saved                  as soon as what it stands on is made
     settle:  look until ready ─▶ change until read back        as soon as what it stands on is settled
 
+    parts that are ready ─▶ makers, watchers ─▶ done, or watched ─▶ looked at when due, many of a kind together ─▶ …
+
 A new resource is not read back where its kind knows what a new one is like (`Kind.as_made`): its settings are made at once, and
 trusted when AWS accepts them. Whenever this is killed, the next run finds the intent or the id in the state, or the tag on AWS, and
 goes on from there.
@@ -15,13 +17,13 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from graphlib import TopologicalSorter
-from typing import Literal
+from typing import Any, Literal
 
 from enaxp.aws import (
     ALREADY,
@@ -36,11 +38,13 @@ from enaxp.aws import (
 )
 from enaxp.errors import AwsError, EnaxpError, Interrupted, LabError, NameTakenError, NoRoomError
 from enaxp.lab.kinds import KINDS
+from enaxp.lab.kinds.compute import InstanceWant
 from enaxp.lab.model import TAG_LAB_ID, Change, Difference, Found, Kind, Lab, Resource
 from enaxp.lab.plan import Plan, Step, changes_of
 from enaxp.lab.state import Entry, Intent, StateFile, with_intent, with_resource
 
 WORKERS = 12
+MOST_LOOKS = 4  # side by side, each by its id; more of a kind are looked at together
 ATTEMPTS = 5  # at one create whose answers are lost
 TELL_S = 30.0  # what takes longer is said, with what it waits for
 REACT_S = 20.0  # a change that is not read back by then is asked for again
@@ -56,50 +60,190 @@ class LabEvent:
     seconds: float = 0.0
 
 
+@dataclass(kw_only=True)
+class _Settling:
+    """A resource that is not ready, or not yet as wanted. Times are of the monotonic clock.
+
+    asked: when each change was asked for last.  told: what was said of it last.  due: when it is to be looked at.
+    """
+
+    step: Step
+    resource: Resource
+    kind: Kind
+    id: str
+    pauses: Iterator[float]
+    began: float = field(default_factory=time.monotonic)
+    asked: dict[str, float] = field(default_factory=dict)
+    told: str = ""
+    due: float = 0.0
+
+
+Looks = list[tuple[_Settling, Found | None]]
 LabWatcher = Callable[[LabEvent], None]
 What = Literal["make", "settle"]
 Part = tuple[What, str]  # of the step with this key
 
 
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """seen: by key, the resources that were read back.  without_room: the instances that no zone had room for, and what AWS said."""
+
+    seen: Mapping[str, Found]
+    without_room: Mapping[str, str]
+
+
 def apply(
-    plan: Plan, *, resources: Iterable[Resource], aws: Aws, lab: Lab, file: StateFile, watch: LabWatcher
-) -> Mapping[str, Found]:
-    """Carries out every step but `replace` and `delete`, which a sweep does. Gives back, by key, the resources that were read back.
+    plan: Plan,
+    *,
+    resources: Iterable[Resource],
+    aws: Aws,
+    lab: Lab,
+    file: StateFile,
+    watch: LabWatcher,
+    partial: bool = False,
+) -> Applied:
+    """Carries out every step but `replace` and `delete`, which a sweep does. partial: an instance that there is no room for is left out.
 
     After an error nothing new is started, what is in flight is finished and saved, and the first error is raised.
     The first KeyboardInterrupt does the same and raises Interrupted.
     """
     steps = {step.key: step for step in plan.steps if step.action not in {"replace", "delete"}}
     run = _Apply(aws=aws, lab=lab, file=file, resources={resource.key: resource for resource in resources}, watch=watch)
-    order = _order(steps)
-    order.prepare()
-    errors: list[Exception] = []
-    interrupted = False
-    with ThreadPoolExecutor(WORKERS) as pool:
-        running: dict[Future[None], Part] = {}
-        while (order.is_active() and not (errors or interrupted)) or running:
+    with ThreadPoolExecutor(WORKERS) as makers, ThreadPoolExecutor(WORKERS) as watchers:
+        _Flow(run, steps, makers=makers, watchers=watchers, partial=partial).run_to_the_end()
+    return Applied(seen=run.seen, without_room=run.without_room)
+
+
+class _Flow:
+    """Hands out the parts of an apply, each when what it needs is done, and looks at what AWS is still at work on.
+
+    Nobody waits in a thread for a resource: those that are not ready are watched, and looked at together where there are many of a kind.
+    makers: for calls that create, which may have to wait for their turn at AWS's rates; watchers: for the rest.
+    """
+
+    def __init__(
+        self,
+        run: _Apply,
+        steps: Mapping[str, Step],
+        *,
+        makers: ThreadPoolExecutor,
+        watchers: ThreadPoolExecutor,
+        partial: bool,
+    ) -> None:
+        self._run = run
+        self._steps = steps
+        self._makers = makers
+        self._watchers = watchers
+        self._order = _order(steps)
+        self._order.prepare()
+        self._running: dict[Future[_Settling | None], Part] = {}
+        self._looking: dict[Future[Looks], str] = {}  # at all of a kind
+        self._watched: dict[str, _Settling] = {}
+        self._errors: list[Exception] = []
+        self._interrupted = False
+        self._partial = partial
+
+    def run_to_the_end(self) -> None:
+        """Raises the first error, or Interrupted, once everything that had begun has ended."""
+        while self._goes_on() or self._running or self._looking or self._watched:
             try:
-                if not (errors or interrupted):
-                    for part in order.get_ready():
-                        running[pool.submit(run.carry_out, part, steps)] = part
-                done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                if self._goes_on():
+                    for part in self._order.get_ready():
+                        self._submit(part)
+                elif self._errors or self._interrupted:
+                    self._drop_what_waits()
+                self._look()
+                self._wait()
             except KeyboardInterrupt:
-                if interrupted:
-                    run.stop.set()
-                interrupted = True
+                if self._interrupted:
+                    self._run.stop.set()
+                self._interrupted = True
                 continue
-            for future in done:
-                part = running.pop(future)
-                error = future.exception()
-                if isinstance(error, Exception):
-                    errors.append(error)
-                else:
-                    order.done(part)
-    if errors:
-        raise errors[0]
-    if interrupted:
-        raise Interrupted("interrupted: what was in flight is finished and saved", todo=_AGAIN)
-    return run.seen
+            self._collect()
+        if self._errors:
+            raise self._errors[0]
+        if self._interrupted:
+            raise Interrupted("interrupted: what was in flight is finished and saved", todo=_AGAIN)
+
+    def _goes_on(self) -> bool:
+        """Whether new parts are begun."""
+        return self._order.is_active() and not (self._errors or self._interrupted)
+
+    def _drop_what_waits(self) -> None:
+        """Calls that wait for a thread are not in flight: a fleet has many more launches than are made at a time."""
+        for future in [one for one, (what, _) in self._running.items() if what == "make" and one.cancel()]:
+            del self._running[future]
+
+    def _submit(self, part: Part) -> None:
+        what, key = part
+        if what == "make":
+            self._running[self._makers.submit(self._run.make, self._steps[key])] = part
+        else:
+            self._running[self._watchers.submit(self._run.settle, self._steps[key])] = part
+
+    def _look(self) -> None:
+        """Looks at those whose time has come: each by its id, or all of a kind at once where they are many."""
+        now, busy = time.monotonic(), set(self._looking.values())
+        for kind, group in _by_kind(self._watched.values()).items():
+            due = [settling for settling in group if settling.due <= now or self._run.stop.is_set()]
+            if len(group) > MOST_LOOKS and due and kind not in busy:
+                future = self._watchers.submit(self._run.look_at_all, tuple(group))
+                self._looking[future] = kind
+                for settling in group:
+                    del self._watched[settling.step.key]
+            elif len(group) <= MOST_LOOKS:
+                for settling in due:
+                    del self._watched[settling.step.key]
+                    self._advance(settling, partial(self._run.look_at, settling))
+
+    def _advance(self, settling: _Settling, call: Callable[[], _Settling | None]) -> None:
+        self._running[self._watchers.submit(call)] = ("settle", settling.step.key)
+
+    def _wait(self) -> None:
+        """Until a call has ended, or it is time to look at something."""
+        next_due = min((settling.due for settling in self._watched.values()), default=float("inf"))
+        timeout_s = max(0.0, min(0.5, next_due - time.monotonic()))
+        calls: list[Future[Any]] = [*self._running, *self._looking]
+        if calls:
+            wait(calls, timeout=timeout_s, return_when=FIRST_COMPLETED)
+        else:
+            time.sleep(timeout_s)
+
+    def _collect(self) -> None:
+        """Takes in what has ended."""
+        for future in [future for future in self._running if future.done()]:
+            part = self._running.pop(future)
+            try:
+                settling = future.result()
+            except NoRoomError as error:
+                if not self._partial:
+                    self._errors.append(error)
+                    continue
+                self._run.without_room[part[1]] = error.said
+                settling = None
+            except Exception as error:
+                self._errors.append(error)
+                continue
+            if settling is None:
+                self._order.done(part)
+            else:
+                self._watched[settling.step.key] = settling
+        for looked in [looked for looked in self._looking if looked.done()]:
+            del self._looking[looked]
+            try:
+                looks = looked.result()
+            except Exception as error:
+                self._errors.append(error)
+                continue
+            for settling, found in looks:
+                self._advance(settling, partial(self._run.advance, settling, found))
+
+
+def _by_kind(those: Iterable[_Settling]) -> dict[str, list[_Settling]]:
+    groups: dict[str, list[_Settling]] = {}
+    for settling in those:
+        groups.setdefault(settling.step.kind, []).append(settling)
+    return groups
 
 
 def _order(steps: Mapping[str, Step]) -> TopologicalSorter[Part]:
@@ -127,13 +271,8 @@ class _Apply:
         self.stop = threading.Event()
         self.began: dict[str, float] = {}
         self.seen: dict[str, Found] = {}
-
-    def carry_out(self, part: Part, steps: Mapping[str, Step]) -> None:
-        what, key = part
-        if what == "make":
-            self.make(steps[key])
-        else:
-            self.settle(steps[key])
+        self.without_room: dict[str, str] = {}
+        self.full: dict[tuple[str, str], str] = {}  # type and zone that AWS had no room for, and what it said
 
     def make(self, step: Step) -> None:
         """Creates the resource unless it exists, and saves its id."""
@@ -145,13 +284,51 @@ class _Apply:
         is_there = step.action in {"adopt", "settle"}
         self._record(step, str(step.id) if is_there else self._make(step, self.resources[step.key], KINDS[step.kind]))
 
-    def settle(self, step: Step) -> None:
-        """Changes every setting of the resource that is not as wanted."""
-        if step.action == "keep":
-            return
+    def settle(self, step: Step) -> _Settling | None:
+        """Changes every setting of the resource that is not as wanted; what must be looked at first is given back, to be watched."""
+        if step.action == "keep" or step.key in self.without_room:
+            return None
         resource, kind, id = self.resources[step.key], KINDS[step.kind], self.file.state.resources[step.key].id
-        if not (step.action == "create" and self._settle_unseen(resource, kind, id)):
-            self._settle(step, resource, kind, id)
+        if step.action == "create" and self._settle_unseen(resource, kind, id):
+            self._end(step, id)
+            return None
+        return _Settling(step=step, resource=resource, kind=kind, id=id, pauses=self.aws.pauses())
+
+    def look_at(self, settling: _Settling) -> _Settling | None:
+        """Looks at it by its id, and goes on with it."""
+        return self.advance(settling, settling.kind.look(self.aws, settling.id))
+
+    def look_at_all(self, those: Sequence[_Settling]) -> Looks:
+        """What AWS shows of each of these, which are all of one kind: in as few calls as it takes."""
+        found = those[0].kind.look_all(self.aws, [settling.id for settling in those])
+        return [(settling, found.get(settling.id)) for settling in those]
+
+    def advance(self, settling: _Settling, found: Found | None) -> _Settling | None:
+        """Makes the changes that are missing. None once everything reads as wanted; else when it is to be looked at again."""
+        step, resource, kind = settling.step, settling.resource, settling.kind
+        if found is not None and found.gone:
+            raise _came_to_an_end(step.key, settling.id, found.gone)
+        missing: list[Difference] = []
+        if found is not None and not found.pending:
+            ids = self.file.state.ids()
+            # What was made just now carries its tags, although AWS may not show them yet.
+            made = step.action == "create"
+            changes = kind.settle(resource, found, ids) if made else changes_of(resource, found, ids, self.lab)
+            missing = self._change(resource, found, changes, settling.asked)
+            if not missing:
+                self.seen[step.key] = found
+                self._end(step, settling.id)
+                return None
+        waited, awaited = time.monotonic() - settling.began, _awaited(found, missing)
+        if waited >= TELL_S and awaited != settling.told:
+            settling.told = awaited
+            self.watch(LabEvent(what="note", step=step, text=f"{awaited} (at most {kind.ready_s:.0f} s)"))
+        self._check_deadline(step, settling.id, kind, awaited, waited=waited)
+        is_fresh = found is not None and not found.pending and self._fresh(settling.asked)
+        settling.due = time.monotonic() + (0.0 if is_fresh else next(settling.pauses))
+        return settling
+
+    def _end(self, step: Step, id: str) -> None:
         seconds = time.monotonic() - self.began[step.key]
         self.watch(LabEvent(what="end", step=step, text=id, seconds=seconds))
 
@@ -162,6 +339,7 @@ class _Apply:
 
     def _make(self, step: Step, resource: Resource, kind: Kind) -> str:
         """The id of the resource, made once however often the answer is lost: intent → call → id."""
+        self._check_room(resource)
         request = kind.request(resource, self.lab, self.file.state.ids())
         previous = self.file.state.intents.get(step.key)
         intent = _same_or_new(previous, resource, request)
@@ -190,6 +368,13 @@ class _Apply:
                     LabEvent(what="note", step=step, text=f"no clear answer ({code_of(error) or error}): asking again")
                 )
         raise AssertionError("unreachable: the last attempt raises")
+
+    def _check_room(self, resource: Resource) -> None:
+        """Raises NoRoomError for an instance like one that there was no room for just now."""
+        want = resource.want
+        said = self.full.get((want.type, want.zone)) if isinstance(want, InstanceWant) else None
+        if said is not None:
+            raise NoRoomError(f"creating {resource.key}", said=said, todo=_LATER)
 
     def _patience_with(self, kind: Kind, error: Exception) -> float:
         """How long a call that failed so is made again, in seconds; not once a second Ctrl-C has come."""
@@ -224,6 +409,8 @@ class _Apply:
                 todo="use another --lab name; if it is your lab, brought up elsewhere, run the same command again to adopt it",
             ) from error
         if code_of(error) in CAPACITY:
+            if isinstance(resource.want, InstanceWant):
+                self.full[resource.want.type, resource.want.zone] = f"{code_of(error)}: {text_of(error)}"
             raise NoRoomError(where, said=f"{code_of(error)}: {text_of(error)}", todo=_LATER) from error
         if not is_ambiguous(error):
             raise refused(where, error) from error
@@ -257,33 +444,6 @@ class _Apply:
         found = Found(key=resource.key, kind=resource.kind, id=id, tags={}, facts=facts)
         return all(self._ask(resource, found, change) for change in kind.settle(resource, found, ids))
 
-    def _settle(self, step: Step, resource: Resource, kind: Kind, id: str) -> None:
-        """Looks until the resource is ready and every setting reads as wanted, making the changes that are missing."""
-        began = time.monotonic()
-        asked: dict[str, float] = {}
-        told = ""
-        for pause_s in self.aws.pauses():
-            found = kind.look(self.aws, id)
-            if found is not None and found.gone:
-                raise _came_to_an_end(step.key, id, found.gone)
-            missing: list[Difference] = []
-            if found is not None and not found.pending:
-                ids = self.file.state.ids()
-                # What was made just now carries its tags, although AWS may not show them yet.
-                made = step.action == "create"
-                changes = kind.settle(resource, found, ids) if made else changes_of(resource, found, ids, self.lab)
-                missing = self._change(resource, found, changes, asked)
-                if not missing:
-                    self.seen[step.key] = found
-                    return
-            waited, awaited = time.monotonic() - began, _awaited(found, missing)
-            if waited >= TELL_S and awaited != told:
-                told = awaited
-                self.watch(LabEvent(what="note", step=step, text=f"{awaited} (at most {kind.ready_s:.0f} s)"))
-            self._check_deadline(step, id, kind, awaited, waited=waited)
-            if found is None or found.pending or not self._fresh(asked):
-                time.sleep(pause_s)
-
     def _change(
         self, resource: Resource, found: Found, changes: Iterable[Change], asked: dict[str, float]
     ) -> list[Difference]:
@@ -291,7 +451,7 @@ class _Apply:
         missing = []
         for change in changes:
             missing.append(change.difference)
-            name = f"{change.difference.field}={change.difference.want}"
+            name = str(change.difference)
             if time.monotonic() - asked.get(name, float("-inf")) < REACT_S:
                 continue
             self._ask(resource, found, change)

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from enaxp.config import ROLES
 from enaxp.errors import HostError, HostKeyError
 from enaxp.hosts.connection import Connection, Host, as_root, connect
 from enaxp.hosts.network import settle
@@ -21,6 +20,7 @@ from enaxp.lab.software import NAMES
 from enaxp.lab.state_manager import log_command
 from enaxp.lab.userdata import Boot, done_command, parse_done
 
+WORKERS = 16  # more hosts wait for their turn
 SSH_S = 300.0
 METAL_SSH_S = 1500.0  # a machine of metal tests its memory first
 ASK_S = 15.0  # how long a host may be silent before its instance is looked at, again and again
@@ -43,13 +43,20 @@ def wait_until_ready(
     longest_s: how long a host may take until SSH answers; asked of one that has not within ASK_S.
     """
     hosts = tuple(hosts)
-    pair = {host.role: host for host in hosts if host.role in ROLES}
-    peers = dict(zip(pair, reversed(pair.values()), strict=True)) if len(pair) == len(ROLES) else {}
-    with ThreadPoolExecutor(len(hosts)) as pool:
+    by_place = {host.role: host for host in hosts}
+    peers = {place: by_place[other] for place in by_place if (other := _peer_of(place)) in by_place}
+    with ThreadPoolExecutor(min(len(hosts), WORKERS)) as pool:
         boots = list(
             pool.map(lambda host: _wait(host, say, peer=peers.get(host.role), check=check, longest_s=longest_s), hosts)
         )
     return {host.role: boot for host, boot in zip(hosts, boots, strict=True)}
+
+
+def _peer_of(place: str) -> str:
+    """The place of the other host of the pair; the place itself for what is of no pair."""
+    pair, _, role = place.rpartition("/")
+    others = {"server": "client", "client": "server"}
+    return f"{pair}/{others[role]}".removeprefix("/") if role in others else ""
 
 
 def log_of(host: Host, piece: str) -> str:

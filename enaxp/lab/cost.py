@@ -3,8 +3,8 @@
     instance type ─▶ find_prices() (price list of AWS, else the dated table `prices.yaml`) ─▶ Prices
     Prices × what each kind is billed for ─▶ usd_per_hour(), usd_so_far()
 
-An estimate, and said to be one: hosts, their disks and public addresses are counted, traffic is not. Traffic between the hosts of a
-lab stays in one zone and is free. A price that is not known stays None; it is never taken for 0.
+An estimate, and said to be one: hosts, their disks and public addresses are counted, traffic is not. Traffic between hosts in one zone
+is free; between two it is billed at both ends (`usd_between_zones`). A price that is not known stays None; it is never taken for 0.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TypedDict
@@ -29,6 +29,7 @@ from enaxp.lab.spec import layer_of
 
 TABLE = Path(__file__).with_name("prices.yaml")
 HOURS_A_MONTH = 730
+USD_A_GB_BETWEEN_ZONES = 0.02
 KEPT_DAYS = 7  # how long an answer of the price list is used again
 # The region whose endpoint answers questions about prices, by how a region's name begins. Other partitions have none that knows dollars.
 PRICE_LISTS = {"eu-": "eu-central-1", "ap-": "ap-south-1", "": "us-east-1"}
@@ -37,13 +38,14 @@ PRICE_LISTS = {"eu-": "eu-central-1", "ap-": "ap-south-1", "": "us-east-1"}
 @dataclass(frozen=True, kw_only=True)
 class Prices:
     """USD an hour for one of each. source: where the price of an instance is from, in words; monitoring: the host of that layer, None
-    where it is not known."""
+    where it is not known. hosts: of each host of a fleet with all that comes with it, by key: variants have types of their own."""
 
     instance: float
     disk: float
     address: float
     source: str
     monitoring: float | None = None
+    hosts: Mapping[str, float | None] = field(default_factory=dict)
 
     def of(self, part: BilledPart, layer: Layer) -> float | None:
         """The price of what AWS bills; None where it is not known."""
@@ -107,6 +109,11 @@ def from_table(region: str, instance_type: str) -> Prices | None:
     if there is None or xlarge is None or factor is None:
         return None
     return _prices(region, xlarge * factor, source=f"enaxp's table of {there.dated}")
+
+
+def usd_between_zones(gigabytes: float) -> float:
+    """What moving so many GB (10⁹ bytes) from one zone of a region to another costs: 0.01 USD a GB at each end."""
+    return gigabytes * USD_A_GB_BETWEEN_ZONES
 
 
 def usd_per_hour(prices: Prices | None, keys: Iterable[str]) -> float | None:
@@ -190,6 +197,8 @@ def _size_factor(size: str) -> float | None:
 
 def _rate(prices: Prices, key: str) -> float | None:
     """USD an hour for the resource with this key; 0 for what AWS does not bill, None where a price is not known."""
+    if key in prices.hosts:
+        return prices.hosts[key]
     kind = KINDS.get(kind_of(key))
     parts = [prices.of(part, layer_of(key)) for part in (kind.billed if kind else ())]
     known = [price for price in parts if price is not None]

@@ -21,6 +21,7 @@ from enaxp.lab.tags import put_tags
 from enaxp.lab.userdata import timer_command
 
 PATIENCE_S = 20.0
+WORKERS = 16
 
 
 def ours(snapshot: Snapshot) -> list[Found]:
@@ -39,7 +40,7 @@ def new_end(snapshot: Snapshot, file: StateFile, *, by_s: float, now: datetime) 
 def set_timers(hosts: Iterable[Host], *, ends: datetime) -> None:
     """Has each host end itself at that time instead. Raises HostError for a host that cannot be reached, or has no timer."""
     hosts = tuple(hosts)
-    with ThreadPoolExecutor(max(1, len(hosts))) as pool:
+    with ThreadPoolExecutor(max(1, min(len(hosts), WORKERS))) as pool:
         list(pool.map(lambda host: _set_timer(host, ends), hosts))
 
 

@@ -10,12 +10,14 @@ same pairs, with the same addresses.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from enaxp.config import (
     ADDRESSES_A_PAIR,
     FIRST_SLOT_AFTER,
+    MOST_PAIRS,
     ROLES,
     Addresses,
     Config,
@@ -26,6 +28,7 @@ from enaxp.config import (
     prefix_needed,
 )
 from enaxp.errors import UsageError
+from enaxp.lab.model import Found, kind_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +131,68 @@ def _pinned(variant: VariantConfig, before: PinnedVariant | None, *, slots: tupl
     )
 
 
+_PAIR = re.compile(r"[a-z]+(?:-[a-z]+)*/(?P<name>(?P<variant>[a-z][a-z0-9-]{0,11})-(?P<number>[1-9]\d*))(?:/.+)?")
+OF_A_PAIR = ("instance", "eni", "eip", "placement-group")  # kinds that each pair of a fleet has its own of
+
+
+def pair_in(key: str) -> tuple[str, str, int] | None:
+    """Name, variant and number of the pair whose name stands in a key; None for what is of no pair, or of a lab without a fleet."""
+    found = _PAIR.fullmatch(key)
+    if found is None or kind_of(key) not in OF_A_PAIR:
+        return None
+    return found["name"], found["variant"], int(found["number"])
+
+
+def surplus_of(keys: Iterable[str], *, pairs: Iterable[HostPair], wanted: Iterable[str]) -> list[str]:
+    """Those of these keys that are of pairs which the lab is not to have, or of a group that a pair is not to be in."""
+    names, wanted = {pair.name for pair in pairs}, set(wanted)
+    of_pairs = [(key, pair[0]) for key in keys if (pair := pair_in(key))]
+    return [
+        key for key, name in of_pairs if name not in names or (kind_of(key) == "placement-group" and key not in wanted)
+    ]
+
+
+def fleet_that_lives(config: Config, found: Mapping[str, Found]) -> PinnedFleet | None:
+    """The fleet as its hosts and interfaces tell it, where nothing remembers it; None where there is none.
+
+    The slot of a pair follows from an address of its, for other addresses would be other hosts.
+    """
+    slots: dict[str, dict[int, int]] = {}
+    for key, one in found.items():
+        pair, address = pair_in(key), one.facts.get("address")
+        slot = slot_of(config, address) if pair and address else None
+        if pair and slot is not None:
+            slots.setdefault(pair[1], {})[pair[2]] = slot
+    fleet = {}
+    for variant, numbered in sorted(slots.items(), key=lambda item: min(item[1].values())):
+        most = max(numbered)
+        taken = {slot for those in slots.values() for slot in those.values()}
+        free = (slot for slot in range(1, MOST_PAIRS * len(slots)) if slot not in taken)
+        server = next(
+            (found[k].facts for k in found if (p := pair_in(k)) and p[1] == variant and "image" in found[k].facts), {}
+        )
+        fleet[variant] = PinnedVariant(
+            pairs=most,
+            slots=tuple(numbered[n] if n in numbered else next(free) for n in range(1, most + 1)),
+            instance_type=server.get("type", config.hosts.instance_type),
+            placement=_placement_seen(config, variant, found),
+            ami=server.get("image"),
+        )
+    return fleet or None
+
+
+def _placement_seen(config: Config, variant: str, found: Mapping[str, Found]) -> Placement:
+    if any((pair := pair_in(key)) and pair[1] == variant for key in found if kind_of(key) == "placement-group"):
+        return "cluster"
+    second = ipaddress.IPv4Network(config.network.second_subnet_cidr)
+    addresses = [
+        one.facts["address"]
+        for key, one in found.items()
+        if (p := pair_in(key)) and p[1] == variant and one.facts.get("address")
+    ]
+    return "zones" if any(ipaddress.IPv4Address(address) in second for address in addresses) else "none"
+
+
 def pairs_of(config: Config, fleet: PinnedFleet | None) -> tuple[HostPair, ...]:
     """Every pair of the lab, variant by variant; the only one of a lab without a fleet.
 
@@ -171,13 +236,21 @@ def hosts_in_slot(config: Config, slot: int) -> Mapping[Role, HostConfig]:
 
 
 def slot_of(config: Config, address: str) -> int | None:
-    """The slot of a primary interface's address in the first subnet; None for one that is of no pair."""
-    if address in (host.ena_ip for host in config.hosts.by_role().values()):
+    """The slot of an interface's address, in either subnet; None for one that is of no pair."""
+    subnets = [ipaddress.IPv4Network(cidr) for cidr in (config.network.subnet_cidr, config.network.second_subnet_cidr)]
+    subnet = next((subnet for subnet in subnets if ipaddress.IPv4Address(address) in subnet), None)
+    if subnet is None:
+        return None
+    place = int(ipaddress.IPv4Address(address)) - int(subnet[0])
+    first = int(subnets[0][0])
+    own = [
+        int(ipaddress.IPv4Address(ip)) - first
+        for host in config.hosts.by_role().values()
+        for ip in (host.ena_ip, host.ena_express_ip)
+    ]
+    if place in own:
         return 1
-    subnet = ipaddress.IPv4Network(config.network.subnet_cidr)
-    offset = int(ipaddress.IPv4Address(address)) - int(subnet[0]) - FIRST_SLOT_AFTER
-    is_of_a_pair = ipaddress.IPv4Address(address) in subnet and offset >= 0
-    return offset // ADDRESSES_A_PAIR + 2 if is_of_a_pair else None
+    return (place - FIRST_SLOT_AFTER) // ADDRESSES_A_PAIR + 2 if place >= FIRST_SLOT_AFTER else None
 
 
 def _named(hosts: Mapping[Role, HostConfig], pair: str) -> dict[Role, HostConfig]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from enaxp.aws import Aws, matching, refused
 from enaxp.config import LAB_NAME
@@ -33,6 +34,7 @@ WORKERS = 8
 LAB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MARKS = (TAG_KEY, TAG_CREATED, TAG_EXPIRES, "Name")  # what everything of a lab carries besides its name and id
 LIVING = ("pending", "running", "stopping", "stopped", "shutting-down")
+OF_AWS = "amazon"  # whose a public address is that AWS assigned, of its own
 NOT_COUNTED = ("vol-", "i-")  # a volume goes with its instance; an instance lists itself
 
 
@@ -153,19 +155,34 @@ def _tags(aws: Aws) -> dict[str, dict[str, str]]:
     return tags
 
 
-def _instances(aws: Aws) -> dict[str, tuple[str, dict[str, str]]]:
-    """Type and tags of living instances that carry a lab-id, by id."""
+class _Living(NamedTuple):
+    """A living instance. has_address: one that AWS assigned, which is billed as an Elastic IP is."""
+
+    type: str
+    tags: dict[str, str]
+    has_address: bool
+
+
+def _instances(aws: Aws) -> dict[str, _Living]:
+    """Living instances that carry a lab-id, by id."""
     filters = matching({"tag-key": [TAG_LAB_ID], "instance-state-name": LIVING})
     pages = aws.ec2.get_paginator("describe_instances").paginate(Filters=filters)
     found = [i for page in pages for reservation in page["Reservations"] for i in reservation["Instances"]]
-    return {i["InstanceId"]: (i["InstanceType"], {t["Key"]: t["Value"] for t in i["Tags"]}) for i in found}
+    return {
+        i["InstanceId"]: _Living(
+            type=i["InstanceType"],
+            tags={t["Key"]: t["Value"] for t in i["Tags"]},
+            has_address=any(
+                nic.get("Association", {}).get("IpOwnerId") == OF_AWS for nic in i.get("NetworkInterfaces", [])
+            ),
+        )
+        for i in found
+    }
 
 
-def _grouped(
-    tags: dict[str, dict[str, str]], instances: dict[str, tuple[str, dict[str, str]]], region: str
-) -> list[StandingLab]:
+def _grouped(tags: dict[str, dict[str, str]], instances: dict[str, _Living], region: str) -> list[StandingLab]:
     resources = {id: own for id, own in tags.items() if not id.startswith(NOT_COUNTED)}
-    resources |= {id: own for id, (_, own) in instances.items()}
+    resources |= {id: one.tags for id, one in instances.items()}
     by_lab: dict[str, list[str]] = defaultdict(list)
     for id, own in resources.items():
         if TAG_LAB in own and TAG_LAB_ID in own:
@@ -179,8 +196,8 @@ def _grouped(
             created_at=min(_moments(resources, ids, TAG_CREATED), default=None),
             expires_at=max(_moments(resources, ids, TAG_EXPIRES), default=None),
             resources=len(ids),
-            addresses=sum(id.startswith("eipalloc-") for id in ids),
-            instance_types=tuple(sorted(instances[id][0] for id in ids if id in instances)),
+            addresses=sum(id.startswith("eipalloc-") or (id in instances and instances[id].has_address) for id in ids),
+            instance_types=tuple(sorted(instances[id].type for id in ids if id in instances)),
             ids=tuple(sorted(ids)),
             fault=_fault({id: resources[id] for id in ids}),
             bench_until=max(_moments(resources, ids, TAG_BENCH), default=None),

@@ -13,10 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from enaxp.aws import Aws, in_parallel, partition_of
-from enaxp.config import Config
+from enaxp.config import ROLES, Config
 from enaxp.errors import HostError, LabError, NameTakenError, StateError, UsageError
 from enaxp.lab import keys
 from enaxp.lab.apply import LabWatcher, apply
+from enaxp.lab.fleet import pair_in, pairs_of, surplus_of
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.kinds.compute import Instance, InstanceWant
 from enaxp.lab.kinds.network import ssh_ports
@@ -35,7 +36,7 @@ from enaxp.lab.model import (
     from_text,
 )
 from enaxp.lab.ownership import bench_until, claim_of, owner_of, require_own, require_unmeasured
-from enaxp.lab.plan import Plan, make_plan
+from enaxp.lab.plan import SURPLUS, Plan, make_plan
 from enaxp.lab.resolved import given_gateway, pinned_of, resolve
 from enaxp.lab.spec import Resolved, above, layer_of, of_layers, wanted
 from enaxp.lab.state import BENCH_LOCK, State, StateFile, new_state
@@ -97,6 +98,15 @@ class Snapshot:
     notes: tuple[str, ...]
 
 
+def hosts_wanted(snapshot: Snapshot) -> list[tuple[str, str]]:
+    """Key and instance type of each host of a pair that is wanted."""
+    return [
+        (resource.key, resource.want.type)
+        for resource in snapshot.resources
+        if isinstance(resource.want, InstanceWant) and resource.layer == "compute"
+    ]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sighting:
     """What is known of a lab before anything of it is resolved: the first stages of a look.
@@ -115,8 +125,6 @@ def look(context: LabContext, *, layers: Iterable[Layer] | None = None) -> Snaps
 
     layers: without any, those that `up` builds by itself and whatever else of the lab is there.
     """
-    if context.config.fleet is not None:
-        raise UsageError("fleets cannot be built yet", todo="leave `fleet` out of the config")
     asked = None if layers is None else tuple(layers)
     sighting = _with_time_left(_sight(context, asked or ()), ttl_s=context.config.ttl_s)
     resolved = resolve(
@@ -130,7 +138,9 @@ def look(context: LabContext, *, layers: Iterable[Layer] | None = None) -> Snaps
     state = replace(sighting.state, pinned=pinned_of(resolved))
     key = None if context.config.hosts.key else keys.load_or_generate(context.file.private_key)
     chosen = layers_there(sighting.survey) if asked is None else asked
-    resources = of_layers(_spec(context.config, resolved, key=key, expires_at=state.expires_at), chosen)
+    everything = _spec(context.config, resolved, key=key, expires_at=state.expires_at)
+    resources = of_layers(everything, chosen)
+    surplus = _surplus(context.config, resolved, everything, sighting.survey) if "compute" in chosen else []
     until = bench_until(sighting.survey)
     if until is not None and until > datetime.now(UTC) and not _bench_was_ours(context, sighting.survey):
         resources = _with_srd_as_it_is(resources, sighting.survey)
@@ -141,10 +151,18 @@ def look(context: LabContext, *, layers: Iterable[Layer] | None = None) -> Snaps
         resolved=resolved,
         resources=resources,
         survey=sighting.survey,
-        plan=make_plan(resources, sighting.survey, state, lab),
+        plan=make_plan(resources, sighting.survey, state, lab, surplus=surplus),
         key=key,
         notes=(*sighting.notes, *_warnings(context.config, resources, sighting.survey)),
     )
+
+
+def _surplus(config: Config, resolved: Resolved, wanted: Iterable[Resource], seen: Survey) -> list[str]:
+    """Keys of what is there of pairs that a fleet is not to have any more."""
+    if resolved.fleet is None:
+        return []
+    pairs = pairs_of(config, resolved.fleet)
+    return surplus_of(seen.found, pairs=pairs, wanted=(resource.key for resource in wanted))
 
 
 def _with_srd_as_it_is(resources: Iterable[Resource], seen: Survey) -> tuple[Resource, ...]:
@@ -245,9 +263,12 @@ def layers_there(seen: Survey) -> tuple[Layer, ...]:
     return tuple(layer for layer in LAYERS if layer in BUILT_LAYERS or layer in there)
 
 
-def up(context: LabContext, snapshot: Snapshot, *, watch: LabWatcher) -> Snapshot:
+def up(
+    context: LabContext, snapshot: Snapshot, *, watch: LabWatcher, partial: Callable[[str], None] | None = None
+) -> Snapshot:
     """Carries out the snapshot's plan; gives back the lab as it is then. The caller holds the lab's lock.
 
+    partial: told of each pair that there is no room for, while the others go on; without it, that is an error.
     Raises AwsError or LabError for what AWS refused, Interrupted after Ctrl-C; running it again goes on in every case.
     """
     refuse_disowned(snapshot)
@@ -261,23 +282,46 @@ def up(context: LabContext, snapshot: Snapshot, *, watch: LabWatcher) -> Snapsho
         keys.save(snapshot.key, file.private_key)
     plan = _after_removals(context, snapshot, watch=watch)
     try:
-        settled = apply(plan, resources=snapshot.resources, aws=aws, lab=lab, file=file, watch=watch)
+        applied = apply(
+            plan, resources=snapshot.resources, aws=aws, lab=lab, file=file, watch=watch, partial=partial is not None
+        )
     except NameTakenError:
         if not file.state.resources:  # the lab is somebody else's: nothing of it is to be remembered here
             file.forget()
         raise
-    sweep_duplicates(plan.with_action("delete"), aws=aws, lab=lab, watch=watch)
+    duplicates = [step for step in plan.with_action("delete") if step.reason != SURPLUS]
+    sweep_duplicates(duplicates, aws=aws, lab=lab, watch=watch)
+    if partial is not None and applied.without_room:
+        _end_single_hosts(context, snapshot, applied.without_room, watch=watch, tell=partial)
     _tag_with_new_end(snapshot, aws)
-    return _afterwards(context, snapshot, settled) if snapshot.plan.changing else snapshot
+    return _afterwards(context, snapshot, applied.seen) if snapshot.plan.changing else snapshot
+
+
+def _end_single_hosts(
+    context: LabContext,
+    snapshot: Snapshot,
+    without_room: Mapping[str, str],
+    *,
+    watch: LabWatcher,
+    tell: Callable[[str], None],
+) -> None:
+    """Tells which pairs there was no room for, and removes the host of such a pair that there was: alone it would only cost."""
+    pairs = {pair[0]: said for key, said in sorted(without_room.items()) if (pair := pair_in(key))}
+    for name, said in pairs.items():
+        tell(f"no room for pair {name}: {said}; the next `up` tries again")
+    hosts = (f"instance/{name}/{role}" for name in pairs for role in ROLES)
+    single = [key for key in hosts if key in context.file.state.resources]
+    if single:
+        sweep_keys(single, aws=context.aws, lab=snapshot.lab, file=context.file, watch=watch)
 
 
 def _after_removals(context: LabContext, snapshot: Snapshot, *, watch: LabWatcher) -> Plan:
     """Removes what must be made anew; gives back the plan that is left then."""
-    replaced = [step.key for step in snapshot.plan.with_action("replace")]
-    if not replaced:
+    leaving = [step.key for step in snapshot.plan.with_action("replace")] + snapshot.plan.surplus
+    if not leaving:
         return snapshot.plan
     aws, file, lab = context.aws, context.file, snapshot.lab
-    sweep_keys(replaced, aws=aws, lab=lab, file=file, watch=watch)
+    sweep_keys(leaving, aws=aws, lab=lab, file=file, watch=watch)
     kinds = kinds_of(context.config, file.state)
     seen = survey(aws, lab, state=file.state, resources=snapshot.resources, kinds=kinds)
     return make_plan(snapshot.resources, seen, file.state, lab)
@@ -311,7 +355,10 @@ def require_own_lab(context: LabContext, state: State, seen: Survey) -> None:
 
 
 def require_running(aws: Aws, snapshot: Snapshot, role: str) -> None:
-    """Raises HostError when the instance of this role was stopped or taken away: its host answers nobody any more."""
+    """Raises HostError when the instance of this role was stopped or taken away: its host answers nobody any more.
+
+    role: with the pair's name before it in a fleet, as in keys.
+    """
     known = snapshot.survey.found[f"instance/{role}"]
     found = KINDS[known.kind].look(aws, known.id)
     state = "gone" if found is None else found.gone or found.facts["state"]

@@ -220,6 +220,9 @@ class Removable(Protocol):
     def look(self, aws: Aws, id: str) -> Found | None:
         """The resource of this kind with this id; None when AWS does not know it (any more)."""
 
+    def look_all(self, aws: Aws, ids: Sequence[str]) -> dict[str, Found]:
+        """Those of these ids that AWS knows, by id, in as few calls as it takes."""
+
     def delete(self, aws: Aws, found: Found) -> None:
         """Asks AWS to remove it; returns when that is done or it is gone.
 

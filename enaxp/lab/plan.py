@@ -17,6 +17,7 @@ from enaxp.lab.state import State
 from enaxp.lab.survey import Survey
 from enaxp.lab.tags import tag_changes
 
+SURPLUS = "the lab is to have fewer pairs"
 Action = Literal["keep", "adopt", "create", "settle", "replace", "delete"]
 
 
@@ -46,6 +47,11 @@ class Plan:
         """The steps that do something."""
         return tuple(step for step in self.steps if step.action != "keep")
 
+    @property
+    def surplus(self) -> list[str]:
+        """Keys of what is of pairs that the lab is not to have any more."""
+        return [step.key for step in self.steps if step.action == "delete" and step.reason == SURPLUS]
+
     def with_action(self, *actions: Action) -> tuple[Step, ...]:
         return tuple(step for step in self.steps if step.action in actions)
 
@@ -53,8 +59,10 @@ class Plan:
         return {"steps": [step.as_json() for step in self.steps]}
 
 
-def make_plan(resources: Iterable[Resource], survey: Survey, state: State, lab: Lab) -> Plan:
-    """One step for each resource wanted, and one `delete` for each duplicate found."""
+def make_plan(
+    resources: Iterable[Resource], survey: Survey, state: State, lab: Lab, *, surplus: Iterable[str] = ()
+) -> Plan:
+    """One step for each resource wanted, and one `delete` for each duplicate found and for each of these surplus keys."""
     resources = tuple(resources)
     replaced: set[str] = set()
     steps = []
@@ -74,7 +82,11 @@ def make_plan(resources: Iterable[Resource], survey: Survey, state: State, lab: 
         for f in survey.duplicates
         if not f.makes_way
     ]
-    return Plan(steps=(*steps, *extra))
+    fewer = [
+        Step(key=key, kind=survey.found[key].kind, action="delete", reason=SURPLUS, id=survey.found[key].id)
+        for key in sorted(surplus)
+    ]
+    return Plan(steps=(*steps, *extra, *fewer))
 
 
 def changes_of(resource: Resource, found: Found, ids: Ids, lab: Lab) -> Iterator[Change]:

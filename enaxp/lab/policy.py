@@ -15,7 +15,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from enaxp.aws import partition_of
-from enaxp.config import Config
+from enaxp.config import Config, FleetConfig
+from enaxp.lab.fleet import PinnedFleet, PinnedVariant, pin_fleet
 from enaxp.lab.grants import Grant, PolicyDocument, Scope, Statement, merged
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.kinds.software import SSM_KINDS
@@ -42,19 +43,32 @@ MANAGED_CHARACTERS = 6144  # of a managed policy; AWS does not count whitespace
 VERSION = "2012-10-17"
 
 
-def policies_of(config: Config, *, given_role: str = "") -> list[PolicyDocument]:
+def policies_of(config: Config, *, given_role: str = "", fleet: PinnedFleet | None = None) -> list[PolicyDocument]:
     """The policies for a lab of this config, from the first `up` to the last `down`: one, or as many as AWS needs for their length.
 
+    fleet: what is kept of the lab's fleet, which a config without one asks for.
     given_role: the role in the given instance profile, as a name or an ARN; needed where the config has one. Raises ValueError then.
     """
     scope = _scope(config, given_role)
     ami = config.hosts.ami if config.hosts.ami.startswith("ami-") else "*"
-    unknown = Resolved(ami=ami, availability_zone="", ssh_cidr="")
+    pinned = pin_fleet(config, fleet)
+    unknown = Resolved(
+        ami=ami,
+        availability_zone="",
+        ssh_cidr="",
+        fleet=pinned and {name: _with_image(one, config.fleet, name) for name, one in pinned.items()},
+    )
     resources = wanted(config, unknown, public_key="", partition=scope.partition, expires_at=datetime.now(UTC))
     kinds = [kind for kind in KINDS if config.hosts.ssm or kind not in SSM_KINDS]
     look, *rest = grants_for(resources, scope, read=kinds)
-    images = [] if ami != "*" else [_image_parameter(config, scope)]
+    images = merged(_image_parameter(scope, asked) for asked in _image_parameters(config))
     return split([grant.as_statement() for grant in (look, *images, *rest)])
+
+
+def _with_image(variant: PinnedVariant, asked: FleetConfig | None, name: str) -> PinnedVariant:
+    """The variant with the image that its policy names: any, where the config names none by its id."""
+    own = asked.variants[name].ami if asked and name in asked.variants else "auto"
+    return replace(variant, ami=own if own.startswith("ami-") else variant.ami or "*")
 
 
 def grants_for(resources: Iterable[Resource], scope: Scope, *, read: Iterable[str] | None = None) -> list[Grant]:
@@ -119,9 +133,14 @@ def _document(statements: list[Statement]) -> PolicyDocument:
     return {"Version": VERSION, "Statement": statements}
 
 
-def _image_parameter(config: Config, scope: Scope) -> Grant:
-    """The SSM parameter that holds the image's id; AWS's own ones belong to no account."""
-    asked = config.hosts.ami
+def _image_parameters(config: Config) -> list[str]:
+    """What is asked for of images where that is not an id: `auto`, or names of parameters."""
+    asked = [variant.ami for variant in config.fleet.variants.values()] if config.fleet else [config.hosts.ami]
+    return [one for one in dict.fromkeys([config.hosts.ami, *asked]) if not one.startswith("ami-")]
+
+
+def _image_parameter(scope: Scope, asked: str) -> Grant:
+    """The SSM parameter that holds an image's id; AWS's own ones belong to no account."""
     name = asked if asked.startswith("/") else AMI_PARAMETER.format(architecture="*")
     own = scope.arn if not name.startswith("/aws/") else scope.public_arn
     return Grant(sid="ReadTheImage", actions=("ssm:GetParameter",), resources=(own("ssm", f"parameter{name}"),))

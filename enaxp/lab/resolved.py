@@ -10,12 +10,16 @@ from __future__ import annotations
 import ipaddress
 import re
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
+
+from msgspec import UNSET
 
 from enaxp.aws import Aws, code_of, in_parallel, matching, refused
 from enaxp.config import NOBODY, Config
 from enaxp.errors import AwsError, LabError, UsageError
+from enaxp.lab.fleet import PinnedFleet, PinnedVariant, fleet_that_lives, pairs_of, pin_fleet
 from enaxp.lab.model import TAG_LAB_ID, Lab, from_tag_list
 from enaxp.lab.spec import Resolved
 from enaxp.lab.state import Pinned
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
 AMI_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{architecture}"
 ARCHITECTURES = ("x86_64", "arm64")  # those that Amazon Linux is made for; a type may name older ones besides
 AMAZON_LINUX_ROOT = "/dev/xvda"
+NOT_ACROSS_ZONES = frozenset(
+    {"sa-east-1", "me-south-1", "me-central-1"}
+)  # AWS's documentation of ENA Express, May 2026
 WHO_AM_I = "https://checkip.amazonaws.com"
 
 
@@ -44,23 +51,91 @@ def resolve(
     Raises LabError when the instance type has no ENA Express or no zone offers it, UsageError when this machine's public
     address cannot be found out.
     """
-    instance = next((found.facts for key, found in seen.found.items() if key.startswith("instance/")), {})
+    fleet = pin_fleet(config, pinned.fleet or fleet_that_lives(config, seen.found))
+    if fleet is not None:
+        _refuse_another_form(seen, lab=config.lab)
+    hosts = [key for key in seen.found if key.startswith("instance/")]
+    instance = next((seen.found[key].facts for key in hosts if fleet is None or key.endswith("/server")), {})
     subnet = seen.found["subnet"].facts if "subnet" in seen.found else {}
+    types = tuple(dict.fromkeys(pair.instance_type for pair in pairs_of(config, fleet)))
     zone = pinned.availability_zone or subnet.get("zone") or instance.get("zone")
     ami = pinned.ami or instance.get("image")
     if zone is None or ami is None:
         architecture, chosen = in_parallel(
-            lambda: check_type(aws, config.hosts.instance_type), lambda: zone or choose_zone(aws, config)
+            lambda: _architectures(aws, types)[0], lambda: zone or choose_zone(aws, config, types=types)
         )
         zone, ami = chosen, ami or resolve_ami(aws, config.hosts.ami, architecture)
+    root_device = pinned.root_device or root_device_of(aws, ami)
     return Resolved(
         ami=ami,
-        root_device=pinned.root_device or root_device_of(aws, ami),
+        root_device=root_device,
         availability_zone=zone,
         ssh_cidr=_ssh_cidr(config, aws, pinned),
         isolation=isolation or pinned.isolation,
         gateway=gateway,
+        second_zone=_second_zone(config, aws, pinned, seen, fleet=fleet, zone=zone),
+        fleet=fleet and _with_images(config, aws, fleet, common=(ami, root_device)),
     )
+
+
+def _architectures(aws: Aws, types: Iterable[str]) -> list[str]:
+    """Of each of these types. Raises LabError for one that cannot carry ENA Express."""
+    return [check_type(aws, name) for name in types]
+
+
+def _refuse_another_form(seen: Survey, *, lab: str) -> None:
+    """Raises UsageError for a lab of one pair that is to become a fleet: its hosts have other keys, and the fleet's addresses."""
+    if any(key in seen.found for key in ("instance/server", "instance/client")):
+        raise UsageError(
+            f"lab {lab} is one pair of hosts, and cannot become a fleet as it stands",
+            todo="use another --lab, or run `enaxp down compute` first",
+        )
+
+
+def _with_images(config: Config, aws: Aws, fleet: PinnedFleet, *, common: tuple[str, str]) -> PinnedFleet:
+    """The fleet with every variant's image. common: what hosts have where the variant says nothing else."""
+    asked = config.fleet.variants if config.fleet else {}
+
+    def image(name: str, variant: PinnedVariant) -> tuple[str, str]:
+        own = asked.get(name, config.only_variant)
+        if variant.ami is None and (own.ami, own.instance_type) == (config.hosts.ami, config.hosts.instance_type):
+            return common
+        ami = variant.ami or resolve_ami(aws, own.ami, check_type(aws, variant.instance_type))
+        return ami, variant.root_device or (common[1] if ami == common[0] else root_device_of(aws, ami))
+
+    images = {name: image(name, variant) for name, variant in fleet.items()}
+    return {name: replace(variant, ami=images[name][0], root_device=images[name][1]) for name, variant in fleet.items()}
+
+
+def _second_zone(
+    config: Config, aws: Aws, pinned: Pinned, seen: Survey, *, fleet: PinnedFleet | None, zone: str
+) -> str | None:
+    """Another zone that offers what is to be in it; None where nothing is placed across zones.
+
+    Raises LabError where ENA Express does not work across zones, or no other zone offers the types.
+    """
+    across = [pair for pair in pairs_of(config, fleet) if pair.placement == "zones"]
+    if not across:
+        return None
+    if aws.region in NOT_ACROSS_ZONES:
+        raise LabError(
+            f"in {aws.region} ENA Express does not work across zones: `placement: zones` would compare ENA with ENA",
+            said=f"AWS says so of {', '.join(sorted(NOT_ACROSS_ZONES))}",
+            todo="choose another aws.region, or placement: cluster or none",
+        )
+    known = pinned.second_zone or (
+        seen.found["subnet/second"].facts.get("zone") if "subnet/second" in seen.found else None
+    )
+    if known:
+        return str(known)
+    types = sorted({pair.instance_type for pair in across})
+    others = [one for one in zones_offering_all(aws, types) if one != zone]
+    if not others:
+        raise LabError(
+            f"no zone of {aws.region} but {zone} offers {', '.join(types)}: `placement: zones` needs two",
+            todo="choose another instance type or aws.region, or placement: none",
+        )
+    return others[0]
 
 
 def pinned_of(resolved: Resolved) -> Pinned:
@@ -71,6 +146,8 @@ def pinned_of(resolved: Resolved) -> Pinned:
         availability_zone=resolved.availability_zone,
         ssh_cidr=resolved.ssh_cidr,
         isolation=resolved.isolation,
+        second_zone=resolved.second_zone or UNSET,
+        fleet=resolved.fleet or UNSET,
     )
 
 
@@ -174,22 +251,28 @@ def sustained_gbps(types: Iterable[Mapping[str, Any]]) -> float | None:
     return min(known) if known and len(known) == len(rates) else None
 
 
-def choose_zone(aws: Aws, config: Config) -> str:
-    """The zone asked for, or the first that offers the type. Raises LabError, with the zones that do, when it does not."""
-    offered = offering_zones(aws, config.hosts.instance_type)
-    asked = config.network.availability_zone
+def choose_zone(aws: Aws, config: Config, *, types: Sequence[str]) -> str:
+    """The zone asked for, or the first that offers all the types. Raises LabError, with the zones that do, when it does not."""
+    offered = zones_offering_all(aws, types)
+    asked, names = config.network.availability_zone, " and ".join(types)
     if asked != "auto" and asked not in offered:
         raise LabError(
-            f"{asked} does not offer {config.hosts.instance_type}",
+            f"{asked} does not offer {names}",
             said=f"offered in: {', '.join(offered) or 'no zone'}",
             todo="choose another zone or type",
         )
     if not offered:
         raise LabError(
-            f"no zone of {aws.region} offers {config.hosts.instance_type}",
+            f"no zone of {aws.region} offers {names}",
             todo="choose another hosts.instance_type or aws.region",
         )
     return offered[0] if asked == "auto" else asked
+
+
+def zones_offering_all(aws: Aws, types: Sequence[str]) -> list[str]:
+    """Those of `offering_zones` that offer every one of these types."""
+    first, *rest = [offering_zones(aws, name) for name in types]
+    return [zone for zone in first if all(zone in zones for zones in rest)]
 
 
 def offering_zones(aws: Aws, instance_type: str) -> list[str]:

@@ -19,13 +19,16 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from enaxp.aws import Aws, code_of, is_gone, refused
-from enaxp.config import ROLES
 from enaxp.errors import HostError
 from enaxp.lab.kinds import KINDS
+from enaxp.lab.kinds.compute import Instance
 from enaxp.lab.lifecycle import Snapshot, require_running
 from enaxp.lab.model import Found
 from enaxp.lab.software import NAMES, TIMEOUT_S, log_path
+from enaxp.lab.spec import layer_of
 
+WORKERS = 16
+VALUES_OF_A_FILTER = 50  # (100 are documented)
 REGISTER_S = 600.0  # a host registers with Systems Manager within minutes, or never
 RESTART_AGENT_S = 180.0
 LOOK_S = 5.0  # between two looks whether a host that is waited for still runs
@@ -125,9 +128,11 @@ def log_command(piece: str) -> str:
 
 
 def _hosts(snapshot: Snapshot) -> dict[str, str]:
-    """Instance ids by role."""
+    """Instance ids by place: `server`, or `main-1/server` in a fleet."""
     found = snapshot.survey.found
-    return {role: found[f"instance/{role}"].id for role in ROLES if f"instance/{role}" in found}
+    wanted = [resource.key for resource in snapshot.resources if resource.kind == Instance.name]
+    hosts = [key for key in wanted if key in found and layer_of(key) == "compute"]
+    return {key.partition("/")[2]: found[key].id for key in hosts}
 
 
 def _associations(snapshot: Snapshot, aws: Aws) -> dict[str, Found]:
@@ -155,7 +160,7 @@ def _refusals(where: str) -> Iterator[None]:
 
 def _asked(hosts: Mapping[str, str], associations: Mapping[str, Found], aws: Aws) -> SoftwareResults:
     """The result of each piece on each host, the pieces in the order of installation. The hosts are asked side by side."""
-    with _refusals(_ASKING), ThreadPoolExecutor(len(hosts) + 1) as pool:
+    with _refusals(_ASKING), ThreadPoolExecutor(min(len(hosts) + 1, WORKERS)) as pool:
         asked = pool.submit(_registered, aws, list(hosts.values()))
         told = list(pool.map(lambda instance: _told(aws, instance), hosts.values()))
         registered = asked.result()
@@ -169,10 +174,14 @@ def _registered(aws: Aws, instance_ids: Sequence[str]) -> set[str]:
     """Those of these instances that have registered with Systems Manager."""
     if not instance_ids:
         return set()
-    pages = aws.ssm.get_paginator("describe_instance_information").paginate(
-        Filters=[{"Key": "InstanceIds", "Values": instance_ids}]
-    )
-    return {info["InstanceId"] for page in pages for info in page["InstanceInformationList"]}
+    found = set()
+    for start in range(0, len(instance_ids), VALUES_OF_A_FILTER):
+        some = instance_ids[start : start + VALUES_OF_A_FILTER]
+        pages = aws.ssm.get_paginator("describe_instance_information").paginate(
+            Filters=[{"Key": "InstanceIds", "Values": some}]
+        )
+        found |= {info["InstanceId"] for page in pages for info in page["InstanceInformationList"]}
+    return found
 
 
 def _told(aws: Aws, instance_id: str) -> dict[str, Any]:

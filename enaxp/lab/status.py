@@ -10,7 +10,7 @@ The fields of these classes are the document, in its order. A field that is None
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -151,6 +151,18 @@ class Status:
     expires_at: datetime | None = None
     usd_per_hour: float | None = None
     usd_so_far: float | None = None
+
+    def each_pair(self) -> dict[str | None, Status]:
+        """The status as it would be with each pair alone, by its name; of a lab without a fleet itself, by None."""
+        if not self.pairs:
+            return {None: self}
+        return {pair.name: replace(self, hosts=pair.hosts, pairs=(pair,)) for pair in self.pairs}
+
+    def every_host(self) -> dict[str, HostStatus]:
+        """Each host that is there, by its place: `server`, or `main-1/server` in a fleet."""
+        if not self.pairs:
+            return {role: host for role, host in self.hosts.items()}  # noqa: C416 - keys of another type
+        return {f"{pair.name}/{role}": host for pair in self.pairs for role, host in pair.hosts.items()}
 
 
 def status_of(

@@ -12,9 +12,10 @@ from dataclasses import replace
 
 from enaxp.errors import LabError, NoRoomError
 from enaxp.lab.apply import LabWatcher
+from enaxp.lab.fleet import pairs_of
 from enaxp.lab.lifecycle import LabContext, Snapshot, kinds_of, look, up
 from enaxp.lab.model import Layer
-from enaxp.lab.resolved import offering_zones
+from enaxp.lab.resolved import zones_offering_all
 from enaxp.lab.state import State
 from enaxp.lab.survey import survey
 from enaxp.lab.sweep import sweep_keys
@@ -27,18 +28,30 @@ def up_in_some_zone(
     layers: Iterable[Layer] | None,
     watch: LabWatcher,
     note: Callable[[str], None],
+    partial: bool = False,
 ) -> Snapshot:
     """As `up`, moving on from a zone without room. layers: as `look` was given them for the snapshot.
 
+    A fleet stays where it is once one of its hosts was launched: with `partial` the pairs that there is no room for are left out.
     Raises LabError, with the zones tried, when none is left.
     """
     layers = None if layers is None else tuple(layers)
-    instance_type, tried = context.config.hosts.instance_type, [snapshot.resolved.availability_zone]
+    tried = [snapshot.resolved.availability_zone]
+    pairs = pairs_of(context.config, snapshot.resolved.fleet)
+    types = tuple(dict.fromkeys(pair.instance_type for pair in pairs))
+    instance_type = " or ".join(types)
     while True:
         try:
-            return up(context, snapshot, watch=watch)
+            return up(context, snapshot, watch=watch, partial=note if partial else None)
         except NoRoomError as error:
-            left = _zones_left(context, tried)
+            if snapshot.resolved.fleet is not None and _has_launched(context):
+                raise LabError(
+                    f"{error.where}: the zones of this fleet have no room for all of it",
+                    said=error.said,
+                    todo="give --partial to go on without the pairs that there is no room for, or try again later; "
+                    "`enaxp down` removes what is there",
+                ) from error
+            left = _zones_left(context, tried, types=types)
             if not left:
                 raise LabError(
                     f"no room for two {instance_type}; tried: {', '.join(tried)}",
@@ -61,12 +74,17 @@ def rollback(context: LabContext, before: Snapshot, *, watch: LabWatcher) -> Non
         file.forget()
 
 
-def _zones_left(context: LabContext, tried: list[str]) -> list[str]:
+def _has_launched(context: LabContext) -> bool:
+    return any(entry.kind == "instance" for entry in context.file.state.resources.values())
+
+
+def _zones_left(context: LabContext, tried: list[str], *, types: tuple[str, ...]) -> list[str]:
     """The zones that offer the type and were not tried; none where the config fixes the zone."""
     network = context.config.network
+    second = context.file.state.pinned.second_zone
     if network.availability_zone != "auto" or network.subnet_id is not None:
         return []
-    return [zone for zone in offering_zones(context.aws, context.config.hosts.instance_type) if zone not in tried]
+    return [zone for zone in zones_offering_all(context.aws, types) if zone not in tried and zone != second]
 
 
 def _pin_zone(context: LabContext, zone: str) -> None:

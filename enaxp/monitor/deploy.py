@@ -11,11 +11,12 @@ from __future__ import annotations
 import io
 import secrets
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from enaxp.config import Config
 from enaxp.hosts.connection import Connection
+from enaxp.lab.fleet import HostPair, pairs_of
 from enaxp.lab.keys import write_secret
 from enaxp.monitor.files import Node, dashboards, prometheus_config, text_of
 
@@ -64,11 +65,12 @@ root cat /etc/enaxp/grafana-password 2> /dev/null || true
 """
 
 
-def bundle(config: Config) -> Mapping[str, str]:
-    """Every file of the monitoring of this lab, by its path below /etc/enaxp. Pure."""
+def bundle(config: Config, *, pairs: Iterable[HostPair] | None = None) -> Mapping[str, str]:
+    """Every file of the monitoring of this lab, by its path below /etc/enaxp. pairs: of hosts; the config's only one by default. Pure."""
     nodes = [
-        Node(lab=config.lab, role=role, address=f"{host.ena_ip}:{NODE_PORT}")
-        for role, host in config.hosts.by_role().items()
+        Node(lab=config.lab, role=pair.place(role), address=f"{host.ena_ip}:{NODE_PORT}")
+        for pair in (pairs_of(config, None) if pairs is None else pairs)
+        for role, host in pair.hosts.items()
     ]
     return {
         "prometheus.yml": prometheus_config(nodes, rules="/etc/enaxp/rules.yml"),
@@ -79,13 +81,15 @@ def bundle(config: Config) -> Mapping[str, str]:
     }
 
 
-def deploy(connection: Connection, config: Config, *, password_file: Path) -> None:
+def deploy(
+    connection: Connection, config: Config, *, password_file: Path, pairs: Iterable[HostPair] | None = None
+) -> None:
     """Brings the host its files and starts it; what runs with the same files already goes on undisturbed.
 
     Grafana's password is in `password_file` afterwards, where there is a Grafana. Raises HostError.
     """
     password = _password(connection, password_file)
-    connection.put(archive(bundle(config)), "enaxp-monitoring.tar")
+    connection.put(archive(bundle(config, pairs=pairs)), "enaxp-monitoring.tar")
     connection.put(password.encode(), "enaxp-grafana-password")
     connection.check(f"bash -c '{_quoted(_APPLY)}'", timeout_s=START_S)
 

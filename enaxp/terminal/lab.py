@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from enaxp.lab.model import as_text
+from enaxp.lab.plan import Plan
 from enaxp.text import cell, columns, duration
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from enaxp.lab.checks.findings import Report
     from enaxp.lab.labs import ListedLab
     from enaxp.lab.lifecycle import Removal
-    from enaxp.lab.plan import Action, Plan
+    from enaxp.lab.plan import Action, Step
     from enaxp.lab.status import (
         DriftStatus,
         HostStatus,
@@ -55,9 +57,10 @@ def status_text(status: Status) -> str:
         return f"there is no lab {status.lab} (target {status.target}, region {status.region})"
     resources = columns(("resource", "id", "state", "settings"), map(_resource_row, status.resources))
     parts = [*_about(status), "", resources, ""]
-    if status.hosts:
+    hosts = status.every_host()
+    if hosts:
         header = ("host", "ssh", "ENA", "ENA Express", "software")
-        parts.append(columns(header, map(_host_row, status.hosts.values())))
+        parts.append(columns(header, (_host_row(place, host) for place, host in hosts.items())))
     if status.monitoring:
         parts.append(_monitoring(status.monitoring, status.urls))
     return "\n".join(parts)
@@ -74,6 +77,35 @@ def plan_text(plan: Plan) -> str:
     counts = Counter(step.action for step in plan.steps)
     lines.append(", ".join(f"{count} to {action}" for action, count in counts.items()) or "nothing to do")
     return "\n".join(lines)
+
+
+def folded_plan_text(plan: Plan) -> str:
+    """As `plan_text`; the pairs of a variant that have the same before them are one line for each kind of resource, with how many."""
+    from enaxp.lab.fleet import pair_in
+
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for step in plan.steps:
+        if (pair := pair_in(step.key)) is not None:
+            what = step.key.replace(f"/{pair[0]}", f"/{pair[1]}-*", 1)
+            groups.setdefault((what, step.action, step.reason), []).append(pair[0])
+    several = {key for key, names in groups.items() if len(names) > 1}
+    if not several:
+        return plan_text(plan)
+    shown: list[Step] = []
+    told = set[tuple[str, str, str]]()
+    for step in plan.steps:
+        pair = pair_in(step.key)
+        group = (step.key.replace(f"/{pair[0]}", f"/{pair[1]}-*", 1), step.action, step.reason) if pair else None
+        if group not in several:
+            shown.append(step)
+        elif group is not None and group not in told:
+            told.add(group)
+            names = groups[group]
+            reason = f"{step.reason} ({len(names)} pairs: {names[0]} to {names[-1]})"
+            shown.append(replace(step, key=group[0], reason=reason, changes=()))
+    text, _, _ = plan_text(Plan(steps=tuple(shown))).rpartition("\n")
+    counts = Counter(step.action for step in plan.steps)
+    return f"{text}\n{', '.join(f'{count} to {action}' for action, count in counts.items())} (--unfold shows each)"
 
 
 def findings_text(findings: Sequence[HostFinding]) -> str:
@@ -155,9 +187,9 @@ def _drift(drift: DriftStatus) -> str:
     return f"{drift.field}: {cell(drift.have)}, wanted {cell(drift.want)}"
 
 
-def _host_row(host: HostStatus) -> tuple[object, ...]:
+def _host_row(place: str, host: HostStatus) -> tuple[object, ...]:
     return (
-        f"{host.role} ({host.name})",
+        f"{place} ({host.name})",
         _ssh(host.ssh),
         _interface(host.ena),
         _interface(host.ena_express),

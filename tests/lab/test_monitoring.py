@@ -88,13 +88,13 @@ def test_it_stands_beside_the_hosts_and_not_among_them(overrides: Mapping[str, A
     host, subnet = by_key["instance/monitoring"], ipaddress.IPv4Network(config.monitoring.subnet_cidr)
 
     assert isinstance(host.want, InstanceWant)
-    assert not host.want.in_group
+    assert host.want.group is None
     assert subnet.subnet_of(ipaddress.IPv4Network(config.network.vpc_cidr))
     assert not subnet.overlaps(ipaddress.IPv4Network(config.network.subnet_cidr))
     eni = by_key["eni/monitoring"].want
     assert isinstance(eni, EniWant)
     assert eni.groups == ("security-group/monitoring", "security-group")
-    assert ("eip/monitoring" in by_key) == (config.hosts.address == "public")
+    assert ("eip/monitoring" in by_key) == (config.hosts.address != "private")
     request = Instance().request(host, LAB, {key: key for key in by_key})
     assert (request["KeyName"], request["IamInstanceProfile"]["Name"]) == (
         "key-pair/monitoring",

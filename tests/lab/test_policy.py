@@ -102,6 +102,14 @@ def called(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         return {f"{SERVICES.get(call.service, call.service)}:{call.action}" for call in cloud.server.calls}
 
 
+def test_only_a_fleet_may_attach_detach_and_stop() -> None:
+    more = {"ec2:AttachNetworkInterface", "ec2:DetachNetworkInterface", "ec2:StopInstances"}
+
+    one_pair, fleet = (actions_of(policy_of(load_config(overrides=asked))) for asked in ({}, {"fleet.pairs": 2}))
+
+    assert fleet - one_pair == more
+
+
 def test_no_call_falls_outside_the_policy(called: set[str]) -> None:
     policy = policies_of(load_config())
 
@@ -136,8 +144,9 @@ def calls_in_the_code() -> frozenset[str]:
 
 
 def test_no_call_that_stands_in_the_code_falls_outside_the_policy() -> None:
-    """What a lab's plain life does not meet as well: doctor, bench's change over, errors that look who is in the way."""
-    policy = policies_of(load_config())
+    """What a lab's plain life does not meet as well: doctor, bench's change over, errors that look who is in the way; and a fleet, which is
+    attached to, detached from and stopped."""
+    policy = [*policies_of(load_config()), *policies_of(load_config(overrides={"fleet.pairs": 2}))]
 
     assert {action for action in calls_in_the_code() if not allows(policy, action)} == FOR_WHAT_IS_FOREIGN
 

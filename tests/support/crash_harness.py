@@ -23,7 +23,7 @@ import sys
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -164,12 +164,14 @@ class Labs:
         lab: str = "dev",
         layers: Iterable[Layer] = BUILT_LAYERS,
         grace_s: float = 0.4,
+        overrides: Mapping[str, Any] | None = None,
     ) -> None:
-        """grace_s: how long enaxp gives new resources to become visible."""
+        """grace_s: how long enaxp gives new resources to become visible.  overrides: of the config, by path."""
         self.cloud = cloud
         self.folder = folder
         self.layers = tuple(layers)
-        self.config: Config = load_config(overrides={"lab": lab})
+        self.overrides = {"lab": lab, **(overrides or {})}
+        self.config: Config = load_config(overrides=self.overrides)
         self.grace_s = grace_s
         self._aws: Aws | None = None
 
@@ -221,7 +223,7 @@ class Labs:
         order = {
             "endpoint": self.cloud.server.endpoint_url,
             "folder": str(self.folder),
-            "lab": self.config.lab,
+            "overrides": self.overrides,
             "layers": self.layers,
             "grace_s": self.grace_s,
             "what": what,
@@ -281,7 +283,7 @@ def _live_until_killed(order: dict[str, Any]) -> None:
     labs = Labs(
         SimpleNamespace(server=SimpleNamespace(endpoint_url=order["endpoint"])),
         Path(order["folder"]),
-        lab=order["lab"],
+        overrides=order["overrides"],
         layers=order["layers"],
         grace_s=order["grace_s"],
     )

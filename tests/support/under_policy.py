@@ -73,6 +73,12 @@ def variants() -> list[Variant]:
         Variant(name="private addresses", values={**given_vpc, **private}),
         Variant(name="another region", values={"aws.region": "eu-west-1", "lab": "far"}),
         Variant(name="without Systems Manager", values={"hosts.ssm": False}),
+        Variant(
+            name="a fleet across zones",
+            values={"fleet": {"pairs": 1, "variants": {"near": {}, "far": {"placement": "zones"}}}},
+            layers=built,
+        ),
+        Variant(name="a fleet in a given subnet", values={**subnet, "fleet.pairs": 1}, layers=built),
         Variant(name="everything given", values={**subnet, **hosts, **private, "placement": "none"}, layers=built),
     ]
 
@@ -274,7 +280,21 @@ def _spoilings(found: Mapping[str, Any]) -> dict[str, Callable[[Aws], object]]:
         )
     if (eni := found.get("eni/server-express")) is not None:
         spoilings["eni/server-express"] = partial(_spoil_interface, eni=eni.id)
+    for key in ("instance/main-1/client", "instance/far-1/client"):
+        if (host := found.get(key)) is not None:
+            spoilings[key] = partial(_stop, instance=host.id)
+    if (host := found.get("instance/near-1/server")) is not None:
+        attachment = host.facts["attachments"][1]
+        spoilings[host.key] = lambda aws: aws.ec2.detach_network_interface(AttachmentId=attachment)
     return spoilings
+
+
+def _stop(aws: Aws, *, instance: str) -> None:
+    """As somebody's scheduler does, and starts it again, by which it loses its public address for good."""
+    aws.ec2.stop_instances(InstanceIds=[instance])
+    aws.ec2.get_waiter("instance_stopped").wait(InstanceIds=[instance], WaiterConfig={"Delay": 1})
+    aws.ec2.start_instances(InstanceIds=[instance])
+    aws.ec2.get_waiter("instance_running").wait(InstanceIds=[instance], WaiterConfig={"Delay": 1})
 
 
 def _spoil_interface(aws: Aws, *, eni: str) -> None:

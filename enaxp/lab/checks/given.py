@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from enaxp.aws import Aws, matching
 from enaxp.config import Config
 from enaxp.lab.checks.findings import Said
-from enaxp.lab.kinds.compute import EniWant
-from enaxp.lab.kinds.network import ANYWHERE
+from enaxp.lab.kinds.compute import EniWant, InstanceWant
+from enaxp.lab.kinds.network import ANYWHERE, SubnetWant
 from enaxp.lab.lifecycle import Snapshot
 from enaxp.lab.model import Found
+from enaxp.lab.spec.network import SECOND_SUBNET
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import RouteTypeDef
@@ -42,21 +43,29 @@ def check_given(config: Config, snapshot: Snapshot, aws: Aws) -> list[Said]:
 
 
 def _room_in(config: Config, snapshot: Snapshot, aws: Aws, vpc: Found) -> Iterator[Said]:
-    """Whether the lab's own subnet fits into a VPC of somebody else."""
+    """Whether the lab's own subnets fit into a VPC of somebody else."""
+    own = {resource.key: resource.want for resource in snapshot.resources if isinstance(resource.want, SubnetWant)}
+    for key, member in (("subnet", "subnet_cidr"), (SECOND_SUBNET, "second_subnet_cidr")):
+        if key == "subnet" or key in own:
+            yield from _room_for(key, member, config, snapshot, aws, vpc)
+
+
+def _room_for(key: str, member: str, config: Config, snapshot: Snapshot, aws: Aws, vpc: Found) -> Iterator[Said]:
+    """Whether one of the lab's subnets fits. member: of the config, that names its addresses."""
     wanted, todo = (
-        ipaddress.IPv4Network(config.network.subnet_cidr),
-        "set network.subnet_cidr (and the hosts' addresses)",
+        ipaddress.IPv4Network(getattr(config.network, member)),
+        f"set network.{member} (and the hosts' addresses)",
     )
     [described] = aws.ec2.describe_vpcs(VpcIds=[vpc.id])["Vpcs"]
     blocks = [block["CidrBlock"] for block in described.get("CidrBlockAssociationSet", [])] or [described["CidrBlock"]]
     if not any(wanted.subnet_of(ipaddress.IPv4Network(block)) for block in blocks):
-        yield Said("failure", f"subnet_cidr {wanted} does not lie in {vpc.id} ({', '.join(blocks)})", todo)
+        yield Said("failure", f"{member} {wanted} does not lie in {vpc.id} ({', '.join(blocks)})", todo)
     pages = aws.ec2.get_paginator("describe_subnets").paginate(Filters=matching({"vpc-id": [vpc.id]}))
-    own = snapshot.survey.found.get("subnet")
+    own = snapshot.survey.found.get(key)
     for subnet in (subnet for page in pages for subnet in page["Subnets"]):
         clashes = wanted.overlaps(ipaddress.IPv4Network(subnet["CidrBlock"]))
         if clashes and (own is None or own.id != subnet["SubnetId"]):
-            yield Said("failure", f"subnet_cidr {wanted} overlaps {subnet['SubnetId']} ({subnet['CidrBlock']})", todo)
+            yield Said("failure", f"{member} {wanted} overlaps {subnet['SubnetId']} ({subnet['CidrBlock']})", todo)
 
 
 def _subnet(config: Config, snapshot: Snapshot, aws: Aws, subnet: Found) -> Iterator[Said]:
@@ -92,9 +101,11 @@ def _taken_addresses(snapshot: Snapshot, aws: Aws, subnet: Found) -> Iterator[Sa
 
 
 def _addresses(snapshot: Snapshot) -> dict[str, str]:
-    """The key of the interface that wants each address."""
+    """The key of the interface that wants each address, or of the instance whose launch makes it."""
     wants = {resource.key: resource.want for resource in snapshot.resources}
-    return {want.address: key for key, want in wants.items() if isinstance(want, EniWant)}
+    made = {want.address: key for key, want in wants.items() if isinstance(want, EniWant)}
+    launched = ((want.primary, key) for key, want in wants.items() if isinstance(want, InstanceWant))
+    return {**made, **{primary.address: key for primary, key in launched if primary}}
 
 
 def _way_out(config: Config, aws: Aws, subnet: Found) -> Iterator[Said]:

@@ -60,8 +60,14 @@ def probes(snapshot: Snapshot) -> list[DryRun]:
     """A probe for each EC2 create that the plan will make, then one for each call that may change a setting of the lab's resources."""
     creating = {step.kind: step.key for step in reversed(snapshot.plan.with_action("create", "replace"))}
     making = [_of_create(snapshot, resource) for resource in snapshot.resources if resource.key in creating.values()]
-    kinds = {KINDS[resource.kind] for resource in snapshot.resources if resource.owned}
-    calls = {call.action: call for kind in kinds if isinstance(kind, Ec2Kind) for call in kind.settings}
+    owned = [resource for resource in snapshot.resources if resource.owned]
+    kinds = {name: KINDS[name] for name in sorted({resource.kind for resource in owned})}
+    calls = {
+        call.action: call
+        for name, kind in kinds.items()
+        if isinstance(kind, Ec2Kind)
+        for call in kind.settings_for([resource for resource in owned if resource.kind == name])
+    }
     asked = [probe_of(calls[action]) for action in sorted(calls)]
     return [probe for probe in (*making, *asked) if probe is not None]
 

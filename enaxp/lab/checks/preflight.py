@@ -51,11 +51,20 @@ class Flight:
         """How many resources of each kind are about to be created."""
         return Counter(step.kind for step in self.snapshot.plan.with_action("create"))
 
-    def launching(self) -> list[str]:
-        """The types of the instances that are about to be launched."""
+    def launching(self) -> list[InstanceWant]:
+        """The instances that are about to be launched."""
         keys = {step.key for step in self.snapshot.plan.with_action("create")}
         wants = [resource.want for resource in self.snapshot.resources if resource.key in keys]
-        return [want.type for want in wants if isinstance(want, InstanceWant)]
+        return [want for want in wants if isinstance(want, InstanceWant)]
+
+    def hosts(self) -> list[InstanceWant]:
+        """The hosts of every pair that is wanted."""
+        wants = [one.want for one in self.snapshot.resources if one.layer == "compute"]
+        return [want for want in wants if isinstance(want, InstanceWant)]
+
+    def types(self) -> list[str]:
+        """The instance types of the pairs' hosts."""
+        return list(dict.fromkeys(want.type for want in self.hosts())) or [self.config.hosts.instance_type]
 
 
 def _run(name: str, check: Callable[[Flight], list[Said]], flight: Flight) -> list[Finding]:
@@ -78,16 +87,15 @@ def _identity(flight: Flight) -> list[Said]:
 
 
 def _instance_type(flight: Flight) -> list[Said]:
-    name = flight.config.hosts.instance_type
-    architecture = check_type(flight.aws, name)
-    return [Said("ok", f"{name} ({architecture}) supports ENA Express")]
+    architectures = {name: check_type(flight.aws, name) for name in flight.types()}
+    return [Said("ok", f"{name} ({architecture}) supports ENA Express") for name, architecture in architectures.items()]
 
 
 def _zone(flight: Flight) -> list[Said]:
     zone = flight.snapshot.resolved.availability_zone
-    return [
-        _offer(flight, name, zone) for name in {flight.config.hosts.instance_type: 0, **Counter(flight.launching())}
-    ]
+    wants = [*flight.hosts(), *flight.launching()]
+    asked = dict.fromkeys([*((want.type, want.zone) for want in wants)] or [(flight.types()[0], zone)])
+    return [_offer(flight, name, in_zone) for name, in_zone in asked]
 
 
 def _offer(flight: Flight, name: str, zone: str) -> Said:
@@ -100,7 +108,8 @@ def _offer(flight: Flight, name: str, zone: str) -> Said:
 
 
 def _quotas(flight: Flight) -> list[Said]:
-    return check_quotas(flight.aws, launching=Counter(flight.launching()), creating=flight.creating())
+    launching = Counter(want.type for want in flight.launching())
+    return check_quotas(flight.aws, launching=launching, creating=flight.creating())
 
 
 def _permissions(flight: Flight) -> list[Said]:
@@ -139,7 +148,12 @@ def _names(flight: Flight) -> list[Said]:
 
 
 def _image(flight: Flight) -> list[Said]:
-    image = flight.snapshot.resolved.ami
+    images = dict.fromkeys((want.image, want.type) for want in flight.hosts())
+    asked = images or {(flight.snapshot.resolved.ami, flight.config.hosts.instance_type): None}
+    return [said for image, instance_type in asked for said in _one_image(flight, image, instance_type)]
+
+
+def _one_image(flight: Flight, image: str, instance_type: str) -> list[Said]:
     todo = "set hosts.ami to another one"
     try:
         images = flight.aws.ec2.describe_images(ImageIds=[image])["Images"]
@@ -149,12 +163,12 @@ def _image(flight: Flight) -> list[Said]:
         images = []
     if not images:
         return [Said("failure", f"{image} is not to be had in {flight.aws.region}", todo)]
-    found, wanted = images[0], check_type(flight.aws, flight.config.hosts.instance_type)
+    found, wanted = images[0], check_type(flight.aws, instance_type)
     said: list[Said] = []
     if found.get("State", "available") != "available":
         said.append(Said("failure", f"{image} is {found['State']}", todo))
     if found["Architecture"] != wanted:
-        text = f"{image} is for {found['Architecture']}, {flight.config.hosts.instance_type} is {wanted}"
+        text = f"{image} is for {found['Architecture']}, {instance_type} is {wanted}"
         said.append(Said("failure", text, todo))
     if not found.get("EnaSupport", True):
         said.append(Said("failure", f"{image} has no ENA driver", todo))

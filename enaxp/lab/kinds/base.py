@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 _W = TypeVar("_W", bound=Want)
 CREATE_TAGS = "ec2:CreateTags"
+VALUES_OF_A_FILTER = 200
 TAGGED_AT_ONCE = 500  # resources in one CreateTags
 OF_THE_LAB = "OnThisLabsResources"  # the sid of what is allowed on what carries the lab's tag
 
@@ -68,6 +69,14 @@ class BaseKind:
     billed: ClassVar[tuple[BilledPart, ...]] = ()
     hidden: ClassVar[tuple[str, ...]] = ()
     placeholder: ClassVar[str] = "enaxp-nothing"
+
+    def look(self, aws: Aws, id: str) -> Found | None:
+        """The one with this id; None when AWS does not know it."""
+        raise NotImplementedError
+
+    def look_all(self, aws: Aws, ids: Sequence[str]) -> dict[str, Found]:
+        found = {id: self.look(aws, id) for id in ids}
+        return {id: one for id, one in found.items() if one is not None}
 
     def stands_on(self, found: Found, other: Found) -> bool:
         return other.kind in self.needs
@@ -148,6 +157,9 @@ class Ec2Kind(BaseKind):
     describe: ClassVar[str]  # the client method
     items: ClassVar[str]  # the member of its answer that holds the list
     ids_argument: ClassVar[str]
+    id_filter: ClassVar[str] = (
+        ""  # the filter that takes ids, of a kind that a fleet has many of: it does not mind an unknown one
+    )
     creates: ClassVar[str]  # IAM action of the create call, which carries the tags
     settings: ClassVar[tuple[SettingCall, ...]] = ()
     deletes: ClassVar[str]  # IAM action of the delete call, which a policy can hold to the resource's tags
@@ -167,6 +179,14 @@ class Ec2Kind(BaseKind):
         """
         return None
 
+    def calls_to_make(self, resource: Resource) -> tuple[str, ...]:
+        """The EC2 APIs that are called to make this one as it is wanted, without reads: what takes long at AWS's rates."""
+        return (self.creates.partition(":")[2],)
+
+    def settings_for(self, resources: Sequence[Resource]) -> tuple[SettingCall, ...]:
+        """The calls that change settings of these resources."""
+        return self.settings
+
     @property
     def writes(self) -> tuple[str, ...]:
         return (self.creates, *(call.action for call in self.settings), self.deletes, *self.deletes_too, CREATE_TAGS)
@@ -181,7 +201,7 @@ class Ec2Kind(BaseKind):
         yield Grant(sid="MakeWithTheLabsTag", actions=(self.creates,), conditions=scope.for_the_lab)
         changing = (
             *self.serves,
-            *(call.action for call in self.settings),
+            *(call.action for call in self.settings_for(resources)),
             self.deletes,
             *self.deletes_too,
             CREATE_TAGS,
@@ -204,6 +224,16 @@ class Ec2Kind(BaseKind):
                 return None
             raise
         return found[0] if found else None
+
+    def look_all(self, aws: Aws, ids: Sequence[str]) -> dict[str, Found]:
+        if not self.id_filter:
+            return super().look_all(aws, ids)
+        found = [
+            one
+            for start in range(0, len(ids), VALUES_OF_A_FILTER)
+            for one in self._describe(aws, Filters=matching({self.id_filter: ids[start : start + VALUES_OF_A_FILTER]}))
+        ]
+        return {one.id: one for one in found}
 
     def count(self, aws: Aws) -> int:
         """How many of this kind there are in the region, whoever made them."""

@@ -6,7 +6,7 @@ the attachment, and gone when the instance is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, cast
@@ -45,6 +45,7 @@ from enaxp.lab.model import (
     Want,
     change,
     from_tag_list,
+    unique_name,
 )
 
 if TYPE_CHECKING:
@@ -55,8 +56,10 @@ if TYPE_CHECKING:
         CreateNetworkInterfaceRequestTypeDef,
         CreatePlacementGroupRequestTypeDef,
         EbsBlockDeviceTypeDef,
+        EnaSrdSpecificationTypeDef,
         ImportKeyPairRequestTypeDef,
         InstanceNetworkInterfaceAttachmentTypeDef,
+        InstanceNetworkInterfaceSpecificationTypeDef,
         InstanceTypeDef,
         KeyPairInfoTypeDef,
         NetworkInterfaceAttachmentTypeDef,
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
         PlacementGroupTypeDef,
         PlacementTypeDef,
         RunInstancesRequestTypeDef,
+        TagSpecificationTypeDef,
         VolumeTypeDef,
     )
 
@@ -99,6 +103,7 @@ class PlacementGroup(Ec2Kind):
         "PlacementGroups",
         "GroupNames",
     )
+    id_filter = "group-name"
     reads = ("ec2:DescribePlacementGroups",)
     creates, deletes = "ec2:CreatePlacementGroup", "ec2:DeletePlacementGroup"
     serves = ("ec2:RunInstances",)
@@ -212,6 +217,7 @@ class Eni(Ec2Kind):
         "NetworkInterfaces",
         "NetworkInterfaceIds",
     )
+    id_filter = "network-interface-id"
     reads = ("ec2:DescribeNetworkInterfaces",)
     creates, deletes = "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface"
     settings = (MODIFY_INTERFACE,)
@@ -286,6 +292,7 @@ class Eip(Ec2Kind):
     billed = ("address",)
     placeholder = no_id("eipalloc")
     resource_type, describe, items, ids_argument = "elastic-ip", "describe_addresses", "Addresses", "AllocationIds"
+    id_filter = "allocation-id"
     reads = ("ec2:DescribeAddresses",)
     creates, deletes = "ec2:AllocateAddress", "ec2:ReleaseAddress"
     settings = (
@@ -314,6 +321,9 @@ class Eip(Ec2Kind):
 
     def as_made(self, resource: Resource, ids: Ids) -> Facts:
         return {"eni": None, "association": None}
+
+    def calls_to_make(self, resource: Resource) -> tuple[str, ...]:
+        return (*super().calls_to_make(resource), "AssociateAddress")
 
     def stands_on(self, found: Found, other: Found) -> bool:
         """Of interfaces it holds its own alone."""
@@ -376,7 +386,7 @@ class InstanceWant(Want):
 
 class Instance(Ec2Kind):
     """Settings: that it runs, for others may stop it; ENA Express with its UDP flag on each attachment that is to carry it, off on the
-    others."""
+    others; in a fleet also a public address, the first interface's groups, and the interfaces that are attached while it runs."""
 
     name = "instance"
     layer = "compute"
@@ -387,13 +397,38 @@ class Instance(Ec2Kind):
     patience_s = 600.0
     ends_slowly = True
     billed = ("instance", "disk")
-    hidden = ("role", "root_device", "user_data", "key_pair", "profile")
+    hidden = ("role", "root_device", "user_data", "primary", "key_pair", "profile")
     placeholder = no_id("i")
     resource_type, describe, items, ids_argument = "instance", "describe_instances", "Reservations", "InstanceIds"
+    id_filter = "instance-id"
     reads = ("ec2:DescribeInstances", "ec2:DescribeVolumes")
     creates, deletes = "ec2:RunInstances", "ec2:TerminateInstances"
     settings = (MODIFY_INTERFACE, SettingCall(action="ec2:StartInstances", sample={"InstanceIds": [placeholder]}))
+    settings_of_a_fleet = (
+        SettingCall(
+            action="ec2:AttachNetworkInterface",
+            sample={"InstanceId": placeholder, "NetworkInterfaceId": ENI_PLACEHOLDER, "DeviceIndex": 1},
+        ),
+        # Judged on the instance and the interface of an attachment that must exist: nothing can be asked before.
+        SettingCall(action="ec2:DetachNetworkInterface", sample=None),
+        SettingCall(action="ec2:StopInstances", sample={"InstanceIds": [placeholder]}),
+    )
     deletes_too = ("ec2:DeleteVolume",)  # a disk that stays
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        return (*super().writes, *(call.action for call in self.settings_of_a_fleet))
+
+    def calls_to_make(self, resource: Resource) -> tuple[str, ...]:
+        want = want_of(resource, InstanceWant)
+        attached = () if want.primary is None else ("AttachNetworkInterface",) * (len(want.enis) - 1)
+        switched = () if want.primary else ("ModifyNetworkInterfaceAttribute",) * len(want.express)
+        return (*super().calls_to_make(resource), *attached, *switched)
+
+    def settings_for(self, resources: Sequence[Resource]) -> tuple[SettingCall, ...]:
+        """Only hosts whose launch makes their first interface have others attached while they run."""
+        is_fleet = any(want_of(resource, InstanceWant).primary for resource in resources if resource.owned)
+        return (*self.settings, *(self.settings_of_a_fleet if is_fleet else ()))
 
     def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
         """A launch is judged on its image and on each interface besides. AWS knows no tag of an interface there: any would do."""
@@ -412,8 +447,10 @@ class Instance(Ec2Kind):
     def read(self, item: InstanceTypeDef) -> Found:
         state = item["State"]["Name"]
         reason = item.get("StateReason", {}).get("Message") or item.get("StateTransitionReason") or "no reason given"
-        interfaces = {nic["NetworkInterfaceId"]: nic["Attachment"] for nic in item.get("NetworkInterfaces", [])}
+        nics = item.get("NetworkInterfaces", [])
+        interfaces = {nic["NetworkInterfaceId"]: nic["Attachment"] for nic in nics}
         attaching = [eni for eni, attachment in interfaces.items() if attachment["Status"] != "attached"]
+        first = next((nic for nic in nics if nic["Attachment"]["DeviceIndex"] == 0), None)
         return self.found(
             item["InstanceId"],
             item.get("Tags"),
@@ -427,6 +464,10 @@ class Instance(Ec2Kind):
             key=item.get("KeyName"),
             public_ip=item.get("PublicIpAddress"),
             srd={eni: srd_of(attachment) for eni, attachment in interfaces.items()},
+            interfaces={attachment["DeviceIndex"]: eni for eni, attachment in interfaces.items()},
+            attachments={a["DeviceIndex"]: a["AttachmentId"] for a in interfaces.values()},
+            address=first["PrivateIpAddress"] if first else None,
+            groups=sorted(group["GroupId"] for group in first.get("Groups", [])) if first else [],
         )
 
     def request(self, resource: Resource, lab: Lab, ids: Ids) -> RunInstancesRequestTypeDef:
@@ -442,14 +483,12 @@ class Instance(Ec2Kind):
             "KeyName": ids[want.key_pair],
             "IamInstanceProfile": {"Name": ids[want.profile]},
             "Placement": placement,
-            "NetworkInterfaces": [
-                {"DeviceIndex": index, "NetworkInterfaceId": ids[eni]} for index, eni in enumerate(want.enis)
-            ],
+            "NetworkInterfaces": _interfaces_at_launch(want, ids),
             "UserData": want.user_data,
             "InstanceInitiatedShutdownBehavior": "terminate",
             "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 1, "HttpEndpoint": "enabled"},
             "BlockDeviceMappings": [{"DeviceName": want.root_device, "Ebs": _root_volume()}],
-            "TagSpecifications": self.tagged(resource, lab, "volume"),
+            "TagSpecifications": [*self.tagged(resource, lab, "volume"), *_tags_of_primary(want, lab)],
         }
 
     def dry_run(self, request: RunInstancesRequestTypeDef, known: Ids) -> Askable:
@@ -467,7 +506,9 @@ class Instance(Ec2Kind):
             asked["IamInstanceProfile"] = request["IamInstanceProfile"]
         subnet, group = known.get("subnet"), known.get("security-group")
         if subnet and group:
-            asked["NetworkInterfaces"] = [{"DeviceIndex": 0, "SubnetId": subnet, "Groups": [group]}]
+            public = [nic for nic in request["NetworkInterfaces"] if "AssociatePublicIpAddress" in nic]
+            more = {"AssociatePublicIpAddress": True} if public else {}
+            asked["NetworkInterfaces"] = [{"DeviceIndex": 0, "SubnetId": subnet, "Groups": [group], **more}]
         return Askable(request=asked, is_complete=bool(subnet and group))
 
     def create(self, aws: Aws, request: RunInstancesRequestTypeDef, token: str) -> str:
@@ -484,20 +525,27 @@ class Instance(Ec2Kind):
         match code_of(error):
             case "InvalidNetworkInterface.InUse":
                 return Wait(what="its interfaces to come free of an instance that has ended", seconds=600.0)
+            case "InvalidIPAddress.InUse":
+                return Wait(what="its address to come free of an instance that has ended", seconds=600.0)
+            case "IncorrectState":
+                return Wait(what="the instance to be ready for another interface")
             case "InvalidPlacementGroup.InUse":
                 return Wait(what="the placement group to come free in the zone where it was used", seconds=600.0)
         return super().awaits(error)
 
     def fixed(self, resource: Resource, found: Found) -> list[Difference]:
         want = want_of(resource, InstanceWant)
-        return differences(found.facts, type=want.type, image=want.image, zone=want.zone)
+        own = {"address": want.primary.address} if want.primary else {}
+        return differences(found.facts, type=want.type, image=want.image, zone=want.zone, **own)
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
         want = want_of(resource, InstanceWant)
         if found.facts["state"] == "stopped":
-            yield change("state", have="stopped", want="running", act=partial(_start, instance=found.id))
-        for key in want.enis:
-            eni, wanted = ids.get(key), key in want.express
+            yield _starting(want, found)
+        if want.primary and found.facts["state"] == "running":
+            yield from _interfaces_while_running(want, found, ids)
+        for index, key in enumerate(want.enis):
+            eni, wanted = ids.get(key) or found.facts["interfaces"].get(index), key in want.express
             have = found.facts["srd"].get(eni)
             if eni is None or have is None or found.facts["state"] != "running":
                 continue
@@ -549,8 +597,113 @@ def _pending(state: str, attaching: Sequence[str]) -> str:
     return "" if state == "stopped" else state
 
 
+def _interfaces_at_launch(want: InstanceWant, ids: Ids) -> list[InstanceNetworkInterfaceSpecificationTypeDef]:
+    """Those that exist, in device order; or the first one alone, which the launch makes."""
+    if want.primary is None:
+        return [{"DeviceIndex": index, "NetworkInterfaceId": ids[eni]} for index, eni in enumerate(want.enis)]
+    return [
+        {
+            "DeviceIndex": 0,
+            "SubnetId": ids[want.primary.subnet],
+            "PrivateIpAddress": want.primary.address,
+            "Groups": sorted(ids[key] for key in want.primary.groups),
+            "AssociatePublicIpAddress": True,
+            "DeleteOnTermination": True,
+        }
+    ]
+
+
+def _tags_of_primary(want: InstanceWant, lab: Lab) -> list[TagSpecificationTypeDef]:
+    """An interface that the launch makes is found by its tags, as everything is."""
+    if want.primary is None:
+        return []
+    key = want.enis[0]
+    name = unique_name(lab.name, lab.region, key.partition("/")[2])
+    return Eni().tagged(Resource(key=key, kind=Eni.name, layer=Eni.layer, name=name), lab)
+
+
+def _starting(want: InstanceWant, found: Found) -> Change:
+    """AWS assigns a public address anew only to an instance with one interface: the second is detached first, and attached again
+    once it runs."""
+    second = found.facts["attachments"].get(1) if want.primary else None
+    if second is None:
+        return change("state", have="stopped", want="running", act=partial(_start, instance=found.id))
+    return change(
+        "state",
+        have="stopped, its second interface still attached",
+        want="running",
+        act=partial(_detach, attachment=second),
+    )
+
+
+def _interfaces_while_running(want: InstanceWant, found: Found, ids: Ids) -> Iterator[Change]:
+    """A public address, then the interfaces that the launch did not make, each with ENA Express as wanted.
+
+    Without an address nothing is attached, for then AWS would assign none any more. An instance that somebody stopped and started with two
+    interfaces has lost its own for good: it is stopped, so that it starts with one.
+    """
+    facts, primary = found.facts, want.primary
+    groups = sorted(ids[key] for key in primary.groups if key in ids) if primary else []
+    if groups and facts["groups"] != groups and (eni := facts["interfaces"].get(0)):
+        act = partial(_put_in_groups, eni=eni, groups=groups)
+        yield change(f"groups of {want.enis[0]}", have=", ".join(facts["groups"]), want=", ".join(groups), act=act)
+    if facts["public_ip"] is None:
+        regain: Callable[[Aws], None] = _wait_for_address
+        if len(facts["interfaces"]) > 1:
+            regain = partial(_stop, instance=found.id)
+        yield change("public address", have=None, want="one that AWS assigns", act=regain)
+        return
+    for index, key in enumerate(want.enis):
+        eni, have = ids.get(key), facts["interfaces"].get(index)
+        if index > 0 and eni is not None and have != eni:
+            act = partial(_attach, instance=found.id, eni=eni, index=index, express=key in want.express)
+            yield change(f"interface {index}", have=have, want=eni, act=act)
+
+
 def _start(aws: Aws, *, instance: str) -> None:
     aws.ec2.start_instances(InstanceIds=[instance])
+
+
+def _stop(aws: Aws, *, instance: str) -> None:
+    aws.ec2.stop_instances(InstanceIds=[instance])
+
+
+def _wait_for_address(aws: Aws) -> None:
+    """AWS assigns it by itself."""
+
+
+def _put_in_groups(aws: Aws, *, eni: str, groups: list[str]) -> None:
+    aws.ec2.modify_network_interface_attribute(NetworkInterfaceId=eni, Groups=groups)
+
+
+def _detach(aws: Aws, *, attachment: str) -> None:
+    aws.ec2.detach_network_interface(AttachmentId=attachment)
+
+
+# How AWS says that an interface, or its place in the instance, is taken: perhaps by this call itself, whose answer was lost.
+_TAKEN = ("InvalidNetworkInterface.InUse", "InvalidParameterValue")
+
+
+def _attach(aws: Aws, *, instance: str, eni: str, index: int, express: bool) -> None:
+    """Attaches the interface, with ENA Express. It stays when its instance ends: another one with the same key takes it.
+
+    Raises AwsError when a living instance of somebody else has it, or another interface has its place.
+    """
+    on: EnaSrdSpecificationTypeDef = {"EnaSrdEnabled": True, "EnaSrdUdpSpecification": {"EnaSrdUdpEnabled": True}}
+    more: dict[str, Any] = {"EnaSrdSpecification": on} if express else {}
+    try:
+        aws.ec2.attach_network_interface(NetworkInterfaceId=eni, InstanceId=instance, DeviceIndex=index, **more)
+    except ClientError as error:
+        if code_of(error) not in _TAKEN:
+            raise
+        [found] = aws.ec2.describe_network_interfaces(NetworkInterfaceIds=[eni])["NetworkInterfaces"]
+        holder = found.get("Attachment", {}).get("InstanceId")
+        if holder == instance:
+            return
+        if holder and _living(aws, {"instance-id": [holder]}):
+            todo = f"detach {eni} from {holder}, then run the same command again"
+            raise refused(f"attaching {eni} to {instance}: {holder} has it", error, todo=todo) from error
+        raise
 
 
 LIVING = ("pending", "running", "stopping", "stopped")
@@ -560,9 +713,17 @@ def _check_that_it_comes_free(aws: Aws, request: RunInstancesRequestTypeDef, err
     """Raises AwsError when a launch was refused for what a living instance has, and keeps."""
     match code_of(error):
         case "InvalidNetworkInterface.InUse":
-            enis = [nic["NetworkInterfaceId"] for nic in request["NetworkInterfaces"]]
+            enis = [nic["NetworkInterfaceId"] for nic in request["NetworkInterfaces"] if "NetworkInterfaceId" in nic]
             holders = _living(aws, {"network-interface.network-interface-id": enis})
             what = f"the interfaces {', '.join(enis)}"
+        case "InvalidIPAddress.InUse":
+            asked = request["NetworkInterfaces"][0]
+            by = {"network-interface.subnet-id": [asked["SubnetId"]]}
+            address = asked["PrivateIpAddress"]
+            holders = [
+                i for i in _living(aws, by) if address in {n["PrivateIpAddress"] for n in i["NetworkInterfaces"]}
+            ]
+            what = f"the address {address}"
         case "InvalidPlacementGroup.InUse":
             zone, group = request["Placement"]["AvailabilityZone"], request["Placement"]["GroupName"]
             holders = [i for i in _living(aws, {"placement-group-name": [group]}) if _zone(i) != zone]

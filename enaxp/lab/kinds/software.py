@@ -139,7 +139,7 @@ class SsmAssociationWant(Want):
 
     document: str
     digest: str
-    hosts: tuple[str, ...]
+    hosts: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
 
 

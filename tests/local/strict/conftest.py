@@ -41,6 +41,7 @@ def standing(server: StrictServer) -> Lab:
     lab.ids["loose_disk"] = lab.ec2.create_volume(AvailabilityZone=ZONE, Size=1)["VolumeId"]
     lab.ids["loose_ip"] = lab.ec2.allocate_address(Domain="vpc")["AllocationId"]
     lab.ids["server_attachment"] = lab.attachment(lab.ids["server"])["AttachmentId"]
+    lab.ids["express_attachment"] = lab.attachment(lab.ids["server_express"])["AttachmentId"]
     lab.ids["arm_image"] = lab.image("arm64")
     lab.ids |= {"key_text": KEY, "ecdsa_text": ECDSA, "long_token": "t" * 65, "long_text": "d" * 256}
     lab.ids["many_tags"] = [{"Key": f"tag {number}", "Value": ""} for number in range(51)]

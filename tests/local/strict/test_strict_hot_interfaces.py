@@ -86,6 +86,7 @@ def test_the_interface_that_a_launch_makes_has_its_address_its_tags_and_a_public
     [nic] = lab.instance("only_host")["NetworkInterfaces"]
     assert nic["PrivateIpAddress"] == "192.168.3.10"
     assert lab.instance("only_host")["PublicIpAddress"] == nic["Association"]["PublicIp"]
+    assert nic["Association"]["IpOwnerId"] == "amazon"
     assert nic["Attachment"]["DeleteOnTermination"]
     assert lab.eni(nic["NetworkInterfaceId"])["TagSet"] == [{"Key": "enaxp:lab-id", "Value": "lab-1"}]
 

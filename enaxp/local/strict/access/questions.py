@@ -246,7 +246,7 @@ class _Ec2(_Named):
             return call.all(*MEMBERS[kind]) if kind in {"key-pair", "placement-group"} else [NEW]
         if kind == "security-group-rule":
             return [NEW] if self.new_tags(kind) else []
-        named = [*call.all(*MEMBERS.get(kind, ())), *self._of_association(kind)]
+        named = [*call.all(*MEMBERS.get(kind, ())), *self._of_association(kind), *self._of_attachment(kind)]
         return [*named, *self._of_launch(kind)] if call.action == "RunInstances" else named
 
     def _of_association(self, kind: str) -> list[str]:
@@ -263,6 +263,13 @@ class _Ec2(_Named):
             if association in table._associations:
                 found["route-table"].append(table.id)
                 found["subnet"].append(table._associations[association])
+        return found.get(kind, [])
+
+    def _of_attachment(self, kind: str) -> list[str]:
+        """The interface and its instance, where a detachment names the attachment alone."""
+        attachment = self.call.get("AttachmentId")
+        attached = [eni for eni in self._backend.enis.values() if attachment and eni.attachment_id == attachment]
+        found = {"network-interface": [eni.id for eni in attached], "instance": [eni.instance.id for eni in attached]}
         return found.get(kind, [])
 
     def _of_launch(self, kind: str) -> list[str]:

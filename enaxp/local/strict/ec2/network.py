@@ -41,6 +41,16 @@ def _route_state(route: Route) -> str:
     return "blackhole" if getattr(route.gateway, "vpc", route) is None else "active"
 
 
+_moto_association = NetworkInterface.association.fget
+
+
+def _association(eni: NetworkInterface) -> dict[str, Any]:
+    """An address that AWS assigned belongs to `amazon`, an Elastic IP to the account."""
+    told: dict[str, Any] = _moto_association(eni)
+    return {**told, "ipOwnerId": "amazon"} if told and "allocationId" not in told else told
+
+
+NetworkInterface.association = property(_association)
 NetworkInterface.attachment = property(_attachment)  # moto makes it anew at each look
 Route.state = property(_route_state)
 

@@ -184,6 +184,7 @@ class ScriptRuns:
         seen, started_at = self._agents.get(instance_id, (1, running_at))
         if starts != seen:
             started_at = now
+        started_at = max(started_at, running_at)  # with its host, each time that starts
         self._agents[instance_id] = (starts, started_at)
         works_at = running_at + self._timing().ssm_credentials
         return now >= works_at and (started_at >= works_at or now >= started_at + AGENT_SLEEP_S)
