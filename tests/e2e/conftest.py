@@ -15,7 +15,7 @@ BOTH = [pytest.param("namespaces", marks=pytest.mark.namespaces), "processes"]
 @pytest.fixture(scope="module", params=BOTH)
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
     """A lab that is up, for all tests of a module; taken down afterwards, which must leave nothing on this machine."""
-    _require_programs()
+    require_programs()
     before = machine()
     driver = Driver(tmp_path_factory.mktemp(request.param), request.param)
     try:
@@ -31,7 +31,7 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(params=BOTH)
 def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driver]:
     """A folder without a lab, for tests that build their own; what they leave is taken down."""
-    _require_programs()
+    require_programs()
     fresh = Driver(tmp_path, request.param)
     try:
         yield fresh
@@ -39,7 +39,7 @@ def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driver]:
         fresh.end()
 
 
-def _require_programs() -> None:
+def require_programs() -> None:
     from enaxp.local.machines.programs import missing_programs
 
     missing = missing_programs()
