@@ -259,6 +259,12 @@ def _todo(host: Host) -> str:
     return "check that the host is up (`enaxp status`) and that network.ssh_cidr contains this machine"
 
 
+def login(place: str) -> str:
+    """What logs in to a host: at `server`, or in a fleet at `main-1/server`."""
+    pair, _, role = place.rpartition("/")
+    return f"enaxp ssh {role} --pair {pair}" if pair else f"enaxp ssh {role}"
+
+
 def as_root(command: str) -> str:
     """Shell text that runs a command as root, whoever has logged in."""
     quoted = f"sh -c {shlex.quote(command)}"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from enaxp.errors import HostError
-from enaxp.hosts.connection import Connection, Host, as_root
+from enaxp.hosts.connection import Connection, Host, as_root, login
 from enaxp.hosts.doctor import MTU_MOST, RESTART_NETWORK
 from enaxp.hosts.nic import InterfaceProbe, probe_command, read_probe
 from enaxp.traffic import Arm
@@ -81,7 +81,7 @@ def settle(
             raise HostError(
                 f"the interfaces of the {role} are not as the lab needs them",
                 said="; ".join(wrong),
-                todo=f"`enaxp ssh {role} -- sudo {RESTART_NETWORK}` sets them again and says why it cannot",
+                todo=f"`{login(role)} -- sudo {RESTART_NETWORK}` sets them again and says why it cannot",
             )
         if has_come or (not restarted and waited >= min(BY_ITSELF_S, patience_s / 2)):
             connection.run(as_root(RESTART_NETWORK), timeout_s=90)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from enaxp.errors import HostError, HostKeyError
-from enaxp.hosts.connection import Connection, Host, as_root, connect
+from enaxp.hosts.connection import Connection, Host, as_root, connect, login
 from enaxp.hosts.network import settle
 from enaxp.lab.software import NAMES
 from enaxp.lab.state_manager import log_command
@@ -116,7 +116,7 @@ def _wait(
         raise HostError(
             f"the first boot of the {host.role} failed in step {boot.failed_step}",
             said=boot.log_tail,
-            todo=f"look at /var/log/cloud-init-output.log there (`enaxp ssh {host.role}`), or run `enaxp down compute` and `enaxp up`",
+            todo=f"look at /var/log/cloud-init-output.log there (`{login(host.role)}`), or run `enaxp down compute` and `enaxp up`",
         )
     say(f"  {host.role}: ready ({boot.in_words})")
     return boot
@@ -136,6 +136,6 @@ def _wait_for_software(connection: Connection, say: Callable[[str], None]) -> Bo
             raise HostError(
                 f"waited {SOFTWARE_S:.0f} s for the first boot of the {connection.host.role}",
                 said=f"it is in step {told or 'none yet'}",
-                todo=f"look at /var/log/cloud-init-output.log with `enaxp ssh {connection.host.role}`",
+                todo=f"look at /var/log/cloud-init-output.log with `{login(connection.host.role)}`",
             )
         time.sleep(LOOK_S)

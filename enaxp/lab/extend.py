@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from enaxp.aws import Aws
 from enaxp.errors import HostError
-from enaxp.hosts.connection import Host, connect
+from enaxp.hosts.connection import Host, connect, login
 from enaxp.lab.lifecycle import Snapshot
 from enaxp.lab.model import TAG_EXPIRES, TAG_LAB_ID, Found, as_text, from_text
 from enaxp.lab.state import StateFile
@@ -60,5 +60,5 @@ def _set_timer(host: Host, ends: datetime) -> None:
         raise HostError(
             f"setting the timer of the {host.role} to {as_text(ends)}",
             said=(answer.stderr or answer.stdout).strip()[-300:] or f"exit {answer.exit_code}",
-            todo=f"look with `enaxp ssh {host.role}` (systemctl status enaxp-ttl.timer): it may end at its old time",
+            todo=f"look with `{login(host.role)}` (systemctl status enaxp-ttl.timer): it may end at its old time",
         )

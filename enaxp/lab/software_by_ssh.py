@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from enaxp.errors import HostError
-from enaxp.hosts.connection import Connection, Host, connect
+from enaxp.hosts.connection import Connection, Host, connect, login
 from enaxp.lab.software import NAMES, TIMEOUT_S, Piece, log_path, pieces
 from enaxp.lab.state_manager import IN_PLACE, SoftwareResult, SoftwareResults, log_command
 
@@ -63,5 +63,5 @@ def _run(connection: Connection, role: str, piece: Piece) -> None:
         raise HostError(
             f"{piece.name} could not be put in place on the {role} (exit {answer.exit_code})",
             said=said,
-            todo=f"all of it is in {log_path(piece.name)} there (`enaxp ssh {role}`); `enaxp up` tries once more",
+            todo=f"all of it is in {log_path(piece.name)} there (`{login(role)}`); `enaxp up` tries once more",
         )

@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from enaxp.aws import Aws, code_of, is_gone, refused
 from enaxp.errors import HostError
+from enaxp.hosts.connection import login
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.kinds.compute import Instance
 from enaxp.lab.lifecycle import Snapshot, require_running
@@ -219,7 +220,7 @@ def _failed(role: str, piece: str, result: SoftwareResult, log_of: LogOf) -> Hos
     return HostError(
         f"State Manager could not put {piece} in place on the {role} ({result.status})",
         said=log_of(role, piece).strip() or result.detail,
-        todo=f"all of it is in {log_path(piece)} there (`enaxp ssh {role}`); `enaxp up` tries once more",
+        todo=f"all of it is in {log_path(piece)} there (`{login(role)}`); `enaxp up` tries once more",
     )
 
 
@@ -242,5 +243,5 @@ def _check_time(open_ones: Mapping[tuple[str, str], SoftwareResult], waited: flo
             raise HostError(
                 f"waited {waited:.0f} s for State Manager to put {piece} in place on the {role}",
                 said=f"it is {result.status}",
-                todo=f"look at {log_path(piece)} there (`enaxp ssh {role}`), then run `enaxp up` again",
+                todo=f"look at {log_path(piece)} there (`{login(role)}`), then run `enaxp up` again",
             )
