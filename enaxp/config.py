@@ -160,6 +160,9 @@ class BenchConfig:
     margin_pct: float
     seed: int | None
     crossover: Crossover
+    at_once: (
+        int | None
+    )  # pairs of hosts that are measured side by side; None: all of them on AWS, one on the local target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -662,6 +665,7 @@ def _read_bench(section: Reader, scenarios: Mapping[str, Scenario]) -> BenchConf
         margin_pct=section.number("margin_pct", above=0, high=100),
         seed=None if seed is None else section.whole("seed", low=0, high=2**63 - 1),
         crossover=_read_crossover(section),
+        at_once=None if section.raw("at_once") == "auto" else section.whole("at_once", low=1, high=500),
     )
     section.close()
     return config

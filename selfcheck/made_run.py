@@ -89,11 +89,19 @@ def make_fleet(results: Path, pairs: Mapping[str, Made], *, lab: str = "made") -
     folder = FleetFolder.create(results, lab=lab, now=BEGAN)
     entries = tuple(PairEntry(name=name, variant=name.rpartition("-")[0]) for name in pairs)
     moment = BEGAN.isoformat()
+    plan = next(iter(pairs.values())).plan
     folder.write_manifest(
         FleetManifest(
-            run_id=folder.run_id, lab=lab, target="aws", pairs=entries, started_at=moment, ended_at=moment, argv=("bench",)
+            run_id=folder.run_id,
+            lab=lab,
+            target="aws",
+            plan=plan,
+            pairs=entries,
+            started_at=moment,
+            ended_at=moment,
+            argv=("bench",),
         )
-    )  # fmt: skip
+    )
     for entry, made in zip(entries, pairs.values(), strict=True):
         fill_run(folder.pair(entry.name), made, lab=lab, pair_name=entry.name, variant=entry.variant)
     return folder

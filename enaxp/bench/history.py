@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from enaxp.bench.names import run_paths
+from enaxp.bench.fleet.folder import FleetFolder
+from enaxp.bench.fleet.result import FILE as FLEET_RESULT
+from enaxp.bench.names import is_fleet, run_paths
 from enaxp.bench.records import Manifest, RunFolder
 from enaxp.bench.result import read_result
 from enaxp.errors import BenchError
@@ -22,7 +24,8 @@ RunEnd = Literal["ended", "not ended"]
 class RunLine:
     """One run in a list. `fault` says why it, or its result, cannot be read; what is not known is None.
 
-    `verdicts` holds a code by scenario, None while there is no result.
+    `verdicts` holds a code by scenario, None while there is no result; of a bench of many pairs by variant and scenario, as
+    `near: udp-latency`. pairs: how many pairs of hosts it has, None of one that has a pair only.
     """
 
     run_id: str
@@ -36,12 +39,13 @@ class RunLine:
     duration_s: float | None = None
     standing: RunEnd | None = None
     verdicts: Mapping[str, str | None] | None = None
+    pairs: int | None = None
     fault: str | None = None
 
 
 def run_lines(results_dir: Path, *, lab: str | None) -> list[RunLine]:
     """A line for each run folder of the lab, or of all labs (None): the newest first, by when they began."""
-    lines = [_line(path) for path in run_paths(results_dir, lab=lab)]
+    lines = [_line_of_fleet(path) if is_fleet(path) else _line(path) for path in run_paths(results_dir, lab=lab)]
     return sorted(lines, key=lambda line: (line.started_at or "", line.run_id), reverse=True)
 
 
@@ -62,8 +66,42 @@ def _line(path: Path) -> RunLine:
         )
         return replace(line, verdicts=_verdicts(folder, manifest))
     except BenchError as error:
-        said = f"{error.where} ({error.said})" if error.said else error.where
-        return replace(line, fault=said.replace(f"{path}/", "").removeprefix(f"{path} "))
+        return replace(line, fault=_fault(path, error))
+
+
+def _line_of_fleet(path: Path) -> RunLine:
+    """The line of a bench of many pairs, from its pairs.json and fleet.json."""
+    line = RunLine(run_id=path.name, lab=path.parent.name, path=str(path))
+    try:
+        folder = FleetFolder.open(path)
+        manifest = folder.read_manifest()
+        plan = manifest.plan
+        line = replace(
+            line,
+            started_at=manifest.started_at,
+            target=manifest.target,
+            iterations=plan.iterations,
+            repeats=plan.repeats,
+            duration_s=plan.duration_s,
+            standing="not ended" if manifest.ended_at is None else "ended",
+            pairs=len(manifest.pairs),
+        )
+        if not (path / FLEET_RESULT).exists():
+            return replace(line, verdicts={scenario.name: None for scenario in plan.scenarios})
+        variants = folder.read_fleet().variants
+        found = {
+            f"{name}: {scenario}": one.verdict.code
+            for name, v in variants.items()
+            for scenario, one in v.scenarios.items()
+        }
+        return replace(line, verdicts=found)
+    except BenchError as error:
+        return replace(line, fault=_fault(path, error))
+
+
+def _fault(path: Path, error: BenchError) -> str:
+    said = f"{error.where} ({error.said})" if error.said else error.where
+    return said.replace(f"{path}/", "").removeprefix(f"{path} ")
 
 
 def _verdicts(folder: RunFolder, manifest: Manifest) -> dict[str, str | None]:

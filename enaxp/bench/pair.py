@@ -5,7 +5,7 @@ Host × 2 ─▶ connected() ─▶ Pair ─▶ prove_routes() ─▶ Probes (pe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,17 +33,17 @@ class Pair:
     def by_role(self) -> dict[str, Connection]:
         return {"server": self.server, "client": self.client}
 
-    def reconnect(self, *, patience_s: float) -> None:
+    def reconnect(self, *, patience_s: float, still_there: Callable[[str], None] | None = None) -> None:
         """Reopens each connection that no longer answers, and waits for a host that restarts.
 
-        Raises HostError when it does not come back.
+        Raises HostError when it does not come back, as soon as `still_there` says so of its role.
         """
         for role, connection in self.by_role().items():
             try:
                 connection.check("true", timeout_s=15)
             except HostError:
                 connection.close()
-                setattr(self, role, connect(connection.host, patience_s=patience_s))
+                setattr(self, role, connect(connection.host, patience_s=patience_s, still_there=still_there))
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta
 
 from enaxp.bench.documents import Document, NoObjectError, decode, encode, fields_of, parse, require_moment
-from enaxp.bench.names import LIST_THEM, MANIFEST, PAIRS, RUN_ID_FORM, find_path, pair_paths, what_is_there
+from enaxp.bench.finding import find_path, what_is_there
+from enaxp.bench.names import LIST_THEM, MANIFEST, PAIRS, RUN_ID_FORM, pair_paths
 from enaxp.bench.pinning import NOT_PINNED, CpusOf, Pinning
 from enaxp.bench.schedule import BenchPlan, Trial
 from enaxp.errors import BenchError

@@ -73,6 +73,7 @@ class RunOptions:
     assign: changes over which interfaces have SRD, for a crossover, a control or order `toggled`. puts_back: whether SRD is put on the
     second interfaces at the end; else whoever handed `assign` over puts it where it was. settles_s: the pause after each switch of order
     `toggled`. is_narrow: whether the intervals are as narrow as asked.
+    stop: ends the run as Ctrl-C does, which reaches only the main thread. still_there: as of `connect`.
     """
 
     watch: BenchWatcher
@@ -81,6 +82,8 @@ class RunOptions:
     puts_back: bool = True
     settles_s: float = TOGGLE_SETTLES_S
     is_narrow: Callable[[], bool] | None = None
+    stop: threading.Event | None = None
+    still_there: Callable[[str], None] | None = None
 
 
 class Runner:
@@ -189,13 +192,14 @@ class Runner:
             return [self._interruptibly(future) for future in futures]
         return [self._interruptibly(pool.submit(self._trial, trial, attempt)) for trial in trials]
 
-    @staticmethod
-    def _interruptibly(future: Future[_T]) -> _T:
+    def _interruptibly(self, future: Future[_T]) -> _T:
         """The future's result. Remote commands run on other threads, so that Ctrl-C reaches this one at once."""
         while True:
             done, _ = wait([future], timeout=0.5, return_when=FIRST_COMPLETED)
             if done:
                 return future.result()
+            if self._options.stop is not None and self._options.stop.is_set():
+                raise KeyboardInterrupt
 
     def _trial(self, trial: Trial, attempt: int) -> TrialRecord:
         """Measures one trial and writes it. Raises BenchError when this machine's disk is full."""
@@ -255,7 +259,7 @@ class Runner:
         """The record of a trial that lost a host, with which hosts have restarted meanwhile. One that stays away is another's matter."""
         try:
             with self._reconnecting:
-                self.pair.reconnect(patience_s=RECONNECT_S)
+                self.pair.reconnect(patience_s=RECONNECT_S, still_there=self._options.still_there)
                 restarted = self._quiet.restarted()
         except HostError:
             return record
@@ -263,7 +267,7 @@ class Runner:
 
     def _repair(self) -> None:
         """Prepares for running a pair again: reopens lost connections, waits for the network, and starts the servers anew."""
-        self.pair.reconnect(patience_s=RECONNECT_S)
+        self.pair.reconnect(patience_s=RECONNECT_S, still_there=self._options.still_there)
         self._quiet.restore()
         self._quietly(lambda: self._end_all("client"))
         self._servers.start_probes(homes=self._homes())

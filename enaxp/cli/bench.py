@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     shell_complete=run_names,
     help="Go on with a run, by its own plan; its folder or how its name begins.",
 )
+@option("--pair", "pairs", multiple=True, metavar="NAME", help="Only this pair of a fleet, e.g. main-2; repeat it.")
 @option("--plan-only", is_flag=True, help="Measure nothing: say how long it takes, and how likely each word is.")
 @option(
     "--from",
@@ -81,6 +82,7 @@ def bench(
     max_iterations: int | None,
     keep_full_log: bool,
     resume: str | None,
+    pairs: tuple[str, ...],
     plan_only: bool,
     pilot: str | None,
     force: bool,
@@ -97,6 +99,7 @@ def bench(
     """Measure both interfaces, and say what the difference is."""
     from enaxp.bench.result import to_document
     from enaxp.commands.bench import BenchOptions, run_bench
+    from enaxp.commands.fleet_bench import is_of_fleet
     from enaxp.commands.given import (
         Asked,
         GivenOptions,
@@ -128,26 +131,42 @@ def bench(
         resume=resume,
         force=force,
         report=report,
+        pairs=pairs,
     )
     asked = Asked(server=server, client=client, ssh_user=ssh_user, private_key=private_key)
-    if pairs := given_pairs(options, asked):
+    if given := given_pairs(options, asked):
         overrides = toggled(overrides)
         if not plan_only:
             wishes = GivenOptions(assume_yes=yes, install=install, fix=fix, watch_s=watch_seconds(watch))
-            bench_between_given(options, pairs, bench_options, wishes, overrides=overrides)
+            bench_between_given(options, given, bench_options, wishes, overrides=overrides)
             return
-        options = in_the_name_of(options, pairs[0])
+        options = in_the_name_of(options, given[0])
     with open_session(options, overrides=overrides) as session:
         if plan_only:
             _tell_plan(session, bench_options, pilot=pilot)
             return
         if pilot is not None:
             raise UsageError("--from names the run whose spread --plan-only takes", todo="give --plan-only, too")
+        if is_of_fleet(session, bench_options):
+            _bench_fleet(session, bench_options)
+            return
         result, summary, folder = run_bench(session, bench_options)
         with session.console.also_kept_in(folder):
             if options.as_json:
                 session.console.document(to_document(result))
             session.console.result(f"{summary}\nrun folder: {folder}")
+
+
+def _bench_fleet(session: Session, options: BenchOptions) -> None:
+    """Measures every pair of a fleet, and prints what they come to."""
+    from enaxp.bench.fleet.result import to_document
+    from enaxp.commands.fleet_bench import run_fleet_bench
+
+    fleet, summary, folder = run_fleet_bench(session, options)
+    with session.console.also_kept_in(folder):
+        if session.console.as_json:
+            session.console.document(to_document(fleet))
+        session.console.result(f"{summary}\nrun folder: {folder}")
 
 
 def _tell_plan(session: Session, options: BenchOptions, *, pilot: str | None) -> None:

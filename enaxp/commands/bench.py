@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,7 +43,8 @@ CutShort = Interrupted | BenchError | HostError | AwsError
 class BenchOptions:
     """What is asked of a bench besides its config. `resume` names a run that is to go on; its own plan is kept then.
 
-    `report`: whether the page is drawn at the end, too. `emulated`: what was put in between the arms on purpose, in words.
+    `report`: whether the page is drawn at the end, too. `emulated`: what was put in between the arms on purpose, in words. `pairs`: which
+    of a fleet, all of them without.
     """
 
     argv: list[str]
@@ -56,6 +57,7 @@ class BenchOptions:
     force: bool = False
     report: bool = True
     emulated: str | None = None
+    pairs: tuple[str, ...] = ()
 
 
 def run_bench(session: Session, options: BenchOptions) -> tuple[Result, str, Path]:
@@ -75,7 +77,7 @@ def finished(
     """
     from enaxp.report.render import draw_after_bench
 
-    result, summary = _work_out(folder, cut_short)
+    result, summary = work_out(folder, cut_short)
     if cut_short is not None:
         session.console.say(summary)
         if isinstance(cut_short, HostError | AwsError):
@@ -113,18 +115,18 @@ def _measure(
             if earlier is None:
                 confirm_traffic(session, plan, status)
                 require_space(plan, pair, results, keep_log=options.keep_full_log, force=options.force)
-            _announce(session, plan, status, done=_done(earlier) if earlier else 0)
-            run_options = RunOptions(watch=watch, keep_log=options.keep_full_log, assign=_srd_switch(session, status))
+            announce(session, plan, status, done=_done(earlier) if earlier else 0)
+            run_options = RunOptions(watch=watch, keep_log=options.keep_full_log, assign=srd_switch(session, status))
             folder = earlier or RunFolder.create(results, lab=lab, now=datetime.now(UTC))
             try:
                 with (
-                    _told_to_others(session, status, plan),
+                    told_to_others(session, [status], plan),
                     published(run_options, pair=pair, folder=folder) as run_options,
                 ):
                     if earlier:
                         go_on(folder, pair=pair, options=run_options)
                     else:
-                        setup = _setup(session, options, plan, status, health)
+                        setup = setup_of(session, options, plan, status, health)
                         carry_out(setup, pair=pair, folder=folder, options=run_options)
             except (Interrupted, BenchError, HostError, AwsError) as error:
                 if not folder.records():
@@ -136,13 +138,16 @@ def _measure(
 
 
 @contextlib.contextmanager
-def _told_to_others(session: Session, status: Status, plan: BenchPlan) -> Iterator[None]:
-    """Tags the hosts with when the bench is expected to end, so that others, wherever they are, leave them alone until then."""
+def told_to_others(session: Session, pairs: Sequence[Status], plan: BenchPlan, *, rounds: int = 1) -> Iterator[None]:
+    """Tags the hosts of these pairs with when the bench is expected to end, so that others, wherever they are, leave them alone until
+    then. rounds: how many pairs are measured one after the other.
+    """
     hosts = [
         Found(key=f"instance/{role}", kind="instance", id=host.instance_id, tags={})
+        for status in pairs
         for role, host in status.hosts.items()
     ]
-    takes_s = 1.2 * seconds(plan) * plan.most_iterations / plan.iterations + 300
+    takes_s = rounds * (1.2 * seconds(plan) * plan.most_iterations / plan.iterations + 300)
 
     def tell(until: datetime) -> None:
         session.file.mark_bench(as_text(until))
@@ -187,7 +192,7 @@ def require_space(plan: BenchPlan, pair: Pair, results: Path, *, keep_log: bool,
         )
 
 
-def _setup(session: Session, options: BenchOptions, plan: BenchPlan, status: Status, health: Health) -> RunSetup:
+def setup_of(session: Session, options: BenchOptions, plan: BenchPlan, status: Status, health: Health) -> RunSetup:
     """What the manifest says of a run beforehand."""
     return RunSetup(
         plan=plan,
@@ -209,7 +214,7 @@ def _done(folder: RunFolder) -> int:
     return len({(r.scenario, r.iteration, r.repeat, r.control, r.arm) for r in folder.records()})
 
 
-def _work_out(folder: RunFolder, cut_short: CutShort | None) -> tuple[Result, str]:
+def work_out(folder: RunFolder, cut_short: CutShort | None) -> tuple[Result, str]:
     """Writes the result and the summary and gives them back.
 
     Raises BenchError when the disk is full, or what ended the run early.
@@ -303,10 +308,10 @@ def _why_not_crossed(session: Session, options: BenchOptions) -> str:
     return ""
 
 
-def _announce(session: Session, plan: BenchPlan, status: Status, *, done: int) -> None:
-    """Says how long it takes, what it costs, and when the lab would end before it."""
+def announce(session: Session, plan: BenchPlan, status: Status, *, done: int, rounds: int = 1) -> None:
+    """Says how long it takes, what it costs, and when the lab would end before it. rounds: pairs of hosts one after the other."""
     say, trials = session.console.say, len(schedule(replace(plan, until_pct=None)))
-    takes_s = seconds(plan) * max(0, trials - done) / trials
+    takes_s = rounds * seconds(plan) * max(0, trials - done) / trials
     ends = datetime.now(UTC) + timedelta(seconds=takes_s)
     already = f", {done} of them done" if done else ""
     hourly = status.usd_per_hour
@@ -332,7 +337,7 @@ def _announce(session: Session, plan: BenchPlan, status: Status, *, done: int) -
         say(f"warning: the lab ends at {end}, before this bench does; `enaxp extend` gives it more time")
 
 
-def _srd_switch(session: Session, status: Status) -> SrdSwitch:
+def srd_switch(session: Session, status: Status) -> SrdSwitch:
     """What changes over, for a crossover or a control, which interfaces of the hosts have ENA Express."""
     home = {interface.eni: arm for host in status.hosts.values() for arm, interface in host.interfaces().items()}
     return SrdSwitch(aws=session.aws, home=home)

@@ -14,7 +14,7 @@ from enaxp.bench.evaluation import measure_scenario
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.forecast import Forecast, forecast
 from enaxp.bench.inference import Location, location
-from enaxp.bench.names import run_paths
+from enaxp.bench.names import measured_paths, run_of
 from enaxp.bench.records import RunFolder
 from enaxp.bench.schedule import BenchPlan, seconds
 from enaxp.commands.status import current_status
@@ -61,9 +61,9 @@ def earlier_locations(
 
 
 def _newest(results: Path, *, lab: str) -> Iterator[RunFolder]:
-    """The lab's newest runs that can be read."""
+    """The lab's newest runs that can be read, of benches of many pairs each pair's."""
     read = 0
-    for path in sorted(run_paths(results, lab=lab), key=lambda path: path.name, reverse=True):
+    for path in sorted(measured_paths(results, lab=lab), key=lambda path: run_of(path).name, reverse=True):
         if read == MOST_RUNS:
             return
         try:

@@ -18,8 +18,9 @@ from enaxp.bench.conditions import Compared, Condition, judge
 from enaxp.bench.earlier import has_same_shape, is_candidate
 from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
+from enaxp.bench.finding import find_path
 from enaxp.bench.fleet.folder import FleetFolder
-from enaxp.bench.names import find_path, is_fleet, run_paths
+from enaxp.bench.names import MANIFEST, PAIRS, is_fleet, pair_paths, run_of, run_paths
 from enaxp.bench.records import Manifest, RunFolder
 from enaxp.bench.units import basis_of
 from enaxp.errors import BenchError, UsageError
@@ -63,13 +64,17 @@ class SidesAsked:
 def compare_runs(
     results_dir: Path, asked: SidesAsked, *, lab: str | None, arms: Sequence[Arm], conditions: Sequence[Condition]
 ) -> Compared:
-    """Each side against the first. Raises UsageError for a single side, BenchError for what is no run."""
+    """Each side against the first; a bench of many pairs stands for its pairs, which are what is counted then.
+
+    Raises UsageError for a single side, BenchError for what is no run.
+    """
     sides = asked.sides()
     if len(arms) < len(ARMS) and any(condition.of_effect for condition in conditions):
         raise UsageError("--arm leaves no effect for --fail-if 'effect …'", todo="leave --arm out")
-    folders = [RunFolder.find(results_dir, lab=lab, run=run) for side in sides for run in side]
+    of_sides = [[one for run in side for one in _folders(results_dir, run, lab=lab)] for side in sides]
+    folders = [folder for side in of_sides for folder in side]
     measured = iter([_measured(folder, name=name) for folder, name in zip(folders, _names(folders), strict=True)])
-    base, *others = [[next(measured) for _ in side] for side in sides]
+    base, *others = [[next(measured) for _ in side] for side in of_sides]
     for other in others:
         _refuse_copies([*base, *other])
     comparisons = tuple(
@@ -79,6 +84,18 @@ def compare_runs(
         comparisons=comparisons,
         findings=tuple(finding for condition in conditions for finding in judge(condition, comparisons)),
     )
+
+
+def _folders(results_dir: Path, run: str, *, lab: str | None) -> list[RunFolder]:
+    """The run's folder, or those of its pairs; one that was lost is left out. Raises BenchError."""
+    path = find_path(results_dir, lab=lab, run=run)
+    if not is_fleet(path):
+        return [RunFolder.open(path)]
+    lost = {pair.name for pair in FleetFolder.open(path).read_manifest().pairs if pair.lost}
+    found = [RunFolder.open(pair) for pair in pair_paths(path) if pair.name not in lost]
+    if not found:
+        raise BenchError(f"no pair of {path.name} has measured anything", todo="name another run")
+    return found
 
 
 def _refuse_copies(runs: Sequence[MeasuredRun]) -> None:
@@ -115,12 +132,33 @@ def _earlier(results_dir: Path, base: Sequence[MeasuredRun], run: Sequence[Measu
     return [_measured(folder, name=name) for folder, name in zip(folders, _names(folders), strict=True)]
 
 
-def check_run(results_dir: Path, run: str, *, lab: str | None) -> tuple[RunFolder, Checkup]:
-    """The run's folder, and what is wrong with it. Raises BenchError for what is no run."""
-    folder = RunFolder.find(results_dir, lab=lab, run=run)
+def check_run(results_dir: Path, run: str, *, lab: str | None) -> tuple[RunFolder | FleetFolder, Checkup]:
+    """The run's folder, and what is wrong with it; with a bench of many pairs, of each pair. Raises BenchError for what is no run."""
+    path = find_path(results_dir, lab=lab, run=run)
+    if not is_fleet(path):
+        folder = RunFolder.open(path)
+        return folder, _checked(folder)
+    fleet = FleetFolder.open(path)
+    missing: list[str] = []
+    unstable: list[str] = []
+    remarks: list[str] = []
+    for pair in fleet.read_manifest().pairs:
+        if pair.lost:
+            missing.append(f"{pair.name} was lost: {pair.lost}")
+        elif not (path / PAIRS / pair.name / MANIFEST).is_file():
+            missing.append(f"{pair.name} has not begun")
+        else:
+            own = _checked(RunFolder.open(path / PAIRS / pair.name))
+            missing += [f"{pair.name}: {line}" for line in own.missing]
+            unstable += [f"{pair.name}: {line}" for line in own.unstable]
+            remarks += [f"{pair.name}: {line}" for line in own.remarks]
+    return fleet, Checkup(missing=tuple(missing), unstable=tuple(unstable), remarks=tuple(remarks))
+
+
+def _checked(folder: RunFolder) -> Checkup:
     manifest = folder.read_manifest()
     evidence = evidence_of(folder, manifest.plan)
-    return folder, check(manifest, evidence, result_from(manifest, evidence))
+    return check(manifest, evidence, result_from(manifest, evidence))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,12 +253,18 @@ def write_page(path: Path, text: str) -> None:
 
 def _names(folders: Sequence[RunFolder]) -> list[str]:
     """The name of each run: its lab and id, or its path where two runs have the same."""
-    names = [f"{folder.path.resolve().parent.name}/{folder.path.resolve().name}" for folder in folders]
+    names = [_name(folder.path.resolve()) for folder in folders]
     paths = {
         name: {folder.path.resolve() for folder, own in zip(folders, names, strict=True) if own == name}
         for name in names
     }
     return [name if len(paths[name]) == 1 else str(folder.path) for folder, name in zip(folders, names, strict=True)]
+
+
+def _name(path: Path) -> str:
+    run = run_of(path)
+    own = f"{run.parent.name}/{run.name}"
+    return own if run == path else f"{own}/{path.name}"
 
 
 def _measured(folder: RunFolder, *, name: str) -> MeasuredRun:

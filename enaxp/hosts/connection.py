@@ -16,6 +16,7 @@ import shutil
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ PROXY_TIMEOUT_S = 60  # for the first word of a host behind a proxy, which may h
 KEEPALIVE_S = 15  # also what keeps a session of Session Manager from its idle end
 # An sshd refuses at random when more than ten have not logged in yet (MaxStartups), and a bastion is one for all hosts.
 _PROXIES_AT_ONCE = threading.BoundedSemaphore(6)
+ASK_EVERY_S = 5.0  # whether a host that does not answer comes back at all
 HELD_S = 30.0  # for a held command to say that it runs, or to come to its end
 MOST_OUTPUT = 1 << 28  # characters of one command: the full log of a trial, packed, is the longest
 
@@ -234,12 +236,14 @@ class HeldCommand:
             raise HostError(f"ending what was started {self._where}", said=f"exit {code}")
 
 
-def connect(host: Host, *, patience_s: float = 0.0) -> Connection:
+def connect(host: Host, *, patience_s: float = 0.0, still_there: Callable[[str], None] | None = None) -> Connection:
     """An open connection, tried again for patience_s seconds while the host does not answer (it may be booting).
 
     A refused key is tried again too: a host that boots puts the key in place a moment after SSH answers. Raises HostError.
+    still_there: asked now and then for the host of this role, raises HostError where it does not come back.
     """
     deadline = time.monotonic() + patience_s
+    ask_again = time.monotonic()
     while True:
         connection = Connection(host)
         try:
@@ -248,6 +252,9 @@ def connect(host: Host, *, patience_s: float = 0.0) -> Connection:
             connection.close()
             if time.monotonic() >= deadline or isinstance(error, HostKeyError):
                 raise
+            if still_there is not None and time.monotonic() >= ask_again:
+                still_there(host.role)
+                ask_again = time.monotonic() + ASK_EVERY_S
             time.sleep(0.5)
             continue
         return connection

@@ -1,6 +1,6 @@
 """Exporter: serves the newest run of each lab in a results folder to Prometheus, running or finished.
 
-    DIR ─▶ run folders ─▶ Catalogue (each read again only when it has changed) ─▶ families ─▶ http://ADDRESS:PORT/metrics
+    DIR ─▶ run folders, of a fleet its pairs' ─▶ Catalogue (each read again only when it has changed) ─▶ families ─▶ http://ADDRESS:PORT/metrics
 
 A folder that cannot be read is passed over and counted. A scrape never fails for it.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enaxp.bench.names import run_paths
+from enaxp.bench.names import FLEET_MANIFEST, MANIFEST, is_fleet, measured_paths, pair_paths, run_of
 from enaxp.bench.records import RunFolder
 from enaxp.errors import BenchError, UsageError
 from enaxp.installed import how_to_add
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 PORT = 9091
+MOST_PAIRS = 64  # of a fleet: two arms of each are the most series that a figure may have
 Signature = tuple[tuple[int, int], ...]
 
 
@@ -45,17 +46,20 @@ class Catalogue:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def families(self) -> tuple[Family, ...]:
-        """The metrics of the newest readable run of each lab, and how many folders there are of which kind."""
+        """The metrics of the newest readable run of each lab, and how many folders there are of which kind.
+
+        A bench of many pairs is one run, with the metrics of each pair; of more than MOST_PAIRS the first ones.
+        """
         with self._lock:
             paths = _runs_below(self.folder)
             self._known = {path: self._read(path) for path in paths}
-        newest = {
-            run.lab: run for run in self._known.values() if run.families
-        }  # later ones take the place of earlier ones
-        broken = sum(not run.families for run in self._known.values())
+        readable = {path: run for path, run in self._known.items() if run.families}
+        newest = {run.lab: run_of(path) for path, run in readable.items()}  # later ones take the place of earlier ones
+        served = {lab: [one for path, one in readable.items() if run_of(path) == run] for lab, run in newest.items()}
+        runs, broken = {run_of(path) for path in readable}, sum(not run.families for run in self._known.values())
         return (
-            *merged(run.families for run in newest.values()),
-            _counted(served=len(newest), older=len(paths) - len(newest) - broken, unreadable=broken),
+            *merged(one.families for pairs in served.values() for one in pairs[:MOST_PAIRS]),
+            _counted(served=len(newest), older=len(runs) - len(newest), unreadable=broken),
         )
 
     def _read(self, path: Path) -> ExportedRun:
@@ -120,18 +124,20 @@ class _Collector:
 
 
 def _runs_below(folder: Path) -> Sequence[Path]:
-    """The run that the folder is, else those of a lab's folder or of a results folder, the oldest first."""
-    if (folder / "manifest.json").exists():
+    """The run that the folder is, else those of a lab's folder or of a results folder, the oldest first; of a fleet its pairs."""
+    if (folder / MANIFEST).exists():
         return [folder]
-    if any(folder.glob("*/manifest.json")):
-        return run_paths(folder.parent, lab=folder.name)
-    return run_paths(folder, lab=None)
+    if is_fleet(folder):
+        return pair_paths(folder)
+    if any(folder.glob(f"*/{MANIFEST}")) or any(folder.glob(f"*/{FLEET_MANIFEST}")):
+        return measured_paths(folder.parent, lab=folder.name)
+    return measured_paths(folder, lab=None)
 
 
 def _signature(path: Path) -> Signature:
     """Times and sizes of the files that change while a run goes on."""
     stats = []
-    for name in ("manifest.json", "trials.jsonl"):
+    for name in (MANIFEST, "trials.jsonl"):
         try:
             stat = (path / name).stat()
             stats.append((stat.st_mtime_ns, stat.st_size))
@@ -144,6 +150,6 @@ def _counted(**counts: int) -> Family:
     return Family(
         name="enaxp_exporter_runs",
         kind="gauge",
-        help="Run folders below the exporter's folder: served (the newest of its lab), older, or unreadable.",
+        help="Runs below the exporter's folder: served (the newest of its lab), older, or unreadable.",
         samples=tuple(Sample(labels={"state": state}, value=count) for state, count in counts.items()),
     )

@@ -3,8 +3,8 @@
     Manifest + TrialRecords ─▶ families_of ─▶ (Family, …) ─▶ exposition ─▶ text of a node_exporter textfile
                                                         └─▶ the exporter (exporter.py)
 
-Base units (seconds, bytes, ratios from 0 to 1). Labels are lab, scenario, protocol and arm, and what has few values by its nature;
-no run, no trial number: those would grow without end. What was not measured has no sample.
+Base units (seconds, bytes, ratios from 0 to 1). Labels are lab, scenario, protocol and arm, in a fleet variant and pair, and what has few
+values by its nature; no run, no trial number: those would grow without end. What was not measured has no sample.
 
 Quantiles are those of the last trial that counts, as sockperf printed them; `_sum` and `_count` of the same summary go over all
 trials of the run. A trial lasts seconds, and within it sockperf tells nothing: a point per trial is what there is to see.
@@ -110,14 +110,21 @@ def _of(records: Iterable[TrialRecord], scenario: Scenario, arm: Arm) -> list[Tr
 
 
 def _labels(manifest: Manifest, scenario: Scenario, arm: Arm) -> dict[str, str]:
-    return {"lab": manifest.lab, "scenario": scenario.name, "protocol": scenario.protocol, "arm": arm}
+    return {**_whose(manifest), "scenario": scenario.name, "protocol": scenario.protocol, "arm": arm}
+
+
+def _whose(manifest: Manifest) -> dict[str, str]:
+    """The lab, and in a fleet which pair of hosts."""
+    if manifest.pair_name is None:
+        return {"lab": manifest.lab}
+    return {"lab": manifest.lab, "variant": manifest.variant or "", "pair": manifest.pair_name}
 
 
 # -- the run as a whole ------------------------------------------------------------------------------------------------
 
 
 def _run(manifest: Manifest, records: Sequence[TrialRecord]) -> Iterator[Family]:
-    lab = {"lab": manifest.lab}
+    lab = _whose(manifest)
     planned = _planned(manifest.plan)
     places = {(r.scenario, r.pair, r.iteration, r.repeat, r.control, r.arm) for r in records}
     yield _gauge("enaxp_run_planned_trials", "Trials of the newest run by its plan.", lab, planned)
@@ -159,7 +166,7 @@ def _interfaces(manifest: Manifest, records: Sequence[TrialRecord]) -> Family:
         kind="gauge",
         help="Which interface of which host belongs to which arm, always 1.",
         samples=tuple(
-            Sample(labels={"lab": manifest.lab, "role": role, "arm": arm, "device": device}, value=1)
+            Sample(labels={**_whose(manifest), "role": role, "arm": arm, "device": device}, value=1)
             for role, arms in manifest.environment.interfaces.items()
             for arm in ARMS
             if (device := arms[other(arm) if crossed else arm].interface)

@@ -107,12 +107,21 @@ def write_charts(folder: RunFolder, *, into: Path, formats: Sequence[ImageFormat
     return written
 
 
+def draw_fleet_after_bench(folder: FleetFolder, data: FleetData) -> Iterator[str]:
+    """As draw_after_bench, the page of a bench of many pairs."""
+    yield from _drawn(lambda: [write_fleet_page(folder, data)], run_id=folder.run_id)
+
+
 def draw_after_bench(folder: RunFolder) -> Iterator[str]:
     """Writes the page at the end of a bench, and gives back what to say of it. No fault in drawing costs a run."""
+    yield from _drawn(lambda: write_page(folder), run_id=folder.run_id)
+
+
+def _drawn(draw: Callable[[], list[Path]], *, run_id: str) -> Iterator[str]:
     if not can_draw():
-        yield f"for report.html with charts: {how_to_add('report')}, then `enaxp report {folder.run_id}`"
+        yield f"for report.html with charts: {how_to_add('report')}, then `enaxp report {run_id}`"
         return
     try:
-        yield from (f"wrote {path}" for path in write_page(folder))
+        yield from (f"wrote {path}" for path in draw())
     except Exception as error:
-        yield f"the report could not be drawn, the run is whole: {error}; try `enaxp report {folder.run_id} --debug`"
+        yield f"the report could not be drawn, the run is whole: {error}; try `enaxp report {run_id} --debug`"

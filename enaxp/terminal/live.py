@@ -162,20 +162,21 @@ def bench_view(console: Console, plan: BenchPlan, *, title: str, earlier: RunFol
         yield view.watch
 
 
-def plain_lines(console: Console) -> BenchWatcher:
-    """Gives what prints a line after each trial, and before it one that is replaced."""
+def plain_lines(console: Console, *, of: str = "") -> BenchWatcher:
+    """Gives what prints a line after each trial, and before it one that is replaced. of: which pair of many it is, before each line."""
+    of = f"{of}: " if of else ""
 
     def watch(progress: Progress) -> None:
         trial, record = progress.trial, progress.record
         if progress.note:
-            console.say(f"  ! {progress.note}")
+            console.say(f"  ! {of}{progress.note}")
         elif trial is not None and record is None:
             console.transient(
-                f"  trial {trial.number} of {progress.total}: {_place(trial)} … {duration(progress.seconds_left)} left"
+                f"  {of}trial {trial.number} of {progress.total}: {_place(trial)} … {duration(progress.seconds_left)} left"
             )
         elif trial is not None and record is not None:
             console.say(
-                f"  trial {trial.number:>3} of {progress.total}: {_place(trial):<38} {_measured(record)}   "
+                f"  {of}trial {trial.number:>3} of {progress.total}: {_place(trial):<38} {_measured(record)}   "
                 f"{duration(progress.seconds_left)} left"
             )
 
@@ -264,14 +265,15 @@ def _table(scenarios: Sequence[RunningScenario], *, pairs_planned: int, with_bar
                 Text(f"{printable(scenario.name)} {scenario.pairs}/{pairs_planned}" if place == 0 else ""),
                 Text("" if metric == THROUGHPUT else metric_label(metric)),
                 *(Text(figure(metric, figures[arm])) for arm in ARM_NAMES),
-                Text(_so_far(effect), style=_STYLES.get(effect.code, "")),
+                Text(so_far(effect), style=_STYLES.get(effect.code, "")),
                 Text(narrowing(scenario.widths_pct.get(metric, ())), style="dim"),
             )
             table.add_row(*cells if with_bars else cells[:-1])
     return table
 
 
-def _so_far(effect: Effect) -> str:
+def so_far(effect: Effect) -> str:
+    """What is known of an effect while it is measured: `+3.1% [-0.2, +6.5]`."""
     if effect.estimate_pct is None:
         return "-"
     if effect.low_pct is None or effect.high_pct is None:

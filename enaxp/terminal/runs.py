@@ -94,13 +94,14 @@ def tell_runs(console: Console, lines: Sequence[RunLine]) -> None:
         console.result("there are no runs here")
         return
     console.table(
-        ("run", "began", "target", "i × r × s", "verdicts"),
+        ("run", "began", "target", "i × r × s", "pairs", "verdicts"),
         [
             (
                 f"{line.lab}/{line.run_id}",
                 (line.started_at or "-")[:16].replace("T", " "),
                 line.target or "-",
                 "-" if line.iterations is None else f"{line.iterations} × {line.repeats} × {line.duration_s:g}",
+                str(line.pairs or 1),
                 _came_to(line),
             )
             for line in lines

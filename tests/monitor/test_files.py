@@ -118,5 +118,7 @@ def test_every_query_goes_to_the_provisioned_source_and_heeds_the_variables(name
             assert '=~"$lab"' in target["expr"], f"{panel['title']} shows every lab at once"
 
 
-def test_the_bench_can_be_looked_at_by_lab_scenario_and_arm() -> None:
-    assert [variable["name"] for variable in BOARDS["bench.json"]["templating"]["list"]] == ["lab", "scenario", "arm"]
+def test_the_bench_can_be_looked_at_by_lab_scenario_arm_and_pair() -> None:
+    assert [variable["name"] for variable in BOARDS["bench.json"]["templating"]["list"]] == [
+        "lab", "scenario", "arm", "variant", "pair",
+    ]  # fmt: skip

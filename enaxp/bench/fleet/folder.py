@@ -22,6 +22,7 @@ from enaxp.bench.fleet.judging import PairRun
 from enaxp.bench.fleet.result import FILE, Fleet, from_document, to_document
 from enaxp.bench.names import FLEET_MANIFEST, LIST_THEM, MANIFEST, PAIRS, RUN_ID_FORM, is_fleet
 from enaxp.bench.records import LabName, PairName, RunFolder, RunId, TargetName, VariantName
+from enaxp.bench.schedule import BenchPlan
 from enaxp.errors import BenchError
 from enaxp.files import FOR_ALL, write_whole
 
@@ -41,11 +42,15 @@ class PairEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetManifest:
-    """What a bench of many pairs is. Each pair's own manifest says how it was measured. Times are ISO 8601 in UTC."""
+    """What a bench of many pairs is. Times are ISO 8601 in UTC.
+
+    plan: what all pairs have in common; each has a seed of its own, in its manifest. at_once: how many are measured side by side.
+    """
 
     run_id: RunId
     lab: LabName
     target: TargetName
+    plan: BenchPlan
     pairs: Annotated[tuple[PairEntry, ...], Meta(min_length=1, max_length=MOST_PAIRS)]
     started_at: str
     ended_at: str | None = None

@@ -1,0 +1,259 @@
+"""Fleet bench: what `enaxp bench` does in a lab of many pairs — each pair measured as a run of its own, all of them judged together.
+
+Status ─▶ chosen (pairs) ─▶ side_by_side ─▶ pairs/NAME/ (one run each; one that is lost is named) ─▶ write_fleet ─▶ fleet.json, summary.txt
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from enaxp.bench.bench import carry_out, go_on
+from enaxp.bench.finding import find_path
+from enaxp.bench.fleet.folder import FleetFolder, FleetManifest, PairEntry
+from enaxp.bench.fleet.result import Fleet
+from enaxp.bench.fleet.side_by_side import plan_of_pair, side_by_side
+from enaxp.bench.names import MANIFEST
+from enaxp.bench.pair import connected
+from enaxp.bench.records import RunFolder
+from enaxp.bench.runner import RunOptions
+from enaxp.bench.schedule import BenchPlan
+from enaxp.commands.bench import (
+    BenchOptions,
+    announce,
+    bench_plan,
+    require_space,
+    require_writable,
+    setup_of,
+    srd_switch,
+    told_to_others,
+    work_out,
+)
+from enaxp.commands.doctor import require_health
+from enaxp.commands.status import current_status
+from enaxp.errors import EnaxpError, HostError, Interrupted, NoValidResultError, UsageError
+from enaxp.lab.state import BENCH_LOCK
+from enaxp.monitor.textfile import published
+from enaxp.report.redact import without_private_words
+from enaxp.session import Session
+from enaxp.terminal.fleet_live import FleetView, fleet_view
+from enaxp.text import counted
+
+if TYPE_CHECKING:
+    from enaxp.lab.status import Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetPlan:
+    """What a bench of many pairs is to do: which pairs are still to be measured, each with its own status, and into which folder."""
+
+    folder: FleetFolder
+    manifest: FleetManifest
+    pairs: Mapping[str, Status]
+    resumes: bool
+
+    def plan_of(self, name: str) -> BenchPlan:
+        return plan_of_pair(self.manifest.plan, name)
+
+
+def run_fleet_bench(session: Session, options: BenchOptions) -> tuple[Fleet, str, Path]:
+    """The fleet, its summary and its folder. Raises Interrupted after Ctrl-C, NoValidResultError where no pair of a variant is valid."""
+    from enaxp.report.fleet.summary import render_fleet_summary
+    from enaxp.report.render import draw_fleet_after_bench, write_fleet
+
+    with session.file.lock("bench", name=BENCH_LOCK):
+        status = current_status(session)
+        todo = _to_do(session, options, status)
+        stop = threading.Event()
+        _announce(session, todo)
+        title = f"enaxp bench, lab {session.config.lab}, {counted(len(todo.pairs), 'pair')}"
+        with (
+            told_to_others(session, list(todo.pairs.values()), todo.manifest.plan, rounds=_rounds(todo)),
+            fleet_view(session.console, list(todo.pairs), title=title) as view,
+        ):
+            work = {name: partial(_measure, session, options, todo, name, view=view, stop=stop) for name in todo.pairs}
+            outcomes = side_by_side(work, at_once=todo.manifest.at_once, stop=stop)
+        _keep_what_became(session, todo, outcomes)
+    data = write_fleet(todo.folder)
+    summary = render_fleet_summary(data)
+    if stop.is_set():
+        session.console.say(summary)
+        raise Interrupted(
+            "interrupted: what was measured is kept",
+            todo=f"it is in {todo.folder.path}; go on with `enaxp bench --resume {todo.folder.run_id}`",
+        )
+    if none := data.fleet.without_valid_pair:
+        session.console.say(summary)
+        lost = next((pair.lost for pair in data.pairs if pair.variant in none and pair.lost), "")
+        raise NoValidResultError(
+            f"no pair of variant {none[0]} is valid",
+            said=lost,
+            todo=f"look at {todo.folder.path}/pairs; `enaxp bench --resume {todo.folder.run_id}` measures lost pairs again",
+        )
+    for line in draw_fleet_after_bench(todo.folder, data) if options.report else ():
+        session.console.say(line)
+    return data.fleet, summary, todo.folder.path
+
+
+def is_of_fleet(session: Session, options: BenchOptions) -> bool:
+    """Whether a bench is one of many pairs: the lab is a fleet, or the run that is to go on was. Raises UsageError for --pair elsewhere."""
+    is_fleet = bool(session.file.load() and session.file.state.pinned.fleet)
+    if options.pairs and not is_fleet:
+        raise UsageError(f"lab {session.config.lab} has one pair of hosts", todo="leave --pair out")
+    return is_fleet
+
+
+def chosen(pairs: Mapping[str, Status], asked: Sequence[str]) -> dict[str, Status]:
+    """The pairs that were asked for, all without. Raises UsageError for one that there is not."""
+    if unknown := [name for name in asked if name not in pairs]:
+        raise UsageError(f"there is no pair {unknown[0]}", said=f"there are: {', '.join(pairs)}")
+    return {name: status for name, status in pairs.items() if not asked or name in asked}
+
+
+def _to_do(session: Session, options: BenchOptions, status: Status) -> FleetPlan:
+    """What is to be measured; the folder is there afterwards, and says so. Raises UsageError."""
+    results, lab = session.options.results_dir, session.config.lab
+    pairs = {pair.name: replace(status, hosts=pair.hosts) for pair in status.pairs or ()}
+    if options.resume:
+        folder = FleetFolder.open(find_path(results, lab=lab, run=options.resume))
+        manifest = folder.read_manifest()
+        left = {entry.name for entry in manifest.pairs if not _has_ended(folder, entry)}
+        found = {name: one for name, one in chosen(pairs, options.pairs).items() if name in left}
+        return FleetPlan(folder=folder, manifest=manifest, pairs=found, resumes=True)
+    found = chosen(pairs, options.pairs)
+    if not found:
+        raise UsageError(f"lab {lab} has no hosts", todo="run `enaxp up` first")
+    plan = bench_plan(session, options)
+    require_writable(results / lab)
+    folder = FleetFolder.create(results, lab=lab, now=datetime.now(UTC))
+    is_local = session.target.name == "local"
+    manifest = FleetManifest(
+        run_id=folder.run_id,
+        lab=lab,
+        target="local" if is_local else "aws",
+        plan=plan,
+        pairs=tuple(PairEntry(name=name, variant=name.rpartition("-")[0]) for name in found),
+        started_at=_now(),
+        at_once=session.config.bench.at_once or (1 if is_local else len(found)),
+        argv=tuple(without_private_words(options.argv) if is_local else options.argv),
+    )
+    folder.write_manifest(manifest)
+    return FleetPlan(folder=folder, manifest=manifest, pairs=found, resumes=False)
+
+
+def _has_ended(folder: FleetFolder, entry: PairEntry) -> bool:
+    """Whether a pair has carried out its plan: it is not measured again."""
+    path = folder.pair(entry.name).path
+    if entry.lost or not (path / MANIFEST).is_file():
+        return False
+    manifest = RunFolder.open(path).read_manifest()
+    return manifest.ended_at is not None and not manifest.stopped
+
+
+def _measure(
+    session: Session,
+    options: BenchOptions,
+    todo: FleetPlan,
+    name: str,
+    *,
+    view: FleetView,
+    stop: threading.Event,
+) -> None:
+    """Measures what is left of one pair, and works its run out. Raises what ended it early."""
+    status, folder = todo.pairs[name], todo.folder.pair(name)
+    earlier = folder if (folder.path / MANIFEST).is_file() else None
+    plan = earlier.read_manifest().plan if earlier else todo.plan_of(name)
+    try:
+        with connected(session.hosts(status)) as pair:
+            moved = earlier is not None and plan.moves_srd
+            health = require_health(session, pair, status, force=options.force, srd_is_moved=moved)
+            run_options = RunOptions(
+                watch=view.watcher(name, plan, earlier=earlier),
+                keep_log=options.keep_full_log,
+                assign=srd_switch(session, status),
+                stop=stop,
+                still_there=partial(_require_there, session, status, stop),
+            )
+            with published(run_options, pair=pair, folder=folder) as run_options:
+                if earlier:
+                    go_on(folder, pair=pair, options=run_options)
+                else:
+                    require_space(plan, pair, todo.folder.path, keep_log=options.keep_full_log, force=options.force)
+                    setup = setup_of(session, options, plan, status, health)
+                    setup = replace(setup, pair_name=name, variant=name.rpartition("-")[0])
+                    carry_out(setup, pair=pair, folder=folder, options=run_options)
+    except EnaxpError as error:
+        view.end(name, lost="" if isinstance(error, Interrupted) else why(error))
+        raise
+    finally:
+        if folder.records() and (folder.path / MANIFEST).is_file():
+            work_out(folder, None)
+    view.end(name)
+
+
+def why(error: BaseException) -> str:
+    """Why a pair was lost, on one line."""
+    if not isinstance(error, EnaxpError):
+        return f"{type(error).__name__}: {error}"
+    return " ".join((f"{error.where}: {error.said}" if error.said else error.where).split())
+
+
+def _require_there(session: Session, status: Status, stop: threading.Event, role: str) -> None:
+    """Raises HostError when AWS says that this host does not come back, KeyboardInterrupt when the whole bench is to stop."""
+    if stop.is_set():
+        raise KeyboardInterrupt
+    instance = next(host.instance_id for host in status.hosts.values() if host.role == role)
+    found = session.aws.ec2.describe_instances(Filters=[{"Name": "instance-id", "Values": [instance]}])["Reservations"]
+    states = [one["State"]["Name"] for reservation in found for one in reservation["Instances"]]
+    if not states or states[0] in ("shutting-down", "terminated"):
+        raise HostError(
+            f"the {role} ({instance}) cannot be reached any more",
+            said=f"its instance is {states[0] if states else 'gone'}",
+            todo="run `enaxp up`, which makes anew what is gone",
+        )
+
+
+def _keep_what_became(session: Session, todo: FleetPlan, outcomes: Mapping[str, BaseException | None]) -> None:
+    """Writes what became of each pair, and names those that were lost. Raises what no pair should have raised: a fault of this program."""
+    lost = {
+        name: "" if error is None or isinstance(error, Interrupted) else why(error)[:2000]
+        for name, error in outcomes.items()
+    }
+    ended = None if len(outcomes) < len(todo.pairs) else _now()
+    todo.folder.write_manifest(replace(todo.manifest.with_lost(lost), ended_at=ended))
+    for name, reason in lost.items():
+        if reason:
+            session.console.say(f"pair {name} was lost: {reason}")
+    for error in outcomes.values():
+        if error is not None and not isinstance(error, EnaxpError):
+            raise error
+
+
+def _announce(session: Session, todo: FleetPlan) -> None:
+    """Says which pairs are measured, and how long that takes."""
+    say, at_once = session.console.say, todo.manifest.at_once
+    how = (
+        "side by side"
+        if at_once >= len(todo.pairs)
+        else "one after the other"
+        if at_once == 1
+        else f"{at_once} at once"
+    )
+    say(f"{counted(len(todo.pairs), 'pair')} of hosts, {how}: {', '.join(todo.pairs)}")
+    first = next(iter(todo.pairs.values()), None)
+    if first is not None:
+        announce(session, todo.manifest.plan, first, done=0, rounds=_rounds(todo))
+
+
+def _rounds(todo: FleetPlan) -> int:
+    """How many pairs are measured one after the other."""
+    return -(-len(todo.pairs) // max(1, todo.manifest.at_once))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,178 @@
+"""Fleet live: the view of a bench of many pairs at a terminal — a line a pair, the worst first, as many as the terminal has lines for.
+
+    fleet_view ─▶ what watches each pair: FleetView.watcher(name), or plain lines with the pair's name before them
+    Progress of a pair ─▶ PairLine ─▶ lines_of (worst first) ─▶ drawn once a second
+
+Lost pairs come first, then those with the most trials that do not count, then those that are slowest by their first primary: a
+reader looks for what is wrong, not for what is right.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rich.console import Console as Terminal
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from enaxp.bench.evidence import evidence_of
+from enaxp.bench.running import Running
+from enaxp.terminal.live import DRAWS_PER_SECOND, plain_lines, so_far
+from enaxp.text import duration, printable
+from enaxp.traffic import metric_label
+
+if TYPE_CHECKING:
+    from enaxp.bench.effect import Effect
+    from enaxp.bench.records import RunFolder
+    from enaxp.bench.runner import BenchWatcher, Progress
+    from enaxp.bench.schedule import BenchPlan
+    from enaxp.terminal.console import Console
+
+LINES_AROUND = 5  # title, bar, header, what is hidden, and the line below
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairLine:
+    """One pair as it is shown. effects: the primaries of the scenario measured last, by their label. lost: why, where it was."""
+
+    name: str
+    done: int = 0
+    total: int = 0
+    seconds_left: float = 0.0
+    invalid: int = 0
+    scenario: str = ""
+    effects: Mapping[str, Effect] | None = None
+    lost: str = ""
+    ended: bool = False
+
+    @property
+    def worst_first(self) -> tuple[bool, int, float, str]:
+        """By what a reader looks for: lost, not valid, slow."""
+        first = next(iter((self.effects or {}).values()), None)
+        pct = first.estimate_pct if first and first.estimate_pct is not None else -math.inf
+        return (not self.lost, -self.invalid, -pct, self.name)
+
+
+class FleetView:
+    """Draws a bench of many pairs while the block is open. Safe to use from many threads."""
+
+    def __init__(self, names: Sequence[str], *, title: str, console: Console) -> None:
+        self._lines = {name: PairLine(name=name) for name in names}
+        self._title, self._console = title, console
+        self._told_at = time.monotonic()
+        self._lock = threading.Lock()
+        self._terminal = Terminal(file=sys.stderr, markup=False, highlight=False, emoji=False)
+        self._live = Live(
+            console=self._terminal,
+            refresh_per_second=DRAWS_PER_SECOND,
+            get_renderable=self._draw,
+            redirect_stdout=False,
+        )
+
+    def __enter__(self) -> FleetView:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._live.stop()
+
+    def watcher(self, name: str, plan: BenchPlan, *, earlier: RunFolder | None) -> BenchWatcher:
+        """What watches one pair. `earlier`: the folder of one that goes on."""
+        plain = plain_lines(self._console, of=name)
+        if not self._console.is_terminal:
+            return plain
+        running = Running(plan)
+        if earlier is not None:
+            running.add_all(evidence_of(earlier, plan))
+
+        def watch(progress: Progress) -> None:
+            if progress.note:
+                plain(progress)
+                return
+            if progress.record is not None:
+                running.add(progress.record, progress.histogram)
+            self._take_in(name, progress, running)
+
+        return watch
+
+    def end(self, name: str, *, lost: str = "") -> None:
+        """A pair has ended, or was lost and why."""
+        with self._lock:
+            self._lines[name] = replace(self._lines[name], lost=lost, ended=True, seconds_left=0.0)
+
+    def _take_in(self, name: str, progress: Progress, running: Running) -> None:
+        latest = running.scenarios[-1] if running.scenarios else None
+        with self._lock:
+            self._told_at = time.monotonic()
+            self._lines[name] = replace(
+                self._lines[name],
+                done=progress.done,
+                total=progress.total,
+                seconds_left=progress.seconds_left,
+                invalid=running.invalid,
+                scenario=latest.name if latest else "",
+                effects={metric_label(m): effect for m, effect in latest.effects.items()} if latest else None,
+            )
+
+    def _draw(self) -> RenderableType:
+        with self._lock:
+            lines, since = list(self._lines.values()), time.monotonic() - self._told_at
+        return view_of_pairs(lines, title=self._title, height=self._terminal.size.height, since_s=since)
+
+
+def view_of_pairs(lines: Sequence[PairLine], *, title: str, height: int, since_s: float = 0.0) -> RenderableType:
+    """The view of one moment, no higher than the terminal."""
+    done, total = sum(line.done for line in lines), sum(line.total for line in lines)
+    left = max((line.seconds_left for line in lines), default=0.0) - since_s
+    lost, ended = sum(bool(line.lost) for line in lines), sum(line.ended and not line.lost for line in lines)
+    told = (
+        f"{ended} of {len(lines)} pairs ended{f', {lost} lost' if lost else ''}, {done} trials, {duration(left)} left"
+    )
+    bar = Table.grid(padding=(0, 1), expand=True)
+    bar.add_column(ratio=1)
+    bar.add_column(no_wrap=True)
+    bar.add_row(ProgressBar(total=max(1, total), completed=done), Text(told))
+    parts: list[RenderableType] = [Text(title, style="bold", overflow="ellipsis", no_wrap=True), bar]
+    shown = sorted(lines, key=lambda line: line.worst_first)[: max(0, height - LINES_AROUND)]
+    if shown:
+        parts.append(_table(shown))
+    if len(shown) < len(lines):
+        parts.append(Text(f"… and {len(lines) - len(shown)} pairs that do better", style="dim"))
+    return Group(*parts)
+
+
+def _table(lines: Sequence[PairLine]) -> Table:
+    labels = list(dict.fromkeys(label for line in lines for label in line.effects or {}))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("pair", "trials", "not valid", *(f"{label} so far" for label in labels), ""):
+        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    for line in lines:
+        effects = line.effects or {}
+        state = f"LOST: {line.lost}" if line.lost else "ended" if line.ended else line.scenario or "waits"
+        table.add_row(
+            Text(line.name, style="red" if line.lost else ""),
+            f"{line.done}/{line.total}" if line.total else "-",
+            str(line.invalid or "-"),
+            *(so_far(effects[label]) if label in effects else "-" for label in labels),
+            printable(state).replace("\n", " "),
+        )
+    return table
+
+
+@contextlib.contextmanager
+def fleet_view(console: Console, names: Sequence[str], *, title: str) -> Iterator[FleetView]:
+    """Gives what watches each pair of a bench."""
+    with FleetView(names, title=printable(title), console=console) as view:
+        yield view

@@ -1,0 +1,63 @@
+"""The view of a bench of many pairs: the worst first, and no higher than the terminal."""
+
+from __future__ import annotations
+
+import pytest
+from rich.console import Console as Terminal
+
+from enaxp.terminal.fleet_live import PairLine, view_of_pairs
+from tests.support.factories import an_effect
+
+
+def drawn(lines: list[PairLine], *, height: int) -> list[str]:
+    terminal = Terminal(width=120, height=height, color_system=None, force_terminal=True)
+    with terminal.capture() as captured:
+        terminal.print(view_of_pairs(lines, title="enaxp bench, lab dev", height=height))
+    return captured.get().splitlines()
+
+
+def a_line(name: str, pct: float | None = 0.0, **changes: object) -> PairLine:
+    effects = None if pct is None else {"P50": an_effect(estimate_pct=pct)}
+    return PairLine(**{"name": name, "done": 3, "total": 10, "effects": effects, **changes})  # type: ignore[arg-type]
+
+
+def names_in(text: list[str]) -> list[str]:
+    return [line.split()[0] for line in text if line.startswith("main-")]
+
+
+def test_the_lost_come_first_then_those_with_trials_that_do_not_count_then_the_slowest() -> None:
+    lines = [
+        a_line("main-1", -5.0),
+        a_line("main-2", 8.0),
+        a_line("main-3", None),
+        a_line("main-4", -9.0, invalid=2),
+        a_line("main-5", -20.0, lost="no answer"),
+    ]
+
+    text = drawn(lines, height=40)
+
+    assert names_in(text) == ["main-5", "main-4", "main-2", "main-1", "main-3"]
+    assert "LOST: no answer" in "\n".join(text)
+
+
+@pytest.mark.parametrize("height", [3, 6, 10, 24, 80])
+def test_it_is_no_higher_than_the_terminal_and_says_how_many_are_hidden(height: int) -> None:
+    lines = [a_line(f"main-{n}", float(n)) for n in range(1, 65)]
+
+    text = drawn(lines, height=height)
+
+    assert len(text) <= height
+    hidden = 64 - len(names_in(text))
+    assert (f"and {hidden} pairs" in "\n".join(text)) == (hidden > 0)
+    if len(names_in(text)):
+        assert names_in(text)[0] == "main-64"
+
+
+def test_it_sums_up_what_ended_and_what_is_left() -> None:
+    lines = [
+        a_line("main-1", ended=True),
+        a_line("main-2", lost="x", ended=True),
+        a_line("main-3", seconds_left=90.0),
+    ]
+
+    assert "1 of 3 pairs ended, 1 lost, 9 trials, 1 min 30 s left" in "\n".join(drawn(lines, height=24))
