@@ -371,4 +371,4 @@ def _show_status(session: Session, status: Status) -> None:
     if session.console.as_json:
         session.console.document(status)
     else:
-        session.console.result(status_text(status))
+        session.console.result(status_text(status, proxy_command=session.config.hosts.proxy_command))

@@ -312,9 +312,13 @@ def resolve_ami(aws: Aws, asked: str, architecture: str) -> str:
 
 
 def _ssh_cidr(config: Config, aws: Aws, pinned: Pinned) -> str:
-    """Who may use SSH: as configured, else as before, else loopback for an endpoint on loopback, else this machine alone."""
+    """Who may use SSH: as configured, else nobody where a program leads to the hosts, else as before, else loopback for an endpoint on
+    loopback, else this machine alone.
+    """
     if config.network.ssh_cidr != "auto":
         return config.network.ssh_cidr
+    if config.hosts.proxy_command is not None:
+        return NOBODY  # who needs a port for what leads there says so
     if pinned.ssh_cidr and pinned.ssh_cidr != NOBODY:
         return pinned.ssh_cidr
     if re.match(r"https?://(127\.|localhost)", aws.ec2.meta.endpoint_url):

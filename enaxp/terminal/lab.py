@@ -51,8 +51,11 @@ _END: Mapping[Action, str] = {
 }
 
 
-def status_text(status: Status) -> str:
-    """The lab: where it is, what it costs, its resources, its hosts, and ENA Express as read back."""
+def status_text(status: Status, *, proxy_command: str | None = None) -> str:
+    """The lab: where it is, what it costs, its resources, its hosts, and ENA Express as read back.
+
+    proxy_command: what leads to the hosts, whose addresses say nothing to this computer's own ssh then.
+    """
     if status.lab_id is None:
         return f"there is no lab {status.lab} (target {status.target}, region {status.region})"
     resources = columns(("resource", "id", "state", "settings"), map(_resource_row, status.resources))
@@ -61,6 +64,7 @@ def status_text(status: Status) -> str:
     if hosts:
         header = ("host", "ssh", "ENA", "ENA Express", "software")
         parts.append(columns(header, (_host_row(place, host) for place, host in hosts.items())))
+        parts += [f"SSH to them goes through hosts.proxy_command: {proxy_command}"] if proxy_command else []
     if status.monitoring:
         parts.append(_monitoring(status.monitoring, status.urls))
     return "\n".join(parts)

@@ -73,8 +73,12 @@ def test_ssh_from_everywhere_is_what_the_config_wants_and_is_warned_of(labs: Lab
     assert labs.changes_left() == []
 
 
-def test_no_port_is_open_from_outside_where_the_config_says_none(labs: Labs) -> None:
-    closed = replace(labs.config, network=replace(labs.config.network, ssh_cidr="none"))
+@pytest.mark.parametrize("closes", [{"ssh_cidr": "none"}, {"proxy_command": "ssh -W %h:%p bastion"}])
+def test_no_port_is_open_from_outside_where_the_config_says_none_or_a_program_leads_to_the_hosts(
+    labs: Labs, closes: dict[str, str]
+) -> None:
+    part = "network" if "ssh_cidr" in closes else "hosts"
+    closed = replace(labs.config, **{part: replace(getattr(labs.config, part), **closes)})  # type: ignore[arg-type]
     group = labs.file().state.ids()["security-group"]
 
     def open_to() -> list[str]:
