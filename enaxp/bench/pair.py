@@ -76,9 +76,17 @@ def prove_routes(pair: Pair) -> Probes:
             if probe.interface is not None and probe.leaves_by != probe.interface:
                 raise BenchError(
                     f"the {role}'s {arm} traffic would leave by {probe.leaves_by or 'no interface'}, not by {probe.interface}",
-                    todo=f"look at `enaxp ssh {role} -- ip rule`; `enaxp ssh {role} -- sudo {RESTART_NETWORK}` sets it again",
+                    todo=_todo(pair.by_role()[role].host, probe),
                 )
     return probes
+
+
+def _todo(host: Host, probe: nic.InterfaceProbe) -> str:
+    if host.is_given:
+        return f"look at `ip rule` there: what has the address of {probe.interface} must leave by it"
+    return (
+        f"look at `enaxp ssh {host.role} -- ip rule`; `enaxp ssh {host.role} -- sudo {RESTART_NETWORK}` sets it again"
+    )
 
 
 def counters_command(pair: Pair, probes: Probes, role: str) -> str:

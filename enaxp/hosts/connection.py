@@ -58,6 +58,11 @@ class Host:
     proxy: tuple[str, ...] = ()
     homes: tuple[Arm, ...] = ARMS
 
+    @property
+    def is_given(self) -> bool:
+        """Whether it existed already, and is no lab's."""
+        return self.homes != ARMS
+
     def ip_of(self, arm: Arm) -> str:
         """The address of an arm's interface."""
         return self.ena_express_ip if arm == "ena_express" else self.ena_ip
@@ -98,7 +103,9 @@ class Connection:
             raise HostKeyError(where, said=str(error), todo=todo) from error
         except paramiko.AuthenticationException as error:
             raise HostError(
-                where, said=f"the key was refused: {error}", todo=f"check {self.host.private_key} and hosts.ssh_user"
+                where,
+                said=f"the key was refused: {error}",
+                todo=f"check {self.host.private_key} and {'given' if self.host.is_given else 'hosts'}.ssh_user",
             ) from error
         except (OSError, paramiko.SSHException, EOFError) as error:
             said, todo = f"{type(error).__name__}: {error}", _todo(self.host)
@@ -261,6 +268,8 @@ def connect(host: Host, *, patience_s: float = 0.0, still_there: Callable[[str],
 
 
 def _todo(host: Host) -> str:
+    if host.is_given:
+        return "check that the host is up, its address, port and proxy_command, and that its security group lets this machine in"
     if host.proxy:
         return "check that the host is up (`enaxp status`), and hosts.proxy_command by running it in a terminal: it must say SSH-2.0"
     return "check that the host is up (`enaxp status`) and that network.ssh_cidr contains this machine"

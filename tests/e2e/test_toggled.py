@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,16 @@ class Neighbour:
             stdout = process.stdout.read()
         return Ran(process.returncode, stdout, text)
 
+    @contextmanager
+    def under_its_policy(self) -> Iterator[None]:
+        """Nothing is allowed but what the printed policy says."""
+        asked = [word for host in self.given.values() for word in ("--given", str(host["instance_id"]))]
+        self.lab.cloud("policies", method="POST", body={"identity": [self.run("policy", *asked).document]})
+        try:
+            yield
+        finally:
+            self.lab.cloud("policies", method="DELETE")
+
     def settings(self) -> dict[str, tuple[bool, bool]]:
         """SRD and its flag for UDP on the interfaces that are measured."""
         found = self.lab.client("ec2").describe_network_interfaces(NetworkInterfaceIds=self.interfaces)
@@ -137,9 +148,10 @@ def test_given_hosts_are_measured_and_nothing_but_their_setting_is_touched_and_p
     neighbour.lab.on_host("client", "sudo ip link set ens5 mtu 9001")
     neighbour.lab.cloud("calls", method="DELETE")
 
-    nobody_asked = neighbour.run(*QUICK, "--watch", "100ms")
-    switched = [action for action in neighbour.lab.cloud("calls")["counts"] if is_mutating(action)]
-    ran = neighbour.run_through_a_lost_connection(*QUICK, "--watch", "100ms", "--yes", "--fix", "--json")
+    with neighbour.under_its_policy():
+        nobody_asked = neighbour.run(*QUICK, "--watch", "100ms")
+        switched = [action for action in neighbour.lab.cloud("calls")["counts"] if is_mutating(action)]
+        ran = neighbour.run_through_a_lost_connection(*QUICK, "--watch", "100ms", "--yes", "--fix", "--json")
 
     assert (nobody_asked.code, switched) == (2, [])
     assert "nobody said yes" in nobody_asked.stderr
