@@ -101,6 +101,27 @@ def test_sockperf_has_the_address_of_an_interface_only_while_that_is_attached(tm
             wait_until(lambda: cannot in host.run(serve).stdout, "the address is gone")
 
 
+def test_a_host_that_was_stopped_has_its_files_and_host_key_and_another_address(tmp_path: Path) -> None:
+    with lab("processes", tmp_path) as owned:
+        owned.launch("client")
+        owned.wait_up("client")
+        with owned.ssh("client") as host:
+            key = host.check("cat $ENAXP_ROOT/run/enaxp/host_key.pub; echo kept > $ENAXP_ROOT/kept")
+            host.check("nohup sleep 4714 > /dev/null 2>&1 < /dev/null &")
+
+        owned.fleet.stop("i-client")
+        wait_until(lambda: owned.fleet.is_gone("i-client"), "it has stopped")
+        with socket.socket() as probe:
+            assert probe.connect_ex((owned.public_ips["client"], owned.port)) != 0
+
+        owned.public_ips["client"] = owned.next_address()
+        owned.fleet.launch(owned.spec("client", "", interfaces=1))
+        owned.wait_up("client")
+        with owned.ssh("client") as host:
+            assert host.check("cat $ENAXP_ROOT/run/enaxp/host_key.pub $ENAXP_ROOT/kept") == f"{key}kept\n"
+            assert "4714" not in host.check("ps -eo args | grep '[s]leep 4714' || true")
+
+
 def test_what_an_interface_would_tell_is_unknown(machines: Lab) -> None:
     with machines.ssh("client") as host:
         probe = read_probe(host.check(probe_command(ADDRESSES["client"][1], ADDRESSES["server"][1])))
