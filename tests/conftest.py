@@ -20,6 +20,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from enaxp.local.machines.isolation import probe_isolation
 from enaxp.local.machines.programs import missing_programs
+from enaxp.local.strict.install import read_models_once
 
 # Fixtures that are, or hold, a strict AWS.
 CLOUDS = {"aws", "cloud", "ends", "labs", "server"}
@@ -55,6 +56,7 @@ settings.load_profile("enaxp")
 
 def pytest_configure(config: pytest.Config) -> None:
     _share_a_cache(config)
+    read_models_once()
     _share_methods_of_clients()
     config.addinivalue_line("markers", "namespaces: needs network and mount namespaces; has a twin in process mode")
     config.addinivalue_line("markers", "long: in process mode only where namespaces are not allowed")

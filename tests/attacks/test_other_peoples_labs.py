@@ -58,10 +58,15 @@ def put_on_everything(labs: Labs, tags: dict[str, str]) -> None:
 
 
 @pytest.fixture
-def alice(cloud: DeadlyCloud, tmp_path: Path) -> Labs:
-    labs = labs_of(ALICE, cloud, tmp_path / "alice")
-    labs.up()
-    return labs
+def person(cloud: DeadlyCloud, tmp_path: Path) -> Labs:
+    """Alice, who has no lab yet."""
+    return labs_of(ALICE, cloud, tmp_path / "alice")
+
+
+@pytest.fixture
+def alice(person: Labs) -> Labs:
+    person.up()
+    return person
 
 
 @pytest.fixture
@@ -231,9 +236,9 @@ def test_running_hosts_are_replaced_only_where_that_is_said(alice: Labs, monkeyp
 # -- the janitor ------------------------------------------------------------------------------------------------------------
 
 
-def a_strangers_vpc(alice: Labs, **tags: str) -> str:
+def a_strangers_vpc(person: Labs, **tags: str) -> str:
     given = [{"Key": key.replace("_", ":", 1).replace("_", "-"), "Value": value} for key, value in tags.items()]
-    vpc = alice.aws().ec2.create_vpc(
+    vpc = person.aws().ec2.create_vpc(
         CidrBlock="10.0.0.0/16", TagSpecifications=[{"ResourceType": "vpc", "Tags": given}]
     )
     return str(vpc["Vpc"]["VpcId"])
@@ -251,20 +256,20 @@ FORGED = {
 
 @pytest.mark.parametrize("tags", FORGED.values(), ids=FORGED)
 def test_a_few_tags_on_a_stranger_s_vpc_do_not_have_it_removed(
-    alice: Labs, tmp_path: Path, tags: dict[str, str], capsys: pytest.CaptureFixture[str]
+    person: Labs, tmp_path: Path, tags: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    vpc = a_strangers_vpc(alice, **tags)
+    vpc = a_strangers_vpc(person, **tags)
     (tmp_path / "x").mkdir()
     for name in ("prod.json", "prod.pem"):
         (tmp_path / "x" / name).write_text("mine")
-    mine = session(alice)
+    mine = session(person)
 
     over = expired_labs(mine, everywhere=False).labs
     by_id = labs_with_id(mine, tags["enaxp_lab_id"])
     remove_labs(mine, [*over, *by_id], force=True)
 
     assert [*over, *by_id] == []
-    assert vpc in {one["VpcId"] for one in alice.aws().ec2.describe_vpcs()["Vpcs"]}
+    assert vpc in {one["VpcId"] for one in person.aws().ec2.describe_vpcs()["Vpcs"]}
     assert {path.name for path in (tmp_path / "x").iterdir()} == {"prod.json", "prod.pem"}
     told = capsys.readouterr().err
     assert vpc in told
