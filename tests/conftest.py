@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "namespaces: needs network and mount namespaces; has a twin in process mode")
     config.addinivalue_line("markers", "long: in process mode only where namespaces are not allowed")
     config.addinivalue_line("markers", "system: needs programs of the system, or hosts; left out of the unit tests")
-    config.addinivalue_line("markers", "crash_matrix: enaxp killed at many points; too long for the unit tests")
+    config.addinivalue_line("markers", "thorough: tries very much; too long for the unit tests")
     config.addinivalue_line("markers", "acceptance: a full-length run, only with --acceptance")
 
 
@@ -98,7 +98,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     wants_acceptance = config.getoption("--acceptance")
     kept = [item for item in items if (item.get_closest_marker("acceptance") is not None) == wants_acceptance]
     if config.getoption("--unit"):
-        kept = [item for item in kept if not (_needs_more_than_python(item) or item.get_closest_marker("crash_matrix"))]
+        kept = [item for item in kept if not (_needs_more_than_python(item) or item.get_closest_marker("thorough"))]
     isolation = probe_isolation() if any(item.get_closest_marker("namespaces") for item in kept) else None
     if isolation is not None and isolation.name != "namespaces":
         possible = [item for item in kept if item.get_closest_marker("namespaces") is None]
@@ -142,7 +142,7 @@ def _length(item: pytest.Item) -> int:
     if item.get_closest_marker("namespaces") or "local_target" in fixtures or "e2e" in item.path.parts:
         return WITH_HOSTS
     takes_long = {"selfcheck", "attacks"} & set(item.path.parts)
-    return int(bool(item.get_closest_marker("crash_matrix") or fixtures & CLOUDS or takes_long))
+    return int(bool(item.get_closest_marker("thorough") or fixtures & CLOUDS or takes_long))
 
 
 def _needs_more_than_python(item: pytest.Item) -> bool:

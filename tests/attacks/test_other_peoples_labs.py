@@ -26,6 +26,8 @@ from enaxp.terminal.console import Console
 from enaxp.traffic import SrdOn
 from tests.support.crash_harness import TARGET, DeadlyCloud, Labs, deadly_cloud
 
+pytestmark = pytest.mark.thorough
+
 ALICE = "arn:aws:iam::123456789012:user/alice"
 BOB = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Admin_0/bob@example.com"
 

@@ -11,6 +11,8 @@ import pytest
 from enaxp.local.strict import StrictServer
 from tests.support.on_aws import OnAws, strict_aws
 
+pytestmark = pytest.mark.thorough
+
 # Of the dated table: two c6i.8xlarge at 1.36, two addresses at 0.005, two disks of 30 GB at 0.08 a month.
 HOSTS_USD = 2 * 1.36 + 2 * 0.005 + 2 * 30 * 0.08 / 730
 

@@ -12,7 +12,7 @@ import pytest
 from enaxp.lab.model import LAYERS
 from tests.support.crash_harness import MONITORED, WHOLE, DeadlyCloud, Labs, Moment, Phase, census, deadly_cloud
 
-pytestmark = pytest.mark.crash_matrix
+pytestmark = pytest.mark.thorough
 
 Record = Callable[[str, object], None]
 

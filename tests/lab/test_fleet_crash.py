@@ -17,7 +17,7 @@ import pytest
 from enaxp.local.strict import Fault, FaultPlan, Timing
 from tests.support.crash_harness import DeadlyCloud, Labs, Phase, census, deadly_cloud
 
-pytestmark = pytest.mark.crash_matrix
+pytestmark = pytest.mark.thorough
 
 FLEET = {"fleet": {"pairs": 2, "variants": {"near": {}, "far": {"placement": "zones"}}}}
 WHOLE = {

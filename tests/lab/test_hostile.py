@@ -10,6 +10,8 @@ import pytest
 from enaxp.local.strict import Fault, FaultPlan, Timing
 from tests.support.crash_harness import WHOLE, DeadlyCloud, Labs, census, deadly_cloud
 
+pytestmark = pytest.mark.thorough
+
 Record = Callable[[str, object], None]
 
 AS_AWS_AT_ITS_WORST = Timing(

@@ -17,6 +17,8 @@ from enaxp.errors import StateError
 from tests.support.crash_harness import WHOLE, DeadlyCloud, Labs, census, deadly_cloud
 from tests.support.drift_cases import DRIFT_CASES, client
 
+pytestmark = pytest.mark.thorough
+
 Accident = tuple[str, Callable[[Labs], object]]
 # What an accident meets that strikes what is not there: nothing happens.
 NOT_THERE = (StateError, KeyError, IndexError, ClientError)

@@ -17,7 +17,7 @@ from enaxp.lab.lifecycle import Removal
 from enaxp.local.strict import Fault, FaultPlan
 from tests.support.crash_harness import WHOLE, DeadlyCloud, Labs, census, deadly_cloud
 
-pytestmark = pytest.mark.crash_matrix
+pytestmark = pytest.mark.thorough
 
 Record = Callable[[str, object], None]
 

@@ -22,6 +22,8 @@ from enaxp.local.strict import Fault, FaultPlan, NoMachines, ScriptResult, Stric
 from tests.support.crash_harness import Labs
 from tests.support.drift_cases import client
 
+pytestmark = pytest.mark.thorough
+
 IN_PLACE = {role: dict.fromkeys(NAMES, "Success") for role in ("server", "client")}
 
 

@@ -9,6 +9,8 @@ import pytest
 from enaxp.local.strict import Fault, FaultPlan
 from tests.support.under_policy import Variant, permitted_lab, variants
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.parametrize("variant", variants(), ids=lambda variant: variant.name)
 def test_every_command_may_do_what_it_does(variant: Variant, tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield Ends(aws)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("protocol", "on"), [("udp", (True, True)), ("tcp", (True, False))])
 def test_the_commands_switch_both_ends_on_and_back(ends: Ends, protocol: str, on: tuple[bool, bool]) -> None:
     named, _, switched, used, back = steps(manifest(protocol=protocol, region="us-east-1"))
