@@ -113,7 +113,7 @@ def _measure(
             moved = earlier is not None and plan.moves_srd  # killed while it was, it is put right by the run itself
             health = require_health(session, pair, status, force=options.force, srd_is_moved=moved)
             if earlier is None:
-                confirm_traffic(session, plan, status)
+                confirm_traffic(session, plan, [status])
                 require_space(plan, pair, results, keep_log=options.keep_full_log, force=options.force)
             announce(session, plan, status, done=_done(earlier) if earlier else 0)
             run_options = RunOptions(watch=watch, keep_log=options.keep_full_log, assign=srd_switch(session, status))

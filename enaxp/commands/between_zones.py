@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from enaxp.bench.between_zones import gigabytes_of
@@ -19,14 +20,15 @@ ASKED_FROM_USD = 1.0
 UNKNOWN_GBPS = 100.0  # taken for hosts of which AWS does not tell it: rather too much than too little
 
 
-def confirm_traffic(session: Session, plan: BenchPlan, status: Status) -> None:
-    """Says what the traffic of a plan costs between the zones of these hosts, and asks from a dollar on. Nothing within one zone, and on
-    this machine. Raises LabError when somebody says no.
+def confirm_traffic(session: Session, plan: BenchPlan, pairs: Iterable[Status]) -> None:
+    """Says what the traffic of a plan costs between zones, and asks from a dollar on. Nothing within one zone, and on this machine.
+
+    pairs: the lab as it would be with each pair that is to be measured alone.  Raises LabError when somebody says no.
     """
-    pairs = [pair for pair in status.each_pair().values() if _is_across(session, pair)]
-    if session.target.name != "aws" or not pairs:
+    across = [pair for pair in pairs if _is_across(session, pair)]
+    if session.target.name != "aws" or not across:
         return
-    gigabytes = sum(gigabytes_of(plan, link_gbps=host_gbps(session, pair) or UNKNOWN_GBPS) for pair in pairs)
+    gigabytes = sum(gigabytes_of(plan, link_gbps=host_gbps(session, pair) or UNKNOWN_GBPS) for pair in across)
     usd = usd_between_zones(gigabytes)
     text = f"traffic between the zones: at most about {gigabytes:.0f} GB, {usd:.2f} USD"
     session.console.say(text)

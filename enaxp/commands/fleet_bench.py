@@ -34,6 +34,7 @@ from enaxp.commands.bench import (
     told_to_others,
     work_out,
 )
+from enaxp.commands.between_zones import confirm_traffic
 from enaxp.commands.doctor import require_health
 from enaxp.commands.status import current_status
 from enaxp.errors import EnaxpError, HostError, Interrupted, NoValidResultError, UsageError
@@ -129,6 +130,7 @@ def _to_do(session: Session, options: BenchOptions, status: Status) -> FleetPlan
     if not found:
         raise UsageError(f"lab {lab} has no hosts", todo="run `enaxp up` first")
     plan = bench_plan(session, options)
+    confirm_traffic(session, plan, found.values())
     require_writable(results / lab)
     folder = FleetFolder.create(results, lab=lab, now=datetime.now(UTC))
     is_local = session.target.name == "local"
