@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.driver import Driver
+from tests.support.driver import Driver, command_line
 from tests.support.local_machines import wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.system]
@@ -72,6 +73,31 @@ def test_what_is_spoilt_is_found_refused_and_mended(lab: Driver) -> None:
         "the host has started",
     )
     wait_until(lambda: outcomes(lab.run("doctor", "--json").document, "bad") == set(), "all is as it was mended")
+
+
+@pytest.mark.namespaces
+def test_private_addresses_are_reached_through_a_bastion_for_every_command(lab: Driver) -> None:
+    if lab.isolation != "namespaces":
+        return
+    # given a config by which nothing but the server's public address is reached, and that as a bastion
+    ssh = lab.ok("status", "--json").document["hosts"]["server"]["ssh"]
+    config = lab.folder / "bastion.yaml"
+    bastion = (
+        f"ssh -F none -i {lab.folder}/state/dev.pem -o StrictHostKeyChecking=accept-new -o LogLevel=ERROR "
+        f"-o UserKnownHostsFile={lab.folder}/bastion -p {ssh['port']} -W %h:%p {ssh['user']}@{ssh['host']}"
+    )
+    config.write_text(json.dumps({"hosts": {"address": "private", "proxy_command": bastion}}))
+
+    # when each command that logs in does so, then it reaches the private addresses, and leaves no process of the bastion's
+    with_bastion = ("--config", str(config))
+    came = lab.ok("ssh", "client", *with_bastion, "--", "echo", "$SSH_CONNECTION").stdout.split()
+    assert (came[0], came[2]) == ("192.168.3.10", "192.168.3.20")
+    assert lab.ok("doctor", *with_bastion, "--json").document
+    assert f"goes through hosts.proxy_command: {bastion}" in lab.ok("status", *with_bastion).stdout
+    bench = ("bench", "--iterations", "1", "--repeats", "1", "--duration", "1s")
+    assert "run folder: " in lab.ok(*bench, *with_bastion).stdout
+    lines = [command_line(path.name) for path in Path("/proc").glob("[0-9]*")]
+    assert [line for line in lines if f"UserKnownHostsFile={lab.folder}/bastion" in line] == []
 
 
 def test_a_run_keeps_both_hosts_as_they_were_before_and_after(lab: Driver) -> None:
