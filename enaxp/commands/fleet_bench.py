@@ -64,9 +64,6 @@ class FleetPlan:
 
 def run_fleet_bench(session: Session, options: BenchOptions) -> tuple[Fleet, str, Path]:
     """The fleet, its summary and its folder. Raises Interrupted after Ctrl-C, NoValidResultError where no pair of a variant is valid."""
-    from enaxp.report.fleet.summary import render_fleet_summary
-    from enaxp.report.render import draw_fleet_after_bench, write_fleet
-
     with session.file.lock("bench", name=BENCH_LOCK):
         status = current_status(session)
         todo = _to_do(session, options, status)
@@ -80,13 +77,31 @@ def run_fleet_bench(session: Session, options: BenchOptions) -> tuple[Fleet, str
             work = {name: partial(_measure, session, options, todo, name, view=view, stop=stop) for name in todo.pairs}
             outcomes = side_by_side(work, at_once=todo.manifest.at_once, stop=stop)
         _keep_what_became(session, todo, outcomes)
-    data = write_fleet(todo.folder)
+    return fleet_finished(
+        session,
+        todo.folder,
+        stopped=stop.is_set(),
+        draws=options.report,
+        goes_on=f"`enaxp bench --resume {todo.folder.run_id}`",
+    )
+
+
+def fleet_finished(
+    session: Session, folder: FleetFolder, *, stopped: bool, draws: bool, goes_on: str
+) -> tuple[Fleet, str, Path]:
+    """The fleet, its summary and its folder, once every pair has ended; its page is drawn, if asked for. Raises as `run_fleet_bench`.
+
+    goes_on: what measures the pairs that are left, or were lost."""
+    from enaxp.report.fleet.summary import render_fleet_summary
+    from enaxp.report.render import draw_fleet_after_bench, write_fleet
+
+    data = write_fleet(folder)
     summary = render_fleet_summary(data)
-    if stop.is_set():
+    if stopped:
         session.console.say(summary)
         raise Interrupted(
             "interrupted: what was measured is kept",
-            todo=f"it is in {todo.folder.path}; go on with `enaxp bench --resume {todo.folder.run_id}`",
+            todo=f"it is in {folder.path}; go on with {goes_on}",
         )
     if none := data.fleet.without_valid_pair:
         session.console.say(summary)
@@ -94,11 +109,11 @@ def run_fleet_bench(session: Session, options: BenchOptions) -> tuple[Fleet, str
         raise NoValidResultError(
             f"no pair of variant {none[0]} is valid",
             said=lost,
-            todo=f"look at {todo.folder.path}/pairs; `enaxp bench --resume {todo.folder.run_id}` measures lost pairs again",
+            todo=f"look at {folder.path}/pairs; {goes_on} measures lost pairs again",
         )
-    for line in draw_fleet_after_bench(todo.folder, data) if options.report else ():
+    for line in draw_fleet_after_bench(folder, data) if draws else ():
         session.console.say(line)
-    return data.fleet, summary, todo.folder.path
+    return data.fleet, summary, folder.path
 
 
 def is_of_fleet(session: Session, options: BenchOptions) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,7 +16,10 @@ from pathlib import Path
 
 from enaxp.bench.bench import RunSetup, carry_out, go_on
 from enaxp.bench.crossover import Assign
-from enaxp.bench.documents import Document
+from enaxp.bench.fleet.folder import FleetFolder, FleetManifest, PairEntry
+from enaxp.bench.fleet.result import Fleet
+from enaxp.bench.fleet.result import to_document as fleet_document
+from enaxp.bench.fleet.side_by_side import plan_of_pair
 from enaxp.bench.pair import Pair, connected
 from enaxp.bench.records import RunFolder
 from enaxp.bench.result import Result, to_document
@@ -30,7 +33,9 @@ from enaxp.commands.bench import (
     finished,
     require_space,
     require_writable,
+    work_out,
 )
+from enaxp.commands.fleet_bench import fleet_finished, why
 from enaxp.config import GivenHostConfig, GivenPairConfig, Role, load_config
 from enaxp.errors import AwsError, BenchError, EnaxpError, HostError, Interrupted, LabError, UsageError
 from enaxp.hosts.connection import Host, as_root
@@ -49,11 +54,11 @@ from enaxp.options import Options
 from enaxp.reader import parse_duration
 from enaxp.report.redact import without_private_words
 from enaxp.session import Overrides, Session, open_session
-from enaxp.terminal.console import Console
 from enaxp.terminal.live import bench_view
 from enaxp.traffic import TOGGLED_HOME, SrdOn
 
 WATCH_S = 10.0
+VARIANT = "given"  # of several pairs: what they have in common is that they exist already
 HOW_TO_INSTALL = (
     "give --install, which has the hosts run enaxp's own script for it as root (a package where there is a recent one, else built from a "
     "pinned commit); or install it there: `sudo apt-get install sockperf` on Debian and Ubuntu, `sudo dnf install sockperf` on Fedora"
@@ -126,37 +131,24 @@ def bench_between_given(
     *,
     overrides: Overrides,
 ) -> None:
-    """Measures each pair, one after the other, and prints what was found. With --json: the result, or a list of them for several pairs.
-
-    One that fails does not stop the others; the first failure is raised at the end, an interruption at once.
-    """
-    if len(pairs) > 1 and bench_options.resume is not None:
-        raise UsageError("--resume goes on with one pair's run", todo="name the pair by --server and --client")
-    console, documents, failures = Console(as_json=options.as_json), list[Document](), list[EnaxpError]()
-    for pair in pairs:
-        try:
-            with open_session(in_the_name_of(options, pair), overrides=overrides) as session:
-                result, summary, folder = run_given_bench(session, pair, bench_options, wishes)
-        except Interrupted:
-            raise
-        except EnaxpError as error:
-            failures.append(error)
-            if len(pairs) > 1:
-                console.error(f"{pair.server.instance_id} and {pair.client.instance_id}: {error}")
-            continue
-        documents.append(to_document(result))
-        with console.also_kept_in(folder):
-            console.result(f"{summary}\nrun folder: {folder}")
-    if options.as_json and documents:
-        with console.also_kept_in(folder):
-            console.document(documents[0] if len(pairs) == 1 else documents)
-    if failures:
-        raise failures[0]
+    """Measures the pairs and prints what was found: one run, or of several pairs, one after the other, what they come to as a fleet."""
+    its_own = replace(options, lab=options.lab or given_name(*pairs))
+    with open_session(its_own, overrides=overrides) as session:
+        if len(pairs) == 1:
+            result, summary, folder = run_given_bench(session, pairs[0], bench_options, wishes)
+            document = to_document(result)
+        else:
+            fleet, summary, folder = run_given_fleet(session, pairs, bench_options, wishes)
+            document = fleet_document(fleet)
+        with session.console.also_kept_in(folder):
+            if options.as_json:
+                session.console.document(document)
+            session.console.result(f"{summary}\nrun folder: {folder}")
 
 
-def given_name(pair: GivenPairConfig) -> str:
-    """Under which name the runs of a pair are kept: made of the ids, and telling none of them."""
-    ids = f"{pair.server.instance_id} {pair.client.instance_id}"
+def given_name(*pairs: GivenPairConfig) -> str:
+    """Under which name the runs of these pairs are kept: made of the ids, and telling none of them."""
+    ids = " ".join(f"{pair.server.instance_id} {pair.client.instance_id}" for pair in pairs)
     return f"given-{hashlib.sha256(ids.encode()).hexdigest()[:8]}"
 
 
@@ -174,12 +166,63 @@ def run_given_bench(
             f"run {options.resume} is a lab's: it was not toggled", todo="go on with it without given hosts"
         )
     require_writable(earlier.path if earlier else results / lab)
-    folder, cut_short = _GivenBench(session, pair, options, wishes, plan, earlier).carry_out()
+    bench = _GivenBench(session, pair, options, wishes, plan, earlier=earlier)
+    folder, cut_short = bench.carry_out(lambda: RunFolder.create(results, lab=lab, now=datetime.now(UTC)))
     return finished(session, folder, cut_short, draws=options.report)
 
 
+def run_given_fleet(
+    session: Session, pairs: Sequence[GivenPairConfig], options: BenchOptions, wishes: GivenOptions
+) -> tuple[Fleet, str, Path]:
+    """The fleet that several pairs come to, each with a run of its own, its summary and its folder. A pair that is lost does not stop the
+    others. Raises as `run_fleet_bench`.
+    """
+    if options.resume is not None:
+        raise UsageError("--resume goes on with one pair's run", todo="name the pair by --server and --client")
+    results, lab, plan = session.options.results_dir, session.config.lab, bench_plan(session, options)
+    require_writable(results / lab)
+    folder = FleetFolder.create(results, lab=lab, now=datetime.now(UTC))
+    named = {f"{VARIANT}-{number}": pair for number, pair in enumerate(pairs, 1)}
+    manifest = FleetManifest(
+        run_id=folder.run_id,
+        lab=lab,
+        target="local" if session.target.name == "local" else "aws",
+        plan=plan,
+        pairs=tuple(PairEntry(name=name, variant=VARIANT) for name in named),
+        started_at=_now(),
+        argv=tuple(without_private_words(options.argv)),
+    )
+    folder.write_manifest(manifest)
+    lost: dict[str, str] = {}
+    stopped = False
+    for name, pair in named.items():
+        session.console.say(f"pair {name}: {pair.server.instance_id} and {pair.client.instance_id}")
+        bench = _GivenBench(session, pair, options, wishes, plan_of_pair(plan, name), name=name)
+        cut_short = _of_the_pair(bench, folder.pair(name))
+        stopped = isinstance(cut_short, Interrupted)
+        lost[name] = "" if cut_short is None or stopped else why(cut_short)[:2000]
+        if lost[name]:
+            session.console.say(f"pair {name} was lost: {lost[name]}")
+        if stopped:
+            break
+    folder.write_manifest(replace(manifest.with_lost(lost), ended_at=None if stopped else _now()))
+    goes_on = "`enaxp bench --server ID --client ID`"
+    return fleet_finished(session, folder, stopped=stopped, draws=options.report, goes_on=goes_on)
+
+
+def _of_the_pair(bench: _GivenBench, folder: RunFolder) -> EnaxpError | None:
+    """Measures a pair into this folder, and works its run out. Gives back what ended it early."""
+    try:
+        _, cut_short = bench.carry_out(lambda: folder)
+    except EnaxpError as error:
+        return error
+    if folder.records():
+        work_out(folder, None)
+    return cut_short
+
+
 class _GivenBench:
-    """One bench between given hosts."""
+    """One bench between given hosts. name: of the pair, where it is one of several."""
 
     def __init__(
         self,
@@ -188,7 +231,9 @@ class _GivenBench:
         options: BenchOptions,
         wishes: GivenOptions,
         plan: BenchPlan,
-        earlier: RunFolder | None,
+        *,
+        earlier: RunFolder | None = None,
+        name: str | None = None,
     ) -> None:
         self._session = session
         self._config = config
@@ -196,11 +241,12 @@ class _GivenBench:
         self._wishes = wishes
         self._plan = plan
         self._earlier = earlier
+        self._name = name
         self._say = session.console.say
         self._folder = GivenFolder(session.options.state_dir)
 
-    def carry_out(self) -> tuple[RunFolder, CutShort | None]:
-        """The run's folder, and what ended it early; raises that when no trial ended."""
+    def carry_out(self, new_folder: Callable[[], RunFolder]) -> tuple[RunFolder, CutShort | None]:
+        """The run's folder, and what ended it early; raises that when no trial ended. new_folder: where a new run goes."""
         self._session.aws.account()  # another one than the config allows is asked for nothing
         found = self._discovered()
         with self._folder.held(host.setting.eni for host in found.hosts):
@@ -209,10 +255,17 @@ class _GivenBench:
             with connected({host.role: self._host(host) for host in found.hosts}) as pair:
                 marks = Marks(pair.by_role, {host.role: host.setting.eni for host in found.hosts}, who=_who())
                 marks.hold()
-                return self._between(pair, found, marks, said=self._settled(found, pair))
+                said = self._settled(found, pair)
+                return self._between(pair, found, marks, said=said, new_folder=new_folder)
 
     def _between(
-        self, pair: Pair, found: GivenPairFound, marks: Marks, *, said: tuple[str, ...]
+        self,
+        pair: Pair,
+        found: GivenPairFound,
+        marks: Marks,
+        *,
+        said: tuple[str, ...],
+        new_folder: Callable[[], RunFolder],
     ) -> tuple[RunFolder, CutShort | None]:
         """Measures, and puts back what was found. Where that fails, what was measured is worked out all the same."""
         measured: tuple[RunFolder, CutShort | None] | None = None
@@ -223,7 +276,7 @@ class _GivenBench:
                     marks.hold()  # a connection that was lost has taken its lock along
                     switch(srd_on)
 
-                measured = self._measure(pair, found, said, assign)
+                measured = self._measure(pair, found, assign, said=said, new_folder=new_folder)
         except AwsError as error:
             if measured is None:
                 raise
@@ -333,13 +386,19 @@ class _GivenBench:
     # -- measuring -----------------------------------------------------------------------------------------------------------
 
     def _measure(
-        self, pair: Pair, found: GivenPairFound, said: tuple[str, ...], assign: Assign
+        self,
+        pair: Pair,
+        found: GivenPairFound,
+        assign: Assign,
+        *,
+        said: tuple[str, ...],
+        new_folder: Callable[[], RunFolder],
     ) -> tuple[RunFolder, CutShort | None]:
-        console, results, lab = self._session.console, self._session.options.results_dir, self._session.config.lab
+        console = self._session.console
         title = f"enaxp bench, your hosts, {found.server.zone}"
         with bench_view(console, self._plan, title=title, earlier=self._earlier) as watcher:
             options = RunOptions(watch=watcher, keep_log=self._options.keep_full_log, assign=assign, puts_back=False)
-            folder = self._earlier or RunFolder.create(results, lab=lab, now=datetime.now(UTC))
+            folder = self._earlier or new_folder()
             try:
                 if self._earlier:
                     go_on(folder, pair=pair, options=options)
@@ -370,6 +429,8 @@ class _GivenBench:
             },
             host_gbps=found.gbps,
             given=said,
+            pair_name=self._name,
+            variant=VARIANT if self._name else None,
         )
 
     def _saved(self, found: GivenPairFound) -> SavedSettings:
@@ -436,6 +497,10 @@ def private_key_of(config: GivenHostConfig) -> Path:
 
 def _sockperf_in_words(version: str) -> str:
     return f"sockperf {version}, which is too old" if version else "no sockperf"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _who() -> str:

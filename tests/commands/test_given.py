@@ -22,7 +22,7 @@ from enaxp.commands.given import (
 )
 from enaxp.commands.policy import given_policy_document
 from enaxp.config import load_config
-from enaxp.errors import AwsError, BenchError, UsageError
+from enaxp.errors import AwsError, BenchError, NoValidResultError, UsageError
 from enaxp.local.strict import StrictServer
 from enaxp.options import Options
 from tests.support.given_child import as_a_person
@@ -149,14 +149,15 @@ def test_of_several_pairs_one_that_fails_does_not_stop_the_others(
         *given_pairs(options, Asked(server=built.ids["server_host"], client=built.ids["server_host"])),
     ]
 
-    with pytest.raises(UsageError, match="no such instance"):
-        bench_between_given(
-            options, pairs, BenchOptions(argv=["bench"]), GivenOptions(assume_yes=True), overrides=toggled({})
-        )
+    asked = BenchOptions(argv=["bench"], report=False)
+    with pytest.raises(NoValidResultError, match="no pair of variant given is valid"):
+        bench_between_given(options, pairs, asked, GivenOptions(assume_yes=True), overrides=toggled({}))
 
     told = capfd.readouterr().err
-    assert f"{ONE} and {OTHER}: there is no such instance" in told
-    assert "server and client are the same instance" in told
+    assert "pair given-1 was lost: there is no such instance" in told
+    assert "pair given-2 was lost: these hosts cannot be measured so" in told
+    [kept] = options.results_dir.glob("given-*/*/pairs.json")
+    assert "the same instance" in kept.read_text()
 
 
 def test_the_policy_names_the_interfaces_and_asks_which_they_are_only_where_none_is_named(

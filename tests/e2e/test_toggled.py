@@ -45,8 +45,11 @@ class Neighbour:
         self.interfaces = [host["ena"]["eni"] for host in hosts.values()]
         self.client_ssh = hosts["client"]["ssh"]["host"], str(hosts["client"]["ssh"]["port"])
         (folder / "config").mkdir()
-        key = {"private_key": str(lab.folder / "state/dev.pem"), "pairs": [self.given]}
-        (folder / "config/bench.yaml").write_text(json.dumps({"given": key}))
+        self.configure([self.given])
+
+    def configure(self, pairs: list[dict[str, Any]]) -> None:
+        given = {"private_key": str(self.lab.folder / "state/dev.pem"), "pairs": pairs}
+        (self.folder / "config/bench.yaml").write_text(json.dumps({"given": given}))
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -176,6 +179,18 @@ def test_given_hosts_are_measured_and_nothing_but_their_setting_is_touched_and_p
     page = run / "redacted-report.html"
     assert "your hosts" in page.read_text()
     assert not any(host["instance_id"] in page.read_text() for host in neighbour.given.values())
+
+
+def test_several_given_pairs_are_measured_one_after_the_other_and_judged_together(neighbour: Neighbour) -> None:
+    before = neighbour.settings()
+    there, back = neighbour.given, {"server": neighbour.given["client"], "client": neighbour.given["server"]}
+    neighbour.configure([there, back])
+
+    ran = neighbour.run(*QUICK, "--iterations", "1", "--watch", "100ms", "--yes", "--json")
+
+    assert ran.code == 0, ran.stderr
+    assert ran.document["variants"]["given"]["valid_pairs"] == 2
+    assert neighbour.settings() == before
 
 
 def test_a_killed_bench_is_told_by_every_command_until_its_setting_is_restored(

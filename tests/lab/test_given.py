@@ -141,6 +141,7 @@ def test_it_is_switched_under_the_printed_policy_alone_and_put_back_as_it_was(
         given_child.set_on(hosts.aws, hosts.lab.ids["server"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("phase", ["before", "after"])
 @pytest.mark.parametrize("nth", range(1, 2 * SWITCHES + 1))
 def test_killed_at_any_switch_the_setting_is_told_and_restored(
