@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from enaxp.hosts.sockperf import SockperfOutput, parse
 from tests.support.driver import COMMAND, Driver
+from tests.support.local_machines import wait_until, whole
 
 pytestmark = [pytest.mark.long, pytest.mark.system]
 
@@ -26,12 +25,6 @@ def arguments(command: str) -> list[str]:
     return shlex.split(command.replace("-t 10", "-t 1"))[1:]
 
 
-def first_whole(lab: Driver, client: str, *, tries: int = 3) -> SockperfOutput:
-    """The first measurement that no lost reply stalled, as a loaded machine does now and then."""
-    output = parse(lab.ok(*arguments(client)).stdout)
-    return output if output.ok or tries == 1 else first_whole(lab, client, tries=tries - 1)
-
-
 def test_every_client_command_of_the_manual_measures(lab: Driver) -> None:
     servers = [
         subprocess.Popen(
@@ -44,9 +37,9 @@ def test_every_client_command_of_the_manual_measures(lab: Driver) -> None:
         for server in SERVERS
     ]
     try:
-        time.sleep(4)
+        wait_until(lambda: len(lab.running("sockperf")) >= len(SERVERS), "the servers run")
         for client in CLIENTS:
-            output = first_whole(lab, client)
+            output = whole(lambda: lab.ok(*arguments(client)).stdout)  # noqa: B023
             assert output.ok, f"{client}: {output.reason}"
     finally:
         lab.run("ssh", "server", "--", "pkill", "-INT", "-x", "sockperf") if lab.isolation == "namespaces" else None
@@ -65,7 +58,7 @@ def test_the_commands_for_hosts_that_switch_ena_express_on_do_what_they_say(lab:
     mtu = "cat /sys/class/net/$device/mtu"
     named, smaller, driver, counters, back = own
 
-    told = lab.ok("ssh", "client", "--", "\n".join([as_root, named, driver, counters, back, mtu, smaller, mtu])).stdout
+    told = lab.on_host("client", "\n".join([as_root, named, driver, counters, back, mtu, smaller, mtu])).stdout
 
     assert "driver: ena" in told
     assert "ena_srd_mode: 3" in told

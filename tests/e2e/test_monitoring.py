@@ -43,7 +43,9 @@ class Watched:
     restarted: float = 0.0
 
     def on(self, role: str, script: str) -> str:
-        return self.driver.ok("ssh", role, "--", script).stdout
+        ran = self.driver.on_host(role, script)
+        assert ran.code == 0, ran
+        return ran.stdout
 
     def as_root(self, role: str, script: str) -> str:
         """With the path of a first boot, not with sudo's own."""
@@ -110,7 +112,7 @@ def tell_the_story(driver: Driver) -> Watched:
     eventually(lambda: query(lab.prometheus, "enaxp_run_active == 0"))
     lab.restarted = time.time()
     for role in ("client", "monitoring"):
-        driver.run("ssh", role, "--", "sudo", "reboot")  # which ends the connection as well
+        driver.on_host(role, "sudo reboot")  # which ends the connection as well
     since = datetime.fromtimestamp(lab.restarted, UTC).isoformat()
     eventually(lambda: api(lab.prometheus, "status/runtimeinfo")["startTime"] > since)
     eventually(lambda: [one["health"] for one in lab.targets()] == ["up", "up"])
@@ -191,6 +193,9 @@ def test_what_it_shows_is_what_the_bench_found(watched: Watched) -> None:
         for record in watched.records()
         if record["valid"]
     )
+    [rows] = (watched.driver.folder / "results/dev").glob("*/results.csv")
+    names = {line.split(",")[0] for line in rows.read_text().splitlines()[1:]}
+    assert names == {"UDP_Small", "TCP_Small", "TCP_Large"}
     assert query(watched.prometheus, "enaxp_run_active")[0]["value"][1] == "0"
     srd = query(watched.prometheus, 'enaxp_trial_srd_ratio{scenario="udp-latency"}')
     shares = {one["metric"]["arm"]: round(float(one["value"][1]), 2) for one in srd}

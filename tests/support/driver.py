@@ -177,7 +177,8 @@ def _instance_of(folder: Path, role: str) -> str:
 @cache
 def _ssh(driver: Driver, role: str, instance: str) -> tuple[str, ...]:
     """As far as a command to be run there. The host's key is the one that enaxp knows, or the test fails."""
-    ssh = driver.ok("status", "--json").document["hosts"][role]["ssh"]
+    status = driver.ok("status", "--json").document
+    ssh = (status["hosts"] | {"monitoring": status.get("monitoring")})[role]["ssh"]
     settings = {
         "IdentitiesOnly": "yes",
         "IdentityFile": driver.folder / "state/dev.pem",

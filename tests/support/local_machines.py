@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from enaxp.hosts.connection import Connection, Host, connect
+from enaxp.hosts.sockperf import SockperfOutput, parse
 from enaxp.lab.userdata import HostBoot, done_command, render_userdata
 from enaxp.local.machines.access import public_addresses, ssh_port, ssh_user
 from enaxp.local.machines.distribution import distribution_of
@@ -48,6 +49,18 @@ def wait_until(holds: Callable[[], object], what: str) -> None:
     while not holds():
         assert time.monotonic() < deadline, f"not within {PATIENCE_S:.0f} s: {what}"
         time.sleep(0.02)
+
+
+def whole(measure: Callable[[], str]) -> SockperfOutput:
+    """The first of at most five runs of sockperf that counts. A computer that does much else loses a reply now and then, which ends a
+    ping-pong.
+    """
+    output = parse(measure())
+    for _ in range(4):
+        if output.ok:
+            break
+        output = parse(measure())
+    return output
 
 
 @dataclass

@@ -24,7 +24,17 @@ from enaxp.hosts.nic import counters_command, probe_command, read_counters, read
 from enaxp.hosts.sockperf import client_command, parse, server_command
 from enaxp.local.strict import ScriptResult
 from tests.support import local_machines
-from tests.support.local_machines import ADDRESSES, Lab, lab, script, traces, wait_until, wait_until_none, why_not
+from tests.support.local_machines import (
+    ADDRESSES,
+    Lab,
+    lab,
+    script,
+    traces,
+    wait_until,
+    wait_until_none,
+    whole,
+    why_not,
+)
 
 pytestmark = [
     pytest.mark.namespaces,  # twins in test_hosts_processes.py
@@ -213,7 +223,7 @@ def test_sockperf_runs_between_the_hosts_and_srd_counters_follow_the_setting(boo
         before = {name: counters(host, name) for name in ("ens5", "ens6")}
 
         # when a trial runs on each arm
-        outputs = [parse(ping_pong(booted, arm)) for arm in (0, 1)]
+        outputs = [whole(lambda: ping_pong(booted, arm)) for arm in (0, 1)]  # noqa: B023
 
         # then only the packets of the one with SRD are counted
         after = {name: counters(host, name) for name in ("ens5", "ens6")}
