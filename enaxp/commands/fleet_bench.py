@@ -134,7 +134,7 @@ def chosen(pairs: Mapping[str, Status], asked: Sequence[str]) -> dict[str, Statu
 def _to_do(session: Session, options: BenchOptions, status: Status) -> FleetPlan:
     """What is to be measured; the folder is there afterwards, and says so. Raises UsageError."""
     results, lab = session.options.results_dir, session.config.lab
-    pairs = {pair.name: replace(status, hosts=pair.hosts) for pair in status.pairs or ()}
+    pairs = {name: one for name, one in status.each_pair().items() if name is not None}
     if options.resume:
         folder = FleetFolder.open(find_path(results, lab=lab, run=options.resume))
         manifest = folder.read_manifest()

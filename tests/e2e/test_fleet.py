@@ -1,49 +1,88 @@
-"""A fleet on this machine: two pairs of real hosts with hot interfaces, one host stopped by somebody and brought back, all removed."""
+"""A fleet on this machine: two pairs of real hosts with hot interfaces, hosts stopped and taken away by somebody, a bench of both pairs."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.conftest import require_programs
 from tests.support.driver import Driver, machine
 
-pytestmark = [pytest.mark.long, pytest.mark.system]
+pytestmark = [pytest.mark.long, pytest.mark.system, pytest.mark.namespaces]
+QUICK = ("bench", "--iterations", "1", "--repeats", "1", "--duration", "1s")
 
 
-@pytest.mark.namespaces
-def test_a_fleet_comes_up_survives_a_stopped_host_and_goes(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    """A fleet of two pairs; taken down afterwards, which must leave nothing on this machine."""
     require_programs()
-    before, fleet = machine(), Driver(tmp_path, "namespaces")
+    before, driver = machine(), Driver(tmp_path_factory.mktemp("fleet"), "namespaces")
     try:
-        # given a fleet of two pairs
-        status = fleet.ok("up", "--pairs", "2", "--json").document
-        names = [pair["name"] for pair in status["pairs"]]
-        assert names == ["main-1", "main-2"]
-        assert status["hosts"] == status["pairs"][0]["hosts"]
-
-        # then each host has its own address on both interfaces, and can be reached
-        client = status["pairs"][1]["hosts"]["client"]
-        assert (client["ena"]["ip"], client["ena_express"]["ip"]) == ("192.168.3.24", "192.168.3.25")
-        assert (client["ena"]["srd"], client["ena_express"]["srd"]) == (False, True)
-        shown = fleet.ok("ssh", "client", "--pair", "main-2", "--", "hostname; ip -o -4 addr show to 192.168.3.25")
-        assert shown.stdout.startswith("sockperf-client-main-2")
-        assert "192.168.3.25" in shown.stdout
-
-        # when somebody stops a host, then the next up starts it with another public address and both its interfaces
-        ec2 = fleet.client("ec2")
-        ec2.stop_instances(InstanceIds=[client["instance_id"]])
-        ec2.get_waiter("instance_stopped").wait(InstanceIds=[client["instance_id"]], WaiterConfig={"Delay": 1})
-        again = fleet.ok("up", "--json").document["pairs"][1]["hosts"]["client"]
-        assert again["instance_id"] == client["instance_id"]
-        assert again["public_ip"]
-        assert again["ena_express"]["srd"]
-
-        # and down leaves nothing
-        family = fleet.family()
-        assert fleet.ok("down", "--json").document["leftovers"] == []
+        driver.ok("up", "--pairs", "2")
+        yield driver
+        family = driver.family()
+        assert driver.ok("down", "--json").document["leftovers"] == []
     finally:
-        fleet.end()
-    assert fleet.living(family) == []
+        driver.end()
+    assert driver.living(family) == []
     assert machine() == before
+
+
+def test_a_fleet_survives_a_stopped_host(fleet: Driver) -> None:
+    # given a fleet of two pairs
+    status = fleet.ok("status", "--json").document
+    names = [pair["name"] for pair in status["pairs"]]
+    assert names == ["main-1", "main-2"]
+    assert status["hosts"] == status["pairs"][0]["hosts"]
+
+    # then each host has its own address on both interfaces, and can be reached
+    client = status["pairs"][1]["hosts"]["client"]
+    assert (client["ena"]["ip"], client["ena_express"]["ip"]) == ("192.168.3.24", "192.168.3.25")
+    assert (client["ena"]["srd"], client["ena_express"]["srd"]) == (False, True)
+    shown = fleet.ok("ssh", "client", "--pair", "main-2", "--", "hostname; ip -o -4 addr show to 192.168.3.25")
+    assert shown.stdout.startswith("sockperf-client-main-2")
+    assert "192.168.3.25" in shown.stdout
+
+    # when somebody stops a host, then the next up starts it with another public address and both its interfaces
+    ec2 = fleet.client("ec2")
+    ec2.stop_instances(InstanceIds=[client["instance_id"]])
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=[client["instance_id"]], WaiterConfig={"Delay": 1})
+    again = fleet.ok("up", "--json").document["pairs"][1]["hosts"]["client"]
+    assert again["instance_id"] == client["instance_id"]
+    assert again["public_ip"]
+    assert again["ena_express"]["srd"]
+
+
+def test_a_pair_that_is_taken_away_in_the_midst_of_a_bench_is_named_and_measured_again_later(fleet: Driver) -> None:
+    server = fleet.ok("status", "--json").document["pairs"][0]["hosts"]["server"]["instance_id"]
+
+    # when the first pair loses its server once a trial of it has ended
+    with fleet.start(*QUICK, "--seed", "7") as process:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if "main-1: trial   1 of" in line:
+                fleet.client("ec2").terminate_instances(InstanceIds=[server])
+        code = process.wait(timeout=120)
+
+    # then it is named, and the other one is measured to its end
+    [run] = (fleet.folder / "results/dev").iterdir()
+    told = json.loads((run / "fleet.json").read_text())["variants"]["main"]
+    assert code == 0, said
+    assert (told["pairs"], told["valid_pairs"]) == (2, 1)
+    assert f"pair main-1 was lost: the server ({server}) cannot be reached any more" in said
+    assert "main-2: trial   4 of 4" in said
+    assert fleet.run("check", "latest").code == 5
+
+    # and once it was made anew the bench goes on with it alone
+    fleet.ok("up")
+    other = (run / "pairs/main-2/trials.jsonl").read_text()
+    again = fleet.ok("bench", "--resume", "latest", "--json")
+    assert again.document["variants"]["main"]["valid_pairs"] == 2
+    assert (run / "pairs/main-2/trials.jsonl").read_text() == other
+    results = [json.loads((run / f"pairs/main-{n}/result.json").read_text()) for n in (1, 2)]
+    assert [(one["run_id"], one["pair_name"]) for one in results] == [(run.name, "main-1"), (run.name, "main-2")]
+    assert results[0]["plan"]["seed"] != results[1]["plan"]["seed"]
