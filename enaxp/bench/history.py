@@ -88,12 +88,10 @@ def _line_of_fleet(path: Path) -> RunLine:
         )
         if not (path / FLEET_RESULT).exists():
             return replace(line, verdicts={scenario.name: None for scenario in plan.scenarios})
-        variants = folder.read_fleet().variants
-        found = {
-            f"{name}: {scenario}": one.verdict.code
-            for name, v in variants.items()
-            for scenario, one in v.scenarios.items()
-        }
+        found: dict[str, str | None] = {}
+        for name, variant in folder.read_fleet().variants.items():
+            codes = {scenario: one.verdict.code for scenario, one in variant.scenarios.items()}
+            found |= {f"{name}: {scenario}": code for scenario, code in codes.items()} or {name: "invalid"}
         return replace(line, verdicts=found)
     except BenchError as error:
         return replace(line, fault=_fault(path, error))
