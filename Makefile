@@ -38,10 +38,10 @@ test: install
 	@$(MAKE) --no-print-directory -j 2 lint tests
 
 # Beside the linters: one of them takes a processor for a minute.
-tests: $(VENV)/.installed
+tests: $(VENV)/.collected
 	$(BIN)/python -m pytest -n 6 --dist loadscope --no-loadscope-reorder --durations=20 $(PYTEST_ARGS)
 
-unit: $(VENV)/.installed
+unit: $(VENV)/.collected
 	$(BIN)/python -m pytest --unit -n 3 --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed
@@ -93,6 +93,11 @@ $(VENV)/.installed: $(VENV)/.ready
 	@./scripts/step "installing what its tests need into $(VENV)" $(PIP) -e '.[local,dev]'
 # The tests use its E-divisive, which needs numpy alone; what the rest of it needs would bring a numpy of its own.
 	@./scripts/step "installing Otava without what it needs" $(PIP) --no-deps $(OTAVA)
+	@touch $@
+
+# pytest rewrites each file of tests when it first reads it: here once, and not in each of its workers at the same time.
+$(VENV)/.collected: $(VENV)/.installed
+	@./scripts/step "reading all tests for the first time" $(BIN)/python -m pytest --collect-only --quiet
 	@touch $@
 
 clean:
