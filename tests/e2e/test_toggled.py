@@ -108,8 +108,13 @@ class Neighbour:
     def settings(self) -> dict[str, tuple[bool, bool]]:
         """SRD and its flag for UDP on the interfaces that are measured."""
         found = self.lab.client("ec2").describe_network_interfaces(NetworkInterfaceIds=self.interfaces)
+        off = {
+            "EnaSrdEnabled": False,
+            "EnaSrdUdpSpecification": {"EnaSrdUdpEnabled": False},
+        }  # what was never set is not told
         srd = {
-            one["NetworkInterfaceId"]: one["Attachment"]["EnaSrdSpecification"] for one in found["NetworkInterfaces"]
+            one["NetworkInterfaceId"]: one["Attachment"].get("EnaSrdSpecification", off)
+            for one in found["NetworkInterfaces"]
         }
         return {
             eni: (one["EnaSrdEnabled"], one["EnaSrdUdpSpecification"]["EnaSrdUdpEnabled"]) for eni, one in srd.items()
