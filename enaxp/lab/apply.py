@@ -19,7 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from graphlib import TopologicalSorter
@@ -139,6 +139,7 @@ class _Flow:
         self._running: dict[Future[_Settling | None], Part] = {}
         self._looking: dict[Future[Looks], str] = {}  # at all of a kind
         self._watched: dict[str, _Settling] = {}
+        self._next_look: dict[str, float] = {}  # at all of a kind, by it: no sooner
         self._errors: list[Exception] = []
         self._interrupted = False
         self._partial = partial
@@ -183,12 +184,15 @@ class _Flow:
 
     def _look(self) -> None:
         """Looks at those whose time has come: each by its id, or all of a kind at once where they are many."""
-        now, busy = time.monotonic(), set(self._looking.values())
+        now = time.monotonic()
+        if self._run.stop.is_set():
+            self._watched = {key: replace(one, due=now) for key, one in self._watched.items()}
         for kind, group in _by_kind(self._watched.values()).items():
-            due = [settling for settling in group if settling.due <= now or self._run.stop.is_set()]
-            if len(group) > MOST_LOOKS and due and kind not in busy:
+            due = [settling for settling in group if settling.due <= now]
+            if len(group) > MOST_LOOKS and self._due(kind, group) <= now:
                 future = self._watchers.submit(self._run.look_at_all, tuple(group))
                 self._looking[future] = kind
+                self._next_look[kind] = now + self._run.aws.poll_s
                 for settling in group:
                     del self._watched[settling.step.key]
             elif len(group) <= MOST_LOOKS:
@@ -196,12 +200,22 @@ class _Flow:
                     del self._watched[settling.step.key]
                     self._advance(settling, partial(self._run.look_at, settling))
 
+    def _due(self, kind: str, group: Sequence[_Settling]) -> float:
+        """When those of a kind are to be looked at next: where they are many, not each time that one of them is due."""
+        first = min(settling.due for settling in group)
+        if len(group) <= MOST_LOOKS:
+            return first
+        if kind in self._looking.values():
+            return float("inf")  # once the look that is under way has ended
+        return first if self._run.stop.is_set() else max(first, self._next_look.get(kind, first))
+
     def _advance(self, settling: _Settling, call: Callable[[], _Settling | None]) -> None:
         self._running[self._watchers.submit(call)] = ("settle", settling.step.key)
 
     def _wait(self) -> None:
         """Until a call has ended, or it is time to look at something."""
-        next_due = min((settling.due for settling in self._watched.values()), default=float("inf"))
+        groups = _by_kind(self._watched.values())
+        next_due = min((self._due(kind, group) for kind, group in groups.items()), default=float("inf"))
         timeout_s = max(0.0, min(0.5, next_due - time.monotonic()))
         calls: list[Future[Any]] = [*self._running, *self._looking]
         if calls:

@@ -1,4 +1,4 @@
-"""A fleet of two variants and two pairs each, killed in `up` or `down`, and in a hostile cloud: exactly one of each resource, then none.
+"""A fleet of two variants and two pairs each, killed in `up` or `down`: exactly one of each resource, then none.
 
 Which moments: the first and the last call of each kind and a seeded tenth of the others. Calls are made side by side, so a number stands
 for a call of about that kind, and which one dies differs from run to run.
@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
 import pytest
 
-from enaxp.local.strict import Fault, FaultPlan, Timing
 from tests.support.crash_harness import DeadlyCloud, Labs, Phase, census, deadly_cloud
 
 pytestmark = pytest.mark.thorough
@@ -122,24 +120,3 @@ def test_killed_in_down_the_next_up_builds_what_is_missing(labs: Labs, nth: int,
     labs.up()
 
     assert_whole(labs)
-
-
-@pytest.mark.acceptance
-@pytest.mark.parametrize("seed", range(1, 6))
-def test_up_up_and_down_end_right_in_a_hostile_cloud(tmp_path: Path, seed: int) -> None:
-    slow = replace(Timing.instant(), instance_running=0.5, attach=0.2, ids_unknown=0.4, tags_blind=1.0, eni_release=0.4)
-    mutating = ("Create*", "Run*", "Attach*", "Modify*", "Authorize*", "Delete*", "Terminate*", "Detach*")
-    lost = [
-        Fault(action=a, phase="after", status=500, code="InternalError", message="lost", probability=0.05)
-        for a in mutating
-    ]
-    throttled = Fault(action="*", status=503, code="RequestLimitExceeded", message="too many", probability=0.2)
-    with deadly_cloud(slow) as cloud:
-        cloud.server.set_faults(FaultPlan([*lost, throttled], seed=seed))
-        labs = Labs(cloud, tmp_path, overrides=FLEET, grace_s=3.0)
-
-        labs.up()
-        labs.up()
-
-        assert census(labs) == WHOLE
-        assert_gone(labs)
