@@ -42,9 +42,11 @@ def up_in_some_zone(
     instance_type = " or ".join(types)
     while True:
         try:
-            return up(context, snapshot, watch=watch, partial=note if partial else None)
+            return up(context, snapshot, watch=watch)
         except NoRoomError as error:
             if snapshot.resolved.fleet is not None and _has_launched(context):
+                if partial:
+                    return up(context, look(context, layers=layers), watch=watch, partial=note)
                 raise LabError(
                     f"{error.where}: the zones of this fleet have no room for all of it",
                     said=error.said,

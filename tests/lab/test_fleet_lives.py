@@ -242,6 +242,22 @@ def test_pairs_without_room_are_told_and_left_out_if_asked_and_refused_if_not(
     assert len(instances(labs)) == 6
 
 
+def test_a_fleet_moves_on_to_another_zone_while_none_of_its_hosts_was_launched(
+    cloud: DeadlyCloud, tmp_path: Path
+) -> None:
+    cloud.server.set_capacity(Capacity(zones={"us-east-1a": 0}))
+    labs = fleet(cloud, tmp_path, fleet__pairs=2)
+    said: list[str] = []
+
+    up_in_some_zone(
+        labs.context(), labs.snapshot(), layers=None, watch=lambda _event: None, note=said.append, partial=True
+    )
+
+    assert said == ["us-east-1a has no room for a c6i.8xlarge: moving on to us-east-1b"]
+    assert {one["Placement"]["AvailabilityZone"] for one in instances(labs).values()} == {"us-east-1b"}
+    assert len(instances(labs)) == 4
+
+
 def test_a_fleet_that_finds_no_room_can_take_back_what_it_made(cloud: DeadlyCloud, tmp_path: Path) -> None:
     cloud.server.set_capacity(Capacity(zones={"us-east-1a": 2}))
     labs = fleet(cloud, tmp_path, fleet__pairs=2)
