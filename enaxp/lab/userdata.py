@@ -21,6 +21,7 @@ DONE_PATH = f"{ROOT}/done.json"
 TIMER_PATH = "/etc/systemd/system/enaxp-ttl.timer"
 LIMIT_BYTES = 16 * 1024  # before encoding: what RunInstances takes
 _COMMENT = re.compile(r"^[ ]*# .*\n", re.MULTILINE)  # left out on a host: AWS takes little, and the templates have them
+_OF_A_FUNCTION = re.compile(r"^([ ]*\w+\(\) \{) # .*$", re.MULTILINE)  # likewise, what stands beside the head of one
 MTU = 8900  # ENA Express carries no larger packet; larger ones silently go by plain ENA
 
 
@@ -73,7 +74,7 @@ def _rendered(template: str, boot: HostBoot, **more: object) -> str:
         expires_at=_on_calendar(boot.expires_at) if boot.expires_at else None,
         **more,
     )
-    text = _COMMENT.sub("", text)
+    text = _OF_A_FUNCTION.sub(r"\1", _COMMENT.sub("", text))
     if len(text.encode()) > LIMIT_BYTES:
         raise LabError(
             f"the user data is {len(text.encode())} bytes long, AWS takes {LIMIT_BYTES}",
