@@ -19,51 +19,57 @@ if TYPE_CHECKING:
 
 
 @command("bench")
-@option("--iterations", "-i", type=int, envvar="ENAXP_ITERATIONS", help="Blocks.")
-@option("--repeats", "-r", type=int, envvar="ENAXP_REPEATS", help="Pairs of trials in a block.")
-@option("--duration", "-d", envvar="ENAXP_DURATION", help="Of one trial, e.g. 10s.")
-@option("--scenario", "-s", multiple=True, help="What traffic; repeat it, or `all`.")
-@option("--order", type=click.Choice(ORDERS), envvar="ENAXP_ORDER", help="Of the two arms.")
-@option("--seed", type=int, envvar="ENAXP_SEED", help="Of the order.")
-@option("--message-size", "-m", type=int, envvar="ENAXP_MESSAGE_SIZE", help="Bytes.")
+@option(
+    "--iterations", "-i", type=int, envvar="ENAXP_ITERATIONS", help="How many iterations: blocks of pairs of trials."
+)
+@option("--repeats", "-r", type=int, envvar="ENAXP_REPEATS", help="Pairs of trials in an iteration.")
+@option("--duration", "-d", envvar="ENAXP_DURATION", help="How long a trial lasts, e.g. 10s.")
+@option("--scenario", "-s", multiple=True, help="A scenario of the config to measure; repeat it, or `all`.")
+@option("--order", type=click.Choice(ORDERS), envvar="ENAXP_ORDER", help="The order of the two arms.")
+@option("--seed", type=int, envvar="ENAXP_SEED", help="The random seed of the order.")
+@option("--message-size", "-m", type=int, envvar="ENAXP_MESSAGE_SIZE", help="Bytes of a message.")
 @option(
     "--crossover/--no-crossover",
     default=None,
     help="Swap half way which interfaces have ENA Express. By itself on AWS with an even number of at least 6 iterations.",
 )
-@option("--control", is_flag=True, help="Then both interfaces with SRD off: what the interface itself makes.")
+@option(
+    "--control", is_flag=True, help="Measure both interfaces with SRD off, too: how much they differ by themselves."
+)
 @option("--until", metavar="PERCENT", help="Go on until the intervals are this narrow, e.g. 1%.")
 @option(
     "--max-iterations",
     type=click.IntRange(min=1),
     help="The limit of --until.  [default: five times --iterations]",
 )
-@option("--keep-full-log", is_flag=True, help="Bring every single observation, gzipped.")
+@option("--keep-full-log", is_flag=True, help="Keep the full log of sockperf, every observation, gzipped.")
 @option(
     "--resume",
     metavar="RUN",
     shell_complete=run_names,
-    help="Go on with a run, by its own plan; its folder or how its name begins.",
+    help="Go on with this run, by its own plan: its folder, or how its name begins.",
 )
 @option("--pair", "pairs", multiple=True, metavar="NAME", help="Only this pair of a fleet, e.g. main-2; repeat it.")
-@option("--plan-only", is_flag=True, help="Measure nothing: say how long it takes, and how likely each word is.")
+@option(
+    "--plan-only", is_flag=True, help="Measure nothing: say how long it would take, and how likely each verdict is."
+)
 @option(
     "--from",
     "pilot",
     metavar="RUN",
     shell_complete=run_names,
-    help="With --plan-only: the run whose spread is taken; else the lab's newest runs.",
+    help="With --plan-only: take the spread of this run, not of the lab's newest ones.",
 )
-@option("--force", is_flag=True, help="Also when the doctor finds something required wrong.")
+@option("--force", is_flag=True, help="Measure even if the doctor finds something required wrong.")
+@option("--server", metavar="ID", help="Measure between instances that you have: the id of the server (docs/given.md).")
+@option("--client", metavar="ID", help="The id of the client. Only ENA Express is switched on these two, and put back.")
+@option("--ssh-user", metavar="NAME", help="Who logs in on these two.  [default: given.ssh_user]")
 @option(
-    "--server", metavar="ID", help="Between two instances that exist already: this one and --client (docs/given.md)."
+    "--private-key", metavar="FILE", help="The SSH key for these two.  [default: given.private_key, else one in ~/.ssh]"
 )
-@option("--client", metavar="ID", help="The other one. Only ENA Express is switched there, and put back.")
-@option("--ssh-user", metavar="NAME", help="Of those.  [default: given.ssh_user]")
-@option("--private-key", metavar="FILE", help="Of those.  [default: given.private_key, else one in ~/.ssh]")
-@option("--install", is_flag=True, help="Put sockperf on those where there is none that is recent.")
-@option("--fix", is_flag=True, help="Lower the MTU of those to 8900 where it is higher.")
-@option("--watch", default="10s", metavar="TIME", help="How long what else those carry is watched beforehand.")
+@option("--install", is_flag=True, help="Install sockperf on these two where it is missing or too old.")
+@option("--fix", is_flag=True, help="Lower the MTU of these two to 8900 where it is higher.")
+@option("--watch", default="10s", metavar="TIME", help="How long to watch other traffic on these two before measuring.")
 @yes_option
 @option("--report/--no-report", default=True, envvar="ENAXP_REPORT", help="Draw report.html at the end.")
 def bench(

@@ -33,9 +33,9 @@ def exporter(options: Options, *, results: Path | None, port: int, address: str)
     about="Instead: build the exporter's image, and put it into the lab's repository.",
 )
 @option("--open/--no-open", "open_it", default=True, help="Show it in a browser.")
-@option("--grafana-port", type=PORT, default=3000, help="Of this machine.")
-@option("--prometheus-port", type=PORT, default=9090, help="Of this machine.")
-@option("--accept-host-key", is_flag=True, help="Also where the host's key could not be compared with what AWS tells.")
+@option("--grafana-port", type=PORT, default=3000, help="The local port for Grafana.")
+@option("--prometheus-port", type=PORT, default=9090, help="The local port for Prometheus.")
+@option("--accept-host-key", is_flag=True, help="Go on where the host's key could not be compared with what AWS tells.")
 def monitor(
     options: Options,
     *,

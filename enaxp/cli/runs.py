@@ -96,7 +96,7 @@ def compare(
     arm: Arm | None,
     page: Path | None,
 ) -> None:
-    """Hold runs against others: what became faster or slower, and how sure that is. Runs are named as in `runs`."""
+    """Compare runs: what became faster or slower, and how sure that is. Runs are named as in `runs`."""
     from enaxp.bench.comparison_document import document_of
     from enaxp.bench.conditions import read_condition
     from enaxp.bench.documents import fields_of
@@ -169,7 +169,7 @@ def runs(options: Options, *, keep: str | None, raw: bool, trend: Metric | None,
 
     console = Console(as_json=options.as_json)
     if raw and keep is None:
-        raise UsageError("--raw says what --prune removes", todo="give --prune, too")
+        raise UsageError("--raw goes with --prune alone", todo="give --prune, too")
     if trend is not None and keep is not None:
         raise UsageError("--trend and --prune do not go together", todo="give one of them")
     if trend is not None:
