@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -21,6 +22,9 @@ from enaxp.lab.templates import render
 NAMES = ("tuning", "utilities", "sockperf", "node-exporter")
 INCLUDE = "# include packages.sh\n"  # where a script gets what differs from one operating system to another
 TIMEOUT_S = 900  # building sockperf on a small machine takes minutes
+
+_COMMENT = re.compile(r"^[ ]*# .*\n", re.MULTILINE)
+_BESIDE_A_FUNCTION = re.compile(r"^([ ]*\w+\(\) \{) # .*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -71,4 +75,11 @@ def pieces() -> tuple[Piece, ...]:
     folder = data_path("templates/software")
     packages = (folder / "packages.sh").read_text(encoding="utf-8")
     scripts = {name: (folder / f"{name}.sh").read_text(encoding="utf-8") for name in NAMES}
-    return tuple(Piece(name, script.replace(INCLUDE, packages)) for name, script in scripts.items())
+    return tuple(Piece(name, without_comments(script.replace(INCLUDE, packages))) for name, script in scripts.items())
+
+
+def without_comments(script: str) -> str:
+    """Bash without the comments that have a line of their own or stand beside the head of a function: user data has room for 16 KB, and
+    a script must be the same on a host whether user data, State Manager or SSH brought it there.
+    """
+    return _BESIDE_A_FUNCTION.sub(r"\1", _COMMENT.sub("", script))

@@ -6,22 +6,19 @@ HostBoot, software ─▶ render_userdata() ─▶ bash for RunInstances        
 from __future__ import annotations
 
 import ipaddress
-import re
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
 from enaxp.errors import LabError
-from enaxp.lab.software import pieces
+from enaxp.lab.software import pieces, without_comments
 from enaxp.lab.templates import render
 
 ROOT = "/var/lib/enaxp"
 DONE_PATH = f"{ROOT}/done.json"
 TIMER_PATH = "/etc/systemd/system/enaxp-ttl.timer"
 LIMIT_BYTES = 16 * 1024  # before encoding: what RunInstances takes
-_COMMENT = re.compile(r"^[ ]*# .*\n", re.MULTILINE)  # left out on a host: AWS takes little, and the templates have them
-_OF_A_FUNCTION = re.compile(r"^([ ]*\w+\(\) \{) # .*$", re.MULTILINE)  # likewise, what stands beside the head of one
 MTU = 8900  # ENA Express carries no larger packet; larger ones silently go by plain ENA
 
 
@@ -74,7 +71,7 @@ def _rendered(template: str, boot: HostBoot, **more: object) -> str:
         expires_at=_on_calendar(boot.expires_at) if boot.expires_at else None,
         **more,
     )
-    text = _OF_A_FUNCTION.sub(r"\1", _COMMENT.sub("", text))
+    text = without_comments(text)
     if len(text.encode()) > LIMIT_BYTES:
         raise LabError(
             f"the user data is {len(text.encode())} bytes long, AWS takes {LIMIT_BYTES}",

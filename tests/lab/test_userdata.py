@@ -8,12 +8,13 @@ import shutil
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from enaxp.errors import LabError
-from enaxp.lab.software import pieces
+from enaxp.lab.software import pieces, without_comments
 from enaxp.lab.userdata import Boot, HostBoot, parse_done, render_userdata
 
 BOOT = HostBoot(
@@ -59,17 +60,21 @@ def test_the_longest_script_of_a_fleet_with_a_port_of_its_own_fits() -> None:
 def test_all_software_is_installed_in_its_order() -> None:
     text = render_userdata(BOOT)
 
-    # What is for whoever reads the templates is left out: AWS takes 16 KB.
-    scripts = [
-        re.sub(
-            r"(?m)^(\w+\(\) \{) # .*$",
-            r"\1",
-            "".join(line for line in piece.command.splitlines(keepends=True) if not re.match(" *# ", line)),
-        )
-        for piece in pieces()
-    ]
-    places = [text.index(f"begin {piece.name}\n{script}end\n") for piece, script in zip(pieces(), scripts, strict=True)]
+    places = [text.index(f"begin {piece.name}\n{without_comments(piece.command)}end\n") for piece in pieces()]
     assert places == sorted(places)
+
+
+def test_a_host_that_has_booted_has_the_scripts_that_are_wanted_of_it_to_the_byte() -> None:
+    """Else a lab without Systems Manager would run each of them a second time."""
+    text = render_userdata(BOOT)
+
+    there = {
+        name: sha256(script.encode()).hexdigest()
+        for name, script in re.findall(
+            r'"/usr/local/lib/enaxp/([\w-]+)\.\$\$" <<\'END_OF_SCRIPT\'\n(.*?)END_OF_SCRIPT\n', text, re.DOTALL
+        )
+    }
+    assert there == {piece.name: piece.version for piece in pieces()}
 
 
 def test_a_script_that_aws_would_not_take_is_refused() -> None:
