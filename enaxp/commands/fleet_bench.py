@@ -37,6 +37,7 @@ from enaxp.commands.bench import (
 from enaxp.commands.between_zones import confirm_traffic
 from enaxp.commands.doctor import require_health
 from enaxp.commands.status import current_status
+from enaxp.config import ROLES
 from enaxp.errors import EnaxpError, HostError, Interrupted, NoValidResultError, UsageError
 from enaxp.lab.state import BENCH_LOCK
 from enaxp.monitor.textfile import published
@@ -186,6 +187,8 @@ def _measure(
     earlier = folder if (folder.path / MANIFEST).is_file() else None
     plan = earlier.read_manifest().plan if earlier else todo.plan_of(name)
     try:
+        if set(status.hosts) != set(ROLES):
+            raise UsageError(f"pair {name} lacks a host", todo="run `enaxp up`, which makes anew what is gone")
         with connected(session.hosts(status)) as pair:
             moved = earlier is not None and plan.moves_srd
             health = require_health(session, pair, status, force=options.force, srd_is_moved=moved)
