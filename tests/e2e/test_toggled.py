@@ -18,7 +18,7 @@ from tests.support.driver import COMMAND, Driver, Ran, is_mutating, reset_connec
 
 pytestmark = [pytest.mark.long, pytest.mark.system, pytest.mark.namespaces]
 
-QUICK = ("bench", "--repeats", "1", "--duration", "1s", "--iterations", "2")
+QUICK = ("bench", "--repeats", "1", "--duration", "1s", "--iterations", "1")
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def is_treated_by_the_counters(trial: dict[str, Any]) -> bool:
 
 
 def test_in_a_lab_both_arms_use_the_second_interfaces_and_only_srd_differs(lab: Driver) -> None:
-    result = lab.ok(*QUICK, "--order", "toggled", "--json").document
+    result = lab.ok(*QUICK, "--iterations", "2", "--order", "toggled", "--json").document
 
     scenario = result["scenarios"]["udp-latency"]
     assert scenario["treatment"]["proven"] is True
@@ -191,7 +191,7 @@ def test_several_given_pairs_are_measured_one_after_the_other_and_judged_togethe
     there, back = neighbour.given, {"server": neighbour.given["client"], "client": neighbour.given["server"]}
     neighbour.configure([there, back])
 
-    ran = neighbour.run(*QUICK, "--iterations", "1", "--watch", "100ms", "--yes", "--json")
+    ran = neighbour.run(*QUICK, "--watch", "100ms", "--yes", "--json")
 
     assert ran.code == 0, ran.stderr
     assert ran.document["variants"]["given"]["valid_pairs"] == 2
