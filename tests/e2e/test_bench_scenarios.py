@@ -64,7 +64,8 @@ def relayed(lab: Driver, table: dict[Arm, Hold]) -> Iterator[None]:
     """A relay before the server of each of these arms, that holds messages back or loses them."""
 
     def place(holds: dict[Arm, Hold]) -> None:
-        lab.ok("ssh", "server", "--", place_script({PORTS[arm]: hold for arm, hold in holds.items()}))
+        ran = lab.on_host("server", place_script({PORTS[arm]: hold for arm, hold in holds.items()}))
+        assert ran.code == 0, ran
 
     place(table)
     try:

@@ -165,15 +165,17 @@ def test_a_script_that_breaks_fails_up_and_shows_in_the_status_until_it_is_mende
     assert all(set(one.values()) == {"Success"} for one in software(lab).values())
 
 
-def test_a_host_that_appears_later_gets_it(lab: Driver) -> None:
-    before = lab.ok("status", "--json").document["hosts"]["client"]["instance_id"]
-    lab.client("ec2").terminate_instances(InstanceIds=[before])
+def test_a_host_that_appears_later_gets_it_and_is_reached_at_the_old_address(lab: Driver) -> None:
+    before = lab.ok("status", "--json").document["hosts"]["client"]
+    lab.client("ec2").terminate_instances(InstanceIds=[before["instance_id"]])
 
-    lab.ok("up")
+    after = lab.ok("up", "--json").document["hosts"]["client"]
 
-    told = lab.client("ssm").describe_instance_associations_status(
-        InstanceId=lab.ok("status", "--json").document["hosts"]["client"]["instance_id"]
-    )["InstanceAssociationStatusInfos"]
+    assert after["instance_id"] != before["instance_id"]
+    assert after["ssh"] == before["ssh"]
+    told = lab.client("ssm").describe_instance_associations_status(InstanceId=after["instance_id"])[
+        "InstanceAssociationStatusInfos"
+    ]
     assert {info["Status"] for info in told} == {"Success"}
     assert len(told) == 4
     assert "node_exporter_build_info{" in on(lab, "client", METRICS)

@@ -62,7 +62,7 @@ def test_a_changed_script_is_run_once_on_each_host_and_a_failure_says_where(lab:
     mended = lab.run("up")
     assert (mended.code, mended.stderr.count(PUTTING)) == (0, 2)
     for role in ("server", "client"):
-        lab.ok("ssh", role, "--", "test -e /tmp/changed")
+        assert lab.on_host(role, "test -e /tmp/changed").code == 0
     status = lab.ok("up", "--json").document
     assert {one["status"] for host in status["hosts"].values() for one in host["software"].values()} == {"Success"}
     assert PUTTING not in lab.run("up").stderr

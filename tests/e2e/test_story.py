@@ -52,8 +52,15 @@ def test_a_lab_comes_up_and_goes_down_layer_by_layer(driver: Driver) -> None:
     assert machine() == before
 
 
+# Killed at each call and each save: tests/lab/test_crash.py. Here with a cloud that has just started, and with real hosts.
 @pytest.mark.parametrize(
-    "moment", ["vpc", "route-table", "eni/client-ena", "eip/server", "instance/server", "instance/client"]
+    ("driver", "moment"),
+    [
+        pytest.param("namespaces", "vpc", marks=pytest.mark.namespaces),
+        pytest.param("namespaces", "instance/client", marks=pytest.mark.namespaces),
+        ("processes", "instance/server"),
+    ],
+    indirect=["driver"],
 )
 def test_a_kill_during_up_is_made_good_by_the_next_up(driver: Driver, moment: str) -> None:
     process = driver.start("up")
@@ -72,6 +79,7 @@ def test_a_kill_during_up_is_made_good_by_the_next_up(driver: Driver, moment: st
     assert not (driver.folder / "state/local-cloud/cloud.json").exists()
 
 
+@pytest.mark.long
 def test_a_lab_whose_state_file_is_lost_is_found_by_its_tags(driver: Driver) -> None:
     driver.ok("up", "network")
     for name in ("dev.json", "dev.json.bak"):
@@ -87,6 +95,8 @@ def test_a_lab_whose_state_file_is_lost_is_found_by_its_tags(driver: Driver) -> 
     assert (len(gone["removed"]), gone["leftovers"]) == (5, [])
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("driver", ["processes"], indirect=True)  # with namespaces: test_software.py
 def test_a_host_that_somebody_terminated_is_made_anew_and_reached_at_its_old_address(driver: Driver) -> None:
     before = driver.ok("up", "--json").document["hosts"]["client"]
     driver.client("ec2").terminate_instances(InstanceIds=[before["instance_id"]])
@@ -98,6 +108,7 @@ def test_a_host_that_somebody_terminated_is_made_anew_and_reached_at_its_old_add
     assert driver.ok("ssh", "client", "--", "echo", "reached").stdout == "reached\n"
 
 
+@pytest.mark.long
 def test_two_labs_live_side_by_side_and_the_cloud_ends_with_the_last(driver: Driver) -> None:
     driver.ok("up", "network", "--lab", "one")
     driver.ok("up", "network", "--lab", "two")
@@ -108,6 +119,7 @@ def test_two_labs_live_side_by_side_and_the_cloud_ends_with_the_last(driver: Dri
     assert not (driver.folder / "state/local-cloud/cloud.json").exists()
 
 
+@pytest.mark.long
 def test_the_demo_leaves_nothing_but_its_run(driver: Driver) -> None:
     before = machine()
 
