@@ -52,6 +52,7 @@ lint: $(VENV)/.installed
 selfcheck: install
 	$(BIN)/python -m selfcheck
 	$(BIN)/python -m selfcheck.dataset --runs 10 1000
+	$(BIN)/python -m selfcheck.driver
 
 study: install
 	$(BIN)/python -m selfcheck.words $(WORDS_ARGS)

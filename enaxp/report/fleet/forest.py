@@ -16,7 +16,7 @@ from enaxp.report.charts.chart import Chart, Gap
 from enaxp.report.charts.scenario import effect_domain
 from enaxp.report.fleet.data import FleetData
 from enaxp.report.words import effect_in_words, label
-from enaxp.text import change_typeset, interval_typeset
+from enaxp.text import change_typeset, interval_typeset, listed
 from enaxp.traffic import Metric, Scenario, metric_label
 
 ROW = 26  # of a chart that may have hundreds of them
@@ -50,6 +50,7 @@ def _forest(data: FleetData, scenario: Scenario, metric: Metric) -> Chart | Gap:
     rows: Rows = [_row(line, margin) for line in lines]
     low, high = effect_domain(rows)
     leaves = any(row["low"] is not None and (row["low"] < low or row["high"] > high) for row in rows)
+    beyond = [row["figure"] for row in rows if row["pct"] is not None and not low <= row["pct"] <= high]
     better = "To the right is better" if scenario.is_rate else "To the left is better: less latency"
     return Chart(
         name=name,
@@ -57,7 +58,8 @@ def _forest(data: FleetData, scenario: Scenario, metric: Metric) -> Chart | Gap:
         alt="Change by ENA Express: " + "; ".join(f"{line.figure} {line.words}" for line in lines) + ".",
         caption="Thin: each pair, with the interval of its own iterations. Heavy: the mean of a variant's pairs, and what the next pair "
         f"would see, 19 times in 20. Grey: the margin. {better}."
-        + (" An interval that meets the frame goes on beyond it." if leaves else ""),
+        + (" An interval that meets the frame goes on beyond it." if leaves else "")
+        + (f" Beyond the frame: {listed(beyond)}." if beyond else ""),
         spec=spec_of(
             alt.layer(*effect_layers(rows, low=low, high=high, title="change against ENA, %")), height=ROW * len(rows)
         ),

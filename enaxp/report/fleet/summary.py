@@ -87,7 +87,10 @@ def _header(data: FleetData) -> Iterator[str]:
     yield f"Run {manifest.run_id} of lab {manifest.lab}, began {manifest.started_at}"
     if first := data.first:
         plan = first.plan
-        yield f"Each pair: {plan.iterations} iterations of {plan.repeats} pairs of trials of {plan.duration_s:g} s"
+        yield (
+            f"Each pair: {counted(plan.iterations, 'iteration')} of {counted(plan.repeats, 'pair')} of trials of "
+            f"{plan.duration_s:g} s"
+        )
 
 
 def _variants(data: FleetData) -> Iterator[str]:
