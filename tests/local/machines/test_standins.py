@@ -33,6 +33,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     first = subprocess.Popen(["sleep", "1000"])
     place = Place(root=tmp_path / "root", kind="processes", init=first.pid)
     prepare(place, marker="i-1", public_key_file="none", words={"@SLOT@": "64", "@SOCKPERF@": str(sockperf)})
+    place.path("/run/enaxp/addresses").write_text("192.168.3.11 of one interface\n10.1.2.4 of another\n")
     yield place
     end_all(lambda: marked(tmp_path), lambda pid: is_marked(pid, tmp_path))
     first.kill()

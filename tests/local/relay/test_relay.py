@@ -51,6 +51,7 @@ def host(tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, str]:
             front = front.replace(word, value)
         (root / "run/enaxp/bin/sockperf").write_text(front)
         (root / "run/enaxp/bin/sockperf").chmod(0o755)
+        (root / "run/enaxp/addresses").write_text("192.168.0.1 of an interface\n")
     return {
         "PATH": f"{root}/run/enaxp/bin:{beside}:{os.environ['PATH']}",
         "ENAXP_ROOT": str(root),
