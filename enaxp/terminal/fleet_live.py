@@ -101,11 +101,18 @@ class FleetView:
             if progress.note:
                 plain(progress)
                 return
-            if progress.record is not None:
-                running.add(progress.record, progress.histogram)
-            self._take_in(name, progress, running)
+            try:
+                self._take_in(name, progress, running)
+            except Exception as fault:  # a fault in showing a pair costs it no trial
+                plain(replace(progress, note=f"it cannot be shown: {fault!r}"))
 
         return watch
+
+    @property
+    def lines(self) -> Sequence[PairLine]:
+        """Each pair as it is shown, in the order given."""
+        with self._lock:
+            return list(self._lines.values())
 
     def end(self, name: str, *, lost: str = "") -> None:
         """A pair has ended, or was lost and why."""
@@ -113,8 +120,10 @@ class FleetView:
             self._lines[name] = replace(self._lines[name], lost=lost, ended=True, seconds_left=0.0)
 
     def _take_in(self, name: str, progress: Progress, running: Running) -> None:
-        latest = running.scenarios[-1] if running.scenarios else None
-        with self._lock:
+        with self._lock:  # arms that run at once tell at once
+            if progress.record is not None:
+                running.add(progress.record, progress.histogram)
+            latest = running.scenarios[-1] if running.scenarios else None
             self._told_at = time.monotonic()
             self._lines[name] = replace(
                 self._lines[name],
@@ -127,9 +136,8 @@ class FleetView:
             )
 
     def _draw(self) -> RenderableType:
-        with self._lock:
-            lines, since = list(self._lines.values()), time.monotonic() - self._told_at
-        return view_of_pairs(lines, title=self._title, height=self._terminal.size.height, since_s=since)
+        since = time.monotonic() - self._told_at
+        return view_of_pairs(self.lines, title=self._title, height=self._terminal.size.height, since_s=since)
 
 
 def view_of_pairs(lines: Sequence[PairLine], *, title: str, height: int, since_s: float = 0.0) -> RenderableType:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from rich.console import Console as Terminal
 
-from enaxp.terminal.fleet_live import PairLine, view_of_pairs
-from tests.support.factories import an_effect
+from enaxp.bench.runner import Progress
+from enaxp.terminal.console import Console
+from enaxp.terminal.fleet_live import FleetView, PairLine, fleet_view, view_of_pairs
+from tests.support.factories import a_plan, an_effect, pairs_of_records, shifted
 
 
 def drawn(lines: list[PairLine], *, height: int) -> list[str]:
@@ -61,3 +63,20 @@ def test_it_sums_up_what_ended_and_what_is_left() -> None:
     ]
 
     assert "1 of 3 pairs ended, 1 lost, 9 trials, 1 min 30 s left" in "\n".join(drawn(lines, height=24))
+
+
+def test_what_a_pair_measures_is_shown_as_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(as_json=False)
+    console.is_terminal = True
+    monkeypatch.setattr(FleetView, "__enter__", lambda view: view)  # nothing is drawn here
+    plan = a_plan()
+    with fleet_view(console, ["main-1", "main-2"], title="enaxp bench") as view:
+        watch = view.watcher("main-1", plan, earlier=None)
+        for number, record in enumerate(pairs_of_records(plan), start=1):
+            watch(Progress(done=number, total=12, seconds_left=5.0, record=record, histogram=shifted(1.0)))
+        view.end("main-2", lost="no answer")
+        text = "\n".join(drawn(list(view.lines), height=24))
+
+    assert "12/12" in text
+    assert "udp-latency" in text
+    assert "LOST: no answer" in text
