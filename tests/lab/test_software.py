@@ -160,7 +160,9 @@ def release(host: StubbedHost, piece: Piece) -> Piece:
 def test_shellcheck_finds_nothing(name: str) -> None:
     [step] = steps(PIECES[name].document, {})
     for text in (PIECES[name].script, step.script):
-        checked = subprocess.run(["shellcheck", "-"], input=text, capture_output=True, text=True, check=False)
+        # SC2034: no script needs all names of packages.sh
+        command = ["shellcheck", "--exclude=SC2034", "-"]
+        checked = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
         assert checked.stdout + checked.stderr == ""
 
 

@@ -6,6 +6,9 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+
+import pytest
 
 from enaxp.bench.fleet.side_by_side import plan_of_pair, side_by_side
 from tests.support.factories import a_plan
@@ -51,6 +54,15 @@ def test_no_more_than_asked_for_run_at_once() -> None:
     assert most <= 2
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT as in a foreground program: what runs in the background of a shell ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_one_interrupt_ends_all_that_run_and_lets_none_begin() -> None:
     stop, begun = threading.Event(), threading.Event()
     ended: list[str] = []
