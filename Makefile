@@ -1,7 +1,7 @@
 # make demo    the whole story on this machine: a lab, a bench with a known difference, the truth beside it (about two minutes after the
 #              installs; DEMO_ARGS="--same" or "--open")
 # make unit    the tests that need the virtual environment and nothing else (no root, no packages of the system), but for those
-#              that try very much: under two minutes
+#              that try very much: three minutes on two cores
 # make lint    the linters; needs the virtual environment alone
 # make test    every test, the end-to-end ones included, and the linters
 # make selfcheck what enaxp costs: start-up, calls, wall time, as ratios
