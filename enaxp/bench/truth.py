@@ -3,9 +3,10 @@
     a relay's own record of each trial ─▶ put_in() ─▶ the difference in each iteration ─┐
     blocks of the bench, effects ───────────────────────────────────────────────────────┴─▶ truth_of() ─▶ Truth ─▶ truth.json
 
-The relay's record is another instrument than sockperf: from the kernel's time stamp of a message's arrival to the sending of its answer,
-so the delay as it came to be, late wake-ups included, at each quantile. A difference is a larger share of a quick iteration than of a
-slow one, so each iteration has its own share: of the level that the arm which was held back less had in it.
+The relay's record is another instrument than sockperf: from the kernel's time stamp of a message's arrival to that of the next one's,
+which a ping-pong sends as soon as it has the answer. So it has the delay as it came to be, late wake-ups included, at each quantile. A
+difference is a larger share of a quick iteration than of a slow one, so each iteration has its own share: of the level that the arm
+which was held back less had in it.
 """
 
 from __future__ import annotations
