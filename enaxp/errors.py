@@ -30,6 +30,11 @@ class EnaxpError(Exception):
             lines.append(f"  next: {self.todo}")
         return "\n".join(lines)
 
+    @property
+    def in_one_line(self) -> str:
+        """Where, and what was said, for a list or a record; what to do next is left out."""
+        return f"{self.where}: {self.said}" if self.said else self.where
+
 
 class UsageError(EnaxpError):
     """The command line asks for something that contradicts itself or the lab."""

@@ -192,10 +192,7 @@ def counted(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     for record in records:
         if record.valid and not record.discarded:
             place = (record.scenario, record.pair, record.iteration, record.repeat)
-            if record.toggled:
-                attempts[place, 0].setdefault(record.arm, record)
-            else:
-                attempts[place, record.attempt][record.arm] = record
+            attempts[place, record.with_attempt].setdefault(record.arm, record)
     chosen: dict[TrialPlace, dict[Arm, TrialRecord]] = {}
     for (place, _), both in attempts.items():
         if len(both) == len(ARMS):

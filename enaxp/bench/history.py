@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from enaxp.bench.fleet.folder import FleetFolder
+from enaxp.bench.fleet.folder import FleetFolder, FleetManifest
 from enaxp.bench.fleet.result import FILE as FLEET_RESULT
 from enaxp.bench.names import is_fleet, run_paths
 from enaxp.bench.records import Manifest, RunFolder
+from enaxp.bench.result import FILE as RESULT
 from enaxp.bench.result import read_result
 from enaxp.errors import BenchError
 
@@ -54,16 +55,7 @@ def _line(path: Path) -> RunLine:
     try:
         folder = RunFolder.open(path)
         manifest = folder.read_manifest()
-        line = replace(
-            line,
-            started_at=manifest.started_at,
-            target=manifest.target,
-            isolation=manifest.isolation,
-            iterations=manifest.plan.iterations,
-            repeats=manifest.plan.repeats,
-            duration_s=manifest.plan.duration_s,
-            standing="not ended" if manifest.ended_at is None else "ended",
-        )
+        line = replace(_planned(line, manifest), isolation=manifest.isolation)
         return replace(line, verdicts=_verdicts(folder, manifest))
     except BenchError as error:
         return replace(line, fault=_fault(path, error))
@@ -75,19 +67,9 @@ def _line_of_fleet(path: Path) -> RunLine:
     try:
         folder = FleetFolder.open(path)
         manifest = folder.read_manifest()
-        plan = manifest.plan
-        line = replace(
-            line,
-            started_at=manifest.started_at,
-            target=manifest.target,
-            iterations=plan.iterations,
-            repeats=plan.repeats,
-            duration_s=plan.duration_s,
-            standing="not ended" if manifest.ended_at is None else "ended",
-            pairs=len(manifest.pairs),
-        )
+        line = replace(_planned(line, manifest), pairs=len(manifest.pairs))
         if not (path / FLEET_RESULT).exists():
-            return replace(line, verdicts={scenario.name: None for scenario in plan.scenarios})
+            return replace(line, verdicts={scenario.name: None for scenario in manifest.plan.scenarios})
         found: dict[str, str | None] = {}
         for name, variant in folder.read_fleet().variants.items():
             codes = {scenario: one.verdict.code for scenario, one in variant.scenarios.items()}
@@ -95,6 +77,19 @@ def _line_of_fleet(path: Path) -> RunLine:
         return replace(line, verdicts=found)
     except BenchError as error:
         return replace(line, fault=_fault(path, error))
+
+
+def _planned(line: RunLine, manifest: Manifest | FleetManifest) -> RunLine:
+    """The line with what the manifest says: when it began, what was to be measured, whether it has ended."""
+    return replace(
+        line,
+        started_at=manifest.started_at,
+        target=manifest.target,
+        iterations=manifest.plan.iterations,
+        repeats=manifest.plan.repeats,
+        duration_s=manifest.plan.duration_s,
+        standing="not ended" if manifest.ended_at is None else "ended",
+    )
 
 
 def _fault(path: Path, error: BenchError) -> str:
@@ -108,7 +103,7 @@ def _verdicts(folder: RunFolder, manifest: Manifest) -> dict[str, str | None]:
     Raises BenchError when there is a result, but none that this enaxp reads.
     """
     names = [scenario.name for scenario in manifest.plan.scenarios]
-    if not (folder.path / "result.json").exists():
+    if not (folder.path / RESULT).exists():
         return dict.fromkeys(names)
     scenarios = read_result(folder).scenarios
     if missing := [name for name in names if name not in scenarios]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from msgspec import Meta
 
 from enaxp.bench.documents import Document, NoObjectError, decode, encode, fields_of, parse, require_moment
 from enaxp.bench.finding import find_path, what_is_there
-from enaxp.bench.names import LIST_THEM, MANIFEST, PAIRS, RUN_ID_FORM, pair_paths
+from enaxp.bench.names import LIST_THEM, MANIFEST, PAIR_NAME, PAIRS, RUN_ID_FORM, pair_paths
 from enaxp.bench.pinning import NOT_PINNED, CpusOf, Pinning
 from enaxp.bench.schedule import BenchPlan, Trial
 from enaxp.errors import BenchError
@@ -41,7 +41,7 @@ Interfaces = Mapping[str, Mapping[Arm, "InterfaceDelta"]]
 Facts = Mapping[str, str]  # of a host, by name
 LabName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9-]{0,23}\Z")]
 VariantName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9-]{0,11}\Z")]
-PairName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9-]{0,11}-[1-9][0-9]{0,3}\Z")]
+PairName = Annotated[str, Meta(pattern=rf"\A{PAIR_NAME.pattern}\Z")]
 RunId = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 Address = Annotated[str, Meta(pattern=r"\A[0-9]{1,3}(\.[0-9]{1,3}){3}\Z")]
 # The path of a trial's file in its run folder: what lies elsewhere is nothing of a run's.
@@ -52,6 +52,7 @@ IsolationText = Annotated[str, Meta(max_length=200)]
 SaidText = Annotated[str, Meta(max_length=1000)]
 EmulatedText = Annotated[str, Meta(max_length=500)]
 MOST_TRIALS = 100_000
+TRIAL_FOLDERS = ("raw", "histograms")  # of what trials leave, in a run's folder
 MOST_BYTES = {"histogram": 1 << 24, "document": 1 << 26, "trials": 1 << 30}  # of a file
 Environment = Mapping[str, Facts]  # by role
 
@@ -187,6 +188,11 @@ class TrialRecord:
     def treated_as(self) -> Arm:
         """The arm whose traffic it was: ENA for both sides of a control."""
         return "ena" if self.control else self.arm
+
+    @property
+    def with_attempt(self) -> int:
+        """The attempt that its partner must be of to count with it; 0 where SRD is toggled: trials are run again one by one there."""
+        return 0 if self.toggled else self.attempt
 
     @property
     def lost(self) -> int:
@@ -356,36 +362,14 @@ class RunFolder:
 
         Raises BenchError where the system refuses to write there.
         """
-        try:
-            return cls._create(results_dir, lab=lab, now=now)
-        except OSError as error:
-            raise BenchError(
-                f"the results folder {results_dir} cannot be written",
-                said=f"{error.filename or results_dir}: {error.strerror or error}",
-                todo="give another one (--results-dir), or make this one yours; files of an earlier sudo belong to root",
-            ) from error
-
-    @classmethod
-    def _create(cls, results_dir: Path, *, lab: str, now: datetime) -> RunFolder:
-        above = results_dir / lab
-        above.mkdir(parents=True, exist_ok=True)
-        moment = now.astimezone(UTC)
-        while True:
-            path = above / moment.strftime(RUN_ID_FORM)
-            try:
-                path.mkdir()
-            except FileExistsError:
-                moment += timedelta(seconds=1)
-                continue
-            _make_folders(path)
-            return cls(path)
+        return cls(new_folder(results_dir, lab=lab, now=now, holds=TRIAL_FOLDERS))
 
     @classmethod
     def of_pair(cls, fleet: Path, name: str) -> RunFolder:
         """The folder of a pair below a fleet's, made if it is not there. Raises OSError."""
         path = fleet / PAIRS / name
-        path.mkdir(parents=True, exist_ok=True)
-        _make_folders(path)
+        for folder in TRIAL_FOLDERS:
+            (path / folder).mkdir(parents=True, exist_ok=True)
         return cls(path)
 
     @classmethod
@@ -484,13 +468,11 @@ class RunFolder:
             raise BenchError(f"{path} cannot be read", said=_why_unreadable(path, error)) from None
 
     def write_manifest(self, manifest: Manifest) -> None:
-        self.write_document("manifest.json", manifest_document(manifest))
+        self.write_document(MANIFEST, manifest_document(manifest))
 
     def read_manifest(self) -> Manifest:
         """The run's manifest. Raises BenchError when it cannot be read."""
-        return decode(
-            self.read_document("manifest.json"), Manifest, what=str(self.path / "manifest.json"), reads=(SCHEMA,)
-        )
+        return decode(self.read_document(MANIFEST), Manifest, what=str(self.path / MANIFEST), reads=(SCHEMA,))
 
     def write_text(self, name: str, text: str) -> Path:
         """Write one of the run's text files (`results.csv`, `summary.txt`, `report.html`) whole; gives back where it is."""
@@ -502,9 +484,31 @@ class RunFolder:
         return self.path / name
 
 
-def _make_folders(path: Path) -> None:
-    for name in ("raw", "histograms"):
-        (path / name).mkdir(exist_ok=True)
+def new_folder(results_dir: Path, *, lab: str, now: datetime, holds: Iterable[str]) -> Path:
+    """A new folder of a lab, named after `now` in UTC, `yyyymmdd-hhmmss`, with these folders in it; a name that is taken yields to the
+    next second.
+
+    Raises BenchError where the system refuses to write there.
+    """
+    moment = now.astimezone(UTC)
+    try:
+        (results_dir / lab).mkdir(parents=True, exist_ok=True)
+        while True:
+            path = results_dir / lab / moment.strftime(RUN_ID_FORM)
+            try:
+                path.mkdir()
+            except FileExistsError:
+                moment += timedelta(seconds=1)
+                continue
+            for name in holds:
+                (path / name).mkdir()
+            return path
+    except OSError as error:
+        raise BenchError(
+            f"the results folder {results_dir} cannot be written",
+            said=f"{error.filename or results_dir}: {error.strerror or error}",
+            todo="give another one (--results-dir), or make this one yours; files of an earlier sudo belong to root",
+        ) from error
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:

@@ -80,7 +80,7 @@ class _Scenario:
     def add(self, record: TrialRecord, histogram: Histogram | None) -> RunningScenario | None:
         """The scenario so far, when this trial completes a pair; None when it does not."""
         at = (record.pair, record.iteration)
-        place, attempt = (at, record.repeat), (at, record.repeat, 0 if record.toggled else record.attempt)
+        place, attempt = (at, record.repeat), (at, record.repeat, record.with_attempt)
         if place in self._counted:
             return None
         if attempt not in self._waiting or self._waiting[attempt][0].arm == record.arm:

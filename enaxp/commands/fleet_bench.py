@@ -220,7 +220,7 @@ def why(error: BaseException) -> str:
     """Why a pair was lost, on one line."""
     if not isinstance(error, EnaxpError):
         return f"{type(error).__name__}: {error}"
-    return " ".join((f"{error.where}: {error.said}" if error.said else error.where).split())
+    return " ".join(error.in_one_line.split())
 
 
 def _require_there(session: Session, status: Status, stop: threading.Event, role: str) -> None:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from enaxp.bench.names import MANIFEST, is_fleet, is_run_id, pair_paths, run_paths
+from enaxp.bench.result import FILE as RESULT
 from enaxp.dataset.rows import PriceOf, Rows, rows_of_run
 from enaxp.errors import BenchError
 
-FILES = (MANIFEST, "result.json", "trials.jsonl")
+FILES = (MANIFEST, RESULT, "trials.jsonl")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def read_runs(
         try:
             yield run, rows_of_run(Path(run.path), price_of=price_of)
         except BenchError as error:
-            unreadable(UnreadableRun(run=run, why=f"{error.where}: {error.said}" if error.said else error.where))
+            unreadable(UnreadableRun(run=run, why=error.in_one_line))
 
 
 def _fingerprint(path: Path) -> str:

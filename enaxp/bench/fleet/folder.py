@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -20,11 +20,10 @@ from enaxp.bench.documents import Document, decode, fields_of, require_moment
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.fleet.judging import PairRun
 from enaxp.bench.fleet.result import FILE, Fleet, from_document, to_document
-from enaxp.bench.names import FLEET_MANIFEST, LIST_THEM, MANIFEST, PAIRS, RUN_ID_FORM, is_fleet
-from enaxp.bench.records import LabName, PairName, RunFolder, RunId, TargetName, VariantName
+from enaxp.bench.names import FLEET_MANIFEST, LIST_THEM, MANIFEST, PAIRS, is_fleet
+from enaxp.bench.records import LabName, PairName, RunFolder, RunId, TargetName, VariantName, new_folder
 from enaxp.bench.schedule import BenchPlan
 from enaxp.errors import BenchError
-from enaxp.files import FOR_ALL, write_whole
 
 SCHEMA = 1
 MOST_PAIRS = 500
@@ -83,21 +82,7 @@ class FleetFolder:
     @classmethod
     def create(cls, results_dir: Path, *, lab: str, now: datetime) -> FleetFolder:
         """A new folder, named as that of a run. Raises BenchError where the system refuses to write there."""
-        moment = now
-        while True:
-            path = results_dir / lab / moment.strftime(RUN_ID_FORM)
-            try:
-                path.mkdir(parents=True)
-                (path / PAIRS).mkdir()
-            except FileExistsError:
-                moment += timedelta(seconds=1)
-                continue
-            except OSError as error:
-                raise BenchError(
-                    f"the results folder {results_dir} cannot be written", said=error.strerror or str(error),
-                    todo="give another one (--results-dir), or make this one yours",
-                ) from error  # fmt: skip
-            return cls(path)
+        return cls(new_folder(results_dir, lab=lab, now=now, holds=(PAIRS,)))
 
     @classmethod
     def open(cls, path: Path) -> FleetFolder:
@@ -139,8 +124,7 @@ class FleetFolder:
 
     def write_text(self, name: str, text: str) -> Path:
         """Writes one of its text files whole; gives back where it is."""
-        write_whole(self.path / name, text.encode(), mode=FOR_ALL)
-        return self.path / name
+        return self._documents.write_text(name, text)
 
 
 def pair_runs(folder: FleetFolder) -> list[PairRun]:
@@ -155,8 +139,7 @@ def _pair_run(fleet: Path, entry: PairEntry) -> PairRun:
     try:
         run = _measured(RunFolder.open(path), name=entry.name)
     except BenchError as error:
-        said = f"{error.where}: {error.said}" if error.said else error.where
-        return PairRun(name=entry.name, variant=entry.variant, lost=entry.lost or said)
+        return PairRun(name=entry.name, variant=entry.variant, lost=entry.lost or error.in_one_line)
     unfinished = "it has not ended" if run.manifest.ended_at is None else ""
     stopped = "it was stopped" if run.manifest.stopped else ""
     return PairRun(name=entry.name, variant=entry.variant, run=run, lost=entry.lost or unfinished or stopped)

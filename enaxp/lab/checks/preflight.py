@@ -71,9 +71,9 @@ def _run(name: str, check: Callable[[Flight], list[Said]], flight: Flight) -> li
     try:
         said = check(flight)
     except LabError as error:
-        said = [Said("failure", _in_one_line(error.where, error.said), error.todo)]
+        said = [Said("failure", error.in_one_line, error.todo)]
     except EnaxpError as error:
-        said = [Said("warning", f"could not be checked: {_in_one_line(error.where, error.said)}")]
+        said = [Said("warning", f"could not be checked: {error.in_one_line}")]
     except (ClientError, BotoCoreError) as error:
         said = [Said("warning", f"could not be checked: {code_of(error)}: {text_of(error)}")]
     return [Finding(check=name, level=level, text=text, todo=todo) for level, text, todo in said]
@@ -181,10 +181,6 @@ def _given(flight: Flight) -> list[Said]:
 
 def _reach(flight: Flight) -> list[Said]:
     return check_reach(flight.config, flight.aws)
-
-
-def _in_one_line(where: str, said: str) -> str:
-    return f"{where}: {said}" if said else where
 
 
 CHECKS: dict[str, Callable[[Flight], list[Said]]] = {
