@@ -134,14 +134,15 @@ class Trial:
         return not self.toggled and self.home != self.treated_as
 
 
-class _PairOfTrials(NamedTuple):
-    """A pair before its trials are numbered. `first`: the arm that goes first."""
+class _Place(NamedTuple):
+    """A trial before it is numbered."""
 
     iteration: int
     scenario: Scenario
     control: bool
     repeat: int
-    first: Arm
+    position: Literal[1, 2]
+    arm: Arm
     srd_on: SrdOn
 
 
@@ -150,22 +151,9 @@ def schedule(plan: BenchPlan) -> tuple[Trial, ...]:
 
     A pair stands together; in order `parallel` its two trials run at once. In order `toggled` an arm's trials stand together.
     """
-    if plan.is_toggled:
-        return tuple(_toggled(plan))
-    numbers = itertools.count(1)
+    places = _toggled(plan) if plan.is_toggled else itertools.chain(_arms(plan), _control_phase(plan))
     return tuple(
-        Trial(
-            number=next(numbers),
-            iteration=iteration,
-            repeat=repeat,
-            position=position,
-            scenario=scenario,
-            arm=arm,
-            control=control,
-            srd_on=srd_on,
-        )
-        for iteration, scenario, control, repeat, first, srd_on in itertools.chain(_arms(plan), _control_phase(plan))
-        for position, arm in _both(first)
+        Trial(number=number, toggled=plan.is_toggled, **place._asdict()) for number, place in enumerate(places, start=1)
     )
 
 
@@ -197,22 +185,13 @@ def trial_seconds(plan: BenchPlan, scenario: Scenario) -> float:
     return math.ceil(plan.duration_s) + OVERHEAD_S + lead + (BULK_SET_UP_S if bulk else 0)
 
 
-def _toggled(plan: BenchPlan) -> Iterator[Trial]:
-    numbers = itertools.count(1)
+def _toggled(plan: BenchPlan) -> Iterator[_Place]:
+    """In each iteration all trials of a scenario's one arm, then all of the other's."""
     for iteration, scenario in itertools.product(range(1, plan.most_iterations + 1), plan.scenarios):
         first = first_toggled(seed=plan.seed, iteration=iteration, scenario=scenario.name)
         for position, arm in _both(first):
             for repeat in range(plan.repeats + 1):
-                yield Trial(
-                    number=next(numbers),
-                    iteration=iteration,
-                    repeat=repeat,
-                    position=position,
-                    scenario=scenario,
-                    arm=arm,
-                    srd_on=toggled_srd(arm),
-                    toggled=True,
-                )
+                yield _Place(iteration, scenario, False, repeat, position, arm, toggled_srd(arm))
 
 
 def first_toggled(*, seed: int, iteration: int, scenario: str) -> Arm:
@@ -221,21 +200,23 @@ def first_toggled(*, seed: int, iteration: int, scenario: str) -> Arm:
     return drawn if iteration % 2 else other(drawn)
 
 
-def _arms(plan: BenchPlan) -> Iterator[_PairOfTrials]:
+def _arms(plan: BenchPlan) -> Iterator[_Place]:
     """The pairs that measure the arms; in a run of an earlier version a control after those of each iteration."""
     for iteration, scenario in itertools.product(range(1, plan.most_iterations + 1), plan.scenarios):
         srd_on: SrdOn = "first" if plan.crossover and iteration > (plan.iterations + 1) // 2 else "second"
         firsts = first_arms(seed=plan.seed, iteration=iteration, repeats=plan.repeats, scenario=scenario.name)
-        yield from (_PairOfTrials(iteration, scenario, False, repeat, one, srd_on) for repeat, one in enumerate(firsts))
-        if plan.control and not plan.has_control_phase:
-            again = enumerate(firsts[1:], start=1)
-            yield from (_PairOfTrials(iteration, scenario, True, repeat, one, srd_on) for repeat, one in again)
+        for control in (False, True) if plan.control and not plan.has_control_phase else (False,):
+            for repeat, first in enumerate(firsts):
+                if control and repeat == 0:  # that control has no discarded pair
+                    continue
+                for position, arm in _both(first):
+                    yield _Place(iteration, scenario, control, repeat, position, arm, srd_on)
 
 
-def _control_phase(plan: BenchPlan) -> Iterator[_PairOfTrials]:
+def _control_phase(plan: BenchPlan) -> Iterator[_Place]:
     """The pairs that measure the interfaces: those of the arms once more, in the same order."""
     if plan.has_control_phase:
-        yield from (one._replace(control=True, srd_on="none") for one in _arms(plan))
+        yield from (place._replace(control=True, srd_on="none") for place in _arms(plan))
 
 
 def first_arms(*, seed: int, iteration: int, repeats: int, scenario: str) -> list[Arm]:
