@@ -14,10 +14,10 @@ from enaxp.errors import BenchError, HostError
 from enaxp.hosts import nic
 from enaxp.hosts.connection import Connection, Host, connect
 from enaxp.hosts.doctor import RESTART_NETWORK
+from enaxp.hosts.network import ArmProbes, probe_arms
 from enaxp.hosts.usage import usage_command
-from enaxp.traffic import Arm
 
-Probes = Mapping[str, Mapping[Arm, nic.InterfaceProbe]]
+Probes = Mapping[str, ArmProbes]  # by role
 
 
 @dataclass
@@ -32,6 +32,10 @@ class Pair:
 
     def by_role(self) -> dict[str, Connection]:
         return {"server": self.server, "client": self.client}
+
+    def peer_of(self, role: str) -> Connection:
+        """The other host than the one of this role."""
+        return self.client if role == "server" else self.server
 
     def reconnect(self, *, patience_s: float, still_there: Callable[[str], None] | None = None) -> None:
         """Reopens each connection that no longer answers, and waits for a host that restarts.
@@ -64,13 +68,9 @@ def prove_routes(pair: Pair) -> Probes:
 
     Raises BenchError when an arm leaves a host by another interface than its own: both arms would then measure the same one.
     """
-    probes: dict[str, dict[Arm, nic.InterfaceProbe]] = {}
+    probes: dict[str, ArmProbes] = {}
     for role, connection in pair.by_role().items():
-        peer = pair.client if role == "server" else pair.server
-        probes[role] = {
-            arm: nic.read_probe(connection.check(nic.probe_command(connection.host.ip_of(arm), peer.host.ip_of(arm))))
-            for arm in connection.host.homes
-        }
+        probes[role] = probe_arms(connection, pair.peer_of(role).host)
     for role, arms in probes.items():
         for arm, probe in arms.items():
             if probe.interface is not None and probe.leaves_by != probe.interface:
@@ -91,7 +91,7 @@ def _todo(host: Host, probe: nic.InterfaceProbe) -> str:
 
 def counters_command(pair: Pair, probes: Probes, role: str) -> str:
     """Prints the counters of a host and of its interfaces, for `nic.read_counters`, `nic.read_network` and `read_usage`."""
-    own, peer = pair.by_role()[role].host, pair.by_role()["client" if role == "server" else "server"].host
+    own, peer = pair.by_role()[role].host, pair.peer_of(role).host
     ways = [
         (probe.interface, own.ip_of(arm), peer.ip_of(arm)) for arm, probe in probes[role].items() if probe.interface
     ]

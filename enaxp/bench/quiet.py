@@ -95,7 +95,7 @@ class Quiet:
     def restore(self) -> None:
         """After an accident: waits until MTU and routes are as when the bench began, then as `begin`. Raises HostError."""
         for role, connection in self._pair.by_role().items():
-            peer = self._pair.client if role == "server" else self._pair.server
+            peer = self._pair.peer_of(role)
 
             def faults_of(now: ArmProbes, *, role: str = role) -> list[str]:
                 return list(_differences(role, self._probes[role], now))

@@ -60,9 +60,8 @@ class Progress:
 
 
 BenchWatcher = Callable[[Progress], None]
-UnitOfTrials = tuple[
-    Trial, ...
-]  # what is carried out, and run again, together: a pair, or where SRD is toggled a trial alone
+# What is carried out, and run again, together: a pair, or where SRD is toggled a trial alone.
+UnitOfTrials = tuple[Trial, ...]
 PairPlace = tuple[str, int, int, bool]
 
 
@@ -134,10 +133,8 @@ class Runner:
             try:
                 self._end_all("client")
                 self._quiet.begin()
-                if (
-                    self.plan.moves_srd and not self.plan.is_toggled
-                ):  # an earlier session may have been killed while it was elsewhere
-                    self._put_srd(on="second")
+                if self.plan.moves_srd and not self.plan.is_toggled:
+                    self._put_srd(on="second")  # an earlier session may have been killed while it was elsewhere
                 self._servers.start_probes(homes=self._homes())
                 left = units(self.plan, self.trials)
                 for unit in needed(left, is_enough=self._is_enough, taken=self.folder.iterations_begun):

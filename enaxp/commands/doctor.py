@@ -58,7 +58,7 @@ def _examined(session: Session, status: Status, *, fix: bool) -> list[HostFindin
         for connection in pair.by_role().values():
             _mend(session, connection, commands)
         for role, connection in pair.by_role().items():
-            settle(connection, (pair.client if role == "server" else pair.server).host)
+            settle(connection, pair.peer_of(role).host)
         return _findings(session, pair, status)
 
 
@@ -142,7 +142,7 @@ def _findings(session: Session, pair: Pair, status: Status) -> list[HostFinding]
     supporting = [kind["InstanceType"] for kind in known if kind["NetworkInfo"].get("EnaSrdSupported")]
     found, facts = examine_lab(types, zones, supporting=supporting), dict[str, Facts]()
     for role, host in status.hosts.items():
-        connection, peer = pair.by_role()[role], pair.client if role == "server" else pair.server
+        connection, peer = pair.by_role()[role], pair.peer_of(role)
         own = {arm: connection.host.ip_of(arm) for arm in ARMS}
         text = connection.check(probe_command(own, {arm: peer.host.ip_of(arm) for arm in ARMS}))
         facts[role] = read_facts(text)
