@@ -11,23 +11,17 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rich.console import Console as Terminal
-from rich.console import Group, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
+from rich.console import ConsoleDimensions, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from enaxp.bench.evidence import evidence_of
-from enaxp.bench.running import Running
-from enaxp.terminal.live import DRAWS_PER_SECOND, plain_lines, so_far
+from enaxp.terminal.live import Drawing, bar_line, plain_lines, running_of, so_far, title_line
 from enaxp.text import duration, printable
 from enaxp.traffic import metric_label
 
@@ -35,6 +29,7 @@ if TYPE_CHECKING:
     from enaxp.bench.effect import Effect
     from enaxp.bench.records import RunFolder
     from enaxp.bench.runner import BenchWatcher, Progress
+    from enaxp.bench.running import Running
     from enaxp.bench.schedule import BenchPlan
     from enaxp.terminal.console import Console
 
@@ -71,31 +66,22 @@ class FleetView:
         self._title, self._console = title, console
         self._told_at = time.monotonic()
         self._lock = threading.Lock()
-        self._terminal = Terminal(file=sys.stderr, markup=False, highlight=False, emoji=False)
-        self._live = Live(
-            console=self._terminal,
-            refresh_per_second=DRAWS_PER_SECOND,
-            get_renderable=self._draw,
-            redirect_stdout=False,
-        )
+        self._drawing = Drawing(self._draw)
 
     def __enter__(self) -> FleetView:
         if self._console.is_terminal:
-            self._live.start()
+            self._drawing.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            self._live.stop()
+        self._drawing.end()
 
     def watcher(self, name: str, plan: BenchPlan, *, earlier: RunFolder | None) -> BenchWatcher:
         """What watches one pair. `earlier`: the folder of one that goes on."""
         plain = plain_lines(self._console, of=name)
         if not self._console.is_terminal:
             return plain
-        running = Running(plan)
-        if earlier is not None:
-            running.add_all(evidence_of(earlier, plan))
+        running = running_of(plan, earlier=earlier)
 
         def watch(progress: Progress) -> None:
             if progress.note:
@@ -135,9 +121,9 @@ class FleetView:
                 effects={metric_label(m): effect for m, effect in latest.effects.items()} if latest else None,
             )
 
-    def _draw(self) -> RenderableType:
+    def _draw(self, size: ConsoleDimensions) -> RenderableType:
         since = time.monotonic() - self._told_at
-        return view_of_pairs(self.lines, title=self._title, height=self._terminal.size.height, since_s=since)
+        return view_of_pairs(self.lines, title=self._title, height=size.height, since_s=since)
 
 
 def view_of_pairs(lines: Sequence[PairLine], *, title: str, height: int, since_s: float = 0.0) -> RenderableType:
@@ -148,11 +134,7 @@ def view_of_pairs(lines: Sequence[PairLine], *, title: str, height: int, since_s
     told = (
         f"{ended} of {len(lines)} pairs ended{f', {lost} lost' if lost else ''}, {done} trials, {duration(left)} left"
     )
-    bar = Table.grid(padding=(0, 1), expand=True)
-    bar.add_column(ratio=1)
-    bar.add_column(no_wrap=True)
-    bar.add_row(ProgressBar(total=max(1, total), completed=done), Text(told))
-    parts: list[RenderableType] = [Text(title, style="bold", overflow="ellipsis", no_wrap=True), bar]
+    parts: list[RenderableType] = [title_line(title), bar_line(done, total, told)]
     shown = sorted(lines, key=lambda line: line.worst_first)[: max(0, height - LINES_AROUND)]
     if shown:
         parts.append(_table(shown))

@@ -14,7 +14,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -64,6 +64,31 @@ class Moment:
     order: Sequence[str]
 
 
+class Drawing:
+    """A view on stderr, drawn again every second. draw: gives it for the moment and for the terminal's columns and lines."""
+
+    def __init__(self, draw: Callable[[ConsoleDimensions], RenderableType]) -> None:
+        terminal = Terminal(file=sys.stderr, markup=False, highlight=False, emoji=False)
+        self._live = Live(
+            console=terminal,
+            refresh_per_second=DRAWS_PER_SECOND,
+            get_renderable=lambda: draw(terminal.size),
+            redirect_stdout=False,
+        )
+
+    def start(self) -> None:
+        self._live.start()
+
+    def refresh(self) -> None:
+        """Draws now, and not only with the next second."""
+        self._live.refresh()
+
+    def end(self) -> None:
+        """Ends the drawing, also on a terminal that is gone."""
+        with contextlib.suppress(OSError, ValueError):
+            self._live.stop()
+
+
 class LiveView:
     """Draws a bench while the block is open.
 
@@ -80,27 +105,16 @@ class LiveView:
         self._broken = False
         # Arms that run at once tell at once. Nothing is drawn or said while it is held: drawing has a lock of its own.
         self._lock = threading.Lock()
-        self._terminal = Terminal(file=sys.stderr, markup=False, highlight=False, emoji=False)
-        self._live = Live(
-            console=self._terminal,
-            refresh_per_second=DRAWS_PER_SECOND,
-            get_renderable=self._draw,
-            redirect_stdout=False,
-        )
+        self._drawing = Drawing(self._draw)
 
     def __enter__(self) -> LiveView:
-        self._live.start()
+        self._drawing.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
-
-    def _end(self) -> None:
-        """Ends the drawing, also on a terminal that is gone."""
-        with contextlib.suppress(OSError, ValueError):
-            self._live.stop()
+        self._drawing.end()
 
     def watch(self, progress: Progress) -> None:
         """Takes in the runner's progress. Notes and invalid trials are also printed above the view, where they stay."""
@@ -111,7 +125,7 @@ class LiveView:
             self._take_in(progress)
         except Exception as fault:
             self._broken = True
-            self._end()
+            self._drawing.end()
             tell(printable(f"the live view failed ({fault!r}): going on with plain lines"))
             self._plain(progress)
 
@@ -125,11 +139,11 @@ class LiveView:
             self._latest, self._told_at = progress, time.monotonic()
         if progress.record is not None and not progress.record.valid:
             self._plain(progress)
-        self._live.refresh()
+        self._drawing.refresh()
 
-    def _draw(self) -> RenderableType:
+    def _draw(self, size: ConsoleDimensions) -> RenderableType:
         if self._latest is None:
-            return Text(self._title, style="bold", overflow="ellipsis", no_wrap=True)
+            return title_line(self._title)
         with self._lock:
             latest, since = self._latest, time.monotonic() - self._told_at
             moment = Moment(
@@ -142,7 +156,7 @@ class LiveView:
                 scenarios=self._running.scenarios,
                 order=[scenario.name for scenario in self._plan.scenarios],
             )
-        return view_of(moment, size=self._terminal.size, pairs_planned=self._plan.iterations * self._plan.repeats)
+        return view_of(moment, size=size, pairs_planned=self._plan.iterations * self._plan.repeats)
 
 
 @contextlib.contextmanager
@@ -155,11 +169,17 @@ def bench_view(console: Console, plan: BenchPlan, *, title: str, earlier: RunFol
     if not console.is_terminal:
         yield plain
         return
+    running = running_of(plan, earlier=earlier)
+    with LiveView(plan, title=printable(title), running=running, plain=plain) as view:
+        yield view.watch
+
+
+def running_of(plan: BenchPlan, *, earlier: RunFolder | None) -> Running:
+    """The figures of a bench so far: none, or those in the folder of a run that goes on."""
     running = Running(plan)
     if earlier is not None:
         running.add_all(evidence_of(earlier, plan))
-    with LiveView(plan, title=printable(title), running=running, plain=plain) as view:
-        yield view.watch
+    return running
 
 
 def plain_lines(console: Console, *, of: str = "") -> BenchWatcher:
@@ -208,7 +228,7 @@ def _measured(record: TrialRecord) -> str:
 def view_of(moment: Moment, *, size: ConsoleDimensions, pairs_planned: int) -> RenderableType:
     """The view of one moment, no higher than the terminal."""
     parts: list[RenderableType] = [
-        Text(moment.title, style="bold", overflow="ellipsis", no_wrap=True),
+        title_line(moment.title),
         _how_far(moment),
         Text(f"now: {moment.now}", style="dim", overflow="ellipsis", no_wrap=True),
     ]
@@ -243,13 +263,21 @@ def narrowing(widths_pct: Sequence[float]) -> str:
 def _how_far(moment: Moment) -> RenderableType:
     """The bar, what is done, and how long the rest takes, on one line."""
     invalid = f", {moment.invalid} not valid" if moment.invalid else ""
+    told = f"{moment.done} of {moment.total} trials{invalid}, {duration(moment.seconds_left)} left"
+    return bar_line(moment.done, moment.total, told)
+
+
+def title_line(title: str) -> Text:
+    """The first line of a view."""
+    return Text(title, style="bold", overflow="ellipsis", no_wrap=True)
+
+
+def bar_line(done: int, total: int, told: str) -> RenderableType:
+    """How much is done as a bar, with words behind it on the same line."""
     line = Table.grid(padding=(0, 1), expand=True)
     line.add_column(ratio=1)
     line.add_column(no_wrap=True)
-    line.add_row(
-        ProgressBar(total=max(1, moment.total), completed=moment.done),
-        Text(f"{moment.done} of {moment.total} trials{invalid}, {duration(moment.seconds_left)} left"),
-    )
+    line.add_row(ProgressBar(total=max(1, total), completed=done), Text(told))
     return line
 
 
