@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from enaxp.lab.model import as_text
-from enaxp.lab.plan import Plan
 from enaxp.text import cell, columns, duration
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from enaxp.lab.checks.findings import Report
     from enaxp.lab.labs import ListedLab
     from enaxp.lab.lifecycle import Removal
-    from enaxp.lab.plan import Action, Step
+    from enaxp.lab.plan import Action, Plan, Step
     from enaxp.lab.status import (
         DriftStatus,
         HostStatus,
@@ -72,44 +71,53 @@ def status_text(status: Status, *, proxy_command: str | None = None) -> str:
 
 def plan_text(plan: Plan) -> str:
     """What would change, and why."""
-    width = max((len(step.key) for step in plan.steps), default=0)
-    lines = []
-    for step in plan.steps:
-        lines.append(f"{_SIGNS[step.action]} {step.action:<8} {step.key:<{width}}  {step.reason}")
-        if step.action != "keep":
-            lines += [f"      {difference}" for difference in step.changes]
-    counts = Counter(step.action for step in plan.steps)
-    lines.append(", ".join(f"{count} to {action}" for action, count in counts.items()) or "nothing to do")
-    return "\n".join(lines)
+    return "\n".join([*_step_lines(plan.steps), _counts(plan)])
 
 
 def folded_plan_text(plan: Plan) -> str:
     """As `plan_text`; the pairs of a variant that have the same before them are one line for each kind of resource, with how many."""
+    groups: dict[tuple[str, ...], list[Step]] = {}
+    for step in plan.steps:
+        groups.setdefault(_alike(step), []).append(step)
+    if all(len(steps) == 1 for steps in groups.values()):
+        return plan_text(plan)
+    shown = [_folded(key, steps) for (key, *_), steps in groups.items()]
+    return "\n".join([*_step_lines(shown), f"{_counts(plan)} (--unfold shows each)"])
+
+
+def _alike(step: Step) -> tuple[str, ...]:
+    """What steps of pairs of one variant may have in common: key without the pair's number, action, reason. Of no pair: what is its own."""
     from enaxp.lab.fleet import pair_in
 
-    groups: dict[tuple[str, str, str], list[str]] = {}
-    for step in plan.steps:
-        if (pair := pair_in(step.key)) is not None:
-            what = step.key.replace(f"/{pair[0]}", f"/{pair[1]}-*", 1)
-            groups.setdefault((what, step.action, step.reason), []).append(pair[0])
-    several = {key for key, names in groups.items() if len(names) > 1}
-    if not several:
-        return plan_text(plan)
-    shown: list[Step] = []
-    told = set[tuple[str, str, str]]()
-    for step in plan.steps:
-        pair = pair_in(step.key)
-        group = (step.key.replace(f"/{pair[0]}", f"/{pair[1]}-*", 1), step.action, step.reason) if pair else None
-        if group not in several:
-            shown.append(step)
-        elif group is not None and group not in told:
-            told.add(group)
-            names = groups[group]
-            reason = f"{step.reason} ({len(names)} pairs: {names[0]} to {names[-1]})"
-            shown.append(replace(step, key=group[0], reason=reason, changes=()))
-    text, _, _ = plan_text(Plan(steps=tuple(shown))).rpartition("\n")
+    if (pair := pair_in(step.key)) is None:
+        return step.key, step.action, step.reason, step.id or ""
+    name, variant, _ = pair
+    return step.key.replace(f"/{name}", f"/{variant}-*", 1), step.action, step.reason
+
+
+def _folded(key: str, steps: Sequence[Step]) -> Step:
+    """One step in place of these, which are alike; of a single one itself."""
+    from enaxp.lab.fleet import pair_in
+
+    if len(steps) == 1:
+        return steps[0]
+    names = [pair[0] for step in steps if (pair := pair_in(step.key))]
+    reason = f"{steps[0].reason} ({len(names)} pairs: {names[0]} to {names[-1]})"
+    return replace(steps[0], key=key, reason=reason, changes=())
+
+
+def _step_lines(steps: Sequence[Step]) -> Iterator[str]:
+    width = max((len(step.key) for step in steps), default=0)
+    for step in steps:
+        yield f"{_SIGNS[step.action]} {step.action:<8} {step.key:<{width}}  {step.reason}"
+        if step.action != "keep":
+            yield from (f"      {difference}" for difference in step.changes)
+
+
+def _counts(plan: Plan) -> str:
+    """`12 to create, 3 to keep`."""
     counts = Counter(step.action for step in plan.steps)
-    return f"{text}\n{', '.join(f'{count} to {action}' for action, count in counts.items())} (--unfold shows each)"
+    return ", ".join(f"{count} to {action}" for action, count in counts.items()) or "nothing to do"
 
 
 def findings_text(findings: Sequence[HostFinding]) -> str:
