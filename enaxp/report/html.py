@@ -1,6 +1,7 @@
 """HTML: what the pages are made of — charts as SVG, files inside the page, and a policy that lets nothing else run.
 
-charts ─▶ Aside ─▶ begin_stills ─▶ Still (wide, narrow) ─▶ sparing ─▶ templates
+charts ─▶ Aside ─▶ begin_stills ─▶ Still (wide, narrow) ─▶ sparing ─┐
+what a page shows besides, plain data ──────────────────────────────┴─▶ page_of ─▶ templates ─▶ text
 """
 
 from __future__ import annotations
@@ -13,14 +14,45 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
+from enaxp import __version__
 from enaxp.report.charts.aside import Aside
 from enaxp.report.charts.chart import Chart, Gap
-from enaxp.report.charts.vega import PICTURE_WIDTH, Spec, still, vegalite_version
+from enaxp.report.charts.vega import FONT, PAGE_COLOURS, PICTURE_WIDTH, Spec, look, still, vegalite_version
 
 # A chart's SVG is drawn twice, so that its text can be read: for paper and desktops, and for a phone's column.
 WIDE, NARROW = PICTURE_WIDTH, 358
 # Those for phones take no more room than this, from the top of the page on: else a large run's page grows beyond 3 MB.
 MOST_NARROW_BYTES = 400_000
+
+
+def page_of(
+    template: str,
+    *,
+    charts: Iterable[Chart | Gap],
+    content: Callable[[], Mapping[str, Any]],
+    vega: Callable[[], str],
+    drawing: Aside,
+) -> str:
+    """A page that draws these charts. `content` gives what else its template shows, worked out while they are drawn in `drawing`;
+    `vega` gives what draws them where scripts run.
+    """
+    import jinja2
+
+    specs = {chart.name: chart.spec for chart in charts if isinstance(chart, Chart)}
+    stills = begin_stills(specs, drawing)
+    style, script = asset("page.css"), asset("page.js")
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    shown = content()
+    return environment.from_string(asset("chart.html.j2") + asset(template)).render(
+        policy=policy(scripts=(vega(), script), style=style),
+        style=style,
+        script=script,
+        vega=vega(),
+        drawing=json_in_html({"look": look(PAGE_COLOURS, FONT), "specs": specs}),
+        stills=sparing({name: still() for name, still in stills.items()}),
+        version=__version__,
+        **shown,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,15 +92,11 @@ def begin_stills(specs: Mapping[str, Spec], drawing: Aside) -> dict[str, Callabl
 def sparing(stills: Mapping[str, Still]) -> dict[str, Still]:
     """The charts without those for phones for which there is no room left."""
     room, kept = MOST_NARROW_BYTES, {}
-    for name, drawn in stills.items():
-        size = len(drawn.narrow or "")
-        kept[name] = drawn if size <= room else replace(drawn, narrow=None)
+    for name, one in stills.items():
+        size = len(one.narrow or "")
+        kept[name] = one if size <= room else replace(one, narrow=None)
         room -= len(kept[name].narrow or "")
     return kept
-
-
-def drawn(charts: Iterable[Chart | Gap]) -> Iterable[Chart]:
-    return (chart for chart in charts if isinstance(chart, Chart))
 
 
 def asset(name: str) -> str:

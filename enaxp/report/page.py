@@ -1,7 +1,7 @@
 """Page: a run as one HTML file, `report.html`, that needs nothing else: no network, no server, no other file.
 
-    RunFigures + charts ─▶ Page (plain data, worded) ─▶ templates/page.html.j2 ─▶ text
-    charts ─▶ Aside ─▶ SVG, wide and narrow ─────────────┘  └─ style, script, vega and data inside; a policy that allows just these
+    RunFigures ─▶ parts, charts (plain data, worded) ─▶ html.page_of ─▶ templates/page.html.j2 ─▶ text
+                                                              └─ style, script, vega and data inside; a policy that allows just these
 
 The charts are in the page as SVG, for readers without scripts, for previews and for print; where scripts run, vega draws the same
 specifications beside them, to be pointed at. Everything that comes from a run is text to the page, never markup: the template escapes
@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from enaxp import __version__
 from enaxp.bench.environment import differences
 from enaxp.bench.histogram import TAIL_SAMPLES, tail_is_thin
 from enaxp.bench.limits import LIMIT_NAMES
@@ -28,9 +27,8 @@ from enaxp.bench.result import ScenarioResult, to_document
 from enaxp.report.charts.aside import Aside
 from enaxp.report.charts.chart import Chart, Gap
 from enaxp.report.charts.scenario import run_charts, scenario_charts
-from enaxp.report.charts.vega import FONT, PAGE_COLOURS, look
 from enaxp.report.data import RunFigures, ScenarioFigures, SrdFigures
-from enaxp.report.html import Download, asset, begin_stills, drawn, json_in_html, linked, policy, sparing
+from enaxp.report.html import Download, linked, page_of
 from enaxp.report.plain import answers, not_shown
 from enaxp.report.switching import steps
 from enaxp.report.table import render_table
@@ -100,27 +98,14 @@ class ScenarioPart:
 
 def render_page(figures: RunFigures, *, vega: Callable[[], str], drawing: Aside) -> str:
     """The text of `report.html`; `vega` gives what draws in it, `vega.runtime`. The charts are drawn in `drawing`."""
-    import jinja2
-
     parts = tuple(_part(number, one) for number, one in enumerate(figures.scenarios, start=1))
     loads = tuple(run_charts(figures))
-    specs = {chart.name: chart.spec for chart in drawn([*(c for part in parts for c in part.charts), *loads])}
-    stills = begin_stills(specs, drawing)
-    style, script = asset("page.css"), asset("page.js")
-    look_and_specs = {"look": look(PAGE_COLOURS, FONT), "specs": specs}
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(asset("chart.html.j2") + asset("page.html.j2"))
-    about = _about(figures, parts)
-    return template.render(
-        policy=policy(scripts=(vega(), script), style=style),
-        style=style,
-        script=script,
-        vega=vega(),
-        drawing=json_in_html(look_and_specs),
-        stills=sparing({name: still() for name, still in stills.items()}),
-        parts=parts,
-        loads=loads,
-        **about,
+    return page_of(
+        "page.html.j2",
+        charts=[*(chart for part in parts for chart in part.charts), *loads],
+        content=lambda: {"parts": parts, "loads": loads, **_about(figures, parts)},
+        vega=vega,
+        drawing=drawing,
     )
 
 
@@ -150,7 +135,6 @@ def _about(figures: RunFigures, parts: Sequence[ScenarioPart]) -> dict[str, Any]
         "environment": {role: {"before": before[role], "after": after.get(role, {})} for role in before},
         "unlike": _unlike(before),
         "command": " ".join(("enaxp", *manifest.argv)),
-        "version": __version__,
         "tail": TAIL_SAMPLES,
         "arms": ARM_NAMES,
         "switching": steps(manifest),

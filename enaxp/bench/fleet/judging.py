@@ -11,12 +11,12 @@ these are named.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from enaxp.bench.comparison import MeasuredRun
-from enaxp.bench.effect import Code, code_of_finding, per_cent, word_for
-from enaxp.bench.fleet.over_pairs import FEWEST_PAIRS, OverPairs, between_variants, over_pairs
+from enaxp.bench.effect import Code, Effect, code_of_finding, per_cent, word_for
+from enaxp.bench.fleet.over_pairs import OverPairs, between_variants, over_pairs
 from enaxp.bench.fleet.result import (
     Fleet,
     FleetEffect,
@@ -27,8 +27,9 @@ from enaxp.bench.fleet.result import (
 )
 from enaxp.bench.fleet.words import verdict_over_pairs
 from enaxp.bench.inference import ALPHA, Decision, Margin, RatioSample, decide, explore
+from enaxp.bench.records import Manifest
 from enaxp.bench.units import RunMean
-from enaxp.traffic import ARMS, Metric
+from enaxp.traffic import ARMS, Metric, Scenario
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,15 @@ class PairRun:
         """Whether it has a say in anything."""
         return self.run is not None and not self.lost and self.run.result.has_valid_scenario
 
+    @property
+    def zone(self) -> str:
+        """Where its hosts are, as its manifest has it; empty where that is not known."""
+        return (self.run.manifest.place.get("availability_zone") if self.run else None) or ""
+
+    def effect(self, scenario: str, metric: Metric) -> Effect | None:
+        """What it measured by itself, with the interval of its own iterations; None where it has no such figure."""
+        return self.run.result.scenarios[scenario].effects.get(metric) if self.run else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Figure:
@@ -58,7 +68,7 @@ class _Figure:
 
     @property
     def sample(self) -> RatioSample:
-        """One ratio of each pair. With too few pairs it decides nothing."""
+        """One ratio of each pair. With too few pairs it decides nothing: `decide` by itself has an interval from two on."""
         means = tuple(pair.mean for pair in self.over.pairs.values())
         return RatioSample(ratios=means, thin=self.grounds.thin or self.over.where is None)
 
@@ -79,34 +89,48 @@ def judge_fleet(pairs: Sequence[PairRun], *, run_id: str, lab: str) -> Fleet:
     )
 
 
+def first_manifest(pairs: Iterable[PairRun]) -> Manifest | None:
+    """The manifest of the first pair that measured anything: all pairs of a fleet share what their plan measures, and on which target."""
+    return next((pair.run.manifest for pair in pairs if pair.run is not None), None)
+
+
 def _figures(variant: str, pairs: Sequence[PairRun]) -> Iterator[_Figure]:
     """Every figure that a pair of this variant has, over those that count in it."""
     runs = {pair.name: pair.run for pair in pairs if pair.run is not None and pair.counts}
-    plan = next((run.manifest.plan for run in runs.values()), None)
-    for scenario in plan.scenarios if plan else ():
-        own = {name: run for name, run in runs.items() if run.result.scenarios[scenario.name].verdict.code != "invalid"}
-        limited = [
-            name for name, run in own.items() if any(run.result.scenarios[scenario.name].arms[a].limits for a in ARMS)
-        ]
+    if (manifest := first_manifest(pair for pair in pairs if pair.counts)) is None:
+        return
+    for scenario in manifest.plan.scenarios:
+        valid = {
+            name: run for name, run in runs.items() if run.result.scenarios[scenario.name].verdict.code != "invalid"
+        }
         for metric in scenario.metrics:
-            samples = {name: run.effect(scenario.name, metric) for name, run in own.items()}
-            means = {name: mean for name, sample in samples.items() if (mean := RunMean.of(sample)) is not None}
-            over = over_pairs(means)
-            grounds = FleetGrounds(
-                margin_pct=plan.margin_pct if plan else 0.0,
-                primary=metric in scenario.primaries,
-                over=over,
-                ranked=tuple(name for name, sample in samples.items() if sample.ratios and name not in means),
-                thin=any(bool(own[name].result.scenarios[scenario.name].effects[metric].thin) for name in means),
-                limited=2 * len(limited) > len(own),
-            )
-            yield _Figure(variant=variant, scenario=scenario.name, metric=metric, grounds=grounds, over=over)
+            yield _figure(variant, scenario, metric, valid, margin_pct=manifest.plan.margin_pct)
+
+
+def _figure(
+    variant: str, scenario: Scenario, metric: Metric, runs: Mapping[str, MeasuredRun], *, margin_pct: float
+) -> _Figure:
+    """One figure over the runs that are valid in its scenario, by the names of their pairs."""
+    samples = {name: run.effect(scenario.name, metric) for name, run in runs.items()}
+    means = {name: mean for name, sample in samples.items() if (mean := RunMean.of(sample)) is not None}
+    measured = {name: run.result.scenarios[scenario.name] for name, run in runs.items()}
+    limited = sum(any(one.arms[arm].limits for arm in ARMS) for one in measured.values())
+    over = over_pairs(means)
+    grounds = FleetGrounds(
+        margin_pct=margin_pct,
+        primary=metric in scenario.primaries,
+        over=over,
+        ranked=tuple(name for name, sample in samples.items() if sample.ratios and name not in means),
+        thin=any(bool(measured[name].effects[metric].thin) for name in means),
+        limited=2 * limited > len(runs),
+    )
+    return _Figure(variant=variant, scenario=scenario.name, metric=metric, grounds=grounds, over=over)
 
 
 def _primaries(pairs: Sequence[PairRun]) -> int:
     """How many primaries each variant was to have."""
-    plan = next((pair.run.manifest.plan for pair in pairs if pair.run is not None), None)
-    return sum(len(scenario.primaries) for scenario in plan.scenarios) if plan else 0
+    manifest = first_manifest(pairs)
+    return sum(len(scenario.primaries) for scenario in manifest.plan.scenarios) if manifest else 0
 
 
 def _effects(figures: Sequence[_Figure], *, planned: int) -> list[FleetEffect]:
@@ -158,7 +182,7 @@ def _variant(
     for figure, effect in zip(figures, effects, strict=True):
         if figure.variant == name:
             own.setdefault(figure.scenario, {})[figure.metric] = effect
-    not_ena = next((pair.run.manifest.not_ena for pair in pairs if pair.run is not None), "")
+    manifest = first_manifest(pairs)
     return VariantResult(
         pairs=len(pairs),
         valid_pairs=sum(pair.counts for pair in pairs),
@@ -169,7 +193,7 @@ def _variant(
                     {metric: effect for metric, effect in of.items() if effect.grounds.primary},
                     planned=len(pairs),
                     left_out=_left_out(pairs, scenario),
-                    not_ena=not_ena,
+                    not_ena=manifest.not_ena if manifest else "",
                 ),
             )
             for scenario, of in own.items()
@@ -214,6 +238,3 @@ def _differences(figures: Sequence[_Figure]) -> Iterator[VariantDifference]:
             code="inconclusive" if thin else word_for(a.metric, low, high, a.grounds.margin_pct),
             confidence_pct=None if where is None else round(100 * confidence, 6),
         )
-
-
-assert FEWEST_PAIRS > 2  # `decide` has an interval from two on: which of these are too few is said by `thin`

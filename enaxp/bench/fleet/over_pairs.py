@@ -46,6 +46,10 @@ class OverPairs:
         """The mean of the pairs, each counting once; None without any."""
         return statistics.fmean(pair.mean for pair in self.pairs.values()) if self.pairs else None
 
+    def mean_without(self, name: str) -> float:
+        """The mean of all pairs but the one of this name."""
+        return statistics.fmean(_others(self.pairs, name))
+
     @property
     def is_uneven(self) -> bool:
         """Whether one pair has more than MOST_UNEVEN times the iterations of another: it counts no more for that."""
@@ -97,10 +101,14 @@ def between_variants(one: Sequence[float], other: Sequence[float]) -> Location |
 
 def _distance(pairs: Mapping[str, RunMean], name: str) -> float:
     """How far a pair lies from the others, in standard errors of one that is like them."""
-    others = [pair.mean for other, pair in pairs.items() if other != name]
+    others = _others(pairs, name)
     away = abs(pairs[name].mean - statistics.fmean(others))
     spread = statistics.stdev(others) * math.sqrt(1 + 1 / len(others))
     return away / spread if spread > 0 else math.inf if away > 1e-12 else 0.0
+
+
+def _others(pairs: Mapping[str, RunMean], name: str) -> list[float]:
+    return [pair.mean for other, pair in pairs.items() if other != name]
 
 
 def _heterogeneity(pairs: Mapping[str, RunMean], where: Location | None) -> tuple[float | None, float | None]:

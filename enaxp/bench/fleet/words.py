@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from enaxp.bench.effect import per_cent
-from enaxp.bench.fleet.over_pairs import FEWEST_PAIRS, OverPairs
+from enaxp.bench.fleet.over_pairs import FEWEST_PAIRS
 from enaxp.bench.fleet.result import FleetEffect, VariantDifference
 from enaxp.bench.verdict import Verdict, combine, in_short
 from enaxp.text import bounds_plain, change_plain, counted, listed, percent_plain
@@ -24,7 +24,7 @@ def verdict_over_pairs(
     """The verdict on one scenario over the pairs of a variant. left_out: why pairs have no say, by name; not_ena: as in a manifest."""
     prefix = f"{not_ena}: " if not_ena else ""
     code = combine([effect.code for effect in primaries.values()] or ["invalid"])
-    of = f"{planned - len(left_out)} of {counted(planned, 'pair')}" if left_out else f"{counted(planned, 'pair')}"
+    of = f"{planned - len(left_out)} of {counted(planned, 'pair')}" if left_out else counted(planned, "pair")
     out = tuple(f"{name} {why}" for name, why in left_out.items())
     if code == "invalid":
         said = f"{prefix}invalid: no pair counts"
@@ -59,9 +59,10 @@ def standing_out_in_words(primaries: Mapping[Metric, FleetEffect]) -> list[str]:
     """Which pairs do not fit to the others, with what they measured: `main-3 stands out at P99 (+41.0%, the others -20.1%)`."""
     where: dict[str, list[str]] = {}
     for metric, effect in primaries.items():
-        over = effect.grounds.over
-        for name in over.standing_out if over else ():
-            own, others = (change_plain(pct) for pct in own_and_others(over, name)) if over else ("", "")
+        if (over := effect.grounds.over) is None:
+            continue
+        for name in over.standing_out:
+            own, others = (change_plain(per_cent(mean)) for mean in (over.pairs[name].mean, over.mean_without(name)))
             where.setdefault(name, []).append(f"at {metric_label(metric)} ({own}, the others {others})")
     return [f"{name} stands out {listed(places)}" for name, places in where.items()]
 
@@ -98,9 +99,3 @@ def _clauses(metric: Metric, effect: FleetEffect) -> Iterator[str]:
         yield f"at {at} {listed(grounds.ranked)} lost so much that an arm is beyond measurement, and is in no mean"
     if grounds.over and grounds.over.is_uneven:
         yield f"at {at} the pairs have very different numbers of iterations, and count alike"
-
-
-def own_and_others(over: OverPairs, name: str) -> tuple[float, float]:
-    """What a pair measured, and the mean of the others, in per cent."""
-    others = [pair.mean for other, pair in over.pairs.items() if other != name]
-    return per_cent(over.pairs[name].mean), per_cent(sum(others) / len(others))

@@ -1,6 +1,6 @@
 """Data: what a report shows of a bench of many pairs, worked out from its folder alone.
 
-FleetFolder ─▶ read_fleet ─▶ FleetData (manifest, pairs, fleet) ─▶ summary.py, markdown.py, page.py
+FleetFolder ─▶ read_fleet ─▶ FleetData (manifest, pairs, fleet) ─▶ summary.py, page.py
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from functools import reduce
 
 from enaxp.bench.environment import FactDifference, differences_of_runs
 from enaxp.bench.fleet.folder import FleetFolder, FleetManifest, pair_runs
-from enaxp.bench.fleet.judging import PairRun, judge_fleet
+from enaxp.bench.fleet.judging import PairRun, first_manifest, judge_fleet
 from enaxp.bench.fleet.result import Fleet
 from enaxp.bench.records import Manifest
-from enaxp.traffic import Scenario
+from enaxp.traffic import Metric, Scenario
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +37,16 @@ class FleetData:
     @property
     def first(self) -> Manifest | None:
         """The manifest of the first pair that has one: what all share stands in it."""
-        return next((pair.run.manifest for pair in self.pairs if pair.run is not None), None)
+        return first_manifest(self.pairs)
 
     @property
     def scenarios(self) -> tuple[Scenario, ...]:
         return self.first.plan.scenarios if self.first else ()
+
+    @property
+    def primaries(self) -> list[tuple[Scenario, Metric]]:
+        """Each primary figure of each scenario."""
+        return [(scenario, metric) for scenario in self.scenarios for metric in scenario.primaries]
 
     @property
     def not_ena(self) -> str:

@@ -38,7 +38,7 @@ class _Line:
 
 def forests(data: FleetData) -> list[Chart | Gap]:
     """A chart for each primary of each scenario."""
-    return [_forest(data, scenario, metric) for scenario in data.scenarios for metric in scenario.primaries]
+    return [_forest(data, scenario, metric) for scenario, metric in data.primaries]
 
 
 def _forest(data: FleetData, scenario: Scenario, metric: Metric) -> Chart | Gap:
@@ -70,7 +70,7 @@ def _lines(data: FleetData, variant: str, scenario: Scenario, metric: Metric) ->
     for pair in data.pairs:
         if pair.variant != variant:
             continue
-        effect = pair.run.result.scenarios[scenario.name].effects.get(metric) if pair.run else None
+        effect = pair.effect(scenario.name, metric)
         if effect is None or not pair.counts:
             words = "lost" if pair.lost else "invalid"
             yield _Line(

@@ -1,7 +1,6 @@
 """Page: a bench of many pairs as one HTML file, `report.html`, that needs nothing else; each pair has a page of its own beside it.
 
-    FleetData + forests ─▶ templates/chart.html.j2 + fleet.html.j2 ─▶ text
-    charts ─▶ Aside ─▶ SVG, wide and narrow ─┘
+FleetData ─▶ forests, tables (plain data, worded) ─▶ html.page_of ─▶ templates/fleet.html.j2 ─▶ text
 
 Everything that comes from a run is text to the page, never markup, as on the page of a run.
 """
@@ -12,15 +11,14 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from enaxp import __version__
+from enaxp.bench.fleet.judging import PairRun
 from enaxp.bench.fleet.result import FleetEffect, FleetScenario, to_document
 from enaxp.bench.fleet.words import difference_in_words, heterogeneity_in_words, next_pair_in_words
 from enaxp.report.charts.aside import Aside
-from enaxp.report.charts.vega import FONT, PAGE_COLOURS, look
 from enaxp.report.fleet.data import FleetData
 from enaxp.report.fleet.forest import forests
-from enaxp.report.fleet.summary import SUPPOSED, between_in_short, lost_in_words, out_in_words, title
-from enaxp.report.html import asset, begin_stills, drawn, json_in_html, linked, policy, sparing
+from enaxp.report.fleet.words import SUPPOSED, between_in_short, lost_in_words, out_in_words, title
+from enaxp.report.html import linked, page_of
 from enaxp.report.page import when
 from enaxp.report.words import label, traffic_in_words
 from enaxp.text import change_typeset, counted, interval_typeset, typeset
@@ -29,24 +27,13 @@ from enaxp.traffic import metric_label
 
 def render_fleet_page(data: FleetData, *, vega: Callable[[], str], drawing: Aside) -> str:
     """The text of `report.html`; `vega` gives what draws in it. The charts are drawn in `drawing`."""
-    import jinja2
-
     charts = forests(data)
-    specs = {chart.name: chart.spec for chart in drawn(charts)}
-    stills = begin_stills(specs, drawing)
-    style, script = asset("page.css"), asset("page.js")
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(asset("chart.html.j2") + asset("fleet.html.j2"))
-    about = _about(data)
-    return template.render(
-        policy=policy(scripts=(vega(), script), style=style),
-        style=style,
-        script=script,
-        vega=vega(),
-        drawing=json_in_html({"look": look(PAGE_COLOURS, FONT), "specs": specs}),
-        stills=sparing({name: still() for name, still in stills.items()}),
+    return page_of(
+        "fleet.html.j2",
         charts=charts,
-        **about,
+        content=lambda: {"charts": charts, **_about(data)},
+        vega=vega,
+        drawing=drawing,
     )
 
 
@@ -64,10 +51,9 @@ def _about(data: FleetData) -> dict[str, Any]:
         "out": [out_in_words(one) for one in data.standing_out()],
         "lost": lost_in_words(data),
         "traffic": {scenario.name: traffic_in_words(scenario) for scenario in data.scenarios},
-        "pairs": [_pair(data, at) for at in range(len(data.pairs))],
-        "columns": [(s.name, metric_label(m)) for s in data.scenarios for m in s.primaries],
+        "pairs": [_pair(data, pair) for pair in data.pairs],
+        "columns": [(scenario.name, metric_label(metric)) for scenario, metric in data.primaries],
         "supposed": SUPPOSED,
-        "version": __version__,
         "download": linked("fleet.json", "", json.dumps(to_document(data.fleet), indent=2), kind="application/json"),
     }
 
@@ -110,16 +96,11 @@ def _line(name: str, effect: FleetEffect) -> Mapping[str, Any]:
     }
 
 
-def _pair(data: FleetData, at: int) -> dict[str, Any]:
-    pair = data.pairs[at]
-    effects = [
-        pair.run.result.scenarios[scenario.name].effects.get(metric) if pair.run else None
-        for scenario in data.scenarios
-        for metric in scenario.primaries
-    ]
+def _pair(data: FleetData, pair: PairRun) -> dict[str, Any]:
+    effects = [pair.effect(scenario.name, metric) for scenario, metric in data.primaries]
     return {
         "name": pair.name,
-        "zone": (pair.run.manifest.place.get("availability_zone") if pair.run else None) or "",
+        "zone": pair.zone,
         "effects": [interval_typeset(one.estimate_pct, one.low_pct, one.high_pct) if one else "" for one in effects],
         "standing": "lost" if pair.lost else "counts" if pair.counts else "invalid",
     }

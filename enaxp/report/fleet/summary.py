@@ -8,19 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from enaxp.bench.fleet.judging import PairRun
-from enaxp.bench.fleet.result import FleetEffect
 from enaxp.bench.fleet.words import difference_in_words
-from enaxp.report.fleet.data import FleetData, StandingOut
+from enaxp.report.fleet.data import FleetData
+from enaxp.report.fleet.words import (
+    SUPPOSED,
+    between_in_short,
+    lost_in_words,
+    next_pair_in_short,
+    out_in_words,
+    title,
+)
 from enaxp.report.markdown import plain
 from enaxp.report.words import label
-from enaxp.text import bounds_plain, columns, counted, interval_plain, interval_typeset, percent_plain, typeset
+from enaxp.text import columns, counted, interval_plain, interval_typeset, typeset
 from enaxp.traffic import metric_label, metric_text
 
 RULE = "=" * 56
-SUPPOSED = (
-    "The pair of hosts is the unit: an interval covers what differs from pair to pair. It supposes that pairs differ alike to both sides; "
-    "where a few are elsewhere, few pairs do not show it, and it holds less often."
-)
 
 
 def render_fleet_summary(data: FleetData) -> str:
@@ -40,8 +43,8 @@ def render_fleet_markdown(data: FleetData) -> str:
                 "|---|---|---|---|---|",
             ]
             lines += [
-                f"| {metric_label(metric)} | {interval_typeset(one.estimate_pct, one.low_pct, one.high_pct)} | {typeset(_next(one))} "
-                f"| {between_in_short(one)} | {label(one.code)} |"
+                f"| {metric_label(metric)} | {interval_typeset(one.estimate_pct, one.low_pct, one.high_pct)} "
+                f"| {typeset(next_pair_in_short(one))} | {between_in_short(one)} | {label(one.code)} |"
                 for metric, one in measured.effects.items()
             ]
             lines.append("")
@@ -52,38 +55,13 @@ def render_fleet_markdown(data: FleetData) -> str:
     )
 
 
-def title(data: FleetData) -> str:
-    """The fleet's verdicts in a few words: of one variant and scenario its headline, else each code."""
-    told = [(name, scenario, one) for name, v in data.fleet.variants.items() for scenario, one in v.scenarios.items()]
-    if not told:
-        return "No pair of this fleet counts"
-    if len(told) == 1:
-        return told[0][2].verdict.headline or told[0][2].verdict.words
-    several = len({scenario for _, scenario, _ in told}) > 1
-    return "; ".join(
-        f"{name}{f', {scenario}' if several else ''}: {label(one.verdict.code)}" for name, scenario, one in told
-    )
-
-
-def out_in_words(one: StandingOut) -> str:
-    """A pair that stands out, with what is different about it."""
-    if not one.differs:
-        return f"{one.pair} stands out among {one.variant}; nothing that was recorded of its hosts is different from all others"
-    return f"{one.pair} stands out among {one.variant}; it alone has {'; '.join(map(str, one.differs))}"
-
-
-def lost_in_words(data: FleetData) -> list[str]:
-    """The pairs that were lost, with why."""
-    return [f"{pair.name} was lost: {pair.lost}" for pair in data.pairs if pair.lost]
-
-
 def _header(data: FleetData) -> Iterator[str]:
     yield RULE
     yield "     ENA vs ENA Express over pairs of hosts: Summary"
     yield RULE
     manifest = data.manifest
     if data.not_ena:
-        yield f"{data.not_ena}"
+        yield data.not_ena
     yield f"Run {manifest.run_id} of lab {manifest.lab}, began {manifest.started_at}"
     if first := data.first:
         plan = first.plan
@@ -106,7 +84,7 @@ def _variants(data: FleetData) -> Iterator[str]:
                     metric_text(metric),
                     interval_plain(one.estimate_pct, one.low_pct, one.high_pct),
                     "-" if one.confidence_pct is None else f"{one.confidence_pct:.4g}%",
-                    _next(one),
+                    next_pair_in_short(one),
                     between_in_short(one),
                     f"{one.code}{'' if one.grounds.primary else ', exploratory'}",
                 )
@@ -130,29 +108,12 @@ def _pairs(data: FleetData) -> Iterator[str]:
     yield "Pairs"
     yield RULE
     yield columns(
-        ("pair", "zone", *(f"{s.name} {metric_text(m)}" for s in data.scenarios for m in s.primaries), ""),
+        ("pair", "zone", *(f"{scenario.name} {metric_text(metric)}" for scenario, metric in data.primaries), ""),
         [_pair_row(data, pair) for pair in data.pairs],
     )
 
 
 def _pair_row(data: FleetData, pair: PairRun) -> list[str]:
-    zone = str(pair.run.manifest.place.get("availability_zone") or "-") if pair.run else "-"
-    told = []
-    for scenario in data.scenarios:
-        for metric in scenario.primaries:
-            effect = pair.run.result.scenarios[scenario.name].effects.get(metric) if pair.run else None
-            told.append(interval_plain(effect.estimate_pct, effect.low_pct, effect.high_pct) if effect else "-")
-    return [pair.name, zone, *told, f"LOST: {pair.lost}" if pair.lost else "" if pair.counts else "invalid"]
-
-
-def _next(effect: FleetEffect) -> str:
-    if effect.next_pair_low_pct is None:
-        return "not known"
-    return bounds_plain(effect.next_pair_low_pct, effect.next_pair_high_pct)
-
-
-def between_in_short(effect: FleetEffect) -> str:
-    """How different the pairs are, for a table."""
-    if effect.between_pairs_pct is None or effect.i2 is None:
-        return "not known"
-    return "nothing found" if effect.i2 == 0 else f"{percent_plain(effect.between_pairs_pct)}, I² {effect.i2:.0%}"
+    effects = [pair.effect(scenario.name, metric) for scenario, metric in data.primaries]
+    told = [interval_plain(one.estimate_pct, one.low_pct, one.high_pct) if one else "-" for one in effects]
+    return [pair.name, pair.zone or "-", *told, f"LOST: {pair.lost}" if pair.lost else "" if pair.counts else "invalid"]

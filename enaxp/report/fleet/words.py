@@ -1,0 +1,55 @@
+"""Words: what the summary and the page of a bench of many pairs say alike. Pure. The verdicts' own words are in bench/fleet/words.py.
+
+FleetData, StandingOut, FleetEffect ─▶ sentences and cells of tables ─▶ summary.py, page.py
+"""
+
+from __future__ import annotations
+
+from enaxp.bench.fleet.result import FleetEffect
+from enaxp.report.fleet.data import FleetData, StandingOut
+from enaxp.report.words import label
+from enaxp.text import bounds_plain, percent_plain
+
+SUPPOSED = (
+    "The pair of hosts is the unit: an interval covers what differs from pair to pair. It supposes that pairs differ to both sides alike; "
+    "where a few are far from all others, a small number of pairs may not show it, and the interval holds the truth less often."
+)
+
+
+def title(data: FleetData) -> str:
+    """The fleet's verdicts in a few words: of one variant and scenario its headline, else each code."""
+    told = [(name, scenario, one) for name, v in data.fleet.variants.items() for scenario, one in v.scenarios.items()]
+    if not told:
+        return "No pair of this fleet counts"
+    if len(told) == 1:
+        return told[0][2].verdict.headline or told[0][2].verdict.words
+    several = len({scenario for _, scenario, _ in told}) > 1
+    return "; ".join(
+        f"{name}{f', {scenario}' if several else ''}: {label(one.verdict.code)}" for name, scenario, one in told
+    )
+
+
+def out_in_words(one: StandingOut) -> str:
+    """A pair that stands out, with what is different about it."""
+    if not one.differs:
+        return f"{one.pair} stands out among {one.variant}; nothing that was recorded of its hosts is different from all others"
+    return f"{one.pair} stands out among {one.variant}; it alone has {'; '.join(map(str, one.differs))}"
+
+
+def lost_in_words(data: FleetData) -> list[str]:
+    """The pairs that were lost, with why."""
+    return [f"{pair.name} was lost: {pair.lost}" for pair in data.pairs if pair.lost]
+
+
+def next_pair_in_short(effect: FleetEffect) -> str:
+    """Between which values the next pair would measure, for a table of plain text."""
+    if effect.next_pair_low_pct is None:
+        return "not known"
+    return bounds_plain(effect.next_pair_low_pct, effect.next_pair_high_pct)
+
+
+def between_in_short(effect: FleetEffect) -> str:
+    """How different the pairs are, for a table."""
+    if effect.between_pairs_pct is None or effect.i2 is None:
+        return "not known"
+    return "nothing found" if effect.i2 == 0 else f"{percent_plain(effect.between_pairs_pct)}, I² {effect.i2:.0%}"
