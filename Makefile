@@ -57,6 +57,7 @@ selfcheck: install
 study: install
 	$(BIN)/python -m selfcheck.words $(WORDS_ARGS)
 	$(BIN)/python -m selfcheck.crossover
+	$(BIN)/python -m selfcheck.toggled
 	$(BIN)/python -m selfcheck.runs
 	$(BIN)/python -m selfcheck.fleets
 	$(BIN)/python -m selfcheck.stopped

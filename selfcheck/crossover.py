@@ -14,8 +14,9 @@ import argparse
 import math
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -86,8 +87,8 @@ def simulate(cell: CrossoverCell, *, benches: int, seed: int = SEED) -> Coverage
     alike_widths: list[float] = []
     for _ in range(benches):
         sample = cell.run(rng)
-        low, high = _interval(sample)
-        alike_low, alike_high = _interval(replace(sample, crossed=()))
+        low, high = interval_of(sample)
+        alike_low, alike_high = interval_of(replace(sample, crossed=()))
         interface = interface_location(sample)
         assert interface is not None
         interface_low, interface_high = interface.interval(confidence=CONFIDENCE)
@@ -105,26 +106,44 @@ def simulate(cell: CrossoverCell, *, benches: int, seed: int = SEED) -> Coverage
     )
 
 
-def _interval(sample: RatioSample) -> tuple[float, float]:
+def interval_of(sample: RatioSample) -> tuple[float, float]:
+    """The bench's own interval of what SRD makes, as log ratios."""
     where = location(sample)
     assert where is not None
     return where.interval(confidence=CONFIDENCE)
 
 
-def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m selfcheck.crossover", description="What a crossover's intervals hold."
+def told(cell: CrossoverCell, benches: int) -> str:
+    """What the intervals hold, on one line."""
+    found = simulate(cell, benches=benches)
+    return (
+        f"in halves {found.effect:6.1%} [{found.half_width_pct:.2f}], interface {found.interface:6.1%};"
+        f" all alike {found.alike:6.1%} [{found.alike_half_width_pct:.2f}]"
     )
-    parser.add_argument("--benches", type=int, default=4000, help="simulated runs of each cell")
+
+
+def tell_cells(
+    cells: Mapping[str, Callable[[int], str]], arguments: Sequence[str], *, program: str, about: str, benches: int
+) -> None:
+    """Prints a line for each cell of a study, as soon as it is known. cells: what works out the line, of how many runs, by the cell's name;
+    benches: how many runs, where nobody says.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=about)
+    parser.add_argument("--benches", type=int, default=benches, help="simulated runs of each cell")
     asked = parser.parse_args(arguments)
-    print(f"{CONFIDENCE:.1%} intervals, share that holds the truth [median half width in %]")
-    for cell in CELLS:
-        found = simulate(cell, benches=asked.benches)
-        print(
-            f"  {cell.name:<52} in halves {found.effect:6.1%} [{found.half_width_pct:.2f}], interface {found.interface:6.1%};"
-            f" all alike {found.alike:6.1%} [{found.alike_half_width_pct:.2f}]",
-            flush=True,
-        )
+    print(f"{CONFIDENCE:.1%} intervals [median half width in %]. {about}")
+    for name, line in cells.items():
+        print(f"  {name:<60} {line(asked.benches)}", flush=True)
+
+
+def main(arguments: Sequence[str]) -> None:
+    tell_cells(
+        {cell.name: partial(told, cell) for cell in CELLS},
+        arguments,
+        program="selfcheck.crossover",
+        about="What a crossover's intervals hold: the share that holds the truth.",
+        benches=4000,
+    )
 
 
 if __name__ == "__main__":

@@ -40,11 +40,10 @@ from enaxp.bench.runner import Progress, RunOptions
 from enaxp.bench.running import Running
 from enaxp.bench.schedule import BenchPlan
 from enaxp.hosts.connection import CommandResult, Connection, Host
-from enaxp.traffic import Scenario
+from selfcheck.made_run import UDP
 
 GOAL, GOAL_MB = 1.3, 10.0
 SCALES = (1, 8, 64)
-UDP = Scenario(name="udp-latency", mode="ping-pong", protocol="udp", message_size=64, csv_name="UDP_Small")
 Told = tuple[str, str, int, float]  # stdout, stderr, exit code, seconds
 
 
@@ -245,6 +244,23 @@ def _recording(asked: Path | None, *, duration_s: float) -> Iterator[Path]:
         yield path
 
 
+def played_aside(path: Path, *, pairs: int, duration_s: float) -> dict[str, float]:
+    """What `play` gives back, from a process of its own: its memory is what is asked."""
+    command = [sys.executable, "-m", "selfcheck.driver", "--play", str(pairs), "--recorded", str(path)]
+    done = subprocess.run([*command, "--duration", str(duration_s)], check=True, capture_output=True, text=True)
+    return dict(json.loads(done.stdout))
+
+
+def line_of(pairs: int, found: Mapping[str, float], *, first: Mapping[str, float]) -> str:
+    """What so many pairs take, against the first number of them."""
+    each = (found["rss_mb"] - first["rss_mb"]) / max(1, pairs - 1)
+    more = "" if pairs == 1 else f", {each:.1f} MB a further pair (goal: {GOAL_MB:g})"
+    return (
+        f"driver: {pairs:>3} pairs, first to last trial {found['seconds']:.1f} s: ×{found['seconds'] / first['seconds']:.2f} of "
+        f"one pair (goal: {GOAL:g}); {found['cpu_s']:.1f} s of CPU, at most {found['rss_mb']:.0f} MB{more}"
+    )
+
+
 def main(arguments: Sequence[str]) -> None:
     """Prints, for each number of pairs, how long it took against one pair, and the memory of each further pair."""
     parser = argparse.ArgumentParser(
@@ -253,9 +269,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--pairs", type=int, nargs="+", default=SCALES)
     parser.add_argument("--duration", type=float, default=10.0, help="of a trial, in s")
     parser.add_argument("--recorded", type=Path, help="what hosts said, kept for another time")
-    parser.add_argument(
-        "--play", type=int, help=argparse.SUPPRESS
-    )  # in a process of its own: its memory is what is asked
+    parser.add_argument("--play", type=int, help=argparse.SUPPRESS)  # what `played_aside` starts
     asked = parser.parse_args(arguments)
     if asked.play:
         print(json.dumps(play(asked.recorded, pairs=asked.play, duration_s=asked.duration)))
@@ -263,29 +277,9 @@ def main(arguments: Sequence[str]) -> None:
     with _recording(asked.recorded, duration_s=asked.duration) as path:
         first: dict[str, float] | None = None
         for pairs in asked.pairs:
-            command = [
-                sys.executable,
-                "-m",
-                "selfcheck.driver",
-                "--play",
-                str(pairs),
-                "--recorded",
-                str(path),
-                "--duration",
-                str(asked.duration),
-            ]
-            found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            found = played_aside(path, pairs=pairs, duration_s=asked.duration)
             first = first or found
-            each = (
-                ""
-                if pairs == 1
-                else f", {(found['rss_mb'] - first['rss_mb']) / (pairs - 1):.1f} MB a further pair (goal: {GOAL_MB:g})"
-            )
-            print(
-                f"driver: {pairs:>3} pairs, first to last trial {found['seconds']:.1f} s: ×{found['seconds'] / first['seconds']:.2f} of "
-                f"one pair (goal: {GOAL:g}); {found['cpu_s']:.1f} s of CPU, at most {found['rss_mb']:.0f} MB{each}",
-                flush=True,
-            )  # fmt: skip
+            print(line_of(pairs, found, first=first), flush=True)
 
 
 if __name__ == "__main__":

@@ -25,16 +25,16 @@ from enaxp.bench.evidence import weigh
 from enaxp.bench.inference import student_t, welch
 from enaxp.bench.records import ArmAddresses, Manifest
 from enaxp.bench.schedule import BenchPlan
-from enaxp.traffic import ARMS, Metric, Scenario
+from enaxp.traffic import ARMS, Metric
+from selfcheck.made_run import UDP
 
 SEED = 20261130
 ITERATIONS = 10
 ITERATION_SD = 0.01
 CONDITIONS = ("p99 slower 0%", "p99 different 0%", "p99 slower 5%", "effect p99 different 0%", "effect p99 slower 5%")
 SPREADS_PCT = (2.0, 5.0)
-_SCENARIO = Scenario(name="udp-latency", mode="ping-pong", protocol="udp", message_size=64, csv_name="UDP_Small")
 _PLAN = BenchPlan(
-    iterations=ITERATIONS, repeats=2, duration_s=10, order="interleaved", seed=1, margin_pct=2, scenarios=(_SCENARIO,)
+    iterations=ITERATIONS, repeats=2, duration_s=10, order="interleaved", seed=1, margin_pct=2, scenarios=(UDP,)
 )
 
 
@@ -97,7 +97,7 @@ def _is_shown(condition: str, comparison: Comparison) -> bool:
 def _differ_by_iterations(base: MeasuredRun, run: MeasuredRun) -> bool:
     """Whether the former rule finds a change in either arm."""
     for arm in ARMS:
-        one, other = (measured.level(_SCENARIO.name, "p99", arm).finite for measured in (base, run))
+        one, other = (measured.level(UDP.name, "p99", arm).finite for measured in (base, run))
         error, degrees = welch(one, other)
         if abs(np.mean(other) - np.mean(one)) > student_t(0.9875, degrees) * error:
             return True
@@ -134,7 +134,7 @@ def _runs(
         }
         name = f"{side}-{number}"
         manifest = replace(template.manifest, run_id=name, started_at=f"2026-01-0{side + 1}T00:{number:02d}:00+00:00")
-        yield replace(template, name=name, manifest=manifest, values={_SCENARIO.name: values})
+        yield replace(template, name=name, manifest=manifest, values={UDP.name: values})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,29 +9,26 @@ A trial's level is that of the machine at its time, of the interface that carrie
 
 from __future__ import annotations
 
-import argparse
 import math
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from enaxp.bench.inference import RatioSample, location
+from enaxp.bench.inference import RatioSample
 from enaxp.bench.schedule import BenchPlan, Trial, schedule
-from enaxp.traffic import Scenario
+from selfcheck.crossover import EFFECT, SEED, interval_of, tell_cells
+from selfcheck.made_run import UDP
 
-SEED = 20261130
-CONFIDENCE = 0.975
-EFFECT = math.log1p(0.05)
 OWN_SD = 0.02  # of one trial
 SHARING = 40  # benches of one seed of the order
 Way = Literal["interleaved", "crossed over", "toggled"]
 WAYS: tuple[Way, ...] = ("interleaved", "crossed over", "toggled")
-UDP = Scenario(name="udp-latency", mode="ping-pong", protocol="udp", message_size=64, csv_name="UDP_Small")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +75,7 @@ def _held(cell: OrderCell, way: Way, rng: np.random.Generator, *, benches: int) 
         trials = schedule(_plan(way, seed=start))
         levels = _levels(cell, trials, rng, benches=SHARING)
         for one in levels:
-            where = location(_sample(trials, one, crossed=way == "crossed over"))
-            assert where is not None
-            low, high = where.interval(confidence=CONFIDENCE)
+            low, high = interval_of(_sample(trials, one, crossed=way == "crossed over"))
             held += low <= EFFECT <= high
             widths.append(50 * (high - low))
     return Held(share=held / len(widths), half_width_pct=statistics.median(widths))
@@ -135,17 +130,20 @@ def _sample(trials: Sequence[Trial], levels: npt.NDArray[np.float64], *, crossed
     )
 
 
+def told(cell: OrderCell, benches: int) -> str:
+    """What the intervals of each order hold, on one line."""
+    found = simulate(cell, benches=benches)
+    return "; ".join(f"{way} {one.share:6.1%} [{one.half_width_pct:.2f}]" for way, one in found.items())
+
+
 def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m selfcheck.toggled", description="What the intervals of three orders hold."
+    tell_cells(
+        {cell.name: partial(told, cell) for cell in CELLS},
+        arguments,
+        program="selfcheck.toggled",
+        about="What the intervals of three orders hold: the share that holds the effect of SRD.",
+        benches=2000,
     )
-    parser.add_argument("--benches", type=int, default=2000, help="simulated runs of each cell and order")
-    asked = parser.parse_args(arguments)
-    print(f"{CONFIDENCE:.1%} intervals, share that holds the effect of SRD [median half width in %]")
-    for cell in CELLS:
-        found = simulate(cell, benches=asked.benches)
-        told = "; ".join(f"{way} {one.share:6.1%} [{one.half_width_pct:.2f}]" for way, one in found.items())
-        print(f"  {cell.name:<60} {told}", flush=True)
 
 
 if __name__ == "__main__":
