@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from enaxp.bench.fleet.folder import FleetFolder
 from enaxp.bench.fleet.result import from_document
@@ -99,14 +97,6 @@ def test_a_pair_is_named_after_its_fleet_and_a_fleet_is_no_run(fleet: FleetFolde
     with pytest.raises(BenchError, match="bench of many pairs") as raised:
         RunFolder.find(results, lab="made", run="latest")
     assert f"{fleet.run_id}/far-1" in raised.value.todo
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.system

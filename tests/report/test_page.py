@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 from enaxp.bench.conditions import read_condition
 from enaxp.bench.records import RunFolder
@@ -75,14 +75,6 @@ def dropping(line: str) -> str:
     """A trial's line, with a server whose sockets dropped more than a thousandth of its messages."""
     usage = {"server": {"udp_rcvbuf_errors": 500, "cores": {"3": {"programs_s": 1.5, "interrupts_s": 0}}}}
     return json.dumps({**json.loads(line), "usage": usage}) + "\n"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
