@@ -1,1 +1,1 @@
-"""Measuring: schedule, runner, records, gates, histograms, effects."""
+"""The measurement: schedule, runner, records, gates, histograms, statistics, verdict, comparison."""

@@ -1,4 +1,4 @@
-"""Bench: one run from beginning to end — hosts connected, routes proven, trials carried out, the result worked out.
+"""Bench: one run from beginning to end — connect to the hosts, check the routes, carry out the trials, compute the result.
 
     Plan + hosts ─▶ manifest.json ─▶ Runner ─▶ trials.jsonl … ─▶ result.json
                     └── read again by a run that is resumed ──┘
@@ -35,7 +35,7 @@ __all__ = ["RunSetup", "carry_out", "connected", "go_on", "require_sockperf", "r
 
 @dataclass(frozen=True, kw_only=True)
 class RunSetup:
-    """What is to be measured, where and how it was asked for: what the manifest says before anything is measured.
+    """What a run is to measure, where, and how it was requested: the part of the manifest that is known before the first trial.
 
     place, host_gbps, forced, untuned, emulated, given, pair_name, variant: as in the Manifest.
     """
@@ -58,7 +58,7 @@ class RunSetup:
 def carry_out(setup: RunSetup, *, pair: Pair, folder: RunFolder, options: RunOptions) -> None:
     """Runs the plan into the folder.
 
-    Raises BenchError when an arm has no way of its own, and what Runner.run raises.
+    Raises BenchError when an arm does not leave a host by its own interface, and whatever Runner.run raises.
     """
     probes = prove_routes(pair)
     setup = replace(setup, plan=_with_bulk_rates(setup, pair=pair, probes=probes))
@@ -68,14 +68,15 @@ def carry_out(setup: RunSetup, *, pair: Pair, folder: RunFolder, options: RunOpt
 
 
 def _with_bulk_rates(setup: RunSetup, *, pair: Pair, probes: Probes) -> BenchPlan:
-    """The plan with the rates of its bulk flows: of what AWS says that the hosts carry, or else of what is measured. Raises BenchError."""
+    """The plan with a send rate for each bulk flow, derived from the hosts' baseline bandwidth as AWS states it, else as measured. Raises
+    BenchError."""
     known = setup.host_gbps
     baseline = measured_baseline(pair, setup.plan, probes) if known is None else lambda background: known
     return with_bulk_rates(setup.plan, baseline)
 
 
 def _manifest(setup: RunSetup, *, pair: Pair, folder: RunFolder, probes: Probes) -> Manifest:
-    """The manifest of a run that begins now, with what both hosts are before it. Raises HostError."""
+    """The manifest of a run that begins now, with the environment of both hosts before it. Raises HostError."""
     before = _kept(capture(pair, probes), target=setup.target)
     return Manifest(
         run_id=folder.run_id,
@@ -102,7 +103,7 @@ def _manifest(setup: RunSetup, *, pair: Pair, folder: RunFolder, probes: Probes)
 
 
 def _connections(plan: BenchPlan, pair: Pair) -> dict[Arm, Addresses]:
-    """The addresses between which each arm's traffic runs: its own, or where SRD is toggled the same."""
+    """The client and server address of each arm's traffic: its own interface's; the same for both arms where SRD is toggled."""
     return {
         arm: Addresses(source_ip=pair.client.host.ip_of(home), destination_ip=pair.server.host.ip_of(home))
         for arm, home in _homes(plan).items()
@@ -114,7 +115,8 @@ def _homes(plan: BenchPlan) -> dict[Arm, Arm]:
 
 
 def _pinned(manifest: Manifest, pair: Pair, probes: Probes, options: RunOptions) -> Manifest:
-    """The manifest with the cores that sockperf is pinned to; where it cannot be, says why, and the plan has none. Raises HostError."""
+    """The manifest with the cores that sockperf is pinned to. Where it cannot be pinned, prints why, and the plan has no cores. Raises
+    HostError."""
     if manifest.plan.cpus == NONE:
         return manifest
     hosts = {
@@ -129,9 +131,9 @@ def _pinned(manifest: Manifest, pair: Pair, probes: Probes, options: RunOptions)
 
 
 def go_on(folder: RunFolder, *, pair: Pair, options: RunOptions) -> None:
-    """Carries out what is left of a run, by its own plan.
+    """Resumes a run: carries out the trials that its own plan still lacks.
 
-    Raises BenchError when the hosts are not those it was begun on.
+    Raises BenchError when the hosts are not the ones on which the run began.
     """
     manifest = folder.read_manifest()
     probes = prove_routes(pair)
@@ -150,7 +152,7 @@ def go_on(folder: RunFolder, *, pair: Pair, options: RunOptions) -> None:
 
 
 def _run(manifest: Manifest, *, pair: Pair, folder: RunFolder, probes: Probes, options: RunOptions) -> None:
-    """Carries out what is not on disk yet, and says in the manifest how it ended."""
+    """Carries out the trials that are not on disk yet, and records in the manifest how the run ended."""
     plan = manifest.plan
     if plan.until_pct is not None:
         until = plan.until_pct
@@ -165,9 +167,9 @@ def _run(manifest: Manifest, *, pair: Pair, folder: RunFolder, probes: Probes, o
 
 
 def _end_manifest(folder: RunFolder, manifest: Manifest, pair: Pair, probes: Probes, *, quietly: bool) -> None:
-    """Writes the manifest of a run that has ended. With `until_pct` its plan now has the iterations that were carried out.
+    """Writes the manifest of a run that has ended. With `until_pct` the plan's iterations become the number that was carried out.
 
-    `quietly`: another error is under way, so that a full disk raises none of its own.
+    `quietly`: another error is already being raised, so a full disk must not replace it.
     """
     after = _kept(_capture_if_reachable(pair, probes), target=manifest.target)
     plan = manifest.plan
@@ -187,7 +189,7 @@ def _end_manifest(folder: RunFolder, manifest: Manifest, pair: Pair, probes: Pro
 
 
 def result_of(folder: RunFolder) -> Result:
-    """The result of a run, worked out from the files in its folder alone."""
+    """The result of a run, computed from the files in its folder alone."""
     manifest = folder.read_manifest()
     return result_from(manifest, evidence_of(folder, manifest.plan))
 
@@ -216,7 +218,7 @@ def _versions(before: Mapping[str, Mapping[str, str]]) -> dict[str, str | None]:
 
 
 def _interfaces(plan: BenchPlan, probes: Probes) -> dict[str, dict[Arm, InterfaceFacts]]:
-    """What carries each arm on each host when the run begins."""
+    """The interface that carries each arm on each host when the run begins."""
     return {
         role: {arm: _facts_of(of_host[home]) for arm, home in _homes(plan).items()} for role, of_host in probes.items()
     }
@@ -227,7 +229,7 @@ def _facts_of(probe: InterfaceProbe) -> InterfaceFacts:
 
 
 def _capture_if_reachable(pair: Pair, probes: Probes) -> Environment:
-    """Both hosts' facts now; empty when they no longer answer."""
+    """Both hosts' environment now; empty when they no longer answer."""
     try:
         return capture(pair, probes)
     except HostError:
@@ -235,7 +237,8 @@ def _capture_if_reachable(pair: Pair, probes: Probes) -> Environment:
 
 
 def _kept(environment: Environment, *, target: TargetName) -> Environment:
-    """What a run keeps of its hosts: a local one may be shown to others, and its hosts are somebody's own computer."""
+    """The part of the hosts' environment that a run stores. On the local target the host is the user's own computer, and reports are
+    shared: so what identifies that computer is left out."""
     return without_this_computer(environment) if target == "local" else environment
 
 

@@ -1,7 +1,7 @@
-"""Traffic between zones: about how many GB a plan moves from one host to the other. Pure.
+"""Traffic between zones: an estimate of how many GB a plan sends between its two hosts. Pure.
 
-AWS bills traffic between two zones at both ends (`lab/cost.py` has the price). An upper estimate: a scenario without a rate of its own is
-taken to fill what the hosts carry, and a ping-pong to be as quick as within one zone.
+AWS bills traffic between two zones at both ends (`lab/cost.py` has the price). It is an upper estimate: a scenario without a rate is
+assumed to fill the hosts' bandwidth, and a ping-pong to be as fast as within one zone.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ PING_PONGS = 20_000  # a second, at 25 µs one way
 
 
 def gigabytes_of(plan: BenchPlan, *, link_gbps: float) -> float:
-    """About how many GB (10⁹ bytes) all trials of a plan move, replies and bulk flows included, for one pair of hosts.
+    """Estimated traffic of all trials of a plan in GB (10⁹ bytes), for one pair of hosts, with replies and bulk flows.
 
-    link_gbps: what the slower host carries, in 10⁹ bit/s.
+    link_gbps: the bandwidth of the slower host, in 10⁹ bit/s.
     """
     trials = len(ARMS) * plan.iterations * plan.repeats
     rates = (bytes_a_second(scenario, link_gbps=link_gbps) for scenario in plan.scenarios)
@@ -24,7 +24,7 @@ def gigabytes_of(plan: BenchPlan, *, link_gbps: float) -> float:
 
 
 def bytes_a_second(scenario: Scenario, *, link_gbps: float) -> float:
-    """Of one scenario while it is measured, in both directions."""
+    """Bytes per second that one scenario sends while it is measured, both directions together."""
     link = link_gbps * 1e9 / 8
     size = scenario.message_size + HEADERS
     bulk = (scenario.background.share or 1.0) * link if scenario.background else 0.0

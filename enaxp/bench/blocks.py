@@ -1,11 +1,12 @@
-"""Blocks: the trials that count, merged by arm and iteration. Everything that is said of a run's figures is read from these.
+"""Blocks: the valid trials, merged by arm and iteration. All figures of a run are computed from these.
 
     Evidence ─▶ blocks_of: counted trials, by arm and (host pair, iteration) ─▶ Block (merged with equal weight) ─┬─▶ evaluation
     a trial as it ends ─▶ Block.with_trial ─▶ the live view                                                       ├─▶ comparison
                                                                                                                   └─▶ report
 
-Latencies are those that the user's messages suffered: from the time a message was planned to be sent, where it has one, and over all
-that wanted a reply, a lost one later than every other. The time from the send itself (service time) is shown beside that.
+Latencies are those that a user's messages see: measured from the planned send time, where there is one (this avoids coordinated
+omission), and over all messages that expected a reply, where a lost message counts as later than every other. Service time (from the
+actual send) is reported next to it.
 
 The iteration is the unit of every interval: trials are merged within one, never across them. Pure but for reading histograms through
 the evidence, which happens block by block: a long run has more histograms than should be in memory at once.
@@ -33,10 +34,10 @@ MERGED_AT_ONCE = 8
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Block:
-    """Trials of one arm, merged with equal weight. Latencies are in ns, throughput (the mean) in 10⁹ bit/s; None: not measured.
+    """Trials of one arm, merged with equal weight. Latencies are in ns, throughput (the mean) in 10⁹ bit/s; None where not measured.
 
-    trials: how many were merged, those without a figure left out. wanted: the messages that wanted a reply. loss_rate: the mean of the
-    trials' shares of lost messages, 0 to 1.
+    trials: how many were merged; trials without a figure are not counted. wanted: how many messages expected a reply. loss_rate: the mean
+    over the trials of the share of lost messages, 0 to 1.
     """
 
     trials: int
@@ -55,7 +56,7 @@ class Block:
         return latency_of(self.latencies, metric)
 
     def with_trial(self, record: TrialRecord, histogram: Histogram | None) -> Block:
-        """This block and one trial more. Costs what two distributions cost, however many trials are in it."""
+        """This block with one more trial merged in. The cost is that of merging two distributions, however many trials the block holds."""
         trials = self.trials + 1
         if histogram is not None:
             own = histogram.distribution(lost=record.without_latency)
@@ -74,9 +75,11 @@ NO_TRIALS = Block(trials=0, observations=None, latencies=None, throughput_gbps=N
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScenarioBlocks:
-    """One scenario's trials: those attempted (without the discarded pairs), those that count, and these merged by arm and place.
+    """One scenario's trials: the attempted ones (without the discarded pairs), the counted ones, and the counted ones merged by arm and
+    iteration.
 
-    measured_from: whether latencies count from the planned time or from the send. `read` gives a trial's histogram by which it counts.
+    measured_from: whether latencies start at the planned send time or at the actual send. `read` returns the histogram of a trial that is
+    used here.
     """
 
     scenario: Scenario
@@ -87,12 +90,12 @@ class ScenarioBlocks:
     read: ReadHistogram
 
     def trials_of(self, arm: Arm) -> list[TrialRecord]:
-        """The arm's trials that count."""
+        """The counted trials of an arm."""
         return [record for record in self.trials if record.arm == arm]
 
     @cached_property
     def whole(self) -> Mapping[Arm, Block]:
-        """All counted trials of each arm merged with equal weight, as `result.json` has them."""
+        """For each arm, all counted trials merged with equal weight: the figures of `result.json`."""
         return {arm: self._whole(arm) for arm in ARMS}
 
     def _whole(self, arm: Arm) -> Block:
@@ -108,23 +111,23 @@ class ScenarioBlocks:
 
     @property
     def fewest(self) -> int | None:
-        """The messages that wanted a reply in the smallest iteration of either arm."""
+        """The number of messages that expected a reply in the smallest iteration of either arm."""
         known = [block.wanted for of in self.blocks.values() for block in of.values() if block.wanted is not None]
         return min(known, default=None)
 
     def values(self, metric: Metric) -> dict[Arm, dict[At, float]]:
-        """The metric of each arm's blocks that have it: in ns or 10⁹ bit/s; +∞ where it is beyond measurement."""
+        """For each arm, the metric's value in each iteration that has it: in ns or 10⁹ bit/s; +∞ where beyond measurement."""
         return {
             arm: {at: value for at, block in of.items() if (value := block.value(metric)) is not None}
             for arm, of in self.blocks.items()
         }
 
     def values_of_both(self, metric: Metric) -> list[tuple[float, float]]:
-        """One (ENA, ENA Express) pair of a metric's values for each iteration in which both arms have one."""
+        """One (ENA, ENA Express) pair of values of the metric for each iteration in which both arms have one."""
         return both_arms(self.values(metric))
 
     def crossed(self, metric: Metric) -> tuple[bool, ...]:
-        """Of each iteration that `values_of_both` gives, whether the interfaces had swapped their arms; empty where none had."""
+        """For each iteration that `values_of_both` returns, whether the interfaces had swapped arms; empty if no iteration had."""
         crossed = {(r.pair, r.iteration): r.crossed and not r.control for r in self.trials}
         if not any(crossed.values()):
             return ()
@@ -132,32 +135,33 @@ class ScenarioBlocks:
         return tuple(crossed[at] for at in values["ena"] if at in values["ena_express"])
 
     def loss_rates(self) -> dict[Arm, dict[At, float]]:
-        """The share of lost messages of each arm in each iteration, 0 to 1."""
+        """For each arm, the share of lost messages in each iteration, 0 to 1."""
         return {
             arm: {at: block.loss_rate for at, block in of.items() if block.loss_rate is not None}
             for arm, of in self.blocks.items()
         }
 
     def pairs(self) -> list[tuple[TrialRecord, TrialRecord]]:
-        """The counted trials two by two: ENA's and ENA Express's of each pair."""
+        """The counted trials in pairs: (ENA, ENA Express)."""
         return list(zip(self.trials[0::2], self.trials[1::2], strict=True))
 
 
 def latency_of(distribution: Distribution, metric: Metric) -> float:
-    """The mean or a quantile in ns; +∞ for a quantile that is beyond measurement. Raises KeyError for what is not a latency."""
+    """The mean or a quantile of latency in ns; +∞ for a quantile beyond measurement. Raises KeyError for a metric that is not a
+    latency."""
     return distribution.mean if metric == MEAN else distribution.quantile(QUANTILES[metric])
 
 
 def both_arms(values: Mapping[Arm, Mapping[At, T]]) -> list[tuple[T, T]]:
-    """One (ENA, ENA Express) pair for each iteration that both arms have."""
+    """One (ENA, ENA Express) pair of blocks for each iteration that both arms have."""
     express = values["ena_express"]
     return [(value, express[at]) for at, value in values["ena"].items() if at in express]
 
 
 def blocks_of(scenario: Scenario, evidence: Evidence, *, control: bool = False) -> ScenarioBlocks:
-    """The scenario's trials merged: of both arms, or with `control` of both sides of it.
+    """The scenario's trials, merged: those of both arms, or with `control` those of both sides of the control.
 
-    Latencies are from the planned send time where every counted trial has one.
+    Latencies start at the planned send time if every counted trial has one.
     """
     attempted = [
         record
@@ -178,15 +182,15 @@ def blocks_of(scenario: Scenario, evidence: Evidence, *, control: bool = False) 
 
 
 def from_send(blocks: ScenarioBlocks, evidence: Evidence) -> ScenarioBlocks:
-    """The same trials with their latencies counted from the send: service time."""
+    """The same trials with latencies measured from the actual send (service time)."""
     merged = _merged_by_place(blocks.trials, evidence.histogram)
     return replace(blocks, blocks=merged, measured_from="sent", read=evidence.histogram)
 
 
 def counted(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The trials that count: not discarded, valid, and with a valid partner in the same attempt. Of each pair one attempt counts.
+    """The trials that count: not discarded, valid, and with a valid partner in the same attempt. At most one attempt of each pair counts.
 
-    Toggled trials are run again one by one: of each arm the first valid attempt counts, where the other arm has one, too.
+    In order `toggled` trials are repeated individually: for each arm the first valid attempt counts, provided the other arm has one too.
     """
     attempts: dict[tuple[TrialPlace, int], dict[Arm, TrialRecord]] = defaultdict(dict)
     for record in records:
@@ -222,7 +226,7 @@ def _block(trials: Sequence[TrialRecord], read: ReadHistogram) -> Block:
 
 
 def _merge_blocks(parts: Sequence[tuple[Distribution, int]]) -> Distribution | None:
-    """Distributions with their numbers of trials, merged a few at a time for the sake of memory."""
+    """The merge of distributions, each with its number of trials. A few are merged at a time, to save memory."""
     while len(parts) > 1:
         groups = [parts[start : start + MERGED_AT_ONCE] for start in range(0, len(parts), MERGED_AT_ONCE)]
         parts = [

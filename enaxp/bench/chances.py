@@ -1,10 +1,11 @@
-"""Chances: what a bench would say, before it is run. Pure.
+"""Chances: the probability of each conclusion of a bench, before it is run (a power analysis). Pure.
 
-    effect, spread of one iteration, iterations ─▶ chances ─▶ Chances of each word
-    spread seen in a pilot ─▶ spread_range ─▶ the range in which the true spread lies ─▶ needed_iterations, smallest_found_pct
+    effect, spread of one iteration, iterations ─▶ chances ─▶ Chances of each conclusion
+    spread in a pilot run ─▶ spread_range ─▶ 80 % range of the true spread ─▶ needed_iterations, smallest_found_pct
 
-The spread of the iterations is itself measured from few of them: so chances are told for both ends of its 80 % range, and as long as
-later iterations vary like those. In a bench Holm's procedure finds a little more than this, which judges each primary at 1 − α/m.
+The standard deviation of the iterations is itself estimated from few of them, so probabilities are given for both ends of its 80 % range.
+They hold if later iterations vary like the earlier ones. They are slightly low: each primary metric is judged at 1 − α/m here, while a
+bench uses Holm's procedure, which has a little more power.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Chances:
-    """The chance of each word on one primary, 0 to 1, for a latency (faster: lower). Together they are 1."""
+    """The probability of each conclusion for one primary latency metric, 0 to 1 (faster means lower). They add up to 1."""
 
     faster: float
     slower: float
@@ -36,23 +37,23 @@ class Chances:
 
     @property
     def firm(self) -> float:
-        """Of any firm word."""
+        """The probability of any firm conclusion: faster, slower or same."""
         return self.faster + self.slower + self.same
 
 
 @dataclass(frozen=True, kw_only=True)
 class Needed:
-    """How many iterations give a firm word four times in five, at the low and at the high end of the spread; None: never, or beyond
-    10 000."""
+    """The number of iterations that reach a firm conclusion with probability 0.8, for the low and for the high end of the spread; None if
+    that takes more than 10 000, or no number is enough."""
 
     at_least: int | None
     at_most: int | None
 
 
 def chances(effect: float, *, spread: float, iterations: int, planned: int, margin: Margin) -> Chances:
-    """The chances of the words where the true effect is this log ratio and one iteration has this standard deviation.
+    """The probability of each conclusion, given the true effect as a log ratio and the standard deviation of one iteration.
 
-    The measured spread s has s²ν/σ² ~ χ²(ν): its distribution is averaged over; the mean given s is normal.
+    The measured spread s has s²ν/σ² ~ χ²(ν): the probabilities are averaged over that distribution; given s, the mean is normal.
     """
     from scipy.special import gammaincinv, ndtr
 
@@ -69,7 +70,7 @@ def chances(effect: float, *, spread: float, iterations: int, planned: int, marg
     half = student_t(1 - ALPHA / planned / 2, degrees) * seen / math.sqrt(iterations)
 
     def below(bound: _Floats) -> _Floats:
-        """The chance that the mean lies below it."""
+        """The probability that the mean lies below this value."""
         found: _Floats = ndtr((bound - effect) * math.sqrt(iterations) / spread)
         return found
 
@@ -85,7 +86,7 @@ def chances(effect: float, *, spread: float, iterations: int, planned: int, marg
 
 
 def spread_range(spread: float, *, degrees: float) -> tuple[float, float]:
-    """The 80 % range of the true standard deviation, from one that was measured with so many degrees of freedom."""
+    """The 80 % interval of the true standard deviation, given an estimate and its degrees of freedom."""
     from scipy.special import gammaincinv
 
     low, high = (math.sqrt(degrees / (2 * float(gammaincinv(degrees / 2, p)))) for p in (0.9, 0.1))
@@ -93,7 +94,8 @@ def spread_range(spread: float, *, degrees: float) -> tuple[float, float]:
 
 
 def needed_iterations(effect: float, *, spread: float, degrees: float, planned: int, margin: Margin) -> Needed:
-    """How many iterations give a firm word four times in five if the effect is this log ratio, for the range of the spread."""
+    """The number of iterations that reach a firm conclusion with probability 0.8 if the effect is this log ratio, for both ends of the
+    spread's range."""
     low, high = spread_range(spread, degrees=degrees)
     return Needed(
         at_least=_fewest(effect, spread=low, planned=planned, margin=margin),
@@ -102,7 +104,8 @@ def needed_iterations(effect: float, *, spread: float, degrees: float, planned: 
 
 
 def _fewest(effect: float, *, spread: float, planned: int, margin: Margin) -> int | None:
-    """The fewest iterations with that chance of a firm word; None where no number has it (the effect lies on the margin)."""
+    """The smallest number of iterations with that probability of a firm conclusion; None where no number reaches it (the effect lies on
+    the margin)."""
 
     def is_enough(iterations: int) -> bool:
         return chances(effect, spread=spread, iterations=iterations, planned=planned, margin=margin).firm >= WANTED
@@ -119,7 +122,7 @@ def _fewest(effect: float, *, spread: float, planned: int, margin: Margin) -> in
 
 
 def smallest_found_pct(*, spread: float, iterations: int, planned: int) -> float | None:
-    """The smallest effect in per cent whose interval excludes 0 four times in five; None with fewer than two iterations."""
+    """The smallest effect in per cent whose interval excludes 0 with probability 0.8; None with fewer than two iterations."""
     if iterations < 2:
         return None
     degrees = iterations - 1

@@ -1,10 +1,11 @@
-"""Changes: where a series of values changed, by E-divisive as Apache Otava has it (Matteson and James, 2014, JASA 109, 334-345).
+"""Changes: change points of a series of values, by E-divisive as implemented in Apache Otava (Matteson and James, 2014, JASA 109,
+334-345).
 
-    values in the order of time ─▶ change_points ─▶ where each new level begins, with its p-value
+    values in time order ─▶ change_points ─▶ the index at which each new level begins, with its p-value
 
-The series is split where both parts differ most in energy distance; a split stays where at most 5 % of the shuffled series have one that
-is as clear, and each part is looked at again. No shape of the values is assumed, but that they do not depend on each other: a lab that
-wanders changes all the time, and is told so. Otava needs a large part of the Python world, so that it is an extra, and imported here alone.
+The series is split where both parts differ most in energy distance. A split is kept if at most 5 % of shuffled series have one at least
+as clear; then each part is searched again. No distribution of the values is assumed, only that they are independent: a lab whose level
+drifts slowly is reported as many changes. Otava has many dependencies, so it is an optional extra and is imported only here.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ INSTALL_IT = "install enaxp with its extra `trend`, as in pip install '.[trend]'
 
 @dataclass(frozen=True, kw_only=True)
 class ChangePoint:
-    """A new level. at: the place of the first value of it, from 0."""
+    """A new level of the series. at: the index of its first value, from 0."""
 
     at: int
     p_value: float
 
 
 def is_installed() -> bool:
-    """Whether Otava is there."""
+    """Whether Otava is installed."""
     return importlib.util.find_spec("otava") is not None
 
 
 def change_points(values: Sequence[float]) -> list[ChangePoint]:
-    """The changes of a series, in the order of time; none of fewer than eight values. Raises ImportError without Otava."""
+    """The change points of a series, in time order; none with fewer than eight values. Raises ImportError without Otava."""
     import numpy as np
     from otava.change_point_divisive.calculator import PairDistanceCalculator
     from otava.change_point_divisive.detector import ChangePointDetector

@@ -1,9 +1,9 @@
 """Checkup: is a run stable and complete? With reasons. Pure.
 
-    Manifest + Evidence + result worked out anew ─▶ check ─▶ Checkup: what is missing, what is unstable, what is good to know
+    Manifest + Evidence + recomputed result ─▶ check ─▶ Checkup: what is missing, what is unstable, remarks
 
-Missing: what the plan wanted and the folder does not have. Unstable: what makes figures hard to repeat. Both make a run unfit for a
-comparison that has to hold; remarks do not.
+Missing: trials or files that the plan requires and the folder lacks. Unstable: conditions that make the figures hard to reproduce. A run
+with either should not be used in a comparison; remarks do no harm.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MOST_INVALID = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Checkup:
-    """What is wrong with a run, in sentences."""
+    """The outcome of a check, as sentences by severity."""
 
     missing: tuple[str, ...]
     unstable: tuple[str, ...]
@@ -55,7 +55,7 @@ class CheckupDocument:
 
 
 def document_of(checkup: Checkup, *, run_id: str, path: str) -> CheckupDocument:
-    """What is printed of a run's checkup."""
+    """The document of a run's checkup."""
     return CheckupDocument(
         run_id=run_id,
         path=path,
@@ -69,9 +69,9 @@ def document_of(checkup: Checkup, *, run_id: str, path: str) -> CheckupDocument:
 
 
 def check(manifest: Manifest, evidence: Evidence, result: Result) -> Checkup:
-    """What is missing in a run, what makes it unstable, and what else its reader should know.
+    """What a run lacks, what makes it unstable, and what else its reader should know.
 
-    `result` is of the same evidence.
+    `result` must be computed from the same evidence.
     """
     scenarios = [(scenario, result.scenarios[scenario.name]) for scenario in manifest.plan.scenarios]
     return Checkup(
@@ -111,7 +111,7 @@ def _missing(manifest: Manifest, evidence: Evidence, scenario: Scenario, measure
 
 
 def _host_warnings(manifest: Manifest) -> list[str]:
-    """What happened to the hosts during the run. It holds for every scenario, and so is said once."""
+    """Warnings about the hosts during the run. They concern every scenario, so they are reported once."""
     return host_warnings(manifest.environment.before, manifest.environment.after or {})
 
 

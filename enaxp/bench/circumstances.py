@@ -1,5 +1,5 @@
-"""Circumstances: what must be known beside the effects — what was lost, which arm fell silent or failed how often, what load there was,
-what was the limit. Pure: counted trials in, clauses of a verdict out.
+"""Circumstances: the context of the effects — message loss, stalled and failed trials by arm, background load, bottlenecks. Pure: counted
+trials in, clauses of a verdict out.
 
     ScenarioBlocks ─▶ loss_by_arm, failed_attempts, stalls, background_difference, limits ─▶ circumstances ─▶ Verdict
 """
@@ -31,7 +31,7 @@ DIFFER = 0.05
 
 
 def circumstances(blocks: ScenarioBlocks) -> Circumstances:
-    """The clauses on a scenario's counted trials, and on the attempts that failed."""
+    """The clauses about a scenario's counted trials and about the attempts that failed."""
     words: list[str] = []
     headline: list[str] = []
     for clause, in_short in _clauses(blocks):
@@ -42,7 +42,7 @@ def circumstances(blocks: ScenarioBlocks) -> Circumstances:
 
 
 def loss_by_arm(blocks: ScenarioBlocks) -> Mapping[Arm, Loss | None]:
-    """The share of each arm's messages that was lost, with its interval over the iterations; None where that is not known."""
+    """For each arm, the share of messages that was lost, with its interval over the iterations; None where unknown."""
     rates = blocks.loss_rates()
     return {
         arm: loss_of(
@@ -55,17 +55,17 @@ def loss_by_arm(blocks: ScenarioBlocks) -> Mapping[Arm, Loss | None]:
 
 
 def failed_attempts(blocks: ScenarioBlocks) -> Mapping[Arm, int]:
-    """How many trials of each arm were attempted and failed a gate of their own."""
+    """For each arm, how many attempted trials failed one of their own gates."""
     return {arm: sum(record.arm == arm and not record.valid for record in blocks.attempted) for arm in ARMS}
 
 
 def background_gbps(blocks: ScenarioBlocks, arm: Arm) -> float | None:
-    """What arrived of the bulk flows beside an arm's probes on the mean, in 10⁹ bit/s."""
+    """The mean received bandwidth of the background flows of an arm, in 10⁹ bit/s."""
     return mean_of_known(record.background_gbps for record in blocks.trials_of(arm))
 
 
 def limits(blocks: ScenarioBlocks, arm: Arm) -> tuple[Limit, ...] | None:
-    """What was the limit in over half of an arm's trials; None where no host told anything of it."""
+    """The bottlenecks found in more than half of an arm's trials; None where no host reported usage."""
     trials = blocks.trials_of(arm)
     if all(trial.usage is None and trial.allowances is None for trial in trials):
         return None
@@ -78,13 +78,13 @@ def _times_limited(blocks: ScenarioBlocks, arm: Arm) -> Mapping[Limit, int]:
 
 
 def limits_in_short(found: Collection[Limit]) -> str:
-    """What was the limit, for the headline; empty when nothing was."""
+    """The bottleneck, worded for the headline; empty if there was none."""
     names = [f"the {LIMIT_NAMES[limit]}" for limit in LIMITS if limit in found]
     return f"the limit was {listed(names)} in most trials: not the network" if names else ""
 
 
 def _clauses(blocks: ScenarioBlocks) -> Iterator[tuple[str, str]]:
-    """Each clause, and what the headline says of it; empty where it needs nothing."""
+    """Each clause with its short form for the headline; the short form is empty where the headline need not mention it."""
     yield from _loss(blocks)
     stalled = {arm: sum(record.stalled_flows > 0 for record in blocks.trials_of(arm)) for arm in ARMS}
     if any(stalled.values()):
@@ -102,7 +102,7 @@ def _clauses(blocks: ScenarioBlocks) -> Iterator[tuple[str, str]]:
 
 
 def _small_buffers(blocks: ScenarioBlocks) -> Iterator[tuple[str, str]]:
-    """Whether the hosts gave less than the buffer that was asked for. The kernel says nothing of it."""
+    """A clause if the hosts granted a smaller socket buffer than requested: the kernel caps it without an error."""
     asked = blocks.scenario.buffer_size
     given = min((r.receive_buffer for arm in ARMS for r in blocks.trials_of(arm) if r.receive_buffer), default=None)
     if asked is not None and given is not None and given < asked:
@@ -113,7 +113,7 @@ def _small_buffers(blocks: ScenarioBlocks) -> Iterator[tuple[str, str]]:
 
 
 def _limits(blocks: ScenarioBlocks) -> Iterator[tuple[str, str]]:
-    """In how many trials something was the limit; what it was in most of them."""
+    """A clause that says in how many trials there was a bottleneck, and which one in most of them."""
     times = {arm: _times_limited(blocks, arm) for arm in ARMS}
     in_short = limits_in_short({limit for arm in ARMS for limit in limits(blocks, arm) or ()})
     if in_short:
@@ -126,7 +126,7 @@ def _limits(blocks: ScenarioBlocks) -> Iterator[tuple[str, str]]:
 
 
 def differ(one: int, other: int) -> bool:
-    """Whether two counts are further apart than chance makes them, when each event is as likely on either side (sign test)."""
+    """Whether two counts differ by more than chance, if each event is equally likely on either side (sign test)."""
     total = one + other
     chance = 2 * sum(math.comb(total, k) for k in range(min(one, other) + 1)) / 2**total
     return total > 0 and chance <= DIFFER
@@ -157,7 +157,7 @@ def _rate_in_short(loss: Loss | None) -> str:
 
 
 def loss_in_words(loss: Loss | None) -> str:
-    """A rate of loss with its interval: `2.01% [1.95%, 2.07%]`, `none (below 0.0042%)`."""
+    """A loss rate with its interval: `2.01% [1.95%, 2.07%]`, `none (below 0.0042%)`."""
     if loss is None:
         return "unknown"
     if loss.rate == 0:
@@ -168,7 +168,7 @@ def loss_in_words(loss: Loss | None) -> str:
 
 
 def _background(blocks: ScenarioBlocks) -> Iterator[tuple[str, str]]:
-    """Whether the bulk flows beside the probe carried more in one arm: then the probes did not meet the same load."""
+    """A clause if the background flows carried more in one arm: then the two arms' probes did not meet the same load."""
     if blocks.scenario.background is None:
         return
     by_place = {

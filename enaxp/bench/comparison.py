@@ -1,11 +1,12 @@
-"""Comparison: runs against each other — did an arm become faster or slower, did the effect of ENA Express change? Pure.
+"""Comparison: runs compared with each other — did an arm become faster or slower, did the effect of ENA Express change? Pure.
 
     MeasuredRun, … a side ─▶ compare_sides ─┬─▶ FigureChange per scenario, arm and metric, and of the effect of ENA Express itself
     earlier runs of the lab ────────────────┤
                                             └─▶ what was not compared, and why; warnings; differences
 
-The unit is the run (units.py): two runs of one thing differ by more than their iterations tell. With one run a side the spread from run
-to run is that of earlier runs of the same lab; where there are too few of these, a change has no interval and no word.
+The unit is the run (units.py): two runs of the same setup differ by more than the variation of their iterations shows. With one run on
+each side, the run-to-run standard deviation is taken from earlier runs of the same lab; with too few of these, a change has no interval
+and no conclusion.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ assert set(_SETTINGS) == set(SHAPE)
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredRun:
-    """One run as it is compared.
+    """One run, prepared for a comparison.
 
-    `name` is what people call it; `values` are, by scenario, ns of merged trials or 10⁹ bit/s; `crossed` the iterations in which the
-    interfaces had swapped their arms.
+    `name`: the run's name for people. `values`: by scenario, in ns of the merged trials or 10⁹ bit/s. `crossed`: the iterations in which
+    the interfaces had swapped arms.
     """
 
     name: str
@@ -62,7 +63,7 @@ class MeasuredRun:
         return {scenario.name: scenario for scenario in self.manifest.plan.scenarios}
 
     def level(self, scenario: str, metric: Metric, arm: Arm) -> RatioSample:
-        """The logarithms of an arm's figure, one of each iteration."""
+        """The logarithms of an arm's figure, one for each iteration."""
         of = self.values[scenario][metric][arm]
         return self._sample(scenario, {at: math.log(value) for at, value in of.items() if value > 0})
 
@@ -80,7 +81,7 @@ class MeasuredRun:
 
 
 def measured_run(name: str, manifest: Manifest, evidence: Evidence) -> MeasuredRun:
-    """A run ready to be compared. Its trials are merged once, for its result and for its values."""
+    """The run, prepared for a comparison. Its trials are merged once, for both its result and its values."""
     scenarios: dict[str, MeasuredScenario] = {}
     values: dict[str, Values] = {}
     crossed: dict[str, frozenset[At]] = {}
@@ -98,13 +99,13 @@ def measured_run(name: str, manifest: Manifest, evidence: Evidence) -> MeasuredR
 
 @dataclass(frozen=True)
 class Side:
-    """The runs of one side of a comparison, of which there is one at least."""
+    """The runs of one side of a comparison, at least one."""
 
     runs: tuple[MeasuredRun, ...]
 
     @property
     def name(self) -> str:
-        """What a table calls it."""
+        """The side's name in tables."""
         first, *others = [run.name for run in self.runs]
         return f"{first} and {len(others)} more" if others else first
 
@@ -115,8 +116,9 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True)
 class FigureChange:
-    """How one metric changed from the base to the other side. `base` and `run` are its figures: in µs or 10⁹ bit/s, of all trials
-    merged (of several runs their geometric mean); of an effect of ENA Express, in per cent. `difference`: None where there is no figure.
+    """The change of one metric from the base to the other side. `base` and `run`: the figure of each side over all merged trials, in µs
+    or 10⁹ bit/s (of several runs the geometric mean); for an effect of ENA Express, in per cent. `difference`: None where there is no
+    figure.
     """
 
     effect: Effect
@@ -127,19 +129,19 @@ class FigureChange:
     difference: Difference | None = None
 
     def interval_pct(self, *, confidence: float) -> tuple[float, float] | tuple[None, None]:
-        """Its interval in per cent; (None, None) where there is none."""
+        """The interval of the change in per cent; (None, None) where there is none."""
         ends = self.difference.interval(confidence=confidence) if self.difference else None
         return (None, None) if ends is None else (per_cent(ends[0]), per_cent(ends[1]))
 
     @property
     def is_unknowable(self) -> bool:
-        """Whether the change has a size, but nothing tells how much runs differ anyway."""
+        """Whether the change has a size but no interval, because the run-to-run standard deviation is unknown."""
         return self.difference is not None and self.difference.where is None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Units:
-    """Whose spread from run to run a scenario's intervals rest on, by name, and in words."""
+    """The runs whose run-to-run standard deviation a scenario's intervals use: as a code, and in words."""
 
     basis: Basis
     runs: tuple[str, ...]
@@ -148,7 +150,7 @@ class Units:
 
 @dataclass(frozen=True, kw_only=True)
 class ScenarioComparison:
-    """One scenario of two sides: the changes by arm and metric, and the changes of the effect of ENA Express by metric."""
+    """The comparison of one scenario: the changes by arm and metric, and the changes of ENA Express's effect by metric."""
 
     scenario: Scenario
     arms: Mapping[Arm, Mapping[Metric, FigureChange]]
@@ -167,7 +169,7 @@ class ScenarioComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One side against the base. `not_compared` gives the reason by scenario."""
+    """One side compared with the base. `not_compared`: for each scenario that could not be compared, the reason."""
 
     base: Side
     run: Side
@@ -180,7 +182,7 @@ class Comparison:
 def compare(
     base: MeasuredRun, run: MeasuredRun, *, earlier: Sequence[MeasuredRun] = (), arms: Sequence[Arm] = ARMS
 ) -> Comparison:
-    """Compares a run with another one."""
+    """The comparison of one run with another."""
     return compare_sides((base,), (run,), earlier=earlier, arms=arms)
 
 
@@ -191,9 +193,10 @@ def compare_sides(
     earlier: Sequence[MeasuredRun] = (),
     arms: Sequence[Arm] = ARMS,
 ) -> Comparison:
-    """Compares two sides: every scenario that all runs measured with the same traffic, for these arms.
+    """The comparison of two sides: every scenario that all runs measured with the same traffic, for these arms.
 
-    `earlier`: other runs of the lab; those that are like the compared ones tell how much runs differ, where the sides have too few.
+    `earlier`: other runs of the lab. Where the sides have too few runs, the run-to-run standard deviation is estimated from those of them
+    that are comparable.
     """
     sides = Side(tuple(base)), Side(tuple(run))
     first, *others = [*base, *run]
@@ -217,7 +220,8 @@ def compare_sides(
 
 
 def measure_change(metric: Metric, change: Difference | None, *, margin_pct: float, primary: bool) -> Effect:
-    """The change between two sides as an effect: no word where it has no interval, or no figure in some run (None)."""
+    """The change between two sides as an effect. It is inconclusive where it has no interval, and where `change` is None because a run
+    lacks the figure."""
     if change is None:
         return _unmeasured("inconclusive", margin_pct, primary)
     confidence = PRIMARY_CONFIDENCE if primary else EXPLORATORY_CONFIDENCE
@@ -238,7 +242,8 @@ def measure_change(metric: Metric, change: Difference | None, *, margin_pct: flo
 
 @dataclass(frozen=True, kw_only=True)
 class _Sides:
-    """What one scenario is compared by. earlier: the runs that tell how much runs differ; same_data: both sides are one measurement."""
+    """The inputs of one scenario's comparison. earlier: the runs from which the run-to-run standard deviation is estimated. same_data:
+    both sides are the same measurement."""
 
     base: Side
     run: Side
@@ -272,7 +277,7 @@ def _scenario(
 def _those_that_tell(
     earlier: Iterable[MeasuredRun], runs: Sequence[MeasuredRun], scenario: str
 ) -> tuple[MeasuredRun, ...]:
-    """The earlier runs that are like the compared ones. A copy of a run is not another one."""
+    """The earlier runs that are comparable with the compared ones. A copy of a run is not counted again."""
     manifests = [one.manifest for one in runs]
     seen = [one.values[scenario] for one in runs]
     found = []
@@ -318,7 +323,7 @@ def _units(sides: _Sides) -> Units:
 
 
 def _figure_change(sides: _Sides, metric: Metric, arm: Arm) -> FigureChange:
-    """The change of one arm's figure."""
+    """The change of one figure of an arm."""
     name = sides.scenario.name
     return _change(
         sides,
@@ -374,7 +379,7 @@ def _all_of(sides: _Sides) -> tuple[MeasuredRun, ...]:
 
 
 def _geometric_mean(figures: Sequence[float | None]) -> float | None:
-    """That of the runs of a side; None where one of them has no figure."""
+    """The geometric mean of the runs of a side; None where one of them has no figure."""
     known = [figure for figure in figures if figure is not None]
     if len(known) < len(figures):
         return None

@@ -1,4 +1,4 @@
-"""Comparison document: what `enaxp compare --json` prints, as types. The names of the members are the keys of the JSON. Pure.
+"""Comparison document: the types of the JSON that `enaxp compare --json` prints. Field names are the JSON keys. Pure.
 
 Compared ─▶ document_of ─▶ ComparisonDocument ─▶ (documents.fields_of) ─▶ JSON
 """
@@ -21,7 +21,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, kw_only=True)
 class RunEntry:
-    """One of the runs; `verdicts` are those of its result, by scenario."""
+    """One run; `verdicts` are those of its result, by scenario."""
 
     name: str
     run_id: str
@@ -35,10 +35,10 @@ class RunEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeEntry:
-    """One metric.
+    """The change of one metric.
 
-    `base` and `run` are its figures in µs or 10⁹ bit/s (of an effect: in per cent), `*_pct` the change and its interval at
-    `confidence_pct`. `run_spread_pct` is the standard deviation from run to run, as `basis` says whose: None where nothing tells it.
+    `base` and `run`: its figures in µs or 10⁹ bit/s (for an effect: in per cent). `*_pct`: the change and its interval at
+    `confidence_pct`. `run_spread_pct`: the run-to-run standard deviation, estimated from the runs that `basis` names; None where unknown.
     """
 
     base: float | None
@@ -76,7 +76,7 @@ class ScenarioEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonEntry:
-    """One side (`run`) against the first (`base`), and the runs of each. `not_compared` says why, by scenario."""
+    """The comparison of one side (`run`) with the first (`base`), and the runs of each. `not_compared`: the reason by scenario."""
 
     base: str
     run: str
@@ -99,7 +99,7 @@ class ComparisonDocument:
 
 
 def document_of(compared: Compared) -> ComparisonDocument:
-    """What is printed of these comparisons, of which there is one at least."""
+    """The document of these comparisons, at least one."""
     comparisons = compared.comparisons
     return ComparisonDocument(
         schema=SCHEMA,

@@ -1,11 +1,11 @@
-"""Conditions: what a comparison must not show, as it is stated on the command line (`p99 slower 5%`), and whether it does. Pure.
+"""Conditions: what a comparison must not show, stated on the command line (`p99 slower 5%`), and whether it shows it. Pure.
 
     text ─▶ read_condition ─▶ Condition ─┐
                       Comparison, … ─────┴─▶ judge ─▶ Finding: shown, not shown, undecided or unmeasured, in words
 
-A condition is shown only when the whole interval says so. What the interval leaves open is undecided: it is told, and fails nothing.
-Where nothing was measured that could speak for or against a condition it is unmeasured, which is no pass. All that one condition looks
-at (scenarios, arms, sides) shares its 5 %: of runs that do not differ it is shown in at most so many comparisons.
+A condition is shown only if the whole interval meets it. If part of the interval does, it is undecided: that is reported and fails
+nothing. If nothing was measured that it applies to, it is unmeasured, which is not a pass. Everything that one condition covers
+(scenarios, arms, sides) shares an error rate of 5 %: among runs that do not differ it is falsely shown in at most 5 % of comparisons.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _GRAMMAR = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """What must not be the case: that a metric is faster, slower or different by more than `pct`.
+    """A condition that must not hold: a metric is faster, slower or different by more than `pct`.
 
-    Scenario None: in any scenario. of_effect: that of an arm is not meant, but what ENA Express makes of ENA's: slower where it gains
-    less, or costs more. A shift that both arms have in common is no part of it.
+    scenario: None means any. of_effect: the condition is about the effect of ENA Express, not about an arm's figure; `slower` then means
+    that ENA Express gains less or costs more. A change that both arms share does not count.
     """
 
     text: str
@@ -49,8 +49,8 @@ class Condition:
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionFinding:
-    """What one comparison says about a condition, for one scenario and arm. of_effect: for the effect of ENA Express, which is of no
-    arm."""
+    """The outcome of a condition in one comparison, for one scenario and arm. of_effect: for the effect of ENA Express; there is no arm
+    then."""
 
     condition: str
     base: str
@@ -64,14 +64,14 @@ class ConditionFinding:
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """Sides compared with the base, and what was found on each condition."""
+    """The comparisons with the base, and the outcome of each condition."""
 
     comparisons: tuple[Comparison, ...]
     findings: tuple[ConditionFinding, ...]
 
     @property
     def runs(self) -> tuple[MeasuredRun, ...]:
-        """Every run once: those of the base, then the others."""
+        """Every run once: the base's first, then the others."""
         sides = [self.comparisons[0].base, *(one.run for one in self.comparisons)]
         return tuple({run.name: run for side in sides for run in side.runs}.values())
 
@@ -95,7 +95,7 @@ class Compared:
 
 
 def read_condition(text: str) -> Condition:
-    """The condition in `[SCENARIO:][effect ]METRIC WAY N%`. Raises UsageError, saying what is allowed."""
+    """The condition parsed from `[SCENARIO:][effect ]METRIC WAY N%`. Raises UsageError that says what is allowed."""
     matched = _GRAMMAR.fullmatch(text.strip())
     metric = matched["metric"].lower().replace(".", "_") if matched else ""
     if matched is None or metric not in METRICS or matched["way"] not in WAYS or float(matched["pct"]) > MOST_PCT:
@@ -115,9 +115,9 @@ def read_condition(text: str) -> Condition:
 
 
 def judge(condition: Condition, comparisons: Sequence[Comparison]) -> list[ConditionFinding]:
-    """What the comparisons say about a condition.
+    """The outcome of a condition in each comparison, scenario and arm that it covers.
 
-    Raises UsageError when it speaks of what none of the runs has measured.
+    Raises UsageError when it names a scenario or metric that no run has measured.
     """
     _require_known(condition, comparisons)
     looks = sum(len(_looked_at(condition, one)) for comparison in comparisons for one in comparison.scenarios)
@@ -126,7 +126,7 @@ def judge(condition: Condition, comparisons: Sequence[Comparison]) -> list[Condi
 
 
 def _looked_at(condition: Condition, one: ScenarioComparison) -> dict[Arm | None, FigureChange]:
-    """The changes of a scenario that a condition speaks of, by arm; None: of the effect of ENA Express."""
+    """The changes of a scenario that a condition covers, by arm; the key None is the effect of ENA Express."""
     if condition.scenario not in (None, one.scenario.name):
         return {}
     if condition.of_effect:
@@ -165,9 +165,9 @@ def _findings(condition: Condition, comparison: Comparison, confidence: float) -
 def _outcome(
     condition: Condition, change: FigureChange, units: Units, confidence: float
 ) -> tuple[ConditionOutcome, str]:
-    """Whether the whole interval of a change meets the condition, and the sentence that says so.
+    """The outcome of the condition for one change, and the sentence that explains it.
 
-    The interval is at that of its figure or at this `confidence`, whichever is wider.
+    The interval is taken at its own level or at `confidence`, whichever is wider.
     """
     effect, metric = change.effect, metric_text(condition.metric)
     if effect.estimate_pct is None:
@@ -188,9 +188,7 @@ def _outcome(
 
 
 def _where(condition: Condition, low: float, high: float) -> tuple[bool, bool]:
-    """Two answers: whether the whole interval lies beyond the condition's limit; whether the whole interval lies within
-    it.
-    """
+    """Two booleans: whether the whole interval lies beyond the condition's limit, and whether it lies entirely within it."""
     rises = low > condition.pct, high <= condition.pct
     falls = high < -condition.pct, low >= -condition.pct
     if condition.way == "different":

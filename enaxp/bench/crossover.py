@@ -1,8 +1,8 @@
-"""Crossover: which pair of interfaces carries SRD, changed by the control plane in the middle of a run, so that a difference between the
-interfaces is not taken for one of SRD. For a control SRD is switched off on both in the same way, and in order `toggled` on and off on the
-one pair that carries both arms.
+"""Crossover: in the middle of a run SRD moves to the other pair of interfaces (an API call), so that a difference between the interfaces
+is not mistaken for an effect of SRD. For a control SRD is switched off on both pairs in the same way; in order `toggled` it is switched
+on and off on the one pair that carries both arms.
 
-what is asked + the plan ─▶ why_not_crossed ─▶ whether the run is crossed over
+the option + the plan ─▶ why_not_crossed ─▶ whether the run is crossed over
 assign(srd_on) ─▶ (AWS has it) ─▶ wait until `ena_srd_mode` of all four devices shows it ─▶ trials go on
 """
 
@@ -30,7 +30,7 @@ FEWEST_BY_ITSELF = (
 def why_not_crossed(
     *, is_aws: bool, order: Order, iterations: int, is_open_ended: bool, has_control: bool
 ) -> tuple[str, str]:
-    """Why a run cannot be crossed over, and why it is not crossed over by itself; empty where nothing speaks against it."""
+    """Two reasons, each empty if there is none: why a run cannot be crossed over, and why it is not crossed over by default."""
     if order == "parallel":
         cannot = "both arms run at once"
     elif order == "toggled":
@@ -55,9 +55,9 @@ def why_not_crossed(
 def wait_for_devices(
     pair: Pair, probes: Probes, *, srd_on: SrdOn, put_back_by: str = "enaxp up", patience_s: float = DEVICES_S
 ) -> None:
-    """Waits until every interface whose counters tell its mode has SRD as wanted. Raises BenchError when one does not get there.
+    """Waits until every interface whose counters include `ena_srd_mode` has SRD as wanted. Raises BenchError when one does not in time.
 
-    put_back_by: the command that puts ENA Express back, should the bench not come to it.
+    put_back_by: the command that restores ENA Express if the bench cannot; named in the error.
     """
     deadline = time.monotonic() + patience_s
     while wrong := _not_there_yet(pair, probes, srd_on=srd_on):

@@ -1,9 +1,10 @@
-"""Dependence: do neighbouring iterations resemble each other, does the effect move with time? Told, never corrected. Pure.
+"""Dependence: are neighbouring iterations correlated, does the effect drift with time? Reported, never corrected for. Pure.
 
-    log ratios in the order of the iterations ─▶ dependence_of ─▶ Dependence: trend and lag-1 correlation, each with its p-value
+    log ratios in iteration order ─▶ dependence_of ─▶ Dependence: trend and lag-1 correlation, each with its p-value
 
-An interval over iterations counts them as independent. Both tests are by 1999 seeded shuffles of the ratios (within the halves of a run
-that was crossed over), so that they need no shape. They find little before about twenty iterations: their silence proves nothing.
+An interval over iterations assumes that they are independent. Both are permutation tests with 1999 seeded shuffles of the ratios (within
+each half of a crossed-over run), so no distribution is assumed. They have little power below about twenty iterations: a test that finds
+nothing proves nothing.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ _Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Dependence:
-    """How the log ratios of a run depend on time.
+    """How the log ratios of a run depend on time: linear trend and lag-1 autocorrelation, with p-values.
 
-    first, last: the ends of the line fitted to them, as log ratios; trend_p: two-sided. lag_1: the correlation of each with the one
-    after it; lag_1_p: of one so large.
+    first, last: the ends of the fitted line, as log ratios. trend_p: two-sided p-value of the trend. lag_1: the lag-1 autocorrelation;
+    lag_1_p: its one-sided p-value.
     """
 
     first: float
@@ -37,7 +38,7 @@ class Dependence:
 
 
 def dependence_of(sample: RatioSample) -> Dependence | None:
-    """The tests of one figure; None with fewer than seven iterations, or where a ratio is not finite.
+    """Both tests for one figure; None with fewer than seven iterations, or if a ratio is not finite.
 
     Residuals c_i are d_i less the mean of its half, u_i the time likewise: trend |Σ u_i c_i|, lag-1 Σ c_i c_(i+1) / Σ c_i².
     """
@@ -69,7 +70,7 @@ def dependence_of(sample: RatioSample) -> Dependence | None:
 
 
 def _within(rows: _Floats, groups: list[npt.NDArray[np.intp]]) -> _Floats:
-    """Each row less the mean of each of its groups."""
+    """Each row minus the mean of each of its groups."""
     centred = rows.copy()
     for group in groups:
         centred[:, group] -= centred[:, group].mean(axis=1, keepdims=True)

@@ -1,9 +1,9 @@
-"""Documents: JSON that a run folder holds, checked before it is believed. The edge between files and the types of the bench.
+"""Documents: the JSON files of a run folder, validated when read. The boundary between files and the types of the bench.
 
     bytes ─▶ parse ─▶ Document ─▶ decode ─▶ a frozen dataclass          a frozen dataclass ─▶ encode ─▶ bytes
 
-A folder may come from anywhere: from a later enaxp, from another program, or from a disk that was full. A fault names its place in the
-document (`$.plan.scenarios[0].mode`); keys that this version does not know are passed over.
+A folder may have been written by a later enaxp, by another program, or to a full disk. An error names its path in the document
+(`$.plan.scenarios[0].mode`); unknown keys are ignored.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _T = TypeVar("_T")
 
 
 class OtherSchemaError(BenchError):
-    """A document is of a schema that this enaxp does not read."""
+    """The document has a schema that this version of enaxp does not read."""
 
 
 def parse(content: bytes) -> Document:
-    """The JSON object in a file or line. Raises ValueError for anything else, also for NaN and Infinity, which are no figures."""
+    """The JSON object in a file or line. Raises ValueError for anything else, including NaN and Infinity."""
     document = json.loads(content, parse_constant=_refuse, parse_float=_finite)
     if not isinstance(document, dict):
         raise NoObjectError
@@ -37,11 +37,11 @@ def parse(content: bytes) -> Document:
 
 
 class NoObjectError(ValueError):
-    """JSON, but no object."""
+    """The text is JSON but not an object."""
 
 
 def decode(document: Mapping[str, object], kind: type[_T], *, what: str, reads: Sequence[int]) -> _T:
-    """The document as that dataclass. Raises OtherSchemaError, and BenchError with the path of what is not as it should be."""
+    """The document decoded into the dataclass. Raises OtherSchemaError, and BenchError with the path of an invalid value."""
     require_schema(document, what=what, reads=reads)
     try:
         return msgspec.convert(document, kind)
@@ -50,7 +50,7 @@ def decode(document: Mapping[str, object], kind: type[_T], *, what: str, reads: 
 
 
 def require_schema(document: Mapping[str, object], *, what: str, reads: Sequence[int]) -> None:
-    """Raises OtherSchemaError when the document is nothing that this enaxp wrote, or could have. `reads`: the schemas, ascending."""
+    """Raises OtherSchemaError when the document's schema is not one of `reads` (ascending)."""
     schema = document.get("schema")
     if schema in reads and not isinstance(schema, bool):
         return
@@ -64,18 +64,18 @@ def require_schema(document: Mapping[str, object], *, what: str, reads: Sequence
 
 
 def fields_of(value: object) -> Document:
-    """A dataclass as a document: every field in its order."""
+    """A dataclass as a JSON object: every field, in its order."""
     fields: Document = msgspec.to_builtins(value)
     return fields
 
 
 def encode(document: Mapping[str, object], *, indent: int | None = None) -> bytes:
-    """The document as JSON text with a newline at its end. Raises ValueError for NaN: a figure that was not measured is null."""
+    """The document as JSON text with a final newline. Raises ValueError for NaN: a figure that was not measured must be null."""
     return (json.dumps(document, indent=indent, allow_nan=False) + "\n").encode()
 
 
 def require_moment(name: str, text: str) -> None:
-    """Raises ValueError when the text is no moment in ISO 8601."""
+    """Raises ValueError when the text is not an ISO 8601 date and time."""
     try:
         datetime.fromisoformat(text)
     except ValueError:

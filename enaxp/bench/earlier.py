@@ -1,6 +1,6 @@
-"""Earlier: which earlier runs of a lab tell how much its runs differ, for runs that are compared. Pure.
+"""Earlier: which earlier runs of a lab may be used to estimate its run-to-run standard deviation. Pure.
 
-manifests of the runs compared + that of a candidate ─▶ is_candidate, has_same_shape ─▶ whether it tells
+manifests of the runs compared + that of a candidate ─▶ is_candidate, has_same_shape ─▶ whether it is used
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ SHAPE = ("order", "duration_s", "repeats", "crossover", "cpus")
 
 
 def is_candidate(candidate: Manifest, compared: Sequence[Manifest]) -> bool:
-    """Whether a run is one of the same lab and kind of hosts, has ended, began before the newest of those compared, and is none of them.
+    """Whether a run is of the same lab and kind of hosts, has ended, began before the newest of the compared runs, and is not one of them.
 
-    Runs of several labs differ in more than runs of one do: then there is no candidate.
+    If the compared runs are of several labs there is no candidate: such runs differ by more than the runs of one lab.
     """
     labs = {(one.lab, one.target, one.isolation) for one in compared}
     return (
@@ -29,7 +29,8 @@ def is_candidate(candidate: Manifest, compared: Sequence[Manifest]) -> bool:
 
 
 def has_same_shape(candidate: Manifest, compared: Manifest, scenario: str) -> bool:
-    """Whether both measured the scenario with the same traffic, and with the same trials in an iteration."""
+    """Whether both runs measured the scenario with the same traffic and the same SHAPE of plan: order, duration, repeats, crossover,
+    cores."""
     then, now = ({one.name: one for one in manifest.plan.scenarios}.get(scenario) for manifest in (candidate, compared))
     if then is None or now is None or traffic_differences(then, now):
         return False
@@ -37,6 +38,6 @@ def has_same_shape(candidate: Manifest, compared: Manifest, scenario: str) -> bo
 
 
 def traffic_differences(one: Scenario, other: Scenario) -> list[str]:
-    """What two scenarios of one name differ in, besides the name that they have in results.csv."""
+    """The settings in which two scenarios of the same name differ; `csv_name` is ignored."""
     then, now = asdict(one.as_asked), asdict(other.as_asked)
     return [f"{key} {then[key]} and {now[key]}" for key in then if key != "csv_name" and then[key] != now[key]]

@@ -1,9 +1,9 @@
-"""Effect: the change ENA Express makes to one metric, with its interval and the word for it. Pure.
+"""Effect: the change that ENA Express makes to one metric, with its interval and its code (faster, slower, same, …). Pure.
 
     per iteration (ENA, ENA Express) ─▶ FigurePairs ─▶ judge_figures (all of a run at once, inference.py) ─▶ Effect (per cent, code)
 
-The statistic is over iterations, because the trials within one are not independent: an interval over all trials as if they were would
-be far too narrow. Ratios are taken as logarithms, so that twice and half weigh the same.
+The statistic is over iterations, because the trials within one iteration are not independent: an interval over all trials, as if they
+were, would be far too narrow. Ratios are taken as logarithms, so that a doubling and a halving have the same size.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ MOST_LOG_RATIO = 700.0  # e to that is about the largest float
 
 @dataclass(frozen=True, kw_only=True)
 class InterfaceEffect:
-    """What the interface made to a figure in per cent (or a drift between the halves of the run), with its 95 % interval."""
+    """The effect of the interface itself on a figure in per cent (not separable from a drift between the run's halves), with its 95 %
+    interval."""
 
     estimate_pct: float
     low_pct: float
@@ -74,14 +75,14 @@ class InterfaceEffect:
 
 @dataclass(frozen=True, kw_only=True)
 class Grounds:
-    """What an effect's code rests on besides its interval. For the words only: a result does not store it.
+    """What an effect's code depends on besides its interval. Used only to word it; a result does not store it.
 
-    spread: the standard deviation of an iteration's log ratio, measured with so many `degrees` of freedom; None where there is none.
-    planned: the primaries of the run, which share its 5 %. beyond: in how many iterations an arm's quantile lies
-    among the lost messages. needs_randomisation: whether so few iterations need the randomisation test; randomisation_p: its p-value,
-    None where there are too few orders for one. interface: what the interface made, or a drift between the halves of a run that was
-    crossed over; halves_pct: the effect in each half. is_watched: whether the interval may be watched, since the run was, or could be,
-    stopped for what it showed.
+    spread: the standard deviation of an iteration's log ratio, estimated with `degrees` degrees of freedom; None where unknown. planned:
+    the number of primary metrics of the run, which share its 5 %. beyond: in how many iterations an arm's quantile lies among the lost
+    messages. needs_randomisation: whether there are so few iterations that the randomisation test is required; randomisation_p: its
+    p-value, None where there are too few possible orders. interface: the effect of the interface itself, or a drift between the halves of
+    a crossed-over run; halves_pct: the effect in each half. is_watched: whether the interval is anytime-valid, because the run was, or
+    could be, stopped on the basis of its figures.
     """
 
     iterations: int = 0
@@ -97,18 +98,19 @@ class Grounds:
 
     @property
     def is_beyond(self) -> bool:
-        """Whether any iteration has a quantile beyond measurement."""
+        """Whether the quantile is beyond measurement in any iteration."""
         return any(self.beyond.values())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """The change of one metric in per cent, as a rule from ENA to ENA Express. Below 0 the figure is lower, whatever that means for it.
+    """The change of one metric in per cent, usually from ENA to ENA Express. Negative means that the figure is lower, which is better for
+    a latency and worse for throughput.
 
-    estimate_pct, low_pct and high_pct are None where there is no such figure: with fewer than two iterations, or where it would be
-    beyond measurement (the code then comes from ranks). confidence_pct is the level of the interval. improvement_pct is the guide's
-    figure, of the merged arms and with its own sign: above 0 is better. thin: too few messages lie beyond the quantile to decide
-    anything. p_value: the level at which the interval just yields a firm word.
+    estimate_pct, low_pct and high_pct are None with fewer than two iterations, and where the figure is beyond measurement (the code then
+    comes from ranks). confidence_pct: the level of the interval. improvement_pct: the guide's formula on the merged arms, with its own
+    sign: positive is better. thin: too few messages lie beyond the quantile for any conclusion. p_value: the smallest level at which the
+    interval gives a firm conclusion.
     """
 
     estimate_pct: float | None
@@ -125,13 +127,13 @@ class Effect:
 
     @property
     def is_beyond(self) -> bool:
-        """Whether there is a code, but no figure for it: the quantile is beyond measurement."""
+        """Whether the effect has a code but no figure, because the quantile is beyond measurement."""
         return self.estimate_pct is None and self.code != "invalid"
 
     def contradicts_improvement(self, metric: Metric) -> bool:
-        """Whether the guide's improvement, of all messages of the run, goes the other way than the estimate, of a typical iteration.
+        """Whether the guide's improvement (over all messages of the run) and the estimate (of a typical iteration) have opposite signs.
 
-        What is thin is not looked at: it decides nothing either way.
+        False for a thin figure, which supports no conclusion anyway.
         """
         if not self.improvement_pct or not self.estimate_pct or self.thin:
             return False
@@ -141,10 +143,10 @@ class Effect:
 
 @dataclass(frozen=True, kw_only=True)
 class FigurePairs:
-    """One metric of one scenario, ready to be judged: its (ENA, ENA Express) values in each iteration, +∞ beyond measurement.
+    """One metric of one scenario, input of `judge_figures`: its (ENA, ENA Express) values in each iteration, +∞ where beyond measurement.
 
-    crossed: of each iteration, whether the interfaces had swapped their arms; empty where they never do. withheld: whether its scenario
-    is invalid, so that it decides nothing. randomisation_p: the p-value of the randomisation test; None where it was not made.
+    crossed: for each iteration, whether the interfaces had swapped arms; empty if they never do. withheld: whether the scenario is
+    invalid, so that no conclusion is drawn. randomisation_p: the p-value of the randomisation test; None if not computed.
     """
 
     metric: Metric
@@ -158,7 +160,7 @@ class FigurePairs:
 
     @property
     def sample(self) -> RatioSample:
-        """The log ratios; values that are not above 0 have none and are left out."""
+        """The log ratios. Iterations with a value of 0 or less have none and are left out."""
         has_ratio = [ena > 0 and express > 0 for ena, express in self.iterations]
         return RatioSample(
             ratios=tuple(log_ratio(*pair) for pair, known in zip(self.iterations, has_ratio, strict=True) if known),
@@ -169,9 +171,9 @@ class FigurePairs:
 
 
 def judge_figures(figures: Sequence[FigurePairs], *, margin_pct: float, planned: int) -> list[Effect]:
-    """The effects of all figures of a run, in their order. The primaries share the 5 % of being wrong: they are decided together.
+    """The effects of all figures of a run, in their order. The primary metrics share an error rate of 5 %, so they are decided together.
 
-    `planned`: how many primaries the run was to have, measured or not. Everything else is exploratory, each at 95 %.
+    `planned`: the number of primary metrics in the plan, measured or not. All other metrics are exploratory, each at 95 %.
     """
     margin = Margin.of(margin_pct)
     samples = [figure.sample for figure in figures]
@@ -188,10 +190,10 @@ def judge_figures(figures: Sequence[FigurePairs], *, margin_pct: float, planned:
 
 
 def watched_effect(figure: FigurePairs, *, margin_pct: float, planned: int) -> Effect:
-    """The effect on one figure of a run that is not over, or was stopped: with an interval that may be watched, and the word that follows
-    from it. Primaries are at 1 − α/m each, the others at 95 %.
+    """The effect on one figure of a run that is still going on, or was stopped: with an anytime-valid interval (sequence.py) and the code
+    that follows from it. Primary metrics are at 1 − α/m each, the others at 95 %.
 
-    Open, or with a quantile beyond measurement, it is inconclusive: a rank interval is none that may be watched.
+    It is inconclusive while the interval is unbounded, and where a quantile is beyond measurement: the rank interval is not anytime-valid.
     """
     sample = figure.sample
     [fixed] = judge_figures([figure], margin_pct=margin_pct, planned=planned)
@@ -217,7 +219,7 @@ def _watched_code(
     bounds: tuple[float | None, float | None],
     level: float,
 ) -> Code:
-    """The word of an interval that may be watched: with what is asked of every word besides its interval."""
+    """The code of an anytime-valid interval, with the further conditions that every code must meet."""
     if fixed.code == "invalid" or sample.thin:
         return fixed.code
     code = word_for(figure.metric, *bounds, fixed.margin_pct)
@@ -232,7 +234,7 @@ def log_ratio(ena: float, express: float) -> float | None:
 
 
 def code_of_finding(metric: Metric, finding: Finding) -> Code:
-    """The code of a finding: lower is better for a latency, higher for throughput."""
+    """The effect code for a finding: lower is better for a latency, higher for throughput."""
     return _LOWER_IS_BETTER[_MIRRORED.get(finding, finding) if metric == THROUGHPUT else finding]
 
 
@@ -289,7 +291,7 @@ def improvement_pct(metric: Metric, *, ena: float | None, ena_express: float | N
 
 
 def word_for(metric: Metric, low: float | None, high: float | None, margin_pct: float) -> Code:
-    """The code of an interval, by whether it lies beyond the margin, within it, or neither."""
+    """The code of an interval, by whether it lies beyond the margin, within it, or overlaps it."""
     if low is None or high is None:
         return "inconclusive"
     if metric != THROUGHPUT:  # lower latency is faster
@@ -308,5 +310,5 @@ def word_for(metric: Metric, low: float | None, high: float | None, margin_pct: 
 
 
 def per_cent(log_ratio: float) -> float:
-    """A log ratio as a change in per cent. Beyond what a float can hold it is the largest that it can."""
+    """A log ratio as a change in per cent, capped at the largest float."""
     return 100 * math.expm1(min(log_ratio, MOST_LOG_RATIO))

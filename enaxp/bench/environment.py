@@ -1,9 +1,10 @@
-"""Environment: what both hosts are, as far as it bears on latency, before a run and after it.
+"""Environment: the properties of both hosts that affect latency, recorded before and after a run.
 
     capture() ─▶ {role: {fact: text}} ─▶ manifest.json ─┬─▶ fingerprint, differences, steal_share, troubles (within a run)
                                                         └─▶ differences_of_runs (between two)
 
-A fact is text as a standard tool gave it; an interface's facts begin with its arm. What a host does not tell is empty.
+A fact is the output of a standard tool as text; the name of an interface's fact begins with its arm. A fact that a host does not report
+is empty.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ _STEAL, _GUEST = 7, 8  # places in the cpu line of /proc/stat
 
 
 def capture(pair: Pair, probes: Probes) -> Environment:
-    """Both hosts' facts as they are now, side by side. Raises HostError."""
+    """The facts of both hosts now, read in parallel. Raises HostError."""
     scripts = {role: _script(probes, role) for role in pair.by_role()}
     with ThreadPoolExecutor(2) as pool:
         answers = pool.map(lambda item: (item[0], item[1].run(scripts[item[0]])), pair.by_role().items())
@@ -83,7 +84,7 @@ def capture(pair: Pair, probes: Probes) -> Environment:
 
 
 def without_this_computer(environment: Environment) -> Environment:
-    """What a run on the local target keeps: nothing that tells of the computer beyond what bears on latency."""
+    """The facts that a run on the local target stores: without those that identify the computer."""
     return {
         role: {name: text for name, text in facts.items() if name not in OF_THIS_COMPUTER}
         for role, facts in environment.items()
@@ -91,9 +92,7 @@ def without_this_computer(environment: Environment) -> Environment:
 
 
 def fingerprint(environment: Environment) -> str | None:
-    """SHA-256 of the facts that stay as they are on a host at rest, to compare two moments; None when the hosts did not
-    answer.
-    """
+    """SHA-256 of the facts that do not change on an idle host, to compare two moments; None when the hosts did not answer."""
     if not environment:
         return None
     lasting = {role: {name: facts[name] for name in facts if _lasts(name)} for role, facts in environment.items()}
@@ -101,7 +100,7 @@ def fingerprint(environment: Environment) -> str | None:
 
 
 def differences(before: Environment, after: Environment) -> tuple[str, ...]:
-    """The facts that changed in between, as `client: kernel`; none when one of the two is not known."""
+    """The names of the facts that changed between two moments, as `client: kernel`; none if one of the two is unknown."""
     return tuple(
         f"{role}: {name}"
         for role in before
@@ -113,7 +112,7 @@ def differences(before: Environment, after: Environment) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class FactDifference:
-    """One fact that is not the same in two runs. `of` says whose it is: a host's, both hosts', the lab's, enaxp's."""
+    """One fact that differs between two runs. `of`: what it belongs to: a host, both hosts, the lab, or enaxp."""
 
     of: str
     fact: str
@@ -125,7 +124,8 @@ class FactDifference:
 
 
 def differences_of_runs(base: Manifest, run: Manifest) -> tuple[FactDifference, ...]:
-    """What the hosts of two runs differ in, in facts that both runs recorded. Long texts are cut to what differs."""
+    """The differences between the hosts of two runs, in facts that both runs recorded. Long values are reduced to the part that
+    differs."""
     found = [
         FactDifference(of="the lab", fact=fact.replace("_", " "), base=str(base.place[fact]), run=str(run.place[fact]))
         for fact in base.place
@@ -143,7 +143,7 @@ def differences_of_runs(base: Manifest, run: Manifest) -> tuple[FactDifference, 
 
 
 def _facts_of_run(manifest: Manifest) -> dict[tuple[str, str], str]:
-    """The facts of both hosts that are settings rather than addresses or passing values, by role and fact."""
+    """The facts of both hosts that are settings, not addresses or momentary values, by role and fact."""
     facts = {
         (role, name): text
         for role, facts in manifest.environment.before.items()
@@ -159,7 +159,7 @@ def _facts_of_run(manifest: Manifest) -> dict[tuple[str, str], str]:
 
 
 def _what_differs(one: str, other: str) -> tuple[str, str]:
-    """The lines, or of a single line the words, that only one of two texts has; cut when they are long."""
+    """The lines (of one-line texts: the words) that only one of two texts has, shortened if long."""
     separator = "\n" if "\n" in one + other else " "
     parts = [list(dict.fromkeys(text.split(separator))) for text in (one, other)]
     only = [[part.strip() for part in parts[i] if part not in parts[1 - i]] for i in (0, 1)]
@@ -174,7 +174,7 @@ def _cut(text: str) -> str:
 
 
 def _joined(found: Sequence[FactDifference]) -> Iterator[FactDifference]:
-    """The differences, those that both hosts share as one."""
+    """The differences; one that both hosts share is listed once."""
     told: dict[tuple[str, str, str], list[str]] = {}
     for difference in found:
         told.setdefault((difference.fact, difference.base, difference.run), []).append(difference.of)
@@ -183,7 +183,7 @@ def _joined(found: Sequence[FactDifference]) -> Iterator[FactDifference]:
 
 
 def steal_share(before: Environment, after: Environment, role: str) -> float | None:
-    """The share of a host's CPU time that the hypervisor gave to others in between, 0 to 1; None when it is not told."""
+    """The share of a host's CPU time stolen by the hypervisor between two moments, 0 to 1; None when not reported."""
     times = [_cpu_times(environment.get(role, {})) for environment in (before, after)]
     spent = [later - earlier for earlier, later in zip(*times, strict=False)]
     total = sum(spent[:_GUEST])  # what guests used is in user time already
@@ -191,9 +191,7 @@ def steal_share(before: Environment, after: Environment, role: str) -> float | N
 
 
 def troubles(before: Environment, after: Environment, role: str) -> Mapping[str, int]:
-    """By how much each counter of device faults (resets, timeouts) rose in between, by `arm counter`; those that did
-    not rise are left out.
-    """
+    """How much each device error counter (resets, timeouts) rose between two moments, by `arm counter`; only those that rose."""
     found = {}
     for name, text in after.get(role, {}).items():
         arm, _, fact = name.rpartition(".")
@@ -207,7 +205,7 @@ def troubles(before: Environment, after: Environment, role: str) -> Mapping[str,
 
 
 def _script(probes: Probes, role: str) -> str:
-    """A script that prints every fact of a host after a marker line.
+    """A shell script that prints each fact of a host after a marker line.
 
     Each command runs in a subshell: one that fails does not stop the others.
     """

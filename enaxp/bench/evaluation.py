@@ -1,8 +1,8 @@
-"""Evaluation: a run's evidence worked out into its Result. Pure but for reading histograms through the evidence.
+"""Evaluation: computes a run's Result from its evidence. Pure except that histograms are read through the evidence.
 
     Manifest + Evidence ─▶ measure_scenario, one after the other ─▶ MeasuredScenario (small) ─▶ judge_run (all at once) ─▶ Result
 
-The scenarios are judged together, since the words of a run share its 5 % of being wrong.
+The scenarios are judged together, because all conclusions of a run share one error rate of 5 %.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from enaxp.traffic import ARMS, MEAN, QUANTILES, Arm, Metric, Scenario, metric_l
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredScenario:
-    """What one scenario measured, not judged yet. `fault`: why no trial counts, if that is so. `control`: ENA against ENA.
+    """The measurements of one scenario, not judged yet. `fault`: why no trial counts; None if some do. `control`: ENA against ENA.
 
-    stopped_after: how many iterations were begun of a run that somebody stopped before this scenario was done; None where it was done.
+    stopped_after: how many iterations had begun when somebody stopped the run before this scenario was complete; None if it is complete.
     """
 
     arms: Mapping[Arm, ArmFigures]
@@ -51,7 +51,7 @@ class MeasuredScenario:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredControl:
-    """What ENA against ENA measured. `proven`: as in the result's Control."""
+    """The measurements of a control (ENA against ENA). `proven`: as in the result's Control."""
 
     trials: int
     valid_trials: int
@@ -62,7 +62,7 @@ class MeasuredControl:
 def result_from(manifest: Manifest, evidence: Evidence) -> Result:
     """The result of a run.
 
-    A trial that its own files contradict does not count, and is among the warnings of its scenario.
+    A trial whose record and histogram contradict each other does not count; the scenario's warnings name it.
     """
     return judge_run(
         manifest,
@@ -74,7 +74,7 @@ def result_from(manifest: Manifest, evidence: Evidence) -> Result:
 
 
 def measure_scenario(manifest: Manifest, evidence: Evidence, blocks: ScenarioBlocks) -> MeasuredScenario:
-    """What one scenario measured, from its merged trials."""
+    """The measurements of one scenario, from its merged trials."""
     scenario, plan = blocks.scenario, manifest.plan
     lost = loss_by_arm(blocks)
     service = from_send(blocks, evidence) if blocks.measured_from == "planned" else None
@@ -103,7 +103,8 @@ def measure_scenario(manifest: Manifest, evidence: Evidence, blocks: ScenarioBlo
 
 
 def _stopped_after(manifest: Manifest, blocks: ScenarioBlocks) -> int | None:
-    """How many iterations were begun of a scenario that somebody stopped; None where it had been carried out, or nobody did."""
+    """How many iterations of a scenario had begun when somebody stopped the run; None if the scenario is complete or the run was not
+    stopped."""
     begun = {(record.pair, record.iteration, record.repeat) for record in blocks.attempted}
     pairs_of_hosts = len({pair for pair, _, _ in begun})
     if not manifest.stopped or len(begun) >= pairs_of_hosts * manifest.plan.most_iterations * manifest.plan.repeats:
@@ -132,8 +133,8 @@ def judge_run(manifest: Manifest, measured: Mapping[str, MeasuredScenario]) -> R
 def _effects(
     measured: Mapping[str, MeasuredScenario], *, margin_pct: float, planned: int
 ) -> dict[str, dict[Metric, Effect]]:
-    """The effects by scenario. What was carried out is judged together; what somebody stopped has intervals that may be watched, each at
-    its own share of the 5 %, so that the run keeps it either way."""
+    """The effects by scenario. Complete scenarios are judged together. Stopped ones get anytime-valid intervals (sequence.py), each at
+    its own share of the 5 %, so that the run's error rate holds in both cases."""
     whole = [(name, figure) for name, one in measured.items() if one.stopped_after is None for figure in one.figures]
     effects = judge_figures([figure for _, figure in whole], margin_pct=margin_pct, planned=planned)
     of: dict[str, dict[Metric, Effect]] = {name: {} for name in measured}
@@ -193,14 +194,14 @@ def _judged(
 
 
 def _stopped(measured: MeasuredScenario, plan: BenchPlan) -> list[str]:
-    """That somebody stopped the scenario before its plan was carried out."""
+    """The warning that somebody stopped the scenario before its plan was complete."""
     if measured.stopped_after is None:
         return []
     return [f"stopped after {measured.stopped_after} of {counted(plan.most_iterations, 'iteration')}"]
 
 
 def _of_the_interface(primaries: Mapping[Metric, Effect], plan: BenchPlan) -> list[str]:
-    """What the interface made, or that nobody can know it."""
+    """A warning about the interface's own effect, or that it cannot be known."""
     if plan.is_toggled:
         return ["nothing but SRD differs between the arms: both used the same interfaces"]
     if not plan.crossover:
@@ -225,12 +226,14 @@ def _of_the_interface(primaries: Mapping[Metric, Effect], plan: BenchPlan) -> li
 
 
 def _undecided_if_same(effect: Effect) -> Effect:
-    """Where something else was the limit, both arms meet it alike: that shows no equality of the arms."""
+    """The effect of a scenario with another bottleneck than the network: `same` becomes inconclusive, because the bottleneck limits both
+    arms alike."""
     return replace(effect, code="inconclusive") if effect.code == "same" else effect
 
 
 def _what_may_be_missed(primaries: Mapping[Metric, Effect]) -> list[str]:
-    """What so few iterations cannot show: a state of share s is missed by all of them with the chance (1 − s)^I."""
+    """A warning about what so few iterations can miss: a state that holds with probability s is missed by all I iterations with
+    probability (1 − s)^I."""
     decided = [effect for effect in primaries.values() if effect.code not in ("inconclusive", "invalid")]
     count = min((effect.grounds.iterations for effect in decided), default=0)
     if not 0 < count <= FEW_ITERATIONS:
@@ -246,7 +249,7 @@ def _figures(
 ) -> list[FigurePairs]:
     """Each metric that the scenario measures, over iterations: trials are merged within one, never across them.
 
-    `arms` holds the merged figures for the guide's formula.
+    `arms`: the merged figures, for the guide's improvement formula.
     """
     scenario, fewest = blocks.scenario, blocks.fewest
     pairs = {metric: blocks.values_of_both(metric) for metric in scenario.metrics}
@@ -269,8 +272,8 @@ def _figures(
 
 
 def _randomisation_p(blocks: ScenarioBlocks, plan: BenchPlan) -> dict[Metric, float | None]:
-    """The p-value of each metric's randomisation test; none where both arms ran at once, which leaves no order, and
-    where SRD is toggled: so few iterations have too few orders.
+    """The p-value of each metric's randomisation test. Empty where both arms ran at once (there is no order), and where SRD is toggled
+    (there are too few possible orders).
     """
     if plan.order != "interleaved":
         return {}
@@ -297,7 +300,7 @@ def _randomisation_p(blocks: ScenarioBlocks, plan: BenchPlan) -> dict[Metric, fl
 
 
 def _trial_values(blocks: ScenarioBlocks, record: TrialRecord) -> dict[Metric, float]:
-    """What one trial measured of each metric, in ns or 10⁹ bit/s; +∞ beyond measurement."""
+    """One trial's value of each metric, in ns or 10⁹ bit/s; +∞ where beyond measurement."""
     if blocks.scenario.is_rate:
         return {} if record.throughput_gbps is None else dict.fromkeys(blocks.scenario.metrics, record.throughput_gbps)
     histogram = blocks.read(record)
@@ -310,7 +313,7 @@ def _trial_values(blocks: ScenarioBlocks, record: TrialRecord) -> dict[Metric, f
 
 
 def _control(scenario: Scenario, evidence: Evidence, plan: BenchPlan) -> MeasuredControl | None:
-    """What ENA against ENA measured; None when there was no control."""
+    """The measurements of the control; None if there was none."""
     blocks = blocks_of(scenario, evidence, control=True)
     if not blocks.attempted:
         return None
@@ -323,7 +326,7 @@ def _control(scenario: Scenario, evidence: Evidence, plan: BenchPlan) -> Measure
 
 
 def _judged_control(control: MeasuredControl | None, plan: BenchPlan, *, planned: int) -> Control | None:
-    """What ENA against ENA differed by. It changes no effect and no word: it is reported."""
+    """The differences that the control found. They are reported, and change no effect and no verdict."""
     if control is None:
         return None
     effects = judge_figures(control.figures, margin_pct=plan.margin_pct, planned=planned)
@@ -340,16 +343,17 @@ def _judged_control(control: MeasuredControl | None, plan: BenchPlan, *, planned
 
 
 def noise_pct(iterations: Sequence[tuple[float, float]]) -> float:
-    """How far apart the same thing measured twice is: the root mean square of the iterations' log ratios, in per cent.
+    """How much two measurements of the same thing differ: the root mean square of the iterations' log ratios, in per cent.
 
-    Unlike an interval it does not shrink with more iterations, nor grow out of all proportion with few.
+    Unlike an interval's width it does not shrink with more iterations, nor become very large with few.
     """
     squares = [math.log(other / one) ** 2 for one, other in iterations if 0 < one < math.inf and 0 < other < math.inf]
     return 100 * math.expm1(math.sqrt(sum(squares) / len(squares))) if squares else 0.0
 
 
 def _latency_arm(blocks: ScenarioBlocks, arm: Arm, loss: Loss | None, service: ScenarioBlocks | None) -> ArmFigures:
-    """The figures of one arm of a latency scenario, over all its counted trials. `service`: the same from the send."""
+    """The figures of one arm of a latency scenario, over all its counted trials. `service`: the same trials, measured from the actual
+    send."""
     trials, merged = blocks.trials_of(arm), blocks.whole[arm]
     outputs = [record.sockperf for record in trials if record.sockperf is not None]
     latencies = merged.latencies
@@ -379,7 +383,7 @@ def _latency_arm(blocks: ScenarioBlocks, arm: Arm, loss: Loss | None, service: S
 
 
 def _rate_arm(blocks: ScenarioBlocks, arm: Arm, loss: Loss | None) -> ArmFigures:
-    """The figures of one arm of a throughput scenario: what was sent, and what of it the servers received."""
+    """The figures of one arm of a throughput scenario: the bandwidth sent, and the share that the servers received."""
     trials = blocks.trials_of(arm)
     sent = sum_of_known(record.sockperf.sent for record in trials if record.sockperf is not None)
     received = sum_of_known(record.server_received for record in trials)
@@ -405,7 +409,7 @@ def _attempts(blocks: ScenarioBlocks, arm: Arm) -> int:
 
 
 def _treatment(records: Sequence[TrialRecord], scenario: Scenario) -> Treatment:
-    """Whether the counters of each trial prove that SRD was on or off as its arm says."""
+    """Whether the counters of all counted trials prove that SRD was on in the ENA Express arm and off in the ENA arm."""
     gates = [srd_gate(scenario, record.treated_as, record.srd, record.sockperf).passed for record in records]
     seen = [record.srd for record in records if record.srd is not None]
     express = [record.srd for record in records if record.srd is not None and record.treated_as == "ena_express"]

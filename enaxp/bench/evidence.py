@@ -1,10 +1,10 @@
-"""Evidence: the trials of a run, each checked against its own histogram. Pure but for reading through the functions given.
+"""Evidence: the trials of a run, each checked against its own histogram. Pure except that files are read through the functions given.
 
-    records + histograms ─▶ weigh ─▶ Evidence: records (contradicted ones turned invalid, with the reason), histograms, faults in words
+    records + histograms ─▶ weigh ─▶ Evidence: records (inconsistent ones marked invalid, with the reason), histograms, faults in words
 
-A trial's record and its histogram say the same thing twice. Where they disagree, or the histogram is gone, nobody can tell which is
-right: the trial does not count, its pair with it, and the reason is told. Histograms are not kept: a long run has more of them than
-should be in memory at once, so whoever wants one has it read again.
+A trial's record and its histogram are redundant. If they disagree, or the histogram is missing, it is unknown which is right: the trial
+and its pair do not count, and the reason is reported. Histograms are read each time they are needed: all those of a long run would need
+too much memory.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ TrialIdentity = tuple[str, int, int, int, int, str, bool]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
-    """A run's trials, checked against their own files. A trial that fails the check is invalid in `records`, and has a sentence in `faults`
-    under its scenario.
+    """A run's trials, checked against their files. A trial that fails the check is invalid in `records`, and `faults` has a sentence
+    about it under its scenario.
     """
 
     records: Sequence[TrialRecord]
@@ -36,11 +36,11 @@ class Evidence:
     _read_planned: ReadHistogram | None
 
     def histogram(self, record: TrialRecord) -> Histogram | None:
-        """The latencies of a trial that passed the check; None for any other, and for one of throughput."""
+        """The latencies of a trial that passed the check; None for other trials and for throughput trials."""
         return self._read(record) if _identity(record) in self._weighed else None
 
     def planned(self, record: TrialRecord) -> Histogram | None:
-        """As histogram, from the planned send time; None when the trial has none."""
+        """Like `histogram`, measured from the planned send time; None when the trial has none."""
         if self._read_planned is None or _identity(record) not in self._weighed:
             return None
         return self._read_planned(record)
@@ -53,9 +53,9 @@ def weigh(
     read_histogram: ReadHistogram,
     read_planned: ReadHistogram | None = None,
 ) -> Evidence:
-    """Checks each record against its histogram.
+    """The evidence of a run: each record checked against its histogram.
 
-    Records of scenarios that the plan does not have are left as they are.
+    Records of scenarios that are not in the plan are not checked.
     """
     scenarios = {scenario.name: scenario for scenario in plan.scenarios}
     believed, faults, weighed = [], defaultdict(list), set()
@@ -99,7 +99,7 @@ def _holds_a_rate(record: TrialRecord) -> None:
 
 
 def _check_agreement(record: TrialRecord, histogram: Histogram | None) -> None:
-    """Raises BenchError when the histogram is not that of the record."""
+    """Raises BenchError when the histogram does not match the record."""
     observations = record.sockperf.observations if record.sockperf else None
     if histogram is None:
         raise BenchError("it has no histogram")

@@ -1,6 +1,6 @@
-"""Finding: the folder that a person means by a name, or why there is none.
+"""Finding: resolves a run's name on the command line to a folder.
 
-`latest`, `dev/2025`, `20250411/main-2`, a path ─▶ find_path ─▶ a folder, of a run, of a bench of many pairs, or of one of its pairs
+`latest`, `dev/2025`, `20250411/main-2`, a path ─▶ find_path ─▶ the folder of a run, of a fleet's bench, or of one pair in it
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from enaxp.text import listed
 
 
 def find_path(results_dir: Path, *, lab: str | None, run: str) -> Path:
-    """The folder that `run` names: a path, a run id, the beginning of one, or `latest`; of the lab, or of any (None). `/main-2` after one
-    of these names a pair of a bench of many.
+    """The folder that `run` names: a path, a run id, the beginning of one, or `latest`; of the lab, or of any (None). A suffix like
+    `/main-2` names one pair of a fleet's bench.
 
     Raises BenchError when there is none, or when there are several, naming them.
     """
@@ -48,7 +48,7 @@ def find_path(results_dir: Path, *, lab: str | None, run: str) -> Path:
 
 
 def what_is_there(path: Path) -> str:
-    """Why a path is not a run, in words."""
+    """A description of what is at a path that is not a run, for an error message."""
     if not path.exists():
         return "there is no such folder"
     if not path.is_dir():

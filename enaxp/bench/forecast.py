@@ -1,9 +1,10 @@
-"""Forecast: what a bench is likely to say, before it is run. Pure.
+"""Forecast: the likely outcome of a bench, before it is run. Pure.
 
-    plan + spreads of earlier runs (or none) ─▶ forecast ─▶ Forecast: smallest effect found, chances of each word, by iterations
+    plan + spreads of earlier runs (or none) ─▶ forecast ─▶ Forecast: smallest detectable effect, probability of each conclusion, by
+    iterations
 
-The spread of an iteration is taken from earlier runs of the same traffic, pooled. What they do not know of it is told as a range. Without
-any, the chances are told for a few spreads that hosts have.
+The standard deviation of an iteration is pooled from earlier runs of the same traffic; its uncertainty is given as a range. Without
+earlier runs, the probabilities are given for a few typical standard deviations.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, kw_only=True)
 class ForecastRow:
-    """The chances at one number of iterations and one spread. effect_pct: the true effect that is assumed."""
+    """The probabilities for one number of iterations and one spread. effect_pct: the assumed true effect."""
 
     iterations: int
     spread_pct: float
@@ -34,8 +35,9 @@ class ForecastRow:
 
 @dataclass(frozen=True, kw_only=True)
 class ForecastPart:
-    """One primary of one scenario. runs: how many earlier runs its spread is from; spreads_pct: those that are told, from the lowest to
-    the highest. smallest_found_pct: by spread, the smallest effect that the plan's iterations find four times in five."""
+    """The forecast of one primary metric of one scenario. runs: how many earlier runs the spread is estimated from. spreads_pct: the
+    spreads considered, ascending. smallest_found_pct: for each spread, the smallest effect that the plan's iterations detect with
+    probability 0.8."""
 
     scenario: str
     metric: Metric
@@ -48,7 +50,7 @@ class ForecastPart:
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """A whole plan."""
+    """The forecast of a whole plan."""
 
     iterations: int
     repeats: int
@@ -67,7 +69,7 @@ def forecast(
     seconds: float,
     usd: float | None,
 ) -> Forecast:
-    """The forecast of a plan. `earlier`: where the log ratios of earlier runs lie, by scenario and primary."""
+    """The forecast of a plan. `earlier`: mean and spread of the log ratios of earlier runs, by scenario and primary metric."""
     planned = sum(len(scenario.primaries) for scenario in plan.scenarios)
     return Forecast(
         iterations=plan.iterations,
@@ -112,12 +114,12 @@ def _part(plan: BenchPlan, scenario: str, metric: Metric, earlier: Sequence[Loca
 
 
 def iterations_looked_at(iterations: int) -> tuple[int, ...]:
-    """Half of the plan's iterations, as many, twice and five times as many."""
+    """The numbers of iterations to forecast: half, once, twice and five times the plan's."""
     return tuple(sorted({max(2, iterations // 2), max(2, iterations), 2 * iterations, 5 * iterations}))
 
 
 def _spreads(earlier: Sequence[Location]) -> tuple[float, ...]:
-    """The spreads to look at: both ends of the range, and from enough iterations what was seen itself. s² = Σν·s² / Σν over the runs."""
+    """The spreads to consider: both ends of the range, and with enough iterations the estimate itself. s² = Σν·s² / Σν over the runs."""
     degrees = sum(one.degrees for one in earlier)
     if not degrees:
         return tuple(pct / 100 for pct in SPREADS_PCT)

@@ -1,14 +1,14 @@
-"""Histogram: what a trial measured, exactly — how often each latency in ns was seen — and the merge of several with equal weight.
+"""Histogram: the exact latencies of a trial (the count of each value in ns), and the merge of several trials with equal weight.
 
     Histogram (one trial, counts) + its lost messages ─┬─▶ merge_equal_weight ─▶ Distribution (shares) ─▶ quantile, mean, max
     Histogram (another trial) + its lost messages     ─┘
 
-Percentiles are never averaged, and trials are never pooled by count: a closed loop sends more when the wire is fast, so pooling would
-let fast trials outvote slow ones. In the merge each trial has the weight 1/n, F(x) = (1/n)·ΣF_j(x).
+Percentiles are never averaged, and trials are never pooled by count: a closed loop sends more messages when latency is low, so pooling
+would give fast trials more weight than slow ones. In the merge each trial has the weight 1/n, F(x) = (1/n)·ΣF_j(x).
 
-Shares are of the messages that wanted a reply. One that was lost, or whose reply came out of order (sockperf drops its time), has no
-latency: it is later than every other. A quantile that falls among those is +∞, *beyond measurement*. Otherwise an arm that loses its
-slow messages would look like the faster one (worst-rank score: J. M. Lachin, 1999, Control. Clin. Trials 20, 408-422).
+Shares are of the messages that expected a reply. A message that was lost, or whose reply came out of order (sockperf discards its time),
+has no latency: it is ranked later than every other. A quantile that falls among those is +∞, *beyond measurement*. Otherwise an arm that
+loses its slow messages would look faster (worst-rank score: J. M. Lachin, 1999, Control. Clin. Trials 20, 408-422).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TAIL_SAMPLES = 10
 
 @dataclass(frozen=True, eq=False)
 class Distribution:
-    """Latencies in ns, ascending, each with its share of the messages that wanted a reply. `lost`: the share that has no latency.
+    """Latencies in ns, ascending, each with its share of the messages that expected a reply. `lost`: the share without a latency.
 
     The shares and `lost` add up to 1.
     """
@@ -59,19 +59,19 @@ class Distribution:
 
     @property
     def mean(self) -> float:
-        """The mean in ns of those that arrived."""
+        """The mean in ns of the messages that arrived."""
         arrived = float(self.shares.sum()) if self.lost else 1.0
         return float(self.values @ self.shares) / arrived
 
     @property
     def max(self) -> int:
-        """The largest value in ns of those that arrived."""
+        """The largest latency in ns of the messages that arrived."""
         return int(self.values[-1])
 
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """Latencies in ns, ascending and each once, with how often each was seen. Holds one observation at least."""
+    """Distinct latencies in ns, ascending, each with its count. Holds at least one observation."""
 
     values: Nanoseconds
     counts: Nanoseconds
@@ -93,7 +93,7 @@ class Histogram:
 
     @classmethod
     def of(cls, values: Sequence[int] | Nanoseconds, counts: Sequence[int] | Nanoseconds | None = None) -> Histogram:
-        """From values in ns in any order, repeated or not, each `counts` times (once without).
+        """The histogram of these values in ns, in any order, with repeats or with `counts` (default: once each).
 
         Raises ValueError when empty or negative.
         """
@@ -135,7 +135,7 @@ class Histogram:
         return self._at_rank(rank) if rank >= 1 else None
 
     def distribution(self, *, lost: int = 0) -> Distribution:
-        """As shares of the messages that wanted a reply: the observations, and `lost` that have no latency."""
+        """The distribution: shares of the messages that expected a reply, which are the observations and `lost` more without a latency."""
         wanted = self.count + lost
         return Distribution(self.values, self.counts / wanted, lost / wanted)
 
@@ -158,7 +158,7 @@ class Histogram:
 
     @classmethod
     def from_reduced(cls, log: ReducedLog) -> Histogram:
-        """The histogram in a full log as it was reduced on its host.
+        """The histogram in a full log that was reduced on its host (sockperf.read_reduced).
 
         Raises ValueError when observations were lost on the way.
         """
@@ -169,9 +169,9 @@ class Histogram:
 
     @classmethod
     def from_rows(cls, rows: bytes, *, separator: bytes) -> Histogram:
-        """From lines of a value in ns and its count, in any order.
+        """The histogram in lines of `value_ns count`, in any order.
 
-        Raises ValueError for any line that is something else.
+        Raises ValueError for any other line.
         """
         if not rows.strip():
             raise ValueError("holds no observation")
@@ -194,7 +194,7 @@ class Histogram:
 def merge_equal_weight(histograms: Sequence[Histogram], *, lost: Sequence[int] | None = None) -> Distribution:
     """The mean of the trials' distributions, each with the same weight however many observations it holds.
 
-    Needs one at least. lost: of each trial, how many messages wanted a reply and have no latency; none without.
+    Needs at least one. lost: for each trial, how many messages expected a reply and have no latency; 0 by default.
     """
     if not histograms:
         raise ValueError("nothing to merge")
@@ -206,7 +206,7 @@ def merge_equal_weight(histograms: Sequence[Histogram], *, lost: Sequence[int] |
 def merge(distributions: Sequence[Distribution], *, weights: Sequence[float]) -> Distribution:
     """The weighted mean of distributions.
 
-    Merged distributions, weighted by their numbers of trials, merge to that of all the trials.
+    Merges of merges, weighted by their numbers of trials, equal the merge of all the trials.
     """
     total = sum(weights)
     values = np.concatenate([one.values for one in distributions])
@@ -218,12 +218,12 @@ def merge(distributions: Sequence[Distribution], *, weights: Sequence[float]) ->
 
 
 def tail_is_thin(p: float, *, fewest: int) -> bool:
-    """Whether fewer than ten messages lie beyond the quantile p, of the `fewest` that an iteration of either arm has."""
+    """Whether fewer than ten messages lie beyond the quantile p in the smallest iteration of either arm, which has `fewest`."""
     return fewest * (1 - p) < TAIL_SAMPLES - 1e-6
 
 
 def _unpacked(content: bytes) -> bytes:
-    """What a gzip file holds, which may be a thousand times as long. Raises zlib.error, ValueError for more than MOST_TEXT_BYTES."""
+    """The content of a gzip file. Raises zlib.error, and ValueError above MOST_TEXT_BYTES (a small file can expand a thousandfold)."""
     reader = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     text = reader.decompress(content, MOST_TEXT_BYTES + 1)
     if len(text) > MOST_TEXT_BYTES:

@@ -1,6 +1,6 @@
-"""History: which runs there are and what verdicts they have, read from their manifests and results. Nothing is computed again.
+"""History: the list of runs and their verdicts, read from their manifests and results. Nothing is recomputed.
 
-results/<lab>/<run id>/ ─▶ run_lines ─▶ RunLine, the newest first; a folder that cannot be read is a line that says why
+results/<lab>/<run id>/ ─▶ run_lines ─▶ RunLine, newest first; for a folder that cannot be read, a line that says why
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ RunEnd = Literal["ended", "not ended"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunLine:
-    """One run in a list. `fault` says why it, or its result, cannot be read; what is not known is None.
+    """One run in a list. `fault`: why it, or its result, cannot be read. Unknown values are None.
 
-    `verdicts` holds a code by scenario, None while there is no result; of a bench of many pairs by variant and scenario, as
-    `near: udp-latency`. pairs: how many pairs of hosts it has, None of one that has a pair only.
+    `verdicts`: a code by scenario, None while there is no result; for a fleet's bench the keys are variant and scenario, as `near:
+    udp-latency`. pairs: the number of host pairs of a fleet's bench, None for a run of one pair.
     """
 
     run_id: str
@@ -45,7 +45,7 @@ class RunLine:
 
 
 def run_lines(results_dir: Path, *, lab: str | None) -> list[RunLine]:
-    """A line for each run folder of the lab, or of all labs (None): the newest first, by when they began."""
+    """One line for each run folder of the lab, or of all labs (None), newest first by their start."""
     lines = [_line_of_fleet(path) if is_fleet(path) else _line(path) for path in run_paths(results_dir, lab=lab)]
     return sorted(lines, key=lambda line: (line.started_at or "", line.run_id), reverse=True)
 
@@ -62,7 +62,7 @@ def _line(path: Path) -> RunLine:
 
 
 def _line_of_fleet(path: Path) -> RunLine:
-    """The line of a bench of many pairs, from its pairs.json and fleet.json."""
+    """The line of a fleet's bench, from its pairs.json and fleet.json."""
     line = RunLine(run_id=path.name, lab=path.parent.name, path=str(path))
     try:
         folder = FleetFolder.open(path)
@@ -80,7 +80,7 @@ def _line_of_fleet(path: Path) -> RunLine:
 
 
 def _planned(line: RunLine, manifest: Manifest | FleetManifest) -> RunLine:
-    """The line with what the manifest says: when it began, what was to be measured, whether it has ended."""
+    """The line completed from the manifest: when the run began, its scenarios, whether it has ended."""
     return replace(
         line,
         started_at=manifest.started_at,
@@ -98,9 +98,9 @@ def _fault(path: Path, error: BenchError) -> str:
 
 
 def _verdicts(folder: RunFolder, manifest: Manifest) -> dict[str, str | None]:
-    """The verdicts as the run's own result has them.
+    """The verdicts in the run's own result.
 
-    Raises BenchError when there is a result, but none that this enaxp reads.
+    Raises BenchError when the result exists and this version cannot read it.
     """
     names = [scenario.name for scenario in manifest.plan.scenarios]
     if not (folder.path / RESULT).exists():

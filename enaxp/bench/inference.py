@@ -1,17 +1,18 @@
-"""Inference: from one log ratio per iteration to an interval and a word. Pure.
+"""Inference: from one log ratio per iteration to an interval and a conclusion. Pure.
 
-    log ratios of each primary of a run ─▶ Sample ─▶ decide (all primaries at once) ─▶ Decision (word, interval, level, p-value)
+    log ratios of each primary of a run ─▶ Sample ─▶ decide (all primaries at once) ─▶ Decision (conclusion, interval, level, p-value)
     log ratios of one exploratory figure ─▶ Sample ─▶ explore ─────────────────────────────────┘
 
-A log ratio is d_i = ln(ENA Express / ENA) of iteration i. It is +∞ where only ENA Express's quantile is beyond measurement (it fell
-among the lost messages), −∞ where only ENA's is, and None where both are: then it may be anything. As long as all ratios are finite,
-the interval is Student's t. Otherwise it is an interval of order statistics, about the median iteration: a lost message is later than
-every other, by an amount that nobody knows.
+A log ratio is d_i = ln(ENA Express / ENA) of iteration i. It is +∞ where only ENA Express's quantile is beyond measurement (it falls
+among the lost messages), −∞ where only ENA's is, and None (unknown) where both are. If all ratios are finite, the interval is Student's
+t. Otherwise it is an interval of order statistics, for the median iteration: a lost message is later than every other, by an unknown
+amount.
 
 In a run that was crossed over half way, the first half measures the effect plus that of the interface, the second half the effect minus
-it. Then the mean is that of the two halves' means, and the spread is taken within the halves: the interface's own difference is in neither.
+it. So the estimate is the mean of the two halves' means, and the standard deviation is taken within the halves: both are free of the
+interface's own difference.
 
-The words of a run are decided together: with m primaries, the chance of any wrong word in a run is at most 5 %.
+The conclusions of a run are decided together: with m primary metrics, the probability of any wrong one in a run is at most 5 %.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Margin:
         return cls(low=math.log1p(-margin_pct / 100), high=math.log1p(margin_pct / 100))
 
     def zone(self, ratio: float) -> Zone:
-        """Whether a log ratio lies below, within or above the margin."""
+        """The zone of a log ratio: below, within or above the margin."""
         return "below" if ratio < self.low else "above" if ratio > self.high else "within"
 
 
@@ -52,8 +53,8 @@ class Margin:
 class RatioSample:
     """The log ratios of one figure, one per iteration.
 
-    crossed: of each iteration, whether the interfaces had swapped their arms; empty where they never did. thin: too few observations lie
-    beyond the quantile to decide anything. randomisation_p: the p-value of the randomisation test, None where it was not made.
+    crossed: for each iteration, whether the interfaces had swapped arms; empty if they never did. thin: too few observations lie beyond
+    the quantile for any conclusion. randomisation_p: the p-value of the randomisation test, None if not computed.
     """
 
     ratios: tuple[LogRatio, ...]
@@ -71,7 +72,7 @@ class RatioSample:
 
     @property
     def halves(self) -> tuple[list[float], list[float]] | None:
-        """The finite ratios before and after the interfaces swapped their arms; None where one of the two is empty."""
+        """The finite ratios before and after the interfaces swapped arms; None if one of the two is empty."""
         if not self.crossed:
             return None
         told = [(ratio, crossed) for ratio, crossed in zip(self.ratios, self.crossed, strict=True) if ratio is not None]
@@ -81,18 +82,19 @@ class RatioSample:
 
     @property
     def needs_randomisation(self) -> bool:
-        """Whether a direction needs the randomisation test: a state that some iterations are in may be missed by so few."""
+        """Whether a direction (faster, slower) also needs the randomisation test: with few iterations, a state that only some are in may
+        be missed."""
         return len(self.ratios) <= FEW_ITERATIONS
 
     def may_have_direction(self, *, level: float) -> bool:
-        """Whether the randomisation test, where it is needed and was made, lets a direction be claimed at this level."""
+        """Whether a direction may be claimed at this level: the randomisation test passes, is not needed, or was not computed."""
         return _gate(self) <= level
 
 
 @dataclass(frozen=True, kw_only=True)
 class Location:
-    """Where values lie, one of each iteration (log ratios, mostly): their mean, its standard error and its degrees of freedom. spread:
-    the standard deviation of one iteration."""
+    """The location of values, one per iteration (usually log ratios): mean, standard error of the mean, degrees of freedom. spread: the
+    standard deviation of one iteration."""
 
     mean: float
     error: float
@@ -105,14 +107,14 @@ class Location:
         return self.mean - half, self.mean + half
 
     def at(self, mean: float) -> Location:
-        """The same precision around another mean."""
+        """The same standard error and degrees of freedom around another mean."""
         return replace(self, mean=mean)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What can be said of one figure. `low` and `high` are log ratios at `confidence`, ±∞ where open, None where there is no interval;
-    `p` is the level at which the interval just yields a firm word (None for what is not decided by one)."""
+    """The conclusion about one figure. `low` and `high`: the interval as log ratios at `confidence`, ±∞ where unbounded, None where there
+    is none. `p`: the smallest level at which the interval gives a firm conclusion (None where it is not decided by an interval)."""
 
     finding: Finding
     estimate: float | None
@@ -123,11 +125,11 @@ class Decision:
 
 
 def decide(samples: Sequence[RatioSample], *, margin: Margin, planned: int, alpha: float = ALPHA) -> list[Decision]:
-    """The words of a run's primaries, in the order given. `planned` is how many primaries the plan has, m.
+    """The decisions on a run's primary metrics, in the order given. `planned`: the number m of primary metrics in the plan.
 
-    Firm words (below, within, above) by Holm's procedure (S. Holm, 1979, Scand. J. Statist. 6, 65-70): sorted by p, the r-th is firm
+    Firm conclusions (below, within, above) by Holm's procedure (S. Holm, 1979, Scand. J. Statist. 6, 65-70): sorted by p, the r-th is firm
     while p ≤ α/(m − r + 1). `within` is two one-sided tests (D. J. Schuirmann, 1987). All others are judged at the level 1 − α/m, where
-    an interval that excludes 0 gives `slightly`. Each interval is at the level at which its word was reached.
+    an interval that excludes 0 gives `slightly`. Each interval is reported at the level at which its conclusion was reached.
     """
     if planned < len(samples):
         raise ValueError(f"{len(samples)} primaries, but only {planned} planned")
@@ -146,7 +148,7 @@ def decide(samples: Sequence[RatioSample], *, margin: Margin, planned: int, alph
 
 
 def explore(sample: RatioSample, *, margin: Margin, confidence: float = EXPLORATORY_CONFIDENCE) -> Decision:
-    """What one figure says by itself, at its own level: for everything that is not a primary."""
+    """The decision on one exploratory figure by itself, at its own level."""
     p, zone = _firm(sample, margin)
     if zone is not None and p <= 1 - confidence:
         return _decision(sample, zone, confidence=confidence, p=p)
@@ -154,7 +156,7 @@ def explore(sample: RatioSample, *, margin: Margin, confidence: float = EXPLORAT
 
 
 def estimate(sample: RatioSample) -> float | None:
-    """The mean of the log ratios, or their median where one is not finite; None where that is not a figure."""
+    """The mean of the log ratios, or their median if one is not finite; None if the median is not finite either."""
     if not sample.ratios:
         return None
     if sample.is_finite:
@@ -170,8 +172,8 @@ def interval(sample: RatioSample, *, confidence: float) -> tuple[float, float] |
     """The interval of the log ratios; None where there are too few iterations for one.
 
     All finite: the t-interval of the mean, or of the mean of both halves. Otherwise [d_(k), d_(I+1−k)], with k the largest for which
-    2·P(Bin(I, ½) ≤ k − 1) ≤ 1 − confidence: it covers the median iteration at least so often, whatever the distribution. Unknown ratios
-    are −∞ for its lower end and +∞ for its upper one.
+    2·P(Bin(I, ½) ≤ k − 1) ≤ 1 − confidence: it covers the median iteration at least that often, for any distribution. An unknown ratio
+    counts as −∞ for the lower end and as +∞ for the upper end.
     """
     count = len(sample.ratios)
     if sample.is_finite:
@@ -184,7 +186,7 @@ def interval(sample: RatioSample, *, confidence: float) -> tuple[float, float] |
 
 
 def location_of(values: Sequence[float]) -> Location | None:
-    """Where values of independent iterations lie; None with fewer than two."""
+    """The location of independent values; None with fewer than two."""
     if len(values) < 2:
         return None
     spread = statistics.stdev(values)
@@ -194,9 +196,9 @@ def location_of(values: Sequence[float]) -> Location | None:
 
 
 def welch(one: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
-    """The standard error of the difference of two means, and its degrees of freedom; two values are needed in each.
+    """The standard error of the difference of two means and its degrees of freedom; needs at least two values in each group.
 
-    Their spread need not be the same (B. L. Welch, 1947, Biometrika 34, 28-35; the degrees are Satterthwaite's).
+    The variances may differ (B. L. Welch, 1947, Biometrika 34, 28-35; the degrees are Satterthwaite's).
     """
     parts = [statistics.variance(values) / len(values) for values in (one, other)]
     total = sum(parts)
@@ -208,11 +210,11 @@ def welch(one: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
 
 
 def location(sample: RatioSample) -> Location | None:
-    """Where the finite ratios lie; None with too few: two are needed, or two in each half.
+    """The location of the finite ratios; None with fewer than two, or in a crossed-over run fewer than two in a half.
 
     Crossed over: mean of the half means (m₁ + m₂)/2, with the pooled standard deviation s_p and I − 2 degrees,
-    SE = (s_p/2)·√(1/n₁ + 1/n₂): least squares with an indicator of the half. Where the halves differ by more than one iteration, Welch's
-    standard error and degrees, since their spread need not be the same.
+    SE = (s_p/2)·√(1/n₁ + 1/n₂): least squares with an indicator of the half. If the halves' sizes differ by more than one iteration,
+    Welch's standard error and degrees of freedom are used, because the variances may differ.
     """
     halves = sample.halves
     if halves is None:
@@ -232,9 +234,10 @@ def location(sample: RatioSample) -> Location | None:
 
 
 def interface_location(sample: RatioSample) -> Location | None:
-    """What the interface made, or a drift between the halves: half of their difference, (m₁ − m₂)/2, with the error of the mean.
+    """The effect of the interface itself, or a drift between the halves: half of their difference, (m₁ − m₂)/2, with the standard error
+    of the mean.
 
-    None where the run was not crossed over, or a half has too few iterations, or a ratio is not finite.
+    None if the run was not crossed over, a half has too few iterations, or a ratio is not finite.
     """
     halves, where = sample.halves, location(sample)
     if halves is None or where is None or not sample.is_finite:
@@ -244,12 +247,12 @@ def interface_location(sample: RatioSample) -> Location | None:
 
 
 def fewest_for_ranks(confidence: float) -> int:
-    """The fewest iterations from which an interval of order statistics exists at this level."""
+    """The smallest number of iterations for which an order-statistics interval exists at this level."""
     return next(count for count in range(2, 1000) if _rank(count, confidence) > 0)
 
 
 def _firm(sample: RatioSample, margin: Margin) -> tuple[float, Zone | None]:
-    """The level at which the sample's interval just yields a firm word, and the zone of that word; (1, None) where there is none."""
+    """The smallest level at which the sample's interval gives a firm conclusion, and its zone; (1, None) if there is none."""
     if sample.thin or len(sample.ratios) < 2:
         return 1.0, None
     where = location(sample) if sample.is_finite else None
@@ -269,7 +272,7 @@ def _firm_by_t(where: Location, margin: Margin) -> tuple[float, Zone]:
 
 
 def _firm_by_ranks(sample: RatioSample, margin: Margin) -> tuple[float, Zone]:
-    """The sign test of each zone: how many iterations do not support it. An unknown ratio supports none."""
+    """As `_firm`, by a sign test for each zone on the number of iterations that do not support it. An unknown ratio supports none."""
     known = [ratio for ratio in sample.ratios if ratio is not None]
     unknown = len(sample.ratios) - len(known)
     against: dict[Zone, int] = {
@@ -283,7 +286,7 @@ def _firm_by_ranks(sample: RatioSample, margin: Margin) -> tuple[float, Zone]:
 
 
 def _undecided(sample: RatioSample, *, confidence: float, p: float) -> Decision:
-    """Without a firm word: `slightly` where the interval excludes 0."""
+    """The decision without a firm conclusion: `slightly` if the interval excludes 0."""
     ends = interval(sample, confidence=confidence)
     finding: Finding = "undecided"
     if ends is not None and not sample.thin and sample.may_have_direction(level=1 - confidence):
@@ -297,7 +300,8 @@ def _decision(sample: RatioSample, finding: Finding, *, confidence: float, p: fl
 
 
 def _gate(sample: RatioSample) -> float:
-    """The p-value that a direction must reach besides its interval's: of the randomisation test, where it is needed and was made."""
+    """The p-value that a direction must pass in addition to its interval's: that of the randomisation test if it is needed and was
+    computed."""
     return sample.randomisation_p if sample.needs_randomisation and sample.randomisation_p is not None else 0.0
 
 
@@ -335,7 +339,7 @@ def student_t(p: float, degrees: float) -> float:
 
 
 def _beyond(t: float, degrees: float) -> float:
-    """The chance that Student's t is above this value."""
+    """The probability that Student's t exceeds this value."""
     from scipy.special import stdtr
 
     return float(stdtr(degrees, -t))

@@ -1,18 +1,18 @@
-"""Limits: what a trial ran into besides the network. Pure.
+"""Limits: bottlenecks of a trial other than the network. Pure.
 
     Usage before and after ─▶ host_usage() ─▶ HostUsage ─▶ the trial's record
     TrialRecord + Scenario ─▶ limits_of()  ─▶ receiver, cpu, allowance
 
-Where one of them was the limit, both arms met it alike: that they are equal then says nothing of the network.
+If one of them was the bottleneck, it limited both arms alike: equal arms then say nothing about the network.
 
-*receiver*: sockets and NICs of both hosts dropped more than 0.1 % of the messages. *allowance*: a counter of the instance moved.
-*cpu*: a core worked for 95 % of the trial or more. What counts as work depends on the core:
+*receiver*: sockets and NICs of both hosts dropped more than 0.1 % of the messages. *allowance*: an `*_allowance_exceeded` counter
+increased. *cpu*: a core was busy for at least 95 % of the trial. What counts as busy depends on the core:
 
 - interrupts, hard and soft, count on every core: the receive path of the kernel runs there;
-- programs count where sockperf works and does not wait actively. A throughput sender without a rate, and a server, sleep as long as
-  they can do nothing; a sender with a rate, a ping-pong and whatever polls keep their core busy by themselves. So of a throughput
-  scenario without a rate all of sockperf's cores count (any core, where it is not pinned), of one with a rate and of under-load those
-  of the servers, where they are pinned, and of a ping-pong none.
+- programs count where sockperf does not busy-wait. A throughput sender without a rate, and a server, sleep while they have nothing to do;
+a sender with a rate, a ping-pong and any polling process keep their core busy all the time. So of a throughput scenario without a rate
+all of sockperf's cores count (any core, where it is not pinned), of one with a rate and of under-load those of the servers, where they
+are pinned, and of a ping-pong none.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LEAST_S, LEAST_SHARE = (
 
 
 def host_usage(before: Usage, after: Usage, *, device: Mapping[str, int] | None, interface: str) -> HostUsage:
-    """What a host did between two moments. device: how far each counter of the trial's interface moved."""
+    """The usage of a host between two moments. device: the increase of each counter of the trial's interface."""
     udp, device = moved(before.udp, after.udp), device or {}
     queue = _busiest_queue(device)
     return HostUsage(
@@ -51,7 +51,7 @@ def host_usage(before: Usage, after: Usage, *, device: Mapping[str, int] | None,
 
 
 def _that_worked(before: Mapping[int, CoreTicks], after: Mapping[int, CoreTicks]) -> dict[str, CoreTime]:
-    """What each core did; without those that did next to nothing, since hosts have hundreds of them."""
+    """The busy time of each core, without cores that were almost idle: hosts have up to hundreds of them."""
     times = {str(number): _core_time(before[number], now) for number, now in after.items() if number in before}
     least = max(LEAST_S, LEAST_SHARE * max((time.total_s for time in times.values()), default=0.0))
     return {number: time for number, time in times.items() if time.total_s >= least}
@@ -65,20 +65,20 @@ def _core_time(before: CoreTicks, after: CoreTicks) -> CoreTime:
 
 
 def _busiest_queue(device: Mapping[str, int]) -> int | None:
-    """The queue that received most; None where none received anything, or the driver does not tell."""
+    """The receive queue with the most packets; None if none received any, or the driver does not report it."""
     received = {int(name[1]): by for key, by in device.items() if (name := re.fullmatch(r"queue_(\d+)_rx_cnt", key))}
     return max(received, key=lambda queue: received[queue]) if any(received.values()) else None
 
 
 def _served_by(irqs: Mapping[str, str], interface: str, queue: int) -> str | None:
-    """The cores to which the interrupt of a queue goes: ens5-Tx-Rx-3 is that of queue 3."""
+    """The cores that serve the interrupt of a queue; the interrupt ens5-Tx-Rx-3 belongs to queue 3."""
     return next(
         (cpus for name, cpus in irqs.items() if name.startswith(interface) and name.endswith(f"-{queue}")), None
     )
 
 
 def limits_of(record: TrialRecord, scenario: Scenario) -> tuple[Limit, ...]:
-    """What a trial ran into, as far as its hosts told."""
+    """The bottlenecks of a trial, as far as its hosts reported usage."""
     usage = record.usage or {}
     found: Mapping[Limit, bool] = {
         "receiver": _is_dropped(record, scenario),
@@ -97,7 +97,7 @@ def _is_dropped(record: TrialRecord, scenario: Scenario) -> bool:
 
 
 def _messages(record: TrialRecord, scenario: Scenario) -> int:
-    """What was sent to the server; with bulk flows beside a probe, the packets that its interface received."""
+    """The messages sent to the server; with background flows, the packets that the server's interface received."""
     sent = (record.sockperf.sent if record.sockperf else None) or 0
     if scenario.background is None or record.interfaces is None:
         return sent
@@ -117,7 +117,7 @@ def _is_busy(record: TrialRecord, scenario: Scenario, role: str, host: HostUsage
 
 
 def _working(record: TrialRecord, scenario: Scenario, role: str, host: HostUsage) -> frozenset[str]:
-    """The cores on which the programs' time is work."""
+    """The cores on which the time of programs counts as busy."""
     own = None if record.cpus is None else frozenset(map(str, record.cpus.get(role, ())))
     if scenario.sleeps:
         return frozenset(host.cores) if own is None else own

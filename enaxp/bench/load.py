@@ -1,9 +1,9 @@
-"""Load: how fast the bulk flows beside a probe are sent, so that they take a share of what the hosts carry.
+"""Load: the send rate of the background flows, so that they use a given share of the hosts' baseline bandwidth.
 
-    plan + baseline (of AWS, or measured) ─▶ with_bulk_rates ─▶ plan whose bulk flows have a rate
+    plan + baseline bandwidth (AWS's, or measured) ─▶ with_bulk_rates ─▶ plan whose bulk flows have a rate
 
-Flows without a limit would fill the instance's own allowance: a shaper that no multipath can avoid, and so the wrong thing to measure
-SRD by. The rate is fixed once, before the first trial, and is the same for both arms.
+Unlimited flows would exhaust the instance's bandwidth allowance: a traffic shaper that multipath routing cannot avoid, so SRD could not
+help. The rate is fixed once, before the first trial, and is the same for both arms.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ MEASURED_TRIALS, MEASURED_S = 3, 1.0
 
 
 def with_bulk_rates(plan: BenchPlan, baseline_gbps: Baseline) -> BenchPlan:
-    """The plan, its bulk flows sent at their share of the baseline."""
+    """The plan with a rate for each background flow: its share of the baseline bandwidth."""
     return replace(plan, scenarios=tuple(_with_rate(scenario, baseline_gbps) for scenario in plan.scenarios))
 
 
 def bulk_rate(background: Background, baseline_gbps: float) -> int:
-    """The messages a second of each flow, with which all of them together take their share of the baseline; at least one."""
+    """Messages per second of each background flow, so that together they use their share of the baseline; at least 1."""
     bytes_a_second = (background.share or 1.0) * baseline_gbps * 1e9 / 8
     return max(1, round(bytes_a_second / background.message_size / background.flows))
 
 
 def measured_baseline(pair: Pair, plan: BenchPlan, probes: Probes) -> Baseline:
-    """What measures, with three short trials of ENA, how much bulk flows carry when nothing holds them back."""
+    """A function that measures the bandwidth of unlimited bulk flows, with three short trials over ENA."""
     short = replace(plan, duration_s=MEASURED_S)
     measurer = Measurer(pair, short, servers=Servers(pair, short), probes=probes)
 

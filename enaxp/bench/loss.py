@@ -1,10 +1,10 @@
-"""Loss: how many messages were lost, with an interval over iterations. Pure.
+"""Loss: the rate of lost messages, with an interval over iterations. Pure.
 
     per iteration: mean over the trials of dropped / wanted ─┬─▶ loss_of (one arm)
                                                             └─▶ loss_difference (ENA Express less ENA)
 
-Losses come in bursts, so that messages are no independent tries: the unit is the iteration, as everywhere. The interval of one arm is
-rough all the same (it covers 94 % where loss is steady, down to half of that where it comes in rare bursts).
+Losses come in bursts, so messages are not independent: the unit is the iteration, as everywhere. The interval of one arm is still
+approximate (its coverage is 94 % for steady loss, and down to half of that for rare bursts).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from enaxp.bench.inference import EXPLORATORY_CONFIDENCE, location_of
 
 @dataclass(frozen=True, kw_only=True)
 class Loss:
-    """A rate of loss, 0 to 1, with its 95 % interval; None where there are too few iterations for one."""
+    """A loss rate, 0 to 1, with its 95 % interval; the interval is None with too few iterations."""
 
     rate: float
     low: float | None
@@ -26,7 +26,7 @@ class Loss:
 
 @dataclass(frozen=True, kw_only=True)
 class LossDifference:
-    """By how much more ENA Express lost than ENA, as a rate (below 0: less), with its 95 % interval. Exploratory."""
+    """The difference of loss rates, ENA Express minus ENA (negative: ENA Express lost less), with its 95 % interval. Exploratory."""
 
     difference: float
     low: float
@@ -39,9 +39,9 @@ class LossDifference:
 
 
 def loss_of(rates: Sequence[float], *, lost: int, wanted: int) -> Loss | None:
-    """The loss of one arm from its rate in each iteration. `lost` of `wanted` messages in all; None where nothing was wanted.
+    """The loss of one arm from its rate in each iteration. In total `lost` of `wanted` messages were lost; None if no reply was expected.
 
-    The t-interval is cut off at 0. Where nothing was lost at all it would be a point: then it is [0, 3/n], the rule of three.
+    The t-interval is truncated at 0. If nothing was lost it would be a point; then it is [0, 3/n] (rule of three).
     """
     if not wanted or not rates:
         return None

@@ -1,6 +1,6 @@
-"""Names: how a person names a run, and which folder is meant. Looks at names of folders; what they hold is for records.py.
+"""Names: resolves a run's name as typed to folders. Reads only folder names; records.py reads their content.
 
-`latest`, `20250411`, `dev/2025`, `results/dev/20250411-082610` ─▶ split_name ─▶ named ─▶ folders: one, none, or several
+`latest`, `20250411`, `dev/2025`, `results/dev/20250411-082610` ─▶ split_name ─▶ named ─▶ matching folders
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PAIRS = "pairs"  # the folder below a fleet's that holds a run folder for each p
 
 
 def run_paths(results_dir: Path, *, lab: str | None) -> list[Path]:
-    """The folders of runs, of one lab or of every lab (None), the oldest first."""
+    """The run folders of one lab, or of every lab (None), oldest first."""
     above = results_dir / lab if lab else results_dir
     paths = above.glob("*" if lab else "*/*")
     return sorted(
@@ -28,28 +28,28 @@ def run_paths(results_dir: Path, *, lab: str | None) -> list[Path]:
 
 
 def is_fleet(path: Path) -> bool:
-    """Whether a folder is that of a bench of many pairs."""
+    """Whether a folder is that of a fleet's bench."""
     return (path / FLEET_MANIFEST).is_file()
 
 
 def pair_paths(fleet: Path) -> list[Path]:
-    """The run folders of a fleet's pairs that have begun, by name: main-2 before main-10."""
+    """The run folders of those pairs of a fleet that have begun, by name in natural order: main-2 before main-10."""
     found = [path.parent for path in (fleet / PAIRS).glob(f"*/{MANIFEST}") if not path.parent.is_symlink()]
     return sorted(found, key=lambda path: (path.name.rpartition("-")[0], len(path.name), path.name))
 
 
 def measured_paths(results_dir: Path, *, lab: str | None) -> list[Path]:
-    """The folders in which something was measured, the oldest first: runs, and in place of a fleet those of its pairs."""
+    """The folders that hold measurements, oldest first: runs, and for a fleet's bench the folders of its pairs."""
     return [one for path in run_paths(results_dir, lab=lab) for one in (pair_paths(path) if is_fleet(path) else [path])]
 
 
 def run_of(path: Path) -> Path:
-    """The folder of the run that a folder belongs to: its own, or of a pair the fleet's."""
+    """The run that a folder belongs to: the folder itself, or for a pair the folder of its fleet's bench."""
     return path.parent.parent if path.parent.name == PAIRS else path
 
 
 def split_name(results_dir: Path, run: str, *, lab: str | None) -> tuple[str, str | None, bool]:
-    """A run's own name, the lab it is looked for in, and whether it can only be a path."""
+    """The three parts of a name as typed: the run's own name, the lab to search in, and whether it can only be a path."""
     above, slash, name = run.rpartition("/")
     if not slash:
         return name, lab, False
@@ -59,9 +59,9 @@ def split_name(results_dir: Path, run: str, *, lab: str | None) -> tuple[str, st
 
 
 def named(paths: Sequence[Path], name: str) -> list[Path]:
-    """The folders that a name stands for: the one called exactly so, else those whose names begin so.
+    """The folders that a name matches: the one with exactly this name, else those whose names begin with it.
 
-    `latest`: the newest with a manifest.
+    `latest` is the newest with a manifest.
     """
     if name == LATEST:
         begun = [path for path in paths if is_run_id(path.name) and ((path / MANIFEST).is_file() or is_fleet(path))]
@@ -81,6 +81,6 @@ def is_run_id(name: str) -> bool:
 
 
 def names_of(paths: Sequence[Path]) -> str:
-    """The names of the runs, with the names of their labs where there are several."""
+    """The names of the runs, prefixed with their lab if there are several labs."""
     several_labs = len({path.parent for path in paths}) > 1
     return ", ".join(f"{path.parent.name}/{path.name}" if several_labs else path.name for path in paths)

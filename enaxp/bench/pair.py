@@ -1,4 +1,4 @@
-"""Pair: the two hosts of a lab, connected, and what is known of their interfaces.
+"""Pair: open connections to the two hosts of a lab, and the state of their interfaces.
 
 Host × 2 ─▶ connected() ─▶ Pair ─▶ prove_routes() ─▶ Probes (per role and arm: interface, route, driver)
 """
@@ -22,9 +22,9 @@ Probes = Mapping[str, ArmProbes]  # by role
 
 @dataclass
 class Pair:
-    """The two hosts of a lab.
+    """The two hosts of a lab, with an open connection to each.
 
-    A lost connection is replaced inside the pair, so that everyone who holds it goes on with the new one.
+    A lost connection is replaced inside the pair, so that every holder of the pair uses the new one.
     """
 
     server: Connection
@@ -34,13 +34,13 @@ class Pair:
         return {"server": self.server, "client": self.client}
 
     def peer_of(self, role: str) -> Connection:
-        """The other host than the one of this role."""
+        """The host that is the peer of this role."""
         return self.client if role == "server" else self.server
 
     def reconnect(self, *, patience_s: float, still_there: Callable[[str], None] | None = None) -> None:
-        """Reopens each connection that no longer answers, and waits for a host that restarts.
+        """Reopens each connection that no longer answers, and waits for a host that is restarting.
 
-        Raises HostError when it does not come back, as soon as `still_there` says so of its role.
+        Raises HostError when it does not come back: at once if `still_there` raises for its role, else after a time limit.
         """
         for role, connection in self.by_role().items():
             try:
@@ -52,7 +52,7 @@ class Pair:
 
 @contextmanager
 def connected(hosts: Mapping[str, Host]) -> Iterator[Pair]:
-    """One open connection to each host, closed at the end. Raises HostError when one cannot be had."""
+    """A context with one open connection to each host. Raises HostError when one cannot be opened."""
     with ThreadPoolExecutor(2) as pool:
         server, client = pool.map(connect, (hosts["server"], hosts["client"]))
     pair = Pair(server=server, client=client)
@@ -64,9 +64,9 @@ def connected(hosts: Mapping[str, Host]) -> Iterator[Pair]:
 
 
 def prove_routes(pair: Pair) -> Probes:
-    """Per role and arm: which interface has the address, and by which one traffic to the other host's leaves.
+    """By role and arm: the interface that has the address, and the interface by which traffic to the peer's address leaves.
 
-    Raises BenchError when an arm leaves a host by another interface than its own: both arms would then measure the same one.
+    Raises BenchError when an arm leaves a host by an interface that is not its own: both arms would then measure the same one.
     """
     probes: dict[str, ArmProbes] = {}
     for role, connection in pair.by_role().items():
@@ -90,7 +90,8 @@ def _todo(host: Host, probe: nic.InterfaceProbe) -> str:
 
 
 def counters_command(pair: Pair, probes: Probes, role: str) -> str:
-    """Prints the counters of a host and of its interfaces, for `nic.read_counters`, `nic.read_network` and `read_usage`."""
+    """A shell command that prints the counters of a host and its interfaces, for `nic.read_counters`, `nic.read_network` and
+    `read_usage`."""
     own, peer = pair.by_role()[role].host, pair.peer_of(role).host
     ways = [
         (probe.interface, own.ip_of(arm), peer.ip_of(arm)) for arm, probe in probes[role].items() if probe.interface
@@ -102,6 +103,6 @@ def counters_command(pair: Pair, probes: Probes, role: str) -> str:
 
 
 def counters_text(pair: Pair, probes: Probes, role: str) -> str:
-    """What `counters_command` prints on a host now; nothing where it has no interfaces of its own. Raises HostError."""
+    """The output of `counters_command` on a host now; empty if the host has no interfaces of its own. Raises HostError."""
     command = counters_command(pair, probes, role)
     return pair.by_role()[role].check(command) if command != "true" else ""

@@ -1,12 +1,11 @@
-"""Pinning: on which core each sockperf of a run goes. Pure.
+"""Pinning: which core each sockperf process of a run is pinned to. Pure.
 
     plan, cores of both hosts ─▶ choose() ─▶ Pinning (or why not) ─▶ manifest.json
     Pinning, a trial's flow   ─▶ client_cpus(), server_cpus() ─▶ `taskset` before its argv, and the trial's record
 
-Threads that are busy at the same time have a core each: a ping-pong and a bulk flow one, under-load two, a server one, and both arms
-their own when they run at once. A scenario that takes more cores than there are is not pinned, the others are. On one computer, where
-both hosts share the cores, a ping-pong stays on one with its server: what passes between them then never waits for another core to
-wake.
+Threads that are busy at the same time get a core each: one for a ping-pong, a bulk flow or a server, two for under-load, and separate
+ones for the two arms when they run at once. A scenario that needs more cores than there are is not pinned; the others are. When both
+hosts are one computer, a ping-pong and its server share a core: a message then never waits for another core to wake up.
 """
 
 from __future__ import annotations
@@ -24,34 +23,35 @@ AUTO, NONE = "auto", "none"
 
 @dataclass(frozen=True, kw_only=True)
 class Pinning:
-    """The cores of each role, in the order in which they are given out; none: not pinned. together: all of a ping-pong on the first."""
+    """The cores of each role, in the order of assignment; empty means not pinned. together: client and server of a ping-pong share the
+    first core."""
 
     cpus: CpusOf
     together: bool = False
     apart: bool = False  # each arm has cores of its own
 
     def client_cpus(self, trial: Trial, flow: int) -> tuple[int, ...]:
-        """Of a measured flow: of the sender and, under load, of the receiver."""
+        """The client cores of a measured flow: the sender's and, under load, the receiver's."""
         width = threads(trial.scenario)
         return self._given("client", trial.scenario, trial.arm, first=flow * width, many=width)
 
     def bulk_cpus(self, trial: Trial, flow: int) -> tuple[int, ...]:
-        """Of a bulk flow beside a probe, on the client."""
+        """The client core of a background flow."""
         scenario = trial.scenario
         return self._given("client", scenario, trial.arm, first=scenario.flows * threads(scenario) + flow, many=1)
 
     def server_cpus(self, scenario: Scenario, arm: Arm, flow: int) -> tuple[int, ...]:
-        """Of the server of a measured flow; those of bulk flows beside a probe are counted on from there."""
+        """The server core of a measured flow; background flows use the cores after it."""
         return self._given("server", scenario, arm, first=flow, many=1)
 
     def fits(self, scenario: Scenario) -> bool:
-        """Whether it is pinned: all of its busy threads have a core, on both hosts."""
+        """Whether the scenario is pinned: there are enough cores for its busy threads, on both hosts."""
         if self.together:
             return scenario.is_idle and bool(self.cpus)
         return bool(self.cpus) and all(self.needed([scenario], role) <= len(cpus) for role, cpus in self.cpus.items())
 
     def needed(self, scenarios: Sequence[Scenario], role: str) -> int:
-        """How many cores the busiest of these scenarios takes on a host."""
+        """The number of cores that the busiest of these scenarios needs on a host."""
         return (2 if self.apart else 1) * max((_busy_threads(scenario, role) for scenario in scenarios), default=0)
 
     def _given(self, role: str, scenario: Scenario, arm: Arm, *, first: int, many: int) -> tuple[int, ...]:
@@ -68,12 +68,12 @@ NOT_PINNED = Pinning(cpus={})
 
 
 def threads(scenario: Scenario) -> int:
-    """Busy threads of one flow's client."""
+    """The number of busy threads of one flow's client."""
     return 2 if scenario.mode == "under-load" else 1
 
 
 def choose(plan: BenchPlan, hosts: Mapping[str, HostCpus], *, on_one_computer: bool) -> tuple[Pinning, str]:
-    """The pinning of a plan, and what to tell the user: nothing where it is as wanted."""
+    """The pinning of a plan, and a message for the user; empty if the pinning is as requested."""
     if plan.cpus == NONE:
         return NOT_PINNED, ""
     if unable := [role for role, cpus in hosts.items() if not cpus.can_pin]:
@@ -94,7 +94,7 @@ def choose(plan: BenchPlan, hosts: Mapping[str, HostCpus], *, on_one_computer: b
 
 
 def _together(plan: BenchPlan, hosts: Mapping[str, HostCpus]) -> tuple[Pinning, str]:
-    """The last core for all of a ping-pong, where both hosts are one computer."""
+    """The pinning where both hosts are one computer: client and server of a ping-pong on the last core."""
     if plan.order == "parallel":
         return NOT_PINNED, "sockperf is not pinned to cores: both arms run at once on one computer"
     pinning = Pinning(cpus={role: cpus.allowed[-1:] for role, cpus in hosts.items()}, together=True)
@@ -111,13 +111,13 @@ def _too_few(left_out: Sequence[Scenario], pinning: Pinning) -> str:
 
 
 def _busy_threads(scenario: Scenario, role: str) -> int:
-    """Of a scenario that is measured once, on a host."""
+    """The number of busy threads of one trial of a scenario, on one host."""
     beside = scenario.background.flows if scenario.background else 0
     return scenario.flows * (threads(scenario) if role == "client" else 1) + beside
 
 
 def pinned(argv: Sequence[str], cpus: Sequence[int]) -> list[str]:
-    """The argv of a sockperf on these cores; as it is without any."""
+    """The argv of a sockperf process pinned to these cores; unchanged if there are none."""
     if not cpus:
         return list(argv)
     threads_of = ["--sender-affinity", str(cpus[0]), "--receiver-affinity", str(cpus[1])] if len(cpus) > 1 else []

@@ -1,10 +1,10 @@
-"""Quiet: for as long as a bench runs, nothing configures the hosts' interfaces anew, and what does so all the same is seen.
+"""Quiet: stops the timers that reconfigure the hosts' interfaces while a bench runs, and detects any reconfiguration that happens anyway.
 
-    Quiet.begin() ─▶ on each host, for as long as its connection lasts: timers that configure interfaces rest, changes are written down
+    Quiet.begin() ─▶ on each host, while its connection lasts: timers that configure interfaces are stopped, changes are recorded
     counters of a trial ─▶ HostNetwork before and after ─▶ changes_of() ─▶ words ─▶ the gate `network`
-    Quiet.restore() ─▶ after an accident: MTU and routes are again as they were, timers rest again
+    Quiet.restore() ─▶ after an incident: waits until MTU and routes are as before, stops the timers again
 
-The timers are started again by the host itself when the connection ends, in whatever way it does: also when enaxp is killed.
+The host itself restarts the timers when the connection ends for any reason, including when enaxp is killed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ if [ -n "$resting" ]; then $root systemctl start $resting; fi
 
 
 class Quiet:
-    """Keeps both hosts quiet. Where hosts have no interfaces of their own there is nothing to keep."""
+    """Keeps both hosts' network configuration unchanged during a bench. Does nothing on hosts without interfaces of their own."""
 
     def __init__(self, pair: Pair, probes: Probes, *, tell: Callable[[str], None]) -> None:
         self._pair = pair
@@ -60,7 +60,7 @@ class Quiet:
         self._boots: dict[str, str] = {}
 
     def begin(self) -> None:
-        """Puts timers to rest and begins to watch, on each host where that is not so already. Raises HostError."""
+        """Stops the timers and begins to watch for changes, on each host where that is not done yet. Raises HostError."""
         for role, connection in self._pair.by_role().items():
             if not any(probe.interface for probe in self._probes[role].values()):
                 continue
@@ -81,7 +81,7 @@ class Quiet:
         return [role for role, boot in now.items() if boot != self._boots[role]]
 
     def end(self) -> None:
-        """Has the timers started again and waits for it. Raises HostError when that failed on a host."""
+        """Restarts the timers and waits until it is done. Raises HostError when that failed on a host."""
         failures = []
         for role in list(self._held):
             _, command = self._held.pop(role)
@@ -93,7 +93,8 @@ class Quiet:
             raise failures[0]
 
     def restore(self) -> None:
-        """After an accident: waits until MTU and routes are as when the bench began, then as `begin`. Raises HostError."""
+        """After an incident: waits until MTU and routes are as at the start of the bench, then does what `begin` does. Raises
+        HostError."""
         for role, connection in self._pair.by_role().items():
             peer = self._pair.peer_of(role)
 
@@ -107,7 +108,8 @@ class Quiet:
 def changes_of(
     role: str, probes: Mapping[Arm, InterfaceProbe], before: HostNetwork | None, after: HostNetwork | None
 ) -> tuple[str, ...] | None:
-    """What became of a host's network during a trial, in words; None when the host does not tell. `probes`: as the bench began."""
+    """The changes of a host's network during a trial, in words; None when the host does not report them. `probes`: the interfaces when
+    the bench began."""
     if before is None or after is None:
         return None
     found = []
@@ -132,7 +134,7 @@ def changes_of(
 
 
 def _differences(role: str, was: ArmProbes, now: ArmProbes) -> Iterator[str]:
-    """What is not as it was, of what both tell."""
+    """The differences between two moments, in values that both report."""
     for arm, before in was.items():
         after = now[arm]
         if before.mtu is not None and after.mtu != before.mtu:

@@ -1,10 +1,11 @@
-"""Randomisation: did SRD do anything in this run? Answered by the order of the trials alone, whatever the noise is like. Pure.
+"""Randomisation: did SRD have any effect in this run? A randomisation test on the order of the trials; it assumes nothing about the
+noise. Pure.
 
     pairs of trials (which arm ran first, ln of the second trial's quantile against the first's) ─▶ randomisation_p ─▶ p-value
 
-Which arm goes first in a pair is drawn by the scheduler. If SRD changed nothing, another drawing would have given the same figures
-with other signs: so the p-value is the share of drawings that give a mean at least as far from 0 as the one that was drawn. It is
-exact by design, also where the machine drifts or a second trial is always slower. It says nothing about another run.
+The scheduler draws at random which arm goes first in a pair. If SRD had no effect, another draw would have given the same figures with
+other signs: so the p-value is the share of draws whose mean is at least as far from 0 as that of the actual draw. It is exact by design,
+even if the machine drifts or the second trial of a pair is always slower. It says nothing about other runs.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ class PairOutcome:
 
 
 def randomisation_p(pairs: Sequence[PairOutcome], *, repeats: int, iterations: int, level: float) -> float | None:
-    """The p-value of no effect at all, two-sided, from 1999 other drawings of the order.
+    """The two-sided p-value of the hypothesis of no effect at all, from 1999 other draws of the order.
 
-    None where there are too few orders for a p-value below `level`: not more than 2 / level of them.
+    None if there are too few possible orders for a p-value below `level`: at most 2 / level.
     """
     if not pairs or possible_orders(repeats) ** iterations <= 2 / level:
         return None
@@ -50,12 +51,12 @@ def randomisation_p(pairs: Sequence[PairOutcome], *, repeats: int, iterations: i
 
 
 def possible_orders(repeats: int) -> int:
-    """In how many ways the scheduler can order the pairs of one iteration."""
+    """The number of ways in which the scheduler can order the pairs of one iteration."""
     return math.comb(repeats, repeats // 2)
 
 
 def _signed(pairs: Sequence[PairOutcome]) -> npt.NDArray[np.float64]:
-    """The log ratios; where one is not finite, the midranks of their sizes with their signs (0 where both trials are beyond)."""
+    """The log ratios; if one is not finite, the signed midranks of their absolute values (0 where both trials are beyond measurement)."""
     ratios = np.array([0.0 if pair.log_ratio is None else pair.log_ratio for pair in pairs])
     if np.all(np.isfinite(ratios)) and all(pair.log_ratio is not None for pair in pairs):
         return ratios
@@ -67,7 +68,7 @@ def _signed(pairs: Sequence[PairOutcome]) -> npt.NDArray[np.float64]:
 
 @functools.lru_cache(maxsize=8)
 def _drawings(repeats: int, iterations: int) -> npt.NDArray[np.float64]:
-    """1999 drawings by the scheduler: +1 where ENA goes first, a row each, the pairs of the iterations one after the other."""
+    """1999 draws of the scheduler, one per row, over the pairs of all iterations: +1 where ENA goes first, else −1."""
     return np.array(
         [
             [
