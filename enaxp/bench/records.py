@@ -1,10 +1,11 @@
-"""Records: what a bench leaves behind, as it goes. One folder a run, one line a trial, nothing rewritten that has been written.
+"""Records: the files that a bench writes while it runs. One folder per run, one line per trial; trial data is only appended, never
+rewritten.
 
     runner ─▶ TrialRecord ─▶ trials.jsonl (one line, flushed) + raw/<trial>.txt + histograms/<trial>.csv.gz
     Manifest ─▶ manifest.json ;  result, table, summary ─▶ result.json, results.csv, summary.txt (each replaced whole)
 
-A crash can leave half a last line: reading passes over it, appending cuts it off first. Everything a result needs is in the folder,
-so that it can be computed again without the lab. A folder may come from anywhere: what it holds is checked before it is believed.
+After a crash the last line may be incomplete: reading skips it, and appending first truncates it. The folder holds everything that a
+result needs, so it can be recomputed without the lab. A folder may come from an untrusted source: its content is validated when read.
 """
 
 from __future__ import annotations
@@ -59,11 +60,11 @@ Environment = Mapping[str, Facts]  # by role
 
 @dataclass(frozen=True, kw_only=True)
 class SrdDelta:
-    """What the `ena_srd_*` counters of a trial's own interfaces did during it, and where they come from.
+    """The increase of the `ena_srd_*` counters of a trial's own interfaces during the trial, and the source of the counters.
 
-    tx, eligible: packets the client sent over SRD, and could have. rx: packets it received over SRD. peer_…: the server likewise.
-    mode: `ena_srd_mode` of the client's interface (bit 0 SRD, bit 1 UDP); peer_mode: of the server's. resources_pct: the larger part
-    of both ends' memory for SRD connections in use.
+    tx: packets that the client sent over SRD; eligible: packets that it could have sent over SRD; rx: packets that it received over SRD.
+    peer_…: the same of the server. mode: `ena_srd_mode` of the client's interface (bit 0 SRD, bit 1 UDP); peer_mode: of the server's.
+    resources_pct: the share of the memory for SRD connections in use, on the host where it is larger.
     """
 
     tx: Count
@@ -85,7 +86,7 @@ class SrdDelta:
 
 @dataclass(frozen=True, kw_only=True)
 class InterfaceDelta:
-    """What one interface carried during a trial, and its MTU at the end."""
+    """The traffic of one interface during a trial, and its MTU at the end."""
 
     rx_packets: int
     tx_packets: int
@@ -96,7 +97,7 @@ class InterfaceDelta:
 
 @dataclass(frozen=True, kw_only=True)
 class CoreTime:
-    """How long a core worked during a trial, in s: on programs (and the kernel for them), and on interrupts, hard and soft."""
+    """Busy time of one core during a trial, in s: in programs (with the kernel on their behalf), and in hard and soft interrupts."""
 
     programs_s: float
     interrupts_s: float
@@ -108,11 +109,13 @@ class CoreTime:
 
 @dataclass(frozen=True, kw_only=True)
 class HostUsage:
-    """What a host's receivers dropped during a trial, how busy its cores were, and which queue of the trial's interface received most.
+    """The usage of a host during a trial: packets dropped by receivers, busy time of cores, and the busiest receive queue of the trial's
+    interface.
 
-    UDP's counters are those of the whole host. rx_dropped: packets that found no room in the ring of the trial's own interface, or in the
-    kernel's queue; rx_overruns: in the ring, where the driver tells by ethtool. cores: by number, those that did something to speak of.
-    rx_queue_cpus: the cores to which that queue's interrupt goes, as the kernel writes them. None: not told.
+    The UDP counters are those of the whole host. rx_dropped: packets dropped because the ring of the trial's interface or the kernel's
+    queue was full. rx_overruns: packets dropped because the ring was full, as the driver reports by ethtool. cores: by number; almost
+    idle cores are left out. rx_queue_cpus: the cores that serve the interrupt of the busiest queue, in the kernel's list format. None:
+    not reported.
     """
 
     udp_in_errors: Count | None = None
@@ -125,23 +128,24 @@ class HostUsage:
 
     @property
     def dropped(self) -> int:
-        """How many packets the host dropped that had reached it, as far as it tells. What overran the ring is told in two ways."""
+        """How many packets reached the host and were dropped there, as far as it reports. Ring overruns appear in two counters, of which
+        the larger counts."""
         return (self.udp_rcvbuf_errors or 0) + max(self.rx_dropped or 0, self.rx_overruns or 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """One line of `trials.jsonl`: one trial as it was attempted, valid or not.
+    """One line of `trials.jsonl`: one attempted trial, valid or not.
 
-    srd, interfaces and allowances are None where the counters are absent, which means unknown. interfaces holds, per role and arm,
-    what each interface carried; allowances, per role, how far each `*_allowance_exceeded` counter moved. server_received is the
-    number of messages that the servers of a throughput trial counted; background_gbps what arrived of the bulk flows beside a probe;
-    late_sends how many messages of a paced trial were sent only after the next one was due; stalled_flows in how many flows of a
-    ping-pong a message was lost, after which nothing more was sent: such a trial counts with what it measured until then; network_changes
-    what became of MTU, routes and links during it, in words, and None when the hosts do not tell; usage, by role, what the hosts did;
-    receive_buffer how many bytes the smallest receive buffer has, where a size was asked for; crossed: other interfaces carried it than
-    those of the arm that its traffic is of: after a crossover, and in a control for the second interfaces; toggled: both arms used the
-    same interfaces, and each attempt is one trial's own.
+    srd, interfaces, allowances: None where the counters are absent, which means unknown. interfaces: the traffic of each interface, by
+    role and arm. allowances: the increase of each `*_allowance_exceeded` counter, by role. server_received: the number of messages that
+    the servers of a throughput trial received. background_gbps: received bandwidth of the background flows. late_sends: the number of
+    messages of a paced trial that were sent only after the next one was due. stalled_flows: in how many flows of a ping-pong a message
+    was lost, after which sockperf sends nothing more; such a trial counts with what it measured until then. network_changes: changes of
+    MTU, routes and links during the trial, in words; None when the hosts do not report them. usage: of each host, by role.
+    receive_buffer: the size of the smallest receive buffer in bytes, where a size was requested. crossed: the trial ran over the
+    interfaces of the other arm: after a crossover, and in a control for the second interfaces. toggled: both arms use the same
+    interfaces, and trials are repeated individually.
     """
 
     number: Count
@@ -186,27 +190,28 @@ class TrialRecord:
 
     @property
     def treated_as(self) -> Arm:
-        """The arm whose traffic it was: ENA for both sides of a control."""
+        """The arm as which the trial was measured: ENA for both sides of a control."""
         return "ena" if self.control else self.arm
 
     @property
     def with_attempt(self) -> int:
-        """The attempt that its partner must be of to count with it; 0 where SRD is toggled: trials are run again one by one there."""
+        """The attempt number that its partner must have for the pair to count; always 0 where SRD is toggled, since trials are repeated
+        individually there."""
         return 0 if self.toggled else self.attempt
 
     @property
     def lost(self) -> int:
-        """How many messages that wanted a reply got none: dropped, or what a flow fell silent over. 0 where nothing is known."""
+        """How many messages that expected a reply got none: dropped ones, and one for each stalled flow. 0 where unknown."""
         return (self.sockperf.dropped or 0 if self.sockperf else 0) + self.stalled_flows
 
     @property
     def without_latency(self) -> int:
-        """How many messages that wanted a reply have no latency: the lost ones, and those whose reply came out of order."""
+        """How many messages that expected a reply have no latency: lost ones, and those whose reply came out of order."""
         return self.lost + (self.sockperf.out_of_order or 0 if self.sockperf else 0)
 
     @property
     def wanted(self) -> int | None:
-        """How many messages wanted a reply; of a throughput trial, those that were sent. None where it does not say."""
+        """How many messages expected a reply; for a throughput trial, how many were sent. None where unknown."""
         output = self.sockperf
         if output is None:
             return None
@@ -218,20 +223,20 @@ class TrialRecord:
 
     @property
     def missing(self) -> int | None:
-        """How many of the wanted messages got no reply; of a throughput trial, those that did not arrive."""
+        """How many messages that expected a reply got none; for a throughput trial, how many did not arrive."""
         if self.server_received is None or self.sockperf is None:
             return None if self.wanted is None else self.lost
         return None if self.sockperf.sent is None else max(0, self.sockperf.sent - self.server_received)
 
     @property
     def loss_rate(self) -> float | None:
-        """The share of the wanted messages that is missing, 0 to 1."""
+        """The share `missing` / `wanted`, 0 to 1."""
         return self.missing / self.wanted if self.wanted and self.missing is not None else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArmAddresses:
-    """The addresses one arm's traffic runs between."""
+    """The addresses between which one arm's traffic runs."""
 
     source_ip: Address
     destination_ip: Address
@@ -239,7 +244,7 @@ class ArmAddresses:
 
 @dataclass(frozen=True, kw_only=True)
 class InterfaceFacts:
-    """What a host tells of the interface that has an arm's address; None where it does not tell."""
+    """Properties of the interface that has an arm's address; None where the host does not report them."""
 
     interface: str | None = None
     leaves_by: str | None = None  # the interface by which the arm's traffic leaves
@@ -249,9 +254,9 @@ class InterfaceFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class RunEnvironment:
-    """What both hosts were, by role, before the run and after it. after: None before the end, empty when no host answered then.
+    """The facts of both hosts, by role, before and after the run. after: None until the run has ended, empty when no host answered then.
 
-    hashes: fingerprints of what lasts, `before` and `after`. differences: the facts that changed in between.
+    hashes: fingerprints of the facts that should not change, `before` and `after`. differences: the facts that changed during the run.
     """
 
     before: Environment = field(default_factory=dict)
@@ -263,15 +268,14 @@ class RunEnvironment:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a run is: its plan, where and with what it was made. Times are ISO 8601 in UTC.
+    """The description of a run: its plan, hosts and versions. Times are ISO 8601 in UTC.
 
-    place: what AWS says of the hosts (region, zone, type, …). host_gbps: what the slower host carries all day, in 10⁹ bit/s; None where
-    AWS does not say. forced: what was wrong with the hosts, when the bench went on all the same; untuned: what is recommended and they
-    were without. stopped: whether somebody ended it before its plan was carried out, who may have looked at its figures; not so any
-    more once it is resumed.
-    emulated: what was put in between the arms on purpose, in words. given: of hosts that exist already, what was said of them before
-    anything was switched; None for those of a lab. pair_name, variant:
-    which pair of a fleet it measured; None of a lab that has one.
+    place: the hosts' location and type as AWS describes them (region, zone, type, …). host_gbps: the baseline bandwidth of the slower
+    host, in 10⁹ bit/s; None where AWS does not publish it. forced: failed checks of the hosts that the user overrode with `--force`.
+    untuned: recommended settings that the hosts lack. stopped: whether somebody ended the run before its plan was complete, possibly
+    because of its figures; reset when the run is resumed. emulated: the difference between the arms that was injected on purpose, in
+    words. given: for hosts that enaxp did not make, the facts shown before anything was switched; None for a lab's hosts. pair_name,
+    variant: the pair of a fleet that the run measured; None in a lab of one pair.
     """
 
     run_id: RunId
@@ -313,14 +317,14 @@ class Manifest:
 
     @property
     def not_ena(self) -> str:
-        """What to say of a run that did not measure ENA; empty for one that did."""
+        """The notice for a run that did not measure ENA; empty for one that did."""
         if self.emulated is not None:
             return "emulated, not ENA"
         return "local, not ENA" if self.target == "local" else ""
 
 
 def record_document(record: TrialRecord) -> Document:
-    """A trial's line. It holds the share of SRD packets, too, for whoever reads it without enaxp."""
+    """A trial's line. It includes the derived share of SRD packets, for readers other than enaxp."""
     fields = fields_of(record)
     if record.srd is not None:
         fields["srd"]["share"] = record.srd.share
@@ -328,7 +332,7 @@ def record_document(record: TrialRecord) -> Document:
 
 
 def manifest_document(manifest: Manifest) -> Document:
-    """What `manifest.json` holds. Of the environment, what is not known yet is left out."""
+    """The document of `manifest.json`. Parts of the environment that are not known yet are left out."""
     fields = fields_of(manifest)
     fields["environment"] = {
         name: value
@@ -339,34 +343,34 @@ def manifest_document(manifest: Manifest) -> Document:
 
 
 def trial_name(trial: Trial, *, attempt: int) -> str:
-    """The stem of a trial's files, unique in its run."""
+    """The stem of a trial's file names, unique in its run."""
     arm = f"control-{trial.position}" if trial.control else trial.arm
     return f"{trial.number:04d}-{trial.scenario.name}-i{trial.iteration}-r{trial.repeat}-{arm}-a{attempt}"
 
 
 class RunFolder:
-    """One run's files under `results/<lab>/<run id>/`; of a fleet, one pair's under `results/<lab>/<run id>/pairs/<pair>/`."""
+    """The files of one run, `results/<lab>/<run id>/`; for a fleet, of one pair, `results/<lab>/<run id>/pairs/<pair>/`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @property
     def run_id(self) -> str:
-        """The run's; of a pair, that of the fleet's run."""
+        """The run id; for a pair, the run id of its fleet's bench."""
         above = self.path.resolve().parent
         return above.parent.name if above.name == PAIRS else self.path.name
 
     @classmethod
     def create(cls, results_dir: Path, *, lab: str, now: datetime) -> RunFolder:
-        """A new folder named after `now` in UTC, `yyyymmdd-hhmmss`; a name that is taken yields to the next second.
+        """A new folder named after `now` in UTC, `yyyymmdd-hhmmss`; if the name exists, the next second is used.
 
-        Raises BenchError where the system refuses to write there.
+        Raises BenchError when the folder cannot be written.
         """
         return cls(new_folder(results_dir, lab=lab, now=now, holds=TRIAL_FOLDERS))
 
     @classmethod
     def of_pair(cls, fleet: Path, name: str) -> RunFolder:
-        """The folder of a pair below a fleet's, made if it is not there. Raises OSError."""
+        """The folder of a pair inside a fleet's folder, created if missing. Raises OSError."""
         path = fleet / PAIRS / name
         for folder in TRIAL_FOLDERS:
             (path / folder).mkdir(parents=True, exist_ok=True)
@@ -374,7 +378,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """The run at `path`. Raises BenchError, saying what is there instead, when it holds no manifest."""
+        """The run at `path`. Raises BenchError when it has no manifest; the message says what the path is instead."""
         if not (path / MANIFEST).is_file():
             todo = f"name one of its pairs: {path.name}/{pairs[0].name}" if (pairs := pair_paths(path)) else LIST_THEM
             raise BenchError(f"{path} is not a run: {what_is_there(path)}", todo=todo)
@@ -383,14 +387,14 @@ class RunFolder:
 
     @classmethod
     def find(cls, results_dir: Path, *, lab: str | None, run: str) -> RunFolder:
-        """The run that `run` names: a path, a run id, the beginning of one, or `latest`; of the lab, or of any (None).
+        """The run that `run` names: a path, a run id or a prefix of one, or `latest`; searched in this lab, or in all (None).
 
-        `LAB/` before one of these names the lab. Raises BenchError when there is none, or when there are several, naming them.
+        A prefix `LAB/` names the lab. Raises BenchError when none matches, or when several do, and lists them.
         """
         return cls.open(find_path(results_dir, lab=lab, run=run))
 
     def append(self, record: TrialRecord) -> None:
-        """Write one trial's line and put it on the disk before coming back."""
+        """Appends one trial's line and syncs it to disk before returning."""
         line = encode(record_document(record))
         with (self.path / "trials.jsonl").open("a+b") as file:
             _cut_half_line(file.fileno())
@@ -399,9 +403,9 @@ class RunFolder:
             os.fsync(file.fileno())
 
     def records(self) -> list[TrialRecord]:
-        """Every trial attempted so far, in the order it ended.
+        """Every trial attempted so far, in the order in which they ended.
 
-        Half a last line is passed over; any other bad line raises BenchError.
+        An incomplete last line is skipped; any other invalid line raises BenchError.
         """
         path = self.path / "trials.jsonl"
         if not path.exists():
@@ -409,34 +413,34 @@ class RunFolder:
         return list(_read_lines(path))
 
     def iterations_begun(self) -> int:
-        """The number of the latest iteration of which a trial has ended; 0 before the first."""
+        """The number of the latest iteration in which a trial has ended; 0 before the first."""
         return max((record.iteration for record in self.records()), default=0)
 
     def write_raw(self, name: str, text: str) -> str:
-        """Keep the text sockperf printed in the trial called `name`; gives back the file's path in the folder."""
+        """Stores the text that sockperf printed in the trial called `name`; returns the file's path in the folder."""
         relative = f"raw/{name}.txt"
         _replace(self.path / relative, text.encode("utf-8", "replace"))
         return relative
 
     def write_histogram(self, name: str, histogram: Histogram) -> str:
-        """Keep a trial's exact histogram; gives back the file's path in the folder."""
+        """Stores a trial's exact histogram; returns the file's path in the folder."""
         relative = f"histograms/{name}.csv.gz"
         _replace(self.path / relative, histogram.to_bytes())
         return relative
 
     def write_log(self, name: str, content: bytes) -> str:
-        """Keep a trial's full log, gzipped as it came; gives back the file's path in the folder."""
+        """Stores a trial's full log, gzipped as received; returns the file's path in the folder."""
         relative = f"logs/{name}.log.gz"
         (self.path / "logs").mkdir(exist_ok=True)
         _replace(self.path / relative, content)
         return relative
 
     def read_histogram(self, record: TrialRecord) -> Histogram | None:
-        """A trial's histogram, or None when it has none. Raises BenchError when the file is missing or nonsense."""
+        """A trial's histogram, or None when it has none. Raises BenchError when the file is missing or invalid."""
         return self._read_histogram(record.histogram_file)
 
     def read_planned_histogram(self, record: TrialRecord) -> Histogram | None:
-        """As read_histogram, with latencies from the planned send time."""
+        """Like read_histogram, with latencies from the planned send time."""
         return self._read_histogram(record.planned_histogram_file)
 
     def _read_histogram(self, relative: str | None) -> Histogram | None:
@@ -454,11 +458,11 @@ class RunFolder:
             raise BenchError(f"{relative} cannot be read", said=said) from None
 
     def write_document(self, name: str, document: Mapping[str, object]) -> None:
-        """Write one of the run's JSON files whole. Raises ValueError for NaN, and leaves the file that is there."""
+        """Replaces one of the run's JSON files atomically. Raises ValueError for NaN and then leaves the existing file."""
         _replace(self.path / name, encode(document, indent=2))
 
     def read_document(self, name: str) -> Document:
-        """What one of the run's JSON files holds. Raises BenchError when it is not there or no JSON object."""
+        """The content of one of the run's JSON files. Raises BenchError when it is missing or not a JSON object."""
         path = self.path / name
         try:
             return parse(read_capped(path, most_bytes=MOST_BYTES["document"]))
@@ -475,20 +479,20 @@ class RunFolder:
         return decode(self.read_document(MANIFEST), Manifest, what=str(self.path / MANIFEST), reads=(SCHEMA,))
 
     def write_text(self, name: str, text: str) -> Path:
-        """Write one of the run's text files (`results.csv`, `summary.txt`, `report.html`) whole; gives back where it is."""
+        """Replaces one of the run's text files (`results.csv`, `summary.txt`, `report.html`) atomically; returns its path."""
         return self.write_bytes(name, text.encode())
 
     def write_bytes(self, name: str, content: bytes) -> Path:
-        """Write one of the run's files whole; gives back where it is."""
+        """Replaces one of the run's files atomically; returns its path."""
         _replace(self.path / name, content)
         return self.path / name
 
 
 def new_folder(results_dir: Path, *, lab: str, now: datetime, holds: Iterable[str]) -> Path:
-    """A new folder of a lab, named after `now` in UTC, `yyyymmdd-hhmmss`, with these folders in it; a name that is taken yields to the
-    next second.
+    """A new run folder of a lab with these subfolders, named after `now` in UTC, `yyyymmdd-hhmmss`; if the name exists, the next second
+    is used.
 
-    Raises BenchError where the system refuses to write there.
+    Raises BenchError when the folder cannot be written.
     """
     moment = now.astimezone(UTC)
     try:
@@ -540,9 +544,9 @@ def _read_lines(path: Path) -> Iterator[TrialRecord]:
 
 
 def _cut_half_line(descriptor: int) -> None:
-    """Cut off what follows the last newline: a write that a crash ended.
+    """Truncates the file after its last newline: the rest is a write that a crash interrupted.
 
-    A whole record that lacks its newline alone is given it.
+    A complete record that lacks only its newline gets one.
     """
     size = os.fstat(descriptor).st_size
     tail = b""
@@ -563,12 +567,12 @@ def _cut_half_line(descriptor: int) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Replaces a file atomically."""
     write_whole(path, content, mode=FOR_ALL)
 
 
 def _refuse_links(path: Path) -> None:
-    """Raises BenchError when something in a run folder leads elsewhere: what is written there would be written elsewhere."""
+    """Raises BenchError when a path in a run folder is a symbolic link: writing to it would write outside the folder."""
     links = [entry.name for entry in os.scandir(path) if entry.is_symlink()]
     if links:
         raise BenchError(f"{path} holds links ({', '.join(sorted(links)[:5])}), and a run has none", todo=LIST_THEM)

@@ -1,11 +1,12 @@
-"""Result: what a run measured, as types, and the one pair of functions that reads and writes it as JSON. Pure.
+"""Result: the types of a run's result, and the functions that convert it to and from JSON. Pure.
 
     evaluation.py ─▶ Result ─┬─▶ to_document ─▶ result.json ─▶ from_document ─▶ Result
                              └─▶ summary, table, page, comparison, checkup
 
-A figure that was not measured is None (null), never 0; so is one beyond measurement, which is named. Latencies are in µs, throughput in
-10⁹ bit/s. In the document an arm's percentiles stand beside its other figures (`mean_us`, `p50_us`, …, `max_us`); keys that only some
-scenarios have are left out elsewhere. Results of schema 1 are read: what they cannot say is None.
+A figure that was not measured is None (null), never 0. A figure beyond measurement is None too, and is listed in `beyond_measurement`.
+Latencies are in µs, throughput in 10⁹ bit/s. In the document an arm's percentiles stand beside its other figures (`mean_us`, `p50_us`, …,
+`max_us`); keys that apply only to some scenarios are left out in the others. Results of schema 1 can be read; fields that they lack are
+None.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ FILE = "result.json"
 class Latencies:
     """Latencies in µs.
 
-    `percentiles_us` is keyed by the names of `traffic.PERCENTILES`, or of those of the version that wrote the result.
+    The keys of `percentiles_us` are the names of `traffic.PERCENTILES` in the version that wrote the result.
     """
 
     mean_us: float | None
@@ -45,7 +46,7 @@ class Latencies:
 
     @classmethod
     def of(cls, distribution: Distribution | None) -> Latencies:
-        """Of a distribution in ns; None: nothing was measured. A percentile beyond measurement is None, too."""
+        """The figures of a distribution in ns; None for None (nothing was measured). A percentile beyond measurement is None."""
         if distribution is None:
             return cls(mean_us=None, percentiles_us=dict.fromkeys(QUANTILES), max_us=None)
         return cls(
@@ -58,7 +59,7 @@ class Latencies:
         )
 
     def figure(self, metric: Metric) -> float | None:
-        """The mean, the maximum or a percentile; None for one that is not here."""
+        """The mean, the maximum or a percentile in µs; None if it is not stored."""
         if metric == MAX:
             return self.max_us
         return self.mean_us if metric == MEAN else self.percentiles_us.get(metric)
@@ -66,14 +67,14 @@ class Latencies:
 
 @dataclass(frozen=True, kw_only=True)
 class ArmFigures:
-    """One arm of one scenario, over all its trials that count.
+    """The figures of one arm of one scenario, over all its counted trials.
 
-    trials: as often as they were attempted. loss_rate: of the messages that wanted a reply, 0 to 1; loss_low and loss_high: its 95 %
-    interval over the iterations. measured_from: whether latencies count from the planned time of a message or from its send; `service`
-    has those from the send where both are known. beyond_measurement: the percentiles that lie among the lost messages; the mean and
-    the maximum are of those that arrived. failed_attempts: trials that failed a gate. limits: what was the limit in over half of the
-    trials, None where the hosts did not tell. background_gbps: what arrived of the bulk flows beside a probe, where the scenario has
-    them (`has_background`).
+    trials: the number of attempted trials. loss_rate: the share of messages that expected a reply and got none, 0 to 1; loss_low,
+    loss_high: its 95 % interval over the iterations. measured_from: whether latencies start at the planned or at the actual send of a
+    message; `service`: those from the actual send, where both are known. beyond_measurement: the percentiles that lie among the lost
+    messages; mean and maximum are of the messages that arrived. failed_attempts: trials that failed a gate. limits: the bottlenecks found
+    in more than half of the trials; None where the hosts did not report usage. background_gbps: received bandwidth of the background
+    flows, where the scenario has them (`has_background`).
     """
 
     trials: int
@@ -97,23 +98,23 @@ class ArmFigures:
 
     @property
     def loss(self) -> Loss | None:
-        """The loss with its interval; None where it is not known."""
+        """The loss rate with its interval; None where unknown."""
         if self.loss_rate is None:
             return None
         return Loss(rate=self.loss_rate, low=self.loss_low, high=self.loss_high)
 
     def figure(self, metric: Metric) -> float | None:
-        """What was measured of the metric, in µs or 10⁹ bit/s."""
+        """The metric's value, in µs or 10⁹ bit/s; None where not measured."""
         return self.throughput_gbps if metric == THROUGHPUT else self.latencies.figure(metric)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """What ENA against ENA differed by, which changes no effect, no margin and no word.
+    """The result of a control (ENA against ENA). It is reported only: it changes no effect, margin or verdict.
 
-    between: what was held against each other. Between interfaces, the effects are the change from the first ones to the second, with SRD
-    off on all of them; proven: whether the counters show that SRD carried none of it, None where nobody knows. Between repeats (earlier
-    versions measured that), noise_pct is how far apart two measurements of the same thing are; None otherwise.
+    between: what was compared. Between interfaces, the effects are the change from the first interfaces to the second ones, with SRD off
+    on all; proven: whether the counters show that SRD carried nothing, None where unknown. Between repeats (measured by earlier
+    versions), noise_pct is how much two measurements of the same thing differ; None otherwise.
     """
 
     trials: int
@@ -125,14 +126,14 @@ class Control:
 
     @property
     def primaries(self) -> Mapping[Metric, Effect]:
-        """The changes of the figures that the verdict rests on; none where no pair counts."""
+        """The effects on the primary metrics; none where no pair counts."""
         return {metric: effect for metric, effect in self.effects.items() if effect.primary and self.valid_trials}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScenarioResult:
-    """One scenario. `control` is there when a control was measured; `interface` when the run was crossed over: what the interface, or a
-    drift between the halves, made to the first primary.
+    """The result of one scenario. `control`: present when a control was measured. `interface`: present when the run was crossed over: the
+    effect of the interface itself (or of a drift between the halves) on the first primary metric.
     """
 
     arms: Mapping[Arm, ArmFigures]
@@ -145,21 +146,21 @@ class ScenarioResult:
 
     @property
     def service(self) -> Mapping[Arm, Latencies] | None:
-        """Each arm's latencies from the send, where the others are from the planned time; None elsewhere."""
+        """Each arm's latencies from the actual send, if the main ones are from the planned send time; else None."""
         told = {arm: figures.service for arm, figures in self.arms.items() if figures.service is not None}
         return told if len(told) == len(self.arms) else None
 
     @property
     def primaries(self) -> Mapping[Metric, Effect]:
-        """The effects that the verdict rests on."""
+        """The effects on the primary metrics, on which the verdict is based."""
         return {metric: effect for metric, effect in self.effects.items() if effect.primary}
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanSummary:
-    """A run's plan, as far as a reader of its result needs it; `scenarios` are names.
+    """The part of a run's plan that a reader of its result needs; `scenarios` are names.
 
-    cpus: how sockperf was pinned to cores; None in a result that does not say.
+    cpus: how sockperf was pinned to cores; None in a result that does not record it.
     """
 
     iterations: int
@@ -195,7 +196,7 @@ class PlanSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """Everything that a run measured, by scenario. emulated, pair_name, variant: as in the manifest."""
+    """The result of a run, by scenario. emulated, pair_name, variant: as in the manifest."""
 
     run_id: str
     lab: str
@@ -210,13 +211,11 @@ class Result:
 
     @property
     def has_valid_scenario(self) -> bool:
-        """Whether any scenario came to a verdict that is not invalid."""
+        """Whether any scenario has a verdict other than invalid."""
         return any(scenario.verdict.code != "invalid" for scenario in self.scenarios.values())
 
     def is_narrow(self, *, to_pct: float) -> bool:
-        """Whether the intervals of all primaries of all scenarios reach no further than that many per cent to either
-        side.
-        """
+        """Whether the half width of every primary metric's interval, in every scenario, is at most this many per cent."""
         return all(
             effect.low_pct is not None
             and effect.high_pct is not None
@@ -230,7 +229,7 @@ class Result:
 
 
 def to_document(result: Result) -> Document:
-    """What `result.json` holds."""
+    """The document of `result.json`."""
     return {
         "schema": result.schema,
         "run_id": result.run_id,
@@ -245,16 +244,16 @@ def to_document(result: Result) -> Document:
 
 
 def from_document(document: Document, *, what: str = "result.json") -> Result:
-    """The result in what `result.json` holds; keys that this version does not know are passed over.
+    """The result decoded from the document of `result.json`; unknown keys are ignored.
 
-    Raises OtherSchemaError for one of another schema, BenchError with the path inside the document when it is not what enaxp writes;
-    `what` is what these call it.
+    Raises OtherSchemaError for another schema, and BenchError with the path of an invalid value; `what` is the document's name in these
+    messages.
     """
     return decode(_nested(document), Result, what=what, reads=READS)
 
 
 def read_result(folder: RunFolder) -> Result:
-    """The result that a run's folder holds. Raises BenchError when it cannot be read, and what from_document raises."""
+    """The result stored in a run's folder. Raises BenchError when it cannot be read, and whatever from_document raises."""
     return from_document(folder.read_document(FILE), what=str(folder.path / FILE))
 
 
@@ -326,9 +325,9 @@ def _effects_document(effects: Mapping[Metric, Effect]) -> Document:
 
 
 def _nested(document: Document) -> Document:
-    """The document with each arm's latencies in a member of their own, as the types have them.
+    """The document with each arm's latencies nested in a member of their own, as in the types.
 
-    Anything else stays as it is, for decode to refuse.
+    Invalid parts stay as they are: decode refuses them.
     """
     scenarios = document.get("scenarios")
     if not isinstance(scenarios, dict):

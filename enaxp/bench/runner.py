@@ -1,8 +1,8 @@
-"""Runner: carries out a schedule on two hosts, pair after pair, and appends each trial to the run folder as it ends.
+"""Runner: carries out a schedule on two hosts, pair by pair, and appends each trial to the run folder when it ends.
 
-    Plan ─▶ schedule ─▶ pairs, less those that are on disk already ─▶ Measurer ─▶ TrialRecord ─▶ trials.jsonl
+    Plan ─▶ schedule ─▶ pairs that are not on disk yet ─▶ Measurer ─▶ TrialRecord ─▶ trials.jsonl
 
-The only decision made here is whether a pair runs again. Whether a trial is valid is decided by gates.py.
+The only decision made here is whether a pair is repeated; gates.py decides whether a trial is valid.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ TOGGLED: Mapping[SrdOn, str] = {"second": "ENA Express is switched on", "none": 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What the runner reports before and after each trial.
+    """A progress report of the runner, before and after each trial.
 
-    `record` and `histogram` are of the trial that has just ended; None before.
+    `record` and `histogram`: of the trial that has just ended; None in the report before it.
     """
 
     done: int
@@ -67,12 +67,12 @@ PairPlace = tuple[str, int, int, bool]
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a run is carried out, as far as it does not change what is measured.
+    """Options of a run that do not change what is measured.
 
-    assign: changes over which interfaces have SRD, for a crossover, a control or order `toggled`. puts_back: whether SRD is put on the
-    second interfaces at the end; else whoever handed `assign` over puts it where it was. settles_s: the pause after each switch of order
-    `toggled`. is_narrow: whether the intervals are as narrow as asked.
-    stop: ends the run as Ctrl-C does, which reaches only the main thread. still_there: as of `connect`.
+    assign: sets which interfaces have SRD, for a crossover, a control or order `toggled`. puts_back: whether the runner gives SRD to the
+    second interfaces at the end; if not, the caller that provided `assign` restores it. settles_s: the pause in s after each switch in
+    order `toggled`. is_narrow: whether the intervals are as narrow as requested. stop: when set, ends the run as Ctrl-C does (Ctrl-C
+    itself reaches only the main thread). still_there: see `connect`.
     """
 
     watch: BenchWatcher
@@ -86,7 +86,7 @@ class RunOptions:
 
 
 class Runner:
-    """Carries out one run, or what is left of it: starts the servers, runs the pairs, stops the servers."""
+    """Carries out one run, or the rest of a resumed one: starts the servers, runs the pairs, stops the servers."""
 
     def __init__(
         self,
@@ -124,10 +124,10 @@ class Runner:
         self._reconnecting = threading.Lock()
 
     def run(self) -> None:
-        """Carries out every pair that is not finished. Each trial is on disk as soon as it has ended.
+        """Carries out every pair that is not finished. Each trial is written to disk as soon as it has ended.
 
-        Raises Interrupted after Ctrl-C, HostError when a host is lost for good, BenchError when a disk is full. In any case
-        the servers are stopped and the interfaces put back, as long as the hosts can be reached.
+        Raises Interrupted after Ctrl-C, HostError when a host is lost for good, BenchError when a disk is full. In every case the servers
+        are stopped and SRD is restored, if the hosts can still be reached.
         """
         with ThreadPoolExecutor(4) as pool:
             try:
@@ -152,8 +152,8 @@ class Runner:
                 self._put_srd_back()
 
     def _is_enough(self, first: Trial) -> bool:
-        """Whether the run may stop before this trial: it begins an iteration beyond those asked for, and the intervals
-        are narrow enough.
+        """Whether the run may stop before this trial: the trial begins an iteration beyond the requested number, and the intervals are
+        narrow enough.
         """
         begins = first.number == 1 or self.trials[first.number - 2].iteration != first.iteration
         beyond = first.iteration > self.plan.iterations
@@ -162,7 +162,7 @@ class Runner:
     # -- pairs ---------------------------------------------------------------------------------------------------------
 
     def _carry_out(self, pool: ThreadPoolExecutor, unit: UnitOfTrials) -> None:
-        """All trials of a unit, run again together until all are valid, at most MAX_ATTEMPTS times."""
+        """Runs all trials of a unit, and repeats them together until all are valid, at most MAX_ATTEMPTS times."""
         first, missing = self._finished.what_is_left(unit)
         if missing and unit[0].srd_on != self._srd_on:
             self._put_srd(on=unit[0].srd_on)
@@ -190,7 +190,7 @@ class Runner:
         return [self._interruptibly(pool.submit(self._trial, trial, attempt)) for trial in trials]
 
     def _interruptibly(self, future: Future[_T]) -> _T:
-        """The future's result. Remote commands run on other threads, so that Ctrl-C reaches this one at once."""
+        """The future's result. Remote commands run on other threads, so that Ctrl-C interrupts this one at once."""
         while True:
             done, _ = wait([future], timeout=0.5, return_when=FIRST_COMPLETED)
             if done:
@@ -199,7 +199,7 @@ class Runner:
                 raise KeyboardInterrupt
 
     def _trial(self, trial: Trial, attempt: int) -> TrialRecord:
-        """Measures one trial and writes it. Raises BenchError when this machine's disk is full."""
+        """Measures one trial and stores it. Raises BenchError when this machine's disk is full."""
         self._tell(trial=trial)
         measured = self._measurer.measure(trial, attempt=attempt)
         if self._stopping.is_set():
@@ -244,7 +244,7 @@ class Runner:
         self._tell(note=f"iteration {first.iteration}, repeat {first.repeat}: {reasons}; {then}")
 
     def _stop_when_full(self, records: Iterable[TrialRecord]) -> None:
-        """Raises BenchError when a host's disk is full: running the pair again would fail again."""
+        """Raises BenchError when a host's disk is full: a repetition of the pair would fail too."""
         for record in records:
             if record.reason and NO_SPACE in record.reason.lower():
                 raise BenchError(
@@ -253,7 +253,8 @@ class Runner:
                 )
 
     def _with_restarts(self, record: TrialRecord) -> TrialRecord:
-        """The record of a trial that lost a host, with which hosts have restarted meanwhile. One that stays away is another's matter."""
+        """The record of a trial during which a host was lost, with the hosts that have restarted since added to its reason. A host that
+        does not come back is handled in `_repair`."""
         try:
             with self._reconnecting:
                 self.pair.reconnect(patience_s=RECONNECT_S, still_there=self._options.still_there)
@@ -263,7 +264,7 @@ class Runner:
         return replace(record, reason="; ".join([*(f"the {role} restarted" for role in restarted), str(record.reason)]))
 
     def _repair(self) -> None:
-        """Prepares for running a pair again: reopens lost connections, waits for the network, and starts the servers anew."""
+        """Prepares the repetition of a pair: reopens lost connections, waits for the network, and restarts the servers."""
         self.pair.reconnect(patience_s=RECONNECT_S, still_there=self._options.still_there)
         self._quiet.restore()
         self._quietly(lambda: self._end_all("client"))
@@ -287,7 +288,7 @@ class Runner:
         return {arm: other(arm) if self._srd_on == "first" else arm for arm in ARMS}
 
     def _put_srd(self, *, on: SrdOn) -> None:
-        """Gives SRD to these interfaces and takes it from the others, and waits until the devices show it."""
+        """Switches SRD on for these interfaces and off for the others, and waits until the devices report it."""
         if self._options.assign is None:
             raise BenchError("a crossover, a control or order toggled needs a way to change over ENA Express")
         self._srd_on = None
@@ -300,7 +301,7 @@ class Runner:
         self._srd_on = on
 
     def _put_srd_back(self) -> None:
-        """Gives SRD to the second interfaces again, if it is not there; says who else can, where that fails."""
+        """Gives SRD back to the second interfaces if they lack it; if that fails, prints the command that does."""
         if self._srd_on == "second" or not self._options.puts_back:
             return
         self._quietly(lambda: self._put_srd(on="second"))
@@ -336,8 +337,8 @@ class Runner:
 def needed(
     of_the_plan: Iterable[UnitOfTrials], *, is_enough: Callable[[Trial], bool], taken: Callable[[], int]
 ) -> Iterator[UnitOfTrials]:
-    """The units of a schedule until `is_enough` says so of the first trial of one; of a control after them, as many iterations as were
-    `taken` until then.
+    """The units of a schedule, up to the first one for whose first trial `is_enough` is true; then the control's units, for as many
+    iterations as were `taken`.
     """
     every = list(of_the_plan)
     arms = [unit for unit in every if not (unit[0].control and unit[0].srd_on == "none")]
@@ -348,7 +349,7 @@ def needed(
 
 
 class _Finished:
-    """What an earlier session of the run left: which units are finished, and which attempt the others are at."""
+    """The state that an earlier session of the run left: which units are finished, and the attempt number of the others."""
 
     def __init__(self, records: Iterable[TrialRecord]) -> None:
         self._attempts: dict[PairPlace, dict[int, dict[Arm, TrialRecord]]] = defaultdict(lambda: defaultdict(dict))
@@ -359,8 +360,8 @@ class _Finished:
             self.last_port = record.client_port + record.command.count("--client_port")
 
     def what_is_left(self, unit: UnitOfTrials) -> tuple[int, tuple[Trial, ...]]:
-        """The attempt that comes next and its trials: none when the unit is finished, one of a pair when its partner is and is
-        valid.
+        """The number of the next attempt and its trials: none if the unit is finished; only one of a pair if the other one has ended and
+        is valid.
         """
         trial = unit[0]
         known = self._attempts.get((trial.scenario.name, trial.iteration, trial.repeat, trial.control), {})

@@ -1,10 +1,10 @@
-"""Running: the figures and effects of a bench so far, updated with each trial. No files, no clock; a few milliseconds a trial.
+"""Running: the figures and effects of a bench so far, updated with each trial. No files, no clock; an update takes a few milliseconds.
 
     TrialRecord + Histogram, as they end ─▶ Running.add ─▶ Running.scenarios ─▶ the live view
 
-A trial is merged into its iteration and into all trials so far and then dropped, so that the thousandth costs no more than the tenth.
-The intervals are those that may be watched (sequence.py): wider than the result's, since they hold the truth at every look together.
-Latencies are from the send here, also where the result counts from the planned time.
+A trial is merged into its iteration and into all trials so far and then discarded, so that the thousandth costs no more than the tenth.
+The intervals are anytime-valid (sequence.py) and therefore wider than the result's. Latencies are measured from the actual send here,
+even where the result measures from the planned send time.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from enaxp.traffic import ARMS, THROUGHPUT, Arm, Metric, Scenario
 
 @dataclass(frozen=True, kw_only=True)
 class RunningScenario:
-    """One scenario so far. `figures` are in µs or 10⁹ bit/s, of all trials merged; `widths_pct` is how wide the interval was after
-    each iteration. The intervals and words of `effects` are those of an interval that may be watched.
+    """One scenario so far. `figures`: in µs or 10⁹ bit/s, of all trials merged. `widths_pct`: the interval's width after each iteration.
+    `effects`: with anytime-valid intervals and the codes that follow from them.
     """
 
     name: str
@@ -36,7 +36,7 @@ class RunningScenario:
 
 
 class Running:
-    """Collects trials as they end. Trials of a control and discarded ones are left out."""
+    """Collects trials as they end. Control trials and discarded trials are ignored."""
 
     def __init__(self, plan: BenchPlan) -> None:
         planned = sum(len(scenario.primaries) for scenario in plan.scenarios)
@@ -45,7 +45,7 @@ class Running:
         self.invalid = 0
 
     def add(self, record: TrialRecord, histogram: Histogram | None) -> None:
-        """Takes in one trial that has ended, valid or not."""
+        """Adds one trial that has ended, valid or not."""
         self.invalid += not record.valid
         if not record.valid or record.discarded or record.control or record.scenario not in self._of:
             return
@@ -54,13 +54,13 @@ class Running:
             self._latest[record.scenario] = so_far
 
     def add_all(self, evidence: Evidence) -> None:
-        """Takes in the trials of an earlier session of the run."""
+        """Adds the trials of an earlier session of the run."""
         for record in evidence.records:
             self.add(record, evidence.histogram(record))
 
     @property
     def scenarios(self) -> list[RunningScenario]:
-        """The scenarios of which at least one pair counts; the one measured last stands last."""
+        """The scenarios with at least one counted pair; the one measured last comes last."""
         return list(self._latest.values())
 
 

@@ -1,16 +1,16 @@
-"""Schedule: which trial runs when. Pure, and decided by its plan alone: the same plan gives the same trials.
+"""Schedule: the order of all trials. Pure and deterministic: the same plan (with its seed) gives the same trials.
 
-    Plan (with its seed) ─▶ schedule ─▶ (Trial, Trial, …) in the order they run ─▶ pairs ─▶ the runner
+    Plan (with its seed) ─▶ schedule ─▶ (Trial, Trial, …) in running order ─▶ pairs ─▶ the runner
 
 An iteration holds, for each scenario, one discarded pair (connections, ARP, clock frequency) and then `repeats` pairs. Whether ENA
 or ENA Express goes first alternates by a seeded shuffle with equal counts, so that a slow drift of the machines falls on both arms.
 
 With `crossover`, the two pairs of interfaces swap their arms after half of the iterations, so that a difference between the interfaces
-is not taken for one of SRD. In order `toggled` there is but one pair of interfaces: in each iteration all trials of a scenario's one arm
-come before all of the other's, and SRD is switched in between. Which arm is first is drawn for two iterations at a time, once each, so
-that a drift falls on both alike. With `control`, as many pairs follow after all of these, the first interfaces against the second ones with
-SRD off on both: what differs between those is the interface's own. (Earlier versions measured a control of the first interfaces against
-themselves, after the pairs of each iteration; a run that was begun so goes on so.)
+is not taken for one of SRD. In order `toggled` there is only one pair of interfaces: in each iteration all trials of one arm of a
+scenario come before all of the other arm's, and SRD is switched in between. For every two iterations it is drawn in which of them which
+arm comes first (each arm once), so that a drift affects both alike. With `control`, the same number of pairs follows at the end, the
+first interfaces against the second ones with SRD off on both: their difference is that of the interfaces themselves. (Earlier versions
+measured a control of the first interfaces against themselves, after the pairs of each iteration; a run that began so is resumed so.)
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ TOGGLE_S = 6.0  # until a switch has reached the devices, and the pause after it
 
 @dataclass(frozen=True, kw_only=True)
 class BenchPlan:
-    """What is measured, how often and in which order, fixed beforehand. `margin_pct` is the smallest difference of practical interest.
+    """The plan of a bench: what is measured, how often and in which order, fixed in advance. `margin_pct`: the smallest difference of
+    practical interest.
 
-    crossover: whether the interfaces swap their arms half way; not_crossed_because: why not, in words. With `until_pct` the run goes on
-    beyond `iterations`, until the intervals of the primaries reach no further than that to either side, or `max_iterations` are done.
+    crossover: whether the interfaces swap arms half way; not_crossed_because: why not, in words. until_pct: the run continues beyond
+    `iterations` until the half width of each primary metric's interval is at most this, or `max_iterations` are done.
     """
 
     iterations: Annotated[int, Meta(ge=1, le=10_000)]
@@ -63,41 +64,42 @@ class BenchPlan:
 
     @property
     def most_iterations(self) -> int:
-        """How many iterations it may come to."""
+        """The largest number of iterations that the run may have."""
         return max(self.iterations, self.max_iterations or 0) if self.until_pct is not None else self.iterations
 
     @property
     def has_control_phase(self) -> bool:
-        """Whether the first interfaces are held against the second ones after the arms."""
+        """Whether a control of the first interfaces against the second ones follows after the arms."""
         return self.control and self.control_between == "interfaces"
 
     @property
     def moves_srd(self) -> bool:
-        """Whether SRD is for a while not where `up` puts it."""
+        """Whether the bench temporarily moves SRD away from the interfaces to which `up` gave it."""
         return self.crossover or self.has_control_phase or self.is_toggled
 
     @property
     def is_toggled(self) -> bool:
-        """Whether both arms use the same interfaces, on which SRD is switched on and off."""
+        """Whether both arms use the same interfaces, on which SRD is switched on and off during the run."""
         return self.order == "toggled"
 
     @property
     def pairs_per_iteration(self) -> int:
-        """How many pairs of trials of a scenario an iteration has, discarded ones and those of a control included."""
+        """The number of pairs of trials per scenario in an iteration, including discarded pairs and those of a control."""
         control = 0 if not self.control else self.repeats + 1 if self.has_control_phase else self.repeats
         return self.repeats + 1 + control
 
     def scenario(self, name: str) -> Scenario:
-        """The scenario of that name. Raises KeyError."""
+        """The scenario with this name. Raises KeyError."""
         return {scenario.name: scenario for scenario in self.scenarios}[name]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One sockperf run of one arm. `number` counts from 1 in the order of running; `repeat` 0 is the discarded pair.
+    """One sockperf run of one arm. `number` counts from 1 in running order; `repeat` 0 is the discarded pair.
 
-    `srd_on`: which interfaces have SRD. `control`: one of a pair of ENA against ENA: with SRD on none, `arm` says whose interfaces carry
-    it; else it is only a label. toggled: both arms use the same interfaces, and `position` is the arm's place within the iteration.
+    `srd_on`: which interfaces have SRD. `control`: the trial belongs to a control pair (ENA against ENA); if SRD is on for none, `arm`
+    says which arm's interfaces carry it, otherwise `arm` is only a label. toggled: both arms use the same interfaces, and `position` is
+    the arm's place within the iteration.
     """
 
     number: int
@@ -116,7 +118,7 @@ class Trial:
 
     @property
     def treated_as(self) -> Arm:
-        """The arm whose traffic this is: ENA for both sides of a control."""
+        """The arm as which the trial is measured: ENA for both sides of a control."""
         return "ena" if self.control else self.arm
 
     @property
@@ -130,7 +132,7 @@ class Trial:
 
     @property
     def crossed(self) -> bool:
-        """Whether other interfaces carry the trial than those of the arm that its traffic is of."""
+        """Whether the trial runs over the interfaces of another arm than `treated_as`."""
         return not self.toggled and self.home != self.treated_as
 
 
@@ -149,7 +151,7 @@ class _Place(NamedTuple):
 def schedule(plan: BenchPlan) -> tuple[Trial, ...]:
     """Every trial of the plan in the order it runs.
 
-    A pair stands together; in order `parallel` its two trials run at once. In order `toggled` an arm's trials stand together.
+    The two trials of a pair are adjacent; in order `parallel` they run at once. In order `toggled` an arm's trials are adjacent.
     """
     places = _toggled(plan) if plan.is_toggled else itertools.chain(_arms(plan), _control_phase(plan))
     return tuple(
@@ -158,18 +160,18 @@ def schedule(plan: BenchPlan) -> tuple[Trial, ...]:
 
 
 def pairs(trials: Iterable[Trial]) -> Iterator[tuple[Trial, Trial]]:
-    """The trials of a schedule two by two, each pair as it runs."""
+    """The trials of a schedule in pairs, in running order."""
     one_by_one = iter(trials)
     return zip(one_by_one, one_by_one, strict=True)
 
 
 def units(plan: BenchPlan, trials: Iterable[Trial]) -> Iterator[tuple[Trial, ...]]:
-    """What is carried out, and run again, together: the pairs of a schedule, and in order `toggled` each trial by itself."""
+    """The units that are run, and repeated, together: the pairs of a schedule, or in order `toggled` single trials."""
     return ((trial,) for trial in trials) if plan.is_toggled else pairs(trials)
 
 
 def seconds(plan: BenchPlan) -> float:
-    """Estimated wall time of the whole plan in s, without connecting and set-up; without what `until_pct` may add."""
+    """Estimated wall time of the whole plan in s, without connecting, set-up, and the iterations that `until_pct` may add."""
     in_turn = 1 if plan.order == "parallel" else 2
     pair_count = plan.iterations * plan.pairs_per_iteration
     switches = 1.5 * plan.iterations * len(plan.scenarios) if plan.is_toggled else 0
@@ -179,14 +181,14 @@ def seconds(plan: BenchPlan) -> float:
 
 
 def trial_seconds(plan: BenchPlan, scenario: Scenario) -> float:
-    """Estimated wall time of one trial in s: sockperf knows whole seconds, and adds its own."""
+    """Estimated wall time of one trial in s: the duration in whole seconds, plus sockperf's own overhead."""
     bulk = scenario.is_rate or scenario.background is not None
     lead = BULK_LEAD_S if scenario.background else 0
     return math.ceil(plan.duration_s) + OVERHEAD_S + lead + (BULK_SET_UP_S if bulk else 0)
 
 
 def _toggled(plan: BenchPlan) -> Iterator[_Place]:
-    """In each iteration all trials of a scenario's one arm, then all of the other's."""
+    """The trials in order `toggled`: in each iteration all trials of one arm of a scenario, then all of the other arm's."""
     for iteration, scenario in itertools.product(range(1, plan.most_iterations + 1), plan.scenarios):
         first = first_toggled(seed=plan.seed, iteration=iteration, scenario=scenario.name)
         for position, arm in _both(first):
@@ -195,13 +197,14 @@ def _toggled(plan: BenchPlan) -> Iterator[_Place]:
 
 
 def first_toggled(*, seed: int, iteration: int, scenario: str) -> Arm:
-    """The arm that goes first in an iteration of order `toggled`: of iterations 1 and 2, 3 and 4, … each arm once."""
+    """The arm that goes first in an iteration of order `toggled`: in each pair of iterations (1 and 2, 3 and 4, …) each arm goes first
+    once."""
     drawn = random.Random(f"{seed}/{(iteration + 1) // 2}/{scenario}/toggled").choice(ARMS)
     return drawn if iteration % 2 else other(drawn)
 
 
 def _arms(plan: BenchPlan) -> Iterator[_Place]:
-    """The pairs that measure the arms; in a run of an earlier version a control after those of each iteration."""
+    """The pairs that measure the arms; in a run of an earlier version, each iteration's pairs are followed by a control."""
     for iteration, scenario in itertools.product(range(1, plan.most_iterations + 1), plan.scenarios):
         srd_on: SrdOn = "first" if plan.crossover and iteration > (plan.iterations + 1) // 2 else "second"
         firsts = first_arms(seed=plan.seed, iteration=iteration, repeats=plan.repeats, scenario=scenario.name)
@@ -214,7 +217,7 @@ def _arms(plan: BenchPlan) -> Iterator[_Place]:
 
 
 def _control_phase(plan: BenchPlan) -> Iterator[_Place]:
-    """The pairs that measure the interfaces: those of the arms once more, in the same order."""
+    """The pairs of the control of the interfaces: the same pairs as for the arms, in the same order."""
     if plan.has_control_phase:
         yield from (place._replace(control=True, srd_on="none") for place in _arms(plan))
 

@@ -1,9 +1,9 @@
-"""Scripts: what runs on the hosts, as text. POSIX sh, coreutils, awk and gzip are all it needs. Pure.
+"""Scripts: the shell scripts that run on the hosts, as text. They need only POSIX sh, coreutils, awk and gzip. Pure.
 
     client_script ─▶ (the client runs it) ─▶ its output ─▶ split ─▶ {part: text}
     servers_script ─▶ (the server runs it) ─▶ exit 0 when all listen    end_script ─▶ what each of them printed
 
-Everything happens in one folder of the host, and each process that is left running there has its pid in a file beside its output.
+All files are in one folder of the host; the pid of each process that is left running there is in a file next to its output.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ done; }"""
 
 @dataclass(frozen=True, kw_only=True)
 class ClientRun:
-    """One trial's processes on the client. `pace`: the planned send times, for a paced scenario."""
+    """The processes of one trial on the client. `pace`: the planned send times, for a paced scenario."""
 
     name: str
     flows: Sequence[Argv]
@@ -56,14 +56,14 @@ class ClientRun:
 
 
 def log_name(name: str, flow: int) -> str:
-    """Where a flow of the trial called `name` writes its full log."""
+    """The path of the full log of one flow of the trial called `name`."""
     return f"{name}.{flow}.log"
 
 
 def client_script(run: ClientRun, *, counters: str) -> str:
-    """One trial on the client.
+    """The script that runs one trial on the client.
 
-    Prints what sockperf printed, whose exit code tells nothing but that the deadline ended it.
+    It prints sockperf's output. sockperf's exit code is used only to see that the deadline ended it.
     """
     lines = [_ENTER, _NEED_SPACE, _END, _part("before"), counters, "pids="]
     lines += [_start(run, f"{run.name}.bulk{number}", argv) for number, argv in enumerate(run.bulk)]
@@ -88,14 +88,14 @@ def client_script(run: ClientRun, *, counters: str) -> str:
 
 
 def log_script(run: ClientRun, flow: int) -> str:
-    """Brings a full log, gzipped, as text, and removes it from the host."""
+    """The script that prints a full log (gzip, base64) and removes it from the host."""
     log = run.log_of(flow)
     return f"{_ENTER}\ngzip -c {log} | base64 && rm -f {log}"
 
 
 def servers_script(servers: Mapping[str, Argv], *, life_s: int) -> str:
-    """Starts these servers, by name, in the background and waits until all listen; prints what one said that does not,
-    and fails.
+    """The script that starts these servers, by name, in the background and waits until all listen. If one does not, it prints that
+    server's output and fails.
     """
     starts = [f"start {name} {shlex.join(argv)}" for name, argv in servers.items()]
     return "\n".join(
@@ -126,23 +126,23 @@ _LISTENS = """listens() {
 
 
 def running_script(names: Sequence[str]) -> str:
-    """Fails when one of these servers has ended."""
+    """The script that fails if one of these servers has ended."""
     return "\n".join([_ENTER, *(f'kill -0 "$(cat {name}.pid)" || exit 1' for name in names)])
 
 
 def end_script(names: Sequence[str]) -> str:
-    """Ends these servers after the last messages have arrived, and prints what each of them printed."""
+    """The script that ends these servers after the last messages have arrived, and prints the output of each."""
     ends = [f"end {name}.pid; {_part(name)}; cat {name}.out" for name in names]
     return "\n".join([_ENTER, _END, "sleep 0.2", *ends, _part("end")])
 
 
 def end_all_script(kind: str) -> str:
-    """Ends every client or server that enaxp left on a host, whichever run it was."""
+    """The script that ends every sockperf client or server that any run of enaxp left on a host."""
     return f"{_ENTER}\n{_END}\nend {kind}-*.pid\nrm -f *.log"
 
 
 def split(text: str, *, needed: Sequence[str] = ()) -> dict[str, str]:
-    """The parts of what a script printed. Raises HostError when one is missing."""
+    """A script's output split into its named parts. Raises HostError when one is missing."""
     parts = {}
     for piece in text.split(_MARK)[1:]:
         name, _, content = piece.partition("\n")

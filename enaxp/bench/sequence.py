@@ -1,12 +1,13 @@
-"""Sequence: an interval that may be watched while it is measured, and stopped by at any moment. Pure.
+"""Sequence: an anytime-valid interval (a confidence sequence): it may be watched during a run, and the run may be stopped because of it.
+Pure.
 
     log ratios so far ─▶ watched_interval ─▶ (low, high) as log ratios, None while it is open
 
-A t-interval that is looked at after each iteration excludes 0 at some moment in a fifth to a third of the runs in which nothing differs.
-This one holds the truth at every look together, with the chance that it names: it inverts the t-test's Bayes factor with an effect of
-N(0, τ²σ²) and dσ/σ, a test martingale of the scale-free data (T. L. Lai, 1976, Ann. Statist. 4, 265-280; H. Wang and A. Ramdas, 2023).
-With n values of mean m and standard deviation s, r = 1/(1 + nτ²), ν = n − 1 and K = ((1 + nτ²)/a²)^(1/(ν + 1)), it is
-m ± (s/√n)·√(ν(K − 1)/(1 − rK)), and open while rK ≥ 1.
+A t-interval that is checked after each iteration excludes 0 at some point in a fifth to a third of the runs without any difference. This
+one covers the true value at all checks simultaneously, with its stated probability: it inverts the t-test's Bayes factor with an effect
+of N(0, τ²σ²) and dσ/σ, a test martingale of the scale-free data (T. L. Lai, 1976, Ann. Statist. 4, 265-280; H. Wang and A. Ramdas, 2023).
+With n values of mean m and standard deviation s, r = 1/(1 + nτ²), ν = n − 1 and K = ((1 + nτ²)/a²)^(1/(ν + 1)), it is m ± (s/√n)·√(ν(K −
+1)/(1 − rK)), and unbounded while rK ≥ 1.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ TAU_SQUARED = 10.0  # nearly the narrowest that there is at four to seven looks
 
 
 def watched_interval(sample: RatioSample, *, level: float) -> tuple[float, float] | None:
-    """The interval of the finite log ratios that is wrong at any look with the chance `level`; None while it is open.
+    """The anytime-valid interval of the finite log ratios: the probability that it is ever wrong is at most `level`. None while it is
+    unbounded.
 
-    Crossed over, n is 4/(1/n₁ + 1/n₂), with the pooled spread and n₁ + n₂ − 2 degrees of freedom, however unequal the halves still are.
+    Crossed over, n is 4/(1/n₁ + 1/n₂), with the pooled standard deviation and n₁ + n₂ − 2 degrees of freedom, even while the halves are
+    unequal.
     """
     where, halves = location(sample), sample.halves
     if where is None:
@@ -36,7 +39,7 @@ def watched_interval(sample: RatioSample, *, level: float) -> tuple[float, float
 
 
 def half_width_factor(count: float, *, degrees: float, level: float) -> float | None:
-    """The half width for a standard deviation of 1; None while the interval is open."""
+    """The half width for a standard deviation of 1; None while the interval is unbounded."""
     r = 1 / (1 + count * TAU_SQUARED)
     k = ((1 + count * TAU_SQUARED) / level**2) ** (1 / (degrees + 1))
     return None if r * k >= 1 else math.sqrt(degrees * (k - 1) / (1 - r * k) / count)

@@ -1,8 +1,8 @@
 """Servers: the sockperf servers of a run, on the server host.
 
-A probe's server lives as long as the run: one an arm, protocol and flow, UDP and TCP on the same ports. A bulk flow's server lives as
-long as its trial, because what it received is only told when it ends, and a rate is what arrives, not what is sent. So does that of a
-probe whose sockets are set otherwise than those of the other scenarios.
+A latency probe's server runs for the whole run: one per arm, protocol and flow, UDP and TCP on the same ports. A bulk flow's server runs
+for one trial, because sockperf prints what it received only when it ends, and throughput is what arrives, not what is sent. A probe whose
+socket options differ from those of the other scenarios also has a server per trial.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def bulk_port(trial: Trial, flow: int) -> int:
 
 
 def _port(trial: Trial, flow: int) -> int:
-    """Each arm has ports of its own, and in a control each pair of interfaces; in order `toggled` both have the same."""
+    """The port of one measured flow's server. Each arm has its own ports, as has each pair of interfaces in a control; in order `toggled`
+    both arms share them."""
     return PORTS[trial.home if trial.control or trial.toggled else trial.arm] + 2 * flow
 
 
@@ -52,13 +53,13 @@ def server_ports(plan: BenchPlan) -> dict[Protocol, list[int]]:
 
 
 def sockets_of(scenario: Scenario) -> SocketOptions:
-    """How the sockets of the measured flows are set, on both ends."""
+    """The socket options of the measured flows, on both ends."""
     return SocketOptions(buffer_size=scenario.buffer_size, busy_poll_us=scenario.busy_poll_us)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OfTheTrial:
-    """The servers that live as long as a trial, by name."""
+    """The servers that run for one trial, by name."""
 
     bulk: tuple[str, ...] = ()
     probes: tuple[str, ...] = ()
@@ -66,9 +67,11 @@ class OfTheTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """What the servers of a trial said at their end. received: by those of the bulk flows, all together; None when one does not say.
+    """What the servers of a trial printed when they ended. received: the total number of messages of the bulk flows' servers; None if one
+    does not report it.
 
-    probe_had_ended: whether one of a probe did not come to its own end. receive_buffer: the smallest that one was given, in bytes.
+    probe_had_ended: whether a probe's server had ended before it was told to. receive_buffer: the smallest receive buffer granted, in
+    bytes.
     """
 
     received: int | None = None
@@ -85,10 +88,10 @@ class Servers:
         self._pinning = pinning
 
     def start_probes(self, *, homes: Mapping[Arm, Arm]) -> None:
-        """Starts the servers of all latency probes of these arms, each on its arm's present interface. Those that are there already are
-        ended first.
+        """Starts the servers of all latency probes of these arms, each on its arm's current interface. Servers already running are ended
+        first.
 
-        Raises HostError with what sockperf said.
+        Raises HostError with sockperf's message.
         """
         shared = [one for one in self._plan.scenarios if not one.is_rate and not one.has_own_sockets]
         wanted = {
@@ -116,21 +119,21 @@ class Servers:
             self._start(servers, life_s=life_s)
 
     def probes_run(self, trial: Trial) -> bool:
-        """Whether the run's servers of a trial's probes still run. Raises HostError."""
+        """Whether the servers of this trial's probes are still running. Raises HostError."""
         names = [
             _name("probe", trial.scenario.protocol, probe_port(trial, flow)) for flow in range(trial.scenario.flows)
         ]
         return self._pair.server.run(running_script(names), timeout_s=30).ok
 
     def start_own(self, trial: Trial) -> OfTheTrial:
-        """Starts the servers that a trial has for itself. Raises HostError."""
+        """Starts the servers that run for this trial only. Raises HostError."""
         bulk, probes = self._bulk(trial), self._own_probes(trial)
         if servers := bulk | probes:
             self._start(servers, life_s=int(trial_seconds(self._plan, trial.scenario) + LIFE_S))
         return OfTheTrial(bulk=tuple(bulk), probes=tuple(probes))
 
     def end_own(self, servers: OfTheTrial) -> Ended:
-        """Ends the servers of a trial. Raises HostError."""
+        """Ends the servers of a trial and returns what they printed. Raises HostError."""
         names = [*servers.bulk, *servers.probes]
         if not names:
             return Ended()
@@ -144,7 +147,7 @@ class Servers:
         )
 
     def _bulk(self, trial: Trial) -> dict[str, list[str]]:
-        """Of the bulk flows, be they what is measured or what runs beside it."""
+        """The servers of the bulk flows, whether they are measured or background."""
         scenario, beside = trial.scenario, trial.scenario.background
         if scenario.is_rate:
             return self._measured(trial, "bulk", bulk_port)
@@ -162,12 +165,12 @@ class Servers:
         }
 
     def _own_probes(self, trial: Trial) -> dict[str, list[str]]:
-        """Of probes whose sockets are set otherwise than those of other scenarios."""
+        """The servers of probes whose socket options differ from those of other scenarios."""
         scenario = trial.scenario
         return {} if scenario.is_rate or not scenario.has_own_sockets else self._measured(trial, "probe", probe_port)
 
     def _measured(self, trial: Trial, kind: str, port_of: Callable[[Trial, int], int]) -> dict[str, list[str]]:
-        """Of the flows that are measured."""
+        """The servers of the measured flows."""
         scenario = trial.scenario
         return {
             _name(kind, scenario.protocol, port): pinned(
@@ -185,7 +188,8 @@ class Servers:
         }
 
     def stop(self) -> None:
-        """Ends all servers of this and of earlier runs. Raises HostError; but each also ends by itself after the time it was given."""
+        """Ends all servers of this and of earlier runs. Raises HostError. (A server that is not reached ends by itself after its time
+        limit.)"""
         self._pair.server.run(end_all_script("server"), timeout_s=30)
 
     def _ip(self, home: Arm) -> str:

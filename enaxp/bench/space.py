@@ -1,9 +1,9 @@
-"""Space: what a bench takes of the disks, told before it begins. Pure.
+"""Space: the disk space that a bench needs, estimated before it begins. Pure.
 
     BenchPlan ─▶ needed() ─▶ Space ; what is free (None: unknown) ─▶ lacking() ─▶ what is too little, in words
 
-How many messages a ping-pong sends is not known beforehand: it is taken for quicker than any network between two instances is, so what
-is estimated is rather too much.
+The number of messages of a ping-pong is not known in advance: a faster network than any between two instances is assumed, so the estimate
+is rather too high.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ MB = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """Bytes that a bench takes: of the client's disk at once, and of the disk of the results."""
+    """Bytes that a bench needs: at any one time on the client's disk, and in total on the disk of the results."""
 
     client: float
     results: float
 
 
 def needed(plan: BenchPlan, *, keep_log: bool) -> Space:
-    """What the whole plan takes; keep_log: with every single observation, packed."""
+    """The disk space that the whole plan needs; keep_log: including the gzipped full log of every trial."""
     trials = [trial.scenario for trial in schedule(plan)]
     at_once = 2 if plan.order == "parallel" else 1
     return Space(
@@ -48,7 +48,7 @@ def needed(plan: BenchPlan, *, keep_log: bool) -> Space:
 
 
 def messages(scenario: Scenario, duration_s: float) -> float:
-    """How many messages of a trial are logged, at the most. What is sent one way is not."""
+    """The largest number of messages that a trial logs. One-way (throughput) messages are not logged."""
     if scenario.is_rate:
         return 0
     fastest = PING_PONG_A_SECOND if scenario.mode == "ping-pong" else MOST_A_SECOND
@@ -56,7 +56,7 @@ def messages(scenario: Scenario, duration_s: float) -> float:
 
 
 def lacking(space: Space, *, free: Mapping[Disk, int | None]) -> Iterator[str]:
-    """What is too little, a clause for each disk. What is unknown is not too little."""
+    """The disks with too little free space, one clause each. A disk whose free space is unknown is not listed."""
     where = {"client": "on the client's disk, for sockperf's log of a trial", "results": "for the run folder"}
     needs: Mapping[Disk, float] = {"client": space.client, "results": space.results}
     for disk, need in needs.items():

@@ -1,13 +1,13 @@
-"""Stability: what about a run should make its reader careful. Pure; reported only, no trial is dropped for it.
+"""Stability: warnings about unstable conditions in a run. Pure. They are reported only; no trial is dropped because of them.
 
     valid TrialRecords of one scenario ─▶ warnings()         ─┐
     control                            ─▶ control_warnings() ─┼─▶ sentences for result.json and the summary
     dependence between iterations      ─▶ dependence_warnings() ┤
     environment before and after       ─▶ host_warnings()    ─┘
 
-Limits follow common benchmarking practice. A trial lies far off beyond 14.8 median absolute deviations, which is ten standard
-deviations of what is normal; trials scatter too much beyond 5 %. Whether iterations depend on each other is tested on what the intervals
-rest on, their log ratios: trials are no independent tries, and a test of them would find drift in sound runs.
+Limits follow common benchmarking practice. A trial is an outlier beyond 14.8 median absolute deviations, which is ten standard deviations
+of a normal distribution; trials scatter too much above 5 %. Dependence between iterations is tested on their log ratios, from which the
+intervals are computed: single trials are not independent, and a test of them would find drift in sound runs.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _LABELS: dict[Arm, str] = {"ena": "ENA", "ena_express": "ENA Express"}
 
 
 def warnings(trials: Sequence[TrialRecord]) -> list[str]:
-    """Sentences about the trials that count; none when there is nothing to say."""
+    """Warnings about the counted trials of one scenario; none if there is nothing to report."""
     return [line for arm in ARMS for line in _of_arm(_LABELS[arm], [trial for trial in trials if trial.arm == arm])]
 
 
 def control_warnings(control: Control) -> list[str]:
-    """Sentences about the primary effects of a control whose interval does not hold 0."""
+    """Warnings about the primary effects of a control whose interval does not contain 0."""
     differing = [
         (metric_text(metric), f"{change_plain(effect.low_pct)} to {change_plain(effect.high_pct)}")
         for metric, effect in control.primaries.items()
@@ -60,7 +60,8 @@ def control_warnings(control: Control) -> list[str]:
 
 
 def dependence_warnings(found: Mapping[Metric, Dependence | None], *, planned: int) -> list[str]:
-    """Sentences about primaries whose iterations depend on each other or move with time; each test at 5 % / (2 · planned primaries)."""
+    """Warnings about primary metrics whose iterations are autocorrelated or drift with time; each test is at 5 % / (2 · planned
+    primaries)."""
     level = ALPHA / (2 * planned)
     lines = []
     for metric, one in found.items():
@@ -77,7 +78,7 @@ def dependence_warnings(found: Mapping[Metric, Dependence | None], *, planned: i
 
 
 def host_warnings(before: Environment, after: Environment) -> list[str]:
-    """Sentences about what happened to the hosts during a run."""
+    """Warnings about what happened to the hosts during a run."""
     lines = []
     for role in after:
         share = steal_share(before, after, role)
@@ -93,7 +94,7 @@ def host_warnings(before: Environment, after: Environment) -> list[str]:
 
 
 def tuning_warnings(untuned: Sequence[str]) -> list[str]:
-    """A sentence about what is recommended for low latency and the hosts were without; none where nothing is."""
+    """A warning about recommended low-latency settings that the hosts lack; none if they have all."""
     return [f"the hosts are not tuned as AWS recommends: {'; '.join(untuned)}"] if untuned else []
 
 
@@ -117,9 +118,7 @@ def _of_arm(name: str, trials: Sequence[TrialRecord]) -> Iterator[str]:
 
 
 def _late(name: str, trials: Sequence[TrialRecord]) -> Iterator[str]:
-    """Warns when the client did not keep its pace: more than 1 % of a trial's messages were sent after the next one was
-    due.
-    """
+    """A warning if the client could not keep the rate: more than 1 % of a trial's messages were sent after the next one was due."""
     paced = [(t.late_sends, t.sockperf.observations or 0) for t in trials if t.late_sends is not None and t.sockperf]
     behind = sum(late > MOST_LATE * sent for late, sent in paced)
     if behind:
@@ -144,7 +143,7 @@ def _scatter(name: str, values: Sequence[float]) -> Iterator[str]:
 
 
 def _middle(trial: TrialRecord) -> float | None:
-    """The trial's median latency in µs, or its throughput where that is what was measured."""
+    """The trial's median latency in µs, or its throughput in a throughput scenario."""
     if trial.throughput_gbps is not None:
         return trial.throughput_gbps
     return trial.sockperf.percentiles_us.get("50") if trial.sockperf and trial.sockperf.percentiles_us else None

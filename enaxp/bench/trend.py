@@ -1,9 +1,10 @@
-"""Trend: the effect of ENA Express over a lab's runs, how much it differs from run to run, and where it changed. Pure.
+"""Trend: the effect of ENA Express over a lab's runs: its run-to-run standard deviation, and where it changed. Pure.
 
-    (manifest, result) of each run ─▶ series_of ─▶ Series: runs of the same traffic and shape, the oldest first
-    Series, where it changed       ─▶ trend_of  ─▶ TrendSeries: stretches between the changes, spread within them, what the next run shows
+    (manifest, result) of each run ─▶ series_of ─▶ Series: runs of the same traffic and shape, oldest first
+    Series, where it changed ─▶ trend_of ─▶ TrendSeries: segments between the changes, spread within them, prediction for the next run
 
-Runs are the unit here as in a comparison: an effect's own interval covers its iterations, the spread from run to run what comes on top.
+Runs are the unit, as in a comparison: an effect's own interval covers only the variation of its iterations; the run-to-run variation
+comes on top.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Detect = Callable[[Sequence[float]], Sequence[ChangePoint]]
 
 @dataclass(frozen=True, kw_only=True)
 class TrendRun:
-    """One run's effect on the metric, with the interval and the code that its result has."""
+    """One run's effect on the metric, with the interval and the code in its result."""
 
     run_id: str
     started_at: str
@@ -46,7 +47,7 @@ class TrendRun:
 
 @dataclass(frozen=True, kw_only=True)
 class TrendChange:
-    """A new level: the first run of it, and the mean effect before and after, up to the next changes."""
+    """A change to a new level: its first run, and the mean effect of the segments before and after it."""
 
     run_id: str
     started_at: str
@@ -57,11 +58,11 @@ class TrendChange:
 
 @dataclass(frozen=True, kw_only=True)
 class TrendSeries:
-    """Runs of one lab with the same traffic and shape, the oldest first.
+    """Runs of one lab with the same traffic and shape, oldest first.
 
-    left_out: runs of the lab that have no such figure, and why. run_spread_pct: the standard deviation from run to run, within the
-    stretches between the changes; None with too few runs. next_*_pct: in which range the next run's estimate is to be expected, in 95 %
-    of the cases, from the newest stretch. changes_unknown: why it was not looked for changes; None where it was.
+    left_out: runs of the lab without this figure, and why. run_spread_pct: the run-to-run standard deviation within the segments between
+    changes; None with too few runs. next_*_pct: the 95 % prediction interval of the next run's estimate, from the newest segment.
+    changes_unknown: why changes were not searched for; None if they were.
     """
 
     lab: str
@@ -89,7 +90,7 @@ class Trend:
 
 
 def series_of(runs: Iterable[tuple[Manifest, Result]], metric: Metric) -> tuple[list[TrendSeries], dict[str, str]]:
-    """The series of the runs, and for each run that has no such figure in any scenario why, by `LAB/RUN`."""
+    """The series of the runs, and the reason, by `LAB/RUN`, for each run without this figure in any scenario."""
     groups: dict[tuple[object, ...], TrendSeries] = {}
     left_out: dict[str, str] = {}
     for manifest, result in sorted(runs, key=lambda one: one[0].started_at):
@@ -116,7 +117,7 @@ def series_of(runs: Iterable[tuple[Manifest, Result]], metric: Metric) -> tuple[
 
 
 def trend_of(series: TrendSeries, detect: Detect | None, *, why_not: str = "") -> TrendSeries:
-    """The series with its spread and its changes. `detect` finds where values change; None: `why_not` says why it is not looked for."""
+    """The series with its spread and its changes. `detect` finds change points; None if that is not possible, and `why_not` says why."""
     values = [run.log_ratio for run in series.runs]
     unknown = why_not if detect is None else None
     if len(values) < FEWEST:
@@ -148,7 +149,7 @@ def trend_of(series: TrendSeries, detect: Detect | None, *, why_not: str = "") -
 
 
 def _run(manifest: Manifest, result: Result, scenario: str, metric: Metric) -> TrendRun | None:
-    """What a run says of a scenario; None where it says nothing."""
+    """A run's effect in a scenario; None where it has none."""
     measured = result.scenarios.get(scenario)
     effect = measured.effects.get(metric) if measured else None
     if effect is None or effect.estimate_pct is None or effect.code == "invalid" or effect.estimate_pct <= -100:
@@ -165,7 +166,7 @@ def _run(manifest: Manifest, result: Result, scenario: str, metric: Metric) -> T
 
 
 def _pooled(stretches: Sequence[Sequence[float]]) -> tuple[float | None, int]:
-    """The standard deviation within the stretches, with its degrees of freedom; None where these are none."""
+    """The standard deviation within the segments, with its degrees of freedom; None if there are no degrees of freedom."""
     degrees = sum(len(stretch) - 1 for stretch in stretches)
     if degrees < 1:
         return None, 0
@@ -174,7 +175,7 @@ def _pooled(stretches: Sequence[Sequence[float]]) -> tuple[float | None, int]:
 
 
 def _next(mean: float, count: int, spread: float | None, degrees: int) -> tuple[float, float] | None:
-    """Student's prediction interval for one run more, in per cent; None from too few runs."""
+    """Student's prediction interval for one more run, in per cent; None with too few runs."""
     if spread is None or count < FEWEST_FOR_NEXT:
         return None
     half = student_t((1 + EXPLORATORY_CONFIDENCE) / 2, degrees) * spread * math.sqrt(1 + 1 / count)

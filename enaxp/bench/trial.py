@@ -3,7 +3,7 @@
     Trial ─▶ argv of each flow ─▶ one command on the client (counters, sockperf, counters, reduced logs) ─▶ Measured
              server's counters before and after, and what its bulk servers received ───────────────────────┘
 
-Nothing is written here and nothing is run twice: a trial that fails gives a record that says why.
+Nothing is stored here and nothing is repeated: a failed trial gives a record with the reason.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ LITTLE_SPACE_KB = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A trial that has ended. `planned`: one log for each flow with planned send times; `logs`: full logs, gzipped.
+    """The data of a trial that has ended. `planned`: for each flow with planned send times its reduced log; `logs`: full logs, gzipped.
 
-    was_cut_off: a host was lost, or did not answer as it must.
+    was_cut_off: a host was lost, or its answer was incomplete.
     """
 
     record: TrialRecord
@@ -72,7 +72,7 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class _Answer:
-    """What one trial brought back from the hosts: text by part, counters before and after."""
+    """The output of one trial from the hosts: text by part, counters before and after."""
 
     parts: Mapping[str, str]
     flows: int
@@ -88,12 +88,12 @@ class _Answer:
 
     @cached_property
     def logs(self) -> list[ReducedLog | None]:
-        """The full log of each flow, None where it cannot be read."""
+        """The reduced full log of each flow, None where it cannot be read."""
         return [_read_log(text) for text in self.of_each_flow("log")]
 
     @cached_property
     def outputs(self) -> list[SockperfOutput]:
-        """What sockperf printed of each flow, judged with its log."""
+        """The parsed sockperf output of each flow, checked against its log."""
         return [
             parse(raw, log_ends_s=log.ends_s if log else None)
             for raw, log in zip(self.of_each_flow("raw"), self.logs, strict=True)
@@ -101,7 +101,7 @@ class _Answer:
 
 
 class Measurer:
-    """Measures trials of a plan on a pair of hosts."""
+    """Measures single trials of a plan on a pair of hosts."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class Measurer:
         self._ports = itertools.count(first_port)
 
     def measure(self, trial: Trial, *, attempt: int) -> Measured:
-        """Measures and judges one trial. When a host is lost during it, the trial is invalid for that reason."""
+        """The measured and judged trial. If a host is lost meanwhile, the trial is invalid for that reason."""
         run = self._run_of(trial, trial_name(trial, attempt=attempt))
         began = time.monotonic()
         begun = replace(_begun(trial, run, attempt=attempt), cpus=self._cpus_of(trial))
@@ -137,7 +137,7 @@ class Measurer:
         return _judged(begun, answer, trial, self._probes, timeout_s=run.timeout_s, logs=logs)
 
     def _run_of(self, trial: Trial, name: str) -> ClientRun:
-        """What runs on the client: the trial's flows, and bulk flows beside them that outlast them."""
+        """The processes on the client: the trial's flows, and background flows that outlast them."""
         scenario = trial.scenario
         rate = scenario.rate if not scenario.is_rate else None
         return ClientRun(
@@ -174,7 +174,7 @@ class Measurer:
         ]
 
     def _bulk_flows(self, trial: Trial) -> list[list[str]]:
-        """The flows beside a probe, which begin before it and end after it."""
+        """The background flows, which begin before the probe and end after it."""
         bulk, (server_ip, client_ip) = trial.scenario.background, self._addresses(trial)
         if bulk is None:
             return []
@@ -197,21 +197,22 @@ class Measurer:
         ]
 
     def _cpus_of(self, trial: Trial) -> CpusOf | None:
-        """The cores of the measured flows, and of their servers; None where they are not pinned."""
+        """The cores of the measured flows and of their servers; None if not pinned."""
         flows = range(trial.scenario.flows)
         client = [cpu for flow in flows for cpu in self._pinning.client_cpus(trial, flow)]
         server = [cpu for flow in flows for cpu in self._pinning.server_cpus(trial.scenario, trial.arm, flow)]
         return {"server": tuple(server), "client": tuple(client)} if client else None
 
     def _addresses(self, trial: Trial) -> tuple[str, str]:
-        """Of the server and of the client, on the interfaces that carry the trial."""
+        """The addresses of server and client on the interfaces that carry the trial."""
         return self._pair.server.host.ip_of(trial.home), self._pair.client.host.ip_of(trial.home)
 
     def _next_port(self) -> int:
         return FIRST_CLIENT_PORT + next(self._ports) % CLIENT_PORTS
 
     def _carry_out(self, trial: Trial, run: ClientRun) -> _Answer:
-        """Bulk servers and counters of the server around one command on the client."""
+        """Runs the trial's command on the client; before and after it the server's counters are read and its bulk servers started and
+        ended."""
         client = self._pair.client
         own = self._servers.start_own(trial)
         server_before = counters_text(self._pair, self._probes, "server")
@@ -236,7 +237,7 @@ class Measurer:
         return answer
 
     def _network_changes(self, before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...] | None:
-        """What became of both hosts' networks during the trial; None when neither tells."""
+        """The changes of both hosts' networks during the trial; None if neither reports them."""
         told = [
             changes_of(role, self._probes[role], nic.read_network(before[role]), nic.read_network(after[role]))
             for role in before
@@ -254,7 +255,7 @@ class Measurer:
 
 
 def _begun(trial: Trial, run: ClientRun, *, attempt: int) -> TrialRecord:
-    """The record of a trial that has begun: invalid until it is judged."""
+    """The record of a trial that has begun; it is invalid until judged."""
     first = run.flows[0]
     return TrialRecord(
         number=trial.number,
@@ -280,7 +281,7 @@ def _begun(trial: Trial, run: ClientRun, *, attempt: int) -> TrialRecord:
 def _judged(
     begun: TrialRecord, answer: _Answer, trial: Trial, probes: Probes, *, timeout_s: float, logs: tuple[bytes, ...]
 ) -> Measured:
-    """Parses and judges a trial that ran."""
+    """The record of a trial that ran: its output parsed, every gate judged."""
     scenario = trial.scenario
     sockperf = combine(answer.outputs)
     log = join_logs([log for log in answer.logs if log]) if all(answer.logs) else None
@@ -324,15 +325,15 @@ def _judged(
 
 
 def _raw_text(answer: _Answer) -> str:
-    """What sockperf printed: each measured flow, then each bulk flow beside them."""
+    """The text that sockperf printed: each measured flow, then each background flow."""
     beside = [text for name, text in answer.parts.items() if name.startswith("bulk")]
     return "\n".join([*answer.of_each_flow("raw"), *beside])
 
 
 def _trouble(answer: _Answer, *, log: ReducedLog | None, is_rate: bool, timeout_s: float) -> str | None:
-    """What went wrong around sockperf, in words; None when nothing did.
+    """A failure around sockperf, in words; None if there was none.
 
-    It says more than sockperf's own output, which is cut short.
+    It is more precise than sockperf's own output, which is truncated then.
     """
     if answer.server_ended:
         return "the server's sockperf ended during the trial"
@@ -359,7 +360,7 @@ def _read_planned(answer: _Answer) -> tuple[PlannedLog, ...]:
 
 
 def _background_gbps(answer: _Answer, trial: Trial) -> float | None:
-    """What arrived of the bulk flows beside a probe, in 10⁹ bit/s over the time they ran."""
+    """The received bandwidth of the background flows, in 10⁹ bit/s over the time they ran."""
     bulk, received = trial.scenario.background, answer.ended.received
     ran = [parse(text).total_runtime_s for name, text in answer.parts.items() if name.startswith("bulk")]
     longest = max((s for s in ran if s), default=None)
@@ -369,7 +370,7 @@ def _background_gbps(answer: _Answer, trial: Trial) -> float | None:
 
 
 def _carried(answer: _Answer, trial: Trial, probes: Probes) -> Interfaces | None:
-    """What each arm's interface on each host carried during the trial; None where no interface is known."""
+    """The traffic of each arm's interface on each host during the trial; None if no interface is known."""
     carried: dict[str, dict[Arm, InterfaceDelta]] = {}
     for role, homes in probes.items():
         for arm in ARMS:
@@ -384,7 +385,7 @@ def _carried(answer: _Answer, trial: Trial, probes: Probes) -> Interfaces | None
 
 
 def _srd(answer: _Answer, trial: Trial, probes: Probes) -> SrdDelta | None:
-    """What the trial's own `ena_srd_*` counters did; None when the client's interface has none."""
+    """The increase of the trial's own `ena_srd_*` counters; None if the client's interface has none."""
     probe, peer = probes["client"][trial.home], probes["server"][trial.home]
     client, server = _device_moved(answer, "client", probe), _device_moved(answer, "server", peer)
     if client is None or "ena_srd_tx_pkts" not in client or "ena_srd_eligible_tx_pkts" not in client:
@@ -408,13 +409,13 @@ def _srd(answer: _Answer, trial: Trial, probes: Probes) -> SrdDelta | None:
 
 
 def _receive_buffer(answer: _Answer) -> int | None:
-    """The smallest receive buffer of the measured flows, of both ends, in bytes; None where nothing is said of one."""
+    """The smallest receive buffer of the measured flows on either end, in bytes; None if none is reported."""
     told = [answer.ended.receive_buffer, *map(receive_buffer, answer.of_each_flow("raw"))]
     return min(filter(None, told), default=None)
 
 
 def _usage(answer: _Answer, trial: Trial, probes: Probes) -> Mapping[str, HostUsage] | None:
-    """What each host did during the trial; None when neither tells."""
+    """The usage of each host during the trial; None if neither reports it."""
     told = {
         role: host_usage(before, after, device=_device_moved(answer, role, probe), interface=probe.interface or "")
         for role, (before, after) in answer.used.items()

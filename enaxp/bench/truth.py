@@ -1,12 +1,13 @@
-"""Truth: what was put in between the arms of an emulated run, beside what the bench found. Pure but for reading and writing `truth.json`.
+"""Truth: the difference injected between the arms of an emulated run, compared with what the bench found. Pure except for reading and
+writing `truth.json`.
 
-    a relay's own record of each trial ─▶ put_in() ─▶ the difference in each iteration ─┐
+    a relay's own record of each trial ─▶ put_in() ─▶ the injected difference in each iteration ─┐
     blocks of the bench, effects ───────────────────────────────────────────────────────┴─▶ truth_of() ─▶ Truth ─▶ truth.json
 
-The relay's record is another instrument than sockperf: from the kernel's time stamp of a message's arrival to that of the next one's,
-which a ping-pong sends as soon as it has the answer. So it has the delay as it came to be, late wake-ups included, at each quantile. A
-difference is a larger share of a quick iteration than of a slow one, so each iteration has its own share: of the level that the arm
-which was held back less had in it.
+The relay's record is independent of sockperf: it measures from the kernel's time stamp of a message's arrival to that of the next one,
+which a ping-pong sends as soon as it has the answer. So it contains the delay as it actually was at each quantile, late wake-ups
+included. The same delay is a larger share of a fast iteration than of a slow one, so the share is computed for each iteration, relative
+to the level of the arm that was delayed less.
 """
 
 from __future__ import annotations
@@ -34,10 +35,12 @@ Carried = Mapping[
 
 @dataclass(frozen=True, kw_only=True)
 class TrueFigure:
-    """One primary. planned_us: what the relay was told to make of it; recorded_us: what its record came to, the mean over iterations.
+    """The truth about one primary metric. planned_us: the change that the relay was configured to make; recorded_us: the change in its
+    own record, mean over iterations.
 
-    put_in_us and found_us are changes at the level of a typical iteration of ENA, so that they compare; low and high are the interval's.
-    None: not known, or not found. held: whether the interval holds what was put in.
+    put_in_us and found_us: the injected and the measured change, both at the level of a typical iteration of ENA so that they are
+    comparable; low and high: the ends of the interval. None: unknown, or not measured. held: whether the interval contains the injected
+    change.
     """
 
     planned_us: float
@@ -57,7 +60,7 @@ class TrueFigure:
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """What was put in, in words and by primary, beside what was found."""
+    """The injected difference, in words and by primary metric, with what was found."""
 
     what: str
     figures: Mapping[Metric, TrueFigure]
@@ -76,7 +79,8 @@ def truth_of(
     planned_us: Mapping[Metric, float],
     carried: Carried | None,
 ) -> Truth:
-    """The truth about the primaries of one scenario; without a record nothing was put in. Raises ValueError where it lacks a trial."""
+    """The truth about the primary metrics of one scenario; without a record nothing was injected. Raises ValueError if the record lacks a
+    trial."""
     figures = {}
     for metric, effect in effects.items():
         if effect.primary:
@@ -86,8 +90,8 @@ def truth_of(
 
 
 def carried_by_arm(seen: Mapping[tuple[int, int], Mapping[int, int]]) -> Carried:
-    """A relay's record, {(port of the server, port of the client): {ns: count}}, by the arm whose server it stood
-    before and the port of the client; what passed before other servers is left out."""
+    """A relay's record, {(server port, client port): {ns: count}}, regrouped by the arm of the server and the client port; other servers
+    are left out."""
     return {
         (arm, client): Histogram.of(list(counts), list(counts.values()))
         for (port, client), counts in seen.items()
@@ -97,7 +101,8 @@ def carried_by_arm(seen: Mapping[tuple[int, int], Mapping[int, int]]) -> Carried
 
 
 def put_in(metric: Metric, trials: Sequence[TrialRecord], carried: Carried) -> dict[At, float]:
-    """How much later ENA Express was than ENA at this metric in each iteration, in ns of half a round trip, by the relay's record."""
+    """The injected difference at this metric in each iteration, ENA Express minus ENA, in ns of half a round trip, by the relay's
+    record."""
     own: dict[tuple[Arm, At], list[Histogram]] = defaultdict(list)
     for trial in trials:
         seen = carried.get((trial.arm, trial.client_port))
@@ -144,8 +149,8 @@ def _figure(
 
 
 def put_in_pct(iterations: Sequence[tuple[float, float, float]]) -> float | None:
-    """The effect that was put in, in per cent, from (ENA, ENA Express, what was added) of each iteration, all in one unit; None where
-    there is no iteration, or less was measured than was added."""
+    """The injected effect in per cent, from (ENA, ENA Express, added delay) of each iteration, all in the same unit; None if there is no
+    iteration, or if less was measured than was added."""
     if not iterations:
         return None
     express_is_later = statistics.fmean(added for *_, added in iterations) >= 0
@@ -160,7 +165,7 @@ def write_truth(folder: RunFolder, truth: Truth) -> None:
 
 
 def read_truth(folder: RunFolder) -> Truth | None:
-    """What a run's folder holds; None for one in which nothing was put in on purpose. Raises BenchError when it cannot be read."""
+    """The truth stored in a run's folder; None if no difference was injected. Raises BenchError when it cannot be read."""
     if not (folder.path / FILE).exists():
         return None
     return decode(folder.read_document(FILE), Truth, what=str(folder.path / FILE), reads=(SCHEMA,))

@@ -1,10 +1,11 @@
-"""Units: runs as what is counted when runs are held against each other, since two runs differ by more than their iterations do. Pure.
+"""Units: comparison of runs with the run as the unit, because two runs differ by more than their iterations do. Pure.
 
-    means of the runs of both sides, means of earlier runs ─▶ difference ─▶ Difference: estimate, where it lies, whose spread that rests on
+    means of the runs of both sides, means of earlier runs ─▶ difference ─▶ Difference: estimate, location, source of the spread
 
-A run's mean is one value, however many iterations it has: more iterations make it no surer what the next run would be. Equal numbers of
-runs a side: Student's t with pooled variance, 2B − 2 degrees. Unequal ones, three a side at least: Welch. Fewer: the spread s_K from run
-to run is that of K ≥ 3 other runs, and the difference is known to ± t(K − 1)·s_K·√(1/n + 1/m). Where nothing tells it, nobody knows.
+A run's mean is one value, however many iterations it has: more iterations do not make the next run more predictable. With B runs on each
+side: Student's t with pooled variance, 2B − 2 degrees of freedom. With unequal numbers, at least three on each side: Welch. With fewer:
+the run-to-run standard deviation s_K is that of K ≥ 3 other runs, and the half width is t(K − 1)·s_K·√(1/n + 1/m). Without such runs
+there is no interval.
 """
 
 from __future__ import annotations
@@ -24,8 +25,7 @@ FEWEST = 3  # runs, below which they do not tell how much runs differ
 
 @dataclass(frozen=True, kw_only=True)
 class RunMean:
-    """One run's mean of a figure, as a logarithm, its standard error by its iterations (None where these do not tell it), and how many
-    there are."""
+    """One run's mean of a figure as a logarithm, the standard error from its iterations (None if unknown), and their number."""
 
     mean: float
     error: float | None
@@ -33,7 +33,7 @@ class RunMean:
 
     @classmethod
     def of(cls, sample: RatioSample) -> RunMean | None:
-        """The mean of a run's iterations; None where there are none, or one is beyond measurement."""
+        """The mean of a run's iterations; None if there are none, or one is beyond measurement."""
         if not sample.ratios or not sample.is_finite:
             return None
         mean, where = estimate(sample), location(sample)
@@ -49,9 +49,9 @@ class RunMean:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How far the runs of the other side lie from those of the base, as log ratios.
+    """The difference of the other side from the base, as log ratios.
 
-    where: None where nothing tells how much runs differ. spread: the standard deviation from run to run, told by `told_by` runs.
+    where: None if the run-to-run standard deviation is unknown. spread: that standard deviation, estimated from `told_by` runs.
     """
 
     estimate: float
@@ -69,14 +69,14 @@ class Difference:
 
 
 def basis_of(base: int, run: int, *, earlier: int) -> Basis:
-    """Whose spread tells how far so many runs a side lie from each other, where so many earlier runs are known."""
+    """The basis of the interval for this many runs on each side and this many earlier runs."""
     if base == run >= 2 or max(base, run) >= FEWEST:
         return "these runs"
     return "earlier runs" if earlier >= FEWEST else "unknown"
 
 
 def difference(base: Sequence[RunMean], run: Sequence[RunMean], *, earlier: Sequence[RunMean] = ()) -> Difference:
-    """The difference of two sides with one run at least in each. `earlier`: other runs of the same lab, none of them compared."""
+    """The difference of two sides with at least one run each. `earlier`: other runs of the same lab, none of which is compared."""
     size = statistics.fmean(one.mean for one in run) - statistics.fmean(one.mean for one in base)
     basis = basis_of(len(base), len(run), earlier=len(earlier))
     if basis == "unknown":
@@ -92,7 +92,7 @@ def difference(base: Sequence[RunMean], run: Sequence[RunMean], *, earlier: Sequ
 
 
 def copies() -> Difference:
-    """Both sides are the same measurements."""
+    """The difference of two sides that are the same measurements."""
     return Difference(estimate=0.0, where=Location(mean=0.0, error=0.0, degrees=1.0, spread=0.0), basis="copies")
 
 
@@ -119,7 +119,8 @@ def _welch(size: float, base: Sequence[RunMean], run: Sequence[RunMean]) -> Loca
 
 
 def _by_others(size: float, base: Sequence[RunMean], run: Sequence[RunMean], others: Sequence[RunMean]) -> Location:
-    """The spread is that of other runs. Where those compared have fewer iterations, what that adds to their variance comes on top."""
+    """The difference with the standard deviation of other runs. If the compared runs have fewer iterations, the additional variance is
+    added."""
     variance = statistics.variance(one.mean for one in others)
     iterations = statistics.harmonic_mean([one.iterations for one in others])
     more = sum(_added(one, iterations, others) / len(side) ** 2 for side in (base, run) for one in side)
@@ -132,7 +133,7 @@ def _by_others(size: float, base: Sequence[RunMean], run: Sequence[RunMean], oth
 
 
 def _added(one: RunMean, iterations: float, others: Sequence[RunMean]) -> float:
-    """How much larger the variance of a run's mean is than if it had so many iterations."""
+    """How much larger the variance of a run's mean is than it would be with this many iterations."""
     known = [variance for other in others if (variance := other.of_one_iteration) is not None]
     variance = one.of_one_iteration
     if variance is None:

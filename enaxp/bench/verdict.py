@@ -1,10 +1,9 @@
-"""Verdict: what a scenario's effects come to, as one code and in words. Pure.
+"""Verdict: the summary of a scenario's effects, as one code and in words. Pure.
 
     effects of the primaries + Treatment (was it given?) + Circumstances (loss, failures) ─▶ verdict ─▶ Verdict(code, headline, words)
 
-The headline names each primary, so that what is undecided is never hidden behind what is not. The words say of each primary what its
-interval allows to be said, at the level at which it was reached, and what else must be known: what was lost, which arm failed how often,
-what was the limit.
+The headline names each primary metric, so that an undecided one is never hidden behind a decided one. The words state, for each primary
+metric, the conclusion that its interval supports and at which level, and the circumstances: loss, failed trials by arm, bottlenecks.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _WORSE: frozenset[Code] = frozenset({"slower", "slightly-slower"})
 
 @dataclass(frozen=True, kw_only=True)
 class Treatment:
-    """Whether the ENA Express arm was treated and the ENA arm was not: True, False, or None for unknown.
+    """Whether SRD carried the ENA Express arm and not the ENA arm: True, False, or None for unknown.
 
     srd_share is 0 to 1.
     """
@@ -40,7 +39,7 @@ class Treatment:
 
 @dataclass(frozen=True, kw_only=True)
 class Circumstances:
-    """What a verdict says besides its primaries, as clauses: in its words, and the weightiest in its headline, too."""
+    """The clauses of a verdict besides those on primary metrics: all of them in its words, the most important also in its headline."""
 
     words: tuple[str, ...] = ()
     headline: tuple[str, ...] = ()
@@ -48,7 +47,7 @@ class Circumstances:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A scenario's code, in a few words and in all of them. A result of schema 1 has no headline."""
+    """A scenario's verdict: code, headline and full text. A result of schema 1 has no headline."""
 
     code: VerdictCode
     words: str
@@ -63,7 +62,7 @@ def verdict(
     fault: str | None = None,
     circumstances: Circumstances = Circumstances(),
 ) -> Verdict:
-    """The verdict on one scenario. not_ena: as in the manifest. `fault` is why no trial counts, if that is so."""
+    """The verdict on one scenario. not_ena: as in the manifest. `fault`: why no trial counts; None if some do."""
     prefix = f"{not_ena}: " if not_ena else ""
     if fault is None and treatment.proven is False:
         fault = _not_given(treatment)
@@ -85,7 +84,7 @@ def verdict(
 
 
 def in_short(primaries: Mapping[Metric, Effect]) -> str:
-    """What was found, each primary named: `ENA Express is faster at P99 by 26.0%; P50 undecided`."""
+    """The headline's findings, with each primary metric named: `ENA Express is faster at P99 by 26.0%; P50 undecided`."""
     decided: dict[str, list[str]] = {}
     undecided: dict[str, list[str]] = {}
     for metric, effect in primaries.items():
@@ -135,9 +134,9 @@ def describe(metric: Metric, effect: Effect) -> str:
 
 
 def combine(codes: Sequence[Code]) -> VerdictCode:
-    """One code from those of the primaries, of which there is one at least.
+    """One code from those of the primary metrics, at least one.
 
-    Alike: that. Opposite directions: mixed. The same direction, one of them slightly: slightly. No practical difference and a
+    All the same: that code. Opposite directions: mixed. The same direction, one of them slightly: slightly. No practical difference and a
     direction: the direction. One decided and another not: partial.
     """
     found = set(codes)
@@ -158,7 +157,7 @@ def combine(codes: Sequence[Code]) -> VerdictCode:
 
 
 def _describe_beyond(metric: Metric, effect: Effect, at: str) -> str:
-    """An effect that was judged by ranks, since in some iterations an arm's quantile lies among the lost messages."""
+    """The description of an effect that was judged by ranks, because in some iterations an arm's quantile lies among the lost messages."""
     grounds = effect.grounds
     told = _beyond_in_words(metric, grounds.beyond, grounds.iterations)
     size = "" if effect.estimate_pct is None else f" by {_size(effect.estimate_pct)} in the median iteration"
@@ -205,7 +204,7 @@ def _margin(effect: Effect) -> str:
 
 
 def _level(effect: Effect) -> str:
-    """The level of an interval: the share of all such intervals, in per cent, that hold the truth."""
+    """The level of an interval in words: the percentage of such intervals that contain the true value."""
     kind = "interval that may be watched" if effect.grounds.is_watched else "interval"
     return "" if effect.confidence_pct is None else f" ({effect.confidence_pct:.4g}% {kind})"
 
@@ -217,7 +216,7 @@ def _why_undecided(effect: Effect) -> str:
 
 
 def _randomised(effect: Effect) -> str:
-    """What the randomisation test says of a direction that needs it."""
+    """The clause on the randomisation test, for a direction that needs it."""
     if not effect.grounds.needs_randomisation:
         return ""
     p = effect.grounds.randomisation_p
@@ -225,7 +224,7 @@ def _randomised(effect: Effect) -> str:
 
 
 def _what_is_missing(effect: Effect) -> str:
-    """Why an effect is undecided, as far as it can be told, and what would decide it."""
+    """Why an effect is undecided, as far as known, and what would decide it."""
     grounds = effect.grounds
     if effect.thin:
         return "; too few messages lie beyond the quantile in an iteration: run longer trials"
@@ -236,7 +235,7 @@ def _what_is_missing(effect: Effect) -> str:
 
 
 def _iterations_in_words(effect: Effect) -> str:
-    """How many iterations decide it, as a range: the spread of the iterations is itself known from few of them."""
+    """How many iterations would decide it, as a range, because the spread is itself estimated from few iterations."""
     grounds = effect.grounds
     if not grounds.spread or effect.estimate_pct is None:
         return ""
