@@ -1,1 +1,1 @@
-"""What is built on AWS: spec, survey, plan, apply, sweep. Knows nothing of the bench."""
+"""The provisioner: spec, survey, plan, apply, sweep of the AWS resources of a lab. It does not depend on the bench."""

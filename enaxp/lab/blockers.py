@@ -1,4 +1,4 @@
-"""Blockers: who uses a resource that AWS will not delete. Asked only when a sweep is stuck, to name each by id and owner.
+"""Blockers: what uses a resource that AWS refuses to delete. Listed only when a sweep is stuck, to name each user by id and owner.
 
 Found ─▶ the listings that its kind names, filtered by its id ─▶ "eni-0abc (interface; owner 123456789012, made by amazon-elb: ELB app/web)"
 """
@@ -15,9 +15,9 @@ from enaxp.lab.model import TAG_LAB, TAG_LAB_ID, Found, Lab, from_tag_list
 
 
 def blockers_of(aws: Aws, found: Found, *, lab: Lab) -> list[str]:
-    """What uses the resource and is not the lab's own, each with its id and whose it is. Empty where nothing is to be seen.
+    """The users of the resource that do not belong to the lab, each as text with its id and owner. Empty if none is found.
 
-    Raises botocore's ClientError when AWS refuses to tell.
+    Raises botocore's ClientError when AWS refuses a describe call.
     """
     kind = KINDS.get(found.kind)
     listings: tuple[Listing, ...] = kind.used_by if isinstance(kind, Ec2Kind) else ()

@@ -1,10 +1,10 @@
-"""Boot: waits until the hosts have booted, and says what they are doing meanwhile.
+"""Boot: waits until the hosts have booted, and reports their progress.
 
-    hosts ─▶ SSH answers ─▶ user data leaves its done-marker ─▶ MTU and routes stay as set ─▶ ready
+    hosts ─▶ SSH answers ─▶ user data has written its done-marker ─▶ MTU and routes are stable ─▶ ready
                                                              └▶ the step that failed, with the end of its log
 
-A first boot that could not install a piece of software has not failed for good: State Manager (`state_manager.py`), or enaxp
-over SSH (`software_by_ssh.py`), tries it again.
+If the first boot could not install a piece of software, that is not final: State Manager (`state_manager.py`), or enaxp over SSH
+(`software_by_ssh.py`), retries it.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def wait_until_ready(
     check: Callable[[Host], None] = lambda host: None,
     longest_s: Callable[[], float] = lambda: SSH_S,
 ) -> dict[str, Boot]:
-    """How each host's first boot went.
+    """Waits for the first boot of each host and returns its outcome.
 
-    Raises HostError when one cannot be reached, a step failed that nobody tries again, or MTU or routes are not as they must be.
+    Raises HostError when a host cannot be reached, a step failed that is not retried, or MTU or routes are wrong.
 
-    check: raises HostError when the host of this role cannot answer any more, whatever one waits; asked while it is silent.
-    longest_s: how long a host may take until SSH answers; asked of one that has not within ASK_S.
+    check: called with a host while it does not answer; raises HostError when it never will (its instance is gone). longest_s: called for
+    a host that has not answered within ASK_S; returns how long it may take, in seconds.
     """
     hosts = tuple(hosts)
     by_place = {host.role: host for host in hosts}
@@ -53,14 +53,14 @@ def wait_until_ready(
 
 
 def _peer_of(place: str) -> str:
-    """The place of the other host of the pair; the place itself for what is of no pair."""
+    """The place of the pair's other host; empty for a host that belongs to no pair."""
     pair, _, role = place.rpartition("/")
     others = {"server": "client", "client": "server"}
     return f"{pair}/{others[role]}".removeprefix("/") if role in others else ""
 
 
 def log_of(host: Host, piece: str) -> str:
-    """The end of the log of a piece of software on this host; empty where there is none. Raises HostError."""
+    """The last lines of a software piece's log on this host; empty if there is no log. Raises HostError."""
     connection = connect(host)
     try:
         return connection.run(log_command(piece)).stdout
@@ -69,7 +69,7 @@ def log_of(host: Host, piece: str) -> str:
 
 
 def restart_agent(host: Host) -> None:
-    """Starts the agent of Systems Manager on this host again; on Ubuntu it is a snap. Raises HostError."""
+    """Restarts the Systems Manager agent on this host (on Ubuntu it is a snap). Raises HostError."""
     units = ("amazon-ssm-agent.service", "snap.amazon-ssm-agent.amazon-ssm-agent.service")
     connection = connect(host)
     try:
@@ -79,7 +79,7 @@ def restart_agent(host: Host) -> None:
 
 
 def _connect(host: Host, *, check: Callable[[Host], None], longest_s: Callable[[], float]) -> Connection:
-    """A connection to a host that may be booting, or gone by now."""
+    """A connection to a host that may still be booting, or be gone."""
     began = time.monotonic()
     limit_s: float | None = None
     while True:

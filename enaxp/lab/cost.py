@@ -1,10 +1,10 @@
-"""Cost: what a lab costs an hour and has cost so far, in USD, from on-demand list prices.
+"""Cost: what a lab costs per hour and has cost so far, in USD, from on-demand list prices.
 
     instance type ─▶ find_prices() (price list of AWS, else the dated table `prices.yaml`) ─▶ Prices
     Prices × what each kind is billed for ─▶ usd_per_hour(), usd_so_far()
 
-An estimate, and said to be one: hosts, their disks and public addresses are counted, traffic is not. Traffic between hosts in one zone
-is free; between two it is billed at both ends (`usd_between_zones`). A price that is not known stays None; it is never taken for 0.
+It is an estimate, and shown as one: hosts, their disks and public addresses are counted, traffic is not. Traffic between hosts in one
+zone is free; between two zones it is billed at both ends (`usd_between_zones`). An unknown price is None, never 0.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ PRICE_LISTS = {"eu-": "eu-central-1", "ap-": "ap-south-1", "": "us-east-1"}
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """USD an hour for one of each. source: where the price of an instance is from, in words; monitoring: the host of that layer, None
-    where it is not known. hosts: of each host of a fleet with all that comes with it, by key: variants have types of their own."""
+    """Prices in USD per hour for one of each. source: where the instance price comes from, in words. monitoring: the price of the
+    monitoring host, None if unknown. hosts: in a fleet, the price of each host with everything billed with it, by key, because variants
+    have different types."""
 
     instance: float
     disk: float
@@ -48,7 +49,7 @@ class Prices:
     hosts: Mapping[str, float | None] = field(default_factory=dict)
 
     def of(self, part: BilledPart, layer: Layer) -> float | None:
-        """The price of what AWS bills; None where it is not known."""
+        """The price of one billed item; None if unknown."""
         if part == "instance":
             return self.monitoring if layer == "monitoring" else self.instance
         return self.disk if part == "disk" else self.address
@@ -56,7 +57,7 @@ class Prices:
 
 @dataclass(frozen=True, kw_only=True)
 class KeptPrices:
-    """An answer of the price list, and the day on which it was given."""
+    """A cached answer of the price list, and its date."""
 
     on: date
     prices: Prices
@@ -64,7 +65,7 @@ class KeptPrices:
 
 @dataclass(frozen=True, kw_only=True)
 class RegionPrices:
-    """xlarge_hour: USD an hour by family."""
+    """Prices of one region in `prices.yaml`. xlarge_hour: USD per hour of an xlarge, by family."""
 
     dated: str
     xlarge_hour: Mapping[str, float]
@@ -72,7 +73,7 @@ class RegionPrices:
 
 @dataclass(frozen=True, kw_only=True)
 class PriceTable:
-    """What `prices.yaml` holds."""
+    """The content of `prices.yaml`."""
 
     address_hour: float
     disk_gb_month: Mapping[str, float]
@@ -80,15 +81,15 @@ class PriceTable:
 
 
 class PriceListAnswer(TypedDict):
-    """What GetProducts answers, as far as it is read: JSON texts, one for each product."""
+    """The part of GetProducts' answer that is read: one JSON text per product."""
 
     PriceList: list[str]
 
 
 def find_prices(aws: Aws, instance_type: str, *, kept_in: Path | None = None) -> Prices | None:
-    """Prices of a type in the region of `aws`: of AWS's price list if it may be asked, else of the table; None when neither knows.
+    """The prices of a type in the region of `aws`: from AWS's price list if permitted, else from the table; None if neither has the type.
 
-    kept_in: a file in which answers of the price list are kept, so that it is not asked each time.
+    kept_in: a cache file for answers of the price list.
     """
     kept = _read_kept(kept_in)
     key, today = f"{aws.region} {instance_type}", datetime.now(UTC).date()
@@ -102,7 +103,7 @@ def find_prices(aws: Aws, instance_type: str, *, kept_in: Path | None = None) ->
 
 
 def from_table(region: str, instance_type: str) -> Prices | None:
-    """Prices of the table in the package; None for what is not in it."""
+    """The prices in the package's table; None for a type or region that is not in it."""
     there = _table().regions.get(region)
     family, _, size = instance_type.partition(".")
     xlarge, factor = there.xlarge_hour.get(family) if there else None, _size_factor(size)
@@ -112,12 +113,12 @@ def from_table(region: str, instance_type: str) -> Prices | None:
 
 
 def usd_between_zones(gigabytes: float) -> float:
-    """What moving so many GB (10⁹ bytes) from one zone of a region to another costs: 0.01 USD a GB at each end."""
+    """The cost in USD of moving this many GB (10⁹ bytes) between two zones of a region: 0.01 USD per GB at each end."""
     return gigabytes * USD_A_GB_BETWEEN_ZONES
 
 
 def usd_per_hour(prices: Prices | None, keys: Iterable[str]) -> float | None:
-    """What resources with these keys cost an hour; None when a price is not known."""
+    """The cost of the resources with these keys in USD per hour; None if a price is unknown."""
     rates = [] if prices is None else [_rate(prices, key) for key in keys]
     known = [rate for rate in rates if rate is not None]
     return None if prices is None or len(known) < len(rates) else round(sum(known), 4)
@@ -126,7 +127,7 @@ def usd_per_hour(prices: Prices | None, keys: Iterable[str]) -> float | None:
 def usd_per_hour_of(
     aws: Aws, *, instance_types: Iterable[str], addresses: int, kept_in: Path | None = None
 ) -> float | None:
-    """What hosts of these types and so many addresses cost an hour; None when the price of a type is not known."""
+    """The cost in USD per hour of one host of each of these types and this many addresses; None if the price of a type is unknown."""
     prices = [find_prices(aws, name, kept_in=kept_in) for name in instance_types]
     known = [price for price in prices if price is not None]
     if len(known) < len(prices):
@@ -135,7 +136,8 @@ def usd_per_hour_of(
 
 
 def usd_so_far(prices: Prices | None, resources: Iterable[Found], *, now: datetime) -> float | None:
-    """What these resources have cost since they were created; None when a price is not known. What is gone already is not in it."""
+    """The cost in USD of these resources since they were created; None if a price is unknown. Resources already deleted are not
+    included."""
     rates = (
         [] if prices is None else [(_rate(prices, found.key or found.kind), _hours(found, now)) for found in resources]
     )
@@ -144,7 +146,7 @@ def usd_so_far(prices: Prices | None, resources: Iterable[Found], *, now: dateti
 
 
 def price_of(answer: PriceListAnswer) -> float | None:
-    """USD an hour in an answer of GetProducts; None when it tells no price, or several."""
+    """The USD per hour in an answer of GetProducts; None if it has no price, or several."""
     prices = set()
     for text in answer["PriceList"]:
         product = json.loads(text)
@@ -157,7 +159,7 @@ def price_of(answer: PriceListAnswer) -> float | None:
 
 
 def _from_list(aws: Aws, instance_type: str) -> Prices | None:
-    """Prices of AWS's price list, asked once; None for whoever may not ask, or is offline: the table has to do then."""
+    """The prices from AWS's price list, requested once; None without permission or network: the table is used then."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     if partition_of(aws.region) != "aws":
@@ -189,14 +191,15 @@ def _prices(region: str, instance: float, *, source: str) -> Prices:
 
 
 def _size_factor(size: str) -> float | None:
-    """How many xlarge a size is; None for metal, which costs a tenth more than its size in some families and not in others."""
+    """The size as a multiple of xlarge; None for metal, whose price has no fixed ratio (in some families it costs a tenth more than its
+    size)."""
     halves = {"small": 0.125, "medium": 0.25, "large": 0.5, "xlarge": 1.0}
     found = re.fullmatch(r"(\d+)xlarge", size)
     return float(found[1]) if found else halves.get(size)
 
 
 def _rate(prices: Prices, key: str) -> float | None:
-    """USD an hour for the resource with this key; 0 for what AWS does not bill, None where a price is not known."""
+    """USD per hour of the resource with this key; 0 if AWS does not bill it, None if its price is unknown."""
     if key in prices.hosts:
         return prices.hosts[key]
     kind = KINDS.get(kind_of(key))
@@ -206,7 +209,7 @@ def _rate(prices: Prices, key: str) -> float | None:
 
 
 def _hours(found: Found, now: datetime) -> float:
-    """Hours since it was launched, or, where AWS keeps no such time, since the time in its tag; 0 where that cannot be read."""
+    """Hours since the resource was launched, or, if AWS stores no such time, since the time in its tag; 0 if that cannot be read."""
     try:
         began = datetime.fromisoformat(found.created) if found.created else from_text(found.tags[TAG_CREATED])
     except (KeyError, ValueError):
@@ -229,7 +232,7 @@ def _read_kept(path: Path | None) -> dict[str, KeptPrices]:
 
 
 def _keep(path: Path, kept: Mapping[str, KeptPrices]) -> None:
-    """Writes the answers. A failure does no harm: the list is asked again."""
+    """Writes the cache file. A failure is ignored: the price list is requested again next time."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, msgspec.json.format(msgspec.json.encode(kept)) + b"\n", mode=FOR_ALL)

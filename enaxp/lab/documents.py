@@ -1,4 +1,4 @@
-"""Documents: what `plan`, `down` and `doctor --preflight` print with `--json`, as types. Pure.
+"""Documents: the types of the JSON that `plan`, `down` and `doctor --preflight` print with `--json`. Pure.
 
     Plan    ─▶ plan_document() ──────┐
     Removal ─▶ removal_document() ───┼─▶ a frozen dataclass, whose fields are the document ─▶ Console.document
@@ -24,7 +24,7 @@ from enaxp.lab.sweep import Leftover
 
 @dataclass(frozen=True, kw_only=True)
 class StepDocument:
-    """What would happen to one resource, why, and field by field what would change."""
+    """One step of a plan: the action on a resource, its reason, and the fields that change."""
 
     key: str
     action: Action
@@ -50,7 +50,7 @@ class RemovedResource:
 
 @dataclass(frozen=True, kw_only=True)
 class LeftoverResource:
-    """A resource that is left over, and why. `id` is None of a kind that AWS would not tell of."""
+    """A resource that was not removed, and why. `id` is None if AWS refused to list its kind."""
 
     key: str
     kind: str
@@ -68,7 +68,7 @@ class RemovalDocument:
 
 @dataclass(frozen=True, kw_only=True)
 class LabRemovalDocument:
-    """One lab in `down --expired --json`. `owner` is None where no tag tells, `error` where the lab could be swept."""
+    """One lab in `down --expired --json`. `owner` is None if no tag says; `error` is None if the lab could be swept."""
 
     lab: str
     lab_id: str
@@ -87,7 +87,7 @@ class LabRemovalsDocument:
 
 @dataclass(frozen=True, kw_only=True)
 class PreflightDocument:
-    """`doctor --preflight --json`. `ok`: `up` would not fail for what was checked."""
+    """`doctor --preflight --json`. `ok`: no check failed, so `up` would not fail for what was checked."""
 
     ok: bool
     findings: tuple[Finding, ...]
@@ -123,7 +123,7 @@ def _of_lab(done: LabRemoval) -> LabRemovalDocument:
 
 
 def preflight_document(report: Report) -> PreflightDocument:
-    """The document of what the checks say."""
+    """The document of a preflight report."""
     return PreflightDocument(ok=not report.of("failure"), findings=report.findings)
 
 

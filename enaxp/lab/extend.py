@@ -1,7 +1,7 @@
-"""Extend: gives a lab more time: on its hosts first, then in its tags, then in the state.
+"""Extend: postpones a lab's expiry: on its hosts first, then in its tags, then in the state.
 
-In this order a failure half way leaves tags and state with the old end. At worst the lab is then taken down too early; its hosts never
-outlive what the tags say.
+With this order, a failure half way leaves tags and state with the old expiry. At worst the lab is removed too early; its hosts never run
+longer than the tags say.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ WORKERS = 16
 
 
 def ours(snapshot: Snapshot) -> list[Found]:
-    """Everything that carries the lab's id: what is given does not."""
+    """The resources that carry the lab's id; given resources do not."""
     return [f for f in snapshot.survey.all() if f.tags.get(TAG_LAB_ID) == snapshot.lab.lab_id]
 
 
 def new_end(snapshot: Snapshot, file: StateFile, *, by_s: float, now: datetime) -> datetime:
-    """`by_s` seconds after the lab's end: the latest that a tag or the state tells, or now, when that is past."""
+    """The new expiry: `by_s` seconds after the current one (the latest in a tag or the state), or after now if that has passed."""
     told = [from_text(found.tags[TAG_EXPIRES]) for found in ours(snapshot) if TAG_EXPIRES in found.tags]
     state = file.load()
     latest = max([now.astimezone(UTC).replace(microsecond=0), *told, *([state.expires_at] if state else [])])
@@ -38,14 +38,14 @@ def new_end(snapshot: Snapshot, file: StateFile, *, by_s: float, now: datetime) 
 
 
 def set_timers(hosts: Iterable[Host], *, ends: datetime) -> None:
-    """Has each host end itself at that time instead. Raises HostError for a host that cannot be reached, or has no timer."""
+    """Sets each host's shutdown timer to this time. Raises HostError for a host that cannot be reached, or has no timer."""
     hosts = tuple(hosts)
     with ThreadPoolExecutor(max(1, min(len(hosts), WORKERS))) as pool:
         list(pool.map(lambda host: _set_timer(host, ends), hosts))
 
 
 def remember(snapshot: Snapshot, *, aws: Aws, file: StateFile, ends: datetime) -> None:
-    """Writes the end into every tag and into the state. Raises AwsError."""
+    """Writes the expiry into the tag of every resource and into the state. Raises AwsError."""
     put_tags(aws, ours(snapshot), {TAG_EXPIRES: as_text(ends)})
     file.save(replace(file.load() or snapshot.state, expires_at=ends))
 

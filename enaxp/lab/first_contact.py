@@ -1,7 +1,8 @@
-"""First contact: a host's key is compared with what AWS tells of it, before anything is sent to whoever answers at its address.
+"""First contact: a host's SSH key is compared with the one that AWS reports (in the console output), before anything is sent to its
+address.
 
-GetConsoleOutput ─▶ keys ─▶ agree with what was learned before? ─▶ known_hosts of the instance ─▶ verified
-                └─▶ none: unverified, which is said
+GetConsoleOutput ─▶ keys ─▶ equal to keys stored earlier? ─▶ known_hosts of the instance ─▶ verified
+                └─▶ none: unverified, which is reported
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from enaxp.hosts.hostkeys import keys_on_console, learned_keys, told_keys, write
 
 
 def verify(aws: Aws, instance_id: str, *, known_hosts: Path, patience_s: float = 0.0) -> str:
-    """Compares a host's keys with what AWS tells, once for good. Gives back why they stay unverified; nothing when they are verified.
+    """Verifies a host's keys against those that AWS reports, once per instance. Returns why they are unverified; empty when verified.
 
-    patience_s: how long to wait for the host's console to show them. Raises HostKeyError when another key was learned of it before.
+    patience_s: how long to wait until the console output shows them, in seconds. Raises HostKeyError if a different key was stored
+    earlier.
     """
     if told_keys(known_hosts):
         return ""

@@ -1,10 +1,10 @@
-"""Fleets: which pairs of hosts a lab has, what each is called, and which addresses it gets. Pure.
+"""Fleets: the host pairs of a lab, their names and their addresses. Pure.
 
-    Config + what is pinned of the fleet ─▶ pairs_of() ─▶ (HostPair, …) ─▶ spec, status
+    Config + the pinned fleet ─▶ pairs_of() ─▶ (HostPair, …) ─▶ spec, status
 
-A lab without a fleet has one pair without a name, and its keys are `instance/server` and so on. In a fleet a pair is called variant-n,
-and its name stands in its keys: `instance/main-1/server`. What is pinned goes before the config: a later `up` without the option has the
-same pairs, with the same addresses.
+A lab without a fleet has one unnamed pair, with keys like `instance/server`. In a fleet a pair is called variant-n, and its keys contain
+that name: `instance/main-1/server`. Pinned values take precedence over the config: a later `up` without the option keeps the same pairs
+with the same addresses.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from enaxp.lab.model import Found, kind_of
 
 @dataclass(frozen=True, kw_only=True)
 class PinnedVariant:
-    """What is kept of a variant for the life of the lab.
+    """The values of a variant that are fixed for the life of the lab.
 
-    pairs: how many it has.  slots: of each of its pairs, where its addresses lie (see `hosts_in_slot`).  ami, root_device: the image as
-    it was resolved.
+    pairs: their number. slots: for each pair, the slot that determines its addresses (see `hosts_in_slot`). ami, root_device: the
+    resolved image.
     """
 
     pairs: int
@@ -52,7 +52,7 @@ PinnedFleet = Mapping[str, PinnedVariant]
 
 @dataclass(frozen=True, kw_only=True)
 class HostPair:
-    """A server and a client. name and variant: None in a lab without a fleet. slot: where their addresses lie, from 1."""
+    """A server and a client. name and variant: None in a lab without a fleet. slot: determines their addresses, from 1."""
 
     name: str | None
     variant: str | None
@@ -62,11 +62,11 @@ class HostPair:
     hosts: Mapping[Role, HostConfig]
 
     def place(self, role: Role) -> str:
-        """What stands for the host in keys, and for a person: `server`, or `main-1/server`."""
+        """The host's name in keys and messages: `server`, or `main-1/server`."""
         return role if self.name is None else f"{self.name}/{role}"
 
     def key(self, kind: str) -> str:
-        """The key of what the pair has one of."""
+        """The key of a resource of which the pair has one, such as its placement group."""
         return kind if self.name is None else f"{kind}/{self.name}"
 
     def crosses_zones(self, role: Role) -> bool:
@@ -79,17 +79,17 @@ def instance_key(pair: HostPair, role: Role) -> str:
 
 
 def eni_key(place: str, arm: str) -> str:
-    """place: of the host, as `HostPair.place`.  arm: `ena`, the primary interface, or `express`."""
+    """The key of an interface. place: the host's, as from `HostPair.place`. arm: `ena` (the primary interface) or `express`."""
     return f"eni/{place}-{arm}"
 
 
 def places_of(pairs: Iterable[HostPair]) -> list[str]:
-    """Of every host, pair by pair, the server first."""
+    """The place of every host, pair by pair, the server first."""
     return [pair.place(role) for pair in pairs for role in ROLES]
 
 
 def addresses_of(config: Config, *, fleet: bool) -> Addresses:
-    """Which addresses the hosts get besides the private ones: Elastic IPs, ones that AWS assigns at a launch, or none."""
+    """The kind of public addresses of the hosts: Elastic IPs, addresses that AWS assigns at launch, or none."""
     asked = config.hosts.address
     if asked == "auto":
         return "assigned" if fleet else "elastic"
@@ -97,9 +97,9 @@ def addresses_of(config: Config, *, fleet: bool) -> Addresses:
 
 
 def pin_fleet(config: Config, pinned: PinnedFleet | None) -> PinnedFleet | None:
-    """The fleet that is asked for, each pair with the slot that it has already or the lowest free one; None without a fleet.
+    """The requested fleet with a slot for each pair: the pair's existing one or the lowest free one. None without a fleet.
 
-    A config without a fleet asks for what is pinned. Raises UsageError when the subnet has no room for it.
+    A config without a fleet requests the pinned one. Raises UsageError when the subnet is too small for it.
     """
     if config.fleet is None:
         return pinned
@@ -118,7 +118,7 @@ def pin_fleet(config: Config, pinned: PinnedFleet | None) -> PinnedFleet | None:
 
 
 def _pinned(variant: VariantConfig, before: PinnedVariant | None, *, slots: tuple[int, ...]) -> PinnedVariant:
-    """The image stays what it was while the variant has the type that it had."""
+    """The pinned values of a variant. Its image is kept as long as its instance type is the same."""
     known = before or PinnedVariant(pairs=0, slots=(), instance_type="", placement=variant.placement)
     same_type = known.instance_type == variant.instance_type
     return PinnedVariant(
@@ -136,7 +136,7 @@ OF_A_PAIR = ("instance", "eni", "eip", "placement-group")  # kinds that each pai
 
 
 def pair_in(key: str) -> tuple[str, str, int] | None:
-    """Name, variant and number of the pair whose name stands in a key; None for what is of no pair, or of a lab without a fleet."""
+    """Name, variant and number of the pair that a key contains; None for a resource of no pair, and in a lab without a fleet."""
     found = _PAIR.fullmatch(key)
     if found is None or kind_of(key) not in OF_A_PAIR:
         return None
@@ -144,7 +144,7 @@ def pair_in(key: str) -> tuple[str, str, int] | None:
 
 
 def surplus_of(keys: Iterable[str], *, pairs: Iterable[HostPair], wanted: Iterable[str]) -> list[str]:
-    """Those of these keys that are of pairs which the lab is not to have, or of a group that a pair is not to be in."""
+    """Those of these keys that belong to pairs which the lab should not have, or to a placement group that a pair should not use."""
     names, wanted = {pair.name for pair in pairs}, set(wanted)
     of_pairs = [(key, pair[0]) for key in keys if (pair := pair_in(key))]
     return [
@@ -153,9 +153,9 @@ def surplus_of(keys: Iterable[str], *, pairs: Iterable[HostPair], wanted: Iterab
 
 
 def fleet_that_lives(config: Config, found: Mapping[str, Found]) -> PinnedFleet | None:
-    """The fleet as its hosts and interfaces tell it, where nothing remembers it; None where there is none.
+    """The fleet reconstructed from its existing hosts and interfaces, for a lost state; None if there is none.
 
-    The slot of a pair follows from an address of its, for other addresses would be other hosts.
+    The slot of a pair follows from one of its addresses, because other addresses would mean other hosts.
     """
     slots: dict[str, dict[int, int]] = {}
     for key, one in found.items():
@@ -194,9 +194,9 @@ def _placement_seen(config: Config, variant: str, found: Mapping[str, Found]) ->
 
 
 def pairs_of(config: Config, fleet: PinnedFleet | None) -> tuple[HostPair, ...]:
-    """Every pair of the lab, variant by variant; the only one of a lab without a fleet.
+    """Every pair of the lab, variant by variant; a lab without a fleet has one.
 
-    fleet: as `pin_fleet` gave it. Raises UsageError when the subnet has no room for it.
+    fleet: the value of `pin_fleet`. Raises UsageError when the subnet is too small for it.
     """
     if fleet is None:
         only = config.only_variant
@@ -236,7 +236,7 @@ def hosts_in_slot(config: Config, slot: int) -> Mapping[Role, HostConfig]:
 
 
 def slot_of(config: Config, address: str) -> int | None:
-    """The slot of an interface's address, in either subnet; None for one that is of no pair."""
+    """The slot of an interface's address, in either subnet; None for an address that belongs to no pair."""
     subnets = [ipaddress.IPv4Network(cidr) for cidr in (config.network.subnet_cidr, config.network.second_subnet_cidr)]
     subnet = next((subnet for subnet in subnets if ipaddress.IPv4Address(address) in subnet), None)
     if subnet is None:
@@ -260,7 +260,7 @@ def _named(hosts: Mapping[Role, HostConfig], pair: str) -> dict[Role, HostConfig
 def _in_second_subnet_where(
     config: Config, hosts: Mapping[Role, HostConfig], *, placement: Placement
 ) -> Mapping[Role, HostConfig]:
-    """The hosts, the client at the same place in the second subnet where the placement is across zones."""
+    """The hosts; with placement across zones the client gets the same address offset in the second subnet."""
     if placement != "zones":
         return hosts
     first, second = (

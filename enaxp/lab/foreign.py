@@ -1,7 +1,7 @@
-"""Foreign: what services and other people put into a VPC of the lab's own, and what keeps it from being deleted.
+"""Foreign: resources that AWS services or other people created in the lab's own VPC, and that block its deletion.
 
-GuardDuty's Runtime Monitoring, for one, makes an endpoint with a security group in each VPC that has an instance, and leaves both.
-`down --with-foreign` removes exactly these two kinds, and nothing in a VPC that was given.
+GuardDuty's Runtime Monitoring, for one, creates an endpoint with a security group in each VPC that has an instance, and leaves both
+behind. `down --with-foreign` removes exactly these two kinds, and nothing in a VPC that was given.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ ENDPOINT, GROUP = "foreign-endpoint", "foreign-group"
 
 
 def remove_foreign(aws: Aws, *, vpc: str, lab: Lab) -> Iterator[Found]:
-    """Asks AWS to remove the endpoints of the VPC, and the groups that nothing uses any more; gives back what it said yes to.
+    """Asks AWS to delete the VPC's endpoints, and its security groups that are no longer in use; yields a Found for each accepted
+    deletion.
 
-    What it will not remove now stays: whoever waits for the VPC finds it named there.
+    What AWS refuses to delete stays, and is named when the VPC's own deletion is blocked.
     """
     with contextlib.suppress(ClientError):  # may not be listed: then whoever waits finds the VPC in use
         for endpoint in _in(aws, vpc, "describe_vpc_endpoints", "VpcEndpoints"):
@@ -45,7 +46,7 @@ def _in(aws: Aws, vpc: str, describe: str, items: str) -> list[Any]:
 
 
 def _delete_endpoint(aws: Aws, id: str) -> None:
-    """AWS answers this call with what it did not do."""
+    """Deletes an endpoint. AWS's call succeeds in every case and lists what it did not delete: then this raises Refused."""
     for failed in aws.ec2.delete_vpc_endpoints(VpcEndpointIds=[id])["Unsuccessful"]:
         raise Refused(f"deleting {id}", by=str(failed.get("Error", {}).get("Message")), todo="", code="")
 

@@ -32,10 +32,10 @@ class PolicyDocument(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """Where a lab's resources are, and how they are told from those of others.
+    """Where a lab's resources are, and how a policy distinguishes them from other resources.
 
-    account may be `*`.  lab, name: the lab's name, which its resources carry as a tag, and its unique name.  given_role: the ARN of the
-    role in the given instance profile; empty where none is given.
+    account may be `*`. lab, name: the lab's name, which is a tag of its resources, and its unique name. given_role: the ARN of the role
+    in the given instance profile; empty if none is given.
     """
 
     partition: str
@@ -59,18 +59,18 @@ class Scope:
 
     @property
     def of_the_lab(self) -> Condition:
-        """What is concerned carries the lab's tag, in its region: elsewhere a lab may have the same name."""
+        """The condition that the resource has the lab's tag and is in its region: another region may have a lab of the same name."""
         return {"StringEquals": {f"aws:ResourceTag/{TAG_LAB}": self.lab, "aws:RequestedRegion": self.region}}
 
     @property
     def for_the_lab(self) -> Condition:
-        """What is made gets the lab's tag, in its region."""
+        """The condition that the request adds the lab's tag, in its region."""
         return {"StringEquals": {f"aws:RequestTag/{TAG_LAB}": self.lab, "aws:RequestedRegion": self.region}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """Actions allowed on resources (ARNs) under conditions that must all hold. Grants with one `sid` become one statement."""
+    """Actions allowed on resources (ARNs) under conditions that must all hold. Grants with the same `sid` become one statement."""
 
     sid: str
     actions: tuple[str, ...]
@@ -92,7 +92,7 @@ class Grant:
 def merged(grants: Iterable[Grant]) -> list[Grant]:
     """One grant for each sid, in the order of their first appearance, with all actions, resources and listed condition values.
 
-    Raises ValueError for two grants of one sid whose conditions differ in anything but such a list.
+    Raises ValueError for two grants with the same sid whose conditions differ in more than such a list.
     """
     by_sid: dict[str, Grant] = {}
     for grant in grants:

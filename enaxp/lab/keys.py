@@ -11,7 +11,7 @@ from enaxp.files import write_whole
 
 @dataclass(frozen=True, kw_only=True)
 class KeyPairFile:
-    """private_pem: OpenSSH private key text.  public_key: one OpenSSH line."""
+    """A key pair. private_pem: OpenSSH private key text. public_key: one OpenSSH line."""
 
     private_pem: str
     public_key: str
@@ -21,7 +21,7 @@ class KeyPairFile:
 
 
 def load_or_generate(path: Path) -> KeyPairFile:
-    """The key pair whose private half lies at `path`, or a new one (not yet saved). Raises StateError when the file is no such key."""
+    """The key pair whose private half is at `path`, or a new one (not yet saved). Raises StateError when the file is not such a key."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -45,7 +45,7 @@ def load_or_generate(path: Path) -> KeyPairFile:
 
 
 def save(key: KeyPairFile, path: Path) -> None:
-    """Writes the private half with mode 0600, unless it lies there already."""
+    """Writes the private half with mode 0600, unless the file exists."""
     if not path.exists():
         write_secret(path, key.private_pem)
 

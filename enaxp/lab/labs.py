@@ -1,4 +1,4 @@
-"""Labs: which labs stand in a region, from their tags and instances alone: no state file, no config of theirs is needed.
+"""Labs: the labs that exist in a region, from their tags and instances alone, without their state files or configs.
 
 tags of the region ─┐
 living instances  ──┴─▶ list_labs() ─▶ StandingLab (one for each lab-id) ─▶ ListedLab (with its age and cost: `ls --json`)
@@ -40,9 +40,10 @@ NOT_COUNTED = ("vol-", "i-")  # a volume goes with its instance; an instance lis
 
 @dataclass(frozen=True, kw_only=True)
 class StandingLab:
-    """A lab as its tags tell it. instance_types: one entry for each living instance. Owner and dates are None where no tag tells.
+    """A lab as described by its tags. instance_types: one entry for each running or pending instance. Owner and dates are None if no tag
+    has them.
 
-    ids: what carries its tags. fault: why this is none that enaxp made, in words; empty for one that it may have made.
+    ids: of the resources with its tags. fault: why enaxp cannot have made this lab; empty if it may have.
     """
 
     lab: str
@@ -59,13 +60,13 @@ class StandingLab:
     bench_until: datetime | None = None  # when a bench that runs is expected to end
 
     def is_expired(self, now: datetime) -> bool:
-        """Whether its time is over. A lab whose end no tag tells is not."""
+        """Whether the lab's expiry has passed. A lab without an expiry tag is not expired."""
         return self.expires_at is not None and self.expires_at <= now
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabRemoval:
-    """What came of removing one lab of several. error: why it could not be swept, and `removal` is None then."""
+    """The outcome of removing one of several labs. error: why it could not be swept; `removal` is None then."""
 
     lab: StandingLab
     removal: Removal | None
@@ -79,7 +80,7 @@ class LabRemoval:
 
 @dataclass(frozen=True, kw_only=True)
 class ListedLab:
-    """A lab as `ls` lists it, at one moment; the fields are an entry of `ls --json`. What is not known is None."""
+    """One lab in the list of `ls`; the fields are an entry of `ls --json`. Unknown values are None."""
 
     lab: str
     lab_id: str
@@ -95,7 +96,7 @@ class ListedLab:
 
 
 def listed(lab: StandingLab, *, now: datetime, usd_per_hour: float | None) -> ListedLab:
-    """The lab at this moment, with what it costs."""
+    """The list entry of a lab at this moment, with its cost."""
     return ListedLab(
         lab=lab.lab,
         lab_id=lab.lab_id,
@@ -112,7 +113,7 @@ def listed(lab: StandingLab, *, now: datetime, usd_per_hour: float | None) -> Li
 
 
 def list_labs(aws: Aws) -> list[StandingLab]:
-    """Every lab that something in the region carries the tags of, oldest first. Raises AwsError."""
+    """Every lab with at least one tagged resource in the region, oldest first. Raises AwsError."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -124,7 +125,7 @@ def list_labs(aws: Aws) -> list[StandingLab]:
 
 
 def list_labs_everywhere(aws: Aws) -> tuple[list[StandingLab], list[AwsError]]:
-    """As `list_labs`, of every region that the account has switched on; and the error of each region that could not be asked."""
+    """Like `list_labs`, for every region enabled in the account; and the error for each region that could not be listed."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -145,7 +146,7 @@ def _tried(aws: Aws) -> list[StandingLab] | AwsError:
 
 
 def _tags(aws: Aws) -> dict[str, dict[str, str]]:
-    """enaxp's own tags of everything in the region, by resource id."""
+    """enaxp's tags on all resources in the region, by resource id."""
     keys = [TAG_LAB, TAG_LAB_ID, TAG_OWNER, TAG_BENCH, *MARKS]
     pages = aws.ec2.get_paginator("describe_tags").paginate(Filters=[{"Name": "key", "Values": keys}])
     tags: dict[str, dict[str, str]] = defaultdict(dict)
@@ -156,7 +157,7 @@ def _tags(aws: Aws) -> dict[str, dict[str, str]]:
 
 
 class _Living(NamedTuple):
-    """A living instance. has_address: one that AWS assigned, which is billed as an Elastic IP is."""
+    """A running or pending instance. has_address: it has a public address assigned by AWS, which is billed like an Elastic IP."""
 
     type: str
     tags: dict[str, str]
@@ -164,7 +165,7 @@ class _Living(NamedTuple):
 
 
 def _instances(aws: Aws) -> dict[str, _Living]:
-    """Living instances that carry a lab-id, by id."""
+    """The running or pending instances with a lab-id tag, by id."""
     filters = matching({"tag-key": [TAG_LAB_ID], "instance-state-name": LIVING})
     pages = aws.ec2.get_paginator("describe_instances").paginate(Filters=filters)
     found = [i for page in pages for reservation in page["Reservations"] for i in reservation["Instances"]]
@@ -208,9 +209,9 @@ def _grouped(tags: dict[str, dict[str, str]], instances: dict[str, _Living], reg
 
 
 def _fault(resources: Mapping[str, Mapping[str, str]]) -> str:
-    """What these resources of one lab-id lack of the marks that enaxp puts on everything; empty where they have all.
+    """Why enaxp cannot have made these resources of one lab-id (an invalid id or name, or a missing tag); empty if it may have.
 
-    Anybody who may tag can write two tags onto what is not enaxp's: that must not be enough to have it removed.
+    Anybody with permission to tag can put two tags on resources that enaxp did not make: that must not be enough for their removal.
     """
     lab_id = next(iter(resources.values()))[TAG_LAB_ID]
     if not LAB_ID.fullmatch(lab_id):
@@ -224,7 +225,7 @@ def _fault(resources: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def _moments(resources: dict[str, dict[str, str]], ids: Iterable[str], key: str) -> list[datetime]:
-    """The moments in this tag of these resources. Where the tag is missing, or somebody changed it into no moment, there is none."""
+    """The times in this tag of these resources; missing and invalid ones are left out."""
     moments = []
     for id in ids:
         try:

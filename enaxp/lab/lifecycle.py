@@ -1,7 +1,7 @@
-"""Lifecycle: a lab is looked at, brought up, taken down. Each of the three is put together from the other modules here.
+"""Lifecycle: inspects a lab, builds it, removes it. Each of the three functions combines the other modules of this package.
 
 look()  = account → state → survey → resolved → spec → plan  ─▶ Snapshot     (calls nothing that changes anything)
-up()    = Snapshot ─▶ save, sweep what must be made anew, apply ─▶ Snapshot
+up()    = Snapshot ─▶ save, sweep what must be replaced, apply ─▶ Snapshot
 down()  = account → state → survey → sweep → a listing by tag that must be empty ─▶ Removal
 """
 
@@ -60,9 +60,9 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class LabContext:
-    """What every stage works with: what the user wants, the account, what is remembered of the lab, and where it lives.
+    """The inputs of every stage: config, account, state file and target.
 
-    adopt: a lab that is somebody else's may be taken over. despite_bench: one that is being measured may be removed.
+    adopt: a lab of another owner may be taken over. despite_bench: a lab with a running bench may be removed.
     """
 
     config: Config
@@ -74,18 +74,18 @@ class LabContext:
 
     @property
     def caller(self) -> str:
-        """The owner of what is made now."""
+        """The owner tag of resources created now."""
         return owner_of(self.aws.caller["Arn"])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """A lab at one moment: what is there, what is wanted, and the plan that leads from the one to the other.
+    """A lab at one moment: what exists, what is wanted, and the plan from one to the other.
 
-    state: as `up` saves it before its first call; the file may hold an older one, or none. lab: what its tags say of it.
-    resolved: image, zone and the like. resources: what is wanted, of the layers that were asked for, each after what it needs.
-    survey: what is there. key: the lab's own key pair, perhaps not saved yet; None where the config gives one.
-    notes: what the user should be told, such as that a lab was found by its tags alone.
+    state: as `up` saves it before its first call; the file may have an older one, or not exist. lab: the lab's identity as in its tags.
+    resolved: image, zone and so on. resources: the wanted resources of the requested layers, in dependency order. survey: the existing
+    resources. key: the lab's own key pair, possibly not saved yet; None if the config gives one. notes: messages for the user, such as
+    that a lab was found by its tags alone.
     """
 
     state: State
@@ -99,7 +99,7 @@ class Snapshot:
 
 
 def hosts_wanted(snapshot: Snapshot) -> list[tuple[str, str]]:
-    """Key and instance type of each host of a pair that is wanted."""
+    """Key and instance type of each host of every wanted pair."""
     return [
         (resource.key, resource.want.type)
         for resource in snapshot.resources
@@ -109,9 +109,9 @@ def hosts_wanted(snapshot: Snapshot) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Sighting:
-    """What is known of a lab before anything of it is resolved: the first stages of a look.
+    """The result of the first stages of `look`, before anything is resolved.
 
-    state: a new one when there is no such lab. gateway: the internet gateway that a given VPC has already.
+    state: a new one if there is no such lab. gateway: the internet gateway that a given VPC already has.
     """
 
     state: State
@@ -121,9 +121,9 @@ class Sighting:
 
 
 def look(context: LabContext, *, layers: Iterable[Layer] | None = None) -> Snapshot:
-    """The lab as it is and as it should be. Changes nothing anywhere, not even the state file.
+    """The snapshot of the lab: what exists, what is wanted, and the plan. Changes nothing, not even the state file.
 
-    layers: without any, those that `up` builds by itself and whatever else of the lab is there.
+    layers: by default those that `up` builds, and any other layer of which something exists.
     """
     asked = None if layers is None else tuple(layers)
     sighting = _with_time_left(_sight(context, asked or ()), ttl_s=context.config.ttl_s)
@@ -158,7 +158,7 @@ def look(context: LabContext, *, layers: Iterable[Layer] | None = None) -> Snaps
 
 
 def _surplus(config: Config, resolved: Resolved, wanted: Iterable[Resource], seen: Survey) -> list[str]:
-    """Keys of what is there of pairs that a fleet is not to have any more."""
+    """Keys of the existing resources of pairs that the fleet should no longer have."""
     if resolved.fleet is None:
         return []
     pairs = pairs_of(config, resolved.fleet)
@@ -166,7 +166,8 @@ def _surplus(config: Config, resolved: Resolved, wanted: Iterable[Resource], see
 
 
 def _with_srd_as_it_is(resources: Iterable[Resource], seen: Survey) -> tuple[Resource, ...]:
-    """What is wanted while a bench runs: ENA Express on whatever interfaces have it now, for a bench may cross them over."""
+    """The wanted resources while a bench runs: ENA Express on the interfaces that have it now, because the bench may have moved it
+    (crossover)."""
     ids = seen.ids()
 
     def kept(resource: Resource) -> Resource:
@@ -181,7 +182,7 @@ def _with_srd_as_it_is(resources: Iterable[Resource], seen: Survey) -> tuple[Res
 
 
 def _warnings(config: Config, resources: Iterable[Resource], seen: Survey) -> Iterator[str]:
-    """What is as wanted, or is left as it is, and is dangerous all the same."""
+    """Warnings about settings that match the plan, or that enaxp leaves alone, and that are nevertheless dangerous."""
     if config.network.ssh_cidr.endswith("/0"):
         yield "warning: network.ssh_cidr lets everybody reach the hosts' SSH: give your own address, such as 203.0.113.7/32"
     for resource in resources:
@@ -191,7 +192,7 @@ def _warnings(config: Config, resources: Iterable[Resource], seen: Survey) -> It
 
 
 def _sight(context: LabContext, layers: tuple[Layer, ...]) -> Sighting:
-    """The stages account, state and survey. layers: those to search besides the ones of which the state knows something."""
+    """The stages account, state and survey. layers: layers to search in addition to those in the state."""
     existing = _survey_existing(
         context, see=lambda state: _survey_with_given(context, state, kinds_of(context.config, state), layers=layers)
     )
@@ -205,7 +206,7 @@ def _sight(context: LabContext, layers: tuple[Layer, ...]) -> Sighting:
 
 
 def _with_time_left(sighting: Sighting, *, ttl_s: float) -> Sighting:
-    """The lab with a new end when its time is over: what is made now must not end at once."""
+    """The lab with a new expiry if the old one has passed: new resources must not expire at once."""
     now = datetime.now(UTC).replace(microsecond=0)
     if sighting.state.expires_at > now:
         return sighting
@@ -230,9 +231,9 @@ def _spec(
 
 
 def _survey_existing(context: LabContext, *, see: Callable[[State], _T]) -> tuple[State, tuple[str, ...], _T] | None:
-    """What `existing_state` gives back, and what `see` does for that state; None when there is no such lab.
+    """The result of `existing_state` and that of `see` for this state; None if there is no such lab.
 
-    Where a state file names the lab, `see` runs while AWS is still being asked whose credentials these are: reading harms nobody.
+    If a state file names the lab, `see` runs in parallel with the call that identifies the caller: reading does no harm.
     """
     known = context.file.load()
     existing, seen = in_parallel(lambda: existing_state(context), lambda: see(known) if known else None)
@@ -245,7 +246,7 @@ def _survey_existing(context: LabContext, *, see: Callable[[State], _T]) -> tupl
 def _survey_with_given(
     context: LabContext, state: State, kinds: Iterable[str], *, layers: Iterable[Layer] = ()
 ) -> tuple[str | None, Survey]:
-    """The gateway of a given VPC, and what there is of the lab and of everything that is given."""
+    """The internet gateway of a given VPC, and the survey of the lab and of all given resources."""
     lab = _searched_in(state.as_lab(context.config.tags), layers)
     gateway = given_gateway(context.config, context.aws, lab)
     given = [resource for resource in wanted_for_survey(context.config, gateway=gateway) if not resource.owned]
@@ -253,12 +254,12 @@ def _survey_with_given(
 
 
 def _searched_in(lab: Lab, layers: Iterable[Layer]) -> Lab:
-    """The lab, to be searched for in these layers, too."""
+    """The lab, with these layers added to those that are searched."""
     return replace(lab, layers=tuple({*lab.layers, *layers}))
 
 
 def layers_there(seen: Survey) -> tuple[Layer, ...]:
-    """The layers that `up` builds by itself, and every other one of which something is there."""
+    """The layers that `up` builds by default, and every other one of which something exists."""
     there = {layer_of(found.key) for found in seen.all()}
     return tuple(layer for layer in LAYERS if layer in BUILT_LAYERS or layer in there)
 
@@ -266,10 +267,10 @@ def layers_there(seen: Survey) -> tuple[Layer, ...]:
 def up(
     context: LabContext, snapshot: Snapshot, *, watch: LabWatcher, partial: Callable[[str], None] | None = None
 ) -> Snapshot:
-    """Carries out the snapshot's plan; gives back the lab as it is then. The caller holds the lab's lock.
+    """Carries out the snapshot's plan; returns a new snapshot. The caller must hold the lab's lock.
 
-    partial: told of each pair that there is no room for, while the others go on; without it, that is an error.
-    Raises AwsError or LabError for what AWS refused, Interrupted after Ctrl-C; running it again goes on in every case.
+    partial: called for each pair for which AWS has no capacity, while the others go on; without it, that is an error.
+    Raises AwsError or LabError for what AWS refused, Interrupted after Ctrl-C; in every case it can be run again to continue.
     """
     refuse_disowned(snapshot)
     refuse_another_port(snapshot, port=context.config.hosts.ssh_port)
@@ -305,7 +306,8 @@ def _end_single_hosts(
     watch: LabWatcher,
     tell: Callable[[str], None],
 ) -> None:
-    """Tells which pairs there was no room for, and removes the host of such a pair that there was: alone it would only cost."""
+    """Reports the pairs for which there was no capacity, and removes the one host of such a pair that was launched: alone it only costs
+    money."""
     pairs = {pair[0]: said for key, said in sorted(without_room.items()) if (pair := pair_in(key))}
     for name, said in pairs.items():
         tell(f"no room for pair {name}: {said}; the next `up` tries again")
@@ -316,7 +318,7 @@ def _end_single_hosts(
 
 
 def _after_removals(context: LabContext, snapshot: Snapshot, *, watch: LabWatcher) -> Plan:
-    """Removes what must be made anew; gives back the plan that is left then."""
+    """Removes the resources that must be replaced; returns the remaining plan."""
     leaving = [step.key for step in snapshot.plan.with_action("replace")] + snapshot.plan.surplus
     if not leaving:
         return snapshot.plan
@@ -328,9 +330,9 @@ def _after_removals(context: LabContext, snapshot: Snapshot, *, watch: LabWatche
 
 
 def _afterwards(context: LabContext, snapshot: Snapshot, settled: Mapping[str, Found]) -> Snapshot:
-    """The lab after an `up` that ended well. The hosts' interfaces and addresses are read once more, which AWS may show only now.
+    """The snapshot after a successful `up`. The hosts' interfaces and addresses are read once more, because AWS may show them only now.
 
-    settled: what `apply` read of what it made or changed. What it did not read is known by its id alone: AWS has said yes to it.
+    settled: the resources that `apply` read back. Of the others only the id is known: AWS has accepted their creation.
     """
     state = context.file.state
     seen = survey(context.aws, snapshot.lab, state=state, kinds=REACHED_BY)
@@ -341,7 +343,7 @@ def _afterwards(context: LabContext, snapshot: Snapshot, settled: Mapping[str, F
 
 
 def require_own_lab(context: LabContext, state: State, seen: Survey) -> None:
-    """Raises LabError for a lab that is known by its tags alone and is somebody else's, unless it is to be adopted."""
+    """Raises LabError for a lab that is known by its tags alone and has another owner, unless `adopt` is set."""
     if context.adopt or context.file.load() is not None:
         return
     require_own(
@@ -355,9 +357,9 @@ def require_own_lab(context: LabContext, state: State, seen: Survey) -> None:
 
 
 def require_running(aws: Aws, snapshot: Snapshot, role: str) -> None:
-    """Raises HostError when the instance of this role was stopped or taken away: its host answers nobody any more.
+    """Raises HostError when the instance of this role was stopped or terminated, so its host will not answer.
 
-    role: with the pair's name before it in a fleet, as in keys.
+    role: in a fleet prefixed with the pair's name, as in keys.
     """
     known = snapshot.survey.found[f"instance/{role}"]
     found = KINDS[known.kind].look(aws, known.id)
@@ -371,7 +373,7 @@ def require_running(aws: Aws, snapshot: Snapshot, role: str) -> None:
 
 
 def refuse_disowned(snapshot: Snapshot) -> None:
-    """Raises LabError when a resource of the state does not carry the lab-id any more: it may be somebody else's by now."""
+    """Raises LabError when a resource of the state no longer has the lab-id tag: it may now belong to somebody else."""
     lost = [f"{key} {found.id}" for key, found in snapshot.survey.disowned.items()]
     if lost:
         raise LabError(
@@ -382,8 +384,8 @@ def refuse_disowned(snapshot: Snapshot) -> None:
 
 
 def refuse_another_port(snapshot: Snapshot, *, port: int) -> None:
-    """Raises UsageError when hosts that stay listen for SSH on another port: a host is told once, at its first boot, and a group that
-    opened this one alone would shut everybody out.
+    """Raises UsageError when hosts that are kept listen for SSH on another port. A host's port is set once, at first boot; a security
+    group that opens only the new port would block all access.
     """
     replaced = {step.key for step in snapshot.plan.with_action("replace")}
     there = snapshot.survey.found
@@ -400,7 +402,7 @@ def refuse_another_port(snapshot: Snapshot, *, port: int) -> None:
 
 
 def _tag_with_new_end(snapshot: Snapshot, aws: Aws) -> None:
-    """Tags what was there before with the end of the lab, which is a new one when its time had run out."""
+    """Updates the expiry tag of existing resources, if the lab got a new expiry."""
     ends = as_text(snapshot.lab.expires_at)
     ours = (found for found in snapshot.survey.found.values() if found.tags.get(TAG_LAB_ID) == snapshot.lab.lab_id)
     stale = [found for found in ours if found.tags.get(TAG_EXPIRES) != ends]
@@ -409,8 +411,8 @@ def _tag_with_new_end(snapshot: Snapshot, aws: Aws) -> None:
 
 
 def kinds_of(config: Config, state: State) -> tuple[str, ...]:
-    """The kinds that the lab may have: with a given profile no role and no profile of its own, without Systems Manager nothing of it,
-    unless the state knows of one. Who is told to do without may often not read any."""
+    """The kinds that the lab may have. With a given profile: no role or profile, and without Systems Manager: no SSM resources, unless
+    the state has one. Users who configure these often lack permission to read such resources."""
     known = {entry.kind for entry in state.resources.values() if entry.owned} | {i.kind for i in state.intents.values()}
     without = {"role", "instance-profile"} if config.hosts.instance_profile else set[str]()
     never = (without if config.hosts.ssm else without | SSM_KINDS) - known
@@ -419,7 +421,7 @@ def kinds_of(config: Config, state: State) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Removal:
-    """What a `down` did: what was removed, what was not and why, and whether anything of the lab remains at all."""
+    """The outcome of a `down`: what was removed, what was not and why, and whether anything of the lab remains."""
 
     removed: tuple[Found, ...]
     leftovers: tuple[Leftover, ...]
@@ -434,10 +436,10 @@ def down(
     note: Callable[[str], None],
     with_foreign: bool = False,
 ) -> Removal:
-    """Removes the layers (all of the lab: every layer) as far as AWS lets it. The caller holds the lab's lock.
+    """Removes the layers as far as AWS allows; every layer means the whole lab. The caller must hold the lab's lock.
 
-    with_foreign: also endpoints and security groups of others in a VPC of the lab's own. Raises LabError when another layer stands on
-    one of them.
+    with_foreign: also removes endpoints and security groups that others created in the lab's own VPC. Raises LabError when a remaining
+    layer depends on one of the layers.
     """
     layers, file, aws, tags = tuple(layers), context.file, context.aws, context.config.tags
 
@@ -473,14 +475,14 @@ def down(
 
 
 def _bench_was_ours(context: LabContext, seen: Survey) -> bool:
-    """Whether the bench that the hosts' tags tell of ran on this computer, where none runs any more: it was killed."""
+    """Whether the bench in the hosts' tags was started on this computer and no longer runs: then it was killed."""
     until = bench_until(seen)
     is_ours = until is not None and context.file.bench_until() == as_text(until)
     return is_ours and not context.file.is_locked(name=BENCH_LOCK)
 
 
 def refuse_if_stood_on(seen: Survey, layers: Iterable[Layer]) -> None:
-    """Raises LabError when a layer that is not to be removed stands on one that is."""
+    """Raises LabError when a layer that is kept depends on one that is to be removed."""
     layers = tuple(layers)
     there = [layer_of(found.key) for found in seen.all()]
     for layer in layers:
@@ -494,7 +496,7 @@ def refuse_if_stood_on(seen: Survey, layers: Iterable[Layer]) -> None:
 
 
 def _first_state(context: LabContext) -> State:
-    """The state of a lab that is not there yet."""
+    """The initial state of a lab that does not exist yet."""
     return new_state(
         lab=context.config.lab,
         account=context.aws.account(),
@@ -507,10 +509,10 @@ def _first_state(context: LabContext) -> State:
 
 
 def existing_state(context: LabContext) -> tuple[State, tuple[str, ...]] | None:
-    """The stages account and state: the state of the lab, from the file, else of the tagged lab that lives on AWS; and what to tell
-    the user. None when there is no such lab.
+    """The stages account and state: the lab's state, from the file or else reconstructed from the tagged lab on AWS; and messages for the
+    user. None if there is no such lab.
 
-    Raises StateError for another account or region than the lab's, UsageError for another target.
+    Raises StateError if account or region are not the lab's, UsageError if the target is not.
     """
     config, state = context.config, context.file.load()
     account, lab_id = in_parallel(
@@ -528,13 +530,13 @@ def existing_state(context: LabContext) -> tuple[State, tuple[str, ...]] | None:
 
 
 def wanted_for_survey(config: Config, *, gateway: str | None) -> tuple[Resource, ...]:
-    """The resources as far as they are known before anything is resolved: enough to know which are given."""
+    """The wanted resources as far as known before anything is resolved: enough to tell which are given."""
     unknown = Resolved(ami="", availability_zone="", ssh_cidr="", gateway=gateway)
     return wanted(config, unknown, public_key="", partition="aws", expires_at=datetime.now(UTC))
 
 
 def _with_dates_of_tags(state: State, seen: Survey) -> State:
-    """A state that knows of no resource yet, with the dates that the resources' tags carry: requests must repeat them to the letter."""
+    """A state without resources, with the dates from the resources' tags: repeated requests must have exactly these."""
     tags = next(
         (
             found.tags
@@ -554,7 +556,7 @@ def _with_dates_of_tags(state: State, seen: Survey) -> State:
 
 
 def _refuse_contradiction(state: State, context: LabContext, account: str) -> None:
-    """Raises UsageError or StateError when the lab of the state lives elsewhere than is asked for."""
+    """Raises UsageError or StateError when the state's target, account or region differ from the requested ones."""
     target, region = context.target, context.config.aws.region
     if state.target != target.name:
         raise UsageError(

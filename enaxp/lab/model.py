@@ -1,8 +1,8 @@
-"""The words of the provisioner as plain data: what is wanted (Resource), what is there (Found), how they differ (Change), and what
-every AWS kind can do (Kind).
+"""The data model of the provisioner: a wanted resource (Resource), an existing one (Found), a difference (Change), and the interface of
+every AWS kind (Kind).
 
-A *resource* has an AWS id and can leak or cost; a *setting* has none and lives on a resource. A kind turns a Resource into the request
-that creates it, reads back what is there, and yields a Change for each setting that is not as wanted.
+A *resource* has an AWS id and can leak or cost; a *setting* has none and lives on a resource. A kind turns a Resource into its create
+request, reads back the existing resource, and yields a Change for each setting that differs.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Tag(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Lab:
-    """One lab, as its tags say it. The lab-id exists before the first resource does."""
+    """The identity of a lab, as in its tags. The lab-id exists before the first resource does."""
 
     name: str
     lab_id: str
@@ -63,17 +63,18 @@ class Lab:
 
     @property
     def unique_name(self) -> str:
-        """The name of resources that AWS identifies by name. Never made from the lab-id, which can be lost."""
+        """The name of the lab's resources that AWS identifies by name. It does not contain the lab-id, which can be lost."""
         return unique_name(self.name, self.region)
 
     @property
     def unique_names(self) -> tuple[str, ...]:
-        """Every such name that a resource of `layers` may have, to look for kinds that AWS cannot filter by tag."""
+        """Every such name that a resource of `layers` may have, to search kinds that AWS cannot filter by tag."""
         monitoring = (unique_name(self.name, self.region, "monitoring"),) if "monitoring" in self.layers else ()
         return self.unique_name, *monitoring
 
     def tags_for(self, resource: Resource) -> dict[str, str]:
-        """Every tag of a resource. Byte-stable for the life of the lab, so that a request can be repeated with its token."""
+        """All tags of a resource. They are byte-for-byte stable for the life of the lab, so that a request can be repeated with its
+        client token."""
         return {
             **self.tags,
             "Name": resource.name,
@@ -90,14 +91,15 @@ class Lab:
 
 @dataclass(frozen=True, kw_only=True)
 class Want:
-    """What is wanted of a resource: each kind has a dataclass of its own, next to its class. This one asks for nothing but existence."""
+    """The desired state of a resource. Each kind has its own dataclass next to its class; this base class only requires existence."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """A resource that the lab wants on AWS. Only its kind reads `want`; `needs` are the keys of what it stands on.
+    """A resource that the lab should have on AWS. Only its kind reads `want`; `needs`: the keys of the resources it depends on.
 
-    given_id: an existing resource of somebody else, used as it is: never tagged, changed or deleted.  tags: besides those of all.
+    given_id: the id of an existing resource that is only used: never tagged, changed or deleted. tags: in addition to those that all
+    resources have.
     """
 
     key: str
@@ -118,8 +120,8 @@ class Resource:
 class Found:
     """A resource that exists on AWS.
 
-    facts: what its kind read; empty where only the id is known.  pending: what AWS is still doing with it; empty when ready.
-    gone: why it has ended for good; empty while it lives.  created: when, as AWS tells it; the oldest of duplicates is adopted.
+    facts: the values that its kind read; empty if only the id is known. pending: what AWS is still doing with it; empty when ready. gone:
+    why it has ended for good; empty while it exists. created: the creation time in AWS's format; of duplicates the oldest is adopted.
     """
 
     key: str
@@ -133,7 +135,7 @@ class Found:
 
     @property
     def makes_way(self) -> bool:
-        """Whether another one with this key may be created already, because AWS is ending this one."""
+        """Whether a replacement with this key may already be created, because AWS is ending this one."""
         return self.pending == SHUTTING_DOWN
 
     @property
@@ -144,7 +146,7 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One field that is not as wanted."""
+    """One field that differs from the desired state."""
 
     field: str
     have: Any
@@ -156,7 +158,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A difference and the call that removes it. Only `apply` ever calls `act`."""
+    """A difference and the call that corrects it. Only `apply` calls `act`."""
 
     difference: Difference
     act: Callable[[Aws], object]
@@ -168,26 +170,26 @@ def change(field: str, *, have: Any, want: Any, act: Callable[[Aws], object]) ->
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
-    """What a wait is for, in words, and the longest that it may take, in seconds."""
+    """A wait: its reason in words, and its time limit in seconds."""
 
     what: str
     seconds: float = 120.0
 
 
 class Removable(Protocol):
-    """What a survey and a sweep know of one kind of AWS resource."""
+    """The part of a kind that a survey and a sweep use."""
 
     @property
     def name(self) -> str:
-        """What it is called, and how the keys of its resources begin."""
+        """The kind's name, with which the keys of its resources begin."""
 
     @property
     def layer(self) -> Layer:
-        """The layer of its resources, unless their key says that they belong to monitoring."""
+        """The layer of its resources, unless their key says monitoring."""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The kinds that it stands on: created before it, deleted after it."""
+        """The kinds that it depends on: created before it, deleted after it."""
 
     @property
     def patience_s(self) -> float:
@@ -195,55 +197,55 @@ class Removable(Protocol):
 
     @property
     def ending_s(self) -> float:
-        """How long AWS may take to remove it once it has begun to, in seconds."""
+        """How long AWS may take to remove it after accepting the delete, in seconds."""
 
     @property
     def ends_slowly(self) -> bool:
-        """Whether an accepted delete only begins its end: it has ended when AWS does not list it any more."""
+        """Whether deletion is asynchronous: it is complete when AWS no longer lists the resource."""
 
     @property
     def billed(self) -> tuple[BilledPart, ...]:
-        """What AWS bills by the hour for one of them."""
+        """The items that AWS bills by the hour for one such resource."""
 
     def stands_on(self, found: Found, other: Found) -> bool:
-        """Whether this one, which exists, keeps the other one from being deleted."""
+        """Whether this existing resource blocks the deletion of the other one."""
 
     def may_stand_on(self, other: Found) -> bool:
-        """Whether one of this kind, which nobody could look at, may keep the other one from being deleted."""
+        """Whether a resource of this kind, which could not be read, may block the deletion of the other one."""
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
         """Every resource of this kind that carries the lab-id: one describe filtered by tag, or by name where AWS has no such filter.
 
-        Includes what is gone: AWS lists terminated instances for about an hour.
+        Includes ended ones: AWS lists terminated instances for about an hour.
         """
 
     def look(self, aws: Aws, id: str) -> Found | None:
-        """The resource of this kind with this id; None when AWS does not know it (any more)."""
+        """The resource of this kind with this id; None if AWS does not know it (or no longer does)."""
 
     def look_all(self, aws: Aws, ids: Sequence[str]) -> dict[str, Found]:
-        """Those of these ids that AWS knows, by id, in as few calls as it takes."""
+        """The existing resources among these ids, by id, in as few calls as possible."""
 
     def delete(self, aws: Aws, found: Found) -> None:
-        """Asks AWS to remove it; returns when that is done or it is gone.
+        """Deletes the resource; returns when AWS has accepted that, or if it does not exist.
 
-        Raises Blocked while something else uses it or AWS is still at work, and Refused where asking again is of no use.
+        Raises Blocked while something else uses it or AWS is still working on it, and Refused if a retry is useless.
         """
 
 
 class Kind(Removable, Protocol):
-    """Everything that enaxp knows of one kind of AWS resource. To add a kind, write one such class and register it in `kinds`."""
+    """Everything that enaxp knows about one kind of AWS resource. To add a kind, write one such class and register it in `kinds`."""
 
     @property
     def needs_settled(self) -> bool:
-        """Whether what it stands on must also have all its settings before it is created."""
+        """Whether the resources it depends on must also have all their settings before it is created."""
 
     @property
     def unique_by_name(self) -> bool:
-        """Whether AWS identifies it by its name: its id is that name, and somebody else may have taken it."""
+        """Whether AWS identifies it by name: its id is that name, and another owner may already use it."""
 
     @property
     def token(self) -> bool:
-        """Whether the create call takes a client token, so that a lost answer can be asked for again."""
+        """Whether the create call takes a client token, so that it can be repeated safely when the answer was lost."""
 
     @property
     def ready_s(self) -> float:
@@ -251,11 +253,11 @@ class Kind(Removable, Protocol):
 
     @property
     def hidden(self) -> tuple[str, ...]:
-        """The fields of its want that a plan does not show."""
+        """The fields of its desired state that a plan does not show."""
 
     @property
     def placeholder(self) -> str:
-        """An id of nothing, in the form of its ids: to ask about a call that names one before there is one."""
+        """A placeholder in the format of its ids, to test a call before a real resource exists."""
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -266,28 +268,28 @@ class Kind(Removable, Protocol):
         """The IAM actions of the calls that create, change, tag or delete it."""
 
     def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterable[Grant]:
-        """The `writes` that a policy must allow for these resources of the kind (owned and given), and on what."""
+        """The grants of a policy for `writes` on these resources of the kind (owned and given)."""
 
     def request(self, resource: Resource, lab: Lab, ids: Ids) -> Mapping[str, object]:
-        """The parameters of the create call, tags included. Pure and byte-stable."""
+        """The parameters of the create call, tags included. Pure; the same input gives the same bytes."""
 
     def create(self, aws: Aws, request: Any, token: str) -> str:
-        """Creates the resource with one call, from what `request` gave, and gives back its id."""
+        """Creates the resource with one call, from the result of `request`; returns its id."""
 
     def as_made(self, resource: Resource, ids: Ids) -> Facts | None:
-        """The facts that `settle` would read of a resource that was created just now; None where only a look can tell."""
+        """The facts of a resource just created by this request; None if they must be read from AWS."""
 
     def awaits(self, error: Exception) -> Wait | None:
-        """What has to happen before a refused create is asked again, and how long that may take; None where nothing helps."""
+        """What to wait for, and how long, before a refused create is retried; None if a retry is useless."""
 
     def fixed(self, resource: Resource, found: Found) -> list[Difference]:
-        """The differences that only a new resource can remove."""
+        """The differences that only a replacement can correct."""
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
-        """A change for each setting that is not as wanted; nothing when all are. Calls nothing by itself."""
+        """A change for each setting that differs; none if all are as wanted. Makes no AWS call itself."""
 
     def warnings(self, resource: Resource, found: Found) -> list[str]:
-        """What a person should look at, of what enaxp leaves as it is."""
+        """Warnings about values that enaxp does not manage."""
 
     def tag(self, aws: Aws, resources: Sequence[Found], tags: Sequence[Tag]) -> None:
         """Sets these tags on the resources; their other tags stay. Kinds that one call can tag together share this function."""
@@ -299,22 +301,22 @@ def kind_of(key: str) -> str:
 
 
 def unique_name(lab: str, region: str, suffix: str = "") -> str:
-    """A name that no lab elsewhere in the account has."""
+    """The lab's name with its region, unique in the account."""
     return "-".join(part for part in ("enaxp", lab, region, suffix) if part)
 
 
 def as_text(moment: datetime) -> str:
-    """UTC as in the tags and the state file: 2026-01-31T12:00:00Z."""
+    """The time in UTC in the format of tags and state file: 2026-01-31T12:00:00Z."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def from_text(text: str) -> datetime:
-    """The moment that `as_text` wrote. Raises ValueError for anything else."""
+    """The time in text written by `as_text`. Raises ValueError for other text."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z")
 
 
 def as_tag_list(tags: Mapping[str, str]) -> list[Tag]:
-    """Tags as the API wants them, in a stable order."""
+    """Tags in the API's format, in a stable order."""
     return [{"Key": key, "Value": tags[key]} for key in sorted(tags)]
 
 

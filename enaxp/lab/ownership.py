@@ -1,8 +1,8 @@
-"""Ownership: whose lab it is that carries a name, before anything of it is changed or removed. Pure.
+"""Ownership: the owner of a lab found by its name, checked before anything of it is changed or removed. Pure.
 
 caller's ARN ─▶ owner_of ─▶ the tag enaxp:owner
-Survey ─▶ claim_of ─▶ Claim ─▶ require_own       a lab known by its name alone: the caller's, or --adopt
-                          └──▶ require_unmeasured  no bench runs on it, from whatever computer, or --force
+Survey ─▶ claim_of ─▶ Claim ─▶ require_own       for a lab without local state: the caller's, or --adopt
+                          └──▶ require_unmeasured  no bench runs on it, from any computer, or --force
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ASSUMED = re.compile(r"(?P<role>arn:[^:]+:sts::\d+:assumed-role/(?P<name>[^/]+)
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """Whose lab it is and how far it lives, as its tags and instances tell. ids: of everything. None: no tag tells."""
+    """The owner and state of a lab, from its tags and instances. ids: of all its resources. None: no tag has the value."""
 
     owner: str | None
     ids: tuple[str, ...]
@@ -33,7 +33,8 @@ class Claim:
 
 
 def owner_of(arn: str) -> str:
-    """The value of the tag `enaxp:owner` of a caller: its ARN, without the session of a role that several people and programs take."""
+    """The value of the tag `enaxp:owner` for a caller: its ARN, without the session name of an assumed role that several people or
+    programs share."""
     assumed = _ASSUMED.fullmatch(arn)
     if assumed and not assumed["name"].startswith("AWSReservedSSO_"):
         arn = assumed["role"]
@@ -41,7 +42,7 @@ def owner_of(arn: str) -> str:
 
 
 def claim_of(seen: Survey) -> Claim:
-    """Owner, ids, age, end of its bench and running hosts of a lab, read from the tags of what is there of it."""
+    """Owner, ids, age, end of the running bench and running hosts of a lab, from the tags of its resources."""
     found = [one for one in seen.all() if one.tags]
     owners = [one.tags[TAG_OWNER] for one in found if one.tags.get(TAG_OWNER)]
     return Claim(
@@ -54,14 +55,14 @@ def claim_of(seen: Survey) -> Claim:
 
 
 def bench_until(seen: Survey) -> datetime | None:
-    """When the bench that runs on the lab is expected to end; None without one."""
+    """The expected end of the bench that runs on the lab; None without one."""
     return _moment(TAG_BENCH, [one.tags for one in seen.all() if one.kind == "instance"])
 
 
 def require_own(claim: Claim, *, lab: str, lab_id: str, caller: str, has_key: bool, now: datetime) -> None:
-    """Raises LabError for a lab, of which no state is here, that is not the caller's, or whose hosts run and whose key is elsewhere.
+    """Raises LabError for a lab without local state that has another owner, or whose hosts run while its key is not here.
 
-    It says whose it is, what it consists of, how old it is, and whether it is being measured.
+    The message has its owner, resource ids and age, and whether a bench runs on it.
     """
     is_own = claim.owner == caller
     if not claim.ids or (is_own and (has_key or not claim.has_running_hosts)):
@@ -79,7 +80,7 @@ def require_own(claim: Claim, *, lab: str, lab_id: str, caller: str, has_key: bo
 
 
 def require_unmeasured(seen: Survey, *, lab: str, now: datetime) -> None:
-    """Raises LabError while a bench runs on the lab, as its hosts' tags tell."""
+    """Raises LabError while a bench runs on the lab, according to its hosts' tags."""
     until = bench_until(seen)
     if until is not None and until > now:
         raise LabError(

@@ -1,4 +1,4 @@
-"""Pace: how long a plan takes at least, because an account may call each of EC2's APIs only so often. Pure.
+"""Pace: the least time that a plan takes under EC2's API rate limits. Pure.
 
 Plan × resources ─▶ calls_of() ─▶ how often each API is called ─▶ rates.least_seconds()
 """
@@ -16,7 +16,7 @@ from enaxp.rates import least_seconds, rate_of
 
 
 def calls_of(plan: Plan, resources: Iterable[Resource]) -> Counter[str]:
-    """How often each EC2 API is called to make what the plan makes, reads left out."""
+    """The number of calls of each EC2 API that the plan takes, without reads."""
     making = {step.key for step in plan.with_action("create", "replace")}
     calls: Counter[str] = Counter()
     for resource in resources:
@@ -27,7 +27,7 @@ def calls_of(plan: Plan, resources: Iterable[Resource]) -> Counter[str]:
 
 
 def least_time_text(plan: Plan, resources: Iterable[Resource]) -> str:
-    """How long the plan takes at least and which API makes it so, in words; empty where AWS's rates do not matter."""
+    """The least time that the plan takes and the API that limits it, in words; empty if rate limits do not matter."""
     calls = calls_of(plan, resources)
     seconds, action = least_seconds(calls)
     if seconds <= 0:

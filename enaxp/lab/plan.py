@@ -1,8 +1,8 @@
-"""Plan: what stands between what is wanted and what is there, as plain data. Pure: calls nothing, reads no clock.
+"""Plan: the steps from the existing resources to the wanted ones, as plain data. Pure: no calls, no clock.
 
     resources × Survey × State × Lab ─▶ make_plan() ─▶ Plan(steps in dependency order)
 
-Each step says what happens to one resource, why, and field by field what changes. `plan` prints it; `apply` carries it out.
+Each step has the action on one resource, its reason, and the fields that change. `plan` prints the steps; `apply` carries them out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Action = Literal["keep", "adopt", "create", "settle", "replace", "delete"]
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What happens to one resource. `needs` are keys of steps that come first."""
+    """The action on one resource. `needs`: keys of the steps that come first."""
 
     key: str
     kind: str
@@ -44,12 +44,12 @@ class Plan:
 
     @property
     def changing(self) -> tuple[Step, ...]:
-        """The steps that do something."""
+        """The steps with an action other than keep."""
         return tuple(step for step in self.steps if step.action != "keep")
 
     @property
     def surplus(self) -> list[str]:
-        """Keys of what is of pairs that the lab is not to have any more."""
+        """Keys of resources of pairs that the lab should no longer have."""
         return [step.key for step in self.steps if step.action == "delete" and step.reason == SURPLUS]
 
     def with_action(self, *actions: Action) -> tuple[Step, ...]:
@@ -62,7 +62,7 @@ class Plan:
 def make_plan(
     resources: Iterable[Resource], survey: Survey, state: State, lab: Lab, *, surplus: Iterable[str] = ()
 ) -> Plan:
-    """One step for each resource wanted, and one `delete` for each duplicate found and for each of these surplus keys."""
+    """The plan: one step for each wanted resource, and a `delete` for each duplicate and each surplus key."""
     resources = tuple(resources)
     replaced: set[str] = set()
     steps = []
@@ -90,13 +90,13 @@ def make_plan(
 
 
 def changes_of(resource: Resource, found: Found, ids: Ids, lab: Lab) -> Iterator[Change]:
-    """A change for each setting and each tag of a resource that is not as wanted."""
+    """A change for each setting and tag of a resource that differs."""
     yield from KINDS[resource.kind].settle(resource, found, ids)
     yield from tag_changes(resource, found, lab)
 
 
 def drift_of(resource: Resource, found: Found, ids: Ids, lab: Lab) -> tuple[Difference, ...]:
-    """Every field of a resource that is not as wanted, whether it can be changed in place or not."""
+    """Every field of a resource that differs, whether or not it can be changed in place."""
     if not resource.owned:
         return ()
     changes = changes_of(resource, found, ids, lab)
@@ -159,7 +159,8 @@ def _why_create(resource: Resource, state: State) -> str:
 
 
 def _shown(resource: Resource) -> list[tuple[str, Any]]:
-    """The fields of what is wanted that a plan shows: not what its kind hides (long texts), nor what has its default value."""
+    """The fields of a new resource that a plan shows: without those that its kind hides (long texts) and those with their default
+    value."""
     hidden = KINDS[resource.kind].hidden
     wanted = [(field.name, getattr(resource.want, field.name), field.default) for field in fields(resource.want)]
     return [

@@ -1,1 +1,1 @@
-"""What is looked at before anything is made: permissions, quotas, given resources. `preflight.py` runs them side by side."""
+"""The checks before anything is created: permissions, quotas, given resources. `preflight.py` runs them in parallel."""

@@ -1,4 +1,4 @@
-"""Findings: what a check says — how it stands, in words, and what to do about it."""
+"""Findings: the result of a check: severity, description, and what to do about it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Level = Literal["ok", "warning", "failure"]
 
 
 class Said(NamedTuple):
-    """One line of a check."""
+    """One result line of a check."""
 
     level: Level
     text: str
@@ -20,7 +20,7 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A line with the name of the check that says it."""
+    """A result line with the name of its check."""
 
     check: str
     level: Level
@@ -33,7 +33,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Every finding, in the order of the checks."""
+    """All findings, in the order of the checks."""
 
     findings: tuple[Finding, ...]
 
@@ -44,7 +44,7 @@ class Report:
         return {"ok": not self.of("failure"), "findings": [finding.as_json() for finding in self.findings]}
 
     def require(self) -> None:
-        """Raises LabError, naming every failure at once."""
+        """Raises LabError that lists every failed check."""
         failures = self.of("failure")
         if failures:
             todos = dict.fromkeys(finding.todo for finding in failures if finding.todo)

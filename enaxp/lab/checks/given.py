@@ -1,4 +1,4 @@
-"""Given resources: what somebody else's VPC, subnet, profile or key must have for a lab to work in it. Looked at, never changed."""
+"""Given resources: whether an existing VPC, subnet, instance profile or key is suitable for a lab. They are only read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def check_given(config: Config, snapshot: Snapshot, aws: Aws) -> list[Said]:
-    """What the given resources lack."""
+    """The findings about the given resources."""
     given = [resource for resource in snapshot.resources if not resource.owned]
     said = [
         Said("failure", f"{resource.kind} {resource.given_id} is not there", "correct the config, or leave it out")
@@ -43,7 +43,7 @@ def check_given(config: Config, snapshot: Snapshot, aws: Aws) -> list[Said]:
 
 
 def _room_in(config: Config, snapshot: Snapshot, aws: Aws, vpc: Found) -> Iterator[Said]:
-    """Whether the lab's own subnets fit into a VPC of somebody else."""
+    """Findings on whether the lab's subnets fit into a given VPC."""
     own = {resource.key: resource.want for resource in snapshot.resources if isinstance(resource.want, SubnetWant)}
     for key, member in (("subnet", "subnet_cidr"), (SECOND_SUBNET, "second_subnet_cidr")):
         if key == "subnet" or key in own:
@@ -51,7 +51,7 @@ def _room_in(config: Config, snapshot: Snapshot, aws: Aws, vpc: Found) -> Iterat
 
 
 def _room_for(key: str, member: str, config: Config, snapshot: Snapshot, aws: Aws, vpc: Found) -> Iterator[Said]:
-    """Whether one of the lab's subnets fits. member: of the config, that names its addresses."""
+    """The finding on whether one of the lab's subnets fits. member: the config key of its CIDR."""
     wanted, todo = (
         ipaddress.IPv4Network(getattr(config.network, member)),
         f"set network.{member} (and the hosts' addresses)",
@@ -69,7 +69,7 @@ def _room_for(key: str, member: str, config: Config, snapshot: Snapshot, aws: Aw
 
 
 def _subnet(config: Config, snapshot: Snapshot, aws: Aws, subnet: Found) -> Iterator[Said]:
-    """Whether the hosts fit into a subnet of somebody else, and find a way out of it."""
+    """Findings on whether the hosts fit into a given subnet, and whether it has a route to the internet."""
     [described] = aws.ec2.describe_subnets(SubnetIds=[subnet.id])["Subnets"]
     if described["VpcId"] != config.network.vpc_id:
         yield Said(
@@ -101,7 +101,7 @@ def _taken_addresses(snapshot: Snapshot, aws: Aws, subnet: Found) -> Iterator[Sa
 
 
 def _addresses(snapshot: Snapshot) -> dict[str, str]:
-    """The key of the interface that wants each address, or of the instance whose launch makes it."""
+    """For each wanted address, the key of its interface, or of the instance whose launch creates the interface."""
     wants = {resource.key: resource.want for resource in snapshot.resources}
     made = {want.address: key for key, want in wants.items() if isinstance(want, EniWant)}
     launched = ((want.primary, key) for key, want in wants.items() if isinstance(want, InstanceWant))
@@ -125,7 +125,7 @@ def _way_out(config: Config, aws: Aws, subnet: Found) -> Iterator[Said]:
 
 
 def _routes(aws: Aws, by: Mapping[str, str]) -> list[RouteTypeDef]:
-    """The routes of the tables that these filters show."""
+    """The routes of the route tables that match these filters."""
     filters = matching({name: [value] for name, value in by.items()})
     return [
         route for table in aws.ec2.describe_route_tables(Filters=filters)["RouteTables"] for route in table["Routes"]
@@ -133,7 +133,7 @@ def _routes(aws: Aws, by: Mapping[str, str]) -> list[RouteTypeDef]:
 
 
 def _rest(config: Config, found: Mapping[str, Found]) -> Iterator[Said]:
-    """Profile, key, and addresses that are reached from inside alone."""
+    """Findings on the instance profile, the key, and addresses that are reachable only from inside."""
     profile = found["instance-profile"].facts if config.hosts.instance_profile else {}
     if "role" in profile and not profile["role"]:  # no facts: it may not be read, only used
         text = f"the instance profile {config.hosts.instance_profile} has no role in it"
@@ -147,7 +147,7 @@ def _rest(config: Config, found: Mapping[str, Found]) -> Iterator[Said]:
 
 
 def _fault_of_key(path: Path) -> str:
-    """Why a private key cannot be used; empty where nothing speaks against it. One with a passphrase may lie in an agent."""
+    """Why a private key file cannot be used; empty if it can. A key with a passphrase is accepted: an SSH agent may hold it."""
     try:
         first = path.read_text(encoding="ascii", errors="replace").partition("\n")[0]
     except FileNotFoundError:

@@ -1,10 +1,10 @@
-"""Permissions: which EC2 calls of a lab's life these credentials may make, asked with DryRun. Nothing is made.
+"""Permissions: which EC2 calls of a lab's life cycle these credentials may make, tested with DryRun. Nothing is created.
 
-    Snapshot ─▶ probes() ─▶ one call an action, all side by side ─▶ probe() ─▶ what each was answered
+    Snapshot ─▶ probes() ─▶ one call per action, in parallel ─▶ probe() ─▶ AWS's answer to each
 
-A call that creates something is asked as it will be made. What it names does not exist yet, mostly: then an id of nothing stands in,
-and a refusal is no proof, because permissions may depend on the tags of what is named. IAM has no DryRun. Deletes are not asked
-about: they are allowed for what carries enaxp's tags, so that an id of nothing tells nothing.
+A create call is tested with the parameters that it will have. Most resources that it refers to do not exist yet: a placeholder id is used
+then, and a denial proves nothing, because permissions may depend on the tags of the resources named. IAM has no DryRun. Deletes are not
+tested: a policy allows them by enaxp's tags, so the answer for a placeholder id says nothing.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ Permission = Literal["allowed", "denied", "perhaps denied", "refused", "unknown"
 
 @dataclass(frozen=True, kw_only=True)
 class DryRun:
-    """One call to ask about.
+    """One call to test with DryRun.
 
-    certain: it names nothing that does not exist, so that a denial is one.  left_out: the types of what the call will name and this
-    question does not: AWS judges it on something else of that type then, such as the default subnet.
-    passes: whether a refusal is one that the call itself waits for, because what it names was made moments ago or is about to come free.
+    certain: it names no placeholder, so a denial is reliable. left_out: the resource types that the real call names and this one omits:
+    AWS then evaluates the permission on another resource of that type, such as the default subnet. passes: whether an error is temporary
+    and the real call would wait for it, because a resource was created moments ago or is about to become free.
     """
 
     action: str
@@ -49,7 +49,7 @@ class DryRun:
 
 @dataclass(frozen=True, kw_only=True)
 class DryRunAnswer:
-    """refused: AWS would not take the call for another reason than permission, which `said` tells."""
+    """refused: AWS rejected the call for a reason other than permission, given in `said`."""
 
     action: str
     verdict: Permission
@@ -57,7 +57,7 @@ class DryRunAnswer:
 
 
 def probes(snapshot: Snapshot) -> list[DryRun]:
-    """A probe for each EC2 create that the plan will make, then one for each call that may change a setting of the lab's resources."""
+    """The probes: one for each EC2 create call of the plan, then one for each call that may change a setting of the lab's resources."""
     creating = {step.kind: step.key for step in reversed(snapshot.plan.with_action("create", "replace"))}
     making = [_of_create(snapshot, resource) for resource in snapshot.resources if resource.key in creating.values()]
     owned = [resource for resource in snapshot.resources if resource.owned]
@@ -73,7 +73,7 @@ def probes(snapshot: Snapshot) -> list[DryRun]:
 
 
 def probe_of(call: SettingCall) -> DryRun | None:
-    """A probe for a call that changes a setting; None where the API has no DryRun."""
+    """The probe for a call that changes a setting; None if the API has no DryRun."""
     sample = call.sample
     if sample is None:
         return None
@@ -82,13 +82,13 @@ def probe_of(call: SettingCall) -> DryRun | None:
 
 
 def probe(aws: Aws, probes: Iterable[DryRun]) -> list[DryRunAnswer]:
-    """What AWS answers to each. Raises LabError when an endpoint does not know DryRun and did what was only asked."""
+    """AWS's answer to each probe. Raises LabError when an endpoint ignores DryRun and carried the call out."""
     with ThreadPoolExecutor(WORKERS) as pool:
         return list(pool.map(lambda one: _ask(aws, one), probes))
 
 
 def _of_create(snapshot: Snapshot, resource: Resource) -> DryRun | None:
-    """The resource's own request; None for what EC2 does not make."""
+    """The probe for the resource's create request; None if its kind is not created by EC2."""
     kind = KINDS[resource.kind]
     if not isinstance(kind, Ec2Kind):
         return None
@@ -109,7 +109,7 @@ def _of_create(snapshot: Snapshot, resource: Resource) -> DryRun | None:
 
 
 class _Ids(dict[str, str]):
-    """Ids by key; what is not there yet is stood in for, and remembered."""
+    """Ids by key, with a placeholder for each resource that does not exist yet; it remembers which."""
 
     def __init__(self, known: dict[str, str]) -> None:
         super().__init__(known)
@@ -151,7 +151,8 @@ def _verdict(error: Exception, probe: DryRun) -> Permission:
 
 
 def _of_denial(said: str, probe: DryRun) -> Permission:
-    """A policy may hold the call to the tags of what it names: nothing follows from a denial on what only stands in for that."""
+    """The finding on a denied call. If the call named placeholders the denial is inconclusive: the policy may depend on the tags of the
+    real resources."""
     if probe.certain and not probe.left_out:
         return "denied"
     named = _DENIED_ON.search(said)

@@ -1,8 +1,8 @@
-"""Preflight: what can be known before the first resource is made, so that a lab fails at once or not at all.
+"""Preflight: checks before the first resource is created, so that a lab that cannot be built fails early.
 
-    Snapshot ─▶ checks side by side ─▶ Report: what is fine, what is doubtful, what will fail — each with what to do
+    Snapshot ─▶ checks in parallel ─▶ Report: passes, warnings and failures, each with what to do
 
-What cannot be checked is a warning: somebody without permission to read quotas may still build a lab.
+A check that cannot be made is a warning: a caller without permission to read quotas may still build a lab.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WORKERS = 8
 
 
 def preflight_report(snapshot: Snapshot, *, config: Config, aws: Aws) -> Report:
-    """Every check of what the snapshot's plan is about to do. Changes nothing."""
+    """Runs every check on the snapshot's plan. Changes nothing."""
     flight = Flight(snapshot=snapshot, config=config, aws=aws)
     with ThreadPoolExecutor(WORKERS) as pool:
         results = [pool.submit(_run, name, check, flight) for name, check in CHECKS.items()]
@@ -41,24 +41,24 @@ def preflight_report(snapshot: Snapshot, *, config: Config, aws: Aws) -> Report:
 
 @dataclass(frozen=True, kw_only=True)
 class Flight:
-    """What the checks look at."""
+    """The input of the checks."""
 
     snapshot: Snapshot
     config: Config
     aws: Aws
 
     def creating(self) -> Counter[str]:
-        """How many resources of each kind are about to be created."""
+        """The number of resources of each kind that the plan creates."""
         return Counter(step.kind for step in self.snapshot.plan.with_action("create"))
 
     def launching(self) -> list[InstanceWant]:
-        """The instances that are about to be launched."""
+        """The instances that the plan launches."""
         keys = {step.key for step in self.snapshot.plan.with_action("create")}
         wants = [resource.want for resource in self.snapshot.resources if resource.key in keys]
         return [want for want in wants if isinstance(want, InstanceWant)]
 
     def hosts(self) -> list[InstanceWant]:
-        """The hosts of every pair that is wanted."""
+        """The hosts of every wanted pair."""
         wants = [one.want for one in self.snapshot.resources if one.layer == "compute"]
         return [want for want in wants if isinstance(want, InstanceWant)]
 
@@ -80,7 +80,7 @@ def _run(name: str, check: Callable[[Flight], list[Said]], flight: Flight) -> li
 
 
 def _identity(flight: Flight) -> list[Said]:
-    """The account guard itself is older than this: no snapshot is made for another account."""
+    """The finding that names account and caller. (`aws.account` is enforced earlier: no snapshot is made for another account.)"""
     caller = flight.aws.caller
     guarded = "the one that aws.account allows" if flight.config.aws.account else "any (aws.account is not set)"
     return [Said("ok", f"{caller['Arn']} in account {caller['Account']}, {guarded}")]
@@ -113,7 +113,7 @@ def _quotas(flight: Flight) -> list[Said]:
 
 
 def _permissions(flight: Flight) -> list[Said]:
-    """All that is missing is listed together: nobody should have to ask for permissions one at a time."""
+    """The findings on permissions. All missing ones are listed together, so that they can be requested at once."""
     answers = probe(flight.aws, probes(flight.snapshot))
     by = {verdict: [a for a in answers if a.verdict == verdict] for verdict in {a.verdict for a in answers}}
     said: list[Said] = []

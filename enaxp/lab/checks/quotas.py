@@ -1,4 +1,4 @@
-"""Quotas: whether the account has room for what is about to be made — limit, use and need of each, asked for now."""
+"""Quotas: whether the account's quotas allow what the plan creates: limit, usage and need of each, read now."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ VCPU_QUOTAS = {
 
 
 def check_quotas(aws: Aws, *, launching: Mapping[str, int], creating: Mapping[str, int]) -> list[Said]:
-    """A line for each quota that what is about to be created counts against; one that may not be read is a warning.
+    """A finding for each quota that the plan counts against; a quota that may not be read is a warning.
 
-    launching: how many instances of each type.  creating: how many resources of each kind.
+    launching: the number of instances to launch, by type. creating: the number of resources to create, by kind.
     """
     checks: list[tuple[str, Callable[[], Said]]] = [
         ("vCPUs", partial(_vcpus, aws, types)) for types in _by_quota(launching)
@@ -54,13 +54,13 @@ def check_quotas(aws: Aws, *, launching: Mapping[str, int], creating: Mapping[st
 
 
 def vcpu_quota(instance_type: str) -> tuple[str, tuple[str, ...]] | None:
-    """The quota that a type counts against, and the first letters of all that do; None when it is not known."""
+    """The quota that an instance type counts against, and the family letters of all types that do; None if unknown."""
     letters = _letters(instance_type)
     return next(((code, family) for code, family in VCPU_QUOTAS.items() if letters in family), None)
 
 
 def _by_quota(launching: Mapping[str, int]) -> list[dict[str, int]]:
-    """The types that count against one quota together."""
+    """The types grouped by the quota that they count against."""
     groups: dict[object, dict[str, int]] = {}
     for name, count in launching.items():
         groups.setdefault(vcpu_quota(name), {})[name] = count
@@ -78,7 +78,8 @@ def _vcpus(aws: Aws, launching: Mapping[str, int]) -> Said:
 
 
 def _vcpus_in_use(aws: Aws, family: tuple[str, ...], types: Iterable[str]) -> tuple[int, Mapping[str, int]]:
-    """Of running on-demand instances of the family; and what one of each type has, of these types, too."""
+    """The vCPUs of running on-demand instances that count against the quota, and the vCPUs of one instance of each type, `types`
+    included."""
     living = matching({"instance-state-name": ["pending", "running"]})
     pages = aws.ec2.get_paginator("describe_instances").paginate(Filters=living)
     instances = [i for page in pages for reservation in page["Reservations"] for i in reservation["Instances"]]
@@ -111,7 +112,7 @@ def _safely(words: str, check: Callable[[], Said]) -> Said:
 
 
 def _limit(aws: Aws, service: str, code: str) -> float:
-    """The account's own value, else AWS's default: one that was never changed is not always listed."""
+    """The account's value, else AWS's default: a quota that was never changed is not always listed for the account."""
     try:
         return aws.quotas.get_service_quota(ServiceCode=service, QuotaCode=code)["Quota"]["Value"]
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""Reach: whether this machine will reach the hosts, as far as that can be known before they are paid for."""
+"""Reach: whether this machine will be able to connect to the hosts, as far as can be known before they are launched."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EXPLICIT = "set network.ssh_cidr to the network from which you reach the hosts,
 
 
 def check_reach(config: Config, aws: Aws) -> list[Said]:
-    """What keeps SSH from the hosts. Raises botocore's ClientError where AWS will not tell."""
+    """The findings on what would block SSH to the hosts. Raises botocore's ClientError when AWS refuses a describe call."""
     is_private = config.hosts.address == "private"
     by_gateway = () if is_private else _block_public_access(config, aws)
     if config.hosts.proxy_command is not None:
@@ -30,7 +30,7 @@ def check_reach(config: Config, aws: Aws) -> list[Said]:
 
 
 def _program(proxy_command: str) -> Iterator[Said]:
-    """Where the program leads is the user's to know; here it must be."""
+    """The finding on `hosts.proxy_command`: its program must exist on this machine. Where it connects to cannot be checked."""
     program = shlex.split(proxy_command)[0]
     if shutil.which(program) is None:
         text = f"hosts.proxy_command: there is no program {program!r} on this machine"
@@ -40,7 +40,8 @@ def _program(proxy_command: str) -> Iterator[Said]:
 
 
 def _private(config: Config) -> Iterator[Said]:
-    """Hosts without public addresses are reached from inside their network, and not from this machine's public address."""
+    """The finding on hosts without public addresses: they are reached from inside their network, not from this machine's public
+    address."""
     if config.network.ssh_cidr == "auto":
         text = "hosts.address is private, and network.ssh_cidr: auto would let in this machine's public address alone"
         yield Said("failure", text, _EXPLICIT)
@@ -50,7 +51,7 @@ def _private(config: Config) -> Iterator[Said]:
 
 
 def _block_public_access(config: Config, aws: Aws) -> Iterator[Said]:
-    """VPC Block Public Access keeps traffic from every internet gateway of the region but those of excluded VPCs."""
+    """The finding on VPC Block Public Access, which blocks the internet gateways of all VPCs in the region except excluded ones."""
     options = aws.ec2.describe_vpc_block_public_access_options()["VpcBlockPublicAccessOptions"]
     mode = options.get("InternetGatewayBlockMode", "off")
     if mode == "off":

@@ -1,4 +1,4 @@
-"""Discovery: what AWS says of hosts that exist already, by Describe calls alone.
+"""Discovery: the properties of existing hosts, read by Describe calls alone.
 
 instance ids (and an interface of each, or its primary one) ─▶ discover() ─▶ GivenPairFound: types, zones, settings, security groups
 """
@@ -39,7 +39,7 @@ READS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """What a security group lets through. protocol: tcp, udp, all or another of IP's; ports: first and last, None for all."""
+    """One rule of a security group. protocol: tcp, udp, all, or another IP protocol; ports: first and last, None for all."""
 
     protocol: str
     ports: tuple[int, int] | None
@@ -50,7 +50,7 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class GivenHostFound:
-    """One host. address: by which SSH goes; ip: of the interface that is measured. bench_until: what the tag of another bench says."""
+    """One given host. address: for SSH. ip: of the measured interface. bench_until: the value of another bench's tag."""
 
     role: Role
     instance_id: str
@@ -70,8 +70,8 @@ class GivenHostFound:
 
 @dataclass(frozen=True, kw_only=True)
 class GivenPairFound:
-    """Both hosts. supporting: the types that have ENA Express; ingress, egress: the rules of each security group; gbps: the baseline
-    bandwidth of the slower host, None where AWS does not say."""
+    """Both given hosts. supporting: the instance types that have ENA Express. ingress, egress: the rules of each security group. gbps:
+    the baseline bandwidth of the slower host, None if AWS does not publish it."""
 
     server: GivenHostFound
     client: GivenHostFound
@@ -86,7 +86,8 @@ class GivenPairFound:
 
 
 def discover(aws: Aws, pair: GivenPairConfig) -> GivenPairFound:
-    """What AWS says of a pair of hosts. Raises UsageError for an instance or an interface that is not there, AwsError when AWS refuses."""
+    """The properties of a pair of given hosts. Raises UsageError for an instance or interface that does not exist, AwsError when AWS
+    refuses."""
     from enaxp.lab.resolved import sustained_gbps
 
     try:
@@ -163,7 +164,7 @@ def _found(role: Role, config: GivenHostConfig, instances: Mapping[str, Instance
 
 
 def _interface(role: str, instance: InstanceTypeDef, wanted: str) -> InstanceNetworkInterfaceTypeDef:
-    """The interface that is meant: by its id, or the one that the instance was launched with."""
+    """The selected interface: by its id, or the instance's primary one."""
     interfaces = instance.get("NetworkInterfaces", [])
     for one in interfaces:
         is_primary = one.get("Attachment", {}).get("DeviceIndex") == 0

@@ -1,4 +1,4 @@
-"""The policy for given hosts: what is read, and the one call that switches ENA Express on their interfaces. Pure."""
+"""The IAM policy for given hosts: the read calls, and the one call that switches ENA Express on their interfaces. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from enaxp.lab.policy import document_of_grants
 def given_policy(
     *, region: str, account: str | None, instances: Iterable[str], interfaces: Iterable[str]
 ) -> PolicyDocument:
-    """Allows the switch on these interfaces, and on the attachments of these instances."""
+    """The policy that allows the switch on these interfaces, and on the attachments of these instances."""
     scope = Scope(partition=partition_of(region), region=region, account=account or "*", lab="", name="")
     resources = [
         *(scope.arn("ec2", f"network-interface/{eni}") for eni in interfaces),

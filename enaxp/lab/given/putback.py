@@ -1,6 +1,6 @@
-"""Put back: gives interfaces the ENA Express setting again that was found on them, and reads it back.
+"""Put back: restores the ENA Express setting of given interfaces, and reads it back.
 
-SavedSettings ─▶ what AWS says now ─▶ steps() ─▶ ModifyNetworkInterfaceAttribute, one after the other ─▶ AWS reads as saved
+SavedSettings ─▶ current settings ─▶ steps() ─▶ ModifyNetworkInterfaceAttribute, one after the other ─▶ read back as saved
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ AGAIN = "run `enaxp restore`: the settings found are kept until they are put bac
 
 
 def steps(found: Srd, now: Srd) -> list[EnaSrdSpecificationTypeDef]:
-    """The calls, in order, that make what is now what was found; none where it is that already.
+    """The calls, in order, that change the current setting to the saved one; none if they are equal.
 
-    AWS refuses to switch UDP's flag on while SRD is off, and switching only SRD off keeps the flag.
+    AWS refuses to switch the UDP flag on while SRD is off, and switching only SRD off keeps the flag.
     """
     if now == found:
         return []
@@ -36,8 +36,8 @@ def steps(found: Srd, now: Srd) -> list[EnaSrdSpecificationTypeDef]:
 
 
 def put_back(aws: Aws, folder: GivenFolder, saved: SavedSettings, *, say: Callable[[str], None]) -> None:
-    """Puts both interfaces' settings back, and forgets them once AWS reads as saved. Raises AwsError when one could not be, after the
-    other has been; what was saved is kept then.
+    """Restores the settings of both interfaces, and deletes the saved file once both read back as saved. Raises AwsError when one could
+    not be restored, after trying the other; the saved file is kept then.
     """
     failed: list[AwsError] = []
     for one in saved.interfaces:

@@ -1,9 +1,9 @@
-"""Questions: what must be settled, or be known, before ENA Express of a given host is switched. Pure.
+"""Questions: the checks and notices before ENA Express of a given host is switched. Pure.
 
-GivenPairFound (AWS) + HostTold (each host) + the ports of the plan ─▶ questions() ─▶ refused, or said before somebody is asked
+GivenPairFound (AWS) + HostTold (each host) + the ports of the plan ─▶ questions() ─▶ refusals, and notices for the confirmation prompt
 
-What is *refused* would make the bench measure nothing, or harm somebody; `--force` goes past what is marked so. What is *said* is for the
-person who is asked, and is kept in the run.
+A *refusal* means that the bench would measure nothing or do harm; `--force` overrides those marked so. A *notice* is shown to the user
+who is asked to confirm, and stored in the run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SRD_MTU = 8900  # bytes; AWS: larger packets go by plain ENA
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """refuses: whether nothing may be switched; can_be_forced: whether `--force` goes past it."""
+    """A refusal or notice. refuses: whether nothing may be switched. can_be_forced: whether `--force` overrides it."""
 
     text: str
     refuses: bool = False
@@ -34,7 +34,7 @@ class Question:
 def questions(
     found: GivenPairFound, *, ports: Mapping[Protocol, Sequence[int]], now: datetime | None = None
 ) -> list[Question]:
-    """What AWS's answers alone settle, before any host is asked. ports: the server's, by protocol."""
+    """The refusals and notices that follow from AWS's answers alone, before any host is contacted. ports: the server's, by protocol."""
     return [
         *_refusals(found, now=now or datetime.now(UTC)),
         *_places(found),
@@ -54,7 +54,7 @@ def questions(
 
 
 def questions_of_hosts(told: Mapping[Role, HostTold], *, has_tcp: bool) -> list[Question]:
-    """What the hosts themselves settle. has_tcp: whether a scenario sends TCP."""
+    """The refusals and notices that follow from the hosts' own answers. has_tcp: whether a scenario sends TCP."""
     return [question for role, host in told.items() for question in _of_a_host(role, host, has_tcp=has_tcp)]
 
 
@@ -94,7 +94,7 @@ def _places(found: GivenPairFound) -> Iterator[Question]:
 
 
 def _closed(found: GivenPairFound, ports: Mapping[Protocol, Sequence[int]]) -> Iterator[Question]:
-    """Sockperf's ports that the security groups do not let through, named with the command that would open them."""
+    """The refusal for sockperf's ports that the security groups block, with the command that would open them."""
     ways = (
         ("in from", found.server, found.client, found.ingress, "ingress"),
         ("out to", found.client, found.server, found.egress, "egress"),
@@ -123,7 +123,7 @@ def _lets_through(
     protocol: Protocol,
     port: int,
 ) -> bool:
-    """Whether a rule of the host's groups lets the port through; one that goes by a prefix list is taken to."""
+    """Whether a rule of the host's security groups allows the port. A rule with a prefix list is assumed to match."""
     return any(
         rule.protocol in ("all", protocol)
         and (rule.ports is None or rule.ports[0] <= port <= rule.ports[1])

@@ -1,9 +1,9 @@
-"""Saved: the ENA Express settings that were found on given hosts, kept on disk until they are put back. And who holds an interface.
+"""Saved: the original ENA Express settings of given hosts, kept on disk until they are restored; and locks on interfaces.
 
     SavedSettings ─▶ state/given/<server>-<client>.json (whole, on disk before the first switch) ─▶ read back on AWS ─▶ removed
-    state/given/<interface>.lock     held by the bench that switches it
+    state/given/<interface>.lock     locked by the bench that switches it
 
-A file that is there while nobody holds its interfaces tells of a bench that was killed: `enaxp restore` puts back what it names.
+A file whose interfaces nobody has locked is left by a bench that was killed: `enaxp restore` restores the settings in it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LabName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9-]{0,23}\Z")]
 
 @dataclass(frozen=True, kw_only=True)
 class SavedSetting:
-    """What one interface had when it was found: SRD and its UDP flag, on the attachment to this instance."""
+    """The original setting of one interface: SRD and its UDP flag, on the attachment to this instance."""
 
     instance_id: InstanceId
     eni: InterfaceId
@@ -47,7 +47,7 @@ class SavedSetting:
 
 @dataclass(frozen=True, kw_only=True)
 class SavedSettings:
-    """What a bench found on its two hosts before it switched anything. lab: the name under which its runs are kept."""
+    """The original settings of a bench's two hosts. lab: the name under which its runs are stored."""
 
     schema: Literal[1] = 1
     lab: LabName
@@ -64,7 +64,7 @@ class SavedSettings:
 
 
 class GivenFolder:
-    """`given/` in a state folder."""
+    """The folder `given/` in a state folder."""
 
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
@@ -74,11 +74,11 @@ class GivenFolder:
         return self.path / f"{saved.server.instance_id}-{saved.client.instance_id}.json"
 
     def known_hosts(self, instance_id: str) -> Path:
-        """Where the keys of a given host are kept."""
+        """The known_hosts file of a given host."""
         return self.path / f"{instance_id}.known_hosts"
 
     def save(self, saved: SavedSettings) -> None:
-        """Returns once the file is on disk, its name in the folder included. Raises StateError."""
+        """Saves the settings; returns once the file and its folder entry are synced to disk. Raises StateError."""
         path = self.file_of(saved)
         try:
             self._make()
@@ -92,21 +92,22 @@ class GivenFolder:
             ) from error
 
     def forget(self, saved: SavedSettings) -> None:
-        """They have been put back."""
+        """Deletes the saved file of settings that have been restored."""
         self.file_of(saved).unlink(missing_ok=True)
         self._sync()
 
     def unrestored(self) -> list[SavedSettings]:
-        """What was found by benches that no longer run and did not put it back. Raises StateError for a file that cannot be read."""
+        """The saved settings of benches that no longer run and did not restore them. Raises StateError for a file that cannot be read."""
         return [saved for saved in self.all() if not self._is_held(one.eni for one in saved.interfaces)]
 
     def all(self) -> list[SavedSettings]:
-        """Every saved file, of benches that run as well. Raises StateError for one that cannot be read."""
+        """All saved settings, including those of running benches. Raises StateError for a file that cannot be read."""
         return [_read(path) for path in sorted(self.path.glob("i-*.json"))] if self.path.is_dir() else []
 
     @contextlib.contextmanager
     def held(self, enis: Iterable[str]) -> Iterator[None]:
-        """Holds interfaces for one command. Raises LabError, naming the holder, when another command of this computer has one."""
+        """A context that locks the interfaces for one command. Raises LabError, naming the holder, when another command on this computer
+        has locked one."""
         self._make()
         with contextlib.ExitStack() as stack:
             for eni in sorted(set(enis)):
@@ -141,7 +142,7 @@ class GivenFolder:
         self.path.mkdir(mode=0o700, exist_ok=True)
 
     def _sync(self) -> None:
-        """A file's name is on disk once its folder is."""
+        """Syncs a folder, so that a new file's entry in it survives a crash."""
         number = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(number)
@@ -150,7 +151,7 @@ class GivenFolder:
 
 
 def warnings(state_dir: Path) -> list[str]:
-    """What every command says while a setting waits to be put back: a sentence for each pair of hosts."""
+    """The warnings that every command prints while settings are not restored: a sentence for each pair of hosts."""
     if not (state_dir / FOLDER).is_dir():
         return []
     try:

@@ -1,6 +1,6 @@
-"""Switching: the interfaces of given hosts for one bench. What was found is saved first, and put back whatever happens.
+"""Switching: switches ENA Express on given hosts for one bench. The original settings are saved first, and restored whatever happens.
 
-switched() ─▶ held on this computer ─▶ left over from a killed bench? put back first ─▶ saved, on disk ─▶ SrdSwitch ─▶ put back
+switched() ─▶ locked on this computer ─▶ left by a killed bench? restore first ─▶ saved on disk ─▶ SrdSwitch ─▶ restored
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from enaxp.traffic import TOGGLED_HOME
 
 @contextlib.contextmanager
 def switched(aws: Aws, folder: GivenFolder, saved: SavedSettings, *, say: Callable[[str], None]) -> Iterator[SrdSwitch]:
-    """What switches SRD on ("second") and off ("none") on both interfaces, which must be held. What was found is put back at the end,
-    also after an error or an interruption.
+    """A context with the function that switches SRD on ("second") and off ("none") on both interfaces, which must be locked. The original
+    settings are restored at the end, also after an error or an interruption.
 
-    Raises LabError when one of the interfaces has other settings waiting to be put back, and AwsError when putting back failed.
+    Raises LabError when settings saved earlier for one of the interfaces are not restored yet, and AwsError when restoring failed.
     """
     enis = {one.eni for one in saved.interfaces}
     for other in folder.all():

@@ -1,13 +1,13 @@
 """Every kind of AWS resource that enaxp can create, one class each: `KINDS` maps a kind's name to it.
 
     network.py     vpc, subnet, igw, route-table, security-group
-    compute.py     placement-group, key-pair, eni, eip, instance; disk, which comes along with an instance
+    compute.py     placement-group, key-pair, eni, eip, instance; disk, which AWS creates with an instance
     software.py    ssm-document, ssm-association
     monitoring.py  ecr-repository
     identity.py    role, instance-profile
 
-To add a kind: write its class and what is wanted of it (a `Want`) in one file here, register it below, and add its resources to
-`spec`. Plan, apply, tags, policy, checks, cost and sweep find all that they need in the class.
+To add a kind: write its class and its desired state (a `Want`) in one file here, register it below, and add its resources to
+`spec`. Plan, apply, tags, policy, checks, cost and sweep find everything that they need in the class.
 """
 
 from enaxp.lab.kinds.compute import Disk, Eip, Eni, Instance, KeyPair, PlacementGroup
@@ -40,7 +40,7 @@ COMES_ALONG: dict[str, Removable] = {Disk.name: Disk()}
 
 
 def removable(kind: str) -> Removable:
-    """What a survey and a sweep know of this kind."""
+    """The view of this kind that a survey and a sweep use."""
     return COMES_ALONG.get(kind) or KINDS[kind]
 
 

@@ -1,4 +1,4 @@
-"""What the kinds share: defaults for what most of them do not need, and the calls that all of EC2 answers alike."""
+"""Base classes of the kinds: defaults for what most of them do not need, and the calls that all EC2 resources share."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ OF_THE_LAB = "OnThisLabsResources"  # the sid of what is allowed on what carries
 
 
 class BaseKind:
-    """Defaults: an id that AWS chooses, no token, no settings, nothing fixed, nothing billed. `model.Kind` says what each means."""
+    """Defaults: an id that AWS chooses, no token, no settings, nothing fixed, nothing billed. `model.Kind` documents each member."""
 
     name: ClassVar[str]
     layer: ClassVar[Layer]
@@ -71,7 +71,7 @@ class BaseKind:
     placeholder: ClassVar[str] = "enaxp-nothing"
 
     def look(self, aws: Aws, id: str) -> Found | None:
-        """The one with this id; None when AWS does not know it."""
+        """The resource with this id; None when AWS does not know it."""
         raise NotImplementedError
 
     def look_all(self, aws: Aws, ids: Sequence[str]) -> dict[str, Found]:
@@ -108,8 +108,7 @@ class BaseKind:
 class SettingCall:
     """An EC2 call that changes a setting.
 
-    action: as IAM calls it.  sample: parameters of a call that names nothing real, to ask with DryRun whether it is allowed; None
-    where the API has no DryRun.
+    action: its IAM name. sample: parameters with placeholder ids, to test the permission with DryRun; None if the API has no DryRun.
     """
 
     action: str
@@ -118,9 +117,9 @@ class SettingCall:
 
 @dataclass(frozen=True, kw_only=True)
 class Askable:
-    """A request that asks with DryRun whether a call is allowed.
+    """A request that tests with DryRun whether a call is allowed.
 
-    is_complete: it names all by which a policy may judge the call, such as its subnet; else AWS takes something else in its place.
+    is_complete: it names every resource on which a policy may depend, such as the subnet; otherwise AWS substitutes a default one.
     """
 
     request: Mapping[str, object]
@@ -129,7 +128,7 @@ class Askable:
 
 @dataclass(frozen=True, kw_only=True)
 class Quota:
-    """How many of a kind an account may have in a region: the quota's code, the service that it is listed under, its words."""
+    """The quota on the number of a kind's resources in a region: its code, the service under which it is listed, its description."""
 
     words: str
     service: str
@@ -138,8 +137,9 @@ class Quota:
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """A describe that shows what may use a resource: `by` is its filter that takes the resource's id (`of`: another value of the
-    resource); each item carries its own id in `id`. leave_out: what is not in the way, because it goes together with the resource."""
+    """A describe call that lists possible users of a resource. `by`: its filter on the resource's id (`of`: or on another value of the
+    resource). `id`: the member of each item that holds its id. leave_out: items that do not block, because they are deleted together with
+    the resource."""
 
     what: str
     describe: str
@@ -151,7 +151,7 @@ class Listing:
 
 
 class Ec2Kind(BaseKind):
-    """A kind that EC2 describes with filters and ids: subclasses say with which call, and how to read one item of the answer."""
+    """A kind that EC2 describes with filters and ids. Subclasses name the call and read one item of its answer."""
 
     resource_type: ClassVar[ResourceTypeType]  # as TagSpecifications calls it
     describe: ClassVar[str]  # the client method
@@ -169,22 +169,23 @@ class Ec2Kind(BaseKind):
     used_by: ClassVar[tuple[Listing, ...]] = ()  # where to look for who keeps one from being deleted
 
     def read(self, item: Any) -> Found | None:
-        """Found out of one item of the answer; None for what counts as not there."""
+        """The resource in one item of the answer; None if it counts as absent."""
         raise NotImplementedError
 
     def dry_run(self, request: Any, known: Ids) -> Askable | None:
-        """What of a create request can be asked about although it names what does not exist yet; None: only all of it.
+        """The part of a create request that can be tested with DryRun although it names resources that do not exist yet; None if it
+        cannot be split.
 
-        known: the ids of what exists.
+        known: the ids of existing resources.
         """
         return None
 
     def calls_to_make(self, resource: Resource) -> tuple[str, ...]:
-        """The EC2 APIs that are called to make this one as it is wanted, without reads: what takes long at AWS's rates."""
+        """The EC2 APIs called to create and set up this resource, without reads: AWS's rate limits determine how long they take."""
         return (self.creates.partition(":")[2],)
 
     def settings_for(self, resources: Sequence[Resource]) -> tuple[SettingCall, ...]:
-        """The calls that change settings of these resources."""
+        """The calls that may change settings of these resources."""
         return self.settings
 
     @property
@@ -192,7 +193,8 @@ class Ec2Kind(BaseKind):
         return (self.creates, *(call.action for call in self.settings), self.deletes, *self.deletes_too, CREATE_TAGS)
 
     def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
-        """Makes what gets the lab's tag; uses, changes, tags and ends what carries it; uses what is given, by its id."""
+        """Grants to create resources with the lab's tag; to use, change, tag and delete resources that have it; to use given ones, by
+        id."""
         given = tuple(scope.arn("ec2", f"{self.resource_type}/{one.given_id}") for one in resources if not one.owned)
         if given and self.serves:
             yield Grant(sid=f"UseGiven{self.name.title().replace('-', '')}", actions=self.serves, resources=given)
@@ -236,12 +238,12 @@ class Ec2Kind(BaseKind):
         return {one.id: one for one in found}
 
     def count(self, aws: Aws) -> int:
-        """How many of this kind there are in the region, whoever made them."""
+        """The number of this kind's resources in the region, whoever created them."""
         return sum(len(self._items(page)) for page in aws.pages(self.describe))
 
     @staticmethod
     def tag(aws: Aws, resources: Sequence[Found], tags: Sequence[Tag]) -> None:
-        """Of all EC2 kinds together, many in one call. Some resources have another id for tags than for everything else."""
+        """Tags resources of all EC2 kinds together, many per call. Some resources use a different id for tags."""
         ids = [str(found.facts.get("tag_id", found.id)) for found in resources]
         for start in range(0, len(ids), TAGGED_AT_ONCE):
             aws.ec2.create_tags(Resources=ids[start : start + TAGGED_AT_ONCE], Tags=_for_ec2(tags))
@@ -251,7 +253,7 @@ class Ec2Kind(BaseKind):
         return [found for found in read if found is not None]
 
     def _items(self, page: Any) -> list[Any]:
-        """The items of one answer of `describe`."""
+        """The items in one page of `describe`."""
         return page.get(self.items) or []
 
     def found(
@@ -269,39 +271,39 @@ class Ec2Kind(BaseKind):
         return Found(key=key, kind=self.name, id=id, tags=own, facts=facts, pending=pending, gone=gone, created=created)
 
     def tagged(self, resource: Resource, lab: Lab, *more: ResourceTypeType) -> list[TagSpecificationTypeDef]:
-        """TagSpecifications for a create call, also of the other types of resources that it creates."""
+        """TagSpecifications for a create call, for every resource type that it creates."""
         tags = _for_ec2(as_tag_list(lab.tags_for(resource)))
         return [{"ResourceType": resource_type, "Tags": tags} for resource_type in (self.resource_type, *more)]
 
 
 def no_id(prefix: str) -> str:
-    """An id that nothing has."""
+    """A placeholder id that no resource has."""
     return f"{prefix}-{'0' * 17}"
 
 
 def want_of(resource: Resource, want: type[_W]) -> _W:
-    """What is wanted of a resource, which must be of this type. Raises TypeError for a want of another kind."""
+    """The desired state of a resource, checked to be of this type. Raises TypeError for another kind's."""
     if not isinstance(resource.want, want):
         raise TypeError(f"{resource.key} wants {resource.want}, not a {want.__name__}")
     return resource.want
 
 
 def named(kind: str, id: str, tags: Iterable[Mapping[str, object]] | None, **facts: Any) -> Found:
-    """Found of what AWS knows by its name."""
+    """The Found of a resource that AWS identifies by name."""
     own = from_tag_list(tags)
     return Found(key=own.get(TAG_KEY, ""), kind=kind, id=id, tags=own, facts=facts)
 
 
 def ours(found: Found | None, lab: Lab) -> list[Found]:
-    """Names are shared by everybody in the account: only the tags say whose it is."""
+    """Whether a resource found by name belongs to the lab. Everybody in the account shares the names, so only the tags tell."""
     return [found] if found and found.tags.get(TAG_LAB_ID) == lab.lab_id else []
 
 
 def remove(call: Callable[[], object], *, where: str, todo: str = "") -> None:
-    """Makes a call that takes something away: what is gone already is done.
+    """Makes a delete call; "not found" counts as success.
 
-    Raises Blocked while something else uses it, or AWS could not be asked long enough; Refused when AWS says no, with what to do then
-    (by default what helps with the error's code); AwsError when AWS does not know the caller.
+    Raises Blocked while something else uses the resource, or when AWS could not be reached for too long; Refused when AWS denies it, with
+    advice (by default for the error's code); AwsError when the credentials are invalid.
     """
     from botocore.exceptions import BotoCoreError
 
@@ -319,7 +321,7 @@ def remove(call: Callable[[], object], *, where: str, todo: str = "") -> None:
 
 
 def differences(have: Facts, **want: object) -> list[Difference]:
-    """A difference for each wanted fact that is another one, where the fact is known at all."""
+    """A difference for each fact whose value is known and differs from the wanted one."""
     return [
         Difference(field=field, have=have[field], want=value)
         for field, value in want.items()

@@ -1,4 +1,4 @@
-"""The compute layer: placement-group, key-pair, eni, eip, instance, and the settings that live on them.
+"""The kinds of the compute layer: placement-group, key-pair, eni, eip, instance, disk, and their settings.
 
 ENA Express is a setting of the *attachment* of an interface to an instance: it is switched on after the launch, read back from
 the attachment, and gone when the instance is.
@@ -90,7 +90,8 @@ class PlacementGroupWant(Want):
 
 
 class PlacementGroup(Ec2Kind):
-    """Known by its name. A new group is `pending` first, and it stays in use until its instances have been gone for a while."""
+    """A placement group, identified by name. A new group is `pending` at first, and it stays in use for a while after its instances have
+    ended."""
 
     name = "placement-group"
     layer = "compute"
@@ -149,13 +150,13 @@ class PlacementGroup(Ec2Kind):
 
 @dataclass(frozen=True, kw_only=True)
 class KeyPairWant(Want):
-    """public_key: one OpenSSH line."""
+    """The desired key pair. public_key: one OpenSSH line."""
 
     public_key: str
 
 
 class KeyPair(Ec2Kind):
-    """Compared by the public key itself: fingerprints come in several forms."""
+    """An EC2 key pair. It is compared by the public key itself, because fingerprints have several formats."""
 
     name = "key-pair"
     layer = "compute"
@@ -195,7 +196,7 @@ class KeyPair(Ec2Kind):
 
 @dataclass(frozen=True, kw_only=True)
 class EniWant(Want):
-    """subnet, groups: keys."""
+    """The desired interface. subnet, groups: keys."""
 
     address: str
     subnet: str = "subnet"
@@ -203,7 +204,7 @@ class EniWant(Want):
 
 
 class Eni(Ec2Kind):
-    """Setting: the security groups. ENA Express cannot be asked for here: it belongs to the attachment."""
+    """A network interface. Setting: its security groups. ENA Express cannot be set here: it belongs to the attachment."""
 
     name = "eni"
     layer = "compute"
@@ -278,13 +279,13 @@ class Eni(Ec2Kind):
 
 @dataclass(frozen=True, kw_only=True)
 class EipWant(Want):
-    """eni: the key of the interface that has the address."""
+    """The desired Elastic IP. eni: the key of the interface that has the address."""
 
     eni: str
 
 
 class Eip(Ec2Kind):
-    """An Elastic IP. Setting: the association, made before the launch, so that the first boot has a way out."""
+    """An Elastic IP. Setting: its association, made before the launch, so that the first boot has internet access."""
 
     name = "eip"
     layer = "compute"
@@ -326,7 +327,7 @@ class Eip(Ec2Kind):
         return (*super().calls_to_make(resource), "AssociateAddress")
 
     def stands_on(self, found: Found, other: Found) -> bool:
-        """Of interfaces it holds its own alone."""
+        """Whether this group blocks the other resource: of interfaces only those that use it."""
         return other.id == found.facts["eni"] if other.kind == Eni.name else super().stands_on(found, other)
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
@@ -354,7 +355,7 @@ class Eip(Ec2Kind):
 
 @dataclass(frozen=True, kw_only=True)
 class PrimaryWant(Want):
-    """A primary interface that the launch makes, with a public address that AWS assigns. subnet, groups: keys."""
+    """The desired primary interface if the launch creates it, with a public address that AWS assigns. subnet, groups: keys."""
 
     address: str
     subnet: str = "subnet"
@@ -363,11 +364,11 @@ class PrimaryWant(Want):
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceWant(Want):
-    """enis: keys of the interfaces in device order; express: those of them that carry ENA Express.
+    """The desired instance. enis: keys of the interfaces in device order. express: those of them with ENA Express.
 
-    root_device: where the image has its root disk.  group: the key of its placement group.  key_pair, profile: keys.
-    primary: where the launch makes the first interface; the others are attached while the instance runs, because AWS assigns a public
-    address only to an instance that is launched with one interface.
+    root_device: the device name of the image's root disk. group: the key of its placement group. key_pair, profile: keys. primary: set if
+    the launch creates the first interface; the others are attached while the instance runs, because AWS assigns a public address only to
+    an instance launched with one interface.
     """
 
     role: str
@@ -385,8 +386,9 @@ class InstanceWant(Want):
 
 
 class Instance(Ec2Kind):
-    """Settings: that it runs, for others may stop it; ENA Express with its UDP flag on each attachment that is to carry it, off on the
-    others; in a fleet also a public address, the first interface's groups, and the interfaces that are attached while it runs."""
+    """An instance. Settings: that it is running (somebody may have stopped it); ENA Express and its UDP flag, on for the attachments that
+    want it and off for the others; in a fleet also a public address, the first interface's groups, and the interfaces attached while it
+    runs."""
 
     name = "instance"
     layer = "compute"
@@ -426,12 +428,13 @@ class Instance(Ec2Kind):
         return (*super().calls_to_make(resource), *attached, *switched)
 
     def settings_for(self, resources: Sequence[Resource]) -> tuple[SettingCall, ...]:
-        """Only hosts whose launch makes their first interface have others attached while they run."""
+        """The calls that change settings of these instances. Attaching is included only if a launch creates the first interface."""
         is_fleet = any(want_of(resource, InstanceWant).primary for resource in resources if resource.owned)
         return (*self.settings, *(self.settings_of_a_fleet if is_fleet else ()))
 
     def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
-        """A launch is judged on its image and on each interface besides. AWS knows no tag of an interface there: any would do."""
+        """The grants for launches. AWS also checks the image and each interface, without the interface's tags, so any interface is
+        allowed there."""
         yield from super().grants(resources, scope)
         images = dict.fromkeys(want_of(resource, InstanceWant).image for resource in resources if resource.owned)
         if images:
@@ -492,8 +495,9 @@ class Instance(Ec2Kind):
         }
 
     def dry_run(self, request: RunInstancesRequestTypeDef, known: Ids) -> Askable:
-        """Without what does not exist yet: AWS looks no further then. Subnet and group stand for the interfaces, because policies judge
-        a launch by them; where they do not exist yet, AWS takes the default VPC's, and a refusal is no proof."""
+        """The launch request without resources that do not exist yet, because AWS stops at the first of them. Subnet and group replace
+        the interfaces, because policies depend on them. If they do not exist yet either, AWS uses the default VPC's, and a denial is
+        inconclusive."""
         there, named = set(known.values()), {"NetworkInterfaces", "KeyName", "IamInstanceProfile", "Placement"}
         asked: dict[str, Any] = {member: value for member, value in request.items() if member not in named}
         placement = request["Placement"]
@@ -521,7 +525,8 @@ class Instance(Ec2Kind):
             raise
 
     def awaits(self, error: Exception) -> Wait | None:
-        """Interfaces and group of instances that have ended come free some time later; `create` has seen that nothing living has them."""
+        """The wait for interfaces and group of ended instances, which become free only after a while; `create` has checked that no
+        running instance uses them."""
         match code_of(error):
             case "InvalidNetworkInterface.InUse":
                 return Wait(what="its interfaces to come free of an instance that has ended", seconds=600.0)
@@ -559,7 +564,7 @@ class Instance(Ec2Kind):
                 )
 
     def stands_on(self, found: Found, other: Found) -> bool:
-        """Of interfaces and addresses it holds its own alone; its disks go with it."""
+        """Whether this instance blocks the other resource: only its own interfaces and addresses; its disks are deleted with it."""
         match other.kind:
             case "eni":
                 return other.id in found.facts["srd"] or other.facts["instance"] == found.id
@@ -570,12 +575,12 @@ class Instance(Ec2Kind):
         return super().stands_on(found, other)
 
     def may_stand_on(self, other: Found) -> bool:
-        """A disk is in use until its instance has ended."""
+        """Whether an unread instance may block the resource; a disk is in use until its instance has ended."""
         is_in_use = other.kind == Disk.name and other.facts["instance"] is not None
         return is_in_use or super().may_stand_on(other)
 
     def delete(self, aws: Aws, found: Found) -> None:
-        """Protection from termination and from being stopped both keep an instance from being terminated."""
+        """Terminates the instance. Termination protection and stop protection both block that."""
         if found.facts["state"] == SHUTTING_DOWN:
             return
         where = f"terminating {found.key} {found.id}"
@@ -591,14 +596,14 @@ class Instance(Ec2Kind):
 
 
 def _pending(state: str, attaching: Sequence[str]) -> str:
-    """What AWS is still doing with an instance. One that has stopped waits for somebody to start it."""
+    """What AWS is still doing with an instance; empty if nothing. A stopped one waits to be started."""
     if state == "running":
         return f"attaching {', '.join(attaching)}" if attaching else ""
     return "" if state == "stopped" else state
 
 
 def _interfaces_at_launch(want: InstanceWant, ids: Ids) -> list[InstanceNetworkInterfaceSpecificationTypeDef]:
-    """Those that exist, in device order; or the first one alone, which the launch makes."""
+    """NetworkInterfaces of the launch: the existing ones in device order; or only the first, which the launch creates."""
     if want.primary is None:
         return [{"DeviceIndex": index, "NetworkInterfaceId": ids[eni]} for index, eni in enumerate(want.enis)]
     return [
@@ -614,7 +619,7 @@ def _interfaces_at_launch(want: InstanceWant, ids: Ids) -> list[InstanceNetworkI
 
 
 def _tags_of_primary(want: InstanceWant, lab: Lab) -> list[TagSpecificationTypeDef]:
-    """An interface that the launch makes is found by its tags, as everything is."""
+    """TagSpecifications for an interface that the launch creates: like everything else it is found by its tags."""
     if want.primary is None:
         return []
     key = want.enis[0]
@@ -623,8 +628,8 @@ def _tags_of_primary(want: InstanceWant, lab: Lab) -> list[TagSpecificationTypeD
 
 
 def _starting(want: InstanceWant, found: Found) -> Change:
-    """AWS assigns a public address anew only to an instance with one interface: the second is detached first, and attached again
-    once it runs."""
+    """The change that starts a stopped instance. AWS assigns a new public address only to an instance with one interface: the second one
+    is detached first, and attached again once it runs."""
     second = found.facts["attachments"].get(1) if want.primary else None
     if second is None:
         return change("state", have="stopped", want="running", act=partial(_start, instance=found.id))
@@ -637,10 +642,11 @@ def _starting(want: InstanceWant, found: Found) -> Change:
 
 
 def _interfaces_while_running(want: InstanceWant, found: Found, ids: Ids) -> Iterator[Change]:
-    """A public address, then the interfaces that the launch did not make, each with ENA Express as wanted.
+    """The changes on a running instance: a public address first, then the interfaces that the launch did not create, each with ENA
+    Express as wanted.
 
-    Without an address nothing is attached, for then AWS would assign none any more. An instance that somebody stopped and started with two
-    interfaces has lost its own for good: it is stopped, so that it starts with one.
+    Nothing is attached before there is a public address, because AWS would not assign one afterwards. An instance that somebody stopped
+    and started with two interfaces has lost its address for good: it is stopped, so that it can start with one interface.
     """
     facts, primary = found.facts, want.primary
     groups = sorted(ids[key] for key in primary.groups if key in ids) if primary else []
@@ -669,7 +675,7 @@ def _stop(aws: Aws, *, instance: str) -> None:
 
 
 def _wait_for_address(aws: Aws) -> None:
-    """AWS assigns it by itself."""
+    """The change that waits for a public address; AWS assigns it without a call."""
 
 
 def _put_in_groups(aws: Aws, *, eni: str, groups: list[str]) -> None:
@@ -685,9 +691,9 @@ _TAKEN = ("InvalidNetworkInterface.InUse", "InvalidParameterValue")
 
 
 def _attach(aws: Aws, *, instance: str, eni: str, index: int, express: bool) -> None:
-    """Attaches the interface, with ENA Express. It stays when its instance ends: another one with the same key takes it.
+    """Attaches the interface, with ENA Express. The interface is kept when its instance ends, for the next instance with the same key.
 
-    Raises AwsError when a living instance of somebody else has it, or another interface has its place.
+    Raises AwsError when a running instance that is not the lab's has the interface, or another interface has its device index.
     """
     on: EnaSrdSpecificationTypeDef = {"EnaSrdEnabled": True, "EnaSrdUdpSpecification": {"EnaSrdUdpEnabled": True}}
     more: dict[str, Any] = {"EnaSrdSpecification": on} if express else {}
@@ -710,7 +716,8 @@ LIVING = ("pending", "running", "stopping", "stopped")
 
 
 def _check_that_it_comes_free(aws: Aws, request: RunInstancesRequestTypeDef, error: ClientError) -> None:
-    """Raises AwsError when a launch was refused for what a living instance has, and keeps."""
+    """Raises AwsError when a launch was refused because of an interface, an address or a placement group that a running instance keeps in
+    use."""
     match code_of(error):
         case "InvalidNetworkInterface.InUse":
             enis = [nic["NetworkInterfaceId"] for nic in request["NetworkInterfaces"] if "NetworkInterfaceId" in nic]
@@ -746,8 +753,8 @@ def _zone(instance: InstanceTypeDef) -> str:
 
 
 class Disk(BaseKind):
-    """A volume that came with an instance. AWS removes it together with that, unless somebody, or the image, has it stay: then it is
-    billed on. Not made by enaxp, and looked for only when everything else is gone.
+    """A volume created with an instance. AWS deletes it with the instance, unless somebody, or the image, has set it to be kept: then it
+    is still billed. enaxp does not create it, and looks for it only when everything else is gone.
     """
 
     name = "disk"
@@ -772,7 +779,7 @@ class Disk(BaseKind):
 
 
 def _disk(item: VolumeTypeDef) -> Found:
-    """A volume carries the key of its instance."""
+    """The Found of a volume. Its key is derived from its instance's key."""
     tags = from_tag_list(item.get("Tags"))
     return Found(
         key=f"{Disk.name}/{tags.get(TAG_KEY, '').partition('/')[2] or item['VolumeId']}",
@@ -794,14 +801,14 @@ def set_srd(aws: Aws, *, eni: str, on: bool) -> None:
 
 
 class Srd(TypedDict):
-    """ENA Express on an attachment, and its UDP flag."""
+    """ENA Express and its UDP flag on an attachment."""
 
     srd: bool
     srd_udp: bool
 
 
 def srd_of(attachment: NetworkInterfaceAttachmentTypeDef | InstanceNetworkInterfaceAttachmentTypeDef) -> Srd:
-    """ENA Express as an attachment has it; what AWS leaves out is off."""
+    """The ENA Express setting of an attachment; a value that AWS omits is off."""
     specification = attachment.get("EnaSrdSpecification", {})
     udp = specification.get("EnaSrdUdpSpecification", {})
     return {"srd": specification.get("EnaSrdEnabled", False), "srd_udp": udp.get("EnaSrdUdpEnabled", False)}
@@ -818,7 +825,8 @@ def _srd_in_words(srd: bool, udp: bool) -> str:
 
 
 def _associate(aws: Aws, address: Found, eni: str) -> None:
-    """AllowReassociation=False: an interface that has an address of somebody else keeps it, and we hear of it."""
+    """Associates an address with an interface. AllowReassociation=False: if the interface has somebody else's address, the call fails
+    instead of replacing it."""
     if address.facts["association"]:
         aws.ec2.disassociate_address(AssociationId=address.facts["association"])
     aws.ec2.associate_address(AllocationId=address.id, NetworkInterfaceId=eni, AllowReassociation=False)

@@ -1,6 +1,7 @@
 """The hosts' identity: the role (whose name is the claim on the lab) and the instance profile that carries it.
 
-IAM is global, slow, and has no filter by tag: these kinds are found by name, and are ours only if their tags say so.
+IAM is global, eventually consistent, and has no filter by tag: these kinds are found by name, and belong to the lab only if their tags
+say so.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ _PASSING = "iam:PassRole"  # of whoever launches an instance with the role
 
 @dataclass(frozen=True, kw_only=True)
 class RoleWant(Want):
-    """trusted: the services that may assume it, EC2 by each of its names in the partition."""
+    """The desired role. trusted: the services that may assume it; EC2 under each of its names in the partition."""
 
     policy_arns: tuple[str, ...]
     trusted: tuple[str, ...]
 
 
 class Role(BaseKind):
-    """Settings: the attached managed policies, and who may assume it. Policies that somebody added are told, and left: automation that
-    adds them would do it again.
+    """An IAM role. Settings: the attached managed policies, and who may assume it. Policies that somebody added are reported and kept,
+    because the automation that adds them would do so again.
     """
 
     name = "role"
@@ -62,8 +63,8 @@ class Role(BaseKind):
     )
 
     def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
-        """On the lab's own roles alone, passed to EC2 alone. Only the policies wanted are attached; any, as automation adds them, is
-        taken off."""
+        """Grants on the lab's own roles only, passed to EC2 only. Only the wanted policies may be attached; any policy may be detached,
+        because automation may have added it."""
         owned = [resource for resource in resources if resource.owned]
         if not owned:
             return
@@ -151,13 +152,13 @@ class Role(BaseKind):
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceProfileWant(Want):
-    """role: the key of the role in it."""
+    """The desired instance profile. role: the key of the role in it."""
 
     role: str = "role"
 
 
 class InstanceProfile(BaseKind):
-    """Setting: the one role in it. EC2 learns of a new profile some seconds after IAM does."""
+    """An instance profile. Setting: the one role in it. A new profile becomes visible to EC2 some seconds later than to IAM."""
 
     name = "instance-profile"
     layer = "compute"
@@ -175,7 +176,7 @@ class InstanceProfile(BaseKind):
     )
 
     def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
-        """On the lab's own profiles. Whoever launches with a given one passes the role in it."""
+        """Grants on the lab's own profiles. A launch with a given profile also needs PassRole on the role in it."""
         if owned := [resource for resource in resources if resource.owned]:
             profiles = tuple(scope.iam_arn(f"instance-profile/{resource.name}") for resource in owned)
             yield Grant(sid="OwnRole", actions=self.writes, resources=profiles)
@@ -224,7 +225,8 @@ class InstanceProfile(BaseKind):
 
 
 def _take_off_what_was_added(aws: Aws, role: str, *, where: str) -> None:
-    """Policies that automation has put on the role, inline ones too. Raises Blocked where somebody's instance profile holds it."""
+    """Removes policies that automation has added to the role, inline ones too. Raises Blocked if another instance profile contains the
+    role."""
     attached = aws.iam.get_paginator("list_attached_role_policies").paginate(RoleName=role)
     for arn in [policy["PolicyArn"] for page in attached for policy in page["AttachedPolicies"]]:
         remove(partial(aws.iam.detach_role_policy, RoleName=role, PolicyArn=arn), where=where)
@@ -238,21 +240,21 @@ def _take_off_what_was_added(aws: Aws, role: str, *, where: str) -> None:
 
 
 def _to_hosts(scope: Scope) -> Condition:
-    """A role that is passed to EC2, and to nobody else."""
+    """The condition that a role is passed to EC2 only."""
     principals = ec2_principals(scope.partition)
     return {"StringEquals": {"iam:PassedToService": principals if len(principals) > 1 else principals[0]}}
 
 
 def _trust(trusted: Sequence[str]) -> str:
-    """The trust policy that lets these services assume a role, to the letter the same each time."""
+    """The trust policy that lets these services assume a role; always the same text."""
     service = list(trusted) if len(trusted) > 1 else trusted[0]
     statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def _trusted_by(document: Any) -> list[str]:
-    """Whoever a trust policy lets assume the role: services by their names, everybody else as `AWS: arn:…`. What more a statement asks
-    for is not looked at: a principal that enaxp does not want is one too many on any condition.
+    """The principals that a trust policy allows: services by name, others as `AWS: arn:…`. Conditions are ignored: a principal that enaxp
+    does not want is unwanted under any condition.
     """
     parsed = json.loads(document) if isinstance(document, str) else document or {}
     statements = parsed.get("Statement", [])
@@ -277,7 +279,7 @@ def _attach_policy(aws: Aws, *, role: str, arn: str) -> None:
 
 
 def _put_role(aws: Aws, profile: Found, role: str) -> None:
-    """A profile holds one role: another one has to leave first."""
+    """Puts the role into the profile. A profile has at most one role, so another one is removed first."""
     _remove_role(aws, profile)
     aws.iam.add_role_to_instance_profile(InstanceProfileName=profile.id, RoleName=role)
 
@@ -293,7 +295,7 @@ def _remove_role(aws: Aws, profile: Found) -> None:
 
 
 def _by_names(kind: Role | InstanceProfile, aws: Aws, lab: Lab) -> list[Found]:
-    """Every one of the lab's names, looked at side by side."""
+    """The lookups of all the lab's names, in parallel."""
     with ThreadPoolExecutor(len(lab.unique_names)) as pool:
         looks = pool.map(lambda name: kind.look(aws, name), lab.unique_names)
         return [found for look in looks for found in ours(look, lab)]

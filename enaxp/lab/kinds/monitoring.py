@@ -1,4 +1,4 @@
-"""What only the layer monitoring has: ecr-repository, where `enaxp monitor push-image` puts the exporter's image."""
+"""The kind of the monitoring layer: ecr-repository, to which `enaxp monitor push-image` pushes the exporter's image."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ PUSHING = (
 
 
 def repository_name(lab: str, region: str) -> str:
-    """The unique name as ECR takes it: no two hyphens side by side."""
+    """The unique name in the form that ECR accepts: without consecutive hyphens."""
     return re.sub("-(?=-)", "-0", unique_name(lab, region))
 
 
 class EcrRepository(BaseKind):
-    """Found by name: ECR has no filter by tag. Its images go with it, since they can be built again."""
+    """An ECR repository, found by name: ECR has no filter by tag. It is deleted with its images, which can be rebuilt."""
 
     name = "ecr-repository"
     layer = "monitoring"
@@ -42,7 +42,7 @@ class EcrRepository(BaseKind):
     writes = ("ecr:CreateRepository", "ecr:TagResource", "ecr:DeleteRepository")
 
     def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
-        """On the lab's own repository alone."""
+        """Grants on the lab's own repository only."""
         own = tuple(scope.arn("ecr", f"repository/{resource.name}") for resource in resources if resource.owned)
         if own:
             yield Grant(sid="OwnRepository", actions=(*self.writes, *PUSHING), resources=own)

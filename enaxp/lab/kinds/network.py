@@ -1,4 +1,4 @@
-"""The network layer: vpc, subnet, igw, route-table, security-group, and the settings that live on them."""
+"""The kinds of the network layer: vpc, subnet, igw, route-table, security-group, and their settings."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ SAMPLE_RULE = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{
 
 
 def interfaces(*, by: str, **more: Any) -> Listing:
-    """The interfaces that a filter with the resource's id shows. more: further members of the listing."""
+    """The listing of interfaces that match a filter on the resource's id. more: further members of the listing."""
     describe, items = "describe_network_interfaces", "NetworkInterfaces"
     return Listing(what="interface", describe=describe, items=items, id="NetworkInterfaceId", by=by, **more)
 
@@ -62,7 +62,8 @@ def _has_no_address(interface: NetworkInterfaceTypeDef) -> bool:
 
 
 def _groups(*, what: str, by: str) -> Listing:
-    """The security groups that a filter with the resource's id shows. A VPC's default group goes with it."""
+    """The listing of security groups that match a filter on the resource's id, without a VPC's default group, which is deleted with the
+    VPC."""
     describe, items = "describe_security_groups", "SecurityGroups"
     return Listing(what=what, describe=describe, items=items, id="GroupId", by=by, leave_out=_is_default)
 
@@ -85,7 +86,7 @@ class VpcWant(Want):
 
 
 class Vpc(Ec2Kind):
-    """Setting: dns_hostnames (off in a new VPC; one attribute a call)."""
+    """A VPC. Setting: dns_hostnames (off in a new VPC; one attribute per call)."""
 
     name = "vpc"
     layer = "network"
@@ -132,7 +133,7 @@ class Vpc(Ec2Kind):
     )
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
-        """DNS hostnames are not part of the describe: one more call for each VPC, side by side with it where the id is known."""
+        """The VPCs. DNS hostnames are not in the describe's answer: they take one more call per VPC, in parallel if the id is known."""
         known = lab.ids.get(self.name)
         listed, dns = in_parallel(
             partial(super().find, aws, lab), lambda: _dns_hostnames(aws, known) if known else None
@@ -177,7 +178,7 @@ class Vpc(Ec2Kind):
 
 
 def _dns_hostnames(aws: Aws, vpc: str) -> bool | None:
-    """Whether instances of the VPC get DNS names; None when there is no such VPC."""
+    """Whether instances of the VPC get DNS names; None if there is no such VPC."""
     try:
         answer = aws.ec2.describe_vpc_attribute(VpcId=vpc, Attribute="enableDnsHostnames")
     except ClientError as error:
@@ -245,7 +246,7 @@ class Subnet(Ec2Kind):
 
 
 class Igw(Ec2Kind):
-    """An internet gateway. Setting: the attachment to the VPC, whose only state of use is `available`."""
+    """An internet gateway. Setting: the attachment to the VPC, which is in force when its state is `available`."""
 
     name = "igw"
     layer = "network"
@@ -312,13 +313,13 @@ class Igw(Ec2Kind):
 
 @dataclass(frozen=True, kw_only=True)
 class RouteTableWant(Want):
-    """subnet: the key of the subnet that uses the table."""
+    """The desired route table. subnet: the key of the subnet that uses it."""
 
     subnet: str = "subnet"
 
 
 class RouteTable(Ec2Kind):
-    """Settings: the default route to the gateway (which must be attached) and the association with the subnet."""
+    """A route table. Settings: the default route to the gateway (which must be attached) and the association with the subnet."""
 
     name = "route-table"
     layer = "network"
@@ -373,7 +374,7 @@ class RouteTable(Ec2Kind):
         return {"default_route": None, "route_state": None, "subnet": None}
 
     def stands_on(self, found: Found, other: Found) -> bool:
-        """Of subnets it holds its own alone."""
+        """Whether this table blocks the other resource: of subnets only the associated ones."""
         return other.id == found.facts["subnet"] if other.kind == Subnet.name else super().stands_on(found, other)
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
@@ -407,7 +408,7 @@ def _replace_route(aws: Aws, *, table: str, gateway: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class SecurityGroupWant(Want):
-    """ssh_cidr: who may reach ssh_port; NOBODY where something inside leads to the hosts."""
+    """The desired security group. ssh_cidr: the source allowed to ssh_port; NOBODY if SSH goes through a proxy inside the VPC."""
 
     ssh_cidr: str
     ssh_port: int = 22
@@ -415,7 +416,8 @@ class SecurityGroupWant(Want):
 
 
 class SecurityGroup(Ec2Kind):
-    """Settings: all traffic from itself, SSH from ssh_cidr, nothing else from everywhere, all egress (there from the start)."""
+    """A security group. Settings: all traffic from itself, SSH from ssh_cidr, no other rule open to the world, all egress (the
+    default)."""
 
     name = "security-group"
     layer = "network"
@@ -516,7 +518,7 @@ class SecurityGroup(Ec2Kind):
 
 
 class _SshRule(NamedTuple):
-    """Who may reach sshd, and at which port. As text `203.0.113.7/32`, with ` to port N` where that is not 22."""
+    """The rule for SSH: source and port. As text `203.0.113.7/32`, with ` to port N` if that is not 22."""
 
     cidr: str
     port: int
@@ -530,7 +532,7 @@ class _SshRule(NamedTuple):
         return cls(cidr=cidr, port=int(port or SSH_PORT))
 
     def permission(self) -> IpPermissionTypeDef:
-        """As the API wants it."""
+        """The rule as an IpPermission of the API."""
         return {
             "IpProtocol": "tcp",
             "FromPort": self.port,
@@ -540,12 +542,12 @@ class _SshRule(NamedTuple):
 
 
 def ssh_ports(group: Found) -> set[int]:
-    """The ports that the rules of enaxp's own open for SSH in a group."""
+    """The ports that enaxp's own rules open for SSH in a group."""
     return {_SshRule.of(rule).port for rule, description in group.facts["ssh"].items() if description == SSH_RULE}
 
 
 def _open_to_the_world(ingress: Iterable[IpPermissionOutputTypeDef]) -> list[IpPermissionTypeDef]:
-    """The rules of a group that let everybody in, each as a revocation names it; those of enaxp's own are not among them."""
+    """The rules of a group that are open to the world, each in the form of a revocation; enaxp's own rules are not included."""
     found: list[IpPermissionTypeDef] = []
     for rule in ingress:
         ranges, ranges6 = rule.get("IpRanges", []), rule.get("Ipv6Ranges", [])
@@ -557,13 +559,13 @@ def _open_to_the_world(ingress: Iterable[IpPermissionOutputTypeDef]) -> list[IpP
 
 
 def _of_ports(rule: IpPermissionOutputTypeDef) -> IpPermissionTypeDef:
-    """What a rule lets in, without from where."""
+    """The protocol and ports of a rule, without its sources."""
     protocol: IpPermissionTypeDef = {"IpProtocol": rule["IpProtocol"]}
     return {**protocol, "FromPort": rule["FromPort"], "ToPort": rule["ToPort"]} if "FromPort" in rule else protocol
 
 
 def _in_words(rule: IpPermissionTypeDef) -> tuple[str, str]:
-    """What a rule that lets everybody in lets in, and from where."""
+    """A rule that is open to the world, in words: ports and source."""
     protocol = {"-1": "everything"}.get(rule["IpProtocol"], rule["IpProtocol"])
     ports = "" if "FromPort" not in rule else f" {rule['FromPort']}-{rule['ToPort']}"
     return f"{protocol}{ports}", ANYWHERE if rule.get("IpRanges") else ANYWHERE_V6
@@ -574,7 +576,7 @@ def _without_description(rule: IpPermissionTypeDef) -> IpPermissionTypeDef:
 
 
 def _allow(aws: Aws, *, group: str, rule: IpPermissionTypeDef) -> None:
-    """One rule a call: AWS refuses a whole batch for one duplicate in it."""
+    """Adds one rule per call: AWS refuses a whole batch if one rule exists already."""
     aws.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
 
 

@@ -1,7 +1,8 @@
-"""What State Manager keeps on the hosts: ssm-document (the script of a piece of software), ssm-association (who is to run it).
+"""The kinds for software on the hosts by State Manager: ssm-document (the script of a piece of software), ssm-association (the hosts that
+run it).
 
-A document's content has a version whose name is its digest; an association names one version by its number, and carries the digest
-in its own name: what the hosts are to run is read in one listing, and changed in one call that makes each of them run it once.
+Each content of a document is a version named by its digest. An association refers to one version by number, and has the digest in its own
+name: so one listing shows what the hosts should run, and one call changes it and makes each host run it once.
 """
 
 from __future__ import annotations
@@ -54,14 +55,14 @@ _TAGGING = "ssm:AddTagsToResource"
 
 @dataclass(frozen=True, kw_only=True)
 class SsmDocumentWant(Want):
-    """content: JSON of schema 2.2; digest: of the content, the name of its version."""
+    """The desired document. content: JSON of schema 2.2. digest: of the content; the name of its version."""
 
     content: str
     digest: str
 
 
 class SsmDocument(BaseKind):
-    """Setting: the default version, which is the one that has the content wanted."""
+    """An SSM document. Setting: the default version, which must have the wanted content."""
 
     name = "ssm-document"
     layer = "compute"
@@ -77,13 +78,13 @@ class SsmDocument(BaseKind):
     )
 
     def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
-        """On the lab's own documents, by their names, which other labs' names cannot be. An association is judged on its document, too."""
+        """Grants on the lab's own documents, by name; the names differ between labs. An association needs a grant on its document too."""
         if owned := [resource for resource in resources if resource.owned]:
             documents = tuple(scope.arn("ssm", f"document/{resource.name}") for resource in owned)
             yield Grant(sid="OwnDocuments", actions=self.writes, resources=documents)
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
-        """A listing does not tell the status: that is for `look`."""
+        """The lab's documents. A listing does not have the status; `look` reads it."""
         filters: list[DocumentKeyValuesFilterTypeDef] = [
             {"Key": f"tag:{TAG_LAB_ID}", "Values": [lab.lab_id]},
             {"Key": "Owner", "Values": ["Self"]},
@@ -134,8 +135,8 @@ class SsmDocument(BaseKind):
 
 @dataclass(frozen=True, kw_only=True)
 class SsmAssociationWant(Want):
-    """document: its key; digest: of the content to run; hosts: the keys of the instances, or variants: all hosts of these (a target of
-    State Manager takes 50 values, which a fleet has more hosts than)."""
+    """The desired association. document: its key. digest: of the content to run. hosts: the keys of the instances; or variants: all hosts
+    of these variants (a State Manager target takes at most 50 values, and a fleet may have more hosts)."""
 
     document: str
     digest: str
@@ -144,9 +145,9 @@ class SsmAssociationWant(Want):
 
 
 class SsmAssociation(BaseKind):
-    """Settings: the content that is run, and on which hosts.
+    """A State Manager association. Settings: the content that is run, and on which hosts.
 
-    Two of them may have one name, and no token is taken: a create whose answer was lost is found by its tags.
+    Names are not unique and the API has no client token: an association whose create answer was lost is found by its tags.
     """
 
     name = "ssm-association"
@@ -163,8 +164,8 @@ class SsmAssociation(BaseKind):
     writes = (_creating, "ssm:UpdateAssociation", "ssm:StartAssociationsOnce", _TAGGING, "ssm:DeleteAssociation")
 
     def grants(self, resources: Sequence[Resource], scope: Scope) -> Iterator[Grant]:
-        """Associations have ids alone: new ones get the lab's tag, and what carries it may be changed and ended. Hosts named by their
-        ids would have to carry it, too; where they are named by their tags, AWS judges none of them."""
+        """Grants on associations, which have only ids: new ones must get the lab's tag, and those with it may be changed and deleted.
+        Hosts targeted by id must have the tag too; for hosts targeted by tags AWS checks no host."""
         if not any(resource.owned for resource in resources):
             return
         yield Grant(sid=OF_THE_LAB, actions=self.writes, conditions=scope.of_the_lab)
@@ -182,8 +183,8 @@ class SsmAssociation(BaseKind):
         yield Grant(sid="OwnDocuments", actions=using, resources=documents)
 
     def find(self, aws: Aws, lab: Lab) -> list[Found]:
-        """There is no listing by tag: all that run a document of the lab's name, and the tags of each, side by side with the listing
-        where the id is known."""
+        """The lab's associations. There is no listing by tag: it lists those that run a document of the lab's name, and reads the tags of
+        each, in parallel if the id is known."""
         known = [id for key, id in lab.ids.items() if key.startswith(f"{self.name}/")]
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
             tags = {id: pool.submit(_tags_of, aws, id) for id in known}
@@ -215,7 +216,7 @@ class SsmAssociation(BaseKind):
         return aws.once("ssm").create_association(**asked)["AssociationDescription"]["AssociationId"]
 
     def as_made(self, resource: Resource, ids: Ids) -> Facts:
-        """Nothing to settle: it is created with all that it has."""
+        """Its facts as created: there is nothing to settle."""
         return {}
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:
@@ -243,14 +244,14 @@ def _tag(aws: Aws, what: Literal["Document", "Association"], resources: Sequence
 
 
 def _targets(lab_id: str, want: SsmAssociationWant) -> dict[str, list[str]]:
-    """Values by tag. All of them must hold: another layer's hosts carry the lab's id, too."""
+    """The target's tags. All must match, because the hosts of another layer have the lab's id too."""
     if want.variants:
         return {TAG_LAB_ID: [lab_id], TAG_VARIANT: sorted(want.variants)}
     return {TAG_LAB_ID: [lab_id], TAG_KEY: sorted(want.hosts)}
 
 
 def _run(*, document: str, digest: str, targets: Mapping[str, list[str]]) -> CreateAssociationRequestTypeDef:
-    """Every parameter of an association but the number of the version. A host that fails does not keep others from running it."""
+    """The parameters of an association except the version number. A failing host does not keep others from running it."""
     return {
         "Name": document,
         "AssociationName": f"{document}.{digest}",
@@ -262,14 +263,14 @@ def _run(*, document: str, digest: str, targets: Mapping[str, list[str]]) -> Cre
 
 
 def _version(aws: Aws, *, document: str, association: str) -> str:
-    """The number of the document's version that has the content that the association's name tells: numbers stay what they are,
-    while `$DEFAULT` may move meanwhile."""
+    """The number of the document's version with the content that the association's name refers to. A number is fixed, while `$DEFAULT`
+    may change meanwhile."""
     digest = association.rpartition(".")[2]
     return aws.ssm.describe_document(Name=document, VersionName=digest)["Document"]["DocumentVersion"]
 
 
 def _put_content(aws: Aws, *, name: str, content: str, digest: str) -> None:
-    """Makes this content the document's default version. Content that it has had before has a version already."""
+    """Makes this content the document's default version. A version is added only if this content has none yet."""
     try:
         aws.ssm.update_document(
             Name=name,
@@ -287,7 +288,7 @@ def _put_content(aws: Aws, *, name: str, content: str, digest: str) -> None:
 
 
 def _update(aws: Aws, *, id: str, run: CreateAssociationRequestTypeDef) -> None:
-    """Repeats every parameter: an update takes back what it does not repeat."""
+    """Updates the association with every parameter: an update resets a parameter that it omits."""
     aws.ssm.update_association(
         AssociationId=id,
         Name=run["Name"],
@@ -301,7 +302,7 @@ def _update(aws: Aws, *, id: str, run: CreateAssociationRequestTypeDef) -> None:
 
 
 def _document(item: DocumentIdentifierTypeDef | DocumentDescriptionTypeDef) -> Found:
-    """Out of a listing or a description: both tell of the default version."""
+    """The Found of a document, from a listing or a description: both have the default version."""
     own = from_tag_list(item.get("Tags"))
     status = str(item.get("Status", "Active"))
     return Found(
@@ -333,7 +334,7 @@ def _association(item: AssociationTypeDef | AssociationDescriptionTypeDef, tags:
 
 
 def _tags_of(aws: Aws, id: str) -> dict[str, str]:
-    """Empty for one that is gone by now."""
+    """The tags of a resource; empty if it no longer exists."""
     try:
         answer = aws.ssm.list_tags_for_resource(ResourceType="Association", ResourceId=id)
     except ClientError as error:
