@@ -1,10 +1,10 @@
-"""Policy: the least that enaxp must be allowed to do in an account, as IAM policies. Pure: from the kinds' own declarations.
+"""Policy: the least-privilege IAM policies for enaxp. Pure: derived from the kinds' own declarations.
 
     Config ─▶ spec (which kinds, which names) ─▶ grants of each kind ─▶ statements ─▶ one document, or several where AWS takes no more
 
-Reads of all kinds are allowed everywhere: a survey asks for all of them, whatever the config has. What is made must get the lab's tag;
-what is used, changed or ended must carry it, or be one that the config gives; roles, profiles, documents and repositories are known by
-the lab's own names.
+Reads of all kinds are allowed on all resources: a survey lists every kind, whatever the config contains. Created resources must get the
+lab's tag; resources that are used, changed or deleted must have it, or be given in the config; roles, profiles, documents and
+repositories are identified by the lab's names.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ VERSION = "2012-10-17"
 
 
 def policies_of(config: Config, *, given_role: str = "", fleet: PinnedFleet | None = None) -> list[PolicyDocument]:
-    """The policies for a lab of this config, from the first `up` to the last `down`: one, or as many as AWS needs for their length.
+    """The policies for the whole life of a lab with this config: one, or several if one would exceed AWS's size limit.
 
-    fleet: what is kept of the lab's fleet, which a config without one asks for.
-    given_role: the role in the given instance profile, as a name or an ARN; needed where the config has one. Raises ValueError then.
+    fleet: the lab's pinned fleet, used if the config has none. given_role: the role in the given instance profile, as a name or an ARN;
+    required if the config gives a profile, otherwise ValueError is raised.
     """
     scope = _scope(config, given_role)
     ami = config.hosts.ami if config.hosts.ami.startswith("ami-") else "*"
@@ -66,15 +66,15 @@ def policies_of(config: Config, *, given_role: str = "", fleet: PinnedFleet | No
 
 
 def _with_image(variant: PinnedVariant, asked: FleetConfig | None, name: str) -> PinnedVariant:
-    """The variant with the image that its policy names: any, where the config names none by its id."""
+    """The variant with the image that its policy allows: any image if neither the config nor the state names one."""
     own = asked.variants[name].ami if asked and name in asked.variants else "auto"
     return replace(variant, ami=own if own.startswith("ami-") else variant.ami or "*")
 
 
 def grants_for(resources: Iterable[Resource], scope: Scope, *, read: Iterable[str] | None = None) -> list[Grant]:
-    """What these resources need, given ones included: first what is read, then what each kind may write, and on what.
+    """The grants for these resources, given ones included: first the reads, then the writes of each kind.
 
-    read: the kinds that a survey asks for, whether or not there are resources of them; all by default.
+    read: the kinds that a survey lists, whether or not there are resources of them; all by default.
     """
     of_kind: dict[str, list[Resource]] = {name: [] for name in KINDS}
     for resource in resources:
@@ -85,12 +85,12 @@ def grants_for(resources: Iterable[Resource], scope: Scope, *, read: Iterable[st
 
 
 def document_of_grants(*grants: Grant) -> PolicyDocument:
-    """One policy of these grants."""
+    """The grants as one policy document."""
     return _document([grant.as_statement() for grant in grants])
 
 
 def split(statements: Sequence[Statement], *, characters: int = MANAGED_CHARACTERS) -> list[PolicyDocument]:
-    """The statements, in their order, as few policies of at most so many characters."""
+    """The statements, in order, in as few policies as possible of at most this many characters each."""
     documents = [_document([])]
     for statement in statements:
         longer = _document([*documents[-1]["Statement"], statement])
@@ -102,12 +102,12 @@ def split(statements: Sequence[Statement], *, characters: int = MANAGED_CHARACTE
 
 
 def size_of(document: PolicyDocument) -> int:
-    """Its characters as AWS counts them."""
+    """The size of a policy in characters, as AWS counts them."""
     return sum(not sign.isspace() for sign in json.dumps(document))
 
 
 def allows(policies: Iterable[PolicyDocument], action: str) -> bool:
-    """Whether a statement of the policies names the action (conditions and resources not looked at)."""
+    """Whether a statement of the policies allows the action, ignoring conditions and resources."""
     return any(action in statement["Action"] for policy in policies for statement in policy["Statement"])
 
 
@@ -134,13 +134,13 @@ def _document(statements: list[Statement]) -> PolicyDocument:
 
 
 def _image_parameters(config: Config) -> list[str]:
-    """What is asked for of images where that is not an id: `auto`, or names of parameters."""
+    """The values of `ami` in the config that are not image ids: `auto`, or parameter names."""
     asked = [variant.ami for variant in config.fleet.variants.values()] if config.fleet else [config.hosts.ami]
     return [one for one in dict.fromkeys([config.hosts.ami, *asked]) if not one.startswith("ami-")]
 
 
 def _image_parameter(scope: Scope, asked: str) -> Grant:
-    """The SSM parameter that holds an image's id; AWS's own ones belong to no account."""
+    """The ARN of the SSM parameter that holds an image's id; AWS's public parameters belong to no account."""
     name = asked if asked.startswith("/") else AMI_PARAMETER.format(architecture="*")
     own = scope.arn if not name.startswith("/aws/") else scope.public_arn
     return Grant(sid="ReadTheImage", actions=("ssm:GetParameter",), resources=(own("ssm", f"parameter{name}"),))

@@ -1,8 +1,8 @@
-"""What is resolved once for the life of a lab — the image, the zone, who may use SSH — and whether the account is the right one.
+"""Resolved: the values that are fixed once for the life of a lab (image, zone, source of SSH), and checks on instance types.
 
     Config + Pinned (of the state) + Survey ─▶ resolve() ─▶ Resolved ─▶ pinned_of() ─▶ Pinned (saved with the state)
 
-What was resolved once is never resolved again: it is in the state, or is read back from what lives.
+A value is resolved only once: afterwards it is in the state, or is read back from existing resources.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def resolve(
     isolation: str | None,
     gateway: str | None = None,
 ) -> Resolved:
-    """Image, zone and who may use SSH: from the state, else from what lives, else resolved now.
+    """Image, zone and SSH source: from the state, else from existing resources, else resolved now.
 
-    Raises LabError when the instance type has no ENA Express or no zone offers it, UsageError when this machine's public
-    address cannot be found out.
+    Raises LabError when the instance type has no ENA Express or no zone offers it, UsageError when this machine's public address cannot
+    be determined.
     """
     fleet = pin_fleet(config, pinned.fleet or fleet_that_lives(config, seen.found))
     if fleet is not None:
@@ -79,12 +79,13 @@ def resolve(
 
 
 def _architectures(aws: Aws, types: Iterable[str]) -> list[str]:
-    """Of each of these types. Raises LabError for one that cannot carry ENA Express."""
+    """The CPU architecture of each of these types. Raises LabError for a type without ENA Express."""
     return [check_type(aws, name) for name in types]
 
 
 def _refuse_another_form(seen: Survey, *, lab: str) -> None:
-    """Raises UsageError for a lab of one pair that is to become a fleet: its hosts have other keys, and the fleet's addresses."""
+    """Raises UsageError for a lab of one pair that should become a fleet: its hosts have different keys, and use addresses of the
+    fleet."""
     if any(key in seen.found for key in ("instance/server", "instance/client")):
         raise UsageError(
             f"lab {lab} is one pair of hosts, and cannot become a fleet as it stands",
@@ -93,7 +94,7 @@ def _refuse_another_form(seen: Survey, *, lab: str) -> None:
 
 
 def _with_images(config: Config, aws: Aws, fleet: PinnedFleet, *, common: tuple[str, str]) -> PinnedFleet:
-    """The fleet with every variant's image. common: what hosts have where the variant says nothing else."""
+    """The fleet with every variant's image. common: the default host settings of variants."""
     asked = config.fleet.variants if config.fleet else {}
 
     def image(name: str, variant: PinnedVariant) -> tuple[str, str]:
@@ -110,9 +111,9 @@ def _with_images(config: Config, aws: Aws, fleet: PinnedFleet, *, common: tuple[
 def _second_zone(
     config: Config, aws: Aws, pinned: Pinned, seen: Survey, *, fleet: PinnedFleet | None, zone: str
 ) -> str | None:
-    """Another zone that offers what is to be in it; None where nothing is placed across zones.
+    """A second zone that offers the types to be placed in it; None if nothing is placed across zones.
 
-    Raises LabError where ENA Express does not work across zones, or no other zone offers the types.
+    Raises LabError if ENA Express does not work across zones in this region, or no other zone offers the types.
     """
     across = [pair for pair in pairs_of(config, fleet) if pair.placement == "zones"]
     if not across:
@@ -139,7 +140,7 @@ def _second_zone(
 
 
 def pinned_of(resolved: Resolved) -> Pinned:
-    """What the state keeps of it: all but the gateway, which is looked for each time."""
+    """The part that the state stores: everything except the gateway, which is looked up each time."""
     return Pinned(
         ami=resolved.ami,
         root_device=resolved.root_device,
@@ -152,7 +153,7 @@ def pinned_of(resolved: Resolved) -> Pinned:
 
 
 def given_gateway(config: Config, aws: Aws, lab: Lab) -> str | None:
-    """The id of the internet gateway that a given VPC has already, if it is not the lab's own; None: the lab makes one."""
+    """The id of the internet gateway that a given VPC already has, if it is not the lab's own; None if the lab creates one."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     vpc = config.network.vpc_id
@@ -168,7 +169,7 @@ def given_gateway(config: Config, aws: Aws, lab: Lab) -> str | None:
 
 
 def check_type(aws: Aws, instance_type: str) -> str:
-    """The architecture of an instance type. Raises LabError when AWS does not know it, or it cannot carry ENA Express."""
+    """The architecture of an instance type. Raises LabError if AWS does not know the type, or it has no ENA Express."""
     from botocore.exceptions import ClientError
 
     try:
@@ -195,9 +196,9 @@ def check_type(aws: Aws, instance_type: str) -> str:
 
 
 def root_device_of(aws: Aws, image: str) -> str:
-    """Where an image has its root disk: a mapping for any other device would be a second disk. Raises AwsError.
+    """The device name of an image's root disk; a mapping for another name would add a second disk. Raises AwsError.
 
-    What is not to be had is for the preflight to say: then it is Amazon Linux's.
+    For an image that cannot be read it is Amazon Linux's; the preflight reports the image.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -213,7 +214,7 @@ def root_device_of(aws: Aws, image: str) -> str:
 
 
 def is_bare_metal(aws: Aws, instance_type: str) -> bool:
-    """Whether an instance of this type is a whole machine, which takes long to boot. False where AWS does not tell."""
+    """Whether the type is bare metal, which takes long to boot. False if AWS does not say."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -225,7 +226,7 @@ def is_bare_metal(aws: Aws, instance_type: str) -> bool:
 
 
 def near_types(aws: Aws, instance_type: str, *, most: int = 4) -> list[str]:
-    """Types with ENA Express of the same family, smallest first; of its sisters (c6i, c6in, c7i … for c6id) when it has none.
+    """Types with ENA Express of the same family, smallest first; if it has none, of related families (c6i, c6in, c7i … for c6id).
 
     EC2 has no filter for ENA Express: what it describes is filtered here.
     """
@@ -242,9 +243,9 @@ def near_types(aws: Aws, instance_type: str, *, most: int = 4) -> list[str]:
 
 
 def sustained_gbps(types: Iterable[Mapping[str, Any]]) -> float | None:
-    """What the slowest of these types (of DescribeInstanceTypes) carries all day, in Gbit/s; None when AWS does not say it of one.
+    """The lowest baseline bandwidth of these types (items of DescribeInstanceTypes), in Gbit/s; None if AWS does not publish it for one.
 
-    Of the first network card, which holds the lab's interfaces. A higher peak is a burst, paid with credits and soon over.
+    It is that of the first network card, which has the lab's interfaces. The peak bandwidth is a short burst, limited by credits.
     """
     rates = [(kind["NetworkInfo"].get("NetworkCards") or [{}])[0].get("BaselineBandwidthInGbps") for kind in types]
     known = [float(rate) for rate in rates if rate is not None]
@@ -252,7 +253,7 @@ def sustained_gbps(types: Iterable[Mapping[str, Any]]) -> float | None:
 
 
 def choose_zone(aws: Aws, config: Config, *, types: Sequence[str]) -> str:
-    """The zone asked for, or the first that offers all the types. Raises LabError, with the zones that do, when it does not."""
+    """The requested zone, or the first that offers all types. Raises LabError, naming the zones that do, if the requested one does not."""
     offered = zones_offering_all(aws, types)
     asked, names = config.network.availability_zone, " and ".join(types)
     if asked != "auto" and asked not in offered:
@@ -276,7 +277,7 @@ def zones_offering_all(aws: Aws, types: Sequence[str]) -> list[str]:
 
 
 def offering_zones(aws: Aws, instance_type: str) -> list[str]:
-    """Names of the region's own zones (no Local Zones: they have no ENA Express) that are open and offer the type."""
+    """The names of the region's available zones that offer the type, without Local Zones, which have no ENA Express."""
     of_type = matching({"instance-type": [instance_type]})
     offerings = aws.ec2.get_paginator("describe_instance_type_offerings")
     pages, answer = in_parallel(
@@ -312,8 +313,8 @@ def resolve_ami(aws: Aws, asked: str, architecture: str) -> str:
 
 
 def _ssh_cidr(config: Config, aws: Aws, pinned: Pinned) -> str:
-    """Who may use SSH: as configured, else nobody where a program leads to the hosts, else as before, else loopback for an endpoint on
-    loopback, else this machine alone.
+    """The source allowed for SSH: as configured; else nobody if SSH goes through a proxy command; else as before; else loopback for a
+    loopback endpoint; else this machine's address.
     """
     if config.network.ssh_cidr != "auto":
         return config.network.ssh_cidr
@@ -327,7 +328,7 @@ def _ssh_cidr(config: Config, aws: Aws, pinned: Pinned) -> str:
 
 
 def _is_public(text: str) -> bool:
-    """Whether this is an IPv4 address that a host on the internet can have."""
+    """Whether this is a globally routable IPv4 address."""
     try:
         return ipaddress.IPv4Address(text).is_global
     except ValueError:
@@ -335,9 +336,9 @@ def _is_public(text: str) -> bool:
 
 
 def public_address() -> str:
-    """This machine's public address as a /32. Raises UsageError when it cannot be found out.
+    """This machine's public address as a /32. Raises UsageError when it cannot be determined.
 
-    Asked past any proxy, as SSH goes: through one the answer would be the proxy's address.
+    The request bypasses HTTP proxies, as SSH does: through one the answer would be the proxy's address.
     """
     directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

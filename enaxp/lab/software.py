@@ -1,4 +1,4 @@
-"""Software: what the hosts must have, as scripts that may run any number of times. Pure: files in, text out.
+"""Software: what is installed on the hosts, as idempotent scripts. Pure: files in, text out.
 
     templates/software/NAME.sh (with packages.sh) ─▶ Piece.command ─┬─▶ the first boot runs it (`userdata.py`)
                                                                     ├─▶ Piece.document ─▶ State Manager runs it (`kinds/software.py`)
@@ -29,19 +29,19 @@ _BESIDE_A_FUNCTION = re.compile(r"^([ ]*\w+\(\) \{) # .*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Piece:
-    """One piece of software: its name, and the script that puts it in place on a host, run as root."""
+    """One piece of software: its name, and the script that installs it on a host as root."""
 
     name: str
     script: str
 
     @cached_property
     def version(self) -> str:
-        """SHA-256 of the script as it lies on a host: what the host keeps beside it once it has run."""
+        """SHA-256 of the script as stored on a host. The host stores it next to the script once it has run."""
         return hashlib.sha256(f"{self.script.rstrip()}\n".encode()).hexdigest()
 
     @cached_property
     def command(self) -> str:
-        """Bash that leaves the script on the host, runs it there, and keeps what it says in `log_path`."""
+        """Bash that stores the script on the host, runs it, and writes its output to `log_path`."""
         return render("software/run.sh.j2", name=self.name, script=self.script.rstrip(), log=log_path(self.name))
 
     @cached_property
@@ -60,18 +60,18 @@ class Piece:
 
     @cached_property
     def digest(self) -> str:
-        """Tells one content from another: it is the name of the document's version."""
+        """A digest of the content; the name of the document's version."""
         return hashlib.sha256(self.document.encode()).hexdigest()[:12]
 
 
 def log_path(name: str) -> str:
-    """Where a host keeps what the latest run of this piece said."""
+    """The path on a host of the log of this piece's latest run."""
     return f"/var/log/enaxp-{name}.log"
 
 
 @lru_cache(maxsize=1)
 def pieces() -> tuple[Piece, ...]:
-    """All software, in the order in which a first boot installs it."""
+    """All pieces, in the order in which a first boot installs them."""
     folder = data_path("templates/software")
     packages = (folder / "packages.sh").read_text(encoding="utf-8")
     scripts = {name: (folder / f"{name}.sh").read_text(encoding="utf-8") for name in NAMES}

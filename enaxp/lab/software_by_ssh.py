@@ -1,4 +1,4 @@
-"""Software by SSH: puts the same scripts in place on the hosts of a lab that does without Systems Manager (`hosts.ssm: false`).
+"""Software by SSH: installs the same software over SSH on the hosts of a lab without Systems Manager (`hosts.ssm: false`).
 
 hosts ─▶ which version of each piece has run (SHA-256 beside the script) ─▶ the pieces that differ, one after the other ─▶ results
 """
@@ -18,7 +18,7 @@ _FOLDER = "/usr/local/lib/enaxp"
 
 
 def put_in_place(hosts: Mapping[str, Host], *, say: Callable[[str], None]) -> SoftwareResults:
-    """Has each host (by its role) run every piece whose script it has not run as it is now, both hosts side by side.
+    """Runs on each host (by its role) every piece whose current script has not run there yet, hosts in parallel; returns the results.
 
     Raises HostError, naming host and piece with the end of its log, when one fails or is not done in time.
     """
@@ -28,13 +28,13 @@ def put_in_place(hosts: Mapping[str, Host], *, say: Callable[[str], None]) -> So
 
 
 def put_piece(connection: Connection, role: str, name: str) -> None:
-    """Has a host run one piece, whatever it has run before. Raises HostError."""
+    """Runs one piece on a host, even if it has run before. Raises HostError."""
     [piece] = [piece for piece in pieces() if piece.name == name]
     _run(connection, role, piece)
 
 
 def versions_command() -> str:
-    """Shell text that prints each piece that has run, and the version of its script."""
+    """A shell command that prints each piece that has run, with the version of its script."""
     return (
         f"cd {_FOLDER} 2>/dev/null || exit 0; for piece in {' '.join(NAMES)}; do "
         '[ -f "$piece.done" ] && echo "$piece $(cut -d" " -f1 "$piece.done")"; done; true'

@@ -1,6 +1,6 @@
-"""SRD: changes over which of the lab's interfaces have ENA Express, while the hosts run.
+"""SRD: changes which of the lab's interfaces have ENA Express, while the hosts run.
 
-interfaces of the status ─▶ SrdSwitch ─▶ called by a bench with a crossover or a control ─▶ AWS reads back what is wanted
+interfaces of the status ─▶ SrdSwitch ─▶ called by a bench with a crossover or a control ─▶ read back as wanted
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ PATIENCE_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class SrdSwitch:
-    """Gives ENA Express to some of the interfaces and takes it from the others.
+    """A function that switches ENA Express on for some interfaces and off for the others.
 
-    home: for each interface, by its id, the arm whose it is. todo: what puts it right when it fails.
+    home: the arm of each interface, by interface id. todo: the advice in the error if switching fails.
     """
 
     aws: Aws
@@ -29,7 +29,7 @@ class SrdSwitch:
     todo: str = "run `enaxp up`"
 
     def __call__(self, srd_on: SrdOn) -> None:
-        """Comes back when AWS reads back what is wanted. Raises AwsError when AWS refuses, or does not within PATIENCE_S seconds."""
+        """Returns when AWS reads back the wanted settings. Raises AwsError when AWS refuses, or that takes longer than PATIENCE_S."""
         wanted = {eni: has_srd(home, srd_on=srd_on) for eni, home in self.home.items()}
         try:
             for eni, on in sorted(wanted.items(), key=lambda item: item[1]):  # off first: never both
@@ -45,7 +45,7 @@ class SrdSwitch:
             raise refused("changing over which interfaces have ENA Express", error) from error
 
     def _reads(self, wanted: Mapping[str, bool]) -> bool:
-        """Whether every attachment has ENA Express, and its flag for UDP, as wanted."""
+        """Whether ENA Express and its UDP flag read back as wanted on every attachment."""
         described = self.aws.ec2.describe_network_interfaces(NetworkInterfaceIds=list(wanted))["NetworkInterfaces"]
         have = {interface["NetworkInterfaceId"]: srd_of(interface.get("Attachment", {})) for interface in described}
         return all(have.get(eni) == {"srd": on, "srd_udp": on} for eni, on in wanted.items())

@@ -1,11 +1,11 @@
-"""State: what enaxp remembers of a lab between commands, in one JSON file, replaced whole and atomically.
+"""State: what enaxp stores about a lab between commands, in one JSON file that is replaced atomically.
 
-    state/<lab>.json       ids, intents and what is pinned      state/<lab>.json.bak   the one before
-    state/<lab>.lock       held by up, down and extend          state/<lab>.pem        the lab's private key
+    state/<lab>.json       ids, intents and pinned values        state/<lab>.json.bak   the previous version
+    state/<lab>.lock       locked by up, down and extend          state/<lab>.pem        the lab's private key
 
     file ─▶ read_state (an older schema is migrated) ─▶ State ─▶ StateFile.update ─▶ file
 
-The file is a convenience, not the truth: what carries the lab's tags on AWS can always be adopted again.
+The file is a cache, not the source of truth: resources with the lab's tags on AWS can always be adopted again.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Intent:
-    """A resource about to be made: written before the call, dropped when its id is known.
+    """A resource about to be created: written before the call, removed when its id is known.
 
-    token: the client token of the call. request_hash: tells whether a later call asks for the very same.
+    token: the client token of the call. request_hash: to recognise a later call with the same parameters.
     """
 
     kind: str
@@ -71,9 +71,10 @@ class Intent:
 
 @dataclass(frozen=True, kw_only=True)
 class Pinned:
-    """What is resolved once and then kept for the life of the lab; None before that. `isolation` is the local target's, None on AWS.
+    """Values that are resolved once and kept for the life of the lab; None before that. `isolation`: that of the local target, None on
+    AWS.
 
-    second_zone: where clients are that are placed across zones.  fleet: by variant. Both are left out where the lab has none.
+    second_zone: the zone of clients placed across zones. fleet: by variant. Both are omitted if the lab has none.
     """
 
     ami: str | None = None
@@ -87,9 +88,9 @@ class Pinned:
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What the state file holds; the fields are the document.
+    """The content of the state file; the fields are its JSON keys.
 
-    owner: who made the lab; None where that was before labs had owners. resources and intents: by key.
+    owner: who created the lab; None for labs made before owners were recorded. resources and intents: by key.
     """
 
     schema: Literal[2] = 2
@@ -107,7 +108,7 @@ class State:
     intents: Mapping[str, Intent] = field(default_factory=dict)
 
     def as_lab(self, tags: Mapping[str, str]) -> Lab:
-        """The lab, with these tags of the config's besides enaxp's own."""
+        """The lab's identity, with these tags of the config in addition to enaxp's own."""
         return Lab(
             name=self.lab,
             lab_id=self.lab_id,
@@ -121,7 +122,7 @@ class State:
         )
 
     def _layers(self) -> tuple[Layer, ...]:
-        """The layers of which something is made or begun. Every layer when the state knows of nothing: its lab may have been lost."""
+        """The layers with a resource or an intent. If there is none at all, every layer, because the state may have been lost."""
         known = {layer_of(key) for key in (*self.resources, *self.intents)}
         return tuple(layer for layer in LAYERS if layer in known or not known)
 
@@ -148,7 +149,7 @@ def new_state(
 
 
 def make_state_folder(folder: Path) -> None:
-    """Makes the folder, with a `.gitignore` that keeps its files out of a repository. One that holds something is left as it is."""
+    """Creates the folder, with a `.gitignore` that keeps its files out of a repository. A folder with content is left unchanged."""
     with _of_the_folder(folder):
         if folder.exists() and any(folder.iterdir()):
             return
@@ -159,7 +160,7 @@ def make_state_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _of_the_folder(folder: Path, *passed: type[OSError]) -> Iterator[None]:
-    """Raises StateError, naming the folder, where the system refuses to read or to write in it. passed: errors left as they are."""
+    """A context that turns OSError into StateError with the folder's name. passed: exceptions that are not converted."""
     try:
         yield
     except passed:
@@ -173,9 +174,9 @@ def _of_the_folder(folder: Path, *passed: type[OSError]) -> Iterator[None]:
 
 
 class StateFile:
-    """The state file of one lab. Threads may `update` it side by side: each update is one atomic replacement.
+    """The state file of one lab. Threads may call `update` in parallel: each update is one atomic replacement.
 
-    notes: what `load` has to tell the user.
+    notes: messages of `load` for the user.
     """
 
     def __init__(self, folder: Path, lab: str) -> None:
@@ -195,7 +196,7 @@ class StateFile:
         self.notes: list[str] = []
 
     def load(self) -> State | None:
-        """The state; None when there is no file that can be read. `notes` then says so, and the lab is found by its tags.
+        """The state; None if there is no readable file. `notes` then says so, and the lab is found by its tags.
 
         Raises StateError for a file of a newer schema, or of another lab.
         """
@@ -214,17 +215,17 @@ class StateFile:
         return None
 
     def known_hosts(self, instance_id: str) -> Path:
-        """Where the host key of an instance is kept: by its id, for a host that is made anew has another key at the same address."""
+        """The known_hosts file of an instance, named by its id, because a replaced host has another key at the same address."""
         if not INSTANCE_ID.fullmatch(instance_id):
             raise StateError(f"{instance_id!r} is no id of an instance")
         return self.folder / f"{self._lab}.{instance_id}.known_hosts"
 
     def mark_bench(self, until: str) -> None:
-        """Remembers what this computer's bench tells others of its end."""
+        """Stores the end time that this computer's bench has put in the hosts' tags."""
         write_whole(self._bench, until.encode())
 
     def bench_until(self) -> str:
-        """What the latest bench on this computer told others; empty where there was none."""
+        """The end time that the latest bench on this computer put in the hosts' tags; empty if there was none."""
         try:
             return read_capped(self._bench, most_bytes=100).decode(errors="replace")
         except (OSError, ValueError):
@@ -232,24 +233,24 @@ class StateFile:
 
     @property
     def state(self) -> State:
-        """The state as it was loaded or saved last. Raises StateError before that."""
+        """The state as last loaded or saved. Raises StateError before that."""
         if self._state is None:
             raise StateError(f"{self.path} has not been loaded")
         return self._state
 
     def save(self, state: State) -> None:
-        """Puts this state in the place of the one on disk."""
+        """Replaces the state on disk with this one."""
         with self._guard:
             self._write(state)
 
     def update(self, edit: Callable[[State], State]) -> State:
-        """Applies `edit` to the newest state and saves what it gives back, as one step."""
+        """Applies `edit` to the current state and saves its result, as one atomic step."""
         with self._guard:
             self._write(edit(self.state))
             return self.state
 
     def forget(self) -> None:
-        """Removes everything of this lab from the folder but its lock. The state goes last."""
+        """Removes all files of this lab from the folder except its lock; the state file is removed last."""
         known_hosts = self.folder.glob(f"{self._lab}.i-*.known_hosts")
         for path in (self.private_key, *known_hosts, self.grafana_password, self._bench, self.backup, self.path):
             path.unlink(missing_ok=True)
@@ -257,7 +258,7 @@ class StateFile:
 
     @contextlib.contextmanager
     def lock(self, what: str, *, name: str = "lock") -> Iterator[None]:
-        """Holds the lab for one command. Raises LabError, naming the holder, when another command has it."""
+        """A context that locks the lab for one command. Raises LabError, naming the holder, when another command has the lock."""
         make_state_folder(self.folder)
         path = self.folder / f"{self._lab}.{name}"
         with _of_the_folder(self.folder):
@@ -278,7 +279,7 @@ class StateFile:
             yield
 
     def is_locked(self, *, name: str) -> bool:
-        """Whether some command holds this lock right now."""
+        """Whether a command holds this lock now."""
         path = self.folder / f"{self._lab}.{name}"
         if not path.exists():
             return False
@@ -305,8 +306,8 @@ class StateFile:
         self._state = state
 
     def _keep_previous(self) -> None:
-        """Keeps the file that is about to be replaced. A hard link keeps it whole without a moment in which there is none; where the
-        file system has no links it is copied."""
+        """Keeps the file that is about to be replaced as `.bak`. With a hard link there is no moment without a complete copy; if the file
+        system has no hard links, the file is copied."""
         if self.path.exists():
             previous = self.backup.with_suffix(".old")
             previous.unlink(missing_ok=True)
@@ -318,18 +319,18 @@ class StateFile:
 
 
 def with_intent(state: State, key: str, intent: Intent) -> State:
-    """The resource is about to be made."""
+    """The state with this intent: the resource is about to be created."""
     return replace(state, intents={**state.intents, key: intent})
 
 
 def with_resource(state: State, key: str, entry: Entry) -> State:
-    """The resource is there: its id is known, and its intent is dropped."""
+    """The state with this resource, whose id is now known, and without its intent."""
     intents = {other: intent for other, intent in state.intents.items() if other != key}
     return replace(state, resources={**state.resources, key: entry}, intents=intents)
 
 
 def without(state: State, keys: set[str]) -> State:
-    """The resources are gone, and their intents with them: whoever makes them anew uses new tokens."""
+    """The state without these resources and their intents: a resource that is created again gets a new token."""
     return replace(
         state,
         generation=state.generation + 1,
@@ -339,10 +340,10 @@ def without(state: State, keys: set[str]) -> State:
 
 
 def read_state(path: Path, *, lab: str) -> State:
-    """The lab's state in this file, of whatever schema that this enaxp knows.
+    """The lab's state in this file, migrated from any schema that this version can read.
 
-    Raises FileNotFoundError, ValueError (which names the place in the document) for what is no state, and StateError for a state of
-    another schema or lab.
+    Raises FileNotFoundError, ValueError (with the path in the document) for an invalid document, and StateError for a state of another
+    schema or lab.
     """
     content = read_capped(path, most_bytes=MOST_BYTES)
     head = msgspec.json.decode(content, type=_Head)
@@ -358,7 +359,7 @@ def read_state(path: Path, *, lab: str) -> State:
 
 @dataclass(frozen=True, kw_only=True)
 class _Head:
-    """What a document of every schema has, read before the rest. Without a lab it is damaged, which reading the rest tells."""
+    """The fields that documents of every schema have, read first. A document without a lab is damaged, which decoding the rest reports."""
 
     schema: int
     lab: str | None = None

@@ -1,10 +1,10 @@
-"""State Manager: what it says of the software on each host, and waiting until all of it is in place.
+"""State Manager: the status of the software on each host, and waiting until all of it is installed.
 
-    Snapshot ─▶ results() ─▶ role → piece → SoftwareResult
+    Snapshot ─▶ results() ─▶ {role: {piece: SoftwareResult}}
              └▶ wait_for_software(): asks until each is Success, or one has failed
 
-The status of an association says little: it is Success without any host, too. What counts is what State Manager says of each host and
-the version of the association that is wanted.
+The status of an association as a whole is not used: it is Success even without any host. What counts is the status on each host for the
+wanted version of the association.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _ASKING = "asking State Manager about the software of the hosts"
 
 @dataclass(frozen=True, kw_only=True)
 class SoftwareResult:
-    """How the latest run of a piece of software on a host went.
+    """The outcome of the latest run of a piece of software on a host.
 
-    status: State Manager's word; Pending until the version that is wanted has run. NOT_REGISTERED and NOT_ASSOCIATED are enaxp's own:
-    Systems Manager does not know the host, or there is no association for the piece.
+    status: as State Manager reports it; Pending until the wanted version has run. NOT_REGISTERED (Systems Manager does not know the host)
+    and NOT_ASSOCIATED (the piece has no association) are enaxp's own.
     """
 
     status: str
@@ -58,7 +58,7 @@ LogOf = Callable[[str, str], str]  # role, piece → the end of its log
 
 
 def results(snapshot: Snapshot, aws: Aws) -> SoftwareResults:
-    """What State Manager says of each host. An association's overview is no use: it counts hosts that are gone. Raises AwsError."""
+    """The result of each piece on each host. (An association's overview cannot be used: it counts terminated hosts.) Raises AwsError."""
     return _asked(_hosts(snapshot), _associations(snapshot, aws), aws)
 
 
@@ -71,12 +71,11 @@ def wait_for_software(
     restart_agent: Callable[[str], None],
     say: Callable[[str], None],
 ) -> SoftwareResults:
-    """The results once all of them are Success. What had failed before is run once more.
+    """Waits until all results are Success and returns them. A piece that had failed before is run once more.
 
-    changed: keys of what was made or changed just now. restart_agent: starts the agent of Systems Manager on the host of a role again:
-    one that starts before its permissions work sleeps for up to 26 minutes before it tries again.
-    Raises HostError, naming host and piece with the end of its log, when one fails or is not done in time; and when a host was stopped or
-    taken away meanwhile.
+    changed: keys of the resources just created or changed. restart_agent: restarts the Systems Manager agent on the host of a role; an
+    agent that started before its permissions were effective would wait up to 26 minutes before its next attempt. Raises HostError, naming
+    host and piece with the end of its log, when a piece fails or takes too long; and when a host was stopped or terminated meanwhile.
     """
     hosts, associations = _hosts(snapshot), _associations(snapshot, aws)
     now = _asked(hosts, associations, aws)
@@ -117,19 +116,19 @@ def wait_for_software(
 
 
 def _require_running(snapshot: Snapshot, aws: Aws, roles: Sequence[str]) -> None:
-    """Raises HostError when the instance of one of these roles does not run any more."""
+    """Raises HostError when the instance of one of these roles is no longer running."""
     with _refusals(_ASKING):
         for role in roles:
             require_running(aws, snapshot, role)
 
 
 def log_command(piece: str) -> str:
-    """A command for a host that prints the end of the log of this piece's latest run."""
+    """A shell command that prints the end of the log of this piece's latest run."""
     return f'tail -n 20 "${{ENAXP_ROOT:-}}{log_path(piece)}" 2>/dev/null; true'
 
 
 def _hosts(snapshot: Snapshot) -> dict[str, str]:
-    """Instance ids by place: `server`, or `main-1/server` in a fleet."""
+    """Instance ids by place: `server`, or in a fleet `main-1/server`."""
     found = snapshot.survey.found
     wanted = [resource.key for resource in snapshot.resources if resource.kind == Instance.name]
     hosts = [key for key in wanted if key in found and layer_of(key) == "compute"]
@@ -137,14 +136,14 @@ def _hosts(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _associations(snapshot: Snapshot, aws: Aws) -> dict[str, Found]:
-    """The associations that are there, by piece."""
+    """The existing associations, by piece."""
     found = snapshot.survey.found
     there = {name: found[f"ssm-association/{name}"] for name in NAMES if f"ssm-association/{name}" in found}
     return _complete(there, aws)
 
 
 def _complete(associations: Mapping[str, Found], aws: Aws) -> dict[str, Found]:
-    """The associations, with those read of which the id alone is known. AWS may not show yet what was made just now: it stays as it is."""
+    """The associations, where those of which only the id is known have been read. One that AWS does not show yet stays as it is."""
     look = KINDS["ssm-association"].look
     with _refusals(_ASKING), ThreadPoolExecutor(len(NAMES)) as pool:
         complete = pool.map(lambda one: one if one.facts else look(aws, one.id) or one, associations.values())
@@ -160,7 +159,7 @@ def _refusals(where: str) -> Iterator[None]:
 
 
 def _asked(hosts: Mapping[str, str], associations: Mapping[str, Found], aws: Aws) -> SoftwareResults:
-    """The result of each piece on each host, the pieces in the order of installation. The hosts are asked side by side."""
+    """The result of each piece on each host, pieces in order of installation. The hosts are queried in parallel."""
     with _refusals(_ASKING), ThreadPoolExecutor(min(len(hosts) + 1, WORKERS)) as pool:
         asked = pool.submit(_registered, aws, list(hosts.values()))
         told = list(pool.map(lambda instance: _told(aws, instance), hosts.values()))
@@ -172,7 +171,7 @@ def _asked(hosts: Mapping[str, str], associations: Mapping[str, Found], aws: Aws
 
 
 def _registered(aws: Aws, instance_ids: Sequence[str]) -> set[str]:
-    """Those of these instances that have registered with Systems Manager."""
+    """The instances among these that have registered with Systems Manager."""
     if not instance_ids:
         return set()
     found = set()
@@ -186,7 +185,7 @@ def _registered(aws: Aws, instance_ids: Sequence[str]) -> set[str]:
 
 
 def _told(aws: Aws, instance_id: str) -> dict[str, Any]:
-    """The latest run of each association by its id. What is answered for a host that has not registered is not documented."""
+    """The latest run of each association on this host, by association id; empty if the host has not registered."""
     try:
         pages = aws.ssm.get_paginator("describe_instance_associations_status").paginate(InstanceId=instance_id)
         return {info["AssociationId"]: info for page in pages for info in page["InstanceAssociationStatusInfos"]}
@@ -197,7 +196,7 @@ def _told(aws: Aws, instance_id: str) -> dict[str, Any]:
 
 
 def _result(association: Found | None, told: Mapping[str, Any] | None) -> SoftwareResult:
-    """The result of one piece on one host, of which State Manager told this."""
+    """The result of one piece on one host, from State Manager's answer."""
     if told is None:
         return SoftwareResult(status=NOT_REGISTERED)
     if association is None or not association.facts:
@@ -225,7 +224,7 @@ def _failed(role: str, piece: str, result: SoftwareResult, log_of: LogOf) -> Hos
 
 
 def _check_time(open_ones: Mapping[tuple[str, str], SoftwareResult], waited: float) -> None:
-    """Raises HostError when one takes too long."""
+    """Raises HostError when a piece takes too long."""
     for (role, piece), result in open_ones.items():
         if result.status == NOT_REGISTERED and waited >= REGISTER_S:
             raise HostError(

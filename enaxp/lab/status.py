@@ -1,6 +1,6 @@
-"""Status: a lab at one moment as one typed document, the same for people and for programs. Pure.
+"""Status: a lab at one moment as one typed document, for people and programs. Pure.
 
-    Snapshot + Prices + what State Manager says ─▶ status_of() ─▶ Status ─┬─▶ JSON on stdout (`status --json`, `up --json`)
+    Snapshot + Prices + software results ─▶ status_of() ─▶ Status ─┬─▶ JSON on stdout (`status --json`, `up --json`)
                                                                           ├─▶ text for a person (terminal/lab.py)
                                                                           └─▶ Session.hosts(): how the hosts are reached
 
@@ -36,7 +36,7 @@ ResourceState = Literal["present", "pending", "missing", "unknown"]
 
 @dataclass(frozen=True, kw_only=True)
 class DriftStatus:
-    """A field of a resource that is not as wanted. The values are what AWS's API has there: text, numbers, lists, mappings."""
+    """A field of a resource that differs from the wanted value. The values are those of AWS's API: text, numbers, lists, mappings."""
 
     field: str
     have: object
@@ -45,7 +45,7 @@ class DriftStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceStatus:
-    """A resource that the lab wants. `id` is None while it is missing; `owned` is false for one that belongs to somebody else."""
+    """A wanted resource of the lab. `id` is None while it is missing; `owned` is false for a given one."""
 
     key: str
     kind: str
@@ -57,7 +57,7 @@ class ResourceStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class SshAddress:
-    """Where a host's sshd listens, and who logs in there. `host` is None while there is no public address and one is needed."""
+    """Address and user for SSH to a host. `host` is None while a public address is needed and missing."""
 
     host: str | None
     port: int
@@ -76,7 +76,7 @@ class InterfaceStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class SoftwareStatus:
-    """How the latest run of a piece of software on a host went, in State Manager's words."""
+    """The status of the latest run of a piece of software on a host, as State Manager reports it."""
 
     status: str
     detail: str
@@ -84,7 +84,7 @@ class SoftwareStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class HostStatus:
-    """A host of a pair. `software` is by piece, empty where State Manager was not asked; an interface is None while it is missing."""
+    """A host of a pair. `software`: by piece, empty if State Manager was not queried. An interface is None while it is missing."""
 
     role: Role
     pair: int
@@ -97,14 +97,14 @@ class HostStatus:
     software: Mapping[str, SoftwareStatus]
 
     def interfaces(self) -> dict[Arm, InterfaceStatus]:
-        """The interfaces that are there, each by the arm whose traffic it carries."""
+        """The existing interfaces, by the arm whose traffic each carries."""
         by_arm: dict[Arm, InterfaceStatus | None] = {"ena": self.ena, "ena_express": self.ena_express}
         return {arm: interface for arm, interface in by_arm.items() if interface is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairStatus:
-    """A pair of hosts in a fleet, called variant-n; each of its hosts whose instance is there."""
+    """A host pair in a fleet, called variant-n, with each host whose instance exists."""
 
     name: str
     variant: str
@@ -124,12 +124,12 @@ class MonitoringStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """A lab at one moment. Of a lab that does not exist `lab_id` is None, and there are no resources and no hosts.
+    """A lab at one moment. If it does not exist, `lab_id` is None, and there are no resources and no hosts.
 
-    hosts: those of the only pair, or of a fleet's first. pairs: of a fleet alone, every pair.
+    hosts: of the only pair, or of a fleet's first pair. pairs: every pair, in a fleet only.
 
-    endpoint_url: None on AWS. urls: where the monitoring is shown, by name, while `enaxp monitor` holds its tunnel. usd_per_hour and
-    usd_so_far: None on the local target, and where a price is not known. owner: who made the lab, None where no tag tells.
+    endpoint_url: None on AWS. urls: of the monitoring pages, by name, valid while `enaxp monitor` keeps its tunnel open. usd_per_hour and
+    usd_so_far: None on the local target, and if a price is unknown. owner: who created the lab, None if no tag says.
     """
 
     schema: Literal[2] = 2
@@ -153,13 +153,13 @@ class Status:
     usd_so_far: float | None = None
 
     def each_pair(self) -> dict[str | None, Status]:
-        """The status as it would be with each pair alone, by its name; of a lab without a fleet itself, by None."""
+        """For each pair, by name, the status as if the lab had only this pair; in a lab without a fleet the status itself, under None."""
         if not self.pairs:
             return {None: self}
         return {pair.name: replace(self, hosts=pair.hosts, pairs=(pair,)) for pair in self.pairs}
 
     def every_host(self) -> dict[str, HostStatus]:
-        """Each host that is there, by its place: `server`, or `main-1/server` in a fleet."""
+        """Each existing host by its place: `server`, or in a fleet `main-1/server`."""
         if not self.pairs:
             return {role: host for role, host in self.hosts.items()}  # noqa: C416 - keys of another type
         return {f"{pair.name}/{role}": host for pair in self.pairs for role, host in pair.hosts.items()}
@@ -209,7 +209,7 @@ def status_of(
 
 
 def drift(difference: Difference) -> DriftStatus:
-    """A difference as documents show it."""
+    """A difference in the form of the JSON documents."""
     return DriftStatus(field=difference.field, have=difference.have, want=difference.want)
 
 
@@ -228,7 +228,7 @@ def _resource(resource: Resource, snapshot: Snapshot) -> ResourceStatus:
 
 
 def _hosts(pair: HostPair, snapshot: Snapshot, config: Config, software: SoftwareResults) -> dict[Role, HostStatus]:
-    """Each host of the pair whose instance is there."""
+    """Each host of the pair whose instance exists."""
     found, hosts = snapshot.survey.found, dict[Role, HostStatus]()
     for role, host in pair.hosts.items():
         instance, place = found.get(instance_key(pair, role)), pair.place(role)
@@ -250,7 +250,7 @@ def _hosts(pair: HostPair, snapshot: Snapshot, config: Config, software: Softwar
 
 
 def _monitoring(snapshot: Snapshot, config: Config) -> MonitoringStatus | UnsetType:
-    """The host of that layer; UNSET while there is none."""
+    """The monitoring host; UNSET if there is none."""
     found = snapshot.survey.found
     instance, eni, address = (found.get(f"{kind}/{MONITORING}") for kind in ("instance", "eni", "eip"))
     if instance is None or eni is None:
@@ -266,7 +266,8 @@ def _monitoring(snapshot: Snapshot, config: Config) -> MonitoringStatus | UnsetT
 
 
 def _urls(snapshot: Snapshot) -> dict[str, str]:
-    """Where `enaxp monitor` shows the monitoring, through its tunnel: it is open to nobody else. The local target has no Grafana."""
+    """The URLs of the monitoring pages through the tunnel of `enaxp monitor`; they are not reachable otherwise. The local target has no
+    Grafana."""
     if f"instance/{MONITORING}" not in snapshot.survey.found:
         return {}
     names = ("prometheus",) if snapshot.resolved.isolation else ("grafana", "prometheus")
@@ -274,7 +275,7 @@ def _urls(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _public_ip(instance: Found, address: Found | None) -> str | None:
-    """The Elastic IP, else what the instance has by itself."""
+    """The Elastic IP, else the instance's own public address."""
     public_ip: str | None = address.facts["public_ip"] if address else instance.facts.get("public_ip")
     return public_ip
 

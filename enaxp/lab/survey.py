@@ -1,4 +1,4 @@
-"""Survey: what of a lab exists now. One describe for each kind, by tag, all side by side.
+"""Survey: the existing resources of a lab. One describe call per kind, filtered by tag, all in parallel.
 
 lab-id ─▶ Kind.find (all kinds at once) ─┐
 ids in the state that no listing shows ──┼─▶ Survey: key → Found, and duplicates
@@ -24,9 +24,9 @@ WORKERS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """found: one for each key. duplicates: further resources with a key that one has already (a create whose answer was lost).
-    disowned: by key, what the state knows by its id and what carries no lab-id any more; nobody but its owner may touch it.
-    unread: the kinds that AWS would not tell of, and what it said.
+    """The existing resources of a lab. found: one for each key. duplicates: further resources with the same key (from a create whose
+    answer was lost). disowned: by key, resources in the state that no longer have the lab-id tag; enaxp does not touch them. unread: the
+    kinds that AWS refused to list, with its message.
     """
 
     found: Mapping[str, Found]
@@ -44,9 +44,9 @@ class Survey:
 def survey(
     aws: Aws, lab: Lab, *, state: State, resources: Iterable[Resource] = (), kinds: Iterable[str] | None = None
 ) -> Survey:
-    """Everything of these kinds (without any named: of all) that carries the lab-id, and the given resources among `resources`.
+    """The survey of these kinds (by default all): every resource with the lab-id, and the given ones among `resources`.
 
-    Raises AwsError when AWS refuses to tell of one of them.
+    Raises AwsError when AWS refuses to list one of the kinds.
     """
     seen = survey_what_can_be_read(aws, lab, state=state, resources=resources, kinds=kinds)
     for error in seen.unread.values():
@@ -57,9 +57,9 @@ def survey(
 def survey_what_can_be_read(
     aws: Aws, lab: Lab, *, state: State, resources: Iterable[Resource] = (), kinds: Iterable[str] | None = None
 ) -> Survey:
-    """As `survey`; a kind that AWS will not tell of is in `unread` instead.
+    """Like `survey`, but a kind that AWS refuses to list is put into `unread`.
 
-    Raises AwsError when AWS does not know the caller, or tells of no kind at all.
+    Raises AwsError when the credentials are invalid, or AWS refuses to list every kind.
     """
     key_of = {(entry.kind, entry.id): key for key, entry in state.resources.items() if entry.owned}
     given = [resource for resource in resources if not resource.owned]
@@ -89,7 +89,7 @@ def survey_what_can_be_read(
 
 
 class _Reading:
-    """Reads kinds side by side, and keeps what AWS said where it would not tell."""
+    """Reads kinds in parallel, and collects AWS's refusals."""
 
     def __init__(self, aws: Aws, lab: Lab) -> None:
         self.aws = aws
@@ -97,19 +97,20 @@ class _Reading:
         self.unread: dict[str, AwsError] = {}
 
     def find(self, kind: str) -> list[Found]:
-        """Everything of this kind; nothing where AWS will not tell."""
+        """Every resource of this kind; none if AWS refuses."""
         with self._noting(kind):
             return removable(kind).find(self.aws, self.lab)
         return []
 
     def look(self, kind: str, id: str) -> Found | None:
-        """The one with this id; None where there is none, and where AWS will not tell."""
+        """The resource with this id; None if there is none, or if AWS refuses."""
         with self._noting(kind):
             return removable(kind).look(self.aws, id)
         return None
 
     def look_at_given(self, resource: Resource) -> Found | None:
-        """As `look`. Somebody who may use a profile or a key by its name may not be allowed to read it: then it is taken to be there."""
+        """Like `look` for a given resource. A caller may be allowed to use a profile or key by name but not to read it: then it is
+        assumed to exist."""
         id = str(resource.given_id)
         if not KINDS[resource.kind].unique_by_name:
             return self.look(resource.kind, id)
@@ -138,7 +139,7 @@ class _Reading:
 
 
 def discover_lab_id(aws: Aws, *, lab: str, region: str) -> str | None:
-    """The lab-id of a lab of this name that lives in the region, from the role's tags or any tagged resource; None when there is none."""
+    """The lab-id of the lab with this name in the region, from the role's tags or any tagged resource; None if there is none."""
     named = matching({"key": [TAG_LAB], "value": [lab]})
     role, pages = in_parallel(
         lambda: _claim(aws, unique_name(lab, region)),
@@ -155,7 +156,7 @@ def discover_lab_id(aws: Aws, *, lab: str, region: str) -> str | None:
 
 
 def _claim(aws: Aws, name: str) -> Found | None:
-    """The role of this name; None where there is none, and where the caller may not ask."""
+    """The role with this name; None if there is none, or if the caller may not read it."""
     from botocore.exceptions import ClientError
 
     try:
@@ -167,13 +168,13 @@ def _claim(aws: Aws, name: str) -> Found | None:
 
 
 def _not_listed(state: State, kinds: Iterable[str], listed: set[str]) -> list[tuple[str, str]]:
-    """Listings by tag lag behind: what the state knows and no listing shows is looked at by its id."""
+    """Resources in the state that no listing shows, read by id, because listings by tag are eventually consistent."""
     wanted = set(kinds)
     return [(e.kind, e.id) for e in state.resources.values() if e.owned and e.kind in wanted and e.id not in listed]
 
 
 def _oldest_first(found: list[Found], state: State) -> tuple[dict[str, Found], list[Found]]:
-    """One of each key: the one that the state knows, else the oldest; one that AWS is ending only if there is no other."""
+    """One resource per key: the one in the state, else the oldest; one that is ending only if there is no other."""
     known = set(state.ids().values())
     one: dict[str, Found] = {}
     more: list[Found] = []

@@ -1,9 +1,9 @@
-"""Sweep: takes a lab down. Pass after pass over what carries its tags (and what the state knows), until nothing is left.
+"""Sweep: removes a lab. It repeats passes over the resources with its tags (and those in the state) until nothing is left.
 
-    Survey ─▶ what nothing living stands on, billed first ─▶ delete side by side ─▶ again ─▶ … ─▶ a Survey that must be empty
+    Survey ─▶ resources that nothing depends on, billed first ─▶ delete in parallel ─▶ repeat ─▶ … ─▶ a Survey that must be empty
 
-What is in use is left for the next pass, as long as its kind allows. What AWS refuses to remove, or to tell of, stays together with
-what it stands on; everything else goes. When nothing can move any more, the sweep ends and tells what is left, and why.
+A resource in use is retried in the next pass, up to its kind's time limit. A resource that AWS refuses to delete or to list stays, as
+does what it depends on; everything else is removed. When no more progress is possible, the sweep ends and reports what is left, and why.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ DeleteOutcome = Literal["gone", "ending", "blocked", "refused"]
 
 @dataclass(frozen=True, kw_only=True)
 class Leftover:
-    """What a sweep did not remove, and why. The id is empty for a kind that AWS tells nothing of, nor does the state.
+    """A resource that a sweep did not remove, and why. The id is empty for a kind that AWS refuses to list and of which the state has
+    nothing.
 
-    todo: what to do about it; empty for what is left only because of something else.
+    todo: what to do about it; empty for a resource that is left only because of another one.
     """
 
     found: Found
@@ -53,14 +54,14 @@ class Leftover:
 
 @dataclass(frozen=True, kw_only=True)
 class Swept:
-    """What a sweep did. seen: its last survey, which shows nothing of what it was to remove but what is left."""
+    """The outcome of a sweep. seen: its last survey, in which only leftovers remain of what it was to remove."""
 
     removed: tuple[Found, ...]
     left: tuple[Leftover, ...]
     seen: Survey
 
     def require(self) -> None:
-        """Raises LabError, naming each thing that is left and what is in its way."""
+        """Raises LabError that names each leftover and what blocks it."""
         if self.left:
             raise LabError(
                 "these could not be removed:\n" + "\n".join(f"  - {leftover}" for leftover in self.left),
@@ -81,8 +82,8 @@ def sweep_layers(
 ) -> Swept:
     """Removes everything of these layers.
 
-    seen: what there is now.  kinds: those to look for, besides what comes along with them; without any named, all.
-    with_foreign: also endpoints and security groups that somebody else made in a VPC of the lab's own.
+    seen: the survey to start from. kinds: the kinds to search (by default all), and those created along with them. with_foreign: also
+    removes endpoints and security groups that others created in the lab's own VPC.
     """
     chosen = set(layers)
     sweep = _Sweep(
@@ -99,7 +100,7 @@ def sweep_layers(
 
 
 def sweep_keys(keys: Iterable[str], *, aws: Aws, lab: Lab, file: StateFile, watch: LabWatcher) -> list[Found]:
-    """Removes these resources alone (to make them anew, or because they are duplicates known by id).
+    """Removes only these resources (to replace them, or because they are duplicates known by id).
 
     Raises LabError for what could not be removed.
     """
@@ -122,7 +123,7 @@ def sweep_keys(keys: Iterable[str], *, aws: Aws, lab: Lab, file: StateFile, watc
 
 
 def sweep_duplicates(duplicates: Iterable[Step], *, aws: Aws, lab: Lab, watch: LabWatcher) -> None:
-    """Removes resources of which there is another one with the same key. They are new and empty: nothing stands on them."""
+    """Removes duplicates: resources whose key another one has too. They are new, so nothing depends on them."""
     for step in duplicates:
         found = KINDS[step.kind].look(aws, str(step.id))
         if found is None:
@@ -141,10 +142,10 @@ def sweep_duplicates(duplicates: Iterable[Step], *, aws: Aws, lab: Lab, watch: L
 
 @dataclass
 class _Attempts:
-    """What has come of deleting one resource. Times are of the monotonic clock.
+    """The progress of deleting one resource. Times are of the monotonic clock.
 
-    blocked_since: when it was first in use.  said: what AWS said last.  asked_at: when its users were last looked for.
-    given_up: why nothing more is tried, and what to do; None while something may still come of it.
+    blocked_since: when a delete was first refused as in use. said: AWS's last message. asked_at: when its users were last listed.
+    given_up: why there are no more retries, and what to do; None while it is retried.
     """
 
     began: float
@@ -155,9 +156,10 @@ class _Attempts:
 
 
 class _Sweep:
-    """One run over the chosen resources of some kinds. Resources are told apart by kind and id: several kinds go by one name.
+    """One sweep over the chosen resources of some kinds. Resources are identified by kind and id, because resources of several kinds have
+    the same name.
 
-    along: kinds that go by themselves together with others, mostly: looked for only once all others are gone.
+    along: kinds that AWS usually deletes together with others: searched only once all others are gone.
     """
 
     def __init__(
@@ -188,8 +190,8 @@ class _Sweep:
         self.unread: dict[str, AwsError] = {}
 
     def run(self, seen: Survey) -> Swept:
-        """Deletes until a survey finds nothing but what cannot be removed. A resource counts as removed once its delete has been
-        accepted, and is deleted again when a later survey still shows it."""
+        """Deletes until a survey shows only resources that cannot be removed. A resource counts as removed once its delete has been
+        accepted, and is deleted again if a later survey still shows it."""
         pauses = self.aws.pauses()
         living = self._read(seen, self.kinds)
         while True:
@@ -208,7 +210,7 @@ class _Sweep:
         return Swept(removed=(*self.removed.values(), *self.foreign), left=tuple(left), seen=seen)
 
     def _remove(self, living: list[Found]) -> list[Found]:
-        """Deletes these in the order that AWS wants, until what is left cannot go. What ends slowly is looked at until it has ended."""
+        """Deletes these in dependency order until no more progress is possible. Asynchronous deletions are polled until complete."""
         pauses = self._pauses()
         ending: set[ResourceIdentity] = set()
         while True:
@@ -231,11 +233,11 @@ class _Sweep:
                 self._give_up_in_time(living)
 
     def _pauses(self) -> Iterator[float]:
-        """Seconds before each look: the first comes at once."""
+        """The pauses before each poll, in seconds; the first is 0."""
         return chain([0.0], self.aws.pauses())
 
     def _may_go(self, found: Found, living: list[Found]) -> bool:
-        """Whether its delete is worth a try: it was not given up, and nothing that is there, or may be there unseen, stands on it."""
+        """Whether a delete should be tried: it was not given up, and no resource that exists, or may exist unread, depends on it."""
         attempts = self.attempts.get(_identity(found))
         return not (
             (attempts and attempts.given_up)
@@ -244,21 +246,21 @@ class _Sweep:
         )
 
     def _survey(self, kinds: Iterable[str]) -> Survey:
-        """What there is of these kinds. A kind that AWS would not tell of is not asked about again."""
+        """The survey of these kinds. A kind that AWS refused to list is not listed again."""
         layers = tuple({*self.lab.layers, *(layer_of(found.key) for found in self.known.values())})
         lab = replace(self.lab, layers=tuple(layer for layer in LAYERS if layer in layers))
         asked = [kind for kind in kinds if kind not in self.unread]
         return survey_what_can_be_read(self.aws, lab, state=self.file.state, kinds=asked)
 
     def _look_again(self, living: list[Found], ending: set[ResourceIdentity]) -> list[Found]:
-        """What of these still exists. While something is ending, only its kind is asked about: nothing else can change. Otherwise
-        everything is, because something that no listing has shown yet may be in the way."""
+        """The resources of these that still exist. While some are ending only their kinds are read, because nothing else can change.
+        Otherwise all kinds are, because a resource that no listing has shown yet may block."""
         kinds = {kind for kind, _ in ending} or {*self.kinds, *(found.kind for found in living)}
         seen = self._survey(kinds)
         return [*(found for found in living if found.kind not in kinds), *self._read(seen, kinds)]
 
     def _read(self, seen: Survey, kinds: Iterable[str]) -> list[Found]:
-        """What of these kinds is to be removed. What was begun and is not shown any more has ended."""
+        """The resources of these kinds that are to be removed. A resource whose deletion began and that is no longer shown has ended."""
         self.unread.update(seen.unread)
         self.disowned |= {key for key, found in seen.disowned.items() if self.is_chosen(found)}
         living = [found for found in seen.all() if self.is_chosen(found)]
@@ -269,7 +271,7 @@ class _Sweep:
         return living
 
     def _delete(self, found: Found) -> DeleteOutcome:
-        """Asks AWS to delete it."""
+        """Deletes the resource, and records the outcome."""
         identity = _identity(found)
         if identity not in self.attempts:
             self.attempts[identity] = _Attempts(began=time.monotonic())
@@ -296,8 +298,8 @@ class _Sweep:
         return "gone"
 
     def _delete_as_it_is(self, found: Found) -> None:
-        """Asks AWS to delete it. A policy that goes by tags denies a call that names what is gone, as one does that was made before and
-        whose answer was lost: what is denied is looked at once more, and asked for as it is then. Raises as `Kind.delete`.
+        """Deletes the resource. A tag-based policy denies a call on a resource that no longer exists, for example after an earlier delete
+        whose answer was lost: so after a denial the resource is read again, and deleted if it still exists. Raises as `Kind.delete`.
         """
         kind = removable(found.kind)
         try:
@@ -322,7 +324,7 @@ class _Sweep:
         self._forget(found.key)
 
     def _remove_foreign(self, blocked: set[str]) -> None:
-        """Removes what somebody else has put into a VPC of the lab's own, where that was asked for and is in the way of these kinds."""
+        """Removes what others created in the lab's own VPC, if requested and if it blocks one of these kinds."""
         vpc = next((one.id for one in self.known.values() if one.kind == "vpc"), None)
         if not self.with_foreign or vpc is None or blocked.isdisjoint({"vpc", "subnet", "security-group"}):
             return
@@ -333,7 +335,8 @@ class _Sweep:
                 self.watch(LabEvent(what="end", step=_step(foreign), text=foreign.id))
 
     def _give_up_in_time(self, living: list[Found]) -> None:
-        """Gives up what has been in the way of itself for longer than its kind allows, or for FOREIGN_S where somebody else's is."""
+        """Gives up resources that have been blocked for longer than their kind's time limit, or for longer than FOREIGN_S by a resource
+        of somebody else."""
         now = time.monotonic()
         for found in living:
             attempts, kind = self.attempts.get(_identity(found)), removable(found.kind)
@@ -362,13 +365,13 @@ class _Sweep:
             self._give_up(found, f"{attempts.said} (for {waited:.0f} s{unknown})", _AGAIN)
 
     def _or_with_foreign(self, users: list[str]) -> str:
-        """The option that removes such users, where it would: endpoints and groups in a VPC of the lab's own."""
+        """The hint to `--with-foreign`, if that would remove the users: endpoints and groups in the lab's own VPC."""
         is_own = any(one.kind == "vpc" for one in self.known.values())
         would = is_own and not self.with_foreign and any("vpce-" in user or "security group" in user for user in users)
         return ", or give --with-foreign, which removes endpoints and security groups of others" if would else ""
 
     def _users_of(self, found: Found) -> tuple[list[str], str]:
-        """Who uses it, by id and owner; and why that cannot be found out."""
+        """The users of the resource, by id and owner; and why they cannot be listed."""
         try:
             return blockers_of(self.aws, found, lab=self.lab), ""
         except (ClientError, BotoCoreError) as error:
@@ -379,7 +382,7 @@ class _Sweep:
         self.watch(LabEvent(what="note", step=_step(found), text=f"is left: {why}"))
 
     def _leftover(self, found: Found) -> Leftover:
-        """Why this one is left: by itself, or for what stands on it."""
+        """The leftover for this resource: blocked itself, or because of what depends on it."""
         attempts = self.attempts.get(_identity(found))
         if attempts and attempts.given_up:
             why, todo = attempts.given_up
@@ -391,11 +394,11 @@ class _Sweep:
         return Leftover(found=found, why=f"needed by {', '.join(above) or 'what is left'}", todo="")
 
     def _standing(self) -> list[tuple[str, Found]]:
-        """What is known and was not removed."""
+        """The known resources that were not removed."""
         return [(found.key, found) for identity, found in self.known.items() if identity not in self.removed]
 
     def _of_disowned(self, seen: Survey) -> Iterator[Leftover]:
-        """What lost its tag: it may be somebody else's by now."""
+        """The leftovers that lost their tag: they may belong to somebody else now."""
         for found in seen.disowned.values():
             if self.is_chosen(found):
                 why = f"it does not carry the tag {TAG_LAB_ID} any more"
@@ -403,7 +406,7 @@ class _Sweep:
                 yield Leftover(found=found, why=why, todo=todo)
 
     def _of_unread(self) -> Iterator[Leftover]:
-        """What the state knows of a kind that AWS would not tell of; the kind itself where it knows nothing."""
+        """The leftovers of a kind that AWS refused to list: its resources in the state, or the kind itself if there are none."""
         for kind, error in self.unread.items():
             entries = [(key, e.id) for key, e in self.file.state.resources.items() if e.kind == kind and e.owned]
             for key, id in entries or [(kind, "")]:
@@ -416,7 +419,7 @@ class _Sweep:
             self.file.update(lambda state: without(state, {key}))
 
     def _keys_of_state(self) -> set[str]:
-        """Keys that the state still lists although nothing of them is there."""
+        """Keys that the state still has although the resources no longer exist."""
         state = self.file.state
         kinds = {key: entry.kind for key, entry in state.resources.items()} | {
             key: i.kind for key, i in state.intents.items()

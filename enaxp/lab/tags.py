@@ -1,4 +1,4 @@
-"""Tags: what of a resource's tags is not as wanted, and putting tags on resources that exist, each kind in its own way."""
+"""Tags: differences between a resource's tags and the wanted ones, and tagging of existing resources with each kind's own call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from enaxp.lab.model import TAG_EXPIRES, Change, Found, Lab, Resource, Tag, as_t
 
 
 def tag_changes(resource: Resource, found: Found, lab: Lab) -> Iterator[Change]:
-    """A change for each tag that is missing or another. The expiry may be any: `extend` on another computer changes it."""
+    """A change for each tag that is missing or differs. Any expiry is accepted, because `extend` on another computer may have changed
+    it."""
     for tag, want in lab.tags_for(resource).items():
         have = found.tags.get(tag)
         if have != want and not (tag == TAG_EXPIRES and have):
@@ -21,7 +22,7 @@ def tag_changes(resource: Resource, found: Found, lab: Lab) -> Iterator[Change]:
 
 
 def put_tags(aws: Aws, resources: Iterable[Found], tags: Mapping[str, str]) -> None:
-    """Sets these tags on every resource; its other tags stay. Doing it again is harmless. Raises AwsError."""
+    """Sets these tags on every resource; other tags are kept. Idempotent. Raises AwsError."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     together: dict[Callable[[Aws, Sequence[Found], Sequence[Tag]], None], list[Found]] = defaultdict(list)

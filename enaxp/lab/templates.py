@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def render(name: str, /, **values: Any) -> str:
-    """The text of `templates/NAME` with these values in it. Raises jinja2.UndefinedError for a value that is missing."""
+    """The text of `templates/NAME` with these values filled in. Raises jinja2.UndefinedError for a value that is missing."""
     return _template(name).render(**values)
 
 

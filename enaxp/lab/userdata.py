@@ -1,4 +1,4 @@
-"""User data: what a host runs at its first boot, and what its done-marker says. Pure: text in, text out.
+"""User data: the script that a host runs at its first boot, and the parser of its done-marker. Pure: text in, text out.
 
 HostBoot, software ─▶ render_userdata() ─▶ bash for RunInstances          done-marker's text ─▶ parse_done() ─▶ Boot
 """
@@ -24,9 +24,9 @@ MTU = 8900  # ENA Express carries no larger packet; larger ones silently go by p
 
 @dataclass(frozen=True, kw_only=True)
 class HostBoot:
-    """What one host's first boot needs to know. interfaces: its addresses in device order; expires_at: when it ends itself, UTC.
+    """The inputs of one host's first boot. interfaces: its addresses in device order. expires_at: when the host terminates itself, UTC.
 
-    ssh_port: where sshd is to listen; None: where it does by itself.
+    ssh_port: the port for sshd; None leaves the default.
     """
 
     hostname: str
@@ -38,7 +38,7 @@ class HostBoot:
 
 @dataclass(frozen=True, kw_only=True)
 class Boot:
-    """How a first boot went."""
+    """The outcome of a first boot."""
 
     ok: bool
     failed_step: str | None
@@ -47,12 +47,12 @@ class Boot:
 
 
 def render_userdata(boot: HostBoot) -> str:
-    """The script, the same for the same boot. Raises LabError when it is longer than AWS takes (16 KB)."""
+    """The user data script; the same input gives the same text. Raises LabError above AWS's limit of 16 KB."""
     return _rendered("userdata.sh.j2", boot, software=pieces())
 
 
 def render_monitoring_userdata(boot: HostBoot, *, grafana: bool) -> str:
-    """As `render_userdata`, for the host of the layer monitoring. grafana: whether it installs Grafana. Raises LabError above 16 KB."""
+    """Like `render_userdata`, for the monitoring host. grafana: whether to install Grafana. Raises LabError above 16 KB."""
     return _rendered("monitoring.sh.j2", boot, grafana=grafana)
 
 
@@ -81,13 +81,13 @@ def _rendered(template: str, boot: HostBoot, **more: object) -> str:
 
 
 def done_command() -> str:
-    """Shell text that prints the done-marker when there is one, else the step that is running: input of `parse_done`."""
+    """A shell command that prints the done-marker if it exists, else the current step: input of `parse_done`."""
     root = f'"${{ENAXP_ROOT:-}}{ROOT}'
     return f'cat {root}/done.json" 2>/dev/null || {{ echo STEP; cat {root}/step" 2>/dev/null; }}; true'
 
 
 def timer_command(ends: datetime) -> str:
-    """Shell text that sets the time at which the host ends itself (UTC). It fails where there is no timer for that."""
+    """A shell command that sets the time at which the host terminates itself (UTC). It fails on a host without that timer."""
     return f"""
 timer="${{ENAXP_ROOT:-}}{TIMER_PATH}"
 root() {{ if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi; }}
@@ -98,7 +98,7 @@ root systemctl restart {TIMER_PATH.rpartition("/")[2]}
 
 
 def parse_done(text: str) -> Boot | str:
-    """How the boot went, or the name of the step that is running (empty: none yet) while there is no done-marker."""
+    """The outcome of the boot; while there is no done-marker, the name of the current step (empty: none yet)."""
     if text.startswith("STEP"):
         return text.removeprefix("STEP").strip()
     try:
@@ -136,5 +136,5 @@ class _Done:
 
 
 def _on_calendar(moment: datetime) -> str:
-    """As systemd's OnCalendar wants an absolute time."""
+    """The time in the format of systemd's OnCalendar."""
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,8 +1,8 @@
-"""Zones: brings a lab up in the first zone that has room for both hosts, and takes back what a failed `up` made.
+"""Zones: builds a lab in the first zone with capacity for both hosts, and rolls back a failed `up`.
 
-    up ─▶ no room in the zone ─▶ the next zone that offers the type ─▶ everything that stands on the old subnet is made anew ─▶ up …
+    up ─▶ no capacity in the zone ─▶ next zone that offers the type ─▶ replace everything that depends on the old subnet ─▶ up …
 
-A cluster placement group lies in one zone: the pair moves together. Each zone is tried once.
+A cluster placement group is in one zone, so the pair moves together. Each zone is tried once.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def up_in_some_zone(
     note: Callable[[str], None],
     partial: bool = False,
 ) -> Snapshot:
-    """As `up`, moving on from a zone without room. layers: as `look` was given them for the snapshot.
+    """Like `up`, but tries the next zone if one has no capacity. layers: the argument of `look` that gave the snapshot.
 
-    A fleet stays where it is once one of its hosts was launched: with `partial` the pairs that there is no room for are left out.
+    A fleet does not change zones once one of its hosts was launched; with `partial`, pairs without capacity are left out.
     Raises LabError, with the zones tried, when none is left.
     """
     layers = None if layers is None else tuple(layers)
@@ -67,7 +67,7 @@ def up_in_some_zone(
 
 
 def rollback(context: LabContext, before: Snapshot, *, watch: LabWatcher) -> None:
-    """Removes what was made since `before`; what was there then stays. A lab of which nothing was there is forgotten."""
+    """Removes the resources created since `before`; older ones stay. If there were none, the lab's state is deleted too."""
     aws, file, lab, there = context.aws, context.file, before.lab, set(before.survey.found)
     kinds = kinds_of(context.config, file.state)
     now = survey(aws, lab, state=file.state, kinds=kinds)
@@ -81,7 +81,7 @@ def _has_launched(context: LabContext) -> bool:
 
 
 def _zones_left(context: LabContext, tried: list[str], *, types: tuple[str, ...]) -> list[str]:
-    """The zones that offer the type and were not tried; none where the config fixes the zone."""
+    """The zones that offer the type and were not tried yet; none if the config fixes the zone."""
     network = context.config.network
     second = context.file.state.pinned.second_zone
     if network.availability_zone != "auto" or network.subnet_id is not None:

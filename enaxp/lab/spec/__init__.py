@@ -1,13 +1,13 @@
-"""Spec: from a Config and what was resolved to the resources that the lab wants, in dependency order. Pure.
+"""Spec: derives the wanted resources of a lab, in dependency order, from Config and Resolved. Pure.
 
     Config + Resolved + the lab's public key ─▶ wanted() ─▶ (Resource, …)
 
-    inputs.py      what a spec is made from, and how a resource gets its name
-    layers.py      which layer a key belongs to, and which layers stand on which
+    inputs.py      the inputs of a spec, and the names of resources
+    layers.py      the layer of a key, and the dependencies between layers
     network.py  compute.py  monitoring.py      the resources of each layer
 
-What must be the same for the whole life of a lab (the image, the zone, who may use SSH) is resolved once, elsewhere, and comes
-in as Resolved: two runs over the same lab want the same things, byte for byte.
+What must stay the same for the whole life of a lab (image, zone, SSH source) is resolved once, elsewhere, and passed in as Resolved: two
+runs for the same lab give byte-for-byte the same resources.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["MONITORING", "Resolved", "above", "layer_of", "of_layers", "wanted",
 def wanted(
     config: Config, resolved: Resolved, *, public_key: str, partition: str, expires_at: datetime
 ) -> tuple[Resource, ...]:
-    """Every resource of every layer, each after what it needs.
+    """Every wanted resource of every layer, in dependency order.
 
     partition: `aws`, `aws-cn` and so on, for ARNs and names of services.
     Raises LabError when the hosts' user data is longer than AWS takes.
@@ -43,6 +43,6 @@ def wanted(
 
 
 def _after_the_claim(resource: Resource) -> Resource:
-    """The role comes first: its name is the claim on the lab. Whoever finds it taken has created nothing yet."""
+    """The resources with the role first: its name is the lock on the lab's name. An `up` that finds it taken has created nothing yet."""
     is_root = not resource.needs and resource.kind != Role.name
     return replace(resource, needs=(Role.name,)) if is_root and resource.owned else resource

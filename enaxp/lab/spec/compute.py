@@ -1,4 +1,4 @@
-"""The layer compute: the pairs of hosts, what they stand on, and the software on them."""
+"""The layer compute: the host pairs, the resources they depend on, and the software on them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _key_pair(inputs: SpecInputs) -> Resource:
 
 
 def _placement_groups(inputs: SpecInputs) -> list[Resource]:
-    """One for each pair, so that the places of pairs are independent of each other."""
+    """The placement groups: one per pair, so that pairs are placed independently of each other."""
     want = PlacementGroupWant(strategy="cluster")
     return [inputs.resource(pair.key("placement-group"), want) for pair in inputs.pairs if pair.placement == "cluster"]
 
@@ -49,7 +49,7 @@ def _subnet_of(pair: HostPair, role: Role) -> str:
 
 
 def _enis(inputs: SpecInputs) -> list[Resource]:
-    """The interfaces, but for primary ones with a public address that AWS assigns: those come along with a launch alone."""
+    """The interfaces, except primary ones with a public address assigned by AWS: the launch creates those."""
     with_primary = inputs.addresses != "assigned"
     return [
         inputs.resource(
@@ -65,7 +65,7 @@ def _enis(inputs: SpecInputs) -> list[Resource]:
 
 
 def _addresses(inputs: SpecInputs) -> list[Resource]:
-    """An Elastic IP for each primary interface; a given subnet has a gateway of its own."""
+    """An Elastic IP for each primary interface. It needs the lab's internet gateway, unless the subnet is given."""
     if inputs.addresses != "elastic":
         return []
     way_out = ("igw",) if inputs.config.network.subnet_id is None else ()
@@ -74,8 +74,8 @@ def _addresses(inputs: SpecInputs) -> list[Resource]:
 
 
 def _software(inputs: SpecInputs) -> list[Resource]:
-    """A document and an association for each piece, where Systems Manager keeps the software. An association does not need the hosts:
-    they run it as soon as they appear."""
+    """A document and an association for each piece, if Systems Manager installs the software. An association does not depend on the
+    hosts: they run it as soon as they register."""
     if not inputs.config.hosts.ssm:
         return []
     hosts = tuple(instance_key(pair, role) for pair in inputs.pairs for role in ROLES)
@@ -94,7 +94,7 @@ def _software(inputs: SpecInputs) -> list[Resource]:
 
 
 def _instance(inputs: SpecInputs, pair: HostPair, role: Role, *, there: set[str]) -> Resource:
-    """there: keys of the layer's resources below the instances."""
+    """An instance. there: the keys of the layer's other resources, on which it may depend."""
     config, host, place, subnet = inputs.config, pair.hosts[role], pair.place(role), _subnet_of(pair, role)
     is_first = subnet == "subnet"
     boot = HostBoot(

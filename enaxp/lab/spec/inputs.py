@@ -1,4 +1,4 @@
-"""What a spec is made from, and how a resource gets its kind, layer and name from its key."""
+"""Inputs: the inputs of a spec, and how kind, layer and name of a resource follow from its key."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from enaxp.lab.spec.layers import layer_of
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """What is resolved once for a lab. `isolation` is that of the local target, None on AWS.
+    """The values that are resolved once for a lab. `isolation`: that of the local target, None on AWS.
 
-    root_device: where the image has its root disk.  gateway: the internet gateway that a given VPC has already; it is used, never
-    changed.  second_zone: of the subnet for clients that are placed across zones.  fleet: as `pin_fleet` gives it, with its images.
+    root_device: the device name of the image's root disk. gateway: the internet gateway that a given VPC already has; it is used, never
+    changed. second_zone: the zone of the subnet for clients placed across zones. fleet: the value of `pin_fleet`, with its images.
     """
 
     ami: str
@@ -35,7 +35,8 @@ class Resolved:
 
 @dataclass(frozen=True, kw_only=True)
 class SpecInputs:
-    """partition: `aws`, `aws-cn` and so on, for ARNs and the names of services.  expires_at: when the hosts end themselves, UTC."""
+    """The inputs of a spec. partition: `aws`, `aws-cn` and so on, for ARNs and service names. expires_at: when the hosts terminate
+    themselves, UTC."""
 
     config: Config
     resolved: Resolved
@@ -53,8 +54,8 @@ class SpecInputs:
         given_id: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Resource:
-        """The resource with this key. name: its `Name` tag, and its name where AWS knows it by that; else the lab's unique name with
-        what follows the kind in the key."""
+        """The resource with this key. name: its `Name` tag, and its name if AWS identifies it by name; by default the lab's unique name
+        with the rest of the key."""
         unique = unique_name(self.config.lab, self.config.aws.region, key.partition("/")[2])
         return Resource(
             key=key,
@@ -69,12 +70,12 @@ class SpecInputs:
 
     @cached_property
     def pairs(self) -> tuple[HostPair, ...]:
-        """Every pair of hosts. Raises UsageError when the subnet has no room for them."""
+        """Every host pair. Raises UsageError when the subnet is too small for them."""
         return pairs_of(self.config, self.resolved.fleet)
 
     @property
     def addresses(self) -> Addresses:
-        """Which addresses the hosts get besides their private ones."""
+        """The kind of the hosts' public addresses."""
         return addresses_of(self.config, fleet=self.resolved.fleet is not None)
 
     @property
@@ -82,7 +83,7 @@ class SpecInputs:
         return any(pair.placement == "zones" for pair in self.pairs)
 
     def image(self, pair: HostPair) -> tuple[str, str]:
-        """The pair's image, and where it has its root disk."""
+        """The pair's image, and the device name of its root disk."""
         fleet, resolved = self.resolved.fleet, self.resolved
         variant = fleet[pair.variant] if fleet and pair.variant else None
         if variant is None:
@@ -95,16 +96,16 @@ class SpecInputs:
 
     @property
     def sshd_port(self) -> int | None:
-        """The port that a host is to tell its sshd; None where that listens already: on 22, and on this machine's hosts."""
+        """The port to configure in a host's sshd; None if nothing needs configuring: for port 22, and for local hosts."""
         port = self.config.hosts.ssh_port
         return None if port == 22 or self.resolved.isolation is not None else port
 
     def role(self) -> RoleWant:
-        """What the hosts' role is: assumed by EC2."""
+        """The desired role of the hosts, assumed by EC2."""
         return RoleWant(policy_arns=self.policy_arns(), trusted=ec2_principals(self.partition))
 
     def policy_arns(self) -> tuple[str, ...]:
-        """What a host's role may do: be managed by Systems Manager, or nothing."""
+        """The managed policies of a host's role: that of Systems Manager, or none."""
         if not self.config.hosts.ssm:
             return ()
         return (f"arn:{self.partition}:iam::aws:policy/AmazonSSMManagedInstanceCore",)

@@ -1,4 +1,4 @@
-"""Layers: which one a resource belongs to, and which ones stand on which. Pure."""
+"""Layers: the layer of a resource, and the dependencies between layers. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MONITORING = "monitoring"  # what follows the kind in the keys of that layer's r
 
 
 def layer_of(key: str) -> Layer:
-    """The layer of a resource: monitoring where its key says so, else its kind's; compute for a kind that is not known."""
+    """The layer of a resource: monitoring if its key says so, else its kind's layer; compute for an unknown kind."""
     if key.partition("/")[2] == MONITORING:
         return "monitoring"
     kind = KINDS.get(kind_of(key))
@@ -19,13 +19,13 @@ def layer_of(key: str) -> Layer:
 
 
 def of_layers(resources: Iterable[Resource], layers: Iterable[Layer]) -> tuple[Resource, ...]:
-    """The resources of these layers and of what they stand on."""
+    """The resources of these layers and of the layers that they depend on."""
     chosen = with_below(layers)
     return tuple(resource for resource in resources if resource.layer in chosen)
 
 
 def with_below(layers: Iterable[Layer]) -> tuple[Layer, ...]:
-    """The layers and everything below them, lowest first."""
+    """The layers and those that they depend on, lowest first."""
     chosen = set(layers)
     for layer in tuple(chosen):
         chosen.update(BELOW[layer])
@@ -33,5 +33,5 @@ def with_below(layers: Iterable[Layer]) -> tuple[Layer, ...]:
 
 
 def above(layer: Layer) -> tuple[Layer, ...]:
-    """The layers that stand on this one."""
+    """The layers that depend on this one."""
     return tuple(other for other in LAYERS if layer in BELOW[other])

@@ -1,6 +1,6 @@
-"""The layer monitoring: a host of its own, in a subnet of its own, so that what it does is not measured.
+"""The layer monitoring: one host in its own subnet, so that its work does not disturb the measurement.
 
-It belongs to the hosts' security group as well, in which everything may talk to everything: so it reaches their exporters.
+It is also in the hosts' security group, whose members may reach each other on all ports: so it can scrape their exporters.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ENI, ADDRESS, INSTANCE = f"eni/{MONITORING}", f"eip/{MONITORING}", f"instance/{M
 
 
 def monitoring_resources(inputs: SpecInputs) -> list[Resource]:
-    """None in somebody else's subnet, and none where the VPC has no room for a second one."""
+    """The resources of the layer; none in a given subnet, and none if the VPC has no space for another subnet."""
     config = inputs.config
     if config.network.subnet_id or not config.monitoring.subnet_cidr:
         return []

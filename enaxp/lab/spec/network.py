@@ -1,4 +1,4 @@
-"""The layer network: the lab's VPC and subnet, its way out, and the hosts' security group; or those of somebody else."""
+"""The layer network: the lab's VPC, subnet, internet gateway, routes and the hosts' security group, or given ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def network_resources(inputs: SpecInputs) -> list[Resource]:
 
 
 def _subnet(inputs: SpecInputs) -> list[Resource]:
-    """The subnet and its way out; a given subnet has one already."""
+    """The subnet, gateway and route table; a given subnet already has a gateway and routes."""
     network, resolved = inputs.config.network, inputs.resolved
     if network.subnet_id:
         return [inputs.resource("subnet", given_id=network.subnet_id, needs=("vpc",))]
@@ -38,7 +38,7 @@ def _subnet(inputs: SpecInputs) -> list[Resource]:
 
 
 def _second_subnet(inputs: SpecInputs) -> list[Resource]:
-    """The subnet in another zone, and its way out."""
+    """The subnet in another zone, and its route table."""
     subnet = SubnetWant(cidr=inputs.config.network.second_subnet_cidr, zone=inputs.resolved.second_zone or "")
     return [
         inputs.resource(SECOND_SUBNET, subnet, needs=("vpc",)),
