@@ -31,6 +31,7 @@ MODES: tuple[Mode, ...] = ("ping-pong", "under-load", "throughput")
 PROTOCOLS: tuple[Protocol, ...] = ("udp", "tcp")
 ORDERS: tuple[Order, ...] = ("interleaved", "parallel", "toggled")
 TOGGLED_HOME: Arm = "ena_express"  # whose interfaces carry both arms in order `toggled`
+SRD_MTU = 8900  # bytes of the largest packet that SRD carries; a larger one silently goes by plain ENA
 BUFFER_SIZES = (4096, MOST_BUFFER := 2**30)
 BUSY_POLLS_US = (1, 10_000)
 SCENARIO_NAME = r"[a-z][a-z0-9-]{0,39}(@(max|[0-9]{1,10}))?"

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 from enaxp.bench.records import InterfaceDelta, Interfaces, SrdDelta
 from enaxp.hosts.sockperf import WARM_UP_S, SockperfOutput, has_stalled, measured_share
-from enaxp.traffic import Arm, Scenario
+from enaxp.traffic import SRD_MTU, Arm, Scenario
 
 # Of the messages of the ENA Express arm, each way, the share that must go over SRD. The counters run from before the warm-up on, the
 # messages are those after it: so what is sent while SRD is set up for a flow is none of them.
 SRD_SHARE_NEEDED = 0.97
-# SRD carries packets up to this size in bytes; a larger datagram is fragmented, and its fragments go by plain ENA.
-SRD_MTU, IP_AND_UDP = 8900, 28
+IP_AND_UDP = 28  # bytes of their headers
 # Packets over SRD on the ENA arm, as a share of the messages sent, from which on it is no longer plain ENA.
 SRD_SHARE_STRAY = 0.01
 # A rate asked for that is missed by more than this is another scenario than the one that was asked for.

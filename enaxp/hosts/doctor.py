@@ -21,7 +21,7 @@ from enaxp.config import REGION
 from enaxp.hosts.interrupts import numbers_command
 from enaxp.hosts.nic import DEFAULT_ROUTES_COMMAND, read_default_routes
 from enaxp.hosts.sockperf import VERSION_COMMAND
-from enaxp.traffic import ARMS, Arm
+from enaxp.traffic import ARMS, SRD_MTU, Arm
 
 Requirement = Literal["required", "recommended", "info"]
 CheckOutcome = Literal["ok", "bad", "unknown"]
@@ -31,7 +31,6 @@ RESTART_NETWORK = "systemctl restart enaxp-net.service"
 # What the doctor has mended, to be mended again at each start; `templates/software/tuning.sh` runs it.
 FIXES = "/etc/enaxp/tuning.d/doctor.sh"
 
-MTU_MOST = 8900
 TX_RING, RX_RING = 1024, 8192
 TCP_LIMIT_OUTPUT_BYTES = 1048576
 DRIVER_FULL_BANDWIDTH, DRIVER_METRICS = (2, 2, 9), (2, 8, 0)
@@ -291,8 +290,8 @@ def _interfaces(facts: Facts) -> Iterator[Check]:
         by, leaves_by = f"by {told.get('interface') or 'its own interface'}", told.get("leaves_by")
         yield Check(f"route of {arm}", "required", leaves_by, by, _same(told, "leaves_by", "interface"), fix=again)
         mtu = _number(told.get("mtu"))
-        fits = mtu <= MTU_MOST if mtu else None
-        yield Check(f"MTU of {arm}", "required", told.get("mtu"), f"at most {MTU_MOST}", fits, fix=again)
+        fits = mtu <= SRD_MTU if mtu else None
+        yield Check(f"MTU of {arm}", "required", told.get("mtu"), f"at most {SRD_MTU}", fits, fix=again)
         arp = f"{told['arp_ignore']}/{told['arp_announce']}" if {"arp_ignore", "arp_announce"} <= told.keys() else None
         yield Check(f"ARP of {arm} (ignore/announce)", "recommended", arp, "1/2", arp == "1/2", fix=again)
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 
 from enaxp.errors import HostError
 from enaxp.hosts.connection import Connection, Host, as_root, login
-from enaxp.hosts.doctor import MTU_MOST, RESTART_NETWORK
+from enaxp.hosts.doctor import RESTART_NETWORK
 from enaxp.hosts.nic import InterfaceProbe, probe_command, read_probe
-from enaxp.traffic import Arm
+from enaxp.traffic import SRD_MTU, Arm
 
 SETTLE_S = 90.0
 BY_ITSELF_S = 15.0  # for what the host's own units set; after that they are started once more
@@ -43,8 +43,8 @@ def faults(probes: ArmProbes) -> list[str]:
     for arm, probe in probes.items():
         if probe.interface is not None and probe.leaves_by != probe.interface:
             found.append(f"{arm} traffic leaves by {probe.leaves_by or 'no interface'}, not by {probe.interface}")
-        if probe.mtu is not None and probe.mtu > MTU_MOST:
-            found.append(f"the MTU of {probe.interface} ({arm}) is {probe.mtu}, more than {MTU_MOST}")
+        if probe.mtu is not None and probe.mtu > SRD_MTU:
+            found.append(f"the MTU of {probe.interface} ({arm}) is {probe.mtu}, more than {SRD_MTU}")
     return found
 
 

@@ -14,12 +14,12 @@ import msgspec
 from enaxp.errors import LabError
 from enaxp.lab.software import pieces, without_comments
 from enaxp.lab.templates import render
+from enaxp.traffic import SRD_MTU
 
 ROOT = "/var/lib/enaxp"
 DONE_PATH = f"{ROOT}/done.json"
 TIMER_PATH = "/etc/systemd/system/enaxp-ttl.timer"
 LIMIT_BYTES = 16 * 1024  # before encoding: what RunInstances takes
-MTU = 8900  # ENA Express carries no larger packet; larger ones silently go by plain ENA
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def _rendered(template: str, boot: HostBoot, **more: object) -> str:
         interfaces=boot.interfaces,
         subnet_cidr=boot.subnet_cidr,
         gateway=str(subnet[1]),  # AWS's router has the first address of every subnet
-        mtu=MTU,
+        mtu=SRD_MTU,
         ssh_port=boot.ssh_port,
         expires_at=_on_calendar(boot.expires_at) if boot.expires_at else None,
         **more,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from enaxp.bench.records import Manifest
 from enaxp.config import REGION
+from enaxp.traffic import SRD_MTU
 
-MTU = 8900  # the largest packet that SRD carries
 ON, ON_UDP, OFF = "EnaSrdEnabled=true", ",EnaSrdUdpSpecification={EnaSrdUdpEnabled=true}", "EnaSrdEnabled=false"
 OFF_UDP = ",EnaSrdUdpSpecification={EnaSrdUdpEnabled=false}"
 
@@ -50,13 +50,13 @@ def steps(manifest: Manifest) -> tuple[Step, ...]:
             ),
         ),
         Step(
-            title=f"On both hosts: an MTU of {MTU}",
+            title=f"On both hosts: an MTU of {SRD_MTU}",
             words=f"A larger packet goes by plain ENA, and Amazon Linux sets 9001. The command lasts until the link is configured anew; "
-            f"MTUBytes={MTU} in a drop-in of systemd-networkd (Amazon Linux) or mtu: {MTU} in netplan (Ubuntu) keeps it. The ENA driver "
-            "must be 2.2.9 or newer, and 2.8 for its counters.",
+            f"MTUBytes={SRD_MTU} in a drop-in of systemd-networkd (Amazon Linux) or mtu: {SRD_MTU} in netplan (Ubuntu) keeps it. "
+            "The ENA driver must be 2.2.9 or newer, and 2.8 for its counters.",
             commands=(
                 "device=ens5  # the interface's name on this host: see `ip address`",
-                f"sudo ip link set dev $device mtu {MTU}",
+                f"sudo ip link set dev $device mtu {SRD_MTU}",
                 "ethtool -i $device",
             ),
         ),
@@ -96,7 +96,7 @@ def steps_in_short(manifest: Manifest) -> tuple[str, ...]:
     """The same as lines of Markdown: what to do and undo, for those who know how."""
     _, _, switched, _, back = steps(manifest)
     return (
-        f"<details><summary>How to switch ENA Express on, and back</summary>\n\nOn both hosts an MTU of {MTU}. {switched.words}\n",
+        f"<details><summary>How to switch ENA Express on, and back</summary>\n\nOn both hosts an MTU of {SRD_MTU}. {switched.words}\n",
         "```sh",
         *switched.commands,
         "# and back",
