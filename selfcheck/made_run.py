@@ -131,8 +131,7 @@ def _record(
     latencies = None if is_rate else _latencies(made, arm, rng, level=level * _load_factor(scenario))
     sent = made.observations if latencies is None else len(latencies)
     histogram = None if latencies is None else Histogram.of(latencies)
-    srd = SrdDelta(tx=sent, eligible=sent, rx=sent, peer_rx=sent, mode=3, peer_mode=3)
-    plain = SrdDelta(tx=0, eligible=0, rx=0, peer_rx=0, mode=0, peer_mode=0)
+    srd, plain = _srd(sent, mode=3), _srd(0, mode=0)
     return TrialRecord(
         number=trial.number,
         scenario=scenario.name,
@@ -154,6 +153,20 @@ def _record(
         allowances={role: dict.fromkeys(ALLOWANCES, 0) for role in ("client", "server")},
         seconds=() if latencies is None else _seconds(latencies, round(made.duration_s)),
         histogram_file=None if histogram is None else folder.write_histogram(f"{trial.number:04d}", histogram),
+    )
+
+
+def _srd(packets: int, *, mode: int) -> SrdDelta:
+    """Both hosts sent so many packets, all of them over SRD."""
+    return SrdDelta(
+        tx=packets,
+        eligible=packets,
+        rx=packets,
+        peer_tx=packets,
+        peer_eligible=packets,
+        peer_rx=packets,
+        mode=mode,
+        peer_mode=mode,
     )
 
 

@@ -152,7 +152,7 @@ def _about_the_run(manifest: Manifest) -> Iterator[str]:
 
 def _remarks(manifest: Manifest, evidence: Evidence, scenario: Scenario, measured: ScenarioResult) -> Iterator[str]:
     if measured.treatment.proven is None:
-        yield f"{scenario.name}: whether SRD carried the packets is unknown (no counters)"
+        yield f"{scenario.name}: whether SRD carried the packets is unknown ({measured.treatment.why_unknown})"
     if measured.control and measured.control.between == "interfaces" and measured.control.primaries:
         told = ", ".join(
             f"{metric_text(metric)} {interval_plain(effect.estimate_pct, effect.low_pct, effect.high_pct)}"

@@ -453,7 +453,7 @@ def _warnings_of_one(measured: MeasuredRun) -> Iterator[str]:
         yield f"{measured.name} was measured in spite of this: {wrong}"
     for name, scenario in measured.result.scenarios.items():
         if scenario.treatment.proven is None:
-            yield f"{measured.name}: whether SRD carried {name} is unknown (no counters)"
+            yield f"{measured.name}: whether SRD carried {name} is unknown ({scenario.treatment.why_unknown})"
         lacking = min(arm.valid_trials for arm in scenario.arms.values())
         planned = measured.manifest.plan.iterations * measured.manifest.plan.repeats
         if lacking < planned:

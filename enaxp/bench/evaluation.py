@@ -410,14 +410,26 @@ def _attempts(blocks: ScenarioBlocks, arm: Arm) -> int:
 
 def _treatment(records: Sequence[TrialRecord], scenario: Scenario) -> Treatment:
     """Whether the counters of all counted trials prove that SRD was on in the ENA Express arm and off in the ENA arm."""
-    gates = [srd_gate(scenario, record.treated_as, record.srd, record.sockperf).passed for record in records]
+    gates = [
+        srd_gate(
+            scenario,
+            record.treated_as,
+            srd=record.srd,
+            sockperf=record.sockperf,
+            received=record.server_received,
+            interfaces=record.interfaces,
+        )
+        for record in records
+    ]
+    passed = [gate.passed for gate in gates]
     seen = [record.srd for record in records if record.srd is not None]
     express = [record.srd for record in records if record.srd is not None and record.treated_as == "ena_express"]
     eligible = sum(srd.eligible for srd in express)
     return Treatment(
-        proven=False if False in gates else None if not gates or None in gates else True,
+        proven=False if False in passed else None if not gates or None in passed else True,
         srd_share=sum(srd.tx for srd in express) / eligible if eligible else None,
         source=seen[0].source if seen else "none",
+        unknown=next((gate.words for gate in gates if gate.passed is None), None),
     )
 
 

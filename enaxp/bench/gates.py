@@ -12,13 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from enaxp.bench.records import InterfaceDelta, Interfaces, SrdDelta
-from enaxp.hosts.sockperf import WARM_UP_S, SockperfOutput, has_stalled, measured_share
-from enaxp.traffic import SRD_MTU, Arm, Scenario
+from enaxp.bench.srd_proof import TrialCounts, Way, fragmented_bytes, is_one_way, protocols, ways
+from enaxp.hosts.sockperf import SockperfOutput, has_stalled, measured_share
+from enaxp.traffic import Arm, Scenario
 
-# Of the messages of the ENA Express arm, each way, the share that must go over SRD. The counters run from before the warm-up on, the
-# messages are those after it: so what is sent while SRD is set up for a flow is none of them.
-SRD_SHARE_NEEDED = 0.97
-IP_AND_UDP = 28  # bytes of their headers
 # Packets over SRD on the ENA arm, as a share of the messages sent, from which on it is no longer plain ENA.
 SRD_SHARE_STRAY = 0.01
 # A rate asked for that is missed by more than this is another scenario than the one that was asked for.
@@ -89,7 +86,7 @@ def judge(
             rate_gate(scenario, sockperf),
             bulk_gate(scenario, sockperf, received),
             interface_gate(scenario, arm, sockperf, interfaces),
-            srd_gate(scenario, arm, srd, sockperf),
+            srd_gate(scenario, arm, srd=srd, sockperf=sockperf, received=received, interfaces=interfaces),
             allowance_gate(scenario, allowances),
             network_gate(network),
         )
@@ -164,29 +161,59 @@ def interface_gate(scenario: Scenario, arm: Arm, sockperf: SockperfOutput, inter
     return Gate("interface", True)
 
 
-def srd_gate(scenario: Scenario, arm: Arm, srd: SrdDelta | None, sockperf: SockperfOutput | None) -> Gate:
-    """Whether the treatment was given: SRD carried the messages of the ENA Express arm, requests and replies, as both hosts count them,
-    and next to none of the ENA arm's.
+def srd_gate(
+    scenario: Scenario,
+    arm: Arm,
+    *,
+    srd: SrdDelta | None,
+    sockperf: SockperfOutput | None,
+    received: int | None,
+    interfaces: Interfaces | None,
+) -> Gate:
+    """Whether the treatment was given: SRD carried the ENA Express arm's traffic, each way, and next to none of the ENA arm's.
+
+    Of each way at least one host's counters must tell it, and no host's may deny it. `received` counts messages of a throughput trial.
     """
     if srd is None:
-        return Gate("srd", None, "whether SRD carried the packets is unknown: no counters")
+        return _unknown("no counters")
     if arm == "ena":
-        return _srd_is_on(srd) or _no_srd(srd, sockperf)
-    for where, mode in (("client", srd.mode), ("server", srd.peer_mode)):
-        needed = 0b11 if scenario.protocol == "udp" else 0b01
-        if mode is not None and mode & needed != needed:
-            off = f"ENA Express is off for {scenario.protocol.upper()} on the {where} (ena_srd_mode {mode})"
-            return Gate("srd", False, off)
+        return _srd_is_on(srd) or _no_srd(scenario, srd, sockperf)
+    not_given = _srd_is_off(scenario, srd)
+    if not_given:
+        return not_given
+    size = fragmented_bytes(scenario, interfaces)
+    if size is not None:
+        return _unknown(f"a datagram of {size:,} bytes goes in fragments, and those by plain ENA")
     if srd.share is None:
         return Gate("srd", False, "no packet of the ENA Express arm was eligible for SRD")
-    ways = _bulk_by_srd(srd, sockperf) if _has_bulk(scenario) else _messages_by_srd(scenario, srd, sockperf)
-    for what, by_srd, of in ways:
-        if by_srd is not None and of and by_srd < SRD_SHARE_NEEDED * of:
-            return Gate("srd", False, f"of the {what} of the ENA Express arm only {by_srd / of:.2%} went over SRD")
-    return Gate("srd", True, f"{srd.share:.2%} of the eligible packets went over SRD")
+    counts = TrialCounts(srd=srd, sockperf=sockperf, received=received, interfaces=interfaces)
+    return _each_way_by_srd(ways(scenario, counts), share=srd.share)
 
 
-_Way = tuple[str, int | None, float | None]  # what, packets by SRD, out of how many
+def _each_way_by_srd(told: Sequence[Way], *, share: float) -> Gate:
+    for way in told:
+        for count in way.counts:
+            if count.is_too_small:
+                return Gate("srd", False, f"of the {count.words}")
+    for way in told:
+        if not way.is_judged:
+            return _unknown(f"no counter tells it of {way.name}")
+    return Gate("srd", True, f"{share:.2%} of the eligible packets went over SRD")
+
+
+def _unknown(why: str) -> Gate:
+    return Gate("srd", None, why)
+
+
+def _srd_is_off(scenario: Scenario, srd: SrdDelta) -> Gate | None:
+    """That a device of the ENA Express arm shows SRD as switched off for a protocol of the scenario; None where none does."""
+    for protocol in protocols(scenario):
+        needed = 0b11 if protocol == "udp" else 0b01
+        for where, mode in (("client", srd.mode), ("server", srd.peer_mode)):
+            if mode is not None and mode & needed != needed:
+                off = f"ENA Express is off for {protocol.upper()} on the {where} (ena_srd_mode {mode})"
+                return Gate("srd", False, off)
+    return None
 
 
 def _srd_is_on(srd: SrdDelta) -> Gate | None:
@@ -199,46 +226,17 @@ def _srd_is_on(srd: SrdDelta) -> Gate | None:
     return None
 
 
-def _no_srd(srd: SrdDelta, sockperf: SockperfOutput | None) -> Gate:
+def _no_srd(scenario: Scenario, srd: SrdDelta, sockperf: SockperfOutput | None) -> Gate:
+    """Whether next to none of the ENA arm's packets went over SRD: as the sender of each way counts them, or the receiver."""
     sent = sockperf.sent if sockperf else None
     if sent is None:
-        return Gate("srd", None, "the share of SRD packets is unknown")
-    stray = max(srd.tx, srd.peer_tx or 0)
-    return Gate("srd", stray < SRD_SHARE_STRAY * max(sent, 1), f"{stray} packets of the ENA arm went over SRD")
-
-
-def _has_bulk(scenario: Scenario) -> bool:
-    """Whether packets cannot be told by messages: a stream joins and parts them, and bulk flows are counted with the probe."""
-    is_stream = scenario.protocol == "tcp" and scenario.mode != "ping-pong"
-    return is_stream or scenario.background is not None
-
-
-def _bulk_by_srd(srd: SrdDelta, sockperf: SockperfOutput | None) -> list[_Way]:
-    """Packets of both hosts, less those of the time in which SRD was set up for the flows."""
-    after_set_up = _share_after_set_up(sockperf)
-    peer = None if srd.peer_eligible is None else srd.peer_eligible * after_set_up
-    return [("packets sent", srd.tx, srd.eligible * after_set_up), ("packets sent back", srd.peer_tx, peer)]
-
-
-def _share_after_set_up(sockperf: SockperfOutput | None) -> float:
-    """The share of a run's time after its warm-up."""
-    total = sockperf.total_runtime_s if sockperf else None
-    return 1 - min(1.0, WARM_UP_S / total) if total else 1.0
-
-
-def _messages_by_srd(scenario: Scenario, srd: SrdDelta, sockperf: SockperfOutput | None) -> list[_Way]:
-    """Requests and replies, as each host sent and received them; none where a message does not fit into one packet."""
-    if sockperf is None or scenario.message_size + IP_AND_UDP > SRD_MTU:
-        return []
-    arrived = sockperf.received if scenario.mode == "ping-pong" or scenario.reply_every == 1 else None
-    # A throughput run has no window: what it sent is all of it, the warm-up included.
-    sent = (sockperf.sent or 0) * _share_after_set_up(sockperf) if scenario.is_rate else sockperf.sent
-    return [
-        ("requests", srd.tx, sent),
-        ("requests that the server received", srd.peer_rx, arrived),
-        ("replies", srd.peer_tx, sockperf.received),
-        ("replies that the client received", srd.rx, sockperf.received),
-    ]
+        return _unknown("how many messages were sent is not told")
+    stray = max(srd.tx, srd.rx or 0, srd.peer_tx or 0, srd.peer_rx or 0)
+    if stray >= SRD_SHARE_STRAY * max(sent, 1):
+        return Gate("srd", False, f"{stray} packets of the ENA arm went over SRD")
+    if not is_one_way(scenario) and srd.rx is None and srd.peer_tx is None:
+        return _unknown("no counter tells it of what came back")
+    return Gate("srd", True, f"{stray} packets of the ENA arm went over SRD")
 
 
 def allowance_gate(scenario: Scenario, allowances: Mapping[str, Mapping[str, int]] | None) -> Gate:

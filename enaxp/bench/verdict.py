@@ -29,12 +29,18 @@ _WORSE: frozenset[Code] = frozenset({"slower", "slightly-slower"})
 class Treatment:
     """Whether SRD carried the ENA Express arm and not the ENA arm: True, False, or None for unknown.
 
-    srd_share is 0 to 1.
+    srd_share is 0 to 1. unknown: why it is not known, where a trial tells.
     """
 
     proven: bool | None
     srd_share: float | None
     source: SrdSource | Literal["none"]
+    unknown: str | None = None
+
+    @property
+    def why_unknown(self) -> str:
+        """Why it is not known, in words; a result of an older version names no reason."""
+        return self.unknown or "no counters"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +80,8 @@ def verdict(
         )
     code = combine([effect.code for effect in primaries.values()])
     invalid = "invalid: " if code == "invalid" else ""
-    unknown = ("whether SRD carried the packets is unknown (no counters)",) if treatment.proven is None else ()
+    told = f"whether SRD carried the packets is unknown ({treatment.why_unknown})"
+    unknown = (told,) if treatment.proven is None else ()
     said = (describe(metric, effect) for metric, effect in primaries.items())
     return Verdict(
         code=code,

@@ -108,4 +108,4 @@ def _open_in(figures: ScenarioFigures, *, named: bool) -> Iterator[str]:
     if thin:
         yield f"{listed(thin)}{where}: too few messages for so rare an event"
     if figures.result.treatment.proven is None:
-        yield f"whether SRD carried the packets{where}: there are no counters"
+        yield f"whether SRD carried the packets{where}: {figures.result.treatment.why_unknown}"

@@ -93,7 +93,7 @@ def proof_in_words(treatment: Treatment) -> str:
     if treatment.proven:
         return f"Yes: {share}, {by}"
     if treatment.proven is None:
-        return "Unknown: the counters are absent"
+        return f"Unknown: {treatment.why_unknown}"
     return f"No: {share or 'the arms were not SRD on and SRD off'}{', ' + by if by else ''}"
 
 

@@ -7,20 +7,30 @@ from typing import Any
 
 import pytest
 
-from enaxp.bench.gates import delivered_gbps, judge
+from enaxp.bench.gates import Gate, GateReport, delivered_gbps, judge
 from enaxp.bench.records import InterfaceDelta
 from enaxp.hosts.sockperf import parse
 from enaxp.traffic import Background
 from tests.support.factories import GOOD, SRD_OFF, SRD_ON, TCP_RATE, UDP
 
-BUSY = InterfaceDelta(rx_packets=1100, tx_packets=1100, rx_bytes=116_600, tx_bytes=116_600)
+BUSY = InterfaceDelta(rx_packets=1100, tx_packets=1100, rx_bytes=116_600, tx_bytes=116_600, mtu=8900)
 QUIET = InterfaceDelta(rx_packets=3, tx_packets=3, rx_bytes=300, tx_bytes=300)
 LOADED = replace(UDP, background=Background(protocol="tcp", flows=4, message_size=1472))
+LOADED_BY_UDP = replace(UDP, background=Background(protocol="udp", flows=4, message_size=1472))
 
 
 def carried_by(arm: str) -> dict[str, Any]:
     other = "ena" if arm == "ena_express" else "ena_express"
     return {"client": {arm: BUSY, other: QUIET}, "server": {arm: BUSY, other: QUIET}}
+
+
+def with_mtu(mtu: int) -> dict[str, Any]:
+    carries = {"ena_express": replace(BUSY, rx_bytes=2_000_000, tx_bytes=2_000_000, mtu=mtu)}
+    return {"client": carries, "server": carries}
+
+
+def srd_of(report: GateReport) -> Gate:
+    return next(gate for gate in report.gates if gate.name == "srd")
 
 
 EXPRESS: dict[str, Any] = {
@@ -43,6 +53,23 @@ def test_a_trial_that_did_what_it_should_is_valid(trial: dict[str, Any]) -> None
     assert report.valid
     assert report.reason is None
     assert all(gate.passed for gate in report.gates)
+
+
+RATE = replace(
+    GOOD,
+    mode="throughput",
+    measures="rate",
+    bandwidth_mbps=9500.0,
+    sent=1000,
+    valid_runtime_s=None,
+    total_runtime_s=1.0,
+)
+STREAM: dict[str, Any] = {**EXPRESS, "scenario": TCP_RATE, "sockperf": RATE, "interfaces": None, "received": 1000}
+DATAGRAMS: dict[str, Any] = {
+    **STREAM,
+    "scenario": replace(TCP_RATE, protocol="udp"),
+    "srd": replace(SRD_ON, rx=0, peer_tx=0, peer_eligible=0),
+}
 
 
 FAILING: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
@@ -73,6 +100,37 @@ FAILING: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {**EXPRESS, "scenario": LOADED, "received": 9},
         {"srd": replace(SRD_ON, tx=9000, eligible=10_000)},
         "of the packets sent of the ENA Express arm",
+    ),
+    "bulk beside the probe did not arrive over SRD": (
+        {**EXPRESS, "scenario": LOADED, "received": 9},
+        {"srd": replace(SRD_ON, tx=9000, eligible=9000, peer_rx=0)},
+        "of the packets that the server received of the ENA Express arm only 0.00%",
+    ),
+    "a stream arrived by plain ENA": (STREAM, {"srd": replace(SRD_ON, peer_rx=20)}, "only 2.00%"),
+    "a stream's answers arrived by plain ENA": (
+        STREAM,
+        {"srd": replace(SRD_ON, rx=0)},
+        "of the packets that the client received",
+    ),
+    "a stream's answers were not eligible": (
+        STREAM,
+        {"srd": replace(SRD_ON, rx=0, peer_tx=0, peer_eligible=0)},
+        "of the packets sent back of the ENA Express arm none was eligible",
+    ),
+    "datagrams without answers arrived by plain ENA": (
+        DATAGRAMS,
+        {"srd": replace(SRD_ON, peer_rx=20)},
+        "of the messages that the server received of the ENA Express arm only 3.33%",
+    ),
+    "UDP beside a TCP probe has no SRD": (
+        {**EXPRESS, "scenario": replace(LOADED_BY_UDP, protocol="tcp"), "received": 9},
+        {"srd": replace(SRD_ON, mode=1)},
+        "off for UDP on the client",
+    ),
+    "SRD carried what the ENA arm's server received": (
+        ENA,
+        {"srd": replace(SRD_OFF, peer_rx=10)},
+        "10 packets of the ENA arm went over SRD",
     ),
     "nothing was eligible": (EXPRESS, {"srd": replace(SRD_ON, tx=0, eligible=0)}, "no packet"),
     "SRD is off on the client": (EXPRESS, {"srd": replace(SRD_ON, mode=0)}, "off for UDP on the client"),
@@ -127,14 +185,6 @@ PASSING: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         EXPRESS,
         {"srd": replace(SRD_ON, peer_tx=None, peer_eligible=None)},
     ),
-    "what does not fit into a packet is not looked at": (
-        EXPRESS,
-        {
-            "scenario": replace(UDP, message_size=20_000),
-            "srd": replace(SRD_ON, tx=10),
-            "interfaces": None,
-        },
-    ),
     "a stray packet is not a treatment": (ENA, {"srd": replace(SRD_OFF, tx=9)}),
     "an allowance may be exceeded under load": (
         EXPRESS,
@@ -161,17 +211,6 @@ def test_absent_counters_are_unknown_which_fails_nothing_and_proves_nothing() ->
         "allowances",
         "network",
     }
-
-
-RATE = replace(
-    GOOD,
-    mode="throughput",
-    measures="rate",
-    bandwidth_mbps=9500.0,
-    sent=1000,
-    valid_runtime_s=None,
-    total_runtime_s=1.0,
-)
 
 
 @pytest.mark.parametrize(
@@ -236,3 +275,110 @@ def test_traffic_that_waits_for_no_answer_does_not_fall_silent_over_a_lost_messa
     report = judge(**{**EXPRESS, "scenario": under_load, "sockperf": SILENT})
 
     assert (report.valid, report.reason) == (False, STALLED)
+
+
+PROVEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a stream": (STREAM, {}),
+    "a stream whose counters tell it of one host for each way": (
+        STREAM,
+        {"srd": replace(SRD_ON, peer_rx=None, rx=None)},
+    ),
+    "a stream of which a part was lost on its way": (
+        {**STREAM, "interfaces": carried_by("ena_express"), "scenario": replace(TCP_RATE, message_size=64)},
+        {"srd": replace(SRD_ON, tx=1500, eligible=1500, peer_rx=1090)},
+    ),
+    "datagrams without answers": (DATAGRAMS, {}),
+    "datagrams of which the server received a few": (DATAGRAMS, {"srd": replace(SRD_ON, peer_rx=300), "received": 300}),
+    "messages of which every tenth is answered": (
+        EXPRESS,
+        {
+            "scenario": replace(UDP, mode="under-load", rate=100, reply_every=10),
+            "sockperf": replace(GOOD, mode="under-load", received=100, observations=100),
+            "logged": 100,
+            "srd": replace(SRD_ON, rx=100, peer_tx=100, peer_eligible=100),
+        },
+    ),
+    "TCP's messages, which it parts itself": (
+        EXPRESS,
+        {"scenario": replace(UDP, protocol="tcp", message_size=20_000), "interfaces": None},
+    ),
+    "a datagram that just fits": (EXPRESS, {"scenario": replace(UDP, message_size=8872), "interfaces": None}),
+}
+
+
+@pytest.mark.parametrize("case", PROVEN)
+def test_srd_is_proven_where_a_counter_shows_it_for_each_way(case: str) -> None:
+    trial, changes = PROVEN[case]
+
+    report = judge(**{**trial, **changes})
+
+    assert (report.reason, srd_of(report).passed) == (None, True)
+
+
+UNKNOWN: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "a datagram larger than a packet": (
+        EXPRESS,
+        {"scenario": replace(UDP, message_size=8873), "interfaces": None},
+        "8,873 bytes goes in fragments, and those by plain ENA",
+    ),
+    "a datagram larger than a packet, of which fragments show as SRD": (
+        EXPRESS,
+        {"scenario": replace(UDP, message_size=20_000), "srd": replace(SRD_ON, tx=10), "interfaces": None},
+        "fragments",
+    ),
+    "a datagram of which no fragment was eligible": (
+        EXPRESS,
+        {
+            "scenario": replace(UDP, message_size=20_000),
+            "srd": replace(SRD_ON, tx=0, eligible=0),
+            "interfaces": None,
+        },
+        "fragments",
+    ),
+    "a datagram larger than the interface takes": (
+        EXPRESS,
+        {"scenario": replace(UDP, message_size=1473), "interfaces": with_mtu(1500)},
+        "fragments",
+    ),
+    "datagrams of a throughput larger than a packet": (
+        DATAGRAMS,
+        {"scenario": replace(TCP_RATE, protocol="udp", message_size=16_384)},
+        "fragments",
+    ),
+    "bulk datagrams larger than a packet": (
+        {**EXPRESS, "received": 9, "interfaces": None},
+        {"scenario": replace(UDP, background=Background(protocol="udp", flows=4, message_size=16_384))},
+        "16,384 bytes goes in fragments",
+    ),
+    "the way back of a stream, by an older record": (
+        STREAM,
+        {"srd": replace(SRD_ON, peer_tx=None, peer_eligible=None)},
+        "no counter tells it of what came back",
+    ),
+    "the way back of messages": (
+        EXPRESS,
+        {"srd": replace(SRD_ON, peer_tx=None, peer_eligible=None, rx=None)},
+        "no counter tells it of what came back",
+    ),
+    "the way back of the ENA arm": (
+        ENA,
+        {"srd": replace(SRD_OFF, rx=None)},
+        "no counter tells it of what came back",
+    ),
+    "datagrams of which nobody counted any": (
+        DATAGRAMS,
+        {"sockperf": replace(RATE, sent=None), "received": None},
+        "no counter tells it of what was sent",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_what_cannot_be_judged_is_unknown_and_says_why(case: str) -> None:
+    trial, changes, words = UNKNOWN[case]
+
+    report = judge(**{**trial, **changes})
+
+    assert srd_of(report).passed is None
+    assert words in srd_of(report).words
+    assert report.valid

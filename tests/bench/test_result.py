@@ -85,7 +85,7 @@ def test_the_result_has_the_keys_other_programs_rely_on() -> None:
     assert all(list(arm) == ARM_KEYS for arm in scenario["arms"].values())
     assert list(scenario["effects"]) == ["mean", "p50", "p90", "p99", "p99_9"]
     assert list(scenario["effects"]["p50"]) == EFFECT_KEYS
-    assert list(scenario["treatment"]) == ["proven", "srd_share", "source"]
+    assert list(scenario["treatment"]) == ["proven", "srd_share", "source", "unknown"]
     assert list(scenario["verdict"]) == ["code", "words", "headline"]
     json.dumps(result, allow_nan=False)
 

@@ -16,11 +16,12 @@ from enaxp.bench.crossover import why_not_crossed
 from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import weigh
 from enaxp.bench.gates import srd_gate
-from enaxp.bench.records import TrialRecord
+from enaxp.bench.records import SrdDelta, TrialRecord
 from enaxp.bench.runner import _Finished
 from enaxp.bench.running import Running
 from enaxp.bench.schedule import BenchPlan, first_toggled, schedule, seconds, units
 from enaxp.bench.servers import probe_port
+from enaxp.traffic import Arm
 from tests.support.factories import GOOD, SRD_OFF, SRD_ON, TCP, UDP, a_manifest, a_plan, a_record, shifted
 
 PLAN = a_plan(order="toggled", iterations=8, repeats=2)
@@ -150,11 +151,14 @@ def test_the_live_figures_pair_the_blocks_of_an_iteration() -> None:
 
 
 def test_a_trial_of_ena_whose_device_shows_srd_switched_on_does_not_count() -> None:
+    def passes(arm: Arm, srd: SrdDelta) -> bool | None:
+        return srd_gate(UDP, arm, srd=srd, sockperf=GOOD, received=None, interfaces=None).passed
+
     on = replace(SRD_OFF, mode=1), replace(SRD_OFF, peer_mode=3)
 
-    assert [srd_gate(UDP, "ena", srd, GOOD).passed for srd in on] == [False, False]
-    assert srd_gate(UDP, "ena", replace(SRD_OFF, mode=2, peer_mode=2), GOOD).passed  # UDP's flag alone does nothing
-    assert srd_gate(UDP, "ena_express", SRD_ON, GOOD).passed
+    assert [passes("ena", srd) for srd in on] == [False, False]
+    assert passes("ena", replace(SRD_OFF, mode=2, peer_mode=2))  # UDP's flag alone does nothing
+    assert passes("ena_express", SRD_ON)
 
 
 def test_there_is_nothing_to_cross_over() -> None:

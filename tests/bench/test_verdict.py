@@ -99,7 +99,15 @@ def test_an_unknown_treatment_is_said_and_does_not_make_the_verdict_invalid() ->
     judged = verdict({"p50": an_effect("faster")}, treatment=unknown)
 
     assert judged.code == "faster"
-    assert "whether SRD carried the packets is unknown" in judged.words
+    assert judged.words.endswith("; whether SRD carried the packets is unknown (no counters)")
+
+
+def test_an_unknown_treatment_says_why_where_a_trial_tells() -> None:
+    unknown = Treatment(proven=None, srd_share=0.5, source="device", unknown="no counter tells it of what came back")
+
+    judged = verdict({"p50": an_effect("faster")}, treatment=unknown)
+
+    assert judged.words.endswith("; whether SRD carried the packets is unknown (no counter tells it of what came back)")
 
 
 def test_a_treatment_that_was_not_given_makes_the_verdict_invalid_without_a_figure_of_it() -> None:
