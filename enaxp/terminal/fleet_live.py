@@ -51,11 +51,11 @@ class PairLine:
     ended: bool = False
 
     @property
-    def worst_first(self) -> tuple[bool, int, float, str]:
+    def worst_first(self) -> tuple[bool, int, float]:
         """By what a reader looks for: lost, not valid, slow."""
         first = next(iter((self.effects or {}).values()), None)
         pct = first.estimate_pct if first and first.estimate_pct is not None else -math.inf
-        return (not self.lost, -self.invalid, -pct, self.name)
+        return (not self.lost, -self.invalid, -pct)
 
 
 class FleetView:
@@ -145,12 +145,17 @@ def view_of_pairs(lines: Sequence[PairLine], *, title: str, height: int, since_s
 
 def _table(lines: Sequence[PairLine]) -> Table:
     labels = list(dict.fromkeys(label for line in lines for label in line.effects or {}))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("pair", "trials", "not valid", *(f"{label} so far" for label in labels), ""):
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=True)
+    table.add_column("pair", no_wrap=True, overflow="ellipsis", min_width=max(len(line.name) for line in lines))
+    for name in ("trials", "not valid", *(f"{label} so far" for label in labels)):
         table.add_column(name, no_wrap=True, overflow="ellipsis")
+    table.add_column(
+        "", no_wrap=True, overflow="ellipsis", ratio=1
+    )  # why a pair was lost may be long: it gets what is left
     for line in lines:
         effects = line.effects or {}
-        state = f"LOST: {line.lost}" if line.lost else "ended" if line.ended else line.scenario or "waits"
+        under_way = line.scenario or ("measures" if line.done else "waits")
+        state = f"LOST: {line.lost}" if line.lost else "ended" if line.ended else under_way
         table.add_row(
             Text(line.name, style="red" if line.lost else ""),
             f"{line.done}/{line.total}" if line.total else "-",

@@ -42,6 +42,22 @@ def test_the_lost_come_first_then_those_with_trials_that_do_not_count_then_the_s
     assert "LOST: no answer" in "\n".join(text)
 
 
+def test_pairs_that_are_alike_stay_in_the_order_of_the_fleet() -> None:
+    lines = [a_line(f"main-{n}", None) for n in range(1, 13)]
+
+    assert names_in(drawn(lines, height=40)) == [f"main-{n}" for n in range(1, 13)]
+
+
+def test_a_long_reason_takes_no_room_from_the_other_columns() -> None:
+    lines = [a_line("main-1", 8.0), a_line("main-2", lost="the server does not answer, " * 20)]
+
+    text = drawn(lines, height=24)
+
+    assert names_in(text) == ["main-2", "main-1"]
+    assert "+8.0% [" in "\n".join(text)
+    assert max(map(len, text)) <= 120
+
+
 @pytest.mark.parametrize("height", [3, 6, 10, 24, 80])
 def test_it_is_no_higher_than_the_terminal_and_says_how_many_are_hidden(height: int) -> None:
     lines = [a_line(f"main-{n}", float(n)) for n in range(1, 65)]
