@@ -60,6 +60,7 @@ study: install
 	$(BIN)/python -m selfcheck.toggled
 	$(BIN)/python -m selfcheck.runs
 	$(BIN)/python -m selfcheck.fleets
+	$(BIN)/python -m selfcheck.skew
 	$(BIN)/python -m selfcheck.stopped
 	$(BIN)/python -m selfcheck.study $(STUDY_ARGS)
 

@@ -54,13 +54,15 @@ class RatioSample:
     """The log ratios of one figure, one per iteration.
 
     crossed: for each iteration, whether the interfaces had swapped arms; empty if they never did. thin: too few observations lie beyond
-    the quantile for any conclusion. randomisation_p: the p-value of the randomisation test, None if not computed.
+    the quantile for any conclusion. randomisation_p: the p-value of the randomisation test, None if not computed. widening: the factor on
+    the standard error, and so on the interval and on the distance that a word needs; it does not concern ranks.
     """
 
     ratios: tuple[LogRatio, ...]
     crossed: tuple[bool, ...] = ()
     thin: bool = False
     randomisation_p: float | None = None
+    widening: float = 1.0
 
     @property
     def is_finite(self) -> bool:
@@ -109,6 +111,10 @@ class Location:
     def at(self, mean: float) -> Location:
         """The same standard error and degrees of freedom around another mean."""
         return replace(self, mean=mean)
+
+    def widened(self, by: float) -> Location:
+        """The same with a standard error that is multiplied."""
+        return replace(self, error=by * self.error)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,27 +216,16 @@ def welch(one: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
 
 
 def location(sample: RatioSample) -> Location | None:
-    """The location of the finite ratios; None with fewer than two, or in a crossed-over run fewer than two in a half.
+    """The location of the finite ratios, its error times the sample's widening; None with fewer than two, or in a crossed-over run fewer
+    than two in a half.
 
     Crossed over: mean of the half means (m₁ + m₂)/2, with the pooled standard deviation s_p and I − 2 degrees,
     SE = (s_p/2)·√(1/n₁ + 1/n₂): least squares with an indicator of the half. If the halves' sizes differ by more than one iteration,
     Welch's standard error and degrees of freedom are used, because the variances may differ.
     """
     halves = sample.halves
-    if halves is None:
-        return location_of(sample.finite)
-    first, second = halves
-    if min(len(first), len(second)) < 2:
-        return None
-    mean = statistics.fmean(map(statistics.fmean, halves))
-    squares = [statistics.variance(half) * (len(half) - 1) for half in halves]
-    degrees = len(first) + len(second) - 2
-    spread = math.sqrt(sum(squares) / degrees)
-    if abs(len(first) - len(second)) <= 1:
-        error = spread / 2 * math.sqrt(1 / len(first) + 1 / len(second))
-        return Location(mean=mean, error=error, degrees=degrees, spread=spread)
-    error, welch_degrees = welch(first, second)
-    return Location(mean=mean, error=error / 2, degrees=welch_degrees, spread=spread)
+    where = location_of(sample.finite) if halves is None else _location_of_halves(*halves)
+    return where.widened(sample.widening) if where else None
 
 
 def interface_location(sample: RatioSample) -> Location | None:
@@ -249,6 +244,22 @@ def interface_location(sample: RatioSample) -> Location | None:
 def fewest_for_ranks(confidence: float) -> int:
     """The smallest number of iterations for which an order-statistics interval exists at this level."""
     return next(count for count in range(2, 1000) if _rank(count, confidence) > 0)
+
+
+def _location_of_halves(first: Sequence[float], second: Sequence[float]) -> Location | None:
+    """The mean of both halves' means; None where one has fewer than two ratios."""
+    if min(len(first), len(second)) < 2:
+        return None
+    halves = (first, second)
+    mean = statistics.fmean(map(statistics.fmean, halves))
+    squares = [statistics.variance(half) * (len(half) - 1) for half in halves]
+    degrees = len(first) + len(second) - 2
+    spread = math.sqrt(sum(squares) / degrees)
+    if abs(len(first) - len(second)) <= 1:
+        error = spread / 2 * math.sqrt(1 / len(first) + 1 / len(second))
+        return Location(mean=mean, error=error, degrees=degrees, spread=spread)
+    error, welch_degrees = welch(first, second)
+    return Location(mean=mean, error=error / 2, degrees=welch_degrees, spread=spread)
 
 
 def _firm(sample: RatioSample, margin: Margin) -> tuple[float, Zone | None]:

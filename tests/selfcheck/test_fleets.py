@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from selfcheck.fleets import CELLS, PAIRS, Cell, main, simulate, tables
+from selfcheck.fleets import CELLS, PAIRS, SHARED, TOLERATED, Cell, main, simulate, tables
 
 NORMAL = [cell for cell in CELLS if cell.name == "normal pairs"]
 
@@ -18,6 +18,17 @@ def test_both_intervals_hold_the_truth_where_pairs_are_normal(cell: Cell) -> Non
     allowed = 0.95 - 3 * (0.05 * 0.95 / 400) ** 0.5
     assert found.mean >= allowed
     assert found.next_pair >= allowed
+
+
+@pytest.mark.parametrize("pairs", [3, 8])
+def test_both_intervals_hold_the_truth_of_skewed_pairs_that_differ_by_three_errors(pairs: int) -> None:
+    [cell] = [cell for cell in CELLS if cell.name == "skewed pairs" and cell.spread == 3]
+
+    found = simulate(cell, pairs=pairs, fleets=400)
+
+    for share, nominal in zip((found.mean, *found.mean_shared, found.next_pair), (0.95, *SHARED, 0.95), strict=True):
+        claimed = nominal - TOLERATED
+        assert share >= claimed - 3 * (claimed * (1 - claimed) / 400) ** 0.5
 
 
 def test_a_pair_that_does_not_fit_is_named_the_more_often_the_more_pairs_there_are() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from enaxp.bench.comparison import MeasuredRun
 from enaxp.bench.effect import Code, Effect, code_of_finding, per_cent, word_for
@@ -69,8 +69,7 @@ class _Figure:
     @property
     def sample(self) -> RatioSample:
         """One ratio of each pair. With too few pairs it decides nothing: `decide` by itself has an interval from two on."""
-        means = tuple(pair.mean for pair in self.over.pairs.values())
-        return RatioSample(ratios=means, thin=self.grounds.thin or self.over.where is None)
+        return replace(self.over.sample, thin=self.grounds.thin or self.over.where is None)
 
 
 def judge_fleet(pairs: Sequence[PairRun], *, run_id: str, lab: str) -> Fleet:

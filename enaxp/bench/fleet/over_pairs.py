@@ -3,10 +3,10 @@
     mean log ratio of each pair (units.RunMean) ─▶ over_pairs ─▶ OverPairs: the mean effect, the next pair, how different pairs are
     the same of two variants ─▶ between_variants ─▶ Location of their difference
 
-With y_p the mean of pair p, P pairs, S their standard deviation: the mean effect is known to ± t(P − 1)·S/√P, and what the next pair
-would measure in such a bench to ± t(P − 1)·S·√(1 + 1/P). Each pair counts once, however many iterations it has. Both are intervals of
-Student's t; that of the mean needs no model of how pairs and iterations vary, since S holds both. Fewer than three pairs tell too
-little of S: they have no interval.
+With y_p the mean of pair p, P pairs, S their standard deviation: the mean effect is known to ± a·t(P − 1)·S/√P, and what the next pair
+would measure in such a bench to ± b·t(P − 1)·S·√(1 + 1/P). Each pair counts once, however many iterations it has. Both are intervals of
+Student's t, widened by what pairs that differ to one side need (a and b, skew.py); that of the mean needs no model of how pairs and
+iterations vary, since S holds both. Fewer than three pairs tell too little of S: they have no interval.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from enaxp.bench.inference import Location, location_of, student_t, welch
+from enaxp.bench.fleet.skew import allowance_of_mean, allowance_of_next_pair
+from enaxp.bench.inference import Location, RatioSample, location, student_t, welch
 from enaxp.bench.units import RunMean
 
 FEWEST_PAIRS = 3  # for an interval over pairs
@@ -24,15 +25,16 @@ FEWEST_TO_STAND_OUT = 4
 NEXT_PAIR_CONFIDENCE = 0.95
 STANDS_OUT = 0.05  # how often some pair is named, where all are alike and normal
 MOST_UNEVEN = 4  # how many times the iterations of one pair may be another's before it is said
+MOST_UNEQUAL = 4  # how many times the pairs of one variant may be another's for an interval of their difference
 
 
 @dataclass(frozen=True, kw_only=True)
 class OverPairs:
     """One figure over the pairs of a variant, as log ratios.
 
-    where: the mean effect; None with fewer than FEWEST_PAIRS pairs. between: the standard deviation of the pairs' true effects, as far as
-    it can be told: what is left of S when the pairs' own standard errors are taken off. i2: the share of S² that it is, 0 to 1. Both None
-    where a pair's own error is not known. standing_out: the pairs that do not fit to the others, by name.
+    where: the mean effect, its error widened; None with fewer than FEWEST_PAIRS pairs. between: the standard deviation of the pairs' true
+    effects, as far as it can be told: what is left of S when the pairs' own standard errors are taken off. i2: the share of S² that it
+    is, 0 to 1. Both None where a pair's own error is not known. standing_out: the pairs that do not fit to the others, by name.
     """
 
     pairs: Mapping[str, RunMean]
@@ -40,6 +42,11 @@ class OverPairs:
     between: float | None
     i2: float | None
     standing_out: tuple[str, ...]
+
+    @property
+    def sample(self) -> RatioSample:
+        """One ratio of each pair, to be decided over."""
+        return _sample([pair.mean for pair in self.pairs.values()])
 
     @property
     def mean(self) -> float | None:
@@ -61,14 +68,14 @@ class OverPairs:
         if self.where is None:
             return None
         half = student_t((1 + confidence) / 2, self.where.degrees) * self.where.spread
-        half *= math.sqrt(1 + 1 / len(self.pairs))
+        half *= math.sqrt(1 + 1 / len(self.pairs)) * allowance_of_next_pair(len(self.pairs))
         return self.where.mean - half, self.where.mean + half
 
 
 def over_pairs(pairs: Mapping[str, RunMean]) -> OverPairs:
     """What the pairs of one variant say together of one figure. Pairs without a mean are not among them."""
     means = [pair.mean for pair in pairs.values()]
-    where = location_of(means) if len(means) >= FEWEST_PAIRS else None
+    where = location(_sample(means)) if len(means) >= FEWEST_PAIRS else None
     between, i2 = _heterogeneity(pairs, where)
     return OverPairs(pairs=pairs, where=where, between=between, i2=i2, standing_out=standing_out(pairs))
 
@@ -88,8 +95,14 @@ def standing_out(pairs: Mapping[str, RunMean]) -> tuple[str, ...]:
 
 
 def between_variants(one: Sequence[float], other: Sequence[float]) -> Location | None:
-    """How far the pairs of the other variant lie from those of the first, by Welch's t; None with fewer than FEWEST_PAIRS of either."""
-    if min(len(one), len(other)) < FEWEST_PAIRS:
+    """How far the pairs of the other variant lie from those of the first, by Welch's t; None with fewer than FEWEST_PAIRS of either, or
+    over MOST_UNEQUAL times as many of one as of the other.
+
+    Not widened: what makes pairs of both differ to one side is in both means, and leaves their difference. With very unequal numbers it
+    does not, and no widening is enough: then there is no interval.
+    """
+    fewer, more = sorted((len(one), len(other)))
+    if fewer < FEWEST_PAIRS or more > MOST_UNEQUAL * fewer:
         return None
     difference = statistics.fmean(other) - statistics.fmean(one)
     if statistics.variance(one) == statistics.variance(other) == 0:
@@ -97,6 +110,10 @@ def between_variants(one: Sequence[float], other: Sequence[float]) -> Location |
     error, degrees = welch(one, other)
     spread = math.sqrt(statistics.fmean([statistics.variance(one), statistics.variance(other)]))
     return Location(mean=difference, error=error, degrees=degrees, spread=spread)
+
+
+def _sample(means: Sequence[float]) -> RatioSample:
+    return RatioSample(ratios=tuple(means), widening=allowance_of_mean(len(means)))
 
 
 def _distance(pairs: Mapping[str, RunMean], name: str) -> float:

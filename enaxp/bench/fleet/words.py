@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from enaxp.bench.effect import per_cent
-from enaxp.bench.fleet.over_pairs import FEWEST_PAIRS
+from enaxp.bench.fleet.over_pairs import FEWEST_PAIRS, MOST_UNEQUAL
 from enaxp.bench.fleet.result import FleetEffect, VariantDifference
 from enaxp.bench.verdict import Verdict, combine, in_short
 from enaxp.text import bounds_plain, change_plain, counted, listed, percent_plain
 from enaxp.traffic import Metric, metric_label
 
 NO_INTERVAL = f"no interval: {FEWEST_PAIRS} pairs are needed at least"
+NO_INTERVAL_BETWEEN = f"{NO_INTERVAL} of each, and at most {MOST_UNEQUAL} times as many of one as of the other"
+RARE = (
+    0.2  # the share of pairs that are of a kind of their own, of which it is told how often so many pairs would miss it
+)
 NO_DIFFERENCE = "no difference between pairs was found"  # never that they agree: few pairs would hide one
 
 
@@ -34,7 +38,14 @@ def verdict_over_pairs(
     return Verdict(
         code=code,
         headline="; ".join((f"{prefix}over {of} {short}", *standing_out_in_words(primaries))),
-        words="; ".join((f"{prefix}over {of}: {'; '.join(clauses)}", *standing_out_in_words(primaries), *out)),
+        words="; ".join(
+            (
+                f"{prefix}over {of}: {'; '.join(clauses)}",
+                *missed_in_words(primaries),
+                *standing_out_in_words(primaries),
+                *out,
+            )
+        ),
     )
 
 
@@ -44,6 +55,20 @@ def next_pair_in_words(effect: FleetEffect) -> str:
         return ""
     between = f"{change_plain(effect.next_pair_low_pct)} and {change_plain(effect.next_pair_high_pct)}"
     return f"the next pair that you launch like this will see between {between}, 19 times in 20"
+
+
+def missed_in_words(primaries: Mapping[Metric, FleetEffect]) -> list[str]:
+    """How often so few pairs would have missed a kind of pair that is rarer than the others; nothing where there is no interval.
+
+    With chance (1 − share)^P none of P pairs is of it, and then nothing in their figures shows that there is such a kind.
+    """
+    counts = [len(one.grounds.over.pairs) for one in primaries.values() if one.grounds.over and one.grounds.over.where]
+    if not counts:
+        return []
+    fewest = min(counts)
+    missed = (1 - RARE) ** fewest
+    of = f"{100 * missed:.0f} of 100" if missed >= 0.01 else "fewer than 1 of 100"
+    return [f"a kind that one pair in five is of would have been missed by {counted(fewest, 'pair')} in {of} fleets"]
 
 
 def heterogeneity_in_words(effect: FleetEffect) -> str:
@@ -72,7 +97,7 @@ def difference_in_words(one: VariantDifference) -> str:
     what = f"{one.scenario}, {metric_label(one.metric)}: from {one.a} to {one.b} the effect changes by"
     size = change_plain(one.estimate_pct)
     if one.low_pct is None:
-        return f"{what} {size} ({NO_INTERVAL} of each)"
+        return f"{what} {size} ({NO_INTERVAL_BETWEEN})"
     level = "" if one.confidence_pct is None else f" ({one.confidence_pct:.4g}% interval)"
     word = "no practical difference" if one.code == "same" else one.code.replace("slightly-", "slightly ")
     return f"{what} {size} {bounds_plain(one.low_pct, one.high_pct)}{level}: {word}"

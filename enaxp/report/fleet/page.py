@@ -13,7 +13,7 @@ from typing import Any
 
 from enaxp.bench.fleet.judging import PairRun
 from enaxp.bench.fleet.result import FleetEffect, FleetScenario, to_document
-from enaxp.bench.fleet.words import difference_in_words, heterogeneity_in_words, next_pair_in_words
+from enaxp.bench.fleet.words import difference_in_words, heterogeneity_in_words, missed_in_words, next_pair_in_words
 from enaxp.report.charts.aside import Aside
 from enaxp.report.fleet.data import FleetData
 from enaxp.report.fleet.forest import forests
@@ -77,7 +77,8 @@ def _scenario(name: str, one: FleetScenario) -> dict[str, Any]:
             f"At {metric_label(metric)} {typeset(told)}; {heterogeneity_in_words(effect)}.".replace("%", " %")
             for metric, effect in one.primaries.items()
             if (told := next_pair_in_words(effect))
-        ],
+        ]
+        + [f"{missed[0].upper()}{missed[1:]}." for missed in missed_in_words(one.primaries)],
         "lines": [_line(metric_label(metric), effect) for metric, effect in one.effects.items()],
     }
 

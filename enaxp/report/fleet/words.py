@@ -11,8 +11,8 @@ from enaxp.report.words import label
 from enaxp.text import bounds_plain, percent_plain
 
 SUPPOSED = (
-    "The pair of hosts is the unit: an interval covers what differs from pair to pair. It supposes that pairs differ to both sides alike; "
-    "where a few are far from all others, a small number of pairs may not show it, and the interval holds the truth less often."
+    "The pair of hosts is the unit: an interval covers what differs from pair to pair, and is widened for pairs that differ to one side. "
+    "Where a few are of another kind, a small number of pairs may not show it, and the interval holds the truth less often."
 )
 
 

@@ -15,6 +15,7 @@ from enaxp.bench.comparison import MeasuredRun
 from enaxp.bench.documents import encode
 from enaxp.bench.fleet.judging import PairRun, judge_fleet
 from enaxp.bench.fleet.result import Fleet, FleetEffect, from_document, to_document
+from enaxp.bench.fleet.words import difference_in_words
 from enaxp.bench.records import TrialRecord
 from enaxp.bench.units import RunMean
 from enaxp.errors import BenchError
@@ -60,8 +61,8 @@ def test_the_interval_is_that_of_the_pairs_means_at_the_level_of_its_word() -> N
 
     means = np.array(means_of(pairs))
     assert found.confidence_pct is not None
-    half = t.ppf((1 + found.confidence_pct / 100) / 2, 3) * means.std(ddof=1) / 2
-    next_half = t.ppf(0.975, 3) * means.std(ddof=1) * math.sqrt(1 + 1 / 4)
+    half = 1.25 * t.ppf((1 + found.confidence_pct / 100) / 2, 3) * means.std(ddof=1) / 2
+    next_half = 1.13 * t.ppf(0.975, 3) * means.std(ddof=1) * math.sqrt(1 + 1 / 4)
     assert found.estimate_pct == pytest.approx(100 * math.expm1(means.mean()))
     assert (found.low_pct, found.high_pct) == pytest.approx(
         tuple(100 * math.expm1(means.mean() + sign * half) for sign in (-1, 1))
@@ -81,6 +82,15 @@ def test_the_verdict_says_what_the_next_pair_will_see_and_how_different_pairs_ar
     assert "pairs differ by 8." in verdict.words
 
 
+@pytest.mark.parametrize(("count", "missed"), [(3, 51), (5, 33), (8, 17)])
+def test_the_verdict_says_how_often_so_many_pairs_miss_a_kind_of_their_own(count: int, missed: int) -> None:
+    fleet = judged(*(a_pair(f"main-{n}", 1.2 + 0.01 * n) for n in range(1, count + 1)))
+
+    words = fleet.variants["main"].scenarios["udp-latency"].verdict.words
+    told = f"a kind that one pair in five is of would have been missed by {count} pairs in {missed} of 100 fleets"
+    assert words.count(told) == 1
+
+
 def test_pairs_that_do_not_differ_are_never_said_to_agree() -> None:
     fleet = judged(*(a_pair(f"main-{n}") for n in (1, 2, 3)))
 
@@ -98,6 +108,7 @@ def test_fewer_than_three_pairs_give_no_interval_and_no_word(count: int) -> None
     assert found.code == verdict.code == "inconclusive"
     assert {found.low_pct, found.high_pct, found.next_pair_low_pct, found.next_pair_high_pct} == {None}
     assert "no interval: 3 pairs are needed at least" in verdict.words
+    assert "missed" not in verdict.words
 
 
 def test_the_primaries_of_all_variants_share_the_chance_of_a_wrong_word() -> None:
@@ -190,6 +201,16 @@ def test_variants_that_differ_are_told_apart_in_the_direction_from_the_first_to_
     assert (told["p99"].a, told["p99"].b, told["p99"].code) == ("near", "far", "faster")
     assert told["p99"].estimate_pct == pytest.approx(100 * (0.8 / 1.2 - 1), abs=1)
     assert told["p99"].confidence_pct == pytest.approx(97.5)
+
+
+def test_a_difference_of_very_unequal_numbers_of_pairs_has_a_size_and_no_word() -> None:
+    fleet = judged(
+        *(a_pair(f"near-{n}", 1.2 + 0.002 * n) for n in range(1, 14)),
+        *(a_pair(f"far-{n}", 0.8 + 0.002 * n) for n in (1, 2, 3)),
+    )
+
+    assert {(one.low_pct, one.code) for one in fleet.differences} == {(None, "inconclusive")}
+    assert "at most 4 times as many of one as of the other" in difference_in_words(fleet.differences[0])
 
 
 def test_a_difference_of_too_few_pairs_has_a_size_and_no_word() -> None:

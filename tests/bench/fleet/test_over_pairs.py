@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scipy.stats import t, ttest_ind
 
 from enaxp.bench.fleet.over_pairs import OverPairs, between_variants, over_pairs, standing_out
+from enaxp.bench.inference import Margin, decide
 from enaxp.bench.units import RunMean
 
 CASES = yaml.safe_load(Path(__file__).with_name("over_pairs_cases.yaml").read_text())
@@ -106,14 +107,44 @@ def test_two_pairs_of_a_variant_are_too_few_to_tell_it_apart() -> None:
     assert between_variants([0.01, 0.03], [0.1, 0.2, 0.3]) is None
 
 
-@given(st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=16))
+@pytest.mark.parametrize(
+    ("one", "other", "has_interval"), [(3, 12, True), (12, 3, True), (3, 13, False), (4, 16, True)]
+)
+def test_variants_of_very_unequal_numbers_of_pairs_have_no_interval_of_their_difference(
+    one: int, other: int, has_interval: bool
+) -> None:
+    effects = np.random.default_rng(3).normal(0, 0.02, one + other).tolist()
+
+    assert (between_variants(effects[:one], effects[one:]) is not None) is has_interval
+
+
+@given(st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=64))
 def test_the_next_pair_is_less_certain_than_the_mean(means: list[float]) -> None:
     found = over_pairs(pairs(*means))
 
     assert found.where is not None
-    assert half_of(found.next_pair()) == pytest.approx(
-        half_of(found.where.interval(confidence=0.95)) * math.sqrt(len(means) + 1), abs=1e-12
-    )
+    mean, following = half_of(found.where.interval(confidence=0.95)), half_of(found.next_pair())
+    assert following >= mean
+    spread = np.std(means, ddof=1)
+    assert following >= t.ppf(0.975, len(means) - 1) * spread * math.sqrt(1 + 1 / len(means)) - 1e-12
+    assert mean >= t.ppf(0.975, len(means) - 1) * spread / math.sqrt(len(means)) - 1e-12
+
+
+@given(st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=20), st.sampled_from([1, 2, 4]))
+def test_a_word_over_pairs_is_what_its_widened_interval_shows(means: list[float], planned: int) -> None:
+    margin = Margin.of(2)
+
+    [found] = decide([over_pairs(pairs(*means)).sample], margin=margin, planned=planned)
+
+    assert found.low is not None
+    assert found.high is not None
+    where = over_pairs(pairs(*means)).where
+    assert where is not None
+    assert (found.low, found.high) == where.interval(confidence=found.confidence)
+    beyond = found.low > margin.high or found.high < margin.low
+    within = margin.low < found.low and found.high < margin.high
+    assert (found.finding in ("above", "below")) == beyond
+    assert (found.finding == "within") == within
 
 
 def test_in_one_fleet_of_twenty_a_pair_is_named_though_all_are_alike() -> None:
