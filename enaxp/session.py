@@ -102,29 +102,12 @@ class Session:
             raise UsageError(f"lab {self.config.lab} has no hosts", todo="run `enaxp up` first")
         return {role: self._host_of_pair(host) for role, host in status.hosts.items()}
 
-    def pairs(self, status: Status) -> dict[str, dict[str, Host]]:
-        """How the hosts of each pair of a fleet are reached: by the pair's name, then by role; empty for a lab without a fleet.
-
-        Raises UsageError when a host, or something of it, is missing.
-        """
-        found: dict[str, dict[str, Host]] = {}
-        for pair in status.pairs or ():
-            if set(pair.hosts) != set(ROLES):
-                raise UsageError(f"pair {pair.name} of lab {self.config.lab} lacks a host", todo="run `enaxp up`")
-            found[pair.name] = {role: self._host_of_pair(host) for role, host in pair.hosts.items()}
-        return found
-
     def all_hosts(self, status: Status) -> dict[str, Host]:
         """How every host of the lab's pairs is reached, by its place: `server`, or `main-1/server` in a fleet, which is also its role
         there. A fleet may lack hosts (`up --partial`). Raises UsageError when something of a host, or of the only pair, is missing."""
         if not status.pairs:
             return self.hosts(status)
-        return {
-            place: replace(self._host_of_pair(host), role=place)
-            for pair in status.pairs
-            for role, host in pair.hosts.items()
-            for place in [f"{pair.name}/{role}"]
-        }
+        return {place: replace(self._host_of_pair(host), role=place) for place, host in status.every_host().items()}
 
     def monitoring_host(self, status: Status) -> Host | None:
         """How the host of the layer monitoring is reached; None when there is none."""
@@ -137,11 +120,18 @@ class Session:
         return self._host(host.role, host, ena_ip=host.ena.ip, ena_express_ip=host.ena_express.ip)
 
     def verify_host(self, role: str, host: HostStatus | MonitoringStatus, *, patience_s: float = 0.0) -> bool:
-        """Compares the host's key with what AWS tells; says so where that cannot be had. Raises HostKeyError when it is another."""
+        """As `verify_key`, of a host of the lab."""
+        return self.verify_key(
+            role, host.instance_id, known_hosts=self.file.known_hosts(host.instance_id), patience_s=patience_s
+        )
+
+    def verify_key(self, role: str, instance_id: str, *, known_hosts: Path, patience_s: float = 0.0) -> bool:
+        """Compares a host's SSH key with the one that AWS tells, and keeps it; says so where AWS tells none. patience_s: how long AWS is
+        asked for it. Raises HostKeyError when the key is another.
+        """
         from enaxp.lab.first_contact import verify
 
-        path = self.file.known_hosts(host.instance_id)
-        why_not = verify(self.aws, host.instance_id, known_hosts=path, patience_s=patience_s)
+        why_not = verify(self.aws, instance_id, known_hosts=known_hosts, patience_s=patience_s)
         if why_not:
             self.console.say(f"warning: the first contact to the {role} is unverified: {why_not}")
         return not why_not
@@ -152,6 +142,13 @@ class Session:
         if not self.file.known_hosts(host.instance_id).exists():
             self.verify_host(role, host)
         given = self.config.hosts.key
+        through = ProxyTarget(
+            address=host.ssh.host,
+            port=host.ssh.port,
+            user=host.ssh.user,
+            instance_id=host.instance_id,
+            region=self.config.aws.region,
+        )
         return Host(
             role=role,
             name=host.name,
@@ -162,18 +159,8 @@ class Session:
             known_hosts=self.file.known_hosts(host.instance_id),
             ena_ip=ena_ip,
             ena_express_ip=ena_express_ip,
-            proxy=self._proxy(host),
+            proxy=proxy_words(self.config.hosts.proxy_command, through),
         )
-
-    def _proxy(self, host: HostStatus | MonitoringStatus) -> tuple[str, ...]:
-        """The program that leads to the host, for hosts that are not reached directly."""
-        command = self.config.hosts.proxy_command
-        if command is None:
-            return ()
-        ssh, region = host.ssh, self.config.aws.region
-        address, instance = ssh.host or "", host.instance_id
-        target = ProxyTarget(address=address, port=ssh.port, user=ssh.user, instance_id=instance, region=region)
-        return proxy_words(command, target)
 
 
 @contextlib.contextmanager

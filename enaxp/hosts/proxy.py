@@ -51,8 +51,13 @@ class ProxyTarget:
         return found
 
 
-def proxy_words(command: str, target: ProxyTarget) -> tuple[str, ...]:
-    """The command for one host. `load_config` has found no fault in it. Raises UsageError for a value that AWS cannot have told."""
+def proxy_words(command: str | None, target: ProxyTarget) -> tuple[str, ...]:
+    """The command for one host; empty where there is none, for a host that is reached directly. `load_config` has found no fault in it.
+
+    Raises UsageError for a value that AWS cannot have told.
+    """
+    if command is None:
+        return ()
     values = target.values()
     return tuple(PROXY_TOKEN.sub(lambda found: _filled(found, values), word) for word in shlex.split(command))
 
