@@ -1,12 +1,14 @@
-"""Files: how what enaxp keeps is written, whole or not at all and private from its first byte on; and how what is there is read.
+"""Files: how what enaxp keeps is written, whole or not at all and private from its first byte on; how what is there is read; and locks.
 
 content ─▶ a new file beside it, of a name nobody can guess, its mode set first ─▶ content ─▶ on disk ─▶ in the place of the old one
 path    ─▶ a plain file, of no more than so many bytes? ─▶ content
+path    ─▶ a lock that ends with the process that holds it, and tells who that is
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 import stat
@@ -16,6 +18,42 @@ from typing import BinaryIO
 
 PRIVATE = 0o600
 FOR_ALL = 0o666  # less what the user's umask takes away
+LONGEST_HOLDER = 200
+
+
+class HeldError(Exception):
+    """Another process has the lock. holder: what it says of itself."""
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(holder)
+        self.holder = holder
+
+
+@contextlib.contextmanager
+def holding(path: Path, *, who: str) -> Iterator[None]:
+    """Holds the lock that this file is, and writes into it who does. Raises HeldError when another process has it, and OSError."""
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise HeldError(file.read(LONGEST_HOLDER).strip() or "it does not say which") from None
+        file.truncate(0)
+        file.write(f"{who}\n")
+        file.flush()
+        yield
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process has this lock right now. Raises OSError."""
+    try:
+        with path.open("r", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def write_whole(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:

@@ -11,7 +11,6 @@ The file is a cache, not the source of truth: resources with the lab's tags on A
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -28,7 +27,7 @@ from msgspec import UNSET, UnsetType
 
 from enaxp.config import LAB_NAME
 from enaxp.errors import LabError, StateError
-from enaxp.files import read_capped, write_whole, writing_whole
+from enaxp.files import HeldError, holding, is_held, read_capped, write_whole, writing_whole
 from enaxp.lab.fleet import PinnedVariant
 from enaxp.lab.model import LAYERS, Lab, Layer
 from enaxp.lab.spec import layer_of
@@ -260,35 +259,24 @@ class StateFile:
     def lock(self, what: str, *, name: str = "lock") -> Iterator[None]:
         """A context that locks the lab for one command. Raises LabError, naming the holder, when another command has the lock."""
         make_state_folder(self.folder)
-        path = self.folder / f"{self._lab}.{name}"
-        with _of_the_folder(self.folder):
-            file = path.open("a+", encoding="utf-8")
-        with file:
+        with contextlib.ExitStack() as stack:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
+                with _of_the_folder(self.folder):
+                    stack.enter_context(holding(self._lock(name), who=f"{what} (process {os.getpid()})"))
+            except HeldError as error:
                 raise LabError(
                     f"lab {self._lab} is held by another command",
-                    said=file.read().strip() or "it does not say which",
+                    said=error.holder,
                     todo="wait for it to finish, then try again",
                 ) from None
-            file.truncate(0)
-            file.write(f"{what} (process {os.getpid()})\n")
-            file.flush()
             yield
 
     def is_locked(self, *, name: str) -> bool:
         """Whether a command holds this lock now."""
-        path = self.folder / f"{self._lab}.{name}"
-        if not path.exists():
-            return False
-        with path.open("r", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+        return is_held(self._lock(name))
+
+    def _lock(self, name: str) -> Path:
+        return self.folder / f"{self._lab}.{name}"
 
     def _write(self, state: State) -> None:
         make_state_folder(self.folder)
