@@ -289,7 +289,9 @@ def _confirm_replacement(session: Session, snapshot: Snapshot) -> None:
 
 def _refuse_fewer_pairs(snapshot: Snapshot) -> None:
     """Raises UsageError when hosts of a fleet are to go because fewer pairs are asked for, and nobody has said that it is meant."""
-    names = sorted({pair[0] for key in snapshot.plan.surplus if (pair := pair_in(key)) and key.startswith("instance/")})
+    names = sorted(
+        {pair.name for key in snapshot.plan.surplus if (pair := pair_in(key)) and key.startswith("instance/")}
+    )
     if names:
         raise UsageError(
             f"{len(names)} {'pair' if len(names) == 1 else 'pairs'} of hosts would be removed: {', '.join(names)}",

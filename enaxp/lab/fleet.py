@@ -10,14 +10,15 @@ with the same addresses.
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from enaxp.config import (
     ADDRESSES_A_PAIR,
     FIRST_SLOT_AFTER,
-    MOST_PAIRS,
     ROLES,
     Addresses,
     Config,
@@ -35,11 +36,9 @@ from enaxp.lab.model import Found, kind_of
 class PinnedVariant:
     """The values of a variant that are fixed for the life of the lab.
 
-    pairs: their number. slots: for each pair, the slot that determines its addresses (see `hosts_in_slot`). ami, root_device: the
-    resolved image.
+    slots: for each pair, the slot that determines its addresses (see `hosts_in_slot`). ami, root_device: the resolved image.
     """
 
-    pairs: int
     slots: tuple[int, ...]
     instance_type: str
     placement: Placement
@@ -119,10 +118,9 @@ def pin_fleet(config: Config, pinned: PinnedFleet | None) -> PinnedFleet | None:
 
 def _pinned(variant: VariantConfig, before: PinnedVariant | None, *, slots: tuple[int, ...]) -> PinnedVariant:
     """The pinned values of a variant. Its image is kept as long as its instance type is the same."""
-    known = before or PinnedVariant(pairs=0, slots=(), instance_type="", placement=variant.placement)
+    known = before or PinnedVariant(slots=(), instance_type="", placement=variant.placement)
     same_type = known.instance_type == variant.instance_type
     return PinnedVariant(
-        pairs=len(slots),
         slots=slots,
         instance_type=variant.instance_type,
         placement=variant.placement,
@@ -135,18 +133,26 @@ _PAIR = re.compile(r"[a-z]+(?:-[a-z]+)*/(?P<name>(?P<variant>[a-z][a-z0-9-]{0,11
 OF_A_PAIR = ("instance", "eni", "eip", "placement-group")  # kinds that each pair of a fleet has its own of
 
 
-def pair_in(key: str) -> tuple[str, str, int] | None:
-    """Name, variant and number of the pair that a key contains; None for a resource of no pair, and in a lab without a fleet."""
+class PairName(NamedTuple):
+    """`main-2`, and what it is made of."""
+
+    name: str
+    variant: str
+    number: int
+
+
+def pair_in(key: str) -> PairName | None:
+    """The pair whose name a key contains; None for a resource of no pair, and in a lab without a fleet."""
     found = _PAIR.fullmatch(key)
     if found is None or kind_of(key) not in OF_A_PAIR:
         return None
-    return found["name"], found["variant"], int(found["number"])
+    return PairName(found["name"], found["variant"], int(found["number"]))
 
 
 def surplus_of(keys: Iterable[str], *, pairs: Iterable[HostPair], wanted: Iterable[str]) -> list[str]:
     """Those of these keys that belong to pairs which the lab should not have, or to a placement group that a pair should not use."""
     names, wanted = {pair.name for pair in pairs}, set(wanted)
-    of_pairs = [(key, pair[0]) for key in keys if (pair := pair_in(key))]
+    of_pairs = [(key, pair.name) for key in keys if (pair := pair_in(key))]
     return [
         key for key, name in of_pairs if name not in names or (kind_of(key) == "placement-group" and key not in wanted)
     ]
@@ -157,39 +163,39 @@ def fleet_that_lives(config: Config, found: Mapping[str, Found]) -> PinnedFleet 
 
     The slot of a pair follows from one of its addresses, because other addresses would mean other hosts.
     """
-    slots: dict[str, dict[int, int]] = {}
+    seen: dict[str, list[tuple[int, Found]]] = {}  # by variant: what is there of its pairs, each with the pair's number
     for key, one in found.items():
-        pair, address = pair_in(key), one.facts.get("address")
-        slot = slot_of(config, address) if pair and address else None
-        if pair and slot is not None:
-            slots.setdefault(pair[1], {})[pair[2]] = slot
+        if pair := pair_in(key):
+            seen.setdefault(pair.variant, []).append((pair.number, one))
+    slots = {variant: numbered for variant, those in seen.items() if (numbered := _slots_seen(config, those))}
+    taken = {slot for numbered in slots.values() for slot in numbered.values()}
+    free = (slot for slot in itertools.count(1) if slot not in taken)
     fleet = {}
     for variant, numbered in sorted(slots.items(), key=lambda item: min(item[1].values())):
-        most = max(numbered)
-        taken = {slot for those in slots.values() for slot in those.values()}
-        free = (slot for slot in range(1, MOST_PAIRS * len(slots)) if slot not in taken)
-        server = next(
-            (found[k].facts for k in found if (p := pair_in(k)) and p[1] == variant and "image" in found[k].facts), {}
-        )
+        resources = [one for _, one in seen[variant]]
+        instance = next((one.facts for one in resources if "image" in one.facts), {})
         fleet[variant] = PinnedVariant(
-            pairs=most,
-            slots=tuple(numbered[n] if n in numbered else next(free) for n in range(1, most + 1)),
-            instance_type=server.get("type", config.hosts.instance_type),
-            placement=_placement_seen(config, variant, found),
-            ami=server.get("image"),
+            slots=tuple(numbered.get(number) or next(free) for number in range(1, max(numbered) + 1)),
+            instance_type=instance.get("type", config.hosts.instance_type),
+            placement=_placement_seen(config, resources),
+            ami=instance.get("image"),
         )
     return fleet or None
 
 
-def _placement_seen(config: Config, variant: str, found: Mapping[str, Found]) -> Placement:
-    if any((pair := pair_in(key)) and pair[1] == variant for key in found if kind_of(key) == "placement-group"):
+def _slots_seen(config: Config, resources: Iterable[tuple[int, Found]]) -> dict[int, int]:
+    """The slot of each pair that has an address, by the pair's number."""
+    addresses = [(number, address) for number, one in resources if (address := one.facts.get("address"))]
+    return {number: slot for number, address in addresses if (slot := slot_of(config, address))}
+
+
+def _placement_seen(config: Config, resources: Iterable[Found]) -> Placement:
+    """Where the pairs of a variant are, as what is there of them tells."""
+    resources = tuple(resources)
+    if any(one.kind == "placement-group" for one in resources):
         return "cluster"
     second = ipaddress.IPv4Network(config.network.second_subnet_cidr)
-    addresses = [
-        one.facts["address"]
-        for key, one in found.items()
-        if (p := pair_in(key)) and p[1] == variant and one.facts.get("address")
-    ]
+    addresses = [address for one in resources if (address := one.facts.get("address"))]
     return "zones" if any(ipaddress.IPv4Address(address) in second for address in addresses) else "none"
 
 

@@ -308,7 +308,7 @@ def _end_single_hosts(
 ) -> None:
     """Reports the pairs for which there was no capacity, and removes the one host of such a pair that was launched: alone it only costs
     money."""
-    pairs = {pair[0]: said for key, said in sorted(without_room.items()) if (pair := pair_in(key))}
+    pairs = {pair.name: said for key, said in sorted(without_room.items()) if (pair := pair_in(key))}
     for name, said in pairs.items():
         tell(f"no room for pair {name}: {said}; the next `up` tries again")
     hosts = (f"instance/{name}/{role}" for name in pairs for role in ROLES)

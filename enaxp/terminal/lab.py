@@ -91,8 +91,7 @@ def _alike(step: Step) -> tuple[str, ...]:
 
     if (pair := pair_in(step.key)) is None:
         return step.key, step.action, step.reason, step.id or ""
-    name, variant, _ = pair
-    return step.key.replace(f"/{name}", f"/{variant}-*", 1), step.action, step.reason
+    return step.key.replace(f"/{pair.name}", f"/{pair.variant}-*", 1), step.action, step.reason
 
 
 def _folded(key: str, steps: Sequence[Step]) -> Step:
@@ -101,7 +100,7 @@ def _folded(key: str, steps: Sequence[Step]) -> Step:
 
     if len(steps) == 1:
         return steps[0]
-    names = [pair[0] for step in steps if (pair := pair_in(step.key))]
+    names = [pair.name for step in steps if (pair := pair_in(step.key))]
     reason = f"{steps[0].reason} ({len(names)} pairs: {names[0]} to {names[-1]})"
     return replace(steps[0], key=key, reason=reason, changes=())
 

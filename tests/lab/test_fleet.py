@@ -10,7 +10,17 @@ import yaml
 
 from enaxp.config import Config, load_config
 from enaxp.errors import UsageError
-from enaxp.lab.fleet import HostPair, PinnedFleet, addresses_of, pairs_of, pin_fleet, slot_of
+from enaxp.lab.fleet import (
+    HostPair,
+    PinnedFleet,
+    addresses_of,
+    eni_key,
+    fleet_that_lives,
+    pairs_of,
+    pin_fleet,
+    slot_of,
+)
+from enaxp.lab.model import Found
 
 CASES = yaml.safe_load((Path(__file__).parent / "fleets.yaml").read_text())
 
@@ -104,6 +114,21 @@ def test_a_slot_is_read_back_from_an_address() -> None:
 
     assert read == list(range(1, 10))
     assert slot_of(config, "192.168.4.10") is None
+
+
+def test_a_fleet_that_is_read_back_gives_each_pair_that_is_gone_a_slot_of_its_own() -> None:
+    # Given two variants, of each of which only the second pair is left
+    config, pinned = fleet_after({"fleet": {"pairs": 2, "variants": {"a": {}, "b": {}}}})
+    keys = {eni_key(pair.place("server"), "express"): pair for pair in pairs_of(config, pinned) if pair.slot > 2}
+    found = {
+        key: Found(key=key, kind="eni", id="eni-1", tags={}, facts={"address": pair.hosts["server"].ena_express_ip})
+        for key, pair in keys.items()
+    }
+
+    fleet = fleet_that_lives(config, found)
+
+    assert fleet
+    assert {name: variant.slots for name, variant in fleet.items()} == {"a": (1, 3), "b": (2, 4)}
 
 
 def test_a_variant_that_stays_keeps_its_image_and_one_of_another_type_does_not() -> None:
