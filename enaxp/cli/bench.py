@@ -104,17 +104,17 @@ def bench(
 ) -> None:
     """Measure both interfaces, and say what the difference is."""
     from enaxp.bench.result import to_document
-    from enaxp.commands.bench import BenchOptions, run_bench
+    from enaxp.commands.bench import BenchOptions, print_result, run_bench
     from enaxp.commands.fleet_bench import is_of_fleet
-    from enaxp.commands.given import (
+    from enaxp.commands.given.asked import (
         Asked,
         GivenOptions,
-        bench_between_given,
         given_pairs,
         in_the_name_of,
         toggled,
         watch_seconds,
     )
+    from enaxp.commands.given.benches import bench_between_given
     from enaxp.reader import parse_percent
     from enaxp.session import open_session
 
@@ -146,7 +146,7 @@ def bench(
             wishes = GivenOptions(assume_yes=yes, install=install, fix=fix, watch_s=watch_seconds(watch))
             bench_between_given(options, given, bench_options, wishes, overrides=overrides)
             return
-        options = in_the_name_of(options, given[0])
+        options = in_the_name_of(options, given)
     with open_session(options, overrides=overrides) as session:
         if plan_only:
             _tell_plan(session, bench_options, pilot=pilot)
@@ -157,22 +157,17 @@ def bench(
             _bench_fleet(session, bench_options)
             return
         result, summary, folder = run_bench(session, bench_options)
-        with session.console.also_kept_in(folder):
-            if options.as_json:
-                session.console.document(to_document(result))
-            session.console.result(f"{summary}\nrun folder: {folder}")
+        print_result(session, to_document(result), summary=summary, folder=folder)
 
 
 def _bench_fleet(session: Session, options: BenchOptions) -> None:
     """Measures every pair of a fleet, and prints what they come to."""
     from enaxp.bench.fleet.result import to_document
+    from enaxp.commands.bench import print_result
     from enaxp.commands.fleet_bench import run_fleet_bench
 
     fleet, summary, folder = run_fleet_bench(session, options)
-    with session.console.also_kept_in(folder):
-        if session.console.as_json:
-            session.console.document(to_document(fleet))
-        session.console.result(f"{summary}\nrun folder: {folder}")
+    print_result(session, to_document(fleet), summary=summary, folder=folder)
 
 
 def _tell_plan(session: Session, options: BenchOptions, *, pilot: str | None) -> None:

@@ -6,13 +6,15 @@ import contextlib
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from enaxp.bench.bench import RunSetup, carry_out, go_on, result_of
 from enaxp.bench.crossover import why_not_crossed
+from enaxp.bench.documents import Document
+from enaxp.bench.names import MANIFEST
 from enaxp.bench.pair import Pair, connected
 from enaxp.bench.records import RunFolder
 from enaxp.bench.result import Result
@@ -118,23 +120,34 @@ def _measure(
             announce(session, plan, status, done=_done(earlier) if earlier else 0)
             run_options = RunOptions(watch=watch, keep_log=options.keep_full_log, assign=srd_switch(session, status))
             folder = earlier or RunFolder.create(results, lab=lab, now=datetime.now(UTC))
-            try:
+
+            def run_trials() -> None:
                 with (
                     told_to_others(session, [status], plan),
-                    published(run_options, pair=pair, folder=folder) as run_options,
+                    published(run_options, pair=pair, folder=folder) as published_options,
                 ):
                     if earlier:
-                        go_on(folder, pair=pair, options=run_options)
+                        go_on(folder, pair=pair, options=published_options)
                     else:
                         setup = setup_of(session, options, plan, status, health)
-                        carry_out(setup, pair=pair, folder=folder, options=run_options)
-            except (Interrupted, BenchError, HostError, AwsError) as error:
-                if not folder.records():
-                    if not (folder.path / "manifest.json").exists():  # nothing was begun
-                        shutil.rmtree(folder.path)
-                    raise
-                return folder, error
-            return folder, None
+                        carry_out(setup, pair=pair, folder=folder, options=published_options)
+
+            return folder, what_cut_short(folder, run_trials)
+
+
+def what_cut_short(folder: RunFolder, run_trials: Callable[[], None]) -> CutShort | None:
+    """Has trials run into this folder, and gives back what ended them early. Raises that when no trial ended; a folder in which nothing
+    was begun is removed then.
+    """
+    try:
+        run_trials()
+    except (Interrupted, BenchError, HostError, AwsError) as error:
+        if not folder.records():
+            if not (folder.path / MANIFEST).exists():
+                shutil.rmtree(folder.path)
+            raise
+        return error
+    return None
 
 
 @contextlib.contextmanager
@@ -197,9 +210,9 @@ def setup_of(session: Session, options: BenchOptions, plan: BenchPlan, status: S
     return RunSetup(
         plan=plan,
         lab=session.config.lab,
-        target="local" if session.target.name == "local" else "aws",
+        target=session.target.name,
         isolation=status.isolation,
-        argv=tuple(without_private_words(options.argv) if session.target.name == "local" else options.argv),
+        argv=argv_to_keep(session, options),
         place=place_of(session, status),
         host_gbps=host_gbps(session, status),
         forced=health.forced,
@@ -207,6 +220,19 @@ def setup_of(session: Session, options: BenchOptions, plan: BenchPlan, status: S
         untuned=() if options.emulated else health.untuned,
         emulated=options.emulated,
     )
+
+
+def argv_to_keep(session: Session, options: BenchOptions) -> tuple[str, ...]:
+    """What was typed, as it is kept with a run. A local run says nothing of this computer."""
+    return tuple(without_private_words(options.argv) if session.target.name == "local" else options.argv)
+
+
+def print_result(session: Session, document: Document, *, summary: str, folder: Path) -> None:
+    """Prints what a bench found, which lies in its folder as well."""
+    with session.console.also_kept_in(folder):
+        if session.console.as_json:
+            session.console.document(document)
+        session.console.result(f"{summary}\nrun folder: {folder}")
 
 
 def _done(folder: RunFolder) -> int:

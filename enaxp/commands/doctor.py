@@ -115,13 +115,13 @@ def place_of(session: Session, status: Status) -> dict[str, str | None]:
     if session.target.name != "aws":
         return {}
     instances = _instances(session, status).values()
-    pair, fleet = next(iter(status.each_pair())), session.file.state.pinned.fleet
+    fleet = session.file.state.pinned.fleet
     return {
         "region": status.region,
         "availability_zone": " and ".join(sorted({one["Placement"]["AvailabilityZone"] for one in instances})),
         "instance_type": " and ".join(sorted({instance["InstanceType"] for instance in instances})),
         "image": " and ".join(sorted({instance["ImageId"] for instance in instances})),
-        "placement": fleet[pair.rpartition("-")[0]].placement if pair and fleet else session.config.placement,
+        "placement": fleet[status.pairs[0].variant].placement if status.pairs and fleet else session.config.placement,
     }
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from enaxp.bench.bench import carry_out, go_on
 from enaxp.bench.finding import find_path
-from enaxp.bench.fleet.folder import FleetFolder, FleetManifest, PairEntry
+from enaxp.bench.fleet.folder import LONGEST_REASON, FleetFolder, FleetManifest, PairEntry
 from enaxp.bench.fleet.result import Fleet
 from enaxp.bench.fleet.side_by_side import plan_of_pair, side_by_side
 from enaxp.bench.names import MANIFEST
@@ -26,6 +26,7 @@ from enaxp.bench.schedule import BenchPlan
 from enaxp.commands.bench import (
     BenchOptions,
     announce,
+    argv_to_keep,
     bench_plan,
     require_space,
     require_writable,
@@ -41,7 +42,6 @@ from enaxp.config import ROLES
 from enaxp.errors import EnaxpError, HostError, Interrupted, NoValidResultError, UsageError
 from enaxp.lab.state import BENCH_LOCK
 from enaxp.monitor.textfile import published
-from enaxp.report.redact import without_private_words
 from enaxp.session import Session
 from enaxp.terminal.fleet_live import FleetView, fleet_view
 from enaxp.text import counted
@@ -57,7 +57,6 @@ class FleetPlan:
     folder: FleetFolder
     manifest: FleetManifest
     pairs: Mapping[str, Status]
-    resumes: bool
 
     def plan_of(self, name: str) -> BenchPlan:
         return plan_of_pair(self.manifest.plan, name)
@@ -117,6 +116,11 @@ def fleet_finished(
     return data.fleet, summary, folder.path
 
 
+def variant_of(pair: str) -> str:
+    """`main` of `main-12`."""
+    return pair.rpartition("-")[0]
+
+
 def is_of_fleet(session: Session, options: BenchOptions) -> bool:
     """Whether a bench is one of many pairs: the lab is a fleet, or the run that is to go on was. Raises UsageError for --pair elsewhere."""
     is_fleet = bool(session.file.load() and session.file.state.pinned.fleet)
@@ -141,27 +145,41 @@ def _to_do(session: Session, options: BenchOptions, status: Status) -> FleetPlan
         manifest = folder.read_manifest()
         left = {entry.name for entry in manifest.pairs if not _has_ended(folder, entry)}
         found = {name: one for name, one in chosen(pairs, options.pairs).items() if name in left}
-        return FleetPlan(folder=folder, manifest=manifest, pairs=found, resumes=True)
+        return FleetPlan(folder=folder, manifest=manifest, pairs=found)
     found = chosen(pairs, options.pairs)
     if not found:
         raise UsageError(f"lab {lab} has no hosts", todo="run `enaxp up` first")
     plan = bench_plan(session, options)
     confirm_traffic(session, plan, found.values())
     require_writable(results / lab)
-    folder = FleetFolder.create(results, lab=lab, now=datetime.now(UTC))
-    is_local = session.target.name == "local"
+    side_by_side = 1 if session.target.name == "local" else len(found)
+    folder, manifest = begin_fleet(
+        session,
+        plan,
+        [PairEntry(name=name, variant=variant_of(name)) for name in found],
+        at_once=session.config.bench.at_once or side_by_side,
+        argv=argv_to_keep(session, options),
+    )
+    return FleetPlan(folder=folder, manifest=manifest, pairs=found)
+
+
+def begin_fleet(
+    session: Session, plan: BenchPlan, pairs: Sequence[PairEntry], *, at_once: int, argv: Sequence[str]
+) -> tuple[FleetFolder, FleetManifest]:
+    """A new folder for a bench of these pairs, and its manifest, which lies in it."""
+    folder = FleetFolder.create(session.options.results_dir, lab=session.config.lab, now=datetime.now(UTC))
     manifest = FleetManifest(
         run_id=folder.run_id,
-        lab=lab,
-        target="local" if is_local else "aws",
+        lab=session.config.lab,
+        target=session.target.name,
         plan=plan,
-        pairs=tuple(PairEntry(name=name, variant=name.rpartition("-")[0]) for name in found),
-        started_at=_now(),
-        at_once=session.config.bench.at_once or (1 if is_local else len(found)),
-        argv=tuple(without_private_words(options.argv) if is_local else options.argv),
+        pairs=tuple(pairs),
+        started_at=now_text(),
+        at_once=at_once,
+        argv=tuple(argv),
     )
     folder.write_manifest(manifest)
-    return FleetPlan(folder=folder, manifest=manifest, pairs=found, resumes=False)
+    return folder, manifest
 
 
 def _has_ended(folder: FleetFolder, entry: PairEntry) -> bool:
@@ -205,10 +223,10 @@ def _measure(
                 else:
                     require_space(plan, pair, todo.folder.path, keep_log=options.keep_full_log, force=options.force)
                     setup = setup_of(session, options, plan, status, health)
-                    setup = replace(setup, pair_name=name, variant=name.rpartition("-")[0])
+                    setup = replace(setup, pair_name=name, variant=variant_of(name))
                     carry_out(setup, pair=pair, folder=folder, options=run_options)
     except EnaxpError as error:
-        view.end(name, lost="" if isinstance(error, Interrupted) else why(error))
+        view.end(name, lost=why_lost(error))
         raise
     finally:
         if folder.records() and (folder.path / MANIFEST).is_file():
@@ -216,11 +234,13 @@ def _measure(
     view.end(name)
 
 
-def why(error: BaseException) -> str:
-    """Why a pair was lost, on one line."""
+def why_lost(error: BaseException | None) -> str:
+    """Why a pair was lost, on one line; empty where it was not: it was measured to the end, or is to go on later."""
+    if error is None or isinstance(error, Interrupted):
+        return ""
     if not isinstance(error, EnaxpError):
-        return f"{type(error).__name__}: {error}"
-    return " ".join(error.in_one_line.split())
+        return f"{type(error).__name__}: {error}"[:LONGEST_REASON]
+    return " ".join(error.in_one_line.split())[:LONGEST_REASON]
 
 
 def _require_there(session: Session, status: Status, stop: threading.Event, role: str) -> None:
@@ -240,11 +260,8 @@ def _require_there(session: Session, status: Status, stop: threading.Event, role
 
 def _keep_what_became(session: Session, todo: FleetPlan, outcomes: Mapping[str, BaseException | None]) -> None:
     """Writes what became of each pair, and names those that were lost. Raises what no pair should have raised: a fault of this program."""
-    lost = {
-        name: "" if error is None or isinstance(error, Interrupted) else why(error)[:2000]
-        for name, error in outcomes.items()
-    }
-    ended = None if len(outcomes) < len(todo.pairs) else _now()
+    lost = {name: why_lost(error) for name, error in outcomes.items()}
+    ended = None if len(outcomes) < len(todo.pairs) else now_text()
     todo.folder.write_manifest(replace(todo.manifest.with_lost(lost), ended_at=ended))
     for name, reason in lost.items():
         if reason:
@@ -275,5 +292,6 @@ def _rounds(todo: FleetPlan) -> int:
     return -(-len(todo.pairs) // max(1, todo.manifest.at_once))
 
 
-def _now() -> str:
+def now_text() -> str:
+    """This moment as a manifest has it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -10,16 +10,9 @@ import pytest
 
 from enaxp.aws import Aws
 from enaxp.commands.bench import BenchOptions
-from enaxp.commands.given import (
-    Asked,
-    GivenOptions,
-    bench_between_given,
-    given_pairs,
-    in_the_name_of,
-    private_key_of,
-    toggled,
-    watch_seconds,
-)
+from enaxp.commands.given.asked import Asked, GivenOptions, given_pairs, in_the_name_of, toggled, watch_seconds
+from enaxp.commands.given.benches import bench_between_given
+from enaxp.commands.given.reach import private_key_of
 from enaxp.commands.policy import given_policy_document
 from enaxp.config import load_config
 from enaxp.errors import AwsError, BenchError, NoValidResultError, UsageError
@@ -110,8 +103,8 @@ def test_runs_of_a_pair_are_kept_under_a_name_of_their_own_or_the_one_given(opti
     [pair] = given_pairs(options, Asked(server=ONE, client=OTHER))
     [back] = given_pairs(options, Asked(server=OTHER, client=ONE))
 
-    assert in_the_name_of(options, pair).lab != in_the_name_of(options, back).lab
-    assert in_the_name_of(Options(lab="mine"), pair).lab == "mine"
+    assert in_the_name_of(options, [pair]).lab != in_the_name_of(options, [back]).lab
+    assert in_the_name_of(Options(lab="mine"), [pair]).lab == "mine"
 
 
 def test_hosts_that_cannot_be_measured_are_refused_with_everything_that_is_wrong_and_nothing_is_switched(

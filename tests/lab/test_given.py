@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from enaxp.aws import Aws
-from enaxp.commands.given import given_name, restore
+from enaxp.commands.given.asked import given_name
+from enaxp.commands.given.restoring import restore
 from enaxp.config import GivenHostConfig, GivenPairConfig
 from enaxp.errors import AwsError, LabError, StateError
 from enaxp.lab.given.discovery import discover
@@ -259,10 +260,10 @@ def test_a_file_that_cannot_be_read_is_told_and_never_taken_for_none(tmp_path: P
 
 
 def test_the_runs_of_a_pair_have_a_name_that_tells_no_id(hosts: Hosts) -> None:
-    name = given_name(hosts.pair)
+    name = given_name([hosts.pair])
 
     assert name.startswith("given-")
-    assert name == given_name(hosts.pair)
+    assert name == given_name([hosts.pair])
     assert not any(part in name for part in (hosts.pair.server.instance_id[2:], hosts.pair.client.instance_id[2:]))
 
 

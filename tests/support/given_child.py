@@ -50,7 +50,7 @@ def bench(
     saved = found(aws, pair)
     seen = []
     with (
-        folder.held(one.eni for one in saved.interfaces),
+        folder.held(saved.enis),
         switched(aws, folder, saved, say=lambda _text: None) as switch,
     ):
         for place in range(switches):

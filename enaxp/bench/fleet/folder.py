@@ -27,7 +27,8 @@ from enaxp.errors import BenchError
 
 SCHEMA = 1
 MOST_PAIRS = 500
-LostText = Annotated[str, Meta(max_length=2000)]
+LONGEST_REASON = 2000
+LostText = Annotated[str, Meta(max_length=LONGEST_REASON)]
 
 
 @dataclass(frozen=True, kw_only=True)

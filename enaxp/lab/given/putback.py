@@ -66,7 +66,7 @@ def _put_back(aws: Aws, saved: SavedSetting, *, say: Callable[[str], None]) -> N
         timeout_s=PATIENCE_S,
         todo=AGAIN,
     )
-    say(f"ENA Express of {saved.eni} is as it was found: {in_words(saved.setting)}")
+    say(f"ENA Express of {saved.eni} is as it was found: {saved.in_words}")
 
 
 def current(aws: Aws, saved: SavedSetting) -> Srd | None:
@@ -81,11 +81,6 @@ def current(aws: Aws, saved: SavedSetting) -> Srd | None:
     if attachment is None or attachment.get("InstanceId") != saved.instance_id:
         return None
     return srd_of(attachment)
-
-
-def in_words(setting: Srd) -> str:
-    """`on, UDP on`."""
-    return ", UDP ".join("on" if on else "off" for on in (setting["srd"], setting["srd_udp"]))
 
 
 def _both(*, srd: bool, udp: bool) -> EnaSrdSpecificationTypeDef:

@@ -9,7 +9,6 @@ A file whose interfaces nobody has locked is left by a bench that was killed: `e
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from enaxp.errors import LabError, StateError
-from enaxp.files import read_capped, write_whole
+from enaxp.files import HeldError, holding, is_held, read_capped, write_whole
 from enaxp.lab.kinds.compute import Srd
 from enaxp.lab.state import Moment, make_state_folder
 from enaxp.options import TargetName
@@ -44,6 +43,11 @@ class SavedSetting:
     def setting(self) -> Srd:
         return {"srd": self.srd, "srd_udp": self.srd_udp}
 
+    @property
+    def in_words(self) -> str:
+        """`on, UDP off`."""
+        return ", UDP ".join("on" if on else "off" for on in (self.srd, self.srd_udp))
+
 
 @dataclass(frozen=True, kw_only=True)
 class SavedSettings:
@@ -61,6 +65,11 @@ class SavedSettings:
     @property
     def interfaces(self) -> tuple[SavedSetting, SavedSetting]:
         return self.server, self.client
+
+    @property
+    def enis(self) -> set[str]:
+        """Ids of both interfaces."""
+        return {one.eni for one in self.interfaces}
 
 
 class GivenFolder:
@@ -98,7 +107,7 @@ class GivenFolder:
 
     def unrestored(self) -> list[SavedSettings]:
         """The saved settings of benches that no longer run and did not restore them. Raises StateError for a file that cannot be read."""
-        return [saved for saved in self.all() if not self._is_held(one.eni for one in saved.interfaces)]
+        return [saved for saved in self.all() if not any(is_held(self._lock(eni)) for eni in saved.enis)]
 
     def all(self) -> list[SavedSettings]:
         """All saved settings, including those of running benches. Raises StateError for a file that cannot be read."""
@@ -111,31 +120,18 @@ class GivenFolder:
         self._make()
         with contextlib.ExitStack() as stack:
             for eni in sorted(set(enis)):
-                file = stack.enter_context((self.path / f"{eni}.lock").open("a+", encoding="utf-8"))
                 try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    file.seek(0)
+                    stack.enter_context(holding(self._lock(eni), who=f"process {os.getpid()}"))
+                except HeldError as error:
                     raise LabError(
                         f"ENA Express of {eni} is being switched by another command",
-                        said=file.read(200).strip() or "it does not say which",
+                        said=error.holder,
                         todo="wait for it to finish, then try again",
                     ) from None
-                file.truncate(0)
-                file.write(f"process {os.getpid()}\n")
-                file.flush()
             yield
 
-    def _is_held(self, enis: Iterable[str]) -> bool:
-        for eni in enis:
-            try:
-                with (self.path / f"{eni}.lock").open("r", encoding="utf-8") as file:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-            except FileNotFoundError:
-                continue
-        return False
+    def _lock(self, eni: str) -> Path:
+        return self.path / f"{eni}.lock"
 
     def _make(self) -> None:
         make_state_folder(self._state_dir)

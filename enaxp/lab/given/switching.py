@@ -1,6 +1,6 @@
 """Switching: switches ENA Express on given hosts for one bench. The original settings are saved first, and restored whatever happens.
 
-switched() ─▶ locked on this computer ─▶ left by a killed bench? restore first ─▶ saved on disk ─▶ SrdSwitch ─▶ restored
+switched() ─▶ left over from a killed bench? refused ─▶ saved on disk ─▶ SrdSwitch, for the trials ─▶ restored
 """
 
 from __future__ import annotations
@@ -23,15 +23,13 @@ def switched(aws: Aws, folder: GivenFolder, saved: SavedSettings, *, say: Callab
 
     Raises LabError when settings saved earlier for one of the interfaces are not restored yet, and AwsError when restoring failed.
     """
-    enis = {one.eni for one in saved.interfaces}
-    for other in folder.all():
-        if enis & {one.eni for one in other.interfaces}:
-            raise LabError(
-                "an earlier bench left these interfaces switched, so what is found now is not what they had",
-                todo="run `enaxp restore`, then try again",
-            )
+    if any(saved.enis & other.enis for other in folder.all()):
+        raise LabError(
+            "an earlier bench left these interfaces switched, so what is found now is not what they had",
+            todo="run `enaxp restore`, then try again",
+        )
     folder.save(saved)
     try:
-        yield SrdSwitch(aws=aws, home=dict.fromkeys(sorted(enis), TOGGLED_HOME), todo=AGAIN)
+        yield SrdSwitch(aws=aws, home=dict.fromkeys(sorted(saved.enis), TOGGLED_HOME), todo=AGAIN)
     finally:
         put_back(aws, folder, saved, say=say)

@@ -1,4 +1,4 @@
-"""Questions: what is refused and what is said before ENA Express of a given host is switched."""
+"""Notices: what is refused and what is said before ENA Express of a given host is switched."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import yaml
 
 from enaxp.hosts.watching import HostTold, read_told, watch_command
 from enaxp.lab.given.discovery import GivenHostFound, GivenPairFound, Rule
-from enaxp.lab.given.questions import questions, questions_of_hosts
+from enaxp.lab.given.notices import notices_of_aws, notices_of_hosts
 from enaxp.lab.given.saved import SavedSetting
 
-CASES = yaml.safe_load(Path(__file__).with_name("given_questions.yaml").read_text(encoding="utf-8"))
+CASES = yaml.safe_load(Path(__file__).with_name("given_notices.yaml").read_text(encoding="utf-8"))
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 OPEN = Rule(protocol="all", ports=None, cidrs=("0.0.0.0/0",))
 
@@ -58,9 +58,9 @@ def a_pair(case: dict[str, Any]) -> GivenPairFound:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_what_aws_says_of_a_pair(case: dict[str, Any]) -> None:
-    fit = [one.text for one in questions(a_pair({}), ports={"udp": [11111]}, now=NOON)]
+    fit = [one.text for one in notices_of_aws(a_pair({}), ports={"udp": [11111]}, now=NOON)]
 
-    asked = [one for one in questions(a_pair(case), ports={"udp": [11111]}, now=NOON) if one.text not in fit]
+    asked = [one for one in notices_of_aws(a_pair(case), ports={"udp": [11111]}, now=NOON) if one.text not in fit]
 
     if "says" not in case:
         assert asked == []
@@ -71,7 +71,7 @@ def test_what_aws_says_of_a_pair(case: dict[str, Any]) -> None:
 
 
 def test_the_setting_found_and_what_a_switch_means_are_always_said() -> None:
-    texts = [one.text for one in questions(a_pair({}), ports={"udp": [11111]}, now=NOON)]
+    texts = [one.text for one in notices_of_aws(a_pair({}), ports={"udp": [11111]}, now=NOON)]
 
     assert (
         "the server's eni-0000000000000000a (10.0.0.11) has ENA Express off, UDP off now; it is put back so at the end"
@@ -110,7 +110,7 @@ TOLD = HostTold(
     ],
 )
 def test_what_a_host_tells_of_itself(changes: dict[str, Any], says: str, refuses: bool, forced: bool) -> None:
-    asked = questions_of_hosts({"client": replace(TOLD, **changes)}, has_tcp=True)
+    asked = notices_of_hosts({"client": replace(TOLD, **changes)}, has_tcp=True)
 
     [one] = [one for one in asked if says in one.text]
     assert (one.refuses, one.can_be_forced) == (refuses, forced)

@@ -1,0 +1,99 @@
+"""Asked: which hosts the command line or the config gives, and how they are to be treated.
+
+Asked, config ─▶ given_pairs() ─▶ pairs of hosts ─▶ GivenBench: one pair, its plan, and how it is to be measured
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from enaxp.bench.records import RunFolder
+from enaxp.bench.schedule import BenchPlan
+from enaxp.commands.bench import BenchOptions
+from enaxp.config import GivenPairConfig, load_config
+from enaxp.errors import UsageError
+from enaxp.options import Options
+from enaxp.reader import parse_duration
+from enaxp.session import Overrides, Session
+
+WATCH_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenOptions:
+    """How given hosts are treated. install: put sockperf there where it is missing; fix: lower the MTU; watch_s: how long what else the
+    interfaces carry is watched beforehand, in s.
+    """
+
+    assume_yes: bool = False
+    install: bool = False
+    fix: bool = False
+    watch_s: float = WATCH_S
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the command line says of given hosts; None: not said."""
+
+    server: str | None = None
+    client: str | None = None
+    ssh_user: str | None = None
+    private_key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenBench:
+    """A bench between two given hosts that is to be carried out. earlier: the run that it goes on with. name: of the pair, where it is
+    one of several.
+    """
+
+    session: Session
+    pair: GivenPairConfig
+    plan: BenchPlan
+    options: BenchOptions
+    wishes: GivenOptions
+    earlier: RunFolder | None = None
+    name: str | None = None
+
+
+def given_pairs(options: Options, asked: Asked) -> tuple[GivenPairConfig, ...]:
+    """The pairs of the command line, else those of the config; none where a lab is meant. Raises UsageError and ConfigError."""
+    if (asked.server is None) != (asked.client is None):
+        raise UsageError("--server and --client go together", todo="give both, or neither")
+    told: dict[str, object] = {"given.ssh_user": asked.ssh_user, "given.private_key": asked.private_key}
+    if asked.server is not None:
+        told["given.pairs"] = [{"server": {"instance_id": asked.server}, "client": {"instance_id": asked.client}}]
+    return load_config(
+        options.config, overrides={name: value for name, value in told.items() if value is not None}
+    ).given
+
+
+def watch_seconds(text: str) -> float:
+    """Of `--watch`. Raises UsageError."""
+    try:
+        found = parse_duration(text)
+    except ValueError:
+        found = 0.0
+    if not 0.1 <= found <= 3600:
+        raise UsageError(f"--watch {text!r} is no time from 100ms to 1h", todo="give something like 10s")
+    return found
+
+
+def toggled(overrides: Overrides) -> dict[str, object]:
+    """The values of the config with the one order that there is between given hosts. Raises UsageError where another is asked for."""
+    if overrides.get("bench.order") not in (None, "toggled"):
+        raise UsageError("hosts that exist already are measured in order toggled", todo="leave --order out")
+    return {**overrides, "bench.order": "toggled"}
+
+
+def in_the_name_of(options: Options, pairs: Sequence[GivenPairConfig]) -> Options:
+    """The options, with the name of these pairs for their runs where none is given."""
+    return replace(options, lab=options.lab or given_name(pairs))
+
+
+def given_name(pairs: Sequence[GivenPairConfig]) -> str:
+    """Under which name the runs of these pairs are kept: made of the ids, and telling none of them."""
+    ids = " ".join(f"{pair.server.instance_id} {pair.client.instance_id}" for pair in pairs)
+    return f"given-{hashlib.sha256(ids.encode()).hexdigest()[:8]}"

@@ -1,0 +1,107 @@
+"""Benches: what `enaxp bench` does with given hosts: one pair's run, or several pairs, one after the other, judged as a fleet.
+
+pairs ─▶ GivenBench each ─▶ measure_given() ─▶ run folders ─▶ result, or Fleet ─▶ summary, printed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from enaxp.bench.fleet.folder import PairEntry
+from enaxp.bench.fleet.result import Fleet
+from enaxp.bench.fleet.result import to_document as fleet_document
+from enaxp.bench.fleet.side_by_side import plan_of_pair
+from enaxp.bench.records import RunFolder
+from enaxp.bench.result import Result, to_document
+from enaxp.commands.bench import BenchOptions, bench_plan, finished, print_result, require_writable, work_out
+from enaxp.commands.fleet_bench import begin_fleet, fleet_finished, now_text, why_lost
+from enaxp.commands.given.asked import GivenBench, GivenOptions, in_the_name_of
+from enaxp.commands.given.measuring import VARIANT, measure_given
+from enaxp.config import GivenPairConfig
+from enaxp.errors import EnaxpError, Interrupted, UsageError
+from enaxp.options import Options
+from enaxp.report.redact import without_private_words
+from enaxp.session import Overrides, Session, open_session
+
+
+def bench_between_given(
+    options: Options,
+    pairs: Sequence[GivenPairConfig],
+    bench_options: BenchOptions,
+    wishes: GivenOptions,
+    *,
+    overrides: Overrides,
+) -> None:
+    """Measures the pairs and prints what was found: one run, or of several pairs what they come to as a fleet."""
+    with open_session(in_the_name_of(options, pairs), overrides=overrides) as session:
+        if len(pairs) == 1:
+            result, summary, folder = run_given_bench(session, pairs[0], bench_options, wishes)
+            document = to_document(result)
+        else:
+            fleet, summary, folder = run_given_fleet(session, pairs, bench_options, wishes)
+            document = fleet_document(fleet)
+        print_result(session, document, summary=summary, folder=folder)
+
+
+def run_given_bench(
+    session: Session, pair: GivenPairConfig, options: BenchOptions, wishes: GivenOptions
+) -> tuple[Result, str, Path]:
+    """The result, the summary and the folder of a toggled run between two hosts. Raises as `run_bench`; and UsageError when nobody says
+    yes, BenchError when the hosts are not fit for it.
+    """
+    results, lab = session.options.results_dir, session.config.lab
+    earlier = RunFolder.find(results, lab=lab, run=options.resume) if options.resume else None
+    plan = earlier.read_manifest().plan if earlier else bench_plan(session, options)
+    if not plan.is_toggled:
+        raise UsageError(
+            f"run {options.resume} is a lab's: it was not toggled", todo="go on with it without given hosts"
+        )
+    require_writable(earlier.path if earlier else results / lab)
+    bench = GivenBench(session=session, pair=pair, plan=plan, options=options, wishes=wishes, earlier=earlier)
+    folder, cut_short = measure_given(bench, lambda: RunFolder.create(results, lab=lab, now=datetime.now(UTC)))
+    return finished(session, folder, cut_short, draws=options.report)
+
+
+def run_given_fleet(
+    session: Session, pairs: Sequence[GivenPairConfig], options: BenchOptions, wishes: GivenOptions
+) -> tuple[Fleet, str, Path]:
+    """The fleet that several pairs come to, each with a run of its own, its summary and its folder. A pair that is lost does not stop the
+    others. Raises as `run_fleet_bench`.
+    """
+    if options.resume is not None:
+        raise UsageError("--resume goes on with one pair's run", todo="name the pair by --server and --client")
+    plan, say = bench_plan(session, options), session.console.say
+    require_writable(session.options.results_dir / session.config.lab)
+    named = {f"{VARIANT}-{number}": pair for number, pair in enumerate(pairs, 1)}
+    entries = [PairEntry(name=name, variant=VARIANT) for name in named]
+    folder, manifest = begin_fleet(session, plan, entries, at_once=1, argv=without_private_words(options.argv))
+    lost: dict[str, str] = {}
+    stopped = False
+    for name, pair in named.items():
+        say(f"pair {name}: {pair.server.instance_id} and {pair.client.instance_id}")
+        own_plan = plan_of_pair(plan, name)
+        bench = GivenBench(session=session, pair=pair, plan=own_plan, options=options, wishes=wishes, name=name)
+        cut_short = _measured_into(folder.pair(name), bench)
+        lost[name] = why_lost(cut_short)
+        if lost[name]:
+            say(f"pair {name} was lost: {lost[name]}")
+        stopped = isinstance(cut_short, Interrupted)
+        if stopped:
+            break
+    folder.write_manifest(replace(manifest.with_lost(lost), ended_at=None if stopped else now_text()))
+    goes_on = "`enaxp bench --server ID --client ID`"
+    return fleet_finished(session, folder, stopped=stopped, draws=options.report, goes_on=goes_on)
+
+
+def _measured_into(folder: RunFolder, bench: GivenBench) -> EnaxpError | None:
+    """Measures a pair into this folder, and works its run out. Gives back what ended it early."""
+    try:
+        _, cut_short = measure_given(bench, lambda: folder)
+    except EnaxpError as error:
+        return error
+    if folder.records():
+        work_out(folder, None)
+    return cut_short
