@@ -16,7 +16,8 @@ from enaxp.aws import Aws, in_parallel, partition_of
 from enaxp.config import ROLES, Config
 from enaxp.errors import HostError, LabError, NameTakenError, StateError, UsageError
 from enaxp.lab import keys
-from enaxp.lab.apply import LabWatcher, apply
+from enaxp.lab.apply import apply
+from enaxp.lab.events import LabWatcher
 from enaxp.lab.fleet import pair_in, pairs_of, surplus_of
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.kinds.compute import Instance, InstanceWant

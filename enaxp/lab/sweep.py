@@ -19,8 +19,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from enaxp.aws import DENIED, Aws, Blocked, Refused, refused
 from enaxp.errors import AwsError, EnaxpError, LabError
-from enaxp.lab.apply import LabEvent, LabWatcher
 from enaxp.lab.blockers import blockers_of
+from enaxp.lab.events import LabEvent, LabWatcher
 from enaxp.lab.foreign import remove_foreign
 from enaxp.lab.kinds import COMES_ALONG, KINDS, removable
 from enaxp.lab.model import DELETING, LAYERS, TAG_LAB_ID, Found, Lab, Layer, kind_of

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from enaxp.errors import LabError, NoRoomError
-from enaxp.lab.apply import LabWatcher
+from enaxp.lab.events import LabWatcher
 from enaxp.lab.fleet import pairs_of
 from enaxp.lab.lifecycle import LabContext, Snapshot, kinds_of, look, up
 from enaxp.lab.model import Layer

@@ -19,7 +19,7 @@ from enaxp.text import columns, printable
 
 if TYPE_CHECKING:
     from enaxp.bench.schedule import BenchPlan as BenchPlan
-    from enaxp.lab.apply import LabEvent
+    from enaxp.lab.events import LabEvent
 
 
 class Console:

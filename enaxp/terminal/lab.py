@@ -17,8 +17,8 @@ from enaxp.text import cell, columns, duration
 
 if TYPE_CHECKING:
     from enaxp.hosts.doctor import HostFinding
-    from enaxp.lab.apply import LabEvent
     from enaxp.lab.checks.findings import Report
+    from enaxp.lab.events import LabEvent
     from enaxp.lab.labs import ListedLab
     from enaxp.lab.lifecycle import Removal
     from enaxp.lab.plan import Action, Plan, Step

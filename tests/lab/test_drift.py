@@ -222,7 +222,7 @@ def test_a_stopped_host_for_which_there_is_no_room_is_told_at_once(labs: Labs) -
 
 
 def test_what_a_host_waits_for_is_said(labs: Labs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("enaxp.lab.apply.TELL_S", 0.1)
+    monkeypatch.setattr("enaxp.lab.worker.TELL_S", 0.1)
     labs.cloud.server.set_timing(replace(Timing.instant(), instance_running=2.0))
     client(labs, "ec2").stop_instances(InstanceIds=[labs.file().state.ids()["instance/server"]])
     context, told = labs.context(), list[str]()

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from enaxp.config import load_config
-from enaxp.lab.apply import request_hash
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.model import Lab, Resource
 from enaxp.lab.spec import Resolved, wanted
+from enaxp.lab.worker import request_hash
 
 RECORDED: Mapping[str, Any] = json.loads(Path(__file__).with_name("requests.json").read_text())
 BEGAN, ENDS = datetime(2026, 1, 31, 12, tzinfo=UTC), datetime(2026, 1, 31, 16, tzinfo=UTC)

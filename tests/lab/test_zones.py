@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from enaxp.errors import AwsError, LabError, NoRoomError
-from enaxp.lab.apply import LabEvent
+from enaxp.lab.events import LabEvent
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.lifecycle import Snapshot
 from enaxp.lab.zones import rollback, up_in_some_zone
