@@ -36,6 +36,7 @@ from enaxp.traffic import (
 )
 
 LAB_NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")
+INSTANCE_ID, INTERFACE_ID = r"i-[0-9a-f]{8,32}", r"eni-[0-9a-f]{8,32}"  # of hosts that exist already
 VARIANT_NAME = re.compile(r"[a-z][a-z0-9-]{0,11}")
 NOT_VARIANTS = ("server", "client", "monitoring")  # what stands in the place of a pair's name in keys without a fleet
 ONLY_VARIANT = "main"  # where `pairs` alone is asked for
@@ -151,6 +152,8 @@ Crossover = Literal["auto"] | bool
 
 @dataclass(frozen=True, kw_only=True)
 class BenchConfig:
+    """at_once: how many pairs of hosts are measured side by side; None for all of them on AWS, one on the local target."""
+
     scenarios: tuple[str, ...]
     iterations: int
     repeats: int
@@ -160,9 +163,7 @@ class BenchConfig:
     margin_pct: float
     seed: int | None
     crossover: Crossover
-    at_once: (
-        int | None
-    )  # pairs of hosts that are measured side by side; None: all of them on AWS, one on the local target
+    at_once: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -584,7 +585,7 @@ def _read_private_key(key: Reader) -> Path:
 
 def _read_given(section: Reader) -> tuple[GivenPairConfig, ...]:
     """The hosts that exist already; what holds for all of them stands above the pairs."""
-    above = _read_given_ssh(section, GivenSsh(user=SSH_USER, port=22, private_key=None, proxy_command=None))
+    above = _read_given_ssh(section, _GivenSsh(user=SSH_USER, port=22, private_key=None, proxy_command=None))
     pairs = []
     for pair in section.sections("pairs", "a list of {server: {instance_id: i-…}, client: {instance_id: i-…}}"):
         hosts = {role: _read_given_host(pair.section(role), above) for role in ROLES}
@@ -595,7 +596,7 @@ def _read_given(section: Reader) -> tuple[GivenPairConfig, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GivenSsh:
+class _GivenSsh:
     """How hosts are reached that do not say otherwise themselves."""
 
     user: str
@@ -604,8 +605,8 @@ class GivenSsh:
     proxy_command: str | None
 
 
-def _read_given_ssh(section: Reader, default: GivenSsh) -> GivenSsh:
-    return GivenSsh(
+def _read_given_ssh(section: Reader, default: _GivenSsh) -> _GivenSsh:
+    return _GivenSsh(
         user=section.optional_text("ssh_user", SSH_USER_FORM, SSH_USER_ALLOWED) or default.user,
         port=section.whole("ssh_port", low=1, high=65535, default=default.port),
         private_key=default.private_key if section.raw("private_key") is None else _read_private_key(section),
@@ -613,10 +614,10 @@ def _read_given_ssh(section: Reader, default: GivenSsh) -> GivenSsh:
     )
 
 
-def _read_given_host(section: Reader, above: GivenSsh) -> GivenHostConfig:
+def _read_given_host(section: Reader, above: _GivenSsh) -> GivenHostConfig:
     ssh = _read_given_ssh(section, above)
     config = GivenHostConfig(
-        instance_id=section.text("instance_id", r"i-[0-9a-f]{8,32}", "the id of a running instance, i-…"),
+        instance_id=section.text("instance_id", INSTANCE_ID, "the id of a running instance, i-…"),
         address=section.optional_text(
             "address", r"[A-Za-z0-9][A-Za-z0-9.:-]{0,252}", "the address or name by which SSH reaches it"
         ),
@@ -624,7 +625,7 @@ def _read_given_host(section: Reader, above: GivenSsh) -> GivenHostConfig:
         ssh_port=ssh.port,
         private_key=ssh.private_key,
         proxy_command=ssh.proxy_command,
-        interface=section.optional_text("interface", r"primary|eni-[0-9a-f]{8,32}", "primary, or eni-…") or "primary",
+        interface=section.optional_text("interface", rf"primary|{INTERFACE_ID}", "primary, or eni-…") or "primary",
     )
     section.close()
     return config

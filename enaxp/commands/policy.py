@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from botocore.exceptions import BotoCoreError, ClientError
 
 from enaxp.aws import Aws, refused
-from enaxp.config import Config
+from enaxp.config import INSTANCE_ID, INTERFACE_ID, Config
 from enaxp.errors import AwsError, UsageError
 from enaxp.lab.fleet import PinnedFleet
 from enaxp.lab.given.discovery import interfaces_of
@@ -52,8 +52,8 @@ def given_policy_document(config: Config, aws: Aws, *, ids: Sequence[str]) -> Po
 
     ids: of instances, whose primary interface AWS is asked for, and of interfaces. Raises UsageError for anything else.
     """
-    instances = [one for one in ids if re.fullmatch(r"i-[0-9a-f]{8,32}", one)]
-    interfaces = [one for one in ids if re.fullmatch(r"eni-[0-9a-f]{8,32}", one)]
+    instances = [one for one in ids if re.fullmatch(INSTANCE_ID, one)]
+    interfaces = [one for one in ids if re.fullmatch(INTERFACE_ID, one)]
     if other := set(ids) - {*instances, *interfaces}:
         raise UsageError(f"{min(other)!r} is no id", todo="give the id of an instance, i-…, or of an interface, eni-…")
     named = {host.instance_id: host.interface for pair in config.given for host in (pair.server, pair.client)}

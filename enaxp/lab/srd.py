@@ -1,5 +1,6 @@
-"""SRD: changes which of the lab's interfaces have ENA Express, while the hosts run.
+"""SRD: reads and sets ENA Express on the attachment of an interface, and switches it between the trials of a bench.
 
+attachment ─▶ srd_of() ─▶ Srd ─▶ srd_specification() ─▶ ModifyNetworkInterfaceAttribute
 interfaces of the status ─▶ SrdSwitch ─▶ called by a bench with a crossover or a control ─▶ read back as wanted
 """
 
@@ -7,14 +8,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from enaxp.aws import Aws, refused, wait_for
-from enaxp.lab.kinds.compute import set_srd, srd_of
 from enaxp.traffic import Arm, SrdOn, has_srd
 
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import (
+        EnaSrdSpecificationTypeDef,
+        InstanceNetworkInterfaceAttachmentTypeDef,
+        NetworkInterfaceAttachmentTypeDef,
+    )
+
 PATIENCE_S = 60.0
+
+
+class Srd(TypedDict):
+    """ENA Express and its UDP flag on an attachment."""
+
+    srd: bool
+    srd_udp: bool
+
+
+def srd_of(attachment: NetworkInterfaceAttachmentTypeDef | InstanceNetworkInterfaceAttachmentTypeDef) -> Srd:
+    """The ENA Express setting of an attachment; a value that AWS omits is off."""
+    specification = attachment.get("EnaSrdSpecification", {})
+    udp = specification.get("EnaSrdUdpSpecification", {})
+    return {"srd": specification.get("EnaSrdEnabled", False), "srd_udp": udp.get("EnaSrdUdpEnabled", False)}
+
+
+def srd_specification(*, srd: bool, udp: bool) -> EnaSrdSpecificationTypeDef:
+    """The argument of a call that sets it."""
+    return {"EnaSrdEnabled": srd, "EnaSrdUdpSpecification": {"EnaSrdUdpEnabled": udp}}
+
+
+def set_srd(aws: Aws, *, eni: str, on: bool) -> None:
+    """Switches ENA Express and its UDP flag, together, on the interface's attachment. It takes effect without a restart."""
+    aws.ec2.modify_network_interface_attribute(
+        NetworkInterfaceId=eni, EnaSrdSpecification=srd_specification(srd=on, udp=on)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from enaxp.config import GivenHostConfig, GivenPairConfig
 from enaxp.lab.given.discovery import discover
 from enaxp.lab.given.saved import GivenFolder, SavedSettings
 from enaxp.lab.given.switching import switched
-from enaxp.lab.kinds.compute import set_srd
+from enaxp.lab.srd import set_srd
 from enaxp.local.strict import StrictServer
 from enaxp.traffic import SrdOn
 from tests.support.crash_harness import launch

@@ -23,11 +23,11 @@ from enaxp.commands.status import current_status, look_at
 from enaxp.config import load_config
 from enaxp.lab import extend
 from enaxp.lab.keys import load_or_generate, save
-from enaxp.lab.kinds.compute import set_srd
 from enaxp.lab.lifecycle import Target
 from enaxp.lab.model import TAG_BENCH, Layer
 from enaxp.lab.plan import Plan
 from enaxp.lab.policy import policies_of
+from enaxp.lab.srd import set_srd
 from enaxp.lab.state import StateFile
 from enaxp.lab.state_manager import wait_for_software
 from enaxp.lab.tags import put_tags

@@ -15,8 +15,9 @@ from enaxp.aws import Aws, refused
 from enaxp.config import GivenHostConfig, GivenPairConfig, Role
 from enaxp.errors import UsageError
 from enaxp.lab.given.saved import SavedSetting
-from enaxp.lab.kinds.compute import srd_of
 from enaxp.lab.model import TAG_BENCH
+from enaxp.lab.resolved import sustained_gbps
+from enaxp.lab.srd import srd_of
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import (
@@ -88,8 +89,6 @@ class GivenPairFound:
 def discover(aws: Aws, pair: GivenPairConfig) -> GivenPairFound:
     """The properties of a pair of given hosts. Raises UsageError for an instance or interface that does not exist, AwsError when AWS
     refuses."""
-    from enaxp.lab.resolved import sustained_gbps
-
     try:
         instances = _instances(aws, [pair.server.instance_id, pair.client.instance_id])
         server = _found("server", pair.server, instances)

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from enaxp.aws import Aws, is_gone, refused, wait_for
 from enaxp.errors import AwsError
 from enaxp.lab.given.saved import GivenFolder, SavedSetting, SavedSettings
-from enaxp.lab.kinds.compute import Srd, srd_of
+from enaxp.lab.srd import Srd, srd_of, srd_specification
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import EnaSrdSpecificationTypeDef
@@ -30,9 +30,9 @@ def steps(found: Srd, now: Srd) -> list[EnaSrdSpecificationTypeDef]:
     if now == found:
         return []
     if found["srd"] or not found["srd_udp"]:
-        return [_both(srd=found["srd"], udp=found["srd_udp"])]
+        return [srd_specification(srd=found["srd"], udp=found["srd_udp"])]
     only_off: EnaSrdSpecificationTypeDef = {"EnaSrdEnabled": False}
-    return [only_off] if now["srd_udp"] else [_both(srd=True, udp=True), only_off]
+    return [only_off] if now["srd_udp"] else [srd_specification(srd=True, udp=True), only_off]
 
 
 def put_back(aws: Aws, folder: GivenFolder, saved: SavedSettings, *, say: Callable[[str], None]) -> None:
@@ -81,7 +81,3 @@ def current(aws: Aws, saved: SavedSetting) -> Srd | None:
     if attachment is None or attachment.get("InstanceId") != saved.instance_id:
         return None
     return srd_of(attachment)
-
-
-def _both(*, srd: bool, udp: bool) -> EnaSrdSpecificationTypeDef:
-    return {"EnaSrdEnabled": srd, "EnaSrdUdpSpecification": {"EnaSrdUdpEnabled": udp}}

@@ -17,17 +17,18 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from enaxp.config import INSTANCE_ID, INTERFACE_ID, LAB_NAME
 from enaxp.errors import LabError, StateError
 from enaxp.files import HeldError, holding, is_held, read_capped, write_whole
-from enaxp.lab.kinds.compute import Srd
+from enaxp.lab.srd import Srd
 from enaxp.lab.state import Moment, make_state_folder
 from enaxp.options import TargetName
 
 FOLDER = "given"
 MOST_BYTES = 1 << 16
-InstanceId = Annotated[str, msgspec.Meta(pattern=r"\Ai-[0-9a-f]{8,32}\Z")]
-InterfaceId = Annotated[str, msgspec.Meta(pattern=r"\Aeni-[0-9a-f]{8,32}\Z")]
-LabName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9-]{0,23}\Z")]
+InstanceId = Annotated[str, msgspec.Meta(pattern=rf"\A{INSTANCE_ID}\Z")]
+InterfaceId = Annotated[str, msgspec.Meta(pattern=rf"\A{INTERFACE_ID}\Z")]
+LabName = Annotated[str, msgspec.Meta(pattern=rf"\A{LAB_NAME.pattern}\Z")]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
@@ -47,6 +47,7 @@ from enaxp.lab.model import (
     from_tag_list,
     unique_name,
 )
+from enaxp.lab.srd import set_srd, srd_of, srd_specification
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.literals import InstanceTypeType, PlacementStrategyType
@@ -56,13 +57,10 @@ if TYPE_CHECKING:
         CreateNetworkInterfaceRequestTypeDef,
         CreatePlacementGroupRequestTypeDef,
         EbsBlockDeviceTypeDef,
-        EnaSrdSpecificationTypeDef,
         ImportKeyPairRequestTypeDef,
-        InstanceNetworkInterfaceAttachmentTypeDef,
         InstanceNetworkInterfaceSpecificationTypeDef,
         InstanceTypeDef,
         KeyPairInfoTypeDef,
-        NetworkInterfaceAttachmentTypeDef,
         NetworkInterfaceTypeDef,
         PlacementGroupTypeDef,
         PlacementTypeDef,
@@ -695,8 +693,7 @@ def _attach(aws: Aws, *, instance: str, eni: str, index: int, express: bool) -> 
 
     Raises AwsError when a running instance that is not the lab's has the interface, or another interface has its device index.
     """
-    on: EnaSrdSpecificationTypeDef = {"EnaSrdEnabled": True, "EnaSrdUdpSpecification": {"EnaSrdUdpEnabled": True}}
-    more: dict[str, Any] = {"EnaSrdSpecification": on} if express else {}
+    more: dict[str, Any] = {"EnaSrdSpecification": srd_specification(srd=True, udp=True)} if express else {}
     try:
         aws.ec2.attach_network_interface(NetworkInterfaceId=eni, InstanceId=instance, DeviceIndex=index, **more)
     except ClientError as error:
@@ -790,28 +787,6 @@ def _disk(item: VolumeTypeDef) -> Found:
         pending=DELETING if item["State"] == "deleting" else "",
         created=str(item["CreateTime"]),
     )
-
-
-def set_srd(aws: Aws, *, eni: str, on: bool) -> None:
-    """Switches ENA Express and its UDP flag, together, on the interface's attachment. It takes effect without a restart."""
-    aws.ec2.modify_network_interface_attribute(
-        NetworkInterfaceId=eni,
-        EnaSrdSpecification={"EnaSrdEnabled": on, "EnaSrdUdpSpecification": {"EnaSrdUdpEnabled": on}},
-    )
-
-
-class Srd(TypedDict):
-    """ENA Express and its UDP flag on an attachment."""
-
-    srd: bool
-    srd_udp: bool
-
-
-def srd_of(attachment: NetworkInterfaceAttachmentTypeDef | InstanceNetworkInterfaceAttachmentTypeDef) -> Srd:
-    """The ENA Express setting of an attachment; a value that AWS omits is off."""
-    specification = attachment.get("EnaSrdSpecification", {})
-    udp = specification.get("EnaSrdUdpSpecification", {})
-    return {"srd": specification.get("EnaSrdEnabled", False), "srd_udp": udp.get("EnaSrdUdpEnabled", False)}
 
 
 def _root_volume() -> EbsBlockDeviceTypeDef:
