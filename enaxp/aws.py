@@ -13,7 +13,7 @@ import copy
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -380,6 +380,11 @@ def _models() -> Any:
     from botocore.loaders import Loader
 
     return Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+
+
+def in_batches(items: Sequence[_T], most: int) -> Iterator[Sequence[_T]]:
+    """The items, so many at once as one call takes."""
+    return (items[start : start + most] for start in range(0, len(items), most))
 
 
 @cache

@@ -18,7 +18,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from enaxp.aws import Aws, code_of, is_gone, refused
+from enaxp.aws import Aws, code_of, in_batches, is_gone, refused
 from enaxp.errors import HostError
 from enaxp.hosts.connection import login
 from enaxp.lab.kinds import KINDS
@@ -175,8 +175,7 @@ def _registered(aws: Aws, instance_ids: Sequence[str]) -> set[str]:
     if not instance_ids:
         return set()
     found = set()
-    for start in range(0, len(instance_ids), VALUES_OF_A_FILTER):
-        some = instance_ids[start : start + VALUES_OF_A_FILTER]
+    for some in in_batches(instance_ids, VALUES_OF_A_FILTER):
         pages = aws.ssm.get_paginator("describe_instance_information").paginate(
             Filters=[{"Key": "InstanceIds", "Values": some}]
         )

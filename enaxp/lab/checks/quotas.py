@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from enaxp.aws import Aws, code_of, in_parallel, matching
+from enaxp.aws import Aws, code_of, in_batches, in_parallel, matching
 from enaxp.lab.checks.findings import Said
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.kinds.base import Ec2Kind, Quota
@@ -123,10 +123,7 @@ def _limit(aws: Aws, service: str, code: str) -> float:
 
 def _vcpus_of(aws: Aws, types: set[str]) -> dict[str, int]:
     names = cast("list[InstanceTypeType]", sorted(types))
-    answers = [
-        aws.ec2.describe_instance_types(InstanceTypes=names[start : start + 100])["InstanceTypes"]
-        for start in range(0, len(names), 100)
-    ]
+    answers = [aws.ec2.describe_instance_types(InstanceTypes=some)["InstanceTypes"] for some in in_batches(names, 100)]
     return {t["InstanceType"]: t["VCpuInfo"]["DefaultVCpus"] for answer in answers for t in answer}
 
 

@@ -12,6 +12,7 @@ from enaxp.aws import (
     Aws,
     Blocked,
     Refused,
+    in_batches,
     is_about_credentials,
     is_gone,
     is_in_use,
@@ -157,9 +158,7 @@ class Ec2Kind(BaseKind):
     describe: ClassVar[str]  # the client method
     items: ClassVar[str]  # the member of its answer that holds the list
     ids_argument: ClassVar[str]
-    id_filter: ClassVar[str] = (
-        ""  # the filter that takes ids, of a kind that a fleet has many of: it does not mind an unknown one
-    )
+    id_filter: ClassVar[str] = ""  # takes ids and minds no unknown one; of kinds that a fleet has many of
     creates: ClassVar[str]  # IAM action of the create call, which carries the tags
     settings: ClassVar[tuple[SettingCall, ...]] = ()
     deletes: ClassVar[str]  # IAM action of the delete call, which a policy can hold to the resource's tags
@@ -232,8 +231,8 @@ class Ec2Kind(BaseKind):
             return super().look_all(aws, ids)
         found = [
             one
-            for start in range(0, len(ids), VALUES_OF_A_FILTER)
-            for one in self._describe(aws, Filters=matching({self.id_filter: ids[start : start + VALUES_OF_A_FILTER]}))
+            for some in in_batches(ids, VALUES_OF_A_FILTER)
+            for one in self._describe(aws, Filters=matching({self.id_filter: some}))
         ]
         return {one.id: one for one in found}
 
@@ -245,8 +244,8 @@ class Ec2Kind(BaseKind):
     def tag(aws: Aws, resources: Sequence[Found], tags: Sequence[Tag]) -> None:
         """Tags resources of all EC2 kinds together, many per call. Some resources use a different id for tags."""
         ids = [str(found.facts.get("tag_id", found.id)) for found in resources]
-        for start in range(0, len(ids), TAGGED_AT_ONCE):
-            aws.ec2.create_tags(Resources=ids[start : start + TAGGED_AT_ONCE], Tags=_for_ec2(tags))
+        for some in in_batches(ids, TAGGED_AT_ONCE):
+            aws.ec2.create_tags(Resources=some, Tags=_for_ec2(tags))
 
     def _describe(self, aws: Aws, **arguments: Any) -> list[Found]:
         read = (self.read(item) for page in aws.pages(self.describe, **arguments) for item in self._items(page))
