@@ -58,7 +58,7 @@ def plan(options: Options, *, layers: tuple[Layer, ...], check: bool, pairs: int
     from enaxp.commands.monitoring import require_room_for_monitoring
     from enaxp.commands.status import look_at
     from enaxp.lab.documents import plan_document
-    from enaxp.lab.lifecycle import hosts_wanted
+    from enaxp.lab.lifecycle import types_wanted
     from enaxp.session import open_session
     from enaxp.terminal.lab import folded_plan_text, plan_text
 
@@ -73,7 +73,7 @@ def plan(options: Options, *, layers: tuple[Layer, ...], check: bool, pairs: int
         session.console.document(plan_document(snapshot.plan))
     else:
         session.console.result(plan_text(snapshot.plan) if unfold else folded_plan_text(snapshot.plan))
-        say_what_it_costs(session, snapshot, session.prices(dict(hosts_wanted(snapshot))))
+        say_what_it_costs(session, snapshot, session.prices(types_wanted(snapshot)))
     if check and snapshot.plan.changing:
         sys.exit(3)
 

@@ -15,17 +15,17 @@ from enaxp.commands.status import look_at, status_in
 from enaxp.errors import EnaxpError, LabError, UsageError
 from enaxp.lab.cost import USD_A_GB_BETWEEN_ZONES, usd_per_hour, usd_so_far
 from enaxp.lab.fleet import pair_in
-from enaxp.lab.kinds.compute import InstanceWant
 from enaxp.lab.lifecycle import (
     BUILT_LAYERS,
     Removal,
     Snapshot,
     down,
-    hosts_wanted,
     refuse_another_port,
     require_own_lab,
     require_running,
+    types_wanted,
     up,
+    zones_wanted,
 )
 from enaxp.lab.model import LAYERS, Layer
 from enaxp.lab.pace import least_time_text
@@ -86,8 +86,7 @@ def bring_up(
             say(note)
         if changed:
             check = (lambda: None) if skip_preflight else (lambda: _check_beforehand(session, snapshot))
-            types = dict(hosts_wanted(snapshot))
-            _, prices = in_parallel(check, lambda: session.prices(types))
+            _, prices = in_parallel(check, lambda: session.prices(types_wanted(snapshot)))
             say_what_it_costs(session, snapshot, prices)
             if max_usd_per_hour is not None:
                 _require_no_more_than(max_usd_per_hour, session, snapshot, prices)
@@ -116,7 +115,7 @@ def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
         return status
     whose = "State Manager's word that the software is in place" if session.config.hosts.ssm else "their software"
     say(f"waiting for the hosts: SSH, then their first boot, then {whose}")
-    types = {instance_type for _, instance_type in hosts_wanted(snapshot)}
+    types = set(types_wanted(snapshot).values())
     wait_until_ready(
         [*hosts.values(), *([watcher] if watcher else [])],
         say=say,
@@ -218,20 +217,21 @@ def say_what_it_costs(session: Session, snapshot: Snapshot, prices: Prices | Non
         return
     hourly = _usd_per_hour_wanted(snapshot, prices)
     if prices is None or hourly is None:
-        names = " or ".join(dict.fromkeys(name for _, name in hosts_wanted(snapshot)))
-        session.console.say(f"what {names} costs in {session.config.aws.region} is not known here")
+        session.console.say(f"{_costs_of(session, snapshot)} is not known here")
         return
     ends, now = snapshot.state.expires_at, datetime.now(UTC)
     pace = least_time_text(snapshot.plan, snapshot.resources)
     if pace:
         session.console.say(pace)
-    if any(
-        isinstance(one.want, InstanceWant) and one.want.zone == snapshot.resolved.second_zone
-        for one in snapshot.resources
-    ):
-        zones = f"{snapshot.resolved.availability_zone} and {snapshot.resolved.second_zone}"
-        session.console.say(f"traffic between {zones} is billed: {USD_A_GB_BETWEEN_ZONES} USD a GB")
+    zones = zones_wanted(snapshot)
+    if len(zones) > 1:
+        session.console.say(f"traffic between {' and '.join(zones)} is billed: {USD_A_GB_BETWEEN_ZONES} USD a GB")
     session.console.say(cost_text(hourly, ends=ends, now=now, source=prices.source))
+
+
+def _costs_of(session: Session, snapshot: Snapshot) -> str:
+    types = " or ".join(dict.fromkeys(types_wanted(snapshot).values()))
+    return f"what {types} costs in {session.config.aws.region}"
 
 
 def _usd_per_hour_wanted(snapshot: Snapshot, prices: Prices | None) -> float | None:
@@ -248,10 +248,8 @@ def _require_no_more_than(limit: float, session: Session, snapshot: Snapshot, pr
     wanted = {resource.key for resource in snapshot.resources if resource.owned}
     hourly = usd_per_hour(prices, wanted | {found.key for found in snapshot.survey.all() if found.key})
     if hourly is None:
-        names = " or ".join(dict.fromkeys(name for _, name in hosts_wanted(snapshot)))
         raise UsageError(
-            f"what {names} costs in {session.config.aws.region} is not known: "
-            f"the lab cannot be held to {limit:g} USD an hour",
+            f"{_costs_of(session, snapshot)} is not known: the lab cannot be held to {limit:g} USD an hour",
             todo="leave --max-usd-per-hour out, allow pricing:GetProducts, or choose another hosts.instance_type",
         )
     if hourly > limit:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from enaxp.lab.lifecycle import Snapshot, existing_state, hosts_wanted, look
+from enaxp.lab.lifecycle import Snapshot, existing_state, look, types_wanted
 from enaxp.lab.model import Layer
 from enaxp.lab.status import Status, status_of
 from enaxp.session import Session
@@ -43,7 +43,7 @@ def status_in(session: Session, snapshot: Snapshot, *, software: SoftwareResults
         snapshot,
         config=session.config,
         endpoint_url=session.endpoint_url,
-        prices=session.prices(dict(hosts_wanted(snapshot))),
+        prices=session.prices(types_wanted(snapshot)),
         software=software,
         now=datetime.now(UTC),
     )

@@ -99,10 +99,20 @@ class Snapshot:
     notes: tuple[str, ...]
 
 
-def hosts_wanted(snapshot: Snapshot) -> list[tuple[str, str]]:
-    """Key and instance type of each host of every wanted pair."""
+def types_wanted(snapshot: Snapshot) -> dict[str, str]:
+    """The instance type of each host of every wanted pair, by the host's key."""
+    return {key: want.type for key, want in _hosts_wanted(snapshot)}
+
+
+def zones_wanted(snapshot: Snapshot) -> tuple[str, ...]:
+    """The zones of the hosts of all wanted pairs: two where traffic between a pair's hosts crosses zones."""
+    return tuple(dict.fromkeys(want.zone for _, want in _hosts_wanted(snapshot)))
+
+
+def _hosts_wanted(snapshot: Snapshot) -> list[tuple[str, InstanceWant]]:
+    """Key and properties of each host of every wanted pair."""
     return [
-        (resource.key, resource.want.type)
+        (resource.key, resource.want)
         for resource in snapshot.resources
         if isinstance(resource.want, InstanceWant) and resource.layer == "compute"
     ]
