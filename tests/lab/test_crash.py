@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from enaxp.lab.model import LAYERS
-from tests.support.crash_harness import MONITORED, WHOLE, DeadlyCloud, Labs, Moment, Phase, census, deadly_cloud
+from tests.support.crash_harness import (
+    MONITORED,
+    WHOLE,
+    DeadlyCloud,
+    Labs,
+    Moment,
+    Phase,
+    census,
+    deadly_cloud,
+    labs_taken_down,
+)
 
 pytestmark = pytest.mark.thorough
 
@@ -28,10 +38,8 @@ def cloud() -> Iterator[DeadlyCloud]:
 
 @pytest.fixture
 def labs(cloud: DeadlyCloud, tmp_path: Path) -> Iterator[Labs]:
-    labs = Labs(cloud, tmp_path)
-    yield labs
-    labs.down()
-    assert cloud.server.resources() == []
+    with labs_taken_down(cloud, tmp_path) as labs:
+        yield labs
 
 
 def moments(most: Mapping[str, int], *, every: int) -> list[tuple[Moment, int, Phase]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.crash_harness import DeadlyCloud, Labs, Phase, census, deadly_cloud
+from tests.support.crash_harness import DeadlyCloud, Labs, Phase, census, deadly_cloud, labs_taken_down
 
 pytestmark = pytest.mark.thorough
 
@@ -62,10 +62,8 @@ def cloud() -> Iterator[DeadlyCloud]:
 
 @pytest.fixture
 def labs(cloud: DeadlyCloud, tmp_path: Path) -> Iterator[Labs]:
-    labs = Labs(cloud, tmp_path, overrides=FLEET)
-    yield labs
-    labs.down()
-    assert cloud.server.resources() == []
+    with labs_taken_down(cloud, tmp_path, overrides=FLEET) as labs:
+        yield labs
 
 
 def assert_whole(labs: Labs) -> None:

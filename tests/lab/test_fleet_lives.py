@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from enaxp.lab.zones import rollback, up_in_some_zone
 from enaxp.local.strict import Capacity, Timing
 from tests.support.crash_harness import DeadlyCloud, Labs, census
 from tests.support.drift_cases import client
+from tests.support.local_machines import wait_until
 
 TWO_VARIANTS = {
     "fleet": {
@@ -47,11 +46,10 @@ def express_of(nic: dict[str, Any]) -> bool:
     return bool(nic["Attachment"].get("EnaSrdSpecification", {}).get("EnaSrdEnabled", False))
 
 
-def wait_for(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+def stop(labs: Labs, key: str) -> None:
+    """Somebody stops this host; comes back once it has stopped."""
+    client(labs, "ec2").stop_instances(InstanceIds=[instances(labs)[key]["InstanceId"]])
+    wait_until(lambda: instances(labs)[key]["State"]["Name"] == "stopped", f"{key} has stopped")
 
 
 def calls(cloud: DeadlyCloud) -> Counter[str]:
@@ -123,9 +121,7 @@ def test_a_host_that_was_stopped_starts_with_one_interface_gets_an_address_and_t
     labs = fleet(cloud, tmp_path, fleet__pairs=1)
     labs.up()
     host = instances(labs)["instance/main-1/server"]
-    ec2 = client(labs, "ec2")
-    ec2.stop_instances(InstanceIds=[host["InstanceId"]])
-    wait_for(lambda: instances(labs)["instance/main-1/server"]["State"]["Name"] == "stopped")
+    stop(labs, "instance/main-1/server")
     assert "PublicIpAddress" not in instances(labs)["instance/main-1/server"]
     cloud.server.forget_calls()
 
@@ -145,11 +141,9 @@ def test_a_host_that_others_stopped_and_started_with_two_interfaces_is_stopped_o
     # Given a host that has lost its public address, because it started with two interfaces
     labs = fleet(cloud, tmp_path, fleet__pairs=1)
     labs.up()
-    ec2, id = client(labs, "ec2"), labs.file().state.ids()["instance/main-1/client"]
-    ec2.stop_instances(InstanceIds=[id])
-    wait_for(lambda: instances(labs)["instance/main-1/client"]["State"]["Name"] == "stopped")
-    ec2.start_instances(InstanceIds=[id])
-    wait_for(lambda: instances(labs)["instance/main-1/client"]["State"]["Name"] == "running")
+    stop(labs, "instance/main-1/client")
+    client(labs, "ec2").start_instances(InstanceIds=[instances(labs)["instance/main-1/client"]["InstanceId"]])
+    wait_until(lambda: instances(labs)["instance/main-1/client"]["State"]["Name"] == "running", "it runs")
     assert "PublicIpAddress" not in instances(labs)["instance/main-1/client"]
 
     labs.up()

@@ -15,7 +15,7 @@ import yaml
 from enaxp.errors import AwsError
 from enaxp.lab.lifecycle import Removal
 from enaxp.local.strict import Fault, FaultPlan
-from tests.support.crash_harness import WHOLE, DeadlyCloud, Labs, census, deadly_cloud
+from tests.support.crash_harness import WHOLE, DeadlyCloud, Labs, census, deadly_cloud, labs_taken_down
 
 pytestmark = pytest.mark.thorough
 
@@ -70,11 +70,9 @@ def cloud() -> Iterator[DeadlyCloud]:
 @pytest.fixture
 def labs(cloud: DeadlyCloud, tmp_path: Path) -> Iterator[Labs]:
     cloud.server.set_faults(FaultPlan())
-    labs = Labs(cloud, tmp_path)
-    yield labs
-    cloud.server.set_faults(FaultPlan())
-    labs.down()
-    assert cloud.server.resources() == []
+    with labs_taken_down(cloud, tmp_path) as labs:
+        yield labs
+        cloud.server.set_faults(FaultPlan())
 
 
 def assert_gone_afterwards(labs: Labs, record: Record) -> None:

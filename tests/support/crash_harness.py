@@ -324,5 +324,14 @@ def deadly_cloud(timing: Timing | None = None) -> Iterator[DeadlyCloud]:
         cloud.stop()
 
 
+@contextlib.contextmanager
+def labs_taken_down(cloud: DeadlyCloud, folder: Path, **options: Any) -> Iterator[Labs]:
+    """Labs, as `Labs` is given these options; at the end they are taken down, and nothing may be left."""
+    labs = Labs(cloud, folder, **options)
+    yield labs
+    labs.down()
+    assert cloud.server.resources() == []
+
+
 if __name__ == "__main__":
     launch(_live_until_killed)
