@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import math
+import re
 from collections.abc import Iterable, Sequence
 
 from enaxp.traffic import THROUGHPUT, Metric
@@ -60,6 +61,11 @@ def change_typeset(pct: float | None) -> str:
 def typeset(plain: str) -> str:
     """A change as pages, charts and Markdown have it: with a true minus."""
     return plain.replace("-", "−")
+
+
+def unbroken(text: str) -> str:
+    """With units that stay on the line of their figure."""
+    return re.sub(r"(?<=\d) ?(%|µs|ms|Gbit/s)", "\u00a0\\1", text)
 
 
 def interval_plain(pct: float | None, low: float | None, high: float | None) -> str:

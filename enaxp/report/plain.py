@@ -6,7 +6,6 @@ RunFigures      ─▶ not_shown: what must not be read into it
 
 from __future__ import annotations
 
-import re
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from enaxp.text import (
     microseconds_changed,
     percent_plain,
     typeset,
+    unbroken,
 )
 from enaxp.traffic import QUANTILES, THROUGHPUT, Metric, metric_label
 
@@ -89,12 +89,7 @@ def _sentence(figures: ScenarioFigures, metric: Metric, effect: Effect) -> str:
             by = f"{changed(abs(typical * effect.estimate_pct / 100))[1:]}, {percent_plain(abs(effect.estimate_pct))}"
             then = size(typical * (1 + effect.estimate_pct / 100))
             said = f"{label(code)} by {by}: {size(typical)} become {then}. How sure: {span}{level}"
-    return _unbroken(typeset(said))
-
-
-def _unbroken(text: str) -> str:
-    """With units that stay on the line of their figure."""
-    return re.sub(r"(?<=\d) ?(%|µs|ms|Gbit/s)", "\u00a0\\1", text)
+    return unbroken(typeset(said))
 
 
 def _open_in(figures: ScenarioFigures, *, named: bool) -> Iterator[str]:

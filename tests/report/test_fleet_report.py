@@ -54,7 +54,7 @@ def test_the_summary_says_what_the_next_pair_will_see_and_what_is_different_abou
 def test_markdown_holds_no_markup_of_a_file(fleet: FleetFolder) -> None:
     text = render_fleet_markdown(read_fleet(fleet))
 
-    assert text.startswith("## near: ")
+    assert text.startswith("## 2 variants: near ")
     assert MARKUP not in text
     assert "far-3 was lost" in text
 
@@ -113,6 +113,10 @@ def test_the_page_is_drawn_in_silence_and_fits(browser: Browser, fleet: FleetFol
     page.goto(page_file.as_uri())
     page.locator('.plot:not([data-state="drawn"])').first.wait_for(state="detached", timeout=30_000)
 
+    answers = page.locator(".answers").first.inner_text()
+    assert page.locator("h1").inner_text().startswith("2 variants: near ")  # a name is not written with a capital
+    assert "the next pair that you launch like this will see between" in answers
+    assert "A kind that one pair in five is of would have been missed by 5 pairs in 33 of 100 fleets." in answers
     assert said == []
     assert asked == [page_file.as_uri()]
     assert page.evaluate("document.documentElement.scrollWidth") <= width

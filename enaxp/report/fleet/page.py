@@ -21,7 +21,7 @@ from enaxp.report.fleet.words import SUPPOSED, between_in_short, lost_in_words, 
 from enaxp.report.html import linked, page_of
 from enaxp.report.page import when
 from enaxp.report.words import label, traffic_in_words
-from enaxp.text import change_typeset, counted, interval_typeset, typeset
+from enaxp.text import change_typeset, counted, interval_typeset, typeset, unbroken
 from enaxp.traffic import metric_label
 
 
@@ -47,7 +47,7 @@ def _about(data: FleetData) -> dict[str, Any]:
         "not_ena": data.not_ena,
         "plan": data.first.plan if data.first else None,
         "variants": [_variant(name, data) for name in data.fleet.variants],
-        "differences": [(difference_in_words(one), one.code) for one in data.fleet.differences],
+        "differences": [(unbroken(difference_in_words(one)), one.code) for one in data.fleet.differences],
         "out": [out_in_words(one) for one in data.standing_out()],
         "lost": lost_in_words(data),
         "traffic": {scenario.name: traffic_in_words(scenario) for scenario in data.scenarios},
@@ -71,10 +71,10 @@ def _scenario(name: str, one: FleetScenario) -> dict[str, Any]:
     return {
         "name": name,
         "code": one.verdict.code,
-        "headline": one.verdict.headline,
-        "words": one.verdict.words,
+        "headline": unbroken(one.verdict.headline or one.verdict.words),
+        "words": unbroken(one.verdict.words),
         "sentences": [
-            f"At {metric_label(metric)} {typeset(told)}; {heterogeneity_in_words(effect)}.".replace("%", " %")
+            unbroken(f"At {metric_label(metric)} {typeset(told)}; {heterogeneity_in_words(effect)}.")
             for metric, effect in one.primaries.items()
             if (told := next_pair_in_words(effect))
         ]
@@ -88,9 +88,9 @@ def _line(name: str, effect: FleetEffect) -> Mapping[str, Any]:
     next_pair = f"{change_typeset(effect.next_pair_low_pct)} to {change_typeset(effect.next_pair_high_pct)}"
     return {
         "name": name,
-        "mean": interval_typeset(effect.estimate_pct, effect.low_pct, effect.high_pct),
-        "next": next_pair if known else "not known",
-        "between": between_in_short(effect),
+        "mean": unbroken(interval_typeset(effect.estimate_pct, effect.low_pct, effect.high_pct)),
+        "next": unbroken(next_pair) if known else "not known",
+        "between": unbroken(between_in_short(effect)),
         "code": effect.code,
         "word": label(effect.code),
         "primary": effect.grounds.primary,
@@ -102,6 +102,8 @@ def _pair(data: FleetData, pair: PairRun) -> dict[str, Any]:
     return {
         "name": pair.name,
         "zone": pair.zone,
-        "effects": [interval_typeset(one.estimate_pct, one.low_pct, one.high_pct) if one else "" for one in effects],
+        "effects": [
+            unbroken(interval_typeset(one.estimate_pct, one.low_pct, one.high_pct)) if one else "" for one in effects
+        ],
         "standing": "lost" if pair.lost else "counts" if pair.counts else "invalid",
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enaxp.bench.fleet.result import FleetEffect
 from enaxp.report.fleet.data import FleetData, StandingOut
 from enaxp.report.words import label
-from enaxp.text import bounds_plain, percent_plain
+from enaxp.text import bounds_plain, counted, percent_plain
 
 SUPPOSED = (
     "The pair of hosts is the unit: an interval covers what differs from pair to pair, and is widened for pairs that differ to one side. "
@@ -24,9 +24,10 @@ def title(data: FleetData) -> str:
     if len(told) == 1:
         return told[0][2].verdict.headline or told[0][2].verdict.words
     several = len({scenario for _, scenario, _ in told}) > 1
-    return "; ".join(
-        f"{name}{f', {scenario}' if several else ''}: {label(one.verdict.code)}" for name, scenario, one in told
+    each = "; ".join(
+        f"{name}{f', {scenario}' if several else ''} {label(one.verdict.code)}" for name, scenario, one in told
     )
+    return f"{counted(len(data.fleet.variants), 'variant')}: {each}"
 
 
 def out_in_words(one: StandingOut) -> str:
