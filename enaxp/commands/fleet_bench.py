@@ -17,7 +17,7 @@ from enaxp.bench.bench import carry_out, go_on
 from enaxp.bench.finding import find_path
 from enaxp.bench.fleet.folder import LONGEST_REASON, FleetFolder, FleetManifest, PairEntry
 from enaxp.bench.fleet.result import Fleet
-from enaxp.bench.fleet.side_by_side import plan_of_pair, side_by_side
+from enaxp.bench.fleet.side_by_side import pairs_at_once, plan_of_pair, side_by_side
 from enaxp.bench.names import MANIFEST
 from enaxp.bench.pair import connected
 from enaxp.bench.records import RunFolder
@@ -152,12 +152,12 @@ def _to_do(session: Session, options: BenchOptions, status: Status) -> FleetPlan
     plan = bench_plan(session, options)
     confirm_traffic(session, plan, found.values())
     require_writable(results / lab)
-    side_by_side = 1 if session.target.name == "local" else len(found)
+    is_local = session.target.name == "local"
     folder, manifest = begin_fleet(
         session,
         plan,
         [PairEntry(name=name, variant=variant_of(name)) for name in found],
-        at_once=session.config.bench.at_once or side_by_side,
+        at_once=pairs_at_once(session.config.bench.at_once, pairs=len(found), is_local=is_local),
         argv=argv_to_keep(session, options),
     )
     return FleetPlan(folder=folder, manifest=manifest, pairs=found)

@@ -73,6 +73,7 @@ def test_a_pair_that_is_taken_away_in_the_midst_of_a_bench_is_named_and_measured
     told = json.loads((run / "fleet.json").read_text())["variants"]["main"]
     assert code == 0, said
     assert (told["pairs"], told["valid_pairs"]) == (2, 1)
+    assert "2 pairs of hosts, one after the other: main-1, main-2" in said
     assert f"pair main-1 was lost: the server ({server}) cannot be reached any more" in said
     assert "main-2: trial   4 of 4" in said
     assert fleet.run("check", "latest").code == 5

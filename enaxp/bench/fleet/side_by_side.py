@@ -24,6 +24,12 @@ def plan_of_pair(plan: BenchPlan, name: str) -> BenchPlan:
     return replace(plan, seed=int.from_bytes(drawn[:4], "big"))
 
 
+def pairs_at_once(asked: int | None, *, pairs: int, is_local: bool) -> int:
+    """How many pairs are measured at once: as many as asked for (`bench.at_once`), else all, and on the local target one, since all hosts
+    share one computer there."""
+    return asked or (1 if is_local else pairs)
+
+
 def side_by_side(
     work: Mapping[str, Callable[[], object]], *, at_once: int, stop: threading.Event
 ) -> dict[str, BaseException | None]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from enaxp.bench.fleet.side_by_side import plan_of_pair, side_by_side
+from enaxp.bench.fleet.side_by_side import pairs_at_once, plan_of_pair, side_by_side
 from tests.support.factories import a_plan
 
 
@@ -20,6 +20,15 @@ def test_each_pair_has_an_order_of_its_own_that_follows_from_the_seed() -> None:
     assert len(set(seeds.values())) == 3
     assert seeds["main-1"] == plan_of_pair(a_plan(seed=7), "main-1").seed
     assert seeds["main-1"] != plan_of_pair(a_plan(seed=8), "main-1").seed
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_local", "expected"), [(None, False, 8), (None, True, 1), (3, False, 3), (3, True, 3)]
+)
+def test_all_pairs_run_side_by_side_but_on_one_computer_one_after_the_other(
+    asked: int | None, is_local: bool, expected: int
+) -> None:
+    assert pairs_at_once(asked, pairs=8, is_local=is_local) == expected
 
 
 def test_what_one_pair_raises_stops_no_other() -> None:
