@@ -1,3 +1,3 @@
 """enaxp measures what ENA Express does to your traffic, with evidence."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

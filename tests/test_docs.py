@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from enaxp import __version__
 from enaxp.cli import app
 
 ROOT = Path(__file__).parent.parent
@@ -75,3 +76,10 @@ def test_every_page_is_found_from_the_index() -> None:
     linked = {(index.parent / target).resolve() for target, _ in LINK.findall(index.read_text(encoding="utf-8"))}
 
     assert set((ROOT / "docs").rglob("*.md")) - linked - {index} == set()
+
+
+def test_the_newest_heading_of_the_changelog_is_the_version() -> None:
+    headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+    newest, *_ = (heading for heading in headings if heading != "Unreleased")
+    assert re.fullmatch(rf"{re.escape(__version__)} \(\d{{4}}-\d\d-\d\d\)", newest)

@@ -11,11 +11,13 @@ import sys
 import sysconfig
 import zipfile
 from collections.abc import Iterator
+from email import message_from_string
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
+from enaxp import __version__
 from tests.support.on_aws import OnAws, strict_aws
 
 ROOT = Path(__file__).parent.parent
@@ -77,6 +79,20 @@ def test_the_wheel_holds_every_file_of_the_program_as_it_is_and_nothing_else(whe
 
     assert sorted(held) == sorted(there)
     assert [name for name, content in held.items() if content != there[name]] == []
+
+
+def test_the_wheel_says_of_itself_what_an_index_shows(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        [metadata] = [archive.read(n).decode() for n in archive.namelist() if n.endswith(".dist-info/METADATA")]
+        licences = [n for n in archive.namelist() if n.endswith(".dist-info/licenses/LICENSE")]
+    told = message_from_string(metadata)
+    pythons = [name.rpartition(" ")[2] for name in told.get_all("Classifier", []) if re.search(r":: 3\.\d+$", name)]
+
+    assert (told["Version"], told["License-Expression"]) == (__version__, "Apache-2.0")
+    assert licences
+    assert told["Description-Content-Type"] == "text/markdown"
+    assert told.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
+    assert told["Requires-Python"] == f"<3.{int(pythons[-1][2:]) + 1},>={pythons[0]}"
 
 
 # Who may import what an extra brings: nothing else of the program needs it.
