@@ -1,1 +1,2 @@
-"""Commands: what each verb does, from an open session to the document that the console prints. enaxp/cli parses and calls, no more."""
+"""Commands: the implementation of each command, from an open session to the document that the console prints. enaxp/cli only parses and
+calls."""

@@ -1,4 +1,4 @@
-"""Bench: what `enaxp bench` does — a plan of the config, measured on the lab's hosts, worked out, drawn."""
+"""Bench: the implementation of `enaxp bench` — a plan from the config is measured on the lab's hosts, evaluated, and drawn."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ CutShort = Interrupted | BenchError | HostError | AwsError
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions:
-    """What is asked of a bench besides its config. `resume` names a run that is to go on; its own plan is kept then.
+    """The options of a bench. `resume`: the name of a run to resume, with its own plan.
 
-    `report`: whether the page is drawn at the end, too. `emulated`: what was put in between the arms on purpose, in words. `pairs`: which
-    of a fleet, all of them without.
+    `report`: whether to draw the page at the end. `emulated`: the difference between the arms injected on purpose, in words. `pairs`:
+    which pairs of a fleet; empty means all.
     """
 
     argv: list[str]
@@ -63,7 +63,8 @@ class BenchOptions:
 
 
 def run_bench(session: Session, options: BenchOptions) -> tuple[Result, str, Path]:
-    """The result, the summary and the folder of a run. Raises NoValidResultError when no scenario gave one."""
+    """Carries out a bench; returns result, summary and folder of the run. Raises NoValidResultError when no scenario gave a valid
+    result."""
     results, lab = session.options.results_dir, session.config.lab
     earlier = RunFolder.find(results, lab=lab, run=options.resume) if options.resume else None
     plan = earlier.read_manifest().plan if earlier else bench_plan(session, options)
@@ -74,8 +75,8 @@ def run_bench(session: Session, options: BenchOptions) -> tuple[Result, str, Pat
 def finished(
     session: Session, folder: RunFolder, cut_short: CutShort | None, *, draws: bool
 ) -> tuple[Result, str, Path]:
-    """The result, the summary and the folder of a run that has ended; its page is drawn, if asked for. Raises what cut it short, and
-    NoValidResultError.
+    """Evaluates a run that has ended; returns its result, summary and folder. Draws the page if requested. Raises the error that ended
+    the run early, and NoValidResultError.
     """
     from enaxp.report.render import draw_after_bench
 
@@ -98,9 +99,9 @@ def finished(
 def _measure(
     session: Session, options: BenchOptions, plan: BenchPlan, *, earlier: RunFolder | None
 ) -> tuple[RunFolder, CutShort | None]:
-    """Measures what is left of the plan.
+    """Measures the trials of the plan that are missing.
 
-    Gives back the folder, and the error that ended the run early; raises it when no trial ended.
+    Returns the folder and the error that ended the run early; raises that error if no trial has ended.
     """
     results, lab = session.options.results_dir, session.config.lab
     with session.file.lock("bench", name=BENCH_LOCK):
@@ -152,8 +153,8 @@ def what_cut_short(folder: RunFolder, run_trials: Callable[[], None]) -> CutShor
 
 @contextlib.contextmanager
 def told_to_others(session: Session, pairs: Sequence[Status], plan: BenchPlan, *, rounds: int = 1) -> Iterator[None]:
-    """Tags the hosts of these pairs with when the bench is expected to end, so that others, wherever they are, leave them alone until
-    then. rounds: how many pairs are measured one after the other.
+    """A context that tags the hosts of these pairs with the expected end of the bench, so that enaxp on other computers leaves them alone
+    until then. rounds: how many pairs are measured one after the other.
     """
     hosts = [
         Found(key=f"instance/{role}", kind="instance", id=host.instance_id, tags={})
@@ -177,9 +178,7 @@ def told_to_others(session: Session, pairs: Sequence[Status], plan: BenchPlan, *
 
 
 def require_writable(folder: Path) -> None:
-    """Makes a folder for what is measured, and tries it. Raises UsageError when nothing can be kept there, before the hosts are asked
-    for anything.
-    """
+    """Creates the results folder and tests that it is writable. Raises UsageError when it is not, before the hosts are contacted."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -192,7 +191,7 @@ def require_writable(folder: Path) -> None:
 
 
 def require_space(plan: BenchPlan, pair: Pair, results: Path, *, keep_log: bool, force: bool) -> None:
-    """Raises BenchError when a disk will not hold what the plan takes, unless `force` lets it go on."""
+    """Raises BenchError when a disk has too little space for the plan, unless `force` overrides it."""
     free_kb = pair.client.check(FREE_SPACE).strip()
     client = 1024 * int(free_kb) if free_kb.isdigit() else None
     free: Mapping[Disk, int | None] = {"client": client, "results": shutil.disk_usage(results).free}
@@ -206,7 +205,7 @@ def require_space(plan: BenchPlan, pair: Pair, results: Path, *, keep_log: bool,
 
 
 def setup_of(session: Session, options: BenchOptions, plan: BenchPlan, status: Status, health: Health) -> RunSetup:
-    """What the manifest says of a run beforehand."""
+    """The RunSetup of a run, from the session."""
     return RunSetup(
         plan=plan,
         lab=session.config.lab,
@@ -236,12 +235,12 @@ def print_result(session: Session, document: Document, *, summary: str, folder: 
 
 
 def _done(folder: RunFolder) -> int:
-    """How many trials of the plan have ended, those that were run again counted once."""
+    """The number of trials of the plan that have ended; repeated ones count once."""
     return len({(r.scenario, r.iteration, r.repeat, r.control, r.arm) for r in folder.records()})
 
 
 def work_out(folder: RunFolder, cut_short: CutShort | None) -> tuple[Result, str]:
-    """Writes the result and the summary and gives them back.
+    """Computes the result and the summary, writes them and returns them.
 
     Raises BenchError when the disk is full, or what ended the run early.
     """
@@ -259,9 +258,9 @@ def work_out(folder: RunFolder, cut_short: CutShort | None) -> tuple[Result, str
 
 
 def bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
-    """The plan of the config and the options, with a seed: a new one unless one was given.
+    """The plan from the config and the options, with a new seed unless one is given.
 
-    Raises UsageError when they contradict.
+    Raises UsageError when they contradict each other.
     """
     _refuse_contradictions(session, options)
     not_crossed_because = _why_not_crossed(session, options)
@@ -282,7 +281,7 @@ def bench_plan(session: Session, options: BenchOptions) -> BenchPlan:
 
 
 def plan_of(config: Config) -> BenchPlan:
-    """What a config alone asks for, with a new seed unless it has one."""
+    """The plan from the config alone, with a new seed unless it has one."""
     bench = config.bench
     return BenchPlan(
         iterations=bench.iterations,
@@ -315,7 +314,7 @@ def _refuse_contradictions(session: Session, options: BenchOptions) -> None:
 
 
 def _why_not_crossed(session: Session, options: BenchOptions) -> str:
-    """Why the run is not crossed over; empty when it is. Raises UsageError when it is asked for and cannot be."""
+    """Why the run is not crossed over; empty if it is. Raises UsageError when a crossover is requested and impossible."""
     bench = session.config.bench
     cannot, not_by_itself = why_not_crossed(
         is_aws=session.target.name == "aws",
@@ -335,7 +334,8 @@ def _why_not_crossed(session: Session, options: BenchOptions) -> str:
 
 
 def announce(session: Session, plan: BenchPlan, status: Status, *, done: int, rounds: int = 1) -> None:
-    """Says how long it takes, what it costs, and when the lab would end before it. rounds: pairs of hosts one after the other."""
+    """Prints how long the bench takes, what it costs, and whether the lab would expire before its end. rounds: how many host pairs are
+    measured one after the other."""
     say, trials = session.console.say, len(schedule(replace(plan, until_pct=None)))
     takes_s = rounds * seconds(plan) * max(0, trials - done) / trials
     ends = datetime.now(UTC) + timedelta(seconds=takes_s)
@@ -364,7 +364,7 @@ def announce(session: Session, plan: BenchPlan, status: Status, *, done: int, ro
 
 
 def srd_switch(session: Session, status: Status) -> SrdSwitch:
-    """What changes over, for a crossover or a control, which interfaces of the hosts have ENA Express."""
+    """The function that changes which interfaces of the hosts have ENA Express, for a crossover or a control."""
     home = {interface.eni: arm for host in status.hosts.values() for arm, interface in host.interfaces().items()}
     return SrdSwitch(aws=session.aws, home=home)
 

@@ -1,4 +1,4 @@
-"""Between zones: what a bench's traffic costs where its hosts are in two zones, told and asked before it begins."""
+"""Between zones: the cost of a bench's traffic between hosts in two zones, shown and confirmed before it begins."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ UNKNOWN_GBPS = 100.0  # taken for hosts of which AWS does not tell it: rather to
 
 
 def confirm_traffic(session: Session, plan: BenchPlan, pairs: Iterable[Status]) -> None:
-    """Says what the traffic of a plan costs between zones, and asks from a dollar on. Nothing within one zone, and on this machine.
+    """Prints the cost of a plan's traffic between zones, and asks for confirmation from 1 USD on. Does nothing within one zone and on the
+    local target.
 
-    pairs: the lab as it would be with each pair that is to be measured alone.  Raises LabError when somebody says no.
+    pairs: for each pair to be measured, the status with this pair alone. Raises LabError when the user declines.
     """
     across = [pair for pair in pairs if _is_across(session, pair)]
     if session.target.name != "aws" or not across:

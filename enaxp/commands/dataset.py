@@ -1,4 +1,4 @@
-"""Dataset: what `enaxp query` and `enaxp export` do. They need saved results alone, and for S3 credentials.
+"""Dataset: the implementation of `enaxp query` and `enaxp export`. They need only saved results, and for S3 credentials.
 
 SQL ─▶ the index, brought up to date ─▶ Answer          results ─▶ Parquet, in a folder or on S3 ─▶ Exported
 """
@@ -29,7 +29,7 @@ _TOLD = 5  # runs that cannot be read, by name
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnLine:
-    """A column as `enaxp query --tables --json` lists it."""
+    """A column in the output of `enaxp query --tables --json`."""
 
     table: str
     column: str
@@ -49,9 +49,9 @@ def column_lines() -> list[ColumnLine]:
 
 
 def query_runs(options: Options, sql: str, *, console: Console) -> Answer:
-    """What the SQL gives back of every run in the results folder.
+    """The answer of a SQL query over every run in the results folder.
 
-    Raises UsageError for what is no question, or where the extra `query` is missing.
+    Raises UsageError for invalid SQL, or when the extra `query` is not installed.
     """
     require_extra("duckdb", "pyarrow")
     from enaxp.dataset.index import bring_up_to_date, index_path
@@ -66,9 +66,9 @@ def query_runs(options: Options, sql: str, *, console: Console) -> Answer:
 
 
 def export_runs(options: Options, *, to: str, since: date | None, console: Console) -> Exported:
-    """Writes every run, or those since a day, as Parquet to a folder or s3://BUCKET/PREFIX.
+    """Writes every run, or those since a date, as Parquet to a folder or s3://BUCKET/PREFIX.
 
-    Raises UsageError where that is no place, or the extra `query` is missing, and BenchError where it cannot be written.
+    Raises UsageError for an invalid destination, or when the extra `query` is not installed, and BenchError when it cannot be written.
     """
     require_extra("pyarrow")
     from enaxp.dataset.export import Folder, export
@@ -92,7 +92,7 @@ def export_runs(options: Options, *, to: str, since: date | None, console: Conso
 
 @cache
 def usd_per_hour(region: str, instance_type: str) -> float | None:
-    """What both hosts of a lab cost an hour, by the dated table of list prices; None for a type or region that it does not know."""
+    """The cost of both hosts of a lab in USD per hour, from the dated table of list prices; None for an unknown type or region."""
     from enaxp.lab.cost import from_table
 
     prices = from_table(region, instance_type)

@@ -1,9 +1,10 @@
-"""The demo: the whole story on this machine, with a known difference put in between the arms, and the truth beside what was found.
+"""The demo: lab, bench, report and removal on this machine, with a known difference injected between the arms, compared with what the
+bench finds.
 
     up ─▶ (a relay before each server) ─▶ bench ─▶ the relay's record ─▶ truth.json, summary, page ─▶ down ─▶ what to do next
 
-In a lab and a state folder of its own; it leaves nothing but the run folder. What it says of the difference comes from the run and from
-the relay's record alone: a run that is undecided says so.
+It uses its own lab and state folder, and leaves only the run folder. What it prints about the difference comes only from the run and the
+relay's record: an undecided run is shown as undecided.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ UP_AND_DOWN_S = 480  # of a lab of one pair, mostly waiting for hosts to start a
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """What is put in between the arms: in words, what the relay does, and what that should come to in µs."""
+    """The injected difference: in words, as the relay's settings, and the expected change in µs."""
 
     what: str
     holds: Mapping[Arm, Hold] = field(default_factory=dict)
@@ -69,7 +70,7 @@ SLOWER_AND_STEADIER = Difference(
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What a bench of the demo came to."""
+    """The outcome of a bench of the demo."""
 
     folder: RunFolder
     result: Result
@@ -78,9 +79,9 @@ class Told:
 
 
 def run_demo(options: Options, difference: Difference, *, size: Overrides, nice: int = NICE) -> Path | None:
-    """Tells the whole story, and gives back the page, if it could be drawn. Whatever happens on the way, the lab is taken down.
+    """Runs the whole demo; returns the page if it could be drawn. The lab is removed in every case.
 
-    Raises what its parts raise.
+    Raises the errors of its steps.
     """
     with demo_session(options, size=size) as session:
         console = session.console
@@ -109,7 +110,7 @@ def run_demo(options: Options, difference: Difference, *, size: Overrides, nice:
 
 @contextlib.contextmanager
 def demo_session(options: Options, *, size: Overrides) -> Iterator[Session]:
-    """A session of the demo's plan on the local target, with a state folder of its own that is removed at the end."""
+    """A session with the demo's plan on the local target, with its own state folder that is removed at the end."""
     overrides = {
         **size,
         "bench.scenarios": [SCENARIO],
@@ -124,9 +125,9 @@ def demo_session(options: Options, *, size: Overrides) -> Iterator[Session]:
 
 
 def measure(session: Session, difference: Difference, *, nice: int = NICE) -> Told:
-    """One bench with the difference put in, and the truth beside it, written into its folder. Raises what its parts raise.
+    """Runs one bench with the injected difference, and writes the truth into its folder. Raises the errors of its steps.
 
-    nice: of the relay and of each sockperf.
+    nice: the priority of the relay and of each sockperf.
     """
     with _pair(session) as pair:
         script = place_script({PORTS[arm]: hold for arm, hold in difference.holds.items()}, nice=nice)
@@ -141,7 +142,7 @@ def measure(session: Session, difference: Difference, *, nice: int = NICE) -> To
 
 @contextlib.contextmanager
 def _step(session: Session, what: str) -> Iterator[None]:
-    """Says what begins, and how long it took."""
+    """A context that prints a step's name, and how long it took."""
     session.console.say(f"── {what} ──")
     began = time.monotonic()
     yield
@@ -155,7 +156,7 @@ def _pair(session: Session) -> Iterator[Pair]:
 
 
 def _carried(pair: Pair) -> Carried:
-    """What the relay recorded. Raises HostError."""
+    """The relay's record. Raises HostError."""
     text = pair.server.check(record_script(), timeout_s=60)
     try:
         seen = read_record(text)
@@ -165,7 +166,7 @@ def _carried(pair: Pair) -> Carried:
 
 
 def _tell(folder: RunFolder, difference: Difference, carried: Carried | None) -> Told:
-    """Writes the truth into the run's folder, and the files that tell it."""
+    """Writes the truth into the run's folder, and the summary and page that show it."""
     manifest = folder.read_manifest()
     [scenario] = manifest.plan.scenarios
     blocks = blocks_of(scenario, evidence_of(folder, manifest.plan))
@@ -177,7 +178,7 @@ def _tell(folder: RunFolder, difference: Difference, carried: Carried | None) ->
 
 
 def _the_end(run: Path, options: Options) -> Iterator[str]:
-    """Where the page is, what to do next, and what the same takes on AWS."""
+    """Prints where the page is, what to do next, and the time and cost of the same on AWS."""
     page = run / PAGE
     yield f"page: {page}" if page.exists() else f"run folder: {run}"
     yield ""
@@ -189,7 +190,7 @@ def _the_end(run: Path, options: Options) -> Iterator[str]:
 
 
 def _on_aws(options: Options) -> str:
-    """What the bench of the config takes on AWS, in time and money."""
+    """The time and cost of the config's bench on AWS, in words."""
     config = load_config(options.config)
     bench_s = seconds(plan_of(config))
     region = options.region or (DEFAULT_REGION if config.aws.region_is_auto else config.aws.region)

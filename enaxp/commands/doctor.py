@@ -1,4 +1,4 @@
-"""Doctor: what `enaxp doctor` does with the hosts, and what a bench wants to know of them before it begins."""
+"""Doctor: the implementation of `enaxp doctor`, and the checks of the hosts before a bench."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 
 def examine_hosts(session: Session, *, fix: bool) -> list[HostFinding]:
-    """What the doctor finds, pair by pair. With `fix` it first mends what can be mended safely, on both hosts of a pair alike and for each
-    start to come.
+    """The doctor's findings, pair by pair. With `fix` it first corrects what can be corrected safely, on both hosts of a pair alike and
+    persistently across reboots.
 
-    Raises HostError when the network does not become right again.
+    Raises HostError when the network does not recover afterwards.
     """
     found: list[HostFinding] = []
     for name, status in current_status(session).each_pair().items():
@@ -49,7 +49,7 @@ def examine_hosts(session: Session, *, fix: bool) -> list[HostFinding]:
 
 
 def _examined(session: Session, status: Status, *, fix: bool) -> list[HostFinding]:
-    """What is found on the hosts of this status, which are one pair's."""
+    """The findings on the hosts of this status, which has one pair."""
     with connected(session.hosts(status)) as pair:
         findings = _findings(session, pair, status)
         commands = fixes(findings) if fix else []
@@ -63,7 +63,7 @@ def _examined(session: Session, status: Status, *, fix: bool) -> list[HostFindin
 
 
 def _mend(session: Session, connection: Connection, commands: Sequence[str]) -> None:
-    """Runs the commands as root on a host, and has them run at each of its starts. Says which of them failed."""
+    """Runs the commands as root on a host, and installs them to run at each boot. Prints which of them failed."""
     role = connection.host.role
     for command in commands:
         session.console.say(f"  {role}: {command}")
@@ -77,18 +77,16 @@ def _mend(session: Session, connection: Connection, commands: Sequence[str]) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """What is not as it should be on the hosts, in words. forced: what is required, when a bench goes on all the same; untuned: what is
-    recommended.
-    """
+    """The faults of the hosts, in words. forced: failed requirements that the user overrode; untuned: recommendations that are not met."""
 
     forced: tuple[str, ...]
     untuned: tuple[str, ...]
 
 
 def require_health(session: Session, pair: Pair, status: Status, *, force: bool, srd_is_moved: bool) -> Health:
-    """What is wrong on the hosts. Raises BenchError when something is that is required, unless `force` lets the bench go on.
+    """The faults of the hosts. Raises BenchError for a failed requirement, unless `force` overrides it.
 
-    srd_is_moved: ENA Express may be on other interfaces for now, or on none, which is not wrong then.
+    srd_is_moved: ENA Express may temporarily be on other interfaces or on none; that is not a fault then.
     """
     findings = _findings(session, pair, status)
     bad = [finding for finding in required_and_bad(findings) if not (srd_is_moved and where_srd_is(finding))]
@@ -111,7 +109,7 @@ def require_health(session: Session, pair: Pair, status: Status, *, force: bool,
 
 
 def place_of(session: Session, status: Status) -> dict[str, str | None]:
-    """What AWS says of the hosts, for the run's manifest. Nothing on the local target, which is no place of AWS's."""
+    """The hosts' location and type according to AWS, for the run's manifest. Empty on the local target."""
     if session.target.name != "aws":
         return {}
     instances = _instances(session, status).values()
@@ -126,7 +124,7 @@ def place_of(session: Session, status: Status) -> dict[str, str | None]:
 
 
 def host_gbps(session: Session, status: Status) -> float | None:
-    """The baseline bandwidth of the slower host in 10⁹ bit/s; None on the local target, and where AWS does not tell it."""
+    """The baseline bandwidth of the slower host in 10⁹ bit/s; None on the local target, and if AWS does not publish it."""
     if session.target.name != "aws":
         return None
     types = {instance["InstanceType"] for instance in _instances(session, status).values()}
@@ -134,7 +132,7 @@ def host_gbps(session: Session, status: Status) -> float | None:
 
 
 def _findings(session: Session, pair: Pair, status: Status) -> list[HostFinding]:
-    """Every check: of what AWS says of the hosts, of what each host tells of itself, and of what must be the same on both."""
+    """The findings of all checks: on AWS's data, on each host's own facts, and on what must be the same on both."""
     instances = _instances(session, status)
     types = {role: instance["InstanceType"] for role, instance in instances.items()}
     zones = {role: instance["Placement"]["AvailabilityZone"] for role, instance in instances.items()}
@@ -152,7 +150,7 @@ def _findings(session: Session, pair: Pair, status: Status) -> list[HostFinding]
 
 
 def _instances(session: Session, status: Status) -> dict[str, Any]:
-    """What AWS says of each host's instance, by role."""
+    """The description of each host's instance by AWS, by role."""
     ids = {host.instance_id: role for role, host in status.hosts.items()}
     described = session.aws.ec2.describe_instances(InstanceIds=list(ids))["Reservations"]
     return {ids[i["InstanceId"]]: i for reservation in described for i in reservation["Instances"]}

@@ -1,6 +1,6 @@
-"""Forecast: what `enaxp bench --plan-only` does — what the plan is likely to say, from earlier runs of the same traffic.
+"""Forecast: the implementation of `enaxp bench --plan-only` — the likely outcome of the plan, from earlier runs of the same traffic.
 
-results/<lab>/… ─▶ where the log ratios of each earlier run lie ─▶ forecast ─▶ told by the console, or printed as JSON
+results/<lab>/… ─▶ location of each earlier run's log ratios ─▶ forecast ─▶ printed as text or JSON
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MOST_RUNS = 10  # the newest ones: each has all its histograms read
 
 
 def forecast_of(session: Session, plan: BenchPlan, *, pilot: str | None) -> Forecast:
-    """The forecast of a plan, from the run that `pilot` names, or from the lab's newest runs. Raises BenchError for what is no run."""
+    """The forecast of a plan, from the run that `pilot` names, or from the lab's newest runs. Raises BenchError if that is not a run."""
     results, lab = session.options.results_dir, session.config.lab
     folders = [RunFolder.find(results, lab=lab, run=pilot)] if pilot else list(_newest(results, lab=lab))
     takes_s, hourly = seconds(plan), _usd_per_hour(session)
@@ -41,7 +41,7 @@ def forecast_of(session: Session, plan: BenchPlan, *, pilot: str | None) -> Fore
 def earlier_locations(
     folders: Sequence[RunFolder], scenarios: Sequence[Scenario]
 ) -> dict[tuple[str, Metric], list[Location]]:
-    """Where the log ratios of each run's primaries lie, for scenarios of the same traffic."""
+    """The location of the log ratios of each run's primary metrics, for scenarios with the same traffic."""
     found: dict[tuple[str, Metric], list[Location]] = defaultdict(list)
     for folder in folders:
         manifest = folder.read_manifest()
@@ -61,7 +61,7 @@ def earlier_locations(
 
 
 def _newest(results: Path, *, lab: str) -> Iterator[RunFolder]:
-    """The lab's newest runs that can be read, of benches of many pairs each pair's."""
+    """The lab's newest readable runs; for a fleet's bench, the run of each pair."""
     read = 0
     for path in sorted(measured_paths(results, lab=lab), key=lambda path: run_of(path).name, reverse=True):
         if read == MOST_RUNS:
@@ -76,7 +76,7 @@ def _newest(results: Path, *, lab: str) -> Iterator[RunFolder]:
 
 
 def _usd_per_hour(session: Session) -> float | None:
-    """What the lab costs; None where there is none, or nobody answers."""
+    """The lab's cost in USD per hour; None if there is no lab, or AWS does not answer."""
     try:
         return current_status(session).usd_per_hour
     except AwsError:

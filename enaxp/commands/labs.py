@@ -1,6 +1,6 @@
-"""Labs: what `enaxp ls`, `enaxp extend`, `enaxp down --expired` and `enaxp down --lab-id` do.
+"""Labs: the implementation of `enaxp ls`, `enaxp extend`, `enaxp down --expired` and `enaxp down --lab-id`.
 
-All but `extend` know labs by their tags: they need neither the state file nor the config that made them.
+All but `extend` find labs by their tags: they need neither a state file nor a config.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ MOST_S = 30 * 86400.0
 
 
 def standing_labs(session: Session, *, everywhere: bool) -> list[ListedLab]:
-    """What `ls` shows: the labs of the region, or of every region, the oldest first."""
+    """The labs of the region, or of every region, oldest first."""
     now = datetime.now(UTC)
     labs, _ = _labs(session, everywhere=everywhere)
     return [listed(lab, now=now, usd_per_hour=_hourly(session, lab)) for lab in labs]
 
 
 def extend_lab(session: Session, *, by: str) -> Status:
-    """Gives the lab more time and gives back its status.
+    """Postpones the lab's expiry and returns its status.
 
-    Raises LabError when there is none, HostError when a host cannot be told.
+    Raises LabError if there is no lab, HostError if a host's timer cannot be set.
     """
     by_s = _duration(by)
     with session.file.lock("extend"):
@@ -63,7 +63,7 @@ def extend_lab(session: Session, *, by: str) -> Status:
 
 
 def _hosts_with_timers(session: Session, status: Status) -> list[Host]:
-    """Every host that ends itself, the monitoring's too."""
+    """Every host with a shutdown timer, the monitoring host included."""
     is_whole = bool(status.pairs) or len(status.hosts) == 2
     hosts = [*session.all_hosts(status).values()] if is_whole else []
     if status.hosts and not hosts:
@@ -74,14 +74,14 @@ def _hosts_with_timers(session: Session, status: Status) -> list[Host]:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpiredLabs:
-    """Every lab whose time is over; and whether a region could not be asked that the caller may ask."""
+    """The expired labs, and whether a region to which the caller has access could not be listed."""
 
     labs: tuple[StandingLab, ...]
     is_partial: bool
 
 
 def expired_labs(session: Session, *, everywhere: bool) -> ExpiredLabs:
-    """The labs whose time is over, in the region or in every region. A region that the caller may not ask has no lab of theirs."""
+    """The expired labs, in the region or in every region. A region to which the caller has no access has none of their labs."""
     now = datetime.now(UTC)
     labs, unasked = _labs(session, everywhere=everywhere)
     sound = _sound(session, labs)
@@ -94,7 +94,7 @@ def expired_labs(session: Session, *, everywhere: bool) -> ExpiredLabs:
 
 
 def _sound(session: Session, labs: Iterable[StandingLab]) -> list[StandingLab]:
-    """Those that enaxp may have made. The others are told, and nobody's hand is laid on them."""
+    """The labs that enaxp may have made. The others are reported and not touched."""
     sound = []
     for lab in labs:
         if lab.fault:
@@ -106,7 +106,7 @@ def _sound(session: Session, labs: Iterable[StandingLab]) -> list[StandingLab]:
 
 
 def _is_measured(session: Session, lab: StandingLab, now: datetime) -> bool:
-    """Whether a bench runs on it, which is told."""
+    """Whether a bench runs on the lab; if so, that is printed."""
     if lab.bench_until is None or lab.bench_until <= now:
         return False
     session.console.say(f"lab {lab.lab} ({lab.lab_id}) is left: a bench runs on it until {as_text(lab.bench_until)}")
@@ -126,7 +126,7 @@ def labs_with_id(session: Session, lab_id: str) -> list[StandingLab]:
 
 
 def confirm_removal_of_labs(session: Session, labs: Sequence[StandingLab]) -> None:
-    """Asks whether all of these labs are to be removed. Raises LabError when somebody says no."""
+    """Asks whether to remove all of these labs. Raises LabError when the user declines."""
     if labs:
         for lab in labs:
             session.console.say(_in_full(lab))
@@ -135,14 +135,14 @@ def confirm_removal_of_labs(session: Session, labs: Sequence[StandingLab]) -> No
 
 
 def _in_full(lab: StandingLab) -> str:
-    """Whose lab it is, and what it consists of."""
+    """The owner and the resource ids of a lab, in words."""
     whose = f"of {lab.owner}" if lab.owner else "of somebody whom no tag names"
     return f"lab {lab.lab} ({lab.lab_id}) in {lab.region}, {whose}: {', '.join(lab.ids) or 'its role'}"
 
 
 def remove_labs(session: Session, labs: Sequence[StandingLab], *, force: bool) -> list[LabRemoval]:
-    """Removes these labs, one after the other, each by itself: what came of each. One of which a bench runs on this computer is left,
-    unless with `force`."""
+    """Removes these labs one after the other, independently; returns the outcome of each. A lab with a bench running on this computer is
+    kept, except with `force`."""
     done = []
     for lab in labs:
         session.console.say(f"removing {_in_full(lab)}")
@@ -160,7 +160,7 @@ def remove_labs(session: Session, labs: Sequence[StandingLab], *, force: bool) -
 
 
 def remove_lab(session: Session, lab: StandingLab, *, force: bool) -> Removal:
-    """Removes a lab known by its tags. Raises LabError while a bench of it runs on this computer, unless with `force`."""
+    """Removes a lab found by its tags. Raises LabError while a bench of it runs on this computer, except with `force`."""
     with _session_of(replace(session, despite_bench=force), lab) as theirs:
         if not force:
             require_no_bench(theirs)
@@ -169,8 +169,8 @@ def remove_lab(session: Session, lab: StandingLab, *, force: bool) -> Removal:
 
 @contextmanager
 def _session_of(session: Session, lab: StandingLab) -> Iterator[Session]:
-    """A session for a lab known by its tags. Its state file is the one of the state folder if that is of this very lab, else one that
-    is thrown away afterwards."""
+    """A session for a lab found by its tags. It uses the state file in the state folder if that is of the same lab, else a temporary
+    one."""
     config = replace(session.config, lab=lab.lab, aws=replace(session.config.aws, region=lab.region))
     aws = session.aws.in_region(lab.region)
     kept = StateFile(session.options.state_dir, lab.lab)
@@ -189,7 +189,7 @@ def _session_of(session: Session, lab: StandingLab) -> Iterator[Session]:
 
 
 def _is_of(file: StateFile, lab: StandingLab) -> bool:
-    """Whether the state in the file is of this lab, and not of another one of the same name."""
+    """Whether the state in the file is of this lab, not of another one with the same name."""
     try:
         state = file.load()
     except StateError:
@@ -198,7 +198,7 @@ def _is_of(file: StateFile, lab: StandingLab) -> bool:
 
 
 def _labs(session: Session, *, everywhere: bool) -> tuple[list[StandingLab], list[AwsError]]:
-    """The labs of the region, or of every region that can be asked; and why others could not be."""
+    """The labs of the region, or of every accessible region; and why other regions could not be listed."""
     if not everywhere:
         return list_labs(session.aws), []
     labs, unasked = list_labs_everywhere(session.aws)
@@ -208,7 +208,7 @@ def _labs(session: Session, *, everywhere: bool) -> tuple[list[StandingLab], lis
 
 
 def _hourly(session: Session, lab: StandingLab) -> float | None:
-    """What the lab costs in USD an hour; None on the local target, and when the price of one of its instances is not known."""
+    """The lab's cost in USD per hour; None on the local target, and if the price of one of its instances is unknown."""
     if session.target.name != "aws":
         return None
     return usd_per_hour_of(
@@ -220,7 +220,7 @@ def _hourly(session: Session, lab: StandingLab) -> float | None:
 
 
 def _duration(by: str) -> float:
-    """The time in seconds. Raises UsageError for less than a minute, for more than MOST_S, and for what is no time."""
+    """The duration in seconds. Raises UsageError for less than a minute, more than MOST_S, or text that is not a duration."""
     try:
         seconds = parse_duration(by)
     except ValueError:

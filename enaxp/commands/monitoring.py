@@ -1,4 +1,4 @@
-"""Monitoring: what `enaxp exporter`, `enaxp monitor` and `enaxp up monitoring` do."""
+"""Monitoring: the implementation of `enaxp exporter`, `enaxp monitor` and `enaxp up monitoring`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TUNNEL_S = 30.0
 
 
 def serve_metrics(options: Options, folder: Path, *, address: str, port: int) -> None:
-    """Serves until Ctrl-C or SIGTERM. Raises UsageError when there is no such folder."""
+    """Serves metrics until Ctrl-C or SIGTERM. Raises UsageError if the results folder does not exist."""
     from enaxp.monitor.exporter import serving
 
     if not folder.is_dir():
@@ -40,7 +40,7 @@ def serve_metrics(options: Options, folder: Path, *, address: str, port: int) ->
 
 
 def require_room_for_monitoring(session: Session) -> None:
-    """Raises UsageError or LocalTargetError, before anything is made, when this lab or this machine has no room for the layer."""
+    """Raises UsageError or LocalTargetError, before anything is created, if this lab or this machine cannot have the layer."""
     config = session.config
     if config.network.subnet_id or not config.monitoring.subnet_cidr:
         raise UsageError(
@@ -64,7 +64,7 @@ def require_room_for_monitoring(session: Session) -> None:
 
 
 def configure_monitoring(session: Session, host: Host) -> None:
-    """Brings the monitoring host its configuration and waits until it answers. Raises HostError."""
+    """Writes the monitoring host's configuration and waits until it answers. Raises HostError."""
     from enaxp.hosts.connection import connect
     from enaxp.lab.fleet import pairs_of
     from enaxp.monitor.deploy import deploy
@@ -82,7 +82,7 @@ def configure_monitoring(session: Session, host: Host) -> None:
 
 
 def require_monitoring(session: Session, status: Status) -> Host:
-    """The monitoring host. Raises UsageError when there is none."""
+    """The monitoring host. Raises UsageError if there is none."""
     host = session.monitoring_host(status)
     if host is None:
         raise UsageError(f"lab {session.config.lab} has no monitoring", todo="run `enaxp up monitoring` first")
@@ -92,11 +92,10 @@ def require_monitoring(session: Session, status: Status) -> Host:
 def watch_monitoring(
     session: Session, *, ports: Mapping[str, int], open_it: bool, accept_host_key: bool = False
 ) -> None:
-    """Holds an SSH tunnel to the monitoring host until Ctrl-C, shows the URLs at this end of it, and with `open_it` opens the first one.
+    """Keeps an SSH tunnel to the monitoring host open until Ctrl-C, prints the local URLs, and with `open_it` opens the first one.
 
-    ports: the ports of this computer by what is behind them, `grafana` and `prometheus`. A tunnel that breaks is opened again.
-    Raises HostKeyError where nothing vouches for the host, unless its key is to be accepted, HostError when the tunnel cannot be opened at
-    first, UsageError when a port is taken.
+    ports: the local ports by service, `grafana` and `prometheus`. A broken tunnel is reopened. Raises HostKeyError if the host's key is
+    unverified, unless it is to be accepted, HostError if the tunnel cannot be opened at first, UsageError if a port is in use.
     """
     status = current_status(session)
     host = require_monitoring(session, status)
@@ -119,7 +118,7 @@ def watch_monitoring(
 
 
 def _require_verified(session: Session, status: Status) -> None:
-    """Raises HostKeyError where nothing vouches for the host: what is typed into its pages, a password first, goes there."""
+    """Raises HostKeyError if the host's key is unverified: what the user types into its pages, such as a password, is sent to it."""
     if status.monitoring and not session.verify_host("monitoring", status.monitoring):
         raise HostKeyError(
             "the monitoring host's key could not be compared with what AWS tells",
@@ -129,7 +128,8 @@ def _require_verified(session: Session, status: Status) -> None:
 
 
 def push_exporter_image(session: Session) -> None:
-    """Builds the exporter's image and puts it into the lab's repository. Raises UsageError, naming what is missing, LabError, AwsError."""
+    """Builds the exporter's image and pushes it to the lab's repository. Raises UsageError that names what is missing, LabError,
+    AwsError."""
     from enaxp.lab.kinds.monitoring import EcrRepository, repository_name
     from enaxp.lab.model import TAG_LAB
     from enaxp.monitor.image import find_program, push
@@ -149,7 +149,7 @@ def push_exporter_image(session: Session) -> None:
 
 @contextlib.contextmanager
 def _tunnel(host: Host, ports: Mapping[str, int]) -> Iterator[threading.Event]:
-    """An SSH tunnel from these ports of this computer, opened again whenever it breaks. The event is set when one has broken."""
+    """An SSH tunnel from these local ports, reopened whenever it breaks. The event is set when it has broken."""
     from enaxp.hosts.connection import ssh_command
     from enaxp.lab.status import PORTS
 
@@ -180,7 +180,7 @@ def _tunnel(host: Host, ports: Mapping[str, int]) -> Iterator[threading.Event]:
 
 
 def _wait_for(port: int, failed: threading.Event) -> None:
-    """Comes back when something answers at the port of this computer. Raises HostError when the tunnel fails, or after TUNNEL_S."""
+    """Returns when the local port accepts connections. Raises HostError when the tunnel fails, or after TUNNEL_S."""
     deadline = time.monotonic() + TUNNEL_S
     while time.monotonic() < deadline and not failed.is_set():
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
@@ -193,7 +193,7 @@ def _wait_for(port: int, failed: threading.Event) -> None:
 
 
 def _require_free(name: str, port: int) -> None:
-    """Raises UsageError when something listens on the port already."""
+    """Raises UsageError when the port is already in use."""
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError as error:
@@ -204,7 +204,7 @@ def _require_free(name: str, port: int) -> None:
 
 @contextlib.contextmanager
 def _until_told_to_end() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set."""
+    """An event that is set by Ctrl-C and SIGTERM."""
     ended = threading.Event()
     before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,4 +1,4 @@
-"""Policy: what `enaxp policy` prints."""
+"""Policy: the implementation of `enaxp policy`."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ def policy_document(
     say: Callable[[str], None],
     fleet: PinnedFleet | None = None,
 ) -> PolicyDocument | list[PolicyDocument]:
-    """The policy for this config; a list of all of them where one is not long enough and no part is asked for.
+    """The policy for this config; a list of policies if one would be too long and no part is requested.
 
-    fleet: what is kept of the lab's fleet.
-    role: the one in the given instance profile; without it, AWS is asked. Raises UsageError when the role is needed and cannot be found
-    out, and for a part that there is not.
+    fleet: the lab's pinned fleet. role: the role in the given instance profile; by default it is read from AWS. Raises UsageError when
+    the role is needed and cannot be determined, and for a part that does not exist.
     """
     if config.hosts.instance_profile and role is None:
         role = _role_in(config.hosts.instance_profile, aws)
@@ -48,9 +47,9 @@ def policy_document(
 
 
 def given_policy_document(config: Config, aws: Aws, *, ids: Sequence[str]) -> PolicyDocument:
-    """The policy for a bench between instances that exist already, and for `enaxp restore`.
+    """The policy for a bench between existing instances, and for `enaxp restore`.
 
-    ids: of instances, whose primary interface AWS is asked for, and of interfaces. Raises UsageError for anything else.
+    ids: of interfaces, and of instances, whose primary interface is read from AWS. Raises UsageError for other ids.
     """
     instances = [one for one in ids if re.fullmatch(INSTANCE_ID, one)]
     interfaces = [one for one in ids if re.fullmatch(INTERFACE_ID, one)]

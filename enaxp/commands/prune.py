@@ -1,7 +1,7 @@
-"""Prune: which old runs may go, and how much room that gives. The folders are looked at first; nothing goes before somebody said so.
+"""Prune: removes old runs. The folders are listed first, with the space to be gained; nothing is removed without confirmation.
 
 20, 30d, 5GB ─▶ read_keep ─▶ Keep
-results/     ─▶ run_lines ─▶ old_runs (ended, readable, not to be kept) ─▶ prune_runs: tells, asks, removes
+results/     ─▶ run_lines ─▶ old_runs (ended, readable, not to be kept) ─▶ prune_runs: prints, asks, removes
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _SIZE_UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 @dataclass(frozen=True, kw_only=True)
 class Keep:
-    """What stays: so many of the newest runs of each lab, those that began within so many seconds, or the newest runs that together
-    have at most so many bytes.
+    """The rule for what is kept: a number of the newest runs of each lab, runs younger than a number of seconds, or the newest runs up to
+    a total size in bytes.
     """
 
     runs: int | None = None
@@ -42,7 +42,7 @@ class Keep:
 
     @property
     def words(self) -> str:
-        """What stays, in words."""
+        """The rule in words."""
         if self.runs is not None:
             return f"the newest {self.runs} of each lab stay"
         if self.age_s is not None:
@@ -66,7 +66,7 @@ def read_keep(text: str) -> Keep:
 
 @dataclass(frozen=True, kw_only=True)
 class OldRun:
-    """A run that may go, or whose raw files may. `size`: of what goes, in bytes."""
+    """A run that may be removed, or whose raw files may. `size`: of what is removed, in bytes."""
 
     run_id: str
     lab: str
@@ -82,9 +82,9 @@ class Pruned:
 
 
 def old_runs(results_dir: Path, *, lab: str | None, keep: Keep, now: datetime) -> tuple[OldRun, ...]:
-    """The runs that are not to be kept, the oldest first.
+    """The runs that are not to be kept, oldest first.
 
-    Never one that has not ended, for it runs or can be resumed; none that cannot be read, and no folder that enaxp did not name.
+    It never includes a run that has not ended (it is running or can be resumed), one that cannot be read, or a folder not named by enaxp.
     """
     ended = [
         line
@@ -109,7 +109,7 @@ def old_runs(results_dir: Path, *, lab: str | None, keep: Keep, now: datetime) -
 
 
 def _beyond(newest_first: Sequence[RunLine], sizes: Mapping[str, int], *, most: int) -> list[RunLine]:
-    """From the first run on with which the newest ones have more than so many bytes together."""
+    """The runs from the one on with which the newest ones exceed this total size."""
     together = 0
     for place, line in enumerate(newest_first):
         together += sizes[line.path]
@@ -119,13 +119,13 @@ def _beyond(newest_first: Sequence[RunLine], sizes: Mapping[str, int], *, most: 
 
 
 def _began(line: RunLine) -> datetime:
-    """A moment that names no zone is taken for UTC."""
+    """The start of a run; a time without a zone is taken as UTC."""
     moment = datetime.fromisoformat(line.started_at or "")
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def raw_of(runs: Iterable[OldRun]) -> tuple[OldRun, ...]:
-    """The raw files of these runs, of those that have any."""
+    """The raw files of those runs that have any."""
     folders = {run.path: [Path(run.path) / name for name in RAW_FOLDERS] for run in runs}
     raw = [replace(run, size=sum(size_of(folder) for folder in folders[run.path] if folder.is_dir())) for run in runs]
     return tuple(run for run in raw if run.size)
@@ -134,9 +134,9 @@ def raw_of(runs: Iterable[OldRun]) -> tuple[OldRun, ...]:
 def prune_runs(
     results_dir: Path, *, lab: str | None, keep: Keep, raw_only: bool, yes: bool, console: Console
 ) -> Pruned:
-    """Tells which runs are too old, and removes them, or their raw files, once a person said so, or `yes`.
+    """Prints which runs are too old, and removes them, or their raw files, after confirmation or with `yes`.
 
-    Raises BenchError where nobody said so, and for the first that cannot be removed whole; those before it are gone.
+    Raises BenchError without confirmation, and for the first run that cannot be removed completely; those before it are already removed.
     """
     old = old_runs(results_dir, lab=lab, keep=keep, now=datetime.now(UTC))
     if raw_only:
@@ -167,7 +167,7 @@ def _remove(folder: Path) -> None:
 
 
 def size_of(folder: Path) -> int:
-    """What the files of a folder hold, in bytes. What is not there any more counts nothing."""
+    """The total size of the files in a folder, in bytes. Files that no longer exist count as 0."""
     return sum(_size(path) for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 

@@ -1,6 +1,6 @@
-"""Runs: the commands that need saved results only, no lab and no credentials. One function for each.
+"""Runs: the commands that need only saved results, no lab and no credentials. One function for each.
 
-RUN … ─▶ RunFolder.find ─▶ evidence ─▶ compare, judge | check | run_lines ─▶ plain data, told by the console or written as a page
+RUN … ─▶ RunFolder.find ─▶ evidence ─▶ compare, judge | check | run_lines ─▶ plain data, printed by the console or written as a page
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ MOST_EARLIER = 10  # runs: each has all its histograms read
 
 @dataclass(frozen=True, kw_only=True)
 class SidesAsked:
-    """What is to be compared: each of `runs` with the first of them, or the runs of `base` with those of `run`, as two sides."""
+    """The requested comparison: each of `runs` with the first of them, or the runs of `base` with those of `run`, as two sides."""
 
     runs: tuple[str, ...] = ()
     base: tuple[str, ...] = ()
     run: tuple[str, ...] = ()
 
     def sides(self) -> list[tuple[str, ...]]:
-        """The base, and what is held against it. Raises UsageError where that is not two sides."""
+        """The base, and the sides compared with it. Raises UsageError unless there are at least two sides."""
         if self.runs and (self.base or self.run):
             raise UsageError(
                 "runs are named in two ways", todo="name them all with --base and --run, or all without these"
@@ -64,9 +64,9 @@ class SidesAsked:
 def compare_runs(
     results_dir: Path, asked: SidesAsked, *, lab: str | None, arms: Sequence[Arm], conditions: Sequence[Condition]
 ) -> Compared:
-    """Each side against the first; a bench of many pairs stands for its pairs, which are what is counted then.
+    """The comparison of each side with the first. A fleet's bench stands for its pairs, which are the units then.
 
-    Raises UsageError for a single side, BenchError for what is no run.
+    Raises UsageError for a single side, BenchError for something that is not a run.
     """
     sides = asked.sides()
     if len(arms) < len(ARMS) and any(condition.of_effect for condition in conditions):
@@ -87,7 +87,7 @@ def compare_runs(
 
 
 def _folders(results_dir: Path, run: str, *, lab: str | None) -> list[RunFolder]:
-    """The run's folder, or those of its pairs; one that was lost is left out. Raises BenchError."""
+    """The run's folder, or those of its pairs without lost ones. Raises BenchError."""
     path = find_path(results_dir, lab=lab, run=run)
     if not is_fleet(path):
         return [RunFolder.open(path)]
@@ -99,7 +99,7 @@ def _folders(results_dir: Path, run: str, *, lab: str | None) -> list[RunFolder]
 
 
 def _refuse_copies(runs: Sequence[MeasuredRun]) -> None:
-    """Raises UsageError where a run is counted twice: a copy says nothing of how much runs differ."""
+    """Raises UsageError when a run is counted twice: a copy says nothing about run-to-run differences."""
     if len(runs) == 2:
         return  # a run against itself: that they are the same is said
     for one, other in itertools.combinations(runs, 2):
@@ -112,7 +112,7 @@ def _refuse_copies(runs: Sequence[MeasuredRun]) -> None:
 
 
 def _earlier(results_dir: Path, base: Sequence[MeasuredRun], run: Sequence[MeasuredRun]) -> list[MeasuredRun]:
-    """The lab's newest runs that may tell how much its runs differ; none where the two sides tell it themselves."""
+    """The lab's newest runs for estimating the run-to-run standard deviation; none if the two sides have enough runs themselves."""
     if basis_of(len(base), len(run), earlier=0) != "unknown" or base[0].values == run[0].values:
         return []
     compared = [one.manifest for one in (*base, *run)]
@@ -133,7 +133,7 @@ def _earlier(results_dir: Path, base: Sequence[MeasuredRun], run: Sequence[Measu
 
 
 def check_run(results_dir: Path, run: str, *, lab: str | None) -> tuple[RunFolder | FleetFolder, Checkup]:
-    """The run's folder, and what is wrong with it; with a bench of many pairs, of each pair. Raises BenchError for what is no run."""
+    """The run's folder, and its checkup; for a fleet's bench, those of each pair. Raises BenchError for something that is not a run."""
     path = find_path(results_dir, lab=lab, run=run)
     if not is_fleet(path):
         folder = RunFolder.open(path)
@@ -163,7 +163,7 @@ def _checked(folder: RunFolder) -> Checkup:
 
 @dataclass(frozen=True, kw_only=True)
 class Rendered:
-    """What `enaxp report --json` prints: which files were written, and the Markdown where that was asked for."""
+    """The document of `enaxp report --json`: the files written, and the Markdown if requested."""
 
     run_id: str
     written: tuple[str, ...]
@@ -173,7 +173,7 @@ class Rendered:
 def report_run(
     options: Options, run: str, *, formats: Sequence[str], charts: Path | None, console: Console, redact: bool = False
 ) -> Rendered:
-    """Renders a run again from its folder, in each of the formats, and gives back what was written.
+    """Renders a run from its folder in each of the formats; returns what was written.
 
     redact: without AWS ids, addresses and paths.
     html: the page and its picture, into the run's folder; md: text, to the console; png, svg: every chart, into `charts`.
@@ -211,7 +211,7 @@ def report_run(
 
 
 def _report_fleet(folder: FleetFolder, *, formats: Sequence[str], console: Console) -> Rendered:
-    """Works the fleet out anew, and renders it."""
+    """Evaluates the fleet again, and renders it."""
     from enaxp.report.fleet.summary import render_fleet_markdown
     from enaxp.report.render import write_fleet, write_fleet_page
 
@@ -226,14 +226,14 @@ def _report_fleet(folder: FleetFolder, *, formats: Sequence[str], console: Conso
 
 
 def parse_files(files: Sequence[str]) -> list[ParsedFile]:
-    """What the parser reads in each file. Raises UsageError for a file that cannot be opened."""
+    """The parsed sockperf output of each file. Raises UsageError for a file that cannot be opened."""
     from enaxp.hosts.sockperf import ParsedFile, parse
 
     return [ParsedFile.of(name, parse(decoded(_content(name)))) for name in files]
 
 
 def _content(name: str) -> bytes:
-    """What is in a file; `-` is standard input."""
+    """The content of a file; `-` is standard input."""
     try:
         if name != "-":
             return Path(name).read_bytes()
@@ -252,7 +252,7 @@ def write_page(path: Path, text: str) -> None:
 
 
 def _names(folders: Sequence[RunFolder]) -> list[str]:
-    """The name of each run: its lab and id, or its path where two runs have the same."""
+    """The name of each run: its lab and id, or its path if two runs have the same."""
     names = [_name(folder.path.resolve()) for folder in folders]
     paths = {
         name: {folder.path.resolve() for folder, own in zip(folders, names, strict=True) if own == name}

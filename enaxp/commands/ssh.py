@@ -1,4 +1,4 @@
-"""SSH: what `enaxp ssh` does."""
+"""SSH: the implementation of `enaxp ssh`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from enaxp.session import Session
 def ssh_to_host(
     session: Session, *, role: Role | Literal["monitoring"], command: Sequence[str], pair: str | None = None
 ) -> int:
-    """Runs the system's ssh on a host of the lab, attached to this terminal; gives back its exit code.
+    """Runs the system's ssh to a host of the lab, attached to this terminal; returns its exit code.
 
-    pair: of a fleet; the first one by default. Raises UsageError for one that there is not.
+    pair: of a fleet; by default the first. Raises UsageError for a pair that does not exist.
     """
     from enaxp.hosts.connection import ssh_command
 

@@ -1,4 +1,4 @@
-"""Status: the lab as it stands, for every command that wants to know."""
+"""Status: the current status of the lab, for every command that needs it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def current_status(session: Session) -> Status:
-    """The status of the lab now, whether or not it exists."""
+    """The current status of the lab, whether or not it exists."""
     if existing_state(session.lab_context) is None:
         return Status(
             lab=session.config.lab,
@@ -29,12 +29,12 @@ def current_status(session: Session) -> Status:
 
 
 def look_at(session: Session, layers: Sequence[Layer] | None = None) -> Snapshot:
-    """The lab as it is and as it should be; layers: those that are to be there (those that are, by default)."""
+    """The snapshot of the lab. layers: the wanted ones (by default those that exist)."""
     return look(session.lab_context, layers=layers)
 
 
 def status_in(session: Session, snapshot: Snapshot, *, software: SoftwareResults | None = None) -> Status:
-    """The status of the lab in a snapshot. software: what State Manager says, where it was asked already."""
+    """The status of the lab in a snapshot. software: State Manager's results, if already queried."""
     from enaxp.lab.state_manager import results
 
     if software is None:

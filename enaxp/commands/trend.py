@@ -1,4 +1,4 @@
-"""Trend: what `enaxp runs --trend METRIC` does — the effects that the results of all runs have, in the order of time.
+"""Trend: the implementation of `enaxp runs --trend METRIC` — the effects of all runs in time order.
 
 results/<lab>/<run id>/{manifest,result}.json ─▶ series_of ─▶ trend_of, with Otava where it is installed ─▶ Trend
 """
@@ -17,7 +17,7 @@ from enaxp.traffic import Metric
 
 
 def trend_of_runs(results_dir: Path, metric: Metric, *, lab: str | None) -> Trend:
-    """The trend of the lab's runs, or of every lab's (None). What cannot be read, or has not ended, is left out with its reason."""
+    """The trend of the lab's runs, or of every lab's (None). Runs that cannot be read, or have not ended, are left out with the reason."""
     runs: list[tuple[Manifest, Result]] = []
     left_out: dict[str, str] = {}
     for path in run_paths(results_dir, lab=lab):

@@ -1,1 +1,1 @@
-"""Reaching the hosts: SSH connections, sockperf on them, their interfaces."""
+"""Access to the hosts: SSH connections, sockperf, interfaces, host checks."""

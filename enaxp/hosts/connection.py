@@ -1,9 +1,9 @@
-"""Connection: one SSH connection to one host, kept open, over which every command of a bench goes.
+"""Connection: one persistent SSH connection to a host, used for every command of a bench.
 
     Host (from the lab's status) ─▶ connect() ─▶ Connection.run("…") ─▶ Answer
 
-The host's key is one that AWS told (`hostkeys.py`); where it did not, it is learned at the first contact and pinned in the state folder:
-a host that changes its key later is refused.
+The host's key must be one that AWS reported (`hostkeys.py`). If AWS reported none, the key is accepted at the first contact and stored in
+the state folder (trust on first use): a different key later is refused.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ MOST_OUTPUT = 1 << 28  # characters of one command: the full log of a trial, pac
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """How a host is reached, and the addresses of its two interfaces. proxy: the program that leads to it; empty where none is needed.
-    homes: the arms that have an interface of their own there: both in a lab; where both use the same one, ENA Express's alone.
+    """How to reach a host by SSH, and the addresses of its two interfaces. proxy: the proxy command; empty if none is needed. homes: the
+    arms with their own interface on the host: both in a lab; only ENA Express's if both arms share one.
     """
 
     role: str
@@ -60,7 +60,7 @@ class Host:
 
     @property
     def is_given(self) -> bool:
-        """Whether it existed already, and is no lab's."""
+        """Whether it is a given host, not a lab's."""
         return self.homes != ARMS
 
     def ip_of(self, arm: Arm) -> str:
@@ -70,7 +70,7 @@ class Host:
 
 @dataclass(frozen=True, kw_only=True)
 class CommandResult:
-    """What a command on a host left: its text and its exit code."""
+    """The result of a command on a host: output and exit code."""
 
     stdout: str
     stderr: str
@@ -82,7 +82,7 @@ class CommandResult:
 
 
 class Connection:
-    """One SSH connection. Threads may run commands over it side by side."""
+    """One SSH connection. Threads may run commands over it in parallel."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -90,7 +90,7 @@ class Connection:
         self._fabric = _new_fabric(host)
 
     def open(self) -> None:
-        """Raises HostError when the host cannot be reached, refuses the key, or is not the host it was."""
+        """Opens the connection. Raises HostError when the host cannot be reached, refuses the key, or presents another host key."""
         import paramiko
 
         where = f"connecting to the {self.host.role} ({self.host.user}@{self.host.address}, port {self.host.port})"
@@ -124,7 +124,7 @@ class Connection:
             self._fabric.connect_kwargs["sock"] = self._proxy.socket
 
     def run(self, command: str, *, timeout_s: float = 30.0) -> CommandResult:
-        """What the command printed and how it ended. Raises HostError when the connection is lost or the time runs out."""
+        """The output and exit code of a command. Raises HostError when the connection is lost or the time limit is reached."""
         import invoke
         import paramiko
 
@@ -161,7 +161,7 @@ class Connection:
         return CommandResult(stdout=result.stdout, stderr=result.stderr, exit_code=result.exited)
 
     def check(self, command: str, *, timeout_s: float = 30.0) -> str:
-        """The standard output of a command that must succeed. Raises HostError with what it said when it does not."""
+        """The standard output of a command that must succeed. Raises HostError with its output when it fails."""
         answer = self.run(command, timeout_s=timeout_s)
         if not answer.ok:
             said = (answer.stderr or answer.stdout).strip()[-500:]
@@ -171,7 +171,7 @@ class Connection:
         return answer.stdout
 
     def hold(self, command: str) -> HeldCommand:
-        """Starts a command that runs until it is released, or until the connection ends: its standard input ends then.
+        """Starts a command that runs until it is released or the connection ends: its standard input is closed then.
 
         Raises HostError.
         """
@@ -185,7 +185,8 @@ class Connection:
         return HeldCommand(channel, where=f"on the {self.host.role}")
 
     def put(self, content: bytes, path: str) -> None:
-        """Writes a file that nobody but the user logged in may read. Unlike a command's, its content is in no process list.
+        """Writes a file that only the logged-in user may read. Unlike a command's arguments, its content does not appear in a process
+        list.
 
         Raises HostError.
         """
@@ -206,7 +207,7 @@ class Connection:
 
 
 class HeldCommand:
-    """A command on a host that lasts as long as somebody holds it."""
+    """A command on a host that runs until it is released."""
 
     def __init__(self, channel: paramiko.Channel, *, where: str) -> None:
         self._channel = channel
@@ -220,7 +221,7 @@ class HeldCommand:
         return not self._channel.exit_status_ready() and transport is not None and transport.is_active()
 
     def read_line(self) -> str:
-        """The next line that it prints; empty when it has ended. Raises HostError when none comes."""
+        """The next line of its output; empty when it has ended. Raises HostError when none comes in time."""
         try:
             return str(self._output.readline()).rstrip("\n")
         except OSError as error:
@@ -229,7 +230,7 @@ class HeldCommand:
             ) from error
 
     def release(self) -> None:
-        """Lets it come to its end, and waits for it. Raises HostError when it fails, or the connection is lost."""
+        """Closes its standard input and waits until it ends. Raises HostError when it fails, or the connection is lost."""
         try:
             self._channel.shutdown_write()
             if not self._channel.status_event.wait(HELD_S):
@@ -244,10 +245,10 @@ class HeldCommand:
 
 
 def connect(host: Host, *, patience_s: float = 0.0, still_there: Callable[[str], None] | None = None) -> Connection:
-    """An open connection, tried again for patience_s seconds while the host does not answer (it may be booting).
+    """An open connection; retried for patience_s seconds while the host does not answer (it may be booting).
 
-    A refused key is tried again too: a host that boots puts the key in place a moment after SSH answers. Raises HostError.
-    still_there: asked now and then for the host of this role, raises HostError where it does not come back.
+    A refused key is retried too: a booting host installs the key a moment after SSH answers. Raises HostError. still_there: called from
+    time to time with the host's role; raises HostError when the host will not come back.
     """
     deadline = time.monotonic() + patience_s
     ask_again = time.monotonic()
@@ -276,21 +277,21 @@ def _todo(host: Host) -> str:
 
 
 def login(place: str) -> str:
-    """What logs in to a host: at `server`, or in a fleet at `main-1/server`."""
+    """The command that logs in to a host: `enaxp ssh server`, or in a fleet with the pair's name."""
     pair, _, role = place.rpartition("/")
     return f"enaxp ssh {role} --pair {pair}" if pair else f"enaxp ssh {role}"
 
 
 def as_root(command: str) -> str:
-    """Shell text that runs a command as root, whoever has logged in."""
+    """A shell command that runs a command as root, for any login user."""
     quoted = f"sh -c {shlex.quote(command)}"
     return f'if [ "$(id -u)" -eq 0 ]; then {quoted}; else sudo -n {quoted}; fi'
 
 
 def ssh_command(host: Host, *options: str) -> list[str]:
-    """The system's ssh for a host of a lab, with these options besides, as far as a command to be run there.
+    """The argv of the system's ssh to a host of a lab, with these additional options; a remote command may be appended.
 
-    Raises UsageError when there is no such program, or a path that it cannot be told.
+    Raises UsageError when ssh is not installed, or a path cannot be expressed in its options.
     """
     program = shutil.which("ssh")
     if program is None:
@@ -315,7 +316,7 @@ def ssh_command(host: Host, *options: str) -> list[str]:
 
 
 def _told_by_aws(keys: frozenset[str]) -> Any:
-    """Accepts a host with one of these keys, and no other."""
+    """A policy that accepts a host only with one of these keys."""
     import paramiko
 
     class ToldByAws(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]  # paramiko has no types
@@ -327,15 +328,15 @@ def _told_by_aws(keys: frozenset[str]) -> Any:
 
 
 class UnknownHostKeyError(Exception):
-    """Who answers is not the host."""
+    """The host that answers has an unknown or wrong key."""
 
 
 class _TooMuchError(Exception):
-    """A host prints without end."""
+    """A command's output exceeds the limit."""
 
 
 class _Counted(io.TextIOBase):
-    """Takes what a host prints, and shows it to nobody. Raises _TooMuchError beyond MOST_OUTPUT: it is all kept in memory."""
+    """A stream that collects a host's output without showing it. Raises _TooMuchError beyond MOST_OUTPUT, because it is kept in memory."""
 
     def __init__(self) -> None:
         self._length = 0
@@ -348,7 +349,7 @@ class _Counted(io.TextIOBase):
 
 
 def _escaped(path: Path) -> str:
-    """A path as a value of ssh_config that stands in quotes, in which ssh finds no token to expand.
+    """A path as a quoted value of ssh_config, escaped so that ssh expands no token in it.
 
     Raises UsageError for a `${`, which cannot be escaped.
     """

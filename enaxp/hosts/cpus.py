@@ -1,4 +1,4 @@
-"""CPUs: which of a host's cores are free for sockperf. Text of /proc and /sys in, plain data out.
+"""CPUs: the cores of a host that sockperf may use. Text of /proc and /sys in, plain data out.
 
 cpus_command() ─▶ read_cpus() ─▶ HostCpus.free: near the NIC, and serving none of its interrupts
 """
@@ -15,8 +15,8 @@ from enaxp.hosts.interrupts import numbers_command
 
 @dataclass(frozen=True, kw_only=True)
 class HostCpus:
-    """Cores by number. allowed: on which programs may run; near: of the NICs' NUMA node; serving: to which their interrupts go; siblings:
-    those that are threads of one physical core.
+    """Cores by number. allowed: those on which programs may run. near: those of the NICs' NUMA node. serving: those that handle the NICs'
+    interrupts. siblings: groups of hardware threads of one physical core.
     """
 
     allowed: tuple[int, ...]
@@ -27,8 +27,8 @@ class HostCpus:
 
     @property
     def free(self) -> tuple[int, ...]:
-        """Those for sockperf, in order. The first core of a host is left to what else goes on there; threads that would share a
-        physical core with it, with interrupts or with one another come last.
+        """The cores for sockperf, in order of preference. The first core of a host is left to other processes; hardware threads that
+        share a physical core with it, with interrupts or with each other come last.
         """
         busy, alone, sharing = {0, *self.serving}, [], []
         for cpu in self.near:
@@ -43,7 +43,7 @@ class HostCpus:
 
 
 def cpus_command(interfaces: Iterable[str]) -> str:
-    """Tells the cores of a host, for `read_cpus`. A NIC that is no device of a bus (a virtual one) has no NUMA node."""
+    """A shell command that prints the cores of a host, for `read_cpus`. A virtual NIC has no NUMA node."""
     parts = [
         "command -v taskset > /dev/null && echo can_pin",
         "sort -u /sys/devices/system/cpu/cpu[0-9]*/topology/thread_siblings_list 2>/dev/null | sed 's/^/siblings /'",
@@ -60,7 +60,7 @@ def cpus_command(interfaces: Iterable[str]) -> str:
 
 
 def read_cpus(text: str) -> HostCpus:
-    """What `cpus_command` printed."""
+    """The cores in the output of `cpus_command`."""
     told: dict[str, list[str]] = {"allowed": [], "near": [], "serving": [], "siblings": []}
     for what, numbers in re.findall(r"^(allowed|near|serving|siblings) ([\d,-]+)\s*$", text, re.MULTILINE):
         told[what].append(numbers)
@@ -75,7 +75,7 @@ def read_cpus(text: str) -> HostCpus:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    """The numbers of a list as the kernel writes it: 0-3,8."""
+    """The numbers in a list in the kernel's format: 0-3,8."""
     found: set[int] = set()
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")

@@ -1,10 +1,10 @@
-"""Doctor: whether a host is as ENA Express wants it, and how to mend what is not.
+"""Doctor: checks whether a host meets the requirements of ENA Express, and how to fix it.
 
     probe_command() ─▶ text ─▶ read_facts() ─▶ Facts ─▶ examine(), compare() ─┬─▶ Findings ─▶ table, or fixes
-    what AWS reads back ─────────────────────────────▶ examine_lab()        ─┘             (the same for both interfaces)
+    settings read from AWS ───────────────────────────▶ examine_lab()        ─┘             (the same for both interfaces)
 
-What is required and what is recommended follows AWS's own check script for ENA Express and the best practices for its driver. What a
-host does not tell is *unknown*, never bad: where an interface is no ENA device, the settings of a driver cannot be judged.
+Requirements and recommendations follow AWS's check script for ENA Express and the best practices for its driver. A value that a host does
+not report is *unknown*, never bad: if an interface is not an ENA device, driver settings cannot be judged.
 
 To add a check: one function that yields a `Check` from the `Facts`, named in `examine`; its probe in `_PROBE`.
 """
@@ -60,7 +60,7 @@ _IDLE = "/sys/devices/system/cpu/cpu[0-9]*/cpuidle/state[0-9]*"
 
 @dataclass(frozen=True, kw_only=True)
 class HostFinding:
-    """One check of one host. `fix` is the command, run as root there, that mends it; empty when there is none that is safe."""
+    """The result of one check on one host. `fix`: the command, run as root there, that corrects it; empty if there is no safe one."""
 
     host: str
     check: str
@@ -74,13 +74,13 @@ class HostFinding:
         return f"{self.check} is {self.have}, wanted {self.want}"
 
     def to_json(self) -> dict[str, str]:
-        """The object that `enaxp doctor --json` prints."""
+        """The JSON object in the output of `enaxp doctor --json`."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check, not yet of a host. `have` is None or "" where it was not told; `good` is None where it cannot be judged."""
+    """The result of a check, without the host. `have`: None or "" if not reported. `good`: None if it cannot be judged."""
 
     name: str
     level: Requirement
@@ -90,7 +90,7 @@ class Check:
     fix: str = ""
 
     def of(self, host: str) -> HostFinding:
-        """What it found on this host."""
+        """The finding for this host."""
         is_told = self.have not in (None, "")
         outcome: CheckOutcome = "unknown" if self.good is None or not is_told else "ok" if self.good else "bad"
         shown = str(self.have) if is_told else "not told"
@@ -101,7 +101,7 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class SrdSetting:
-    """ENA Express of one attachment, as AWS reads it back: on or off, and the same for UDP."""
+    """The ENA Express setting of one attachment as read from AWS: on or off, and the same for UDP."""
 
     srd: bool
     srd_udp: bool
@@ -109,24 +109,24 @@ class SrdSetting:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a host told: `host` about itself, `arms` about each arm's interface. Absent keys were not told."""
+    """The facts that a host reported: `host` about itself, `arms` about each arm's interface. Missing keys were not reported."""
 
     host: Mapping[str, str]
     arms: Mapping[Arm, Mapping[str, str]]
 
     @property
     def has_ena(self) -> bool:
-        """Whether the interfaces are real ENA devices: of others a driver's settings say nothing."""
+        """Whether the interfaces are real ENA devices; driver settings of others mean nothing."""
         return self.arms["ena_express"].get("driver") == "ena" and not self.is_stand_in
 
     @property
     def is_stand_in(self) -> bool:
-        """Whether something only answers as an ENA device would."""
+        """Whether the device is a stand-in that only answers like an ENA device."""
         return "stand-in" in self.arms["ena_express"].get("firmware", "")
 
 
 def probe_command(addresses: Mapping[Arm, str], peers: Mapping[Arm, str]) -> str:
-    """Prints every fact as `arm key value`. addresses: the host's own by arm; peers: the other host's."""
+    """A shell command that prints every fact as `arm key value`. addresses: the host's own by arm; peers: the other host's."""
     settings = "\n".join(f'echo "host {key} $(sysctl -n {name} 2>/dev/null)"' for key, name in _SETTINGS.items())
     arms = "\n".join(f"look {arm} {shlex.quote(addresses[arm])} {shlex.quote(peers[arm])}" for arm in ARMS)
     version = f'echo "host sockperf $({VERSION_COMMAND})"'
@@ -164,7 +164,7 @@ look() { # look ARM ADDRESS PEER
 
 
 def read_facts(text: str) -> Facts:
-    """What `probe_command` printed; empty values are left out."""
+    """The facts in the output of `probe_command`; empty values are left out."""
     found: dict[str, dict[str, str]] = {"host": {}, **{arm: {} for arm in ARMS}}
     for line in text.splitlines():
         where, _, rest = line.partition(" ")
@@ -175,7 +175,7 @@ def read_facts(text: str) -> Facts:
 
 
 def examine(host: str, facts: Facts, *, attachments: Mapping[Arm, SrdSetting]) -> list[HostFinding]:
-    """Every check of one host. attachments: what AWS reads back of each arm's interface."""
+    """The results of every check on one host. attachments: the setting of each arm's interface as read from AWS."""
     checks = (
         *_attachments(attachments),
         *_interfaces(facts),
@@ -192,7 +192,7 @@ def examine(host: str, facts: Facts, *, attachments: Mapping[Arm, SrdSetting]) -
 
 
 def compare(hosts: Mapping[str, Facts]) -> list[HostFinding]:
-    """What must be the same on both hosts."""
+    """The results of the checks that both hosts are the same."""
     sockperf = [facts.host.get("sockperf") for facts in hosts.values()]
     driver = [facts.arms["ena_express"].get("version") for facts in hosts.values()]
     return [
@@ -204,7 +204,8 @@ def compare(hosts: Mapping[str, Facts]) -> list[HostFinding]:
 def examine_lab(
     types: Mapping[str, str], zones: Mapping[str, str], *, supporting: Collection[str]
 ) -> list[HostFinding]:
-    """Whether the hosts' instance types and zones have ENA Express. supporting: the types of which AWS says so."""
+    """The results of the checks that the hosts' instance types and zones support ENA Express. supporting: the types that do, according to
+    AWS."""
     findings = []
     for role, kind in types.items():
         has_it, zone = kind in supporting, zones[role]
@@ -215,12 +216,12 @@ def examine_lab(
 
 
 def required_and_bad(findings: Iterable[HostFinding]) -> list[HostFinding]:
-    """Those without which a bench says nothing about ENA Express."""
+    """The failed requirements, without which a bench says nothing about ENA Express."""
     return [finding for finding in findings if finding.level == "required" and finding.outcome == "bad"]
 
 
 def untuned(findings: Iterable[HostFinding]) -> list[str]:
-    """What is recommended and not so, in words; hosts that are alike in it are told together."""
+    """The recommendations that are not met, in words; hosts with the same finding are listed together."""
     hosts: dict[str, list[str]] = {}
     for finding in findings:
         if finding.level == "recommended" and finding.outcome == "bad":
@@ -229,28 +230,28 @@ def untuned(findings: Iterable[HostFinding]) -> list[str]:
 
 
 def untold_treatment(findings: Iterable[HostFinding]) -> list[HostFinding]:
-    """The hosts whose device does not tell whether SRD is on: nothing would prove there that it carried the packets."""
+    """The hosts whose device does not report whether SRD is on: there is no proof there that SRD carried the packets."""
     return [finding for finding in findings if finding.check == _DEVICE_OF_EXPRESS and finding.outcome == "unknown"]
 
 
 def where_srd_is(finding: HostFinding) -> bool:
-    """Whether it is about which interface has ENA Express: a crossover or a control changes that for a while."""
+    """Whether the finding is about which interface has ENA Express, which a crossover or control changes temporarily."""
     return "attachment" in finding.check or "srd_mode" in finding.check
 
 
 def fixes(findings: Iterable[HostFinding]) -> list[str]:
-    """The commands that mend what is bad, each once. All of them are safe, and change both interfaces alike.
+    """The commands that correct the failed checks, each once. All are safe, and change both interfaces alike.
 
-    The network comes last: other rings take a link down, after which the distribution configures it anew.
+    The network command comes last: a change of ring sizes resets the link, after which the distribution reconfigures it.
     """
     wanted = dict.fromkeys(finding.fix for finding in findings if finding.outcome == "bad" and finding.fix)
     return sorted(wanted, key=lambda command: command == RESTART_NETWORK)
 
 
 def lasting(commands: Iterable[str]) -> str:
-    """Shell text, run as root on a host, after which these commands are run at each of its starts, too, before the network is set.
+    """A shell command, run as root on a host, that makes these commands run at each boot too, before the network is set up.
 
-    The unit of the piece `tuning` runs what stands in that folder. The network's own setting lasts by itself.
+    The unit of the software piece `tuning` runs the files in that folder. The network's own setting is persistent anyway.
     """
     lines = [
         f"grep -qsxF {quoted} {FIXES} || echo {quoted} >> {FIXES}"
@@ -265,7 +266,7 @@ def _one_version(name: str, level: Requirement, versions: Sequence[str | None]) 
 
 
 def _alike(values: Sequence[str | None]) -> bool | None:
-    """Whether all are the same; None when one is not known."""
+    """Whether all values are equal; None if one is unknown."""
     return None if None in values else len(set(values)) == 1
 
 
@@ -277,7 +278,7 @@ def _attachments(attachments: Mapping[Arm, SrdSetting]) -> Iterator[Check]:
 
 
 def _interfaces(facts: Facts) -> Iterator[Check]:
-    """Whether each arm leaves by its own interface and answers for its address alone."""
+    """Checks that each arm's traffic leaves by its own interface, and that each interface answers ARP for its own address only."""
     again = RESTART_NETWORK
     tells = any("interface" in told for told in facts.arms.values())
     defaults = read_default_routes(facts.host.get("default_routes", "").replace(";", "\n"))
@@ -297,7 +298,7 @@ def _interfaces(facts: Facts) -> Iterator[Check]:
 
 
 def _srd_modes(facts: Facts) -> Iterator[Check]:
-    """What the device itself says of SRD: in `ena_srd_mode` bit 0 is SRD, bit 1 its use for UDP."""
+    """Checks of SRD as the device reports it: in `ena_srd_mode` bit 0 is SRD, bit 1 its use for UDP."""
     for arm in ("ena_express", "ena"):
         mode = _number(facts.arms[arm].get("srd_mode"))
         want, bits, wanted = ("3 (SRD and UDP)", 3, 3) if arm == "ena_express" else ("0", 1, 0)
@@ -307,7 +308,7 @@ def _srd_modes(facts: Facts) -> Iterator[Check]:
 
 
 def is_recent_sockperf(version: str | None, *, machine: str | None) -> bool:
-    """Whether a sockperf of this version measures on a machine of this architecture (as `uname -m` says it); False without one."""
+    """Whether this version of sockperf works on this architecture (as printed by `uname -m`); False without a version."""
     return bool(version) and _version(version) >= _sockperf_least(machine)
 
 
@@ -333,7 +334,7 @@ def _driver(facts: Facts) -> Iterator[Check]:
 
 
 def _byte_queues(facts: Facts) -> Iterator[Check]:
-    """Whether byte queue limits are off: in the driver, or in effect, because the least limit of each queue is not 0."""
+    """Checks that byte queue limits are off: in the driver, or in effect, because the minimum limit of each queue is not 0."""
     is_off = facts.host.get("enable_bql") in {"0", "N"}
     limits = [_number(arm.get("limit_min")) for arm in facts.arms.values()]
     is_unknown = not facts.has_ena or (None in limits and not is_off)
@@ -344,7 +345,7 @@ def _byte_queues(facts: Facts) -> Iterator[Check]:
 
 
 def _rings(facts: Facts) -> Iterator[Check]:
-    """Whether the rings are as long as AWS advises, or as the device allows."""
+    """Checks that the ring sizes are as AWS recommends, or the device's maximum."""
     for ring, advised in (("tx", TX_RING), ("rx", RX_RING)):
         for arm, told in facts.arms.items():
             now, most = _number(told.get(f"now_{ring}")), _number(told.get(f"max_{ring}"))
@@ -355,7 +356,7 @@ def _rings(facts: Facts) -> Iterator[Check]:
 
 
 def _interrupts(facts: Facts) -> Iterator[Check]:
-    """Whether interrupts come at once: moderation, adaptive or by time, adds to latencies."""
+    """Checks that interrupt moderation is off: adaptive or timed, it adds latency."""
     fix = _on_both(facts, "ethtool -C {} adaptive-rx off rx-usecs 0 tx-usecs 0")
     for arm, told in facts.arms.items():
         parts = [told.get(name) for name in ("adaptive", "rx_usecs", "tx_usecs")]
@@ -367,7 +368,7 @@ def _interrupts(facts: Facts) -> Iterator[Check]:
 
 
 def _settings(facts: Facts) -> Iterator[Check]:
-    """Settings of the kernel."""
+    """Checks of kernel settings."""
     limit = _number(facts.host.get("tcp_limit_output_bytes"))
     yield Check(
         "net.ipv4.tcp_limit_output_bytes",
@@ -400,7 +401,8 @@ def _settings(facts: Facts) -> Iterator[Check]:
 
 
 def _cpus(facts: Facts) -> Iterator[Check]:
-    """Idle states deeper than C1 cost microseconds to wake from. Most types do not let the guest choose: then none are told."""
+    """Checks of the CPUs: waking from idle states deeper than C1 takes microseconds. Most instance types do not let the guest choose;
+    they report none."""
     states = facts.host.get("idle_states")
     deep = re.findall(r"\bC(?:1E|[2-9]\S*)", states or "")
     mend = f'for s in {_IDLE}; do case $(cat "$s/name") in C1E* | C[2-9]*) echo 1 > "$s/disable";; esac; done'
@@ -409,7 +411,7 @@ def _cpus(facts: Facts) -> Iterator[Check]:
 
 
 def _on_both(facts: Facts, command: str) -> str:
-    """The command for the interfaces of both arms, so that they stay alike."""
+    """The command for the interfaces of both arms, so that they stay equal."""
     return "; ".join(command.format(arm["interface"]) for arm in facts.arms.values() if "interface" in arm)
 
 

@@ -1,9 +1,9 @@
-"""Host keys: which ones AWS tells of a host, and what of that lies in the state folder. Pure but for the file.
+"""Host keys: the SSH host keys that AWS reports for a host, and their file in the state folder. Pure except for the file.
 
     console text ─▶ keys_on_console ─▶ keys ─▶ write_told ─▶ known_hosts of the instance ─▶ told_keys ─▶ connection.py, ssh
 
-A host's own first boot prints its public keys to the console, which nobody but AWS and the host writes to: what answers at its address
-with another key is not that host.
+A host prints its public keys to the console at first boot, and only AWS and the host write to the console: a machine that answers at its
+address with another key is not that host.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ _KEY = re.compile(r"((?:ssh|ecdsa|sk)-[a-z0-9@.-]{1,60}) ([A-Za-z0-9+/]{40,2000}
 
 
 def keys_on_console(text: str) -> tuple[str, ...]:
-    """The public keys, `TYPE BASE64` each, that a host's first boot printed; none where no whole block of them is there (any more).
+    """The public keys, each as `TYPE BASE64`, that a host printed at first boot; none if the console has no complete block of them (or no
+    longer has it).
 
-    Raises HostKeyError when two blocks do not agree: then nobody knows which is the host's.
+    Raises HostKeyError when two blocks differ: then it is unknown which is right.
     """
     blocks = [
         frozenset(" ".join(found.groups()) for line in block.splitlines() if (found := _KEY.fullmatch(line.strip())))
@@ -42,13 +43,13 @@ def keys_on_console(text: str) -> tuple[str, ...]:
 
 
 def write_told(path: Path, keys: Iterable[str]) -> None:
-    """Puts the keys that AWS told in the place of whatever was known of the host. They hold at every address of it."""
+    """Replaces the host's stored keys with those that AWS reported. They are valid for every address of the host."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, "".join(f"{line}\n" for line in (TOLD, *(f"* {key}" for key in keys))).encode())
 
 
 def told_keys(path: Path) -> frozenset[str]:
-    """The keys that AWS told of the host whose file this is; none where it never did."""
+    """The keys in this file that AWS reported; none if it reported none."""
     try:
         first, *lines = read_capped(path, most_bytes=MOST_BYTES).decode(errors="replace").splitlines() or [""]
     except (OSError, ValueError):
@@ -57,7 +58,7 @@ def told_keys(path: Path) -> frozenset[str]:
 
 
 def learned_keys(path: Path) -> frozenset[str]:
-    """The keys that were learned of it at a first contact which nothing vouched for."""
+    """The keys in this file that were accepted at an unverified first contact."""
     try:
         lines = read_capped(path, most_bytes=MOST_BYTES).decode(errors="replace").splitlines()
     except (OSError, ValueError):

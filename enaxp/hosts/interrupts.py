@@ -1,4 +1,4 @@
-"""Interrupts: which of a host's interrupts are those of an interface."""
+"""Interrupts: the interrupt numbers of a network interface."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ _OF_DEVICE = "$1 ~ /^[0-9]+:$/ && index($NF, dev) == 1 && substr($NF, length(dev
 
 
 def numbers_command(interface: str) -> str:
-    """Shell text that prints the numbers of an interface's interrupts, a line each. interface: a word of shell text, such as `"$dev"`."""
+    """A shell command that prints the interrupt numbers of an interface, one per line. interface: a word of shell text, such as
+    `"$dev"`."""
     return _awk(interface, "$1")
 
 
 def names_command(interface: str) -> str:
-    """As numbers_command, each number with the interrupt's name."""
+    """Like numbers_command, each number with the interrupt's name."""
     return _awk(interface, "$1, $NF")
 
 

@@ -1,6 +1,6 @@
-"""Marks: a lock on each host for as long as somebody's connection lasts. Others are refused, from whatever computer; nothing is left.
+"""Marks: a lock on each host that lasts as long as the connection. Benches from any other computer are refused; nothing stays behind.
 
-Connection ─▶ flock on the host, held by a command whose standard input is the connection ─▶ ends with it, also when enaxp is killed
+Connection ─▶ flock on the host, held by a command whose standard input is the connection ─▶ released with it, even when enaxp is killed
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from enaxp.hosts.nic import ENTER_FOLDER
 
 
 def mark_command(name: str, *, who: str) -> str:
-    """Prints `held` and holds the lock until its standard input ends; prints `taken by …` where another holds it."""
+    """A shell command that prints `held` and holds the lock until its standard input ends, or prints `taken by …` if another process
+    holds it."""
     file = shlex.quote(f"{name}.lock")
     return f"""{ENTER_FOLDER}
 exec 9>> {file}
@@ -27,7 +28,7 @@ rm -f {file}"""
 
 
 class Marks:
-    """The locks of one command. connections: each host's present connection, by role; names: what is locked there."""
+    """The locks of one command. connections: each host's current connection, by role; names: of the locks."""
 
     def __init__(
         self, connections: Callable[[], Mapping[str, Connection]], names: Mapping[str, str], *, who: str
@@ -38,7 +39,7 @@ class Marks:
         self._held: dict[str, tuple[Connection, HeldCommand]] = {}
 
     def hold(self) -> None:
-        """Takes each lock that is not held over the host's present connection. Raises HostError when another has one."""
+        """Takes each lock that is not yet held over the host's current connection. Raises HostError when another command has one."""
         for role, connection in self._connections().items():
             held = self._held.get(role)
             if held is not None and held[0] is connection and held[1].runs:
@@ -54,7 +55,7 @@ class Marks:
             self._held[role] = (connection, command)
 
     def release(self) -> None:
-        """Gives the locks back. Raises HostError; but each also ends with its connection."""
+        """Releases the locks. Raises HostError; each lock also ends with its connection."""
         while self._held:
             _, (_, command) = self._held.popitem()
             command.release()

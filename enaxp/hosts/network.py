@@ -1,9 +1,9 @@
-"""Network: whether a host's interfaces are as the lab needs them, and waiting until they are.
+"""Network: checks whether a host's interfaces are as the lab needs them, and waits until they are.
 
-    Connection, the other host ─▶ probe_arms() ─▶ what each arm's interface is ─▶ faults, in words ─▶ settle(): waits, sets again, waits
+    Connection, the other host ─▶ probe_arms() ─▶ each arm's interface ─▶ faults, in words ─▶ settle(): waits, reconfigures, waits
 
-MTU and routes may be wrong for a moment after a start, and whenever something has had the distribution configure an interface anew. An
-interface that was attached to a running host has no address at first: its system configures it within a minute.
+MTU and routes may be wrong for a moment after boot, and whenever the distribution has reconfigured an interface. An interface attached to
+a running host has no address at first: the distribution configures it within a minute.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ ArmProbes = Mapping[Arm, InterfaceProbe]
 
 
 def probe_arms(connection: Connection, peer: Host) -> ArmProbes:
-    """What each arm's interface of a host is, and by which one traffic to the peer leaves. Raises HostError."""
+    """The interface of each arm on a host, and the interface by which its traffic to the peer leaves. Raises HostError."""
     own = connection.host
     return {arm: read_probe(connection.check(probe_command(own.ip_of(arm), peer.ip_of(arm)))) for arm in own.homes}
 
 
 def faults(probes: ArmProbes) -> list[str]:
-    """What is not as a lab needs it, in words. Nothing is said of what a host does not tell."""
+    """The faults of a host's network, in words. Values that the host does not report are not faults."""
     found = missing(probes)
     defaults = next((probe.defaults for probe in probes.values()), ())
     if len(defaults) > 1:
@@ -49,7 +49,8 @@ def faults(probes: ArmProbes) -> list[str]:
 
 
 def missing(probes: ArmProbes) -> list[str]:
-    """Which arms' addresses no interface has, in words. Where none has, the host does not tell of interfaces at all."""
+    """The arms whose address no interface has, in words. If no interface has any, the host reports no interfaces, and nothing is
+    missing."""
     if all(probe.interface is None for probe in probes.values()):
         return []
     return [MISSING.format(arm) for arm, probe in probes.items() if probe.interface is None]
@@ -63,10 +64,10 @@ def settle(
     say: Callable[[str], None] = lambda text: None,
     patience_s: float = SETTLE_S,
 ) -> None:
-    """Waits until nothing is wrong with a host's network, and says what it waits for.
+    """Waits until a host's network has no faults, and reports what it waits for.
 
-    It has the host's own unit set the network again when it does not become right by itself, or when an interface that was missing has
-    come. Raises HostError that says what is wrong, when it stays so.
+    It runs the host's own network unit again if the faults persist, or if a missing interface has appeared. Raises HostError that names
+    the faults if they remain.
     """
     began, restarted, was_missing, told = time.monotonic(), False, False, list[str]()
     role = connection.host.role

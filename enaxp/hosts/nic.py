@@ -1,10 +1,10 @@
-"""Nic: what a host's interfaces are and what they carried. Text of standard tools in, plain data out.
+"""Nic: the interfaces of a host and their counters. Output of standard tools in, plain data out.
 
-    probe_command()    ─▶ read_probe()    ─▶ which interface has which address, and by which one each arm leaves
+    probe_command()    ─▶ read_probe()    ─▶ the interface of each address, and the one by which each arm leaves
     counters_command() ─▶ read_counters() ─▶ packets, bytes, `ena_srd_*` and allowance counters, per interface
-    network_command()  ─▶ read_network()  ─▶ which boot it is, MTU and way out of each interface, how often something changed them
+    network_command()  ─▶ read_network()  ─▶ boot id, MTU and route of each interface, number of changes
 
-Only coreutils, awk, iproute2 and ethtool are assumed on a host. What a host cannot tell is None: unknown, never off.
+Only coreutils, awk, iproute2 and ethtool are assumed on a host. A value that a host cannot report is None: unknown, never off.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ NETWORK_LOG = "enaxp-network-changes"  # a line for each change of a link or a r
 
 @dataclass(frozen=True, kw_only=True)
 class InterfaceProbe:
-    """One address of a host: its interface, the interface by which traffic from it to the other host leaves, and the driver.
+    """One address of a host: its interface, the interface by which traffic from it to the peer leaves, and the driver.
 
-    None where the host does not tell (in a plain process there is no interface with the lab's addresses).
-    defaults: the interfaces of those of the host's default routes that come first; more than one is a coin that is tossed.
+    None if the host does not report it (a host that is only processes has no interface with the lab's addresses). defaults: the
+    interfaces of the default routes with the lowest metric; if there are several, which one is used is arbitrary.
     """
 
     interface: str | None
@@ -43,7 +43,7 @@ class InterfaceProbe:
 
 @dataclass(frozen=True, kw_only=True)
 class Counters:
-    """Counters of one interface at one moment. `device` holds what the driver tells by ethtool; empty when it tells nothing."""
+    """The counters of one interface at one moment. `device`: the driver's counters from ethtool; empty if there are none."""
 
     statistics: Mapping[str, int]
     device: Mapping[str, int]
@@ -54,7 +54,7 @@ DEFAULT_ROUTES_COMMAND = "ip -o -4 route show default 2>/dev/null | sed 's/^/def
 
 
 def probe_command(own_ip: str, peer_ip: str) -> str:
-    """Tells which interface has `own_ip`, by which one traffic from it to `peer_ip` leaves, and the interface's driver."""
+    """A shell command that prints the interface with `own_ip`, the one by which traffic from it to `peer_ip` leaves, and the driver."""
     own, peer = shlex.quote(own_ip), shlex.quote(peer_ip)
     return (
         f"dev=$(ip -o -4 addr show to {own} 2>/dev/null | awk '{{print $2; exit}}'); echo \"interface $dev\"; "
@@ -66,7 +66,7 @@ def probe_command(own_ip: str, peer_ip: str) -> str:
 
 
 def read_probe(text: str) -> InterfaceProbe:
-    """What `probe_command` printed."""
+    """The probe in the output of `probe_command`."""
     lines = [line.partition(" ") for line in text.splitlines()]
     one = {key: value.strip() for key, _, value in lines if key in {"interface", "route", "mtu"}}
     route = re.search(r"\bdev (\S+)", one.get("route", ""))
@@ -86,7 +86,7 @@ def read_probe(text: str) -> InterfaceProbe:
 
 
 def read_default_routes(text: str) -> tuple[str, ...]:
-    """The interfaces of the default routes of lowest metric, as `DEFAULT_ROUTES_COMMAND` has printed them."""
+    """The interfaces of the default routes with the lowest metric, from the output of `DEFAULT_ROUTES_COMMAND`."""
     found = re.findall(r"^default_route default\b.*? dev (\S+)(.*)$", text, flags=re.MULTILINE)
     metric_of = [
         (name, int(metric[1]) if (metric := re.search(r" metric (\d{1,10})\b", rest)) else 0) for name, rest in found
@@ -96,7 +96,7 @@ def read_default_routes(text: str) -> tuple[str, ...]:
 
 
 def counters_command(interfaces: Iterable[str]) -> str:
-    """Prints the counters of these interfaces for `read_counters`; nothing when there are none."""
+    """A shell command that prints the counters of these interfaces for `read_counters`; empty if there are no interfaces."""
     names = " ".join(shlex.quote(name) for name in interfaces)
     if not names:
         return "true"
@@ -106,7 +106,7 @@ def counters_command(interfaces: Iterable[str]) -> str:
 
 
 def read_counters(text: str) -> dict[str, Counters]:
-    """Counters per interface out of what `counters_command` printed."""
+    """The counters by interface in the output of `counters_command`."""
     found: dict[str, Counters] = {}
     for block in re.split(r"^interface ", text, flags=re.MULTILINE)[1:]:
         name, _, rest = block.partition("\n")
@@ -124,9 +124,10 @@ def read_counters(text: str) -> dict[str, Counters]:
 
 @dataclass(frozen=True, kw_only=True)
 class HostNetwork:
-    """A host's network at one moment. mtus, leaves_by: by interface; leaves_by of traffic from its address to the other host.
+    """A host's network at one moment. mtus: by interface. leaves_by: by interface, the one by which traffic from its address to the peer
+    leaves.
 
-    boot_id: tells this boot from others. changes: how often links or rules were changed since somebody watches; None when nobody does.
+    boot_id: identifies the boot. changes: how often links or routing rules have changed since watching began; None if not watched.
     """
 
     boot_id: str
@@ -137,7 +138,8 @@ class HostNetwork:
 
 
 def network_command(ways: Iterable[tuple[str, str, str]]) -> str:
-    """Prints, for `read_network`, the network of a host. ways: interface, own address and the other host's, of each arm."""
+    """A shell command that prints the network of a host for `read_network`. ways: for each arm, interface, own address and peer's
+    address."""
     log = f'"${{ENAXP_ROOT:-}}/tmp/enaxp-bench/{NETWORK_LOG}"'
     parts = [
         'echo "network boot $(cat /proc/sys/kernel/random/boot_id)"',
@@ -151,7 +153,7 @@ def network_command(ways: Iterable[tuple[str, str, str]]) -> str:
 
 
 def read_network(text: str) -> HostNetwork | None:
-    """What `network_command` printed; None when it is not there."""
+    """The network in the output of `network_command`; None if it is missing."""
     told, mtus, leaves_by = dict[str, str](), dict[str, int](), dict[str, str]()
     for what, rest in re.findall(r"^network (boot|changes|last|mtu|route) (.*)$", text, re.MULTILINE):
         name, _, value = rest.partition(" ")
@@ -174,7 +176,8 @@ def read_network(text: str) -> HostNetwork | None:
 
 
 def moved(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
-    """How far each counter went. One that is lower than before was reset (by a restart): it moved by what it shows now, at least."""
+    """The increase of each counter. A counter that is lower than before was reset (by a restart): then its current value is the least
+    increase."""
     return {
         name: value - before[name] if value >= before[name] else value
         for name, value in after.items()
@@ -183,9 +186,9 @@ def moved(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]
 
 
 def allowances_moved(before: Mapping[str, Counters], after: Mapping[str, Counters]) -> dict[str, int] | None:
-    """How far each `*_allowance_exceeded` counter of a host moved, all interfaces together; None when there are no such counters.
+    """The increase of each `*_allowance_exceeded` counter of a host over all its interfaces; None if there are no such counters.
 
-    They count for the whole instance or per interface, by kind: the largest movement is the one to report.
+    Some kinds count per instance, others per interface: the largest increase is reported.
     """
     totals: dict[str, int] = {}
     for interface, now in after.items():

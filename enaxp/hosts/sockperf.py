@@ -1,11 +1,10 @@
-"""sockperf: the commands that drive it, and the reading of what it prints. Text in, plain data out: nothing is run here.
+"""sockperf: its command lines, and the parser of its output. Text in, plain data out: nothing is run here.
 
     client_command ─▶ argv ─▶ (a host runs it) ─▶ output ───▶ parse ─▶ SockperfOutput
                                                └▶ full log ─▶ reduce_log_command (run there) ─▶ read_reduced ─▶ ReducedLog
 
-sockperf ends with exit code 0 after almost every failure (no server, refused, bad option), so whether a run is good is read
-from its text, and only there. It writes ANSI colours even into a pipe, and the line that reports a signal may fall between
-others, or into one.
+sockperf ends with exit code 0 after almost every failure (no server, refused, bad option), so success is determined from its output
+alone. It writes ANSI colours even into a pipe, and the line that reports a signal may appear between other lines, or inside one.
 """
 
 from __future__ import annotations
@@ -46,11 +45,11 @@ MEBI = 1.048576  # sockperf's "Mbps" are 2**20 bit/s
 
 @dataclass(frozen=True, kw_only=True)
 class SockperfOutput:
-    """What one saved output of sockperf says. What it does not say is None.
+    """The content of one saved output of sockperf. Values that it does not have are None.
 
     Latencies are in µs; they are half round trips where `measures` is latency, whole ones where it is rtt. `observations`, `sent`,
-    `received` and `dropped` speak of the same messages, those of the valid window; a throughput run has no such window and `sent`
-    is all of it. `bandwidth_mbps` is in 10⁶ bit/s, at the sender.
+    `received` and `dropped` count the messages of the valid window; a throughput run has no such window, and `sent` counts all.
+    `bandwidth_mbps` is in 10⁶ bit/s, at the sender.
     """
 
     ok: bool
@@ -77,18 +76,18 @@ class SockperfOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class _SavedIn:
-    """Which file an output was read from; `-` is standard input."""
+    """The file from which an output was read; `-` is standard input."""
 
     file: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParsedFile(SockperfOutput, _SavedIn):
-    """What `enaxp parse` prints of one file, once it is encoded. A dataclass has the fields of its last base first: `file`, here."""
+    """The document that `enaxp parse` prints for one file. (A dataclass has the fields of its last base class first: here `file`.)"""
 
     @classmethod
     def of(cls, file: str, output: SockperfOutput) -> ParsedFile:
-        """An output with the file that holds it."""
+        """The document of an output and its file."""
         return cls(file=file, **{field.name: getattr(output, field.name) for field in fields(output)})
 
 
@@ -126,10 +125,11 @@ _ERROR = re.compile(r"sockperf: ERROR: (?:\[fd=-?[0-9]+\] )?([^\n]*(?:\n \([^\n]
 
 
 def parse(text: str, *, log_ends_s: float | None = None) -> SockperfOutput:
-    """What saved sockperf output says, versions 3.5 to 3.10. Never raises: text that holds no good run is not `ok`, with the reason.
+    """The content of saved sockperf output, versions 3.5 to 3.10. Never raises: for text without a good run `ok` is false, with the
+    reason.
 
-    log_ends_s: when the last message of the run's full log was sent, if that is known. A run that only began late is told by it from one
-    that fell silent.
+    log_ends_s: when the last message of the run's full log was sent, if known. It distinguishes a run that began late from one that
+    stalled.
     """
     plain = _ANSI.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     # A full log holds millions of rows after its own copy of the statistics.
@@ -142,7 +142,7 @@ def parse(text: str, *, log_ends_s: float | None = None) -> SockperfOutput:
 
 
 def has_stalled(output: SockperfOutput) -> bool:
-    """Whether nothing else is wrong with a run than that it fell silent before its end."""
+    """Whether the only fault of a run is that it stalled before its end."""
     return output.reason is not None and output.reason.startswith(STALLED)
 
 
@@ -154,7 +154,7 @@ def measured_share(output: SockperfOutput) -> float:
 
 
 def _figures(plain: str, *, mode: OutputMode | None) -> SockperfOutput:
-    """Every figure that stands in the text, not judged yet. One that stands there twice belongs to nothing, and is None."""
+    """Every figure in the text, not judged yet. A figure that appears twice is ambiguous, and is None."""
     version, is_rate = _only(_VERSION, plain), _SENT_ONLY.search(plain) is not None
     extremes = _each_once(_EXTREME.findall(plain))
     return SockperfOutput(
@@ -182,13 +182,13 @@ def _figures(plain: str, *, mode: OutputMode | None) -> SockperfOutput:
 
 
 def _only(pattern: re.Pattern[str], plain: str) -> re.Match[str] | None:
-    """The one place of the pattern; None where there are several: they are of several servers, or several runs."""
+    """The only match of the pattern; None if there are several: then the text is of several servers or runs."""
     first, second = (*islice(pattern.finditer(plain), 2), None, None)[:2]
     return first if second is None else None
 
 
 def _each_once(lines: Iterable[tuple[str, str]]) -> dict[str, float]:
-    """The figures of lines that each name what they tell, without those that are told twice."""
+    """The figures of lines of the form `name = value`, without those that appear twice."""
     told = list(lines)
     names = Counter(name for name, _ in told)
     return {name: float(value) for name, value in told if names[name] == 1}
@@ -212,7 +212,7 @@ def _measures(plain: str) -> Measures | None:
 
 
 def _bandwidth_mbps(plain: str) -> float | None:
-    """In 10⁶ bit/s, whichever unit was printed."""
+    """The bandwidth in 10⁶ bit/s, whichever unit was printed."""
     bandwidth = _only(_BANDWIDTH, plain)
     if bandwidth is None:
         return None
@@ -223,7 +223,7 @@ def _bandwidth_mbps(plain: str) -> float | None:
 
 
 def _mode(plain: str, *, has_own_signal: bool) -> OutputMode | None:
-    """The mode. sockperf never prints it: it follows from which lines there are, and from how many messages were in flight."""
+    """The mode. sockperf never prints it: it is inferred from the lines present and the number of messages in flight."""
     if _says(plain, "[SERVER] listen on") or _says(plain, "bind socket, IP to bind"):
         return "server"
     if _SENT_ONLY.search(plain):
@@ -249,7 +249,7 @@ def _fault(plain: str, output: SockperfOutput, *, log_ends_s: float | None) -> s
 
 
 def _fault_of_kind(plain: str, mode: OutputMode | None) -> str | None:
-    """What else the text is than the output of one client that started."""
+    """Why the text is not the output of one client that started, in words."""
     if not plain.strip():
         return "empty: sockperf printed nothing"
     if "test was performed using the following parameters" in plain:
@@ -268,7 +268,7 @@ def _fault_of_kind(plain: str, mode: OutputMode | None) -> str | None:
 
 
 def _several(plain: str) -> str | None:
-    """What the text holds more than one of, in words; None when its figures all belong together."""
+    """The items that the text has more than once, in words; None if all its figures belong together."""
     runs = max(len(pattern.findall(plain)) for pattern in (_VERSION, _TOTAL, _SENT_ONLY))
     if runs > 1:
         return f"{runs} runs of sockperf"
@@ -282,7 +282,7 @@ def _says(plain: str, words: str) -> bool:
 
 
 def _fault_told(plain: str) -> str | None:
-    """What sockperf itself says went wrong."""
+    """The error that sockperf itself reports."""
     return next((reason for words, reason in _FAULTS_TOLD.items() if _says(plain, words)), None)
 
 
@@ -324,19 +324,19 @@ def _fault_of_latency(plain: str, output: SockperfOutput, log_ends_s: float | No
 
 
 def _silence_s(total_s: float, log_ends_s: float) -> float:
-    """For how long at least nothing was sent before the end of the valid window. The run may have begun later than assumed, never
-    earlier: so a short silence of a run that began late is not seen."""
+    """The least time for which nothing was sent before the end of the valid window. The run may have begun later than assumed, never
+    earlier: so a short stall of a run that began late is not detected."""
     return LOG_BEGINS_S + total_s - CUT_AT_END_S - log_ends_s
 
 
 def _is_timed(plain: str) -> bool:
-    """Whether the run was one of a time, and says so; the cut of CUT_S is that of such runs only."""
+    """Whether the run was limited by time, and says so; only such runs have the cut of CUT_S."""
     total = _only(_TOTAL, plain)
     return total is not None and total.group(2) == "time"
 
 
 def _fault_of_statistics(plain: str) -> str:
-    """Why the lines that every run's statistics begin with are not there, or not read."""
+    """Why the first lines of every run's statistics are missing or cannot be parsed."""
     if mean := _MEAN_AS_IT_STANDS.search(plain):
         if not _MEAN.search(plain):
             return f"the mean is {mean.group(1)}: no latency, as when the clock of the client's CPU cannot be relied on"
@@ -356,7 +356,7 @@ VERSION_COMMAND = r"sockperf --version 2>/dev/null | sed -n 's/.*version \([0-9]
 
 @dataclass(frozen=True, kw_only=True)
 class SocketOptions:
-    """How sockets are set, on both ends: the size of their buffers in bytes, how long they busy-poll in µs. None: as the system does."""
+    """Socket options on both ends: buffer size in bytes, busy-poll time in µs. None: the system's default."""
 
     buffer_size: int | None = None
     busy_poll_us: int | None = None
@@ -374,8 +374,8 @@ SERVER_TAKES = 65507  # bytes of a message, unless it is told otherwise
 def server_command(
     *, ip: str, port: int, protocol: Protocol, message_size: int = 0, sockets: SocketOptions = AS_THE_SYSTEM_DOES
 ) -> list[str]:
-    """Argv of a server that answers on one address and port until it is sent SIGINT. message_size: of the longest that it will receive;
-    one that is longer than a server expects ends the connection.
+    """The argv of a server that answers on one address and port until SIGINT. message_size: of the longest message it will receive; a
+    longer one ends the connection.
     """
     longer = ["-m", str(message_size)] if message_size > SERVER_TAKES else []
     return ["sockperf", "server", *_at(ip, port, protocol), *longer, *sockets.argv]
@@ -396,10 +396,10 @@ def client_command(
     full_log: str | None = None,
     sockets: SocketOptions = AS_THE_SYSTEM_DOES,
 ) -> list[str]:
-    """Argv of one trial. `rate` is in messages a second, `reply_every` belongs to under-load only; None leaves sockperf's own default.
+    """The argv of one client. `rate`: messages per second; `reply_every`: for under-load only; None leaves sockperf's default.
 
     The client's port is always given together with its address: without the address 3.10 binds an IPv6 socket and stops. sockperf
-    knows whole seconds only and cuts the rest off, so durations are rounded up. A throughput run would leave its full log empty.
+    truncates durations to whole seconds, so they are rounded up. A throughput run has no full log.
     """
     argv = ["sockperf", mode, *_at(server_ip, port, protocol), "--client_ip", client_ip]
     argv += ["--client_port", str(client_port), "-m", str(message_size), "-t", str(math.ceil(duration_s))]
@@ -418,22 +418,22 @@ def _at(ip: str, port: int, protocol: Protocol) -> list[str]:
 
 
 def received_by_server(text: str) -> int | None:
-    """How many messages a server says it received, in what it printed when it was ended; None when it does not say."""
+    """The number of messages that a server received, from its output at its end; None if missing."""
     return _int(_HANDLED, _ANSI.sub("", text))
 
 
 def receive_buffer(text: str) -> int | None:
-    """The size in bytes of the receive buffer that a sockperf was given, in what it printed; None when it asked for none.
+    """The size in bytes of the receive buffer granted to a sockperf process, from its output; None if it requested none.
 
-    The kernel grants at most net.core.rmem_max, and tells twice of what it grants.
+    The kernel grants at most net.core.rmem_max, and reports twice the granted size.
     """
     told = [int(size) // 2 for size in _BUFFER.findall(_ANSI.sub("", text))]
     return min(told, default=None)
 
 
 def combine(outputs: Sequence[SockperfOutput]) -> SockperfOutput:
-    """Several flows that ran side by side, as one: counts and rates add up. If one failed, all count as failed; if one fell silent, all
-    did, with what the others measured until their end.
+    """Several parallel flows combined into one: counts and rates are summed. If one failed, all count as failed; if one stalled, the
+    combination has stalled, with what the others measured.
 
     It has no percentiles: those of the flows do not give them. They are taken from the flows' histograms, merged.
     """
@@ -472,7 +472,7 @@ def combine(outputs: Sequence[SockperfOutput]) -> SockperfOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class Second:
-    """The observations sent in one second of a trial, counted from the start of its process. Latencies in µs, to the tenth below."""
+    """The observations sent in one second of a trial, counted from the start of its process. Latencies in µs, rounded down to 0.1."""
 
     second: int
     count: int
@@ -483,7 +483,7 @@ class Second:
 
 @dataclass(frozen=True, kw_only=True)
 class ReducedLog:
-    """A full log reduced on the host that wrote it: lines of `value_ns count`, each value once, and what each second saw.
+    """A full log reduced on its host: lines of `value_ns count`, each value once, and a summary of each second.
 
     ends_s: when the last message was sent, in s from the start of its process.
     """
@@ -566,19 +566,19 @@ END { for (ns in many) { print ns, many[ns]; all += many[ns] } print "late", lat
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """When messages are due: `rate` a second, of which one in `reply_every` is answered."""
+    """The planned send times: `rate` messages per second, of which one in `reply_every` is answered."""
 
     rate: int
     reply_every: int = 1
 
     @property
     def send_s(self) -> float:
-        """From one message to the next."""
+        """Seconds from one message to the next."""
         return 1 / self.rate
 
     @property
     def answer_s(self) -> float:
-        """From one that is answered to the next."""
+        """Seconds from one answered message to the next."""
         return self.reply_every / self.rate
 
 
@@ -594,14 +594,14 @@ class PlannedLog:
 def reduce_planned_command(log_path: str, pace: Pace) -> str:
     """A shell pipeline that counts latencies from the planned send time in the full log at `log_path`, for `read_planned`.
 
-    The wait before the send counts in full, the way as sockperf counts it (half of the round trip).
+    The delay before the send counts in full, the network time as sockperf counts it (half of the round trip).
     """
     variables = f"-v period={pace.answer_s * 0.999:.12f} -v patience={pace.send_s:.12f}"
     return f"tac {shlex.quote(log_path)} | LC_ALL=C awk {variables} {shlex.quote(_PLANNED)}"
 
 
 def read_planned(text: str) -> PlannedLog:
-    """What `reduce_planned_command` printed. Raises ValueError when it did not come to its end, or holds no message."""
+    """The log in the output of `reduce_planned_command`. Raises ValueError when the output is incomplete, or has no message."""
     whole = re.fullmatch(r"((?:[0-9]+ [0-9]+\n)+)late ([0-9]+)\nend [0-9]+\n?", text)
     if whole is None:
         raise ValueError("the reduced log does not come to its end")
@@ -609,7 +609,7 @@ def read_planned(text: str) -> PlannedLog:
 
 
 def join_logs(logs: Sequence[ReducedLog]) -> ReducedLog:
-    """Reduced logs of flows that ran side by side, as one. What each second saw is kept for a single flow alone."""
+    """The reduced logs of parallel flows merged into one. The summary per second is kept only for a single flow."""
     if len(logs) == 1:
         return logs[0]
     return ReducedLog(
@@ -621,7 +621,7 @@ def join_logs(logs: Sequence[ReducedLog]) -> ReducedLog:
 
 
 def read_reduced(text: str) -> ReducedLog:
-    """What `reduce_log_command` printed. Raises ValueError when it did not come to its end or holds something else."""
+    """The log in the output of `reduce_log_command`. Raises ValueError when the output is incomplete or invalid."""
     lines = text.splitlines()
     end = re.fullmatch(r"end ([0-9]{1,15}) ([0-9]{1,9}[.][0-9]{1,9})", lines[-1]) if lines else None
     if end is None:

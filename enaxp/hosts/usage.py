@@ -1,4 +1,4 @@
-"""Usage: what a host's receivers dropped, how busy its cores were, and where its NIC's interrupts go. Text of /proc in, plain data out.
+"""Usage: dropped packets, busy time of cores, and interrupt affinity of the NIC of a host. Text of /proc in, plain data out.
 
 usage_command() ─▶ read_usage() ─▶ Usage at one moment; counters count from the host's start
 """
@@ -24,7 +24,7 @@ _USER, _NICE, _SYSTEM, _IRQ, _SOFTIRQ = (
 
 @dataclass(frozen=True, kw_only=True)
 class CoreTicks:
-    """Time that a core spent, in 1/100 s: on programs (and the kernel for them), and on interrupts (hard and soft)."""
+    """Busy time of a core in 1/100 s: in programs (with the kernel on their behalf), and in interrupts (hard and soft)."""
 
     programs: int
     interrupts: int
@@ -32,8 +32,8 @@ class CoreTicks:
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """A host at one moment. udp: its counters by the kernel's names; cores: by number; irqs: interrupt's name → the cores it goes to;
-    dropped: by interface, packets for which the NIC found no room in its ring, or the kernel none in its queue.
+    """The usage counters of a host at one moment. udp: by the kernel's names. cores: by number. irqs: the cores that handle each
+    interrupt, by its name. dropped: by interface, packets dropped because the NIC's ring or the kernel's queue was full.
     """
 
     udp: Mapping[str, int]
@@ -43,7 +43,7 @@ class Usage:
 
 
 def usage_command(interfaces: Iterable[str]) -> str:
-    """Prints, for `read_usage`, what a host tells of itself and of the interrupts of these interfaces."""
+    """A shell command that prints, for `read_usage`, the usage of a host and the interrupts of these interfaces."""
     parts = ["awk '/^Udp:/ || /^cpu[0-9]/' /proc/net/snmp /proc/stat 2>/dev/null"]
     for interface in interfaces:
         # Of the driver for ENA it holds what found no room in the ring, about a second late; few versions tell by ethtool.
@@ -55,7 +55,7 @@ def usage_command(interfaces: Iterable[str]) -> str:
 
 
 def read_usage(text: str) -> Usage | None:
-    """What `usage_command` printed; None when it is not there."""
+    """The usage in the output of `usage_command`; None if it is missing."""
     cores: dict[int, CoreTicks] = {}
     for number, rest in re.findall(r"^cpu(\d{1,5}) ([\d ]+)$", text, re.MULTILINE):
         ticks = [int(word) for word in rest.split()]

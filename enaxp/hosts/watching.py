@@ -1,4 +1,4 @@
-"""Watching: what a host's interface is, and what it carries while nothing of enaxp's runs, over a few seconds.
+"""Watching: the properties of a given host's interface, and its traffic over a few seconds while enaxp sends none.
 
 Connection, own and peer address ─▶ watch() ─▶ HostTold
 """
@@ -19,10 +19,10 @@ _MARK = "--8<-- enaxp watched"
 
 @dataclass(frozen=True, kw_only=True)
 class HostTold:
-    """What a host tells of itself and of the interface that is measured. None: it does not tell.
+    """The facts about a given host and its measured interface. None: not reported.
 
-    gbps, packets: what the interface carried in a second, both ways together, over `seconds` of watching; load: of the last minute, in
-    runnable processes; cores: how many there are. shows_srd: whether its driver has the `ena_srd_…` counters.
+    gbps, packets: the interface's traffic per second, both directions together, averaged over `seconds`. load: the load average of the
+    last minute. cores: their number. shows_srd: whether the driver has the `ena_srd_…` counters.
     """
 
     interface: str | None
@@ -39,7 +39,7 @@ class HostTold:
 
     @property
     def is_busy(self) -> bool:
-        """Whether something else uses the interface or the cores to an extent that a measurement shows."""
+        """Whether other traffic or processes are large enough to disturb a measurement."""
         traffic = (self.gbps or 0) >= BUSY_GBPS or (self.packets or 0) >= BUSY_PACKETS
         return traffic or bool(self.load and self.cores and self.load >= BUSY_LOAD * self.cores)
 
@@ -54,7 +54,7 @@ class HostTold:
 
 
 def watch(connection: Connection, *, own_ip: str, peer_ip: str, seconds: float) -> HostTold:
-    """What the host tells of the interface with this address, watched for so long. Raises HostError."""
+    """The facts about the host and its interface with this address, watched for this many seconds. Raises HostError."""
     probe_text = connection.check(nic.probe_command(own_ip, peer_ip))
     interface = nic.read_probe(probe_text).interface
     text = connection.check(watch_command(interface, seconds=seconds), timeout_s=30 + seconds)
@@ -62,7 +62,7 @@ def watch(connection: Connection, *, own_ip: str, peer_ip: str, seconds: float) 
 
 
 def watch_command(interface: str | None, *, seconds: float) -> str:
-    """Prints the interface's counters before and after, then what the host is."""
+    """A shell command that prints the interface's counters before and after, then the host's facts."""
     counters = nic.counters_command([interface] if interface else [])
     mark = f"echo {shlex.quote(_MARK)}"
     host = f'echo "sockperf $({VERSION_COMMAND})"; echo "machine $(uname -m)"; echo "load $(cat /proc/loadavg)"; echo "cores $(nproc)"'
@@ -70,7 +70,7 @@ def watch_command(interface: str | None, *, seconds: float) -> str:
 
 
 def read_told(probe_text: str, text: str, *, seconds: float) -> HostTold:
-    """What `probe_command` and `watch_command` printed. Raises ValueError for text that is not theirs."""
+    """The facts in the output of `probe_command` and `watch_command`. Raises ValueError for other text."""
     probe = nic.read_probe(probe_text)
     before, after, host = text.split(_MARK)
     told = {name: rest.strip() for name, _, rest in (line.partition(" ") for line in host.strip().splitlines())}

@@ -1,1 +1,1 @@
-"""What people read of a run: summary, table, Markdown, page and charts."""
+"""Reports of a run for people: summary, table, Markdown, page and charts."""

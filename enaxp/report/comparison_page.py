@@ -1,9 +1,9 @@
-"""Comparison page: runs held against each other as one HTML file that needs nothing else — no network, no script, no other file.
+"""Comparison page: a comparison of runs as one self-contained HTML file — no network, no script, no other file.
 
     Compared ─▶ parts (plain data, worded) ─▶ templates/comparison.html.j2 ─▶ text
 
-Everything that comes from a run is text to the page, never markup: the template escapes it, and its policy allows no script at all.
-The intervals are drawn beside their figures, each scenario on a scale of its own.
+Everything that comes from a run is escaped as text, and the content security policy allows no script at all. The intervals are drawn next
+to their figures, each scenario on its own scale.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LABELS: Mapping[str, str] = {**words.LABELS, "invalid": NOT_MEASURED}
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """One interval on its scale: places from the left, in the drawing's own units."""
+    """One interval on its scale: positions from the left, in the drawing's units."""
 
     low: float
     high: float
@@ -88,7 +88,7 @@ def render_comparison(compared: Compared) -> str:
 
 
 def _title(comparisons: Sequence[Comparison]) -> str:
-    """What the primaries come to, in a few words: of one scenario by its arms, of more than that taken together."""
+    """The verdict on the primary metrics in a few words: by arm for one scenario, combined for several."""
     scenarios = [one for comparison in comparisons for one in comparison.scenarios]
     if not scenarios:
         return "Nothing in these runs can be compared"
@@ -102,7 +102,7 @@ def _title(comparisons: Sequence[Comparison]) -> str:
 
 
 def _conditions(findings: Sequence[ConditionFinding]) -> str:
-    """How many of the stated conditions fail; empty when there are none."""
+    """How many of the stated conditions fail, in words; empty if none is stated."""
     stated = dict.fromkeys(finding.condition for finding in findings)
     failing = {finding.condition for finding in findings if finding.outcome == "shown"}
     return f"{len(failing)} of {len(stated)} stated conditions fail." if stated else ""
@@ -176,7 +176,7 @@ def _drawing(change: FigureChange, reach: float) -> Drawing | None:
 
 
 def _reach(one: ScenarioComparison) -> float:
-    """How many per cent the scale of a scenario reaches to either side: the primaries fit, and so does the margin twice."""
+    """The half range of a scenario's scale in per cent: it holds the primary metrics' intervals and twice the margin."""
     return min(MOST_PCT, max(_bounds(one), default=1.0))
 
 

@@ -1,12 +1,12 @@
-"""Curves: what a scenario's latencies look like over all percentiles, with bands, reduced exactly to a few hundred points. Pure.
+"""Curves: a scenario's latencies over all percentiles, with bands, at a few hundred exact points. Pure.
 
     ScenarioBlocks (trials merged by iteration) ─▶ quantiles on a grid of percentiles ─┬─▶ percentile_curve (µs, bootstrap band)
                                                                                        ├─▶ shift_curve (ENA Express against ENA, per cent)
                                                                                        └─▶ body (the cumulative share, up to P98)
 
-Every point is an exact quantile of the merged trials; only the percentiles at which the curves are read are chosen. Points that rest on
-too few messages are marked thin, and none is read where fewer than ten observations lie beyond it. A curve ends where the lost messages
-begin: from there on it is beyond measurement.
+Every point is an exact quantile of the merged trials; only the percentiles are sampled. Points with too few messages are marked thin, and
+there is no point with fewer than ten observations beyond it. A curve ends where the lost messages begin: from there on it is beyond
+measurement.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePoint:
-    """A latency at a percentile. The band is that of resampled iterations (95 %); None with a single iteration, and for an end of it that
-    is beyond measurement.
+    """A latency at a percentile. The band is a 95 % bootstrap over iterations; None with a single iteration, and for an end that is
+    beyond measurement.
     """
 
     arm: Arm
@@ -50,7 +50,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, kw_only=True)
 class ShiftPoint:
-    """What ENA Express changes at a percentile, in per cent of ENA, with the t-interval over the iterations (95 %, pointwise)."""
+    """The effect of ENA Express at a percentile, in per cent of ENA, with the pointwise 95 % t-interval over the iterations."""
 
     p: float
     pct: float
@@ -109,7 +109,7 @@ def shift_curve(blocks: ScenarioBlocks) -> tuple[ShiftPoint, ...]:
 
 
 def body(blocks: ScenarioBlocks) -> tuple[CurvePoint, ...]:
-    """The cumulative share up to P98, evenly in the share: where most messages are."""
+    """The cumulative distribution up to P98, where most messages are, at evenly spaced shares."""
     grid = [step / 200 for step in range(1, round(BODY_TO * 200) + 1)]
     return tuple(
         CurvePoint(arm=arm, p=p, us=value / 1000, low_us=None, high_us=None, thin=False)
@@ -122,7 +122,7 @@ def body(blocks: ScenarioBlocks) -> tuple[CurvePoint, ...]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Measured:
-    """A block that has latencies."""
+    """A block with latencies."""
 
     trials: int
     observations: int
@@ -131,7 +131,7 @@ class _Measured:
 
 
 def _measured(blocks: ScenarioBlocks, arm: Arm) -> dict[At, _Measured]:
-    """The arm's blocks that have latencies, in the order of their iterations."""
+    """The arm's blocks with latencies, in iteration order."""
     return {
         at: _Measured(
             trials=block.trials,
@@ -145,7 +145,7 @@ def _measured(blocks: ScenarioBlocks, arm: Arm) -> dict[At, _Measured]:
 
 
 def _grid(observations: int) -> list[float]:
-    """Percentiles evenly in the number of nines, with the named ones, as far as ten observations lie beyond."""
+    """Percentiles evenly spaced in the number of nines, and the named ones, as long as ten observations lie beyond."""
     steps = [1 - 10 ** (-step / POINTS_PER_DECADE) for step in range(1, MOST_NINES * POINTS_PER_DECADE + 1)]
     wanted = sorted({round(p, 9) for p in (0.01, *NAMED, *steps)})
     return [p for p in wanted if observations * (1 - p) >= FEWEST_BEYOND - 1e-6] or [0.5]
@@ -159,7 +159,7 @@ def _quantiles(distribution: Distribution, grid: Sequence[float]) -> list[float]
 
 
 def _cumulated(distribution: Distribution) -> tuple[_Floats, _Floats]:
-    """The values in ns and the share at or below each; what is lost is at +∞."""
+    """The values in ns and the share at or below each; lost messages are at +∞."""
     values, shares = distribution.values.astype(np.float64), distribution.shares
     if distribution.lost:
         values, shares = np.append(values, np.inf), np.append(shares, distribution.lost)
@@ -172,10 +172,10 @@ def _read(values: _Floats, cumulated: _Floats, grid: Sequence[float]) -> _Floats
 
 
 def _band(blocks: Sequence[_Measured], grid: Sequence[float]) -> tuple[list[float], list[float]] | None:
-    """Where 95 % of the merges of resampled iterations lie at each percentile; None with fewer than two.
+    """The bootstrap band at each percentile: the range of 95 % of the merges of resampled iterations; None with fewer than two.
 
-    For drawing only: with few iterations a bootstrap is too narrow to judge by. It is read on the values that the iterations have at
-    the grid's percentiles, which is as fine as the drawing.
+    For drawing only: with few iterations a bootstrap is too narrow for conclusions. It is evaluated at the iterations' values at the
+    grid's percentiles, which is as fine as the drawing.
     """
     if len(blocks) < 2:
         return None

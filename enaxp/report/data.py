@@ -1,10 +1,10 @@
-"""Data: what a report shows of a run, worked out from its folder alone. No drawing, no words for a reader beyond what is wrong.
+"""Data: the content of a run's report, computed from its folder alone. No drawing, and no wording except for faults.
 
-    RunFolder ─▶ read_run ─▶ Run (manifest, records, result; what is wrong with the files) ─▶ figures_of ─▶ ScenarioFigures, …
+    RunFolder ─▶ read_run ─▶ Run (manifest, records, result; faults of the files) ─▶ figures_of ─▶ ScenarioFigures, …
                                                                                            └─▶ charts/, page.py, markdown.py
 
-A run may be of an older version, still running, cut short, or damaged: what is missing stays missing, and is said. A trial whose
-files contradict each other does not count, and its pair with it: a report rather lacks a figure than shows a wrong one.
+A run may be of an older version, still running, incomplete, or damaged: missing data stays missing, and is reported. A trial whose files
+contradict each other does not count, nor does its pair: a missing figure is better than a wrong one.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ RunStanding = Literal["finished", "partial", "not ended"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunData:
-    """What a run folder holds. `faults` are sentences on files that cannot be believed, and what was done about it.
+    """The content of a run folder. `faults`: sentences about invalid files, and how they were handled.
 
-    is_of_earlier_version: whether its own result was worked out by earlier rules, so that this one is worked out anew.
+    is_of_earlier_version: whether the stored result was computed by an earlier version's rules, so that it is recomputed.
     """
 
     manifest: Manifest
@@ -62,7 +62,7 @@ class RunData:
 
     @property
     def standing(self) -> RunStanding:
-        """Whether the plan was carried out, was not, or the run never said that it ended: it runs, or was killed."""
+        """Whether the plan is complete, incomplete, or the run has not recorded its end (it is running, or was killed)."""
         if self.manifest.ended_at is None:
             return "not ended"
         return "finished" if self.pairs_counted >= self.pairs_planned else "partial"
@@ -80,7 +80,7 @@ class IterationPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class TimePoint:
-    """What one second of a trial saw, or a whole trial. `at_min`: minutes since the first trial of the scenario began."""
+    """The figures of one second of a trial, or of a whole trial. `at_min`: minutes since the start of the scenario's first trial."""
 
     at_min: float
     trial: int
@@ -93,7 +93,7 @@ class TimePoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Border:
-    """Where an iteration begins."""
+    """The start of an iteration on the time axis."""
 
     at_min: float
     iteration: int
@@ -101,7 +101,7 @@ class Border:
 
 @dataclass(frozen=True, kw_only=True)
 class RunEvent:
-    """Something that happened to a trial, beside what it measured."""
+    """An event during a trial, for the time series."""
 
     at_min: float
     trial: int
@@ -123,7 +123,7 @@ class TrialPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadPoint:
-    """Both arms' latency at one rate of a sweep. `reached` is in messages a second, as sent."""
+    """Both arms' latency at one rate of a sweep. `reached`: messages per second actually sent."""
 
     scenario: str
     wanted: int
@@ -136,7 +136,7 @@ class LoadPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class SrdFigures:
-    """What the counters say of one arm's counted trials, added up; None where no trial has them. Shares are 0 to 1."""
+    """The sums of the SRD counters over one arm's counted trials; None if no trial has them. Shares are 0 to 1."""
 
     arm: Arm
     trials: int
@@ -151,7 +151,7 @@ class SrdFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class ScenarioFigures:
-    """All that is shown of one scenario. A sequence without a point is a gap, which the page explains."""
+    """The report's data on one scenario. An empty sequence becomes a gap, which the page explains."""
 
     scenario: Scenario
     result: ScenarioResult
@@ -177,7 +177,7 @@ class ScenarioFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class RunFigures:
-    """All that is shown of a run. `loads` holds the sweeps, by the name they share; `truth` what was put in on purpose."""
+    """The report's data on a run. `loads`: the sweeps, by their common name. `truth`: the difference injected on purpose."""
 
     run: RunData
     scenarios: tuple[ScenarioFigures, ...]
@@ -190,13 +190,12 @@ class RunFigures:
 
 
 def read_run(folder: RunFolder) -> RunData:
-    """The run in a folder. Raises BenchError when it is none, or of a schema that this enaxp does not know."""
+    """The run in a folder. Raises BenchError if the folder is not a run, or its schema is unknown."""
     return _read(folder)[0]
 
 
 def _read(folder: RunFolder) -> tuple[RunData, Callable[[Scenario], ScenarioBlocks]]:
-    """The run, and what gives a scenario's merged trials: they are large, merged once, and not to be kept when the figures are worked
-    out."""
+    """The run, and a function that returns a scenario's merged trials: they are large, merged once, and not kept longer than needed."""
     manifest = folder.read_manifest()
     evidence = evidence_of(folder, manifest.plan)
     blocks = cache(partial(blocks_of, evidence=evidence))
@@ -224,7 +223,7 @@ def _read(folder: RunFolder) -> tuple[RunData, Callable[[Scenario], ScenarioBloc
 
 
 def _stored_result(folder: RunFolder) -> tuple[Result | None, list[str]]:
-    """What result.json holds, and what is wrong with it. Raises OtherSchemaError for a schema that this enaxp does not read."""
+    """The stored result, and its faults. Raises OtherSchemaError for an unknown schema."""
     if not (folder.path / "result.json").exists():
         return None, []
     try:
@@ -236,9 +235,9 @@ def _stored_result(folder: RunFolder) -> tuple[Result | None, list[str]]:
 
 
 def _speaks_of(stored: Result, manifest: Manifest, records: Sequence[TrialRecord]) -> bool:
-    """Whether a result was worked out from just these trials.
+    """Whether a result was computed from exactly these trials.
 
-    It may hold other percentiles than this version works out: then it is of another version, and speaks of these trials all the same.
+    Its percentiles may differ from this version's: then it is of another version, and still matches these trials.
     """
     attempted = Counter(
         (record.scenario, record.arm) for record in records if not record.discarded and not record.control
@@ -259,7 +258,7 @@ def _speaks_of(stored: Result, manifest: Manifest, records: Sequence[TrialRecord
 
 
 def figures_of(folder: RunFolder) -> RunFigures:
-    """Everything a report shows of the run in a folder. Raises what `read_run` raises."""
+    """The report's data on the run in a folder. Raises as `read_run`."""
     run, blocks = _read(folder)
     scenarios = tuple(_scenario(run, blocks(scenario)) for scenario in run.manifest.plan.scenarios)
     disagreeing = [words for figures in scenarios for words in _disagreements(figures)]
@@ -274,7 +273,7 @@ def figures_of(folder: RunFolder) -> RunFigures:
 
 
 def _truth(folder: RunFolder) -> tuple[Truth | None, tuple[str, ...]]:
-    """What `truth.json` holds, and what is wrong with it."""
+    """The stored truth, and its faults."""
     try:
         return read_truth(folder), ()
     except BenchError as error:
@@ -308,7 +307,7 @@ def _scenario(run: RunData, blocks: ScenarioBlocks) -> ScenarioFigures:
 
 
 def _by_iteration(blocks: ScenarioBlocks, metric: Metric) -> tuple[IterationPoint, ...]:
-    """The metric of both arms in each iteration in which both have one that was measured, and none is beyond measurement."""
+    """The metric of both arms in each iteration in which both have a value and neither is beyond measurement."""
     unit = 1 if metric == THROUGHPUT else 1000
     values = blocks.values(metric)
     express = values["ena_express"]
@@ -332,7 +331,7 @@ def _trial_point(record: TrialRecord) -> TrialPoint:
 
 
 def _series(trials: Sequence[TrialRecord], began: datetime | None) -> tuple[tuple[TimePoint, ...], bool]:
-    """The run over time: by second, or where that would be too much to draw, by trial. The second value says which."""
+    """The run over time: by second, or by trial if that would be too many points. The second value says which."""
     if sum(len(record.seconds) for record in trials) <= MOST_SECONDS:
         return tuple(point for record in trials for point in _by_second(record, began)), True
     return tuple(point for record in trials for point in _by_trial(record, began)), False
@@ -374,7 +373,7 @@ def _borders(trials: Sequence[TrialRecord], began: datetime | None) -> tuple[Bor
 
 
 def _events(record: TrialRecord, began: datetime | None) -> Iterator[RunEvent]:
-    """What a reader of the time series should know of this trial."""
+    """The events of this trial, for the time series."""
     words = []
     if not record.valid:
         words.append(f"does not count: {record.reason}")
@@ -419,7 +418,7 @@ def _srd(arm: Arm, trials: Sequence[TrialRecord]) -> SrdFigures:
 
 
 def _loads(run: RunData, scenarios: Iterable[ScenarioFigures]) -> dict[str, tuple[LoadPoint, ...]]:
-    """The sweeps: scenarios that are one but for their rate, `NAME@RATE`. One rate alone is no curve."""
+    """The sweeps: scenarios that differ only in their rate, `NAME@RATE`. A single rate gives no curve."""
     sweeps: dict[str, list[LoadPoint]] = defaultdict(list)
     rates: dict[str, set[int]] = defaultdict(set)
     for figures in scenarios:
@@ -448,7 +447,7 @@ def _loads(run: RunData, scenarios: Iterable[ScenarioFigures]) -> dict[str, tupl
 
 
 def _rate_reached(records: Sequence[TrialRecord], scenario: Scenario, arm: Arm) -> float | None:
-    """The messages a second that the counted trials of an arm sent, on the mean."""
+    """The mean number of messages per second that the counted trials of an arm sent."""
     own = [record for record in records if record.scenario == scenario.name and not record.control]
     rates = [
         record.sockperf.sent / window
@@ -460,7 +459,7 @@ def _rate_reached(records: Sequence[TrialRecord], scenario: Scenario, arm: Arm) 
 
 
 def _disagreements(figures: ScenarioFigures) -> Iterator[str]:
-    """Where the result says something else than the histograms do."""
+    """The figures in which the stored result differs from the histograms, in words."""
     for point in figures.curve:
         name = next((name for name, p in QUANTILES.items() if p == point.p), None)
         if name is None:

@@ -10,7 +10,7 @@ from enaxp.report.table import render_table
 
 
 def write_report_files(folder: RunFolder, result: Result) -> str:
-    """Writes all of them and gives back the summary's text."""
+    """Writes all of them and returns the summary's text."""
     manifest = folder.read_manifest()
     summary = render_summary(result, manifest, truth=read_truth(folder))
     write_result(folder, result)

@@ -1,4 +1,4 @@
-"""HTML: what the pages are made of — charts as SVG, files inside the page, and a policy that lets nothing else run.
+"""HTML: common parts of the pages — charts as SVG, embedded files, and a content security policy that allows nothing else to run.
 
 charts ─▶ Aside ─▶ begin_stills ─▶ Still (wide, narrow) ─▶ sparing ─┐
 what a page shows besides, plain data ──────────────────────────────┴─▶ page_of ─▶ templates ─▶ text
@@ -33,8 +33,8 @@ def page_of(
     vega: Callable[[], str],
     drawing: Aside,
 ) -> str:
-    """A page that draws these charts. `content` gives what else its template shows, worked out while they are drawn in `drawing`;
-    `vega` gives what draws them where scripts run.
+    """The text of a page with these charts. `content`: returns the template's other values; it is called while the charts are drawn in
+    `drawing`. `vega`: returns the script that draws them where scripts run.
     """
     import jinja2
 
@@ -57,7 +57,7 @@ def page_of(
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """A file that the page carries inside."""
+    """A file embedded in the page for download."""
 
     name: str
     what: str
@@ -65,20 +65,20 @@ class Download:
 
 
 def linked(name: str, what: str, text: str, *, kind: str) -> Download:
-    """The file with this text; `kind` is its media type."""
+    """The embedded file with this text; `kind`: its media type."""
     return Download(name=name, what=what, link=f"data:{kind};base64,{base64.b64encode(text.encode()).decode()}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Still:
-    """A chart as it stands in the page: SVG for a desktop and for paper, and for a phone; None where that shows the wide one."""
+    """A static chart in the page: SVG for desktop and paper, and one for phones; None if phones get the wide one."""
 
     wide: str
     narrow: str | None
 
 
 def begin_stills(specs: Mapping[str, Spec], drawing: Aside) -> dict[str, Callable[[], Still]]:
-    """What gives each chart's SVG; `drawing` draws them meanwhile."""
+    """Functions that return each chart's SVG; `drawing` draws them in the background."""
     version = vegalite_version()
 
     def begin(spec: Spec, number: int) -> Callable[[], Still]:
@@ -90,7 +90,7 @@ def begin_stills(specs: Mapping[str, Spec], drawing: Aside) -> dict[str, Callabl
 
 
 def sparing(stills: Mapping[str, Still]) -> dict[str, Still]:
-    """The charts without those for phones for which there is no room left."""
+    """The charts, without phone versions beyond the page's size limit."""
     room, kept = MOST_NARROW_BYTES, {}
     for name, one in stills.items():
         size = len(one.narrow or "")
@@ -104,7 +104,7 @@ def asset(name: str) -> str:
 
 
 def json_in_html(content: Any) -> str:
-    """JSON that cannot end the script element it stands in, whatever it holds."""
+    """JSON escaped so that its content cannot end the script element around it."""
     return json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 

@@ -1,6 +1,6 @@
 """Markdown: a run's verdict and figures for a pull request or a chat. Pure, and without the `report` extra.
 
-Run ─▶ headline, verdicts, a table a scenario, what to keep in mind
+Run ─▶ headline, verdicts, a table per scenario, caveats
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ METRICS = ("p50", "p90", "p99", "p99_9", "mean", "throughput")
 
 
 def render_markdown(run: RunData) -> str:
-    """The text, with a newline at its end. What a run's files hold is text in it, never markup."""
+    """The Markdown text, with a final newline. The content of a run's files is escaped as text."""
     return "\n".join([*_head(run), *_scenarios(run), *_foot(run), "", *steps_in_short(run.manifest), ""])
 
 
@@ -96,5 +96,5 @@ def _foot(run: RunData) -> Iterator[str]:
 
 
 def plain(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Text escaped for Markdown, on one line."""
     return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", " ".join(text.split()))

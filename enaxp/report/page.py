@@ -1,12 +1,12 @@
-"""Page: a run as one HTML file, `report.html`, that needs nothing else: no network, no server, no other file.
+"""Page: a run as one self-contained HTML file, `report.html`: no network, no server, no other file.
 
     RunFigures ─▶ parts, charts (plain data, worded) ─▶ html.page_of ─▶ templates/page.html.j2 ─▶ text
                                                               └─ style, script, vega and data inside; a policy that allows just these
 
-The charts are in the page as SVG, for readers without scripts, for previews and for print; where scripts run, vega draws the same
-specifications beside them, to be pointed at. Everything that comes from a run is text to the page, never markup: the template escapes
-it, the SVG is reduced to what draws, and the policy runs no script but the two whose hashes it names. Figures are written as
-result.json has them, to the nanosecond.
+The charts are in the page as SVG, for readers without scripts, previews and print; where scripts run, vega draws the same specifications
+as interactive charts. Everything that comes from a run is text, never markup: the template escapes it, the SVG is reduced to drawing
+elements, and the policy allows only the two scripts whose hashes it names. Figures are written as result.json has them, to the
+nanosecond.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _OWN = frozenset({"load", "cpu_times", "rules", "routes", "links", "irqs", "link
 
 @dataclass(frozen=True, kw_only=True)
 class FigureLine:
-    """One line of a scenario's table: both arms' value as text, what changes, and whether to lean on it."""
+    """One line of a scenario's table: both arms' values as text, the change, and whether it is reliable."""
 
     key: str
     name: str
@@ -73,7 +73,7 @@ class FigureLine:
 
 @dataclass(frozen=True, kw_only=True)
 class ScenarioPart:
-    """What the page shows of one scenario."""
+    """The page's content on one scenario."""
 
     anchor: str
     name: str
@@ -97,7 +97,7 @@ class ScenarioPart:
 
 
 def render_page(figures: RunFigures, *, vega: Callable[[], str], drawing: Aside) -> str:
-    """The text of `report.html`; `vega` gives what draws in it, `vega.runtime`. The charts are drawn in `drawing`."""
+    """The text of `report.html`. `vega`: returns the script that draws in it (`vega.runtime`). The charts are drawn in `drawing`."""
     parts = tuple(_part(number, one) for number, one in enumerate(figures.scenarios, start=1))
     loads = tuple(run_charts(figures))
     return page_of(
@@ -110,7 +110,7 @@ def render_page(figures: RunFigures, *, vega: Callable[[], str], drawing: Aside)
 
 
 def _about(figures: RunFigures, parts: Sequence[ScenarioPart]) -> dict[str, Any]:
-    """What the page says of the run as a whole."""
+    """The page's content on the run as a whole."""
     run, manifest = figures.run, figures.run.manifest
     scenarios = run.result.scenarios
     before, after = manifest.environment.before, manifest.environment.after or {}
@@ -179,7 +179,7 @@ def _part(number: int, figures: ScenarioFigures) -> ScenarioPart:
 
 
 def _lines(figures: ScenarioFigures) -> Iterable[FigureLine]:
-    """The table of a scenario: the compared figures first, then those that are shown only."""
+    """The table of a scenario: the compared figures first, then those that are only shown."""
     arms = figures.result.arms
     if figures.is_rate:
         yield _line(figures, THROUGHPUT, unit="Gbit/s")
@@ -221,12 +221,12 @@ def _line(figures: ScenarioFigures, metric: Metric, *, unit: str) -> FigureLine:
 
 
 def _is_thin(figures: ScenarioFigures, metric: str) -> bool:
-    """Whether a percentile has too few observations beyond it to be leant on."""
+    """Whether a percentile has too few observations beyond it to be reliable."""
     return metric in QUANTILES and bool(figures.fewest) and tail_is_thin(QUANTILES[metric], fewest=figures.fewest or 0)
 
 
 def _service_lines(result: ScenarioResult) -> Iterable[FigureLine]:
-    """Latencies from the send, for a scenario whose others count from the planned time."""
+    """Service time: latencies from the actual send, for a scenario whose main latencies start at the planned send time."""
     service = result.service
     if service is None:
         return
@@ -255,7 +255,7 @@ def _difference(ena: float | None, express: float | None) -> str:
 
 
 def _moved(srd: Iterable[SrdFigures]) -> str:
-    """Which allowances were exceeded in which arm, in words."""
+    """Which allowances were exceeded, by arm, in words."""
     if all(arm.allowances is None for arm in srd):
         return "The allowance counters are absent: whether the instances met their limits is unknown."
     moved = [
@@ -265,7 +265,7 @@ def _moved(srd: Iterable[SrdFigures]) -> str:
 
 
 def _limited(result: ScenarioResult) -> str:
-    """What was the limit of each arm besides the network, in words; empty when nothing was."""
+    """The bottleneck of each arm other than the network, in words; empty if there was none."""
     told = [
         f"of {ARM_NAMES[arm]} the {listed([LIMIT_NAMES[limit] for limit in limits])}"
         for arm in ARMS
@@ -278,7 +278,7 @@ def _limited(result: ScenarioResult) -> str:
 
 
 def _hosts(environment: RunEnvironment) -> list[tuple[str, str, str]]:
-    """A few facts that tell which hosts these are: name, server, client."""
+    """A few facts that identify the hosts: name, server, client."""
     before, interfaces = environment.before, environment.interfaces
     told = {
         "kernel": "kernel",
@@ -312,7 +312,7 @@ def _unlike(before: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str, str
 
 
 def when(iso: str) -> str:
-    """A moment as the page tells it; what is none as it stands."""
+    """A time in the page's format; text that is not a time is returned unchanged."""
     try:
         return f"{datetime.fromisoformat(iso):%d %B %Y, %H:%M} UTC"
     except ValueError:

@@ -1,4 +1,4 @@
-"""Plain words: what happens if somebody switches ENA Express on, and what the run does not show. For the top of the page. Pure.
+"""Plain words: the expected change if ENA Express is switched on, and what the run does not show. For the top of the page. Pure.
 
 ScenarioFigures ─▶ answers: a sentence for each primary, in µs and per cent, with its interval
 RunFigures      ─▶ not_shown: what must not be read into it
@@ -33,7 +33,7 @@ WHAT = {"p50": "half of the messages", "p99": "all but the slowest 1 %"}
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """About one primary. `sentence` follows its name."""
+    """The answer on one primary metric. `sentence` follows its name."""
 
     name: str
     sentence: str
@@ -41,7 +41,7 @@ class Answer:
 
 
 def answers(figures: ScenarioFigures) -> list[Answer]:
-    """What happens to each primary."""
+    """The expected change of each primary metric."""
     return [
         Answer(name=_name(metric), sentence=_sentence(figures, metric, effect), code=effect.code)
         for metric, effect in figures.result.primaries.items()
@@ -49,7 +49,7 @@ def answers(figures: ScenarioFigures) -> list[Answer]:
 
 
 def not_shown(figures: RunFigures) -> list[str]:
-    """What the run leaves open, the weightiest first."""
+    """What the run does not show, most important first."""
     manifest = figures.run.manifest
     return [
         *([f"anything of ENA itself: this run is {manifest.not_ena.partition(',')[0]}"] if manifest.not_ena else []),

@@ -1,4 +1,5 @@
-"""Redact: a run as it can be shown to strangers. AWS ids, addresses and paths stand for themselves no more, and stay told apart.
+"""Redact: a run without identifying data, to be shared. AWS ids, addresses and paths are replaced consistently, so they stay
+distinguishable.
 
 RunFolder ─▶ RedactedRun ─▶ the same readers and pages          i-0abc… ─▶ i-1, 203.0.113.7 ─▶ 192.0.2.1, 02:ab:… ─▶ 02:00:00:00:00:01
 """
@@ -28,7 +29,7 @@ LEFT_OUT = "…"
 
 
 class RedactedRun(RunFolder):
-    """A run's folder, whose documents are redacted as they are read. What is written gets a name of its own."""
+    """A run's folder whose documents are redacted when read. Files written to it get a different name."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -78,7 +79,7 @@ class RedactedRun(RunFolder):
     def _stand(
         self, pattern: re.Pattern[str], stand_in: Callable[[int, re.Match[str]], str], found: re.Match[str]
     ) -> str:
-        """What stands for it, the same at each place, so that what was one thing stays one."""
+        """The replacement for a value, the same everywhere."""
         if found[0] in self._stand_for.values():  # it is a stand-in already
             return found[0]
         kind = " ".join([pattern.pattern, *found.groups()])
@@ -90,7 +91,7 @@ class RedactedRun(RunFolder):
 
 
 def without_private_words(argv: list[str]) -> list[str]:
-    """A command line without paths, profiles and names: what was asked for stays."""
+    """A command line without paths, profiles and names; the other options stay."""
     shown, hides_next = [], False
     for word in argv:
         name, equals, _ = word.partition("=")

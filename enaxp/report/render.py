@@ -1,6 +1,6 @@
-"""Render: a run's folder as files for people. Works from the folder alone, while the bench still runs as well as years later.
+"""Render: writes a run's report files. It needs only the run's folder, during the bench or years later.
 
-RunFolder ─▶ figures_of ─▶ page, picture ─▶ report.html, latency_comparison.png   (in the folder; drawn aside)
+RunFolder ─▶ figures_of ─▶ page, picture ─▶ report.html, latency_comparison.png   (in the folder; drawn in the background)
                        └─▶ charts ─▶ one SVG or PNG each                          (where they are wanted)
 """
 
@@ -25,7 +25,7 @@ IMAGE_FORMATS: tuple[ImageFormat, ...] = ("png", "svg")
 
 
 def write_page(folder: RunFolder) -> list[Path]:
-    """Writes the page and the picture into the run's folder and gives back their paths; no picture when nothing was measured.
+    """Writes the page and the picture into the run's folder and returns their paths; no picture if nothing was measured.
 
     Raises ReportExtraMissing, and BenchError when the folder cannot be read or written.
     """
@@ -49,7 +49,7 @@ def write_page(folder: RunFolder) -> list[Path]:
 
 
 def write_fleet(folder: FleetFolder) -> FleetData:
-    """Works a bench of many pairs out anew from its pairs' trials, and writes fleet.json and summary.txt. Raises BenchError."""
+    """Recomputes a fleet's result from its pairs' trials, and writes fleet.json and summary.txt. Raises BenchError."""
     from enaxp.report.fleet.data import read_fleet
     from enaxp.report.fleet.summary import render_fleet_summary
 
@@ -63,7 +63,7 @@ def write_fleet(folder: FleetFolder) -> FleetData:
 
 
 def write_fleet_page(folder: FleetFolder, data: FleetData) -> Path:
-    """Writes the page of a bench of many pairs. Raises ReportExtraMissing, and BenchError when the folder cannot be written."""
+    """Writes the page of a fleet's bench. Raises ReportExtraMissing, and BenchError when the folder cannot be written."""
     require_drawing()
     with aside() as drawing:
         from enaxp.report.fleet.page import render_fleet_page
@@ -77,7 +77,7 @@ def write_fleet_page(folder: FleetFolder, data: FleetData) -> Path:
 
 
 def begin_picture(figures: RunFigures, drawing: Aside) -> Callable[[], bytes | None]:
-    """`latency_comparison.png`: both arms and what changes, in one picture; None when nothing was measured."""
+    """Begins to draw `latency_comparison.png`, both arms and the effects in one picture; None if nothing was measured."""
     from enaxp.report.charts.overview import comparison
 
     spec = comparison(figures)
@@ -85,7 +85,7 @@ def begin_picture(figures: RunFigures, drawing: Aside) -> Callable[[], bytes | N
 
 
 def write_charts(folder: RunFolder, *, into: Path, formats: Sequence[ImageFormat]) -> list[Path]:
-    """Writes every chart of the run as pictures and gives back their paths. Raises as write_page does."""
+    """Writes every chart of the run as a picture file and returns the paths. Raises as write_page."""
     require_drawing()
     from enaxp.report.charts.chart import Chart
     from enaxp.report.charts.scenario import file_name, run_charts, scenario_charts
@@ -108,12 +108,12 @@ def write_charts(folder: RunFolder, *, into: Path, formats: Sequence[ImageFormat
 
 
 def draw_fleet_after_bench(folder: FleetFolder, data: FleetData) -> Iterator[str]:
-    """As draw_after_bench, the page of a bench of many pairs."""
+    """Like draw_after_bench, for the page of a fleet's bench."""
     yield from _drawn(lambda: [write_fleet_page(folder, data)], run_id=folder.run_id)
 
 
 def draw_after_bench(folder: RunFolder) -> Iterator[str]:
-    """Writes the page at the end of a bench, and gives back what to say of it. No fault in drawing costs a run."""
+    """Writes the page at the end of a bench, and returns a message about it. An error in drawing never fails the bench."""
     yield from _drawn(lambda: write_page(folder), run_id=folder.run_id)
 
 

@@ -1,6 +1,6 @@
 """Summary: a run's result as the plain text of `summary.txt`, in the form of the guide's script, with the verdict at its end. Pure.
 
-result.json + Manifest ─▶ header, connections, one section a scenario ─▶ verdicts with intervals and what to keep in mind
+result.json + Manifest ─▶ header, connections, one section per scenario ─▶ verdicts with intervals, caveats
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _THROUGHPUT = {"Throughput": THROUGHPUT}
 
 
 def render_summary(result: Result, manifest: Manifest, *, truth: Truth | None = None) -> str:
-    """The text of `summary.txt`, with a newline at its end. truth: what was put in on purpose."""
+    """The text of `summary.txt`, with a final newline. truth: the difference injected on purpose."""
     told = [] if truth is None else [*_title("The truth beside it"), *truth_lines(truth)]
     return "\n".join([*_header(manifest), *_connections(manifest), *_sections(result, manifest), *told, RULE, ""])
 
@@ -83,8 +83,8 @@ def _sections(result: Result, manifest: Manifest) -> Iterator[str]:
 
 
 def _figures(measured: ScenarioResult, scenario: Scenario) -> list[str]:
-    """One block a figure: both arms, and the guide's improvement with the word for it. The maximum has neither: it grows with the
-    number of messages.
+    """One block per figure: both arms, and the guide's improvement with the effect's code in words. The maximum has no improvement,
+    because it grows with the number of messages.
     """
     is_rate = scenario.is_rate
     unit = "Gbps" if is_rate else "μs"
@@ -127,7 +127,7 @@ def _valid(measured: ScenarioResult, arm: Arm) -> str:
 
 
 def _notes(measured: ScenarioResult, scenario: Scenario, manifest: Manifest) -> Iterator[str]:
-    """What a reader must keep in mind before leaning on the figures."""
+    """The caveats for the reader of the figures."""
     if manifest.plan.order == "parallel":
         yield "Note: both arms ran at once, so each is interference to the other."
     if manifest.plan.is_toggled:
@@ -168,6 +168,6 @@ def _number(value: float | None, unit: str) -> str:
 
 
 def _date(iso: str) -> str:
-    """In the form of `date`, in UTC."""
+    """The time in the format of the program `date`, in UTC."""
     moment = datetime.fromisoformat(iso).astimezone(UTC)
     return f"{moment:%a %b} {moment.day:2} {moment:%H:%M:%S} UTC {moment:%Y}"

@@ -1,8 +1,9 @@
-"""Switching: how whom the verdict convinces switches ENA Express on, sees that it is used, and takes it back. Pure; for page and Markdown.
+"""Switching: how to switch ENA Express on after a convincing verdict, verify that it is used, and switch it off again. Pure; for page and
+Markdown.
 
-Manifest ─▶ steps: what to do and why, with the commands of the AWS CLI and of the hosts
+Manifest ─▶ steps: what to do and why, with AWS CLI commands and host commands
 
-The commands are to be pasted: what differs from place to place is in variables that the first of them sets. Rules:
+The commands can be pasted: values that differ between accounts are in variables that the first one sets. Rules:
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ena-express.html
 """
 
@@ -21,7 +22,7 @@ OFF_UDP = ",EnaSrdUdpSpecification={EnaSrdUdpEnabled=false}"
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One thing to do: its heading, why and where, and the commands."""
+    """One step: heading, why and where, and the commands."""
 
     title: str
     words: str
@@ -29,7 +30,7 @@ class Step:
 
 
 def steps(manifest: Manifest) -> tuple[Step, ...]:
-    """What to do, in order; the last step takes all of it back."""
+    """The steps in order; the last one reverts all of them."""
     udp = any(scenario.protocol == "udp" for scenario in manifest.plan.scenarios)
     region = manifest.place.get("region") or ""
     # What a file says gets into a command only as far as it is a region's name.
@@ -93,7 +94,7 @@ def steps(manifest: Manifest) -> tuple[Step, ...]:
 
 
 def steps_in_short(manifest: Manifest) -> tuple[str, ...]:
-    """The same as lines of Markdown: what to do and undo, for those who know how."""
+    """The steps as lines of Markdown: what to do and undo, for experienced readers."""
     _, _, switched, _, back = steps(manifest)
     return (
         f"<details><summary>How to switch ENA Express on, and back</summary>\n\nOn both hosts an MTU of {SRD_MTU}. {switched.words}\n",

@@ -1,6 +1,6 @@
 """Table: a run's result as `results.csv`, with exactly the columns of the guide. Pure.
 
-Result + BenchPlan ─▶ one row a scenario and arm ─▶ rows of one test joined ─▶ CSV
+Result + BenchPlan ─▶ one row per scenario and arm ─▶ rows of one test joined ─▶ CSV
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ Row = dict[str, str]
 def render_table(result: Result, plan: BenchPlan) -> str:
     """The text of `results.csv`. What was not measured is an empty cell.
 
-    In the guide one row holds a test's latency and its throughput. Two scenarios with the same `csv_name` share rows likewise, as long
-    as no figure would be lost by it.
+    In the guide one row has a test's latency and throughput. Two scenarios with the same `csv_name` share rows in the same way, if no
+    figure is lost by that.
     """
     tests: list[tuple[Row, ...]] = []
     for scenario in plan.scenarios:

@@ -1,4 +1,4 @@
-"""The truth in words: what was put in between the arms of an emulated run, beside what was found. Pure.
+"""The truth in words: the difference injected between the arms of an emulated run, compared with what was found. Pure.
 
 Truth ─▶ lines for a terminal and summary.txt, rows for the page
 """
@@ -30,7 +30,7 @@ class TruthRow:
 
 
 def truth_lines(truth: Truth) -> Iterator[str]:
-    """As a terminal and summary.txt show it: what was put in, what was found, whether the intervals hold it."""
+    """Lines for a terminal and summary.txt: what was injected, what was found, whether the intervals contain it."""
     figures = truth.figures.items()
     is_same = not any(figure.planned_us for _, figure in figures)
     yield f"emulated, not ENA: {truth.what}"
@@ -63,7 +63,7 @@ def truth_rows(truth: Truth) -> list[TruthRow]:
 
 
 def found_in_time(figure: TrueFigure) -> str:
-    """What was found, with its interval: `+20.1 µs [+19.2 µs, +21.0 µs]`."""
+    """The change that was found, with its interval: `+20.1 µs [+19.2 µs, +21.0 µs]`."""
     if figure.found_low_us is None or figure.found_high_us is None:
         return f"{microseconds_changed(figure.found_us)} (no interval)"
     ends = ", ".join(microseconds_changed(end) for end in (figure.found_low_us, figure.found_high_us))

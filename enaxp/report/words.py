@@ -1,6 +1,4 @@
-"""Words: runs, their verdicts and their comparisons as people read them, the same on the page, in the charts, in Markdown and on a
-terminal. Pure.
-"""
+"""Words: the wording of runs, verdicts and comparisons, common to page, charts, Markdown and terminal. Pure."""
 
 from __future__ import annotations
 
@@ -50,7 +48,7 @@ OUTCOMES = {"shown": "FAILS", "not shown": "passes", "undecided": "undecided", "
 
 
 def headline(scenarios: Mapping[str, ScenarioResult]) -> str:
-    """The verdict in a few words, each primary named; of several scenarios each has its own, and the run has none."""
+    """The verdict's headline, with each primary metric named; empty for a run of several scenarios, since each has its own."""
     if len(scenarios) == 1:
         [measured] = scenarios.values()
         return measured.verdict.headline or measured.verdict.words
@@ -63,7 +61,7 @@ def label(code: str) -> str:
 
 
 def traffic_in_words(scenario: Scenario) -> str:
-    """What traffic a scenario is: `UDP ping-pong, 64-byte messages, one at a time`."""
+    """A scenario's traffic in words: `UDP ping-pong, 64-byte messages, one at a time`."""
     protocol, size = scenario.protocol.upper(), f"{scenario.message_size:,}-byte messages"
     flows = f" in {scenario.flows} flows" if scenario.flows > 1 else ""
     rate = f"{scenario.rate:,} a second" if isinstance(scenario.rate, int) else "as many as go through"
@@ -81,7 +79,7 @@ def traffic_in_words(scenario: Scenario) -> str:
 
 
 def _sockets_in_words(scenario: Scenario) -> str:
-    """How its sockets are set otherwise than the system does it; empty where they are not."""
+    """The socket options that differ from the system's defaults, in words; empty if none does."""
     polls = "" if scenario.busy_poll_us is None else f", receivers poll for {scenario.busy_poll_us:,} µs"
     return polls if scenario.buffer_size is None else f"{polls}, socket buffers of {scenario.buffer_size:,} bytes"
 
@@ -108,7 +106,7 @@ def effect_in_text(effect: Effect) -> str:
 
 
 def figure_in_words(arm: ArmFigures, metric: Metric) -> str:
-    """What an arm measured of a metric, with its unit."""
+    """An arm's value of a metric, with its unit."""
     return BEYOND if metric in arm.beyond_measurement else figure(metric, arm.figure(metric))
 
 
@@ -118,7 +116,7 @@ def loss_of_arm(arm: ArmFigures) -> str:
 
 
 def control_in_words(control: Control, *, name: Callable[[Metric], str], change: Callable[[Effect], str]) -> str:
-    """What a control found, as a sentence. `name` and `change` say how a metric and an effect are written."""
+    """The result of a control as a sentence. `name` and `change`: format a metric and an effect."""
     if not control.valid_trials:
         return "Control: no pair of its trials counts."
     if control.between == "interfaces":
@@ -132,7 +130,7 @@ def control_in_words(control: Control, *, name: Callable[[Metric], str], change:
 
 
 def sign_conflict(measured: ScenarioResult) -> str:
-    """Why a metric's improvement and its estimate go opposite ways; empty where none does."""
+    """An explanation if a metric's improvement and its estimate have opposite signs; empty if none has."""
     names = [
         metric_label(metric) for metric, effect in measured.effects.items() if effect.contradicts_improvement(metric)
     ]
@@ -146,7 +144,7 @@ def sign_conflict(measured: ScenarioResult) -> str:
 
 
 def standing_in_words(run: RunData) -> str:
-    """What is to be said of a run that did not carry out its plan; empty for one that did."""
+    """The notice for a run that did not complete its plan; empty for one that did."""
     done = f"{run.pairs_counted} of {run.pairs_planned} pairs count"
     lines = []
     match run.standing:
@@ -165,7 +163,7 @@ def standing_in_words(run: RunData) -> str:
 
 
 def whose_hosts(manifest: Manifest) -> str:
-    """`lab dev`, or `your hosts` where they existed already."""
+    """`lab dev`, or `your hosts` for given hosts."""
     return f"lab {manifest.lab}" if manifest.given is None else "your hosts"
 
 
@@ -181,7 +179,7 @@ def measured_between(manifest: Manifest) -> str:
 
 
 def sureness_in_words(figures: RunFigures) -> str:
-    """What the intervals rest on."""
+    """The basis of the intervals, in words."""
     counts = sorted({one.iterations for one in figures.scenarios if one.iterations})
     trials = sum(len(one.trials) for one in figures.scenarios)
     plan = figures.run.manifest.plan
@@ -197,7 +195,8 @@ def sureness_in_words(figures: RunFigures) -> str:
 
 
 def units_in_words(one: ScenarioComparison) -> str:
-    """What the intervals of a scenario rest on, with how much runs differ in its primaries: `…; it is 2.1% at p50 of ENA`."""
+    """The basis of a scenario's intervals, with the run-to-run standard deviation of its primary metrics: `…; it is 2.1% at p50 of
+    ENA`."""
     spreads = [
         f"{percent_plain(100 * spread)} at {metric_text(metric)} of {name}"
         for name, changes in (*((ARM_NAMES[arm], of) for arm, of in one.arms.items()), ("the effect", one.effects))
@@ -209,7 +208,7 @@ def units_in_words(one: ScenarioComparison) -> str:
 
 
 def came_to(verdicts: Mapping[str, str]) -> str:
-    """The verdicts of a run: by scenario while they are few, else counted by verdict."""
+    """The verdicts of a run: by scenario if there are few, else counted by verdict."""
     if len(verdicts) > MOST_NAMED:
         return ", ".join(f"{count} {code}" for code, count in Counter(verdicts.values()).most_common())
     return ", ".join(f"{name}: {code}" for name, code in verdicts.items())

@@ -1,1 +1,1 @@
-"""The charts of a report: what each looks like, as Vega-Lite specifications, and `vega.py`, which draws them."""
+"""The charts of a report: their Vega-Lite specifications, and `vega.py`, which draws them."""

@@ -1,9 +1,9 @@
-"""Aside: work done in a process of its own while this one goes on. vl-convert holds the interpreter's lock, so a thread is of no use.
+"""Aside: a background process for drawing. vl-convert holds the interpreter lock, so a thread would not help.
 
-    begin(work, arguments) ─▶ thread ─pickle─▶ process: serve ─pickle─▶ thread ─▶ what `begin` gave back, called: waits for the outcome
+    begin(work, arguments) ─▶ thread ─pickle─▶ process: serve ─pickle─▶ thread ─▶ the function that `begin` returned: waits for the outcome
 
-One piece of work is under way at a time, in the order in which they were begun. Where no process can be had, or it dies, the work is
-done here: a page then takes longer, and is the same.
+Tasks run one at a time, in the order of their `begin`. If the process cannot be started, or dies, the work is done in this process: the
+page takes longer, and is the same.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _SERVE = [sys.executable, "-P", "-c", "from enaxp.report.charts.aside import ser
 
 
 class _GoneError(Exception):
-    """The process is not there, or no longer."""
+    """The background process could not be started, or has ended."""
 
 
 class Aside:
-    """One process beside this one, and the thread that talks to it."""
+    """A background process, and the thread that communicates with it."""
 
     def __init__(self, process: subprocess.Popen[bytes] | None, thread: ThreadPoolExecutor) -> None:
         self._process, self._thread = process, thread
 
     def begin(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
-        """Begin `work`, a function of a module; what is given back waits for its outcome, and raises what it raised."""
+        """Begins `work`, a module-level function; returns a function that waits for its outcome and re-raises its exception."""
         begun = self._thread.submit(self._ask, (work, args, kwargs))
 
         def outcome() -> T:
@@ -51,7 +51,7 @@ class Aside:
         return outcome
 
     def _ask(self, request: object) -> tuple[bool, Any]:
-        """Whether the process did it, and what came of it: the outcome, or what was raised."""
+        """Whether the process did the work, and the outcome or the exception."""
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
             raise _GoneError
@@ -67,7 +67,7 @@ class Aside:
 
 @contextlib.contextmanager
 def aside() -> Iterator[Aside]:
-    """An Aside; its process ends with the context, and what nobody waited for is given up."""
+    """A context with an Aside. Its process ends with the context; unfinished work is abandoned."""
     try:
         process = subprocess.Popen(_SERVE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except OSError:
@@ -85,7 +85,7 @@ def aside() -> Iterator[Aside]:
 
 
 def serve() -> None:
-    """The process's side: does what it is told until there is no more."""
+    """The main function of the background process: carries out tasks until its input ends."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches both; the one that is worked for decides what it means

@@ -1,6 +1,6 @@
-"""Axes: what the charts have in common — the arms' colours and shapes, scales, how numbers are written, the line under the pointer.
+"""Axes: common parts of the charts — the arms' colours and shapes, scales, number formats, tooltips.
 
-Colours are names of styles here; `vega.look` gives them, for the page or for a picture.
+Colours are style names here; `vega.look` resolves them, for the page or for a picture.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _NINES_LABEL = "'P' + format(100 - 100 / datum.value, '.3~f')"
 
 
 def spec_of(chart: Any, *, height: int = HEIGHT) -> Spec:
-    """The specification of a chart that is as wide as its column."""
+    """The specification of a chart, as wide as its column."""
     fit = alt.AutoSizeParams(type="fit-x", contains="padding")
     return plain_spec(chart.properties(width="container", height=height, autosize=fit))
 
 
 def plain_spec(chart: Any) -> Spec:
-    """The specification as it is drawn: with its rows, and without altair's own look.
+    """The specification to be drawn: with its data rows, and without altair's own theme.
 
     It is not checked against Vega-Lite's schema here, which would take longer than all the rest; tests do that.
     """
@@ -51,12 +51,12 @@ def plain_spec(chart: Any) -> Spec:
 
 
 def inline(rows: Sequence[Mapping[str, Any]]) -> alt.InlineData:
-    """Rows as data of a chart. As text, since altair would copy every single value, again and again; `plain_spec` reads it back."""
+    """Rows as a chart's data. They are kept as text, because altair would copy every single value repeatedly; `plain_spec` decodes it."""
     return alt.InlineData(values=json.dumps(list(rows)), format=alt.JsonDataFormat(type="json"))
 
 
 def latency_scale(values: Iterable[float | None], *, most: int = MOST_TICKS) -> tuple[alt.Scale, alt.Axis]:
-    """A scale and its axis: logarithmic, with few numbers, where the values are more than ten times apart; else linear."""
+    """A scale and its axis: logarithmic, with few ticks, if the values span more than a factor of ten; else linear."""
     known = [value for value in values if value is not None and value > 0]
     low, high = min(known, default=1.0), max(known, default=1.0)
     if high <= 10 * low:
@@ -65,7 +65,7 @@ def latency_scale(values: Iterable[float | None], *, most: int = MOST_TICKS) -> 
 
 
 def ladder(low: float, high: float, *, most: int = MOST_TICKS) -> list[float]:
-    """Few round numbers from low to high, evenly on a logarithmic scale: 1, 2, 5, 10 …, or 1, 3, 10 …, or the tens."""
+    """A few round numbers from low to high for a logarithmic scale: 1, 2, 5, 10 …, or 1, 3, 10 …, or powers of ten."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1, 2, 5), (1, 3), (1,)):
         rungs = [
@@ -77,21 +77,21 @@ def ladder(low: float, high: float, *, most: int = MOST_TICKS) -> list[float]:
 
 
 def nines() -> alt.X:
-    """Percentiles, on an axis that gives each further nine the same room. The field `x` is 1 / (1 − p)."""
+    """An axis of percentiles that gives each further nine the same width. The field `x` is 1 / (1 − p)."""
     return alt.X("x:Q").scale(type="log", nice=False).title(None).axis(values=_NINES, labelExpr=_NINES_LABEL)
 
 
 def field(channel: Any, name: str) -> Any:
-    """The same channel of another field."""
+    """The same channel for another field."""
     other = channel.copy()
     other.shorthand = f"{name}:Q"
     return other
 
 
 def hover(x: alt.X, told: Mapping[str, str]) -> Any:
-    """A stripe at each point along x that is seen under the pointer only, and tells these fields, by their titles.
+    """A vertical rule at each point, visible only under the pointer, with a tooltip of these fields by their titles.
 
-    Not the nearest point, as Vega-Lite calls it: of text its tooltip knows nothing there.
+    Vega-Lite's "nearest point" is not used: its tooltip does not work for text fields.
     """
     pointed = alt.selection_point(on="pointerover", clear="pointerout", fields=["x"], empty=False)
     tips = [alt.Tooltip(f"{name}:N", title=title) for name, title in told.items()]
@@ -122,7 +122,7 @@ def effect_layers(rows: Rows, *, low: float, high: float, title: str) -> list[al
 
 
 def _without_figure(rows: Rows, *, y: alt.Y) -> list[alt.Chart]:
-    """Words in place of the effects that have no figure; no layer without one, since Vega finds fault with an empty one."""
+    """Text in place of the effects without a figure; no layer if there is none, because Vega rejects an empty one."""
     told = [{**row, "told": f"{row['words']}: {row['code']}"} for row in rows if row["pct"] is None]
     if not told:
         return []
@@ -131,5 +131,5 @@ def _without_figure(rows: Rows, *, y: alt.Y) -> list[alt.Chart]:
 
 
 def numbered(fields: Mapping[str, tuple[str, str]]) -> list[alt.Tooltip]:
-    """Tooltips of numbers: field, to title and format."""
+    """Tooltips for numbers: {field: (title, format)}."""
     return [alt.Tooltip(f"{name}:Q", title=title, format=form) for name, (title, form) in fields.items()]

@@ -1,4 +1,4 @@
-"""Cache: text that takes long to make and is always the same, kept in the user's cache folder. Losing it costs time and nothing else."""
+"""Cache: text that is slow to compute and constant, in the user's cache folder. Losing it only costs time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 
 def cached_text(name: str, make: Callable[[], str]) -> str:
-    """The text of that name from the cache, else from `make`, which is then kept. `name` holds all that the text depends on."""
+    """The text with this name from the cache, else from `make`, whose result is cached. `name` must contain everything the text depends
+    on."""
     path = cache_folder() / name
     kept = _read_own(path)
     if kept:
@@ -29,7 +30,7 @@ def cache_folder() -> Path:
 
 
 def _read_own(path: Path) -> str | None:
-    """The file's text; None where there is none, or others could have written it: a page would run what they wrote."""
+    """The file's text; None if it is missing, or writable by other users: a page would run what they wrote."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             found = os.fstat(file.fileno())
@@ -40,7 +41,7 @@ def _read_own(path: Path) -> str | None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all: a process that is killed, or two at once, leave no half of it."""
+    """Writes the file atomically: a killed process, or two at once, never leave a partial file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -1,4 +1,4 @@
-"""Chart: one picture of a report with its words, or the gap where there is nothing to draw. scenario.py and load.py make it."""
+"""Chart: one chart of a report with its texts, or the reason why it cannot be drawn. Made by scenario.py and load.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enaxp.report.charts.vega import Spec
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """One chart. `alt` stands for it where it cannot be seen; `can_be_linear`: its latency axis is logarithmic, and need not be."""
+    """One chart. `alt`: its text alternative. `can_be_linear`: its latency axis is logarithmic, and may be switched to linear."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""Load charts: throughput against the limits, and latency over the rate of a sweep. As scenario.py, which lists them."""
+"""Load charts: throughput against AWS's limits, and latency over the rate of a sweep. See scenario.py, which lists them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FLOW_LIMITS = {"ENA": 5.0, "ENA in a cluster placement group": 10.0, "ENA Expres
 
 
 def throughput(figures: ScenarioFigures) -> Chart | Gap:
-    """What arrived, with the limits that AWS sets a flow."""
+    """The received throughput, with AWS's limits per flow."""
     name, title = f"{figures.scenario.name}-throughput", "What arrived"
     means = [(ARM_NAMES[arm], gbps) for arm in ARMS if (gbps := figures.result.arms[arm].throughput_gbps) is not None]
     rows: Rows = [{"arm": arm, "gbps": gbps} for arm, gbps in means]
@@ -71,7 +71,7 @@ def throughput(figures: ScenarioFigures) -> Chart | Gap:
 
 
 def load_curve(name: str, points: Sequence[LoadPoint], figures: RunFigures) -> Chart | Gap:
-    """Latency over the rate, as far as the rates could be reached: the hockey stick."""
+    """Latency over the rate, as far as the rates were reached."""
     title = f"{name}: latency under load"
     missing = _rates_without(name, points, figures)
     if len({point.scenario for point in points}) < 2:
@@ -115,7 +115,7 @@ def load_curve(name: str, points: Sequence[LoadPoint], figures: RunFigures) -> C
 
 
 def _limits(figures: ScenarioFigures, *, most: float) -> tuple[Rows, list[str]]:
-    """The limits that fit a picture of figures up to `most` Gbit/s, and the others in words."""
+    """The limits that fit into a chart of figures up to `most` Gbit/s, and the others in words."""
     allowed = {what: limit * figures.scenario.flows for what, limit in FLOW_LIMITS.items()}
     if figures.host_gbps:
         allowed["an instance of this type, all day"] = figures.host_gbps

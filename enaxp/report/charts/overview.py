@@ -1,6 +1,6 @@
-"""Overview: `latency_comparison.png`, for people who look at one thing only. As scenario.py, in one piece and with a title.
+"""Overview: `latency_comparison.png`, the summary of a run in one picture with a title. See scenario.py.
 
-RunFigures ─▶ for each scenario: both arms' figures │ what ENA Express changes, and how surely ─▶ one specification
+RunFigures ─▶ for each scenario: both arms' figures │ the effects with their intervals ─▶ one specification
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def comparison(figures: RunFigures) -> Spec | None:
 
 
 def _lifted(parts: list[Spec]) -> Spec:
-    """The rows of all parts, taken from them: Vega-Lite looks for rows at the top only."""
+    """The data rows of all parts, moved to the top level, where Vega-Lite looks for them."""
     return {name: rows for part in parts for side in part["hconcat"] for name, rows in side.pop("datasets").items()}
 
 
 def _subtitle(figures: RunFigures) -> list[str]:
-    """For which hosts, how sure, is SRD proven, and whatever limits that."""
+    """The subtitle: hosts, basis of the intervals, whether SRD is proven, and caveats."""
     run = figures.run
     proofs = {proof_in_words(measured.treatment) for measured in run.result.scenarios.values()}
     origin = run.manifest.not_ena
@@ -62,7 +62,7 @@ def _subtitle(figures: RunFigures) -> list[str]:
 
 
 def _scenario(figures: ScenarioFigures, *, headed: bool) -> Spec:
-    """Joined by hand: altair copies whole charts each time it joins some."""
+    """The part of one scenario. The charts are concatenated by hand, because altair copies whole charts when it does so."""
     both: Spec = {"hconcat": [_both_arms(figures), _changes(figures)], "spacing": 30, "resolve": _APART}
     return {**both, "title": {"text": figures.scenario.name, "fontSize": 15, "offset": 8}} if headed else both
 
@@ -95,7 +95,7 @@ def _changes(figures: ScenarioFigures) -> Spec:
 
 
 def _column(rows: Rows, *, y: alt.Y) -> Any:
-    """What the rows say in words, to the right of the chart."""
+    """The column of text to the right of the chart."""
     return (
         alt.Chart(inline(rows))
         .mark_text(align="left", dx=14, fontSize=13)
@@ -104,7 +104,7 @@ def _column(rows: Rows, *, y: alt.Y) -> Any:
 
 
 def _in_words(figures: ScenarioFigures) -> Rows:
-    """Both arms' values in each figure: `22.52 → 22.32 µs`."""
+    """Both arms' values of each figure in words: `22.52 → 22.32 µs`."""
     told: dict[str, list[str]] = {}
     for row in _values(figures):
         words = gigabits(row["value"]) if figures.is_rate else microseconds(row["value"])

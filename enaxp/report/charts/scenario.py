@@ -1,10 +1,10 @@
-"""Charts: what each chart of a report looks like, as Vega-Lite specifications without colours. Pure; nothing is drawn here.
+"""Charts: the Vega-Lite specifications of a scenario's charts, without colours. Pure; nothing is drawn here.
 
-    ScenarioFigures ─▶ scenario_charts ─▶ Chart (title, caption, words instead of the picture, spec) or Gap (why there is none)
+    ScenarioFigures ─▶ scenario_charts ─▶ Chart (title, caption, text alternative, spec) or Gap (why there is none)
     RunFigures      ─▶ load_charts    ─┘
 
-A chart says in words what it shows, for those who do not see it. Where the data for one is lacking there is a Gap, never an empty frame.
-altair is imported here: only what draws imports this module.
+Each chart has a text alternative for readers who cannot see it. If its data is missing there is a Gap, never an empty frame. This module
+imports altair, so only code that draws imports it.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ def run_charts(figures: RunFigures) -> list[Chart | Gap]:
 
 
 def file_name(name: str) -> str:
-    """A chart's name as that of a file, whatever a scenario is called."""
+    """A chart's name as a safe file name, for any scenario name."""
     return re.sub(r"[^A-Za-z0-9@._-]+", "_", name).lstrip(".") or "_"
 
 
 def effects(figures: ScenarioFigures) -> Chart | Gap:
-    """Each figure's effect with its interval, against the margin."""
+    """The chart of each figure's effect with its interval, against the margin."""
     name, title = f"{figures.scenario.name}-effects", "What ENA Express changes"
     rows = effect_rows(figures)
     if all(row["low"] is None for row in rows):
@@ -102,7 +102,7 @@ def effects(figures: ScenarioFigures) -> Chart | Gap:
 
 
 def percentiles(figures: ScenarioFigures) -> Chart | Gap:
-    """Latency over the percentiles, on an axis that gives every nine the same room."""
+    """The chart of latency over percentiles, on an axis that gives every nine the same width."""
     name, title = f"{figures.scenario.name}-percentiles", "Latency by percentile"
     if not figures.curve:
         return _no_latencies(name, title)
@@ -135,7 +135,7 @@ def percentiles(figures: ScenarioFigures) -> Chart | Gap:
 
 
 def shift(figures: ScenarioFigures) -> Chart | Gap:
-    """The effect at every percentile."""
+    """The chart of the effect at every percentile."""
     name, title = f"{figures.scenario.name}-shift", "Change by percentile"
     if not figures.shift:
         return _no_latencies(name, title)
@@ -166,7 +166,7 @@ def shift(figures: ScenarioFigures) -> Chart | Gap:
 
 
 def iterations(figures: ScenarioFigures, metric: str) -> Chart | Gap:
-    """One figure iteration by iteration, both arms joined, over the trials it comes from."""
+    """The chart of one figure by iteration, both arms connected, over the single trials."""
     named = metric_label(metric)
     name, title = f"{figures.scenario.name}-iterations-{metric}", f"{named} by iteration".capitalize()
     points = figures.by_iteration.get(metric, ())
@@ -219,7 +219,7 @@ def iterations(figures: ScenarioFigures, metric: str) -> Chart | Gap:
 
 
 def cumulative(figures: ScenarioFigures) -> Chart | Gap:
-    """The share of messages at or below each latency, where most of them are."""
+    """The cumulative distribution: the share of messages at or below each latency, where most of them are."""
     name, title = f"{figures.scenario.name}-cumulative", "Where most messages are"
     if not figures.body:
         return _no_latencies(name, title)
@@ -241,7 +241,7 @@ def cumulative(figures: ScenarioFigures) -> Chart | Gap:
 
 
 def series(figures: ScenarioFigures) -> Chart | Gap:
-    """The run over time, with the borders of its iterations and what happened on the way."""
+    """The chart of the run over time, with the boundaries of its iterations and events."""
     name, title = f"{figures.scenario.name}-series", "Over time"
     if not figures.series:
         return Gap(name=name, title=title, why="No trial that counts kept what its seconds saw.")
@@ -294,7 +294,7 @@ def _borders(figures: ScenarioFigures, *, x: alt.X) -> list[Any]:
 
 
 def _events(figures: ScenarioFigures, *, x: alt.X) -> list[Any]:
-    """The mark of each event; no layer without one, since Vega finds fault with an empty one."""
+    """A mark for each event; no layer if there is none, because Vega rejects an empty one."""
     rows = [
         {"t": event.at_min, "trial": event.trial, "arm": ARM_NAMES[event.arm], "event": event.words}
         for event in figures.events
@@ -308,7 +308,7 @@ def _events(figures: ScenarioFigures, *, x: alt.X) -> list[Any]:
 
 
 def effect_rows(figures: ScenarioFigures) -> Rows:
-    """A row for each effect of result.json, the primary ones heavier."""
+    """A data row for each effect of result.json; primary ones are drawn heavier."""
     return [
         {
             "figure": metric_label(metric),
@@ -327,7 +327,7 @@ def effect_rows(figures: ScenarioFigures) -> Rows:
 
 
 def effect_domain(rows: Rows) -> tuple[float, float]:
-    """The per cents shown: every interval and twice the smallest margin, but nothing beyond WIDEST_PCT."""
+    """The range of the per cent axis: every interval and twice the smallest margin, at most WIDEST_PCT."""
     bounds = [row[side] for row in rows for side in ("low", "high") if row[side] is not None]
     margin = min(min(row["margin_high"] for row in rows), WIDEST_PCT / 2)
     low, high = max(-100.0, min(*bounds, -2 * margin)), min(WIDEST_PCT, max(*bounds, 2 * margin))
@@ -342,7 +342,7 @@ def percentile_name(p: float) -> str:
 
 
 def _shift_domain(points: Iterable[ShiftPoint], margin: float) -> tuple[float, float]:
-    """By the points that can be leant on, where there are any."""
+    """The axis range, from the points that are not thin, if there are any."""
     points = list(points)
     solid = [point for point in points if not point.thin] or points
     bounds = [bound for point in solid for bound in (point.pct, point.low_pct, point.high_pct) if bound is not None]
@@ -352,7 +352,8 @@ def _shift_domain(points: Iterable[ShiftPoint], margin: float) -> tuple[float, f
 
 
 def _curve_rows(curve: Iterable[CurvePoint]) -> Rows:
-    """A row for each percentile, with both arms. Thin points are in a column of their own, which begins at the last solid one."""
+    """A data row for each percentile, with both arms. Thin points are in a separate column, which begins at the last point that is not
+    thin."""
     by_place: dict[float, dict[Arm, CurvePoint]] = {}
     for point in curve:
         by_place.setdefault(point.p, {})[point.arm] = point
@@ -385,7 +386,8 @@ def _shift_row(point: ShiftPoint) -> Row:
 
 
 def _in_sight(merged: Sequence[float], single: Sequence[float]) -> tuple[float, float]:
-    """The values that a chart by iteration shows: all merged ones and the middle of the single trials, so that differences are seen."""
+    """The axis range of a chart by iteration: all merged values and the middle part of the single trials, so that differences are
+    visible."""
     cut = len(single) // 10
     shown = [*merged, *sorted(single)[cut : len(single) - cut]]
     low, high = min(shown), max(shown)

@@ -1,6 +1,6 @@
-"""Still: a chart as it stands in the page without scripts, in print and in previews: SVG that is part of the HTML. Pure.
+"""Still: a static chart as inline SVG, for pages without scripts, print and previews. Pure.
 
-    SVG by vl-convert ─▶ inlined: only what draws, ids that no other chart has, numbers no finer than is seen ─▶ SVG for the page
+    SVG by vl-convert ─▶ inlined: only drawing elements, unique ids, numbers rounded to visible precision ─▶ SVG for the page
 
 Its colours are the page's CSS variables, its font is the page's: it follows light, dark and print.
 """
@@ -34,7 +34,7 @@ _DEFAULT = {"opacity": "1"}
 
 
 def inlined(svg: str, *, prefix: str) -> str:
-    """The SVG as a part of an HTML page; `prefix` sets its ids apart from those of the page's other charts."""
+    """The SVG as part of an HTML page; `prefix` makes its ids unique in the page."""
     root = ElementTree.fromstring(svg)
     _strip(root, prefix)
     _draw_marks_once(root, prefix)
@@ -58,7 +58,7 @@ def _strip(element: Element, prefix: str) -> None:
 
 
 def _say_once(group: Element) -> None:
-    """What all children of a group inherit alike is said by the group."""
+    """Moves attributes that all children of a group share to the group."""
     if _kind(group) != "g" or len(group) < 2:
         return
     for name in sorted(_INHERITED - group.attrib.keys()):
@@ -70,7 +70,7 @@ def _say_once(group: Element) -> None:
 
 
 def _draw_marks_once(root: Element, prefix: str) -> None:
-    """The shape of marks that are drawn many times, as the dots of a chart, stands once among the definitions."""
+    """Moves a shape that is drawn many times, such as a chart's dots, into the definitions."""
     paths = [path for path in root.iter(f"{{{_SVG}}}path") if _TRANSLATED.fullmatch(path.get("transform", ""))]
     often = [shape for shape, times in Counter(path.get("d", "") for path in paths).items() if times >= MANY]
     ids = {shape: f"{prefix}mark{number}" for number, shape in enumerate(often, start=1)}
@@ -97,7 +97,7 @@ def _is_drawn(element: Element) -> bool:
 
 
 def _is_empty(element: Element) -> bool:
-    """Whether it shows nothing: a group without a child, a path without a colour."""
+    """Whether an element is invisible: a group without children, a path without a colour."""
     kind = _kind(element)
     if kind in ("g", "defs"):
         return len(element) == 0

@@ -1,11 +1,12 @@
-"""Vega: a chart's specification as SVG or PNG, and what the page needs to draw it itself. The only place that knows vl-convert.
+"""Vega: draws a chart's specification as SVG or PNG, and provides the script with which the page draws it. The only module that uses
+vl-convert.
 
     spec (scenario.py) + look ─┬─▶ svg(), png(): with fixed colours, on white
-                               ├─▶ still(): with the page's own colours, as it stands in the page
+                               ├─▶ still(): with the page's colours, as static SVG in the page
                                └─▶ page: runtime() once, which draws the same spec where scripts run
 
-Colours are not in the specifications: `look` gives them, as the page's CSS variables or as those of a light picture. The page's charts
-so follow its light and dark, on the screen and in print, without being drawn again.
+Colours are not in the specifications: `look` adds them, as the page's CSS variables or as fixed light colours. So the page's charts
+follow its light and dark mode and print, without being redrawn.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ Spec = dict[str, Any]
 
 
 class ReportExtraMissing(EnaxpError):  # noqa: N818 - nothing is wrong, something is not installed
-    """What draws is not installed."""
+    """The drawing packages are not installed."""
 
     def __init__(self) -> None:
         super().__init__("the report page and its charts need the `report` extra", todo=how_to_add("report"))
@@ -61,7 +62,7 @@ def require_drawing() -> None:
 def runtime(vegalite: str) -> str:
     """The JavaScript that draws specifications in a page: vega, vega-lite and vega-embed in one, about 0.9 MB.
 
-    It takes longer than all the rest of a page and is the same for the same versions: it is made once, and kept.
+    It takes longer than the rest of a page, and depends only on the package versions: it is computed once and cached.
     """
     import vl_convert
 
@@ -72,14 +73,14 @@ def runtime(vegalite: str) -> str:
 
 
 def wake() -> None:
-    """Loads what draws, which takes as long as drawing a dozen charts: to be done before there is a chart."""
+    """Loads the drawing library in advance; that takes as long as drawing a dozen charts."""
     import vl_convert
 
     vl_convert.vegalite_to_svg({"data": {"values": [{}]}, "mark": "point"})
 
 
 def still(spec: Spec, *, width: int, prefix: str, vegalite: str) -> str:
-    """A chart as SVG for the page itself, `width` units wide where its column gives the width: see still.py."""
+    """A chart as inline SVG for the page, `width` units wide if it is as wide as its column: see still.py."""
     import vl_convert
 
     # A page's chart is described by its own words: `aria` would describe each of its points.
@@ -101,7 +102,7 @@ def svg(spec: Spec) -> str:
 
 
 def png(spec: Spec, *, scale: float = 2, vegalite: str | None = None) -> bytes:
-    """A chart as a PNG picture on white, `scale` pixels for each of its units."""
+    """A chart as a PNG picture on white, with `scale` pixels per unit."""
     import vl_convert
 
     version = vegalite or vegalite_version()
@@ -110,7 +111,7 @@ def png(spec: Spec, *, scale: float = 2, vegalite: str | None = None) -> bytes:
 
 
 def look(colours: Mapping[str, str], font: str) -> Spec:
-    """The configuration that gives every chart the same look."""
+    """The Vega-Lite configuration with the common style of all charts."""
     ink, muted = colours["ink"], colours["muted"]
     return {
         "background": colours["surface"] if font == PICTURE_FONT else "transparent",
@@ -165,7 +166,7 @@ def look(colours: Mapping[str, str], font: str) -> Spec:
 
 
 def _styles(colours: Mapping[str, str]) -> Spec:
-    """What the charts call by name."""
+    """The named styles that the charts use."""
     ink, muted = colours["ink"], colours["muted"]
     return {
         "margin": {"color": colours["margin"], "fillOpacity": 0.16, "strokeOpacity": 0},
@@ -183,7 +184,7 @@ def _styles(colours: Mapping[str, str]) -> Spec:
 
 
 def _sized(spec: Spec, width: int) -> Spec:
-    """The specification with a fixed width, where the page's follows its column."""
+    """The specification with a fixed width in place of the column's."""
     return {**spec, "width": width} if spec.get("width") == "container" else spec
 
 
