@@ -48,7 +48,8 @@ OUTCOMES = {"shown": "FAILS", "not shown": "passes", "undecided": "undecided", "
 
 
 def headline(scenarios: Mapping[str, ScenarioResult]) -> str:
-    """The verdict's headline, with each primary metric named; empty for a run of several scenarios, since each has its own."""
+    """A run's verdict in a few words: for one scenario its headline, which names each primary metric; for several their verdicts, as
+    `came_to`."""
     if len(scenarios) == 1:
         [measured] = scenarios.values()
         return measured.verdict.headline or measured.verdict.words
