@@ -1,6 +1,6 @@
-"""Fleet bench: what `enaxp bench` does in a lab of many pairs — each pair measured as a run of its own, all of them judged together.
+"""Fleet bench: the implementation of `enaxp bench` for a fleet — each pair is measured as a run of its own, and all are judged together.
 
-Status ─▶ chosen (pairs) ─▶ side_by_side ─▶ pairs/NAME/ (one run each; one that is lost is named) ─▶ write_fleet ─▶ fleet.json, summary.txt
+Status ─▶ chosen (pairs) ─▶ side_by_side ─▶ pairs/NAME/ (one run each; lost ones are named) ─▶ write_fleet ─▶ fleet.json, summary.txt
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetPlan:
-    """What a bench of many pairs is to do: which pairs are still to be measured, each with its own status, and into which folder."""
+    """The work of a fleet's bench: the pairs still to be measured, each with its own status, and the folder."""
 
     folder: FleetFolder
     manifest: FleetManifest
@@ -63,7 +63,8 @@ class FleetPlan:
 
 
 def run_fleet_bench(session: Session, options: BenchOptions) -> tuple[Fleet, str, Path]:
-    """The fleet, its summary and its folder. Raises Interrupted after Ctrl-C, NoValidResultError where no pair of a variant is valid."""
+    """Carries out a fleet's bench; returns the fleet's result, summary and folder. Raises Interrupted after Ctrl-C, NoValidResultError if
+    a variant has no valid pair."""
     with session.file.lock("bench", name=BENCH_LOCK):
         status = current_status(session)
         todo = _to_do(session, options, status)
@@ -89,9 +90,10 @@ def run_fleet_bench(session: Session, options: BenchOptions) -> tuple[Fleet, str
 def fleet_finished(
     session: Session, folder: FleetFolder, *, stopped: bool, draws: bool, goes_on: str
 ) -> tuple[Fleet, str, Path]:
-    """The fleet, its summary and its folder, once every pair has ended; its page is drawn, if asked for. Raises as `run_fleet_bench`.
+    """Evaluates the fleet once every pair has ended; returns its result, summary and folder. Draws the page if requested. Raises as
+    `run_fleet_bench`.
 
-    goes_on: what measures the pairs that are left, or were lost."""
+    goes_on: the command that measures the remaining and lost pairs."""
     from enaxp.report.fleet.summary import render_fleet_summary
     from enaxp.report.render import draw_fleet_after_bench, write_fleet
 
@@ -122,7 +124,7 @@ def variant_of(pair: str) -> str:
 
 
 def is_of_fleet(session: Session, options: BenchOptions) -> bool:
-    """Whether a bench is one of many pairs: the lab is a fleet, or the run that is to go on was. Raises UsageError for --pair elsewhere."""
+    """Whether a bench is a fleet's: the lab is a fleet, or the run to resume was a fleet's. Raises UsageError for --pair in other labs."""
     is_fleet = bool(session.file.load() and session.file.state.pinned.fleet)
     if options.pairs and not is_fleet:
         raise UsageError(f"lab {session.config.lab} has one pair of hosts", todo="leave --pair out")
@@ -130,14 +132,14 @@ def is_of_fleet(session: Session, options: BenchOptions) -> bool:
 
 
 def chosen(pairs: Mapping[str, Status], asked: Sequence[str]) -> dict[str, Status]:
-    """The pairs that were asked for, all without. Raises UsageError for one that there is not."""
+    """The requested pairs, by default all. Raises UsageError for a pair that does not exist."""
     if unknown := [name for name in asked if name not in pairs]:
         raise UsageError(f"there is no pair {unknown[0]}", said=f"there are: {', '.join(pairs)}")
     return {name: status for name, status in pairs.items() if not asked or name in asked}
 
 
 def _to_do(session: Session, options: BenchOptions, status: Status) -> FleetPlan:
-    """What is to be measured; the folder is there afterwards, and says so. Raises UsageError."""
+    """The plan of the fleet's bench, after creating its folder and manifest. Raises UsageError."""
     results, lab = session.options.results_dir, session.config.lab
     pairs = {name: one for name, one in status.each_pair().items() if name is not None}
     if options.resume:
@@ -183,7 +185,7 @@ def begin_fleet(
 
 
 def _has_ended(folder: FleetFolder, entry: PairEntry) -> bool:
-    """Whether a pair has carried out its plan: it is not measured again."""
+    """Whether a pair has completed its plan, so that it is not measured again."""
     path = folder.pair(entry.name).path
     if entry.lost or not (path / MANIFEST).is_file():
         return False
@@ -200,7 +202,7 @@ def _measure(
     view: FleetView,
     stop: threading.Event,
 ) -> None:
-    """Measures what is left of one pair, and works its run out. Raises what ended it early."""
+    """Measures the missing trials of one pair, and evaluates its run. Raises the error that ended it early."""
     status, folder = todo.pairs[name], todo.folder.pair(name)
     earlier = folder if (folder.path / MANIFEST).is_file() else None
     plan = earlier.read_manifest().plan if earlier else todo.plan_of(name)
@@ -244,7 +246,7 @@ def why_lost(error: BaseException | None) -> str:
 
 
 def _require_there(session: Session, status: Status, stop: threading.Event, role: str) -> None:
-    """Raises HostError when AWS says that this host does not come back, KeyboardInterrupt when the whole bench is to stop."""
+    """Raises HostError when AWS reports that this host will not come back, KeyboardInterrupt when the whole bench should stop."""
     if stop.is_set():
         raise KeyboardInterrupt
     instance = next(host.instance_id for host in status.hosts.values() if host.role == role)
@@ -259,7 +261,8 @@ def _require_there(session: Session, status: Status, stop: threading.Event, role
 
 
 def _keep_what_became(session: Session, todo: FleetPlan, outcomes: Mapping[str, BaseException | None]) -> None:
-    """Writes what became of each pair, and names those that were lost. Raises what no pair should have raised: a fault of this program."""
+    """Records the outcome of each pair, and prints the lost ones. Raises an unexpected exception of a pair, which is a bug of this
+    program."""
     lost = {name: why_lost(error) for name, error in outcomes.items()}
     ended = None if len(outcomes) < len(todo.pairs) else now_text()
     todo.folder.write_manifest(replace(todo.manifest.with_lost(lost), ended_at=ended))
@@ -272,7 +275,7 @@ def _keep_what_became(session: Session, todo: FleetPlan, outcomes: Mapping[str, 
 
 
 def _announce(session: Session, todo: FleetPlan) -> None:
-    """Says which pairs are measured, and how long that takes."""
+    """Prints which pairs are measured, and how long that takes."""
     say, at_once = session.console.say, todo.manifest.at_once
     how = (
         "side by side"
@@ -288,7 +291,7 @@ def _announce(session: Session, todo: FleetPlan) -> None:
 
 
 def _rounds(todo: FleetPlan) -> int:
-    """How many pairs are measured one after the other."""
+    """The number of rounds: how many pairs are measured one after the other."""
     return -(-len(todo.pairs) // max(1, todo.manifest.at_once))
 
 

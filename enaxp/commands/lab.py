@@ -1,4 +1,4 @@
-"""Lab commands: what `enaxp up`, `enaxp down` and `enaxp doctor --preflight` do."""
+"""Lab commands: the implementation of `enaxp up`, `enaxp down` and `enaxp doctor --preflight`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ WORKERS = 16  # hosts that are asked side by side
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltLab:
-    """A lab after an `up`, before anybody has waited for its hosts. changed: keys of what was made or changed."""
+    """A lab after an `up`, before waiting for its hosts. changed: keys of created or changed resources."""
 
     snapshot: Snapshot
     layers: tuple[Layer, ...]
@@ -67,10 +67,10 @@ def bring_up(
     skip_preflight: bool = False,
     partial: bool = False,
 ) -> BuiltLab:
-    """Builds what is missing of these layers. With `rollback`, what was made is removed again when that fails; with `skip_preflight`
-    AWS is not asked beforehand what it would refuse; with `partial` pairs of a fleet that there is no room for are left out.
+    """Builds what is missing of these layers. `rollback`: removes what was created if that fails. `skip_preflight`: without the checks in
+    advance. `partial`: leaves out pairs of a fleet for which AWS has no capacity.
 
-    Raises LabError when somebody says no, or the lab is somebody else's, UsageError when the lab would cost more than `max_usd_per_hour`.
+    Raises LabError when the user declines, or the lab has another owner, UsageError when the lab would cost more than `max_usd_per_hour`.
     """
     say, layers = session.console.say, tuple(layers)
     if "monitoring" in layers:
@@ -103,7 +103,7 @@ def bring_up(
 
 
 def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
-    """Waits until the hosts of the layers have all that they need; gives back the status then. Raises HostError."""
+    """Waits until the hosts of the layers are ready; returns the status then. Raises HostError."""
     from enaxp.lab.boot import METAL_SSH_S, SSH_S, wait_until_ready
 
     say, snapshot = session.console.say, built.snapshot
@@ -128,7 +128,7 @@ def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
 
 
 def _software(session: Session, built: BuiltLab, hosts: Mapping[str, Host]) -> SoftwareResults:
-    """What the hosts must have, once it is in place: put there by State Manager, or by enaxp itself over SSH. Raises HostError."""
+    """Waits until the software is installed, by State Manager or by enaxp over SSH; returns the results. Raises HostError."""
     from enaxp.lab.boot import log_of, restart_agent
     from enaxp.lab.software_by_ssh import put_in_place
     from enaxp.lab.state_manager import wait_for_software
@@ -150,7 +150,7 @@ def _software(session: Session, built: BuiltLab, hosts: Mapping[str, Host]) -> S
 
 
 def _verify_hosts(session: Session, status: Status) -> None:
-    """Waits for each new host's console to show its keys, side by side, before anything is sent to it."""
+    """Verifies the SSH key of each new host against its console output, in parallel, before anything is sent to it."""
     hosts: list[tuple[str, HostStatus | MonitoringStatus]] = list(status.every_host().items())
     if status.monitoring:
         hosts.append(("monitoring", status.monitoring))
@@ -164,7 +164,7 @@ def _verify_hosts(session: Session, status: Status) -> None:
 
 
 def preflight(session: Session) -> Report:
-    """What `up` would check before it makes anything, all of it, whether or not something is to be made."""
+    """Runs every check that `up` makes in advance, whether or not there is anything to create."""
     from enaxp.lab.checks.preflight import preflight_report
 
     return preflight_report(look_at(session, BUILT_LAYERS), config=session.config, aws=session.aws)
@@ -179,20 +179,20 @@ def require_no_bench(session: Session) -> None:
 
 
 def confirm(session: Session, question: str) -> None:
-    """Asks where there is something to lose, on AWS. Raises LabError when somebody says no."""
+    """Asks for confirmation on AWS. Raises LabError when the user declines."""
     if session.target.name == "aws" and not session.console.ask(question):
         raise LabError("nothing was changed", todo="answer y, or give --yes")
 
 
 def confirm_removal(session: Session, layers: Sequence[Layer], *, with_foreign: bool) -> None:
-    """Asks whether the layers (none named: all of the lab) are to be removed. Raises LabError when somebody says no."""
+    """Asks whether to remove the layers (none named: the whole lab). Raises LabError when the user declines."""
     what = " and ".join(layers) or "everything"
     besides = ", and the endpoints and security groups that others have in its own VPC" if with_foreign else ""
     confirm(session, f"Remove {what} of lab {session.config.lab} in {session.config.aws.region}{besides}?")
 
 
 def remove_layers(session: Session, *, layers: Sequence[Layer], with_foreign: bool = False) -> Removal:
-    """Removes the layers (none named: all of the lab), and tells what was removed, what is left and why, and what it has cost."""
+    """Removes the layers (none named: the whole lab), and prints what was removed, what is left and why, and what the lab has cost."""
     with session.file.lock("down"):
         removal = down(
             session.lab_context,
@@ -212,7 +212,7 @@ def remove_layers(session: Session, *, layers: Sequence[Layer], with_foreign: bo
 
 
 def say_what_it_costs(session: Session, snapshot: Snapshot, prices: Prices | None) -> None:
-    """What everything that is wanted costs an hour, and until its time is over, before any of it is made."""
+    """Prints what the wanted resources cost per hour and until the lab expires, before any of them is created."""
     if session.target.name != "aws":
         return
     hourly = _usd_per_hour_wanted(snapshot, prices)
@@ -235,13 +235,13 @@ def _costs_of(session: Session, snapshot: Snapshot) -> str:
 
 
 def _usd_per_hour_wanted(snapshot: Snapshot, prices: Prices | None) -> float | None:
-    """What all that is wanted costs an hour; None where a price is not known."""
+    """The cost of the wanted resources in USD per hour; None if a price is unknown."""
     return usd_per_hour(prices, (resource.key for resource in snapshot.resources if resource.owned))
 
 
 def _require_no_more_than(limit: float, session: Session, snapshot: Snapshot, prices: Prices | None) -> None:
-    """Raises UsageError when the lab, with what stands of it in other layers, would cost more than this an hour. On this machine
-    nothing costs anything.
+    """Raises UsageError when the lab, with existing resources of other layers, would cost more than this per hour. The local target costs
+    nothing.
     """
     if session.target.name != "aws":
         return
@@ -260,14 +260,14 @@ def _require_no_more_than(limit: float, session: Session, snapshot: Snapshot, pr
 
 
 def _confirm_plan(session: Session, snapshot: Snapshot) -> None:
-    """Shows the plan and asks, on AWS. Raises LabError when somebody says no."""
+    """Shows the plan and, on AWS, asks for confirmation. Raises LabError when the user declines."""
     if session.target.name == "aws":
         session.console.result(folded_plan_text(snapshot.plan))
         confirm(session, f"Build this in account {snapshot.state.account}, {snapshot.state.region}?")
 
 
 def _confirm_replacement(session: Session, snapshot: Snapshot) -> None:
-    """Asks whether hosts that run may be replaced: what is on them is lost. Raises LabError when nobody says yes."""
+    """Asks whether running hosts may be replaced, which loses their data. Raises LabError without confirmation."""
     there = snapshot.survey.found
     steps = [step for step in snapshot.plan.with_action("replace") if step.kind == "instance"]
     running = [
@@ -286,7 +286,7 @@ def _confirm_replacement(session: Session, snapshot: Snapshot) -> None:
 
 
 def _refuse_fewer_pairs(snapshot: Snapshot) -> None:
-    """Raises UsageError when hosts of a fleet are to go because fewer pairs are asked for, and nobody has said that it is meant."""
+    """Raises UsageError when hosts of a fleet would be removed because fewer pairs are requested, without `--replace`."""
     names = sorted(
         {pair.name for key in snapshot.plan.surplus if (pair := pair_in(key)) and key.startswith("instance/")}
     )
@@ -299,7 +299,7 @@ def _refuse_fewer_pairs(snapshot: Snapshot) -> None:
 
 
 def _build(session: Session, snapshot: Snapshot, layers: Sequence[Layer], *, partial: bool) -> Snapshot:
-    """Carries the snapshot's plan out, where there is room; gives back the lab as it is then."""
+    """Carries out the snapshot's plan in a zone with capacity; returns the new snapshot."""
     from enaxp.lab.zones import up_in_some_zone
 
     console = session.console
@@ -310,7 +310,7 @@ def _build(session: Session, snapshot: Snapshot, layers: Sequence[Layer], *, par
 
 @contextlib.contextmanager
 def _rolled_back(session: Session, before: Snapshot) -> Iterator[None]:
-    """When what is done fails, what was made since is removed again."""
+    """A context: if its body fails, the resources created in it are removed again."""
     from enaxp.lab.zones import rollback
 
     try:
@@ -325,7 +325,7 @@ def _rolled_back(session: Session, before: Snapshot) -> Iterator[None]:
 
 
 def _check_beforehand(session: Session, snapshot: Snapshot) -> None:
-    """What speaks against building this, before anything of it is made. Raises LabError with all of it at once."""
+    """Runs the preflight checks. Raises LabError that lists all failures."""
     from enaxp.lab.checks.preflight import preflight_report
 
     if not snapshot.plan.with_action("create"):

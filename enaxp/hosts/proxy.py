@@ -1,9 +1,9 @@
-"""Proxy: a program through which SSH goes to a host that nothing else leads to (`hosts.proxy_command`).
+"""Proxy: a program through which SSH reaches a host that is not reachable directly (`hosts.proxy_command`).
 
     text of the config ─▶ proxy_words(): its words, filled in for one host ─┬─▶ ProxyProcess ─▶ socket ─▶ paramiko
                                                                             └─▶ as_ssh_option() ─▶ the system's ssh
-No shell reads the command: it is split into words as a shell would, and only then are the values put in, so that none of them can become a
-word of its own. Whoever wants a shell writes `sh -c '…'`. Only the config says what is run; nothing of it comes from tags or the state.
+No shell runs the command: it is split into words as a shell would do, and the values are filled in afterwards, so that none of them can
+become a separate word. For a shell, write `sh -c '…'`. The command comes only from the config, never from tags or the state.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _VALUES = {
 
 @dataclass(frozen=True, kw_only=True)
 class ProxyTarget:
-    """The host that a proxy is to lead to."""
+    """The host that a proxy connects to."""
 
     address: str
     port: int
@@ -43,7 +43,7 @@ class ProxyTarget:
     region: str
 
     def values(self) -> Mapping[str, str]:
-        """What is filled into a placeholder, by its name. Raises UsageError where a value does not have the form that it must have."""
+        """The values of the placeholders, by name. Raises UsageError for a value with an invalid format."""
         found = {name: str(getattr(self, name)) for name in PROXY_NAMES}
         for name, value in found.items():
             if not _VALUES[name].fullmatch(value):
@@ -63,7 +63,7 @@ def proxy_words(command: str | None, target: ProxyTarget) -> tuple[str, ...]:
 
 
 def as_ssh_option(words: Sequence[str]) -> str:
-    """The value of ProxyCommand for the system's ssh, which gives it to a shell and takes a percent sign for a token of its own."""
+    """The value of ProxyCommand for the system's ssh, quoted for the shell that ssh uses, with percent signs escaped from ssh's tokens."""
     return shlex.join(words).replace("%", "%%")
 
 
@@ -73,13 +73,13 @@ def _filled(found: re.Match[str], values: Mapping[str, str]) -> str:
 
 
 class ProxyProcess:
-    """A proxy that runs. `socket` is the way through it; it ends when that is closed, or with `close`.
+    """A running proxy process. `socket`: the connection through it. The process ends when that is closed, or with `close`.
 
-    It has a session of its own, so that Ctrl-C at the terminal is the program's alone: what it does last still reaches the hosts.
+    It has its own session, so that Ctrl-C at the terminal reaches only enaxp, whose clean-up can still use the connection.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
-        """Starts it. Raises HostError when there is no such program."""
+        """Starts the process. Raises HostError when the program does not exist."""
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed by `close`
         self.socket, far = socket.socketpair()
         try:
@@ -95,7 +95,7 @@ class ProxyProcess:
             raise HostError(f"starting {words[0]!r} of hosts.proxy_command", said=str(error), todo=todo) from error
 
     def said(self) -> str:
-        """The end of what it has said on its standard error, and how it ended if it did."""
+        """The end of its standard error, and its exit status if it has ended."""
         with contextlib.suppress(OSError, ValueError):
             self._said.seek(0, os.SEEK_END)
             self._said.seek(max(0, self._said.tell() - 500))
@@ -106,7 +106,7 @@ class ProxyProcess:
         return ""
 
     def close(self) -> None:
-        """Ends it, and what it has started, and waits for that. Once more does nothing."""
+        """Ends the process and its children, and waits for that. Idempotent."""
         self.socket.close()
         for number in (None, signal.SIGTERM, signal.SIGKILL):
             if number is not None:

@@ -1,4 +1,4 @@
-"""Given: what `enaxp bench` does between hosts that exist already, and `enaxp restore`.
+"""Given: the implementation of `enaxp bench` between existing hosts, and of `enaxp restore`.
 
 asked.py       which hosts, and how they are to be treated
 beforehand.py  what AWS and the hosts say ─▶ refused, or told to somebody who says yes       (reach.py: how the hosts are reached)

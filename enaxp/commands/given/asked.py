@@ -23,8 +23,8 @@ WATCH_S = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class GivenOptions:
-    """How given hosts are treated. install: put sockperf there where it is missing; fix: lower the MTU; watch_s: how long what else the
-    interfaces carry is watched beforehand, in s.
+    """The options for given hosts. install: install sockperf where it is missing. fix: lower the MTU. watch_s: how long other traffic on
+    the interfaces is watched in advance, in s.
     """
 
     assume_yes: bool = False
@@ -35,7 +35,7 @@ class GivenOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What the command line says of given hosts; None: not said."""
+    """The command line's options for given hosts; None: not given."""
 
     server: str | None = None
     client: str | None = None
@@ -59,7 +59,7 @@ class GivenBench:
 
 
 def given_pairs(options: Options, asked: Asked) -> tuple[GivenPairConfig, ...]:
-    """The pairs of the command line, else those of the config; none where a lab is meant. Raises UsageError and ConfigError."""
+    """The pairs from the command line, else from the config; none if the bench uses a lab. Raises UsageError and ConfigError."""
     if (asked.server is None) != (asked.client is None):
         raise UsageError("--server and --client go together", todo="give both, or neither")
     told: dict[str, object] = {"given.ssh_user": asked.ssh_user, "given.private_key": asked.private_key}
@@ -71,7 +71,7 @@ def given_pairs(options: Options, asked: Asked) -> tuple[GivenPairConfig, ...]:
 
 
 def watch_seconds(text: str) -> float:
-    """Of `--watch`. Raises UsageError."""
+    """The value of `--watch` in seconds. Raises UsageError."""
     try:
         found = parse_duration(text)
     except ValueError:
@@ -82,7 +82,7 @@ def watch_seconds(text: str) -> float:
 
 
 def toggled(overrides: Overrides) -> dict[str, object]:
-    """The values of the config with the one order that there is between given hosts. Raises UsageError where another is asked for."""
+    """The config values with order `toggled`, the only one between given hosts. Raises UsageError when another order is requested."""
     if overrides.get("bench.order") not in (None, "toggled"):
         raise UsageError("hosts that exist already are measured in order toggled", todo="leave --order out")
     return {**overrides, "bench.order": "toggled"}
@@ -94,6 +94,6 @@ def in_the_name_of(options: Options, pairs: Sequence[GivenPairConfig]) -> Option
 
 
 def given_name(pairs: Sequence[GivenPairConfig]) -> str:
-    """Under which name the runs of these pairs are kept: made of the ids, and telling none of them."""
+    """The lab name under which the runs of these pairs are stored: derived from the ids without revealing them."""
     ids = " ".join(f"{pair.server.instance_id} {pair.client.instance_id}" for pair in pairs)
     return f"given-{hashlib.sha256(ids.encode()).hexdigest()[:8]}"

@@ -89,7 +89,7 @@ def _watched(found: GivenPairFound, pair: Pair, *, seconds: float) -> dict[Role,
 def _with_sockperf(
     bench: GivenBench, found: GivenPairFound, pair: Pair, told: Mapping[Role, HostTold]
 ) -> dict[Role, HostTold]:
-    """The hosts, each with a sockperf that is recent enough. Raises HostError where one has none and none is to be installed."""
+    """The hosts, each with a recent enough sockperf. Raises HostError if a host has none and installing is not allowed."""
     now = dict(told)
     for host in found.hosts:
         one = told[host.role]

@@ -49,8 +49,8 @@ def bench_between_given(
 def run_given_bench(
     session: Session, pair: GivenPairConfig, options: BenchOptions, wishes: GivenOptions
 ) -> tuple[Result, str, Path]:
-    """The result, the summary and the folder of a toggled run between two hosts. Raises as `run_bench`; and UsageError when nobody says
-    yes, BenchError when the hosts are not fit for it.
+    """Carries out a toggled run between two hosts; returns result, summary and folder. Raises as `run_bench`; also UsageError when the
+    user does not confirm, BenchError when the hosts are unsuitable.
     """
     results, lab = session.options.results_dir, session.config.lab
     earlier = RunFolder.find(results, lab=lab, run=options.resume) if options.resume else None
@@ -68,7 +68,7 @@ def run_given_bench(
 def run_given_fleet(
     session: Session, pairs: Sequence[GivenPairConfig], options: BenchOptions, wishes: GivenOptions
 ) -> tuple[Fleet, str, Path]:
-    """The fleet that several pairs come to, each with a run of its own, its summary and its folder. A pair that is lost does not stop the
+    """Measures several pairs, each as a run of its own; returns the fleet's result, summary and folder. A lost pair does not stop the
     others. Raises as `run_fleet_bench`.
     """
     if options.resume is not None:
@@ -97,7 +97,7 @@ def run_given_fleet(
 
 
 def _measured_into(folder: RunFolder, bench: GivenBench) -> EnaxpError | None:
-    """Measures a pair into this folder, and works its run out. Gives back what ended it early."""
+    """Measures a pair into this folder, and evaluates its run. Returns the error that ended it early, if any."""
     try:
         _, cut_short = measure_given(bench, lambda: folder)
     except EnaxpError as error:

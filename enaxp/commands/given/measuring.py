@@ -33,7 +33,8 @@ VARIANT = "given"  # of several pairs: what they have in common is that they exi
 
 
 def measure_given(bench: GivenBench, new_folder: Callable[[], RunFolder]) -> tuple[RunFolder, CutShort | None]:
-    """The run's folder, and what ended it early; raises that when no trial ended. new_folder: where a new run goes."""
+    """Carries out the bench; returns the run's folder and the error that ended it early, or raises that error if no trial has ended.
+    new_folder: creates the folder of a new run."""
     given = GivenFolder(bench.session.options.state_dir)
     bench.session.aws.account()  # another one than the config allows is asked for nothing
     found = fit_pair(bench)
@@ -52,7 +53,7 @@ def measure_given(bench: GivenBench, new_folder: Callable[[], RunFolder]) -> tup
 
 
 def _put_back_what_is_left(bench: GivenBench, given: GivenFolder, found: GivenPairFound) -> bool:
-    """Puts back what a killed bench left switched on these interfaces, so that what is found is what they had."""
+    """Restores what a killed bench left switched on these interfaces, so that the settings found now are the original ones."""
     say, enis = bench.session.console.say, {host.setting.eni for host in found.hosts}
     left = [one for one in given.all() if enis & one.enis]
     for one in left:

@@ -49,7 +49,7 @@ def host_of(session: Session, config: GivenHostConfig, found: GivenHostFound, *,
 
 
 def private_key_of(config: GivenHostConfig) -> Path:
-    """The key that is given, or the first of those that ssh itself would take. Raises UsageError when there is none."""
+    """The given private key, or the first that ssh itself would use. Raises UsageError if there is none."""
     if config.private_key is not None:
         return config.private_key
     there = [path for name in KEYS if (path := Path.home() / ".ssh" / name).exists()]

@@ -13,7 +13,7 @@ from enaxp.session import open_session
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:
-    """What became of one pair's settings. error: None where they are as they were found."""
+    """The outcome of restoring one pair's settings. error: None if they are restored."""
 
     server: str
     client: str
@@ -22,7 +22,7 @@ class Restored:
 
 
 def restore(options: Options) -> list[Restored]:
-    """Puts back every setting that a bench was killed before it could. One that fails does not stop the others."""
+    """Restores every setting that killed benches left switched. A failure does not stop the others."""
     return [_restored(options, saved) for saved in GivenFolder(options.state_dir).all()]
 
 
