@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _end_as_by_ctrl_c() -> None:
-    """SIGTERM and SIGHUP clean up as Ctrl-C does: what was crossed over is put back, servers are ended. What is ignored stays so."""
+    """Makes SIGTERM and SIGHUP clean up like Ctrl-C: SRD is restored, servers are ended. A signal that is ignored stays ignored."""
     import signal
 
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -1,10 +1,10 @@
-"""AWS: clients that wait patiently where a call may be repeated, and ask once where it may not; what an error code means; waiting.
+"""AWS: clients that retry calls which are safe to repeat, and make other calls once; classification of error codes; waiting.
 
-    Aws(region, …) ─▶ .ec2 .iam .ssm .ecr .sts .quotas    reads, deletes and settings: repeating them is harmless
-                   └▶ .once("ec2")                        creates without a token: one attempt, the caller decides what a lost answer means
+    Aws(region, …) ─▶ .ec2 .iam .ssm .ecr .sts .quotas    reads, deletes and settings: safe to repeat
+                   └▶ .once("ec2")                        creates without a token: one attempt; the caller handles a lost answer
 
-Errors are told apart by their code alone, because texts change; the two codes that AWS shares between causes are told apart by their
-text, here and nowhere else. The clients are typed by boto3-stubs, which only type checkers import.
+Errors are classified by their code, because texts change. Two codes that AWS uses for several causes are distinguished by their text,
+only in this module. The clients are typed by boto3-stubs, which only type checkers import.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ PROFILE_NOT_YET_KNOWN = ("iamInstanceProfile", "IAM Instance Profile", "associat
 
 
 class Blocked(EnaxpError):  # noqa: N818 - a condition that passes, not a mistake
-    """Something cannot be deleted yet, because something else uses it. `by` says what, as far as AWS tells."""
+    """A resource cannot be deleted yet, because another one uses it. `by`: which one, as far as AWS says."""
 
     def __init__(self, where: str, *, by: str) -> None:
         super().__init__(where, said=by)
@@ -147,7 +147,7 @@ class Blocked(EnaxpError):  # noqa: N818 - a condition that passes, not a mistak
 
 
 class Refused(EnaxpError):  # noqa: N818 - an answer, not a mistake
-    """AWS will not delete something, and asking again is of no use. `by` says what AWS said, `code` is its error code."""
+    """AWS refuses to delete a resource, and a retry is useless. `by`: AWS's message; `code`: its error code."""
 
     def __init__(self, where: str, *, by: str, todo: str, code: str) -> None:
         super().__init__(where, said=by, todo=todo)
@@ -156,12 +156,11 @@ class Refused(EnaxpError):  # noqa: N818 - an answer, not a mistake
 
 
 class Aws:
-    """Clients for one account and region. Safe to share between threads.
+    """Clients for one account and region. Thread-safe.
 
-    only_account: the one account in which anything may be asked or done; None is any.
-    poll_s: the longest pause in seconds between two looks at something that is not ready (AWS asks for no less than about five).
-    grace_s: how long something just made may stay invisible to reads.
-    patience_s: how long reads, deletes and settings are repeated while AWS throttles or fails.
+    only_account: the only account in which calls are made; None means any. poll_s: the longest pause in seconds between two polls of a
+    resource that is not ready (AWS recommends at least about five). grace_s: how long a new resource may stay invisible to reads.
+    patience_s: how long reads, deletes and settings are retried while AWS throttles or fails.
     """
 
     def __init__(
@@ -192,7 +191,8 @@ class Aws:
         self._limiter = Limiter()
 
     def pauses(self) -> Iterator[float]:
-        """Seconds to wait between looks: short at first, for most things are ready soon, then growing to poll_s, without end."""
+        """The pauses between polls in seconds: short at first, because most resources are ready soon, then growing to poll_s, without
+        end."""
         pause_s = min(FIRST_PAUSE_S, self.poll_s)
         while True:
             yield pause_s
@@ -241,11 +241,11 @@ class Aws:
     @overload
     def once(self, service: Literal["pricing"]) -> Any: ...
     def once(self, service: str) -> Any:
-        """A client that never repeats a call by itself: for creates, where a blind repetition makes a second resource."""
+        """A client that never retries by itself: for creates, where a blind retry could create a second resource."""
         return self._client(service, patient=False)
 
     def pages(self, describe: str, **arguments: Any) -> Iterator[Mapping[str, Any]]:
-        """The answers of an EC2 describe (the client's method), page by page where it has pages. Raises as the client does."""
+        """The pages of an EC2 describe call (named by the client's method). Raises as the client does."""
         client: Any = self.ec2
         if client.can_paginate(describe):
             yield from client.get_paginator(describe).paginate(**arguments)
@@ -253,14 +253,14 @@ class Aws:
             yield getattr(client, describe)(**arguments)
 
     def in_region(self, region: str) -> Aws:
-        """The same credentials and patience in another region."""
+        """An Aws with the same credentials and time limits in another region."""
         other = copy.copy(self)
         other.region, other._lock, other._clients, other._limiter = region, threading.Lock(), {}, Limiter()
         return other
 
     def account(self) -> str:
-        """The account id that the credentials belong to. Raises AwsError when there are none, or they are refused; LabError for
-        another account than the only one that is allowed.
+        """The account id of the credentials. Raises AwsError when there are none, or they are refused; LabError when `only_account` is
+        another one.
         """
         account = str(self.caller["Account"])
         if self._only_account not in (None, account):
@@ -272,7 +272,7 @@ class Aws:
 
     @cached_property
     def caller(self) -> Mapping[str, str]:
-        """Account and Arn of whoever the credentials are; asked once. Raises as `account`."""
+        """Account and ARN of the caller; requested once. Raises as `account`."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
@@ -283,7 +283,8 @@ class Aws:
             raise refused("asking AWS who we are", error, todo=todo) from error
 
     def _is_known_elsewhere(self, error: Exception) -> bool:
-        """Whether the credentials that this region refused are good in the partition's first region: then this one is switched off."""
+        """Whether credentials that this region refused are valid in the partition's first region: then this region is disabled in the
+        account."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         first = FIRST_REGION.get(partition_of(self.region))
@@ -296,11 +297,11 @@ class Aws:
         return True
 
     def _wait_for_its_turn(self, event_name: str, **_: Any) -> None:
-        """Before each attempt: an account may call each of EC2's APIs only so often."""
+        """Waits before each attempt until EC2's API rate limit allows the call."""
         self._limiter.wait(event_name.rpartition(".")[2])
 
     def _note_throttling(self, event_name: str, response: Any, **_: Any) -> None:
-        """Others call with the same account."""
+        """Tells the rate limiter that AWS has throttled a call, since other programs use the same account."""
         parsed = response[1] if response else {}
         if parsed.get("Error", {}).get("Code") == "RequestLimitExceeded":
             self._limiter.refused(event_name.rpartition(".")[2])
@@ -361,7 +362,7 @@ class Aws:
 
 
 def _unswayed_session() -> Any:
-    """A session of botocore that reads no variable and no file of the caller's: with a key of its own nothing of theirs matters."""
+    """A botocore session that ignores the caller's environment variables and files, for the local target, which has its own key."""
     from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES, ConfigValueStore, ConstantProvider
     from botocore.session import Session
 
@@ -376,7 +377,7 @@ def _unswayed_session() -> Any:
 
 @cache
 def _models() -> Any:
-    """What botocore itself brings of each service. All sessions have the same: reading EC2's takes 0.2 s."""
+    """botocore's service models, shared by all sessions, because loading EC2's takes 0.2 s."""
     from botocore.loaders import Loader
 
     return Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
@@ -389,8 +390,8 @@ def in_batches(items: Sequence[_T], most: int) -> Iterator[Sequence[_T]]:
 
 @cache
 def partition_of(region: str) -> str:
-    """The ARN partition of a region: `aws`, `aws-cn`, `aws-us-gov`, `aws-eusc` and so on, as the SDK knows it; `aws` for one that it does
-    not know.
+    """The ARN partition of a region: `aws`, `aws-cn`, `aws-us-gov`, `aws-eusc` and so on, according to the SDK; `aws` for an unknown
+    region.
     """
     from botocore.exceptions import UnknownRegionError
 
@@ -410,12 +411,12 @@ def ec2_principals(partition: str) -> tuple[str, ...]:
 
 
 def matching(values: Mapping[str, Iterable[str]]) -> list[FilterTypeDef]:
-    """Filters for an EC2 describe: by name, the values of which one must hold."""
+    """Filters for an EC2 describe call, from a mapping of filter name to accepted values."""
     return [{"Name": name, "Values": list(those)} for name, those in values.items()]
 
 
 def code_of(error: Exception) -> str:
-    """The service's error code; empty for anything that is not a service error."""
+    """The service's error code; empty for other errors."""
     response = getattr(error, "response", None)
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
@@ -426,7 +427,7 @@ def text_of(error: Exception) -> str:
 
 
 def is_gone(error: Exception) -> bool:
-    """Whether what the call names does not exist, or not any more."""
+    """Whether the error means that the resource does not exist (any more)."""
     code = code_of(error)
     return code in GONE or (
         code.startswith("Invalid") and code.endswith(".NotFound") and not code.startswith(NOT_MADE_HERE)
@@ -434,14 +435,15 @@ def is_gone(error: Exception) -> bool:
 
 
 def is_in_use(error: Exception) -> bool:
-    """Still used by something else. Interfaces in use share a code with plain bad values, hence the text."""
+    """Whether the error means that the resource is in use. For interfaces in use AWS uses the code of invalid values, hence the text is
+    checked."""
     if code_of(error) == "InvalidParameterValue":
         return "currently in use" in text_of(error)
     return code_of(error) in IN_USE
 
 
 def is_about_credentials(error: Exception) -> bool:
-    """Whether the caller was refused, and not what was asked."""
+    """Whether the error is about the credentials themselves, not about the call."""
     from botocore.exceptions import (
         CredentialRetrievalError,
         NoCredentialsError,
@@ -455,17 +457,17 @@ def is_about_credentials(error: Exception) -> bool:
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether AWS was asked too often, failed, or gave no answer: the same call may go well later."""
+    """Whether the error is temporary (throttled, server error, no answer): the same call may succeed later."""
     return is_throttled(error) or is_ambiguous(error)
 
 
 def is_throttled(error: Exception) -> bool:
-    """Asked too often: nothing was done, the same call may be made again after a while."""
+    """Whether the call was throttled: nothing was done, and it may be repeated later."""
     return code_of(error) in THROTTLED
 
 
 def is_ambiguous(error: Exception) -> bool:
-    """Nobody knows whether the call was performed: a 5xx answer that is neither throttling nor lack of capacity, or none at all."""
+    """Whether it is unknown if the call was performed: a 5xx answer other than throttling and missing capacity, or no answer."""
     response = getattr(error, "response", None)
     if not isinstance(response, dict):
         return True
@@ -476,12 +478,12 @@ def is_ambiguous(error: Exception) -> bool:
 
 
 def _passes(code: str, status: int) -> bool:
-    """Whether a call that is harmless to repeat may be made again after this answer."""
+    """Whether a call that is safe to repeat may be retried after this answer."""
     return code in THROTTLED | AMBIGUOUS or (status >= 500 and code not in CAPACITY | {NO_ADDRESSES}) or status == 429
 
 
 def is_not_yet_visible(error: Exception) -> bool:
-    """A resource made moments ago is not known everywhere yet (ids, a gateway's attachment, an instance profile)."""
+    """Whether the error means that a new resource is not visible everywhere yet (ids, a gateway's attachment, an instance profile)."""
     code, text = code_of(error), text_of(error)
     if code == "InvalidParameterValue":
         return any(part in text for part in (*PROFILE_NOT_YET_KNOWN, "belong to different networks"))
@@ -489,7 +491,7 @@ def is_not_yet_visible(error: Exception) -> bool:
 
 
 def refused(where: str, error: Exception, *, todo: str = "") -> AwsError:
-    """The AwsError that tells a person about a service error: code, text and request id."""
+    """The AwsError for a service error, with code, message and request id."""
     response = getattr(error, "response", None)
     request_id = response.get("ResponseMetadata", {}).get("RequestId", "") if isinstance(response, dict) else ""
     said = f"{code_of(error)}: {text_of(error)}" if code_of(error) else f"{type(error).__name__}: {error}"
@@ -504,7 +506,7 @@ def refused(where: str, error: Exception, *, todo: str = "") -> AwsError:
 
 
 def _todo_of(error: Exception) -> str:
-    """What helps with an error: with its code, or with what kept the SDK from an answer."""
+    """Advice for an error, by its code or by what kept the SDK from getting an answer."""
     from botocore.exceptions import (
         ConnectTimeoutError,
         EndpointConnectionError,
@@ -551,7 +553,7 @@ _ADVICE = {
 
 
 def in_parallel(first: Callable[[], _T], second: Callable[[], _U]) -> tuple[_T, _U]:
-    """What each of two calls gives back, made side by side. Raises what the first raised, else what the second did."""
+    """The results of two calls made in parallel. Raises the first call's exception, else the second's."""
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(second)
         return first(), other.result()
@@ -566,10 +568,10 @@ def retry_while(
     todo: str = "",
     note: Callable[[Exception], None] = lambda error: None,
 ) -> _T:
-    """What `call` gives back, repeated while it fails with an error that `when` gives time to pass.
+    """The result of `call`, retried while it fails with an error for which `when` allows time.
 
-    when: how long, in seconds, from the first failure on; 0 for an error that is raised at once.  note: told of each failure that is
-    waited out.  Raises AwsError when the time is over.
+    when: returns how long to retry after an error, in seconds from the first failure; 0 raises it at once. note: called with each failure
+    that is retried. Raises AwsError when the time limit is reached.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -589,9 +591,9 @@ def retry_while(
 
 
 def wait_for(look: Callable[[], _T | None], *, aws: Aws, what: str, timeout_s: float, todo: str) -> _T:
-    """The first value of `look` that is not None, looking again after each of aws.pauses().
+    """The first value of `look` that is not None; it is called again after each of aws.pauses().
 
-    Raises AwsError after timeout_s seconds, saying what was waited for, how long, and what to do.
+    Raises AwsError after timeout_s seconds, with what was waited for, how long, and what to do.
     """
     deadline = time.monotonic() + timeout_s
     for pause_s in aws.pauses():

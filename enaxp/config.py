@@ -1,11 +1,11 @@
-"""Config: what a person wants, read from `bench.yaml` and the command line, checked in full before anything is called.
+"""Config: the configuration, read from `bench.yaml` and the command line, and validated completely before any call.
 
     packaged defaults ─┐
     bench.yaml ────────┼─▶ merged mapping ─▶ Reader (collects every fault) ─▶ Config (frozen)
     overrides ─────────┘
 
-`load_config` either gives back a Config in which every value is allowed, or raises one ConfigError that lists all faults, each
-with its path (`hosts.client.ena_ip`), the value found and what is allowed. Durations are kept in seconds.
+`load_config` either returns a Config in which every value is allowed, or raises one ConfigError that lists all faults, each with its path
+(`hosts.client.ena_ip`), the value and what is allowed. Durations are kept in seconds.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ Addresses = Literal["elastic", "assigned", "private"]
 
 @dataclass(frozen=True, kw_only=True)
 class AwsConfig:
-    """region: DEFAULT_REGION where the config leaves it to the lab's state, the environment and the profile (region_is_auto)."""
+    """The section `aws`. region: DEFAULT_REGION if it is `auto` (region_is_auto) and determined later, from the lab's state, the
+    environment or the profile."""
 
     region: str
     region_is_auto: bool
@@ -73,7 +74,7 @@ class AwsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """second_subnet_cidr: of the subnet in another zone, which only `placement: zones` has."""
+    """The section `network`. second_subnet_cidr: of the subnet in another zone, only used with `placement: zones`."""
 
     vpc_cidr: str
     subnet_cidr: str
@@ -86,7 +87,7 @@ class NetworkConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GivenKey:
-    """A key pair that exists already: its name on AWS and where its private half lies here."""
+    """An existing key pair: its name on AWS and the path of its private half."""
 
     name: str
     private_key: Path
@@ -119,7 +120,7 @@ class HostsConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class VariantConfig:
-    """What host pairs of one variant have in common. Where the config leaves something out, it is as in `hosts` and `placement`."""
+    """The settings of all host pairs of one variant. Keys missing in the config are taken from `hosts` and `placement`."""
 
     instance_type: str
     ami: str
@@ -128,7 +129,7 @@ class VariantConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetConfig:
-    """pairs: of each variant."""
+    """The section `fleet`. pairs: the number of pairs of each variant."""
 
     pairs: int
     variants: Mapping[str, VariantConfig]
@@ -136,14 +137,14 @@ class FleetConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoringConfig:
-    """subnet_cidr: empty where the VPC has no room for it beside the hosts' own."""
+    """The section `monitoring`. subnet_cidr: empty if the VPC has no space for it besides the hosts' subnet."""
 
     instance_type: str
     subnet_cidr: str
 
     @property
     def address(self) -> str:
-        """Of the one host in that subnet."""
+        """The address of the monitoring host, the only one in that subnet."""
         return str(ipaddress.IPv4Network(self.subnet_cidr)[10])
 
 
@@ -168,7 +169,7 @@ class BenchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GivenHostConfig:
-    """A host that exists already. address: None for the one that AWS tells. interface: an id, or `primary`."""
+    """A given host. address: None for the address that AWS reports. interface: an id, or `primary`."""
 
     instance_id: str
     address: str | None
@@ -202,13 +203,13 @@ class Config:
 
     @property
     def only_variant(self) -> VariantConfig:
-        """What hosts are where no variant says otherwise."""
+        """The variant that describes the hosts of a lab without variants."""
         hosts = self.hosts
         return VariantConfig(instance_type=hosts.instance_type, ami=hosts.ami, placement=self.placement)
 
 
 def load_config(path: Path | None = None, *, overrides: Raw | None = None) -> Config:
-    """Config from the packaged defaults, the file at `path` over them, and `overrides` (dotted path → value) over both.
+    """The config from the packaged defaults, overridden by the file at `path`, and by `overrides` (dotted path → value).
 
     Without `path`, `config/bench.yaml` of the current folder is read if there is one. Raises ConfigError with all faults at once.
     """
@@ -230,9 +231,9 @@ def load_config(path: Path | None = None, *, overrides: Raw | None = None) -> Co
 
 
 def write_default_config(path: Path, *, replace: bool) -> Path:
-    """Writes the commented defaults to `path` and gives it back.
+    """Writes the commented defaults to `path` and returns the path.
 
-    Raises ConfigError when a file is there and is not to be replaced.
+    Raises ConfigError when the file exists and must not be replaced.
     """
     if path.exists() and not replace:
         raise ConfigError(f"{path} is there already.", [], todo="give --force to replace it, or another --config")
@@ -349,7 +350,7 @@ def _is_in(ip: str, first: ipaddress.IPv4Address, pairs: int) -> bool:
 
 
 def prefix_needed(subnet: ipaddress.IPv4Network, pairs: int) -> int:
-    """The longest prefix of a subnet with room for so many pairs, where this one is large enough for the first."""
+    """The longest prefix of a subnet that is large enough for this many pairs."""
     last = FIRST_SLOT_AFTER + ADDRESSES_A_PAIR * (pairs - 1) if pairs > 1 else 1
     return min(
         subnet.prefixlen, 32 - last.bit_length()
@@ -463,7 +464,7 @@ def _read_proxy_command(section: Reader) -> str | None:
 
 
 def _proxy_fault(command: str) -> str | None:
-    """What keeps a proxy's command from being used, in words. No shell reads it: it is only split into words as one would."""
+    """Why a proxy command cannot be used, in words. No shell runs it: it is only split into words as a shell would do."""
     if len(command) > 2000 or not command.isprintable():
         return "of at most 2000 characters, none of them a control character"
     try:
@@ -508,7 +509,7 @@ def _read_monitoring(
 
 
 def _beside(subnet: ipaddress.IPv4Network, vpc: ipaddress.IPv4Network | None) -> ipaddress.IPv4Network | None:
-    """The network of the same size after this one, or else before it, that lies in the VPC; None when neither does."""
+    """The adjacent network of the same size, after this one or else before it, inside the VPC; None if there is none."""
     for first in (int(subnet[0]) + subnet.num_addresses, int(subnet[0]) - subnet.num_addresses):
         if 0 <= first < 2**32:
             other = ipaddress.IPv4Network((first, subnet.prefixlen))
@@ -584,7 +585,7 @@ def _read_private_key(key: Reader) -> Path:
 
 
 def _read_given(section: Reader) -> tuple[GivenPairConfig, ...]:
-    """The hosts that exist already; what holds for all of them stands above the pairs."""
+    """The given hosts; settings for all of them are above the list of pairs."""
     above = _read_given_ssh(section, _GivenSsh(user=SSH_USER, port=22, private_key=None, proxy_command=None))
     pairs = []
     for pair in section.sections("pairs", "a list of {server: {instance_id: i-…}, client: {instance_id: i-…}}"):
@@ -597,7 +598,7 @@ def _read_given(section: Reader) -> tuple[GivenPairConfig, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class _GivenSsh:
-    """How hosts are reached that do not say otherwise themselves."""
+    """The default SSH settings of given hosts."""
 
     user: str
     port: int

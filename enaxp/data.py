@@ -1,4 +1,4 @@
-"""Where the data files are that travel with enaxp (`config/`, `templates/`): in the wheel, or beside the checkout."""
+"""Data: the location of enaxp's data files (`config/`, `templates/`): in the wheel, or in the checkout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def data_path(relative: str) -> Path:
-    """Path of a data file such as `config/bench.yaml`. Raises FileNotFoundError when it is in neither place."""
+    """The path of a data file such as `config/bench.yaml`. Raises FileNotFoundError if it does not exist."""
     for root in (_PACKAGE / "_data", _PACKAGE.parent):
         candidate = root / relative
         if candidate.exists():

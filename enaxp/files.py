@@ -57,14 +57,14 @@ def is_held(path: Path) -> bool:
 
 
 def write_whole(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
-    """Puts a file with this content in the place of what was there. Raises OSError; then what was there is as it was."""
+    """Replaces a file with this content, atomically. Raises OSError; then the old file is unchanged."""
     with writing_whole(path, mode=mode) as file:
         file.write(content)
 
 
 @contextlib.contextmanager
 def writing_whole(path: Path, *, mode: int = PRIVATE) -> Iterator[BinaryIO]:
-    """A file to write to, which takes the place of `path` at the end, and is gone if that is not reached."""
+    """A context with a file to write to. It replaces `path` at the end, or is removed on an error."""
     # Nobody can have made the file before, or hold it open: the name is new.
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
     number = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
@@ -79,7 +79,8 @@ def writing_whole(path: Path, *, mode: int = PRIVATE) -> Iterator[BinaryIO]:
 
 
 def read_capped(path: Path, *, most_bytes: int) -> bytes:
-    """What a file holds. Raises OSError; ValueError for one that is longer, or no plain file: a pipe or a device may never end."""
+    """The content of a file. Raises OSError; ValueError for a file above the size limit or one that is not a regular file (a pipe or
+    device may never end)."""
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("it is no plain file")

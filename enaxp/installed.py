@@ -1,4 +1,4 @@
-"""Installed: how what is missing of enaxp is added to the Python that it runs in, however it came there (pip, pipx, uv, uvx)."""
+"""Installed: how to install a missing extra of enaxp, depending on how enaxp was installed (pip, pipx, uv, uvx)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def how_to_add(extra: str) -> str:
-    """The command that installs what an extra names beside this enaxp."""
+    """The command that installs an extra for this installation of enaxp."""
     environment = Path(sys.prefix)
     if (environment / "pipx_metadata.json").exists():
         return f"pipx install --force {shlex.quote(f'{_spec_of_pipx(environment)}[{extra}]')}"
@@ -22,7 +22,7 @@ def how_to_add(extra: str) -> str:
 
 
 def _spec_of_pipx(environment: Path) -> str:
-    """What pipx was told to install: a name, or where the package lies."""
+    """The package that pipx was told to install: a name, or a path."""
     try:
         told = json.loads((environment / "pipx_metadata.json").read_text(encoding="utf-8"))
         return str(told["main_package"]["package_or_url"])

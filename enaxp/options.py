@@ -1,4 +1,4 @@
-"""Options: what every command takes (`--lab`, `--target`, `--json` and the like), as plain data.
+"""Options: the options that all commands share (`--lab`, `--target`, `--json` and so on), as plain data.
 
 enaxp/cli/declare.py says how each is spelled on the command line; each can also be given as an environment variable, `ENAXP_…`.
 """

@@ -1,4 +1,4 @@
-"""Rates: how often each of EC2's APIs may be called, and keeping within that. Pure but for `Limiter.wait`, whose clock can be given.
+"""Rates: EC2's API rate limits, and a limiter that keeps calls within them. Pure except for `Limiter.wait`, whose clock can be injected.
 
     action ─▶ rate_of() ─▶ Bucket (of each API) ─▶ Limiter.wait(): sleeps until the call may be made
     calls of a plan ─▶ least_seconds(): how long they take at least, from full buckets
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """burst: tokens in a full bucket.  per_s: how many come back in a second."""
+    """A rate limit. burst: tokens in a full bucket. per_s: tokens added per second."""
 
     burst: int
     per_s: float
@@ -57,7 +57,7 @@ def rate_of(action: str, *, of_everything: bool = False) -> Rate:
 
 
 class Bucket:
-    """The tokens of one API. Times are seconds of a clock that only goes on."""
+    """The token bucket of one API. Times are seconds of a monotonic clock."""
 
     def __init__(self, rate: Rate, *, now: float) -> None:
         self._rate = rate
@@ -65,7 +65,7 @@ class Bucket:
         self._at = now
 
     def take(self, now: float) -> bool:
-        """Takes a token, if there is one."""
+        """Takes a token if there is one; whether it did."""
         self._refill(now)
         if self._tokens < 1:
             return False
@@ -73,13 +73,13 @@ class Bucket:
         return True
 
     def reserve(self, now: float) -> float:
-        """Takes a token that may come later; gives back how many seconds later. Whoever comes next waits longer."""
+        """Reserves a token, possibly a future one; returns in how many seconds it is available. The next caller waits longer."""
         self._refill(now)
         self._tokens -= 1
         return max(0.0, -self._tokens / self._rate.per_s)
 
     def empty(self, now: float) -> None:
-        """AWS has said that there is no token: others call with the same account."""
+        """Empties the bucket after AWS has throttled a call: other programs use the same account."""
         self._refill(now)
         self._tokens = min(self._tokens, 0.0)
 
@@ -89,7 +89,7 @@ class Bucket:
 
 
 class Limiter:
-    """Keeps the calls of one account and region within the rates. Safe to share between threads."""
+    """Keeps the calls of one account and region within the rate limits. Thread-safe."""
 
     def __init__(
         self, *, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
@@ -107,7 +107,7 @@ class Limiter:
             self._sleep(pause_s)
 
     def refused(self, action: str) -> None:
-        """AWS has refused such a call for its rate."""
+        """Records that AWS has throttled a call of this API."""
         with self._lock:
             self._bucket(action).empty(self._clock())
 
@@ -118,7 +118,7 @@ class Limiter:
 
 
 def least_seconds(calls: Mapping[str, int]) -> tuple[float, str]:
-    """How long so many calls of each API take at least from full buckets, in seconds, and the API that it takes longest for."""
+    """The least time in seconds for this many calls of each API, from full buckets, and the API that takes longest."""
     each = {action: max(0, count - rate_of(action).burst) / rate_of(action).per_s for action, count in calls.items()}
     slowest = max(each, key=lambda action: each[action], default="")
     return (each[slowest], slowest) if slowest else (0.0, "")

@@ -2,7 +2,7 @@
 
     file ─▶ read_yaml ─▶ Raw ─▶ Reader ─▶ values          faults: `hosts.client.ena_ip: 'x' is not allowed; allowed: an address …`
 
-What is allowed in which key is for config.py to say.
+config.py defines what is allowed for each key.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NOT_IN_THIS_SCHEMA = {
 
 
 class OctalNumber(int):
-    """A number that YAML reads as an octal one, because a 0 stands before it. Nobody writes it so on purpose, and it is never allowed."""
+    """A number that YAML reads as octal because of a leading 0. It is never intended, and never allowed."""
 
     written: str
 
@@ -46,8 +46,8 @@ class OctalNumber(int):
 class Reader:
     """One mapping of the file being read: typed values out, faults with their path and what is allowed into a shared list.
 
-    A value that is not allowed is noted, and something allowed is given back in its place, so that reading goes on and every fault of the
-    file is found.
+    A value that is not allowed is recorded as a fault, and an allowed one is returned in its place, so that reading continues and every
+    fault of the file is found.
     """
 
     def __init__(self, mapping: Raw, *, path: str, faults: list[str]) -> None:
@@ -57,12 +57,12 @@ class Reader:
         self._known: set[str] = set()
 
     def fault(self, key: str, value: object, allowed: str) -> None:
-        """Notes that a key's value is not allowed, and what is."""
+        """Records the fault that a key's value is not allowed, with what is."""
         where = f"{self._path}.{key}" if self._path and key else self._path or key
         self._faults.append(f"{where}: {_show(value)} is not allowed; allowed: {allowed}")
 
     def raw(self, key: str) -> object:
-        """The value as it stands in the file; None where the key is missing."""
+        """The raw value in the file; None if the key is missing."""
         self._known.add(key)
         return self._mapping.get(key)
 
@@ -103,7 +103,7 @@ class Reader:
         return value
 
     def optional_text(self, key: str, pattern: str, allowed: str) -> str | None:
-        """As text; null is allowed, too."""
+        """Like `text`; null is allowed too."""
         return None if self.raw(key) is None else self.text(key, pattern, f"{allowed}, or null")
 
     def choice(self, key: str, choices: Sequence[_T], fallback: _T) -> _T:
@@ -178,7 +178,7 @@ class Reader:
         return network
 
     def close(self) -> None:
-        """Name every key that nobody asked for."""
+        """Records a fault for every key that was not read."""
         for key in self._mapping:
             if key in self._known:
                 continue
@@ -229,7 +229,7 @@ def parse_percent(text: str, *, option: str) -> float:
 def read_yaml(path: Path) -> Raw:
     """The mapping in a YAML file.
 
-    Raises ConfigError when it is not there, is no YAML or no mapping, or has a key twice.
+    Raises ConfigError when the file is missing, is not YAML or not a mapping, or has a duplicate key.
     """
     import yaml
 
@@ -255,7 +255,7 @@ def read_yaml(path: Path) -> Raw:
 
 
 def _loader() -> type[yaml.SafeLoader]:
-    """A loader of YAML's own types that hides no mistake: a key given twice, of which the second would win, and octal numbers."""
+    """A YAML loader that reports two mistakes which PyYAML accepts: duplicate keys and octal numbers."""
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -294,7 +294,7 @@ def _whole_number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
 
 
 def _place_and_problem(error: yaml.YAMLError) -> str:
-    """What YAML says, and where."""
+    """The YAML error's place and message."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark and problem else str(error)
 

@@ -1,6 +1,6 @@
-"""Region: where a lab is to be, when the config leaves that open (`aws.region: auto`).
+"""Region: the lab's region if the config does not set it (`aws.region: auto`).
 
-the lab's state ▶ AWS_REGION ▶ AWS_DEFAULT_REGION ▶ the profile's ▶ us-east-1     the first that says something
+the lab's state ▶ AWS_REGION ▶ AWS_DEFAULT_REGION ▶ the profile's ▶ us-east-1     the first that is set
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """A region, and in words where its name is from."""
+    """A region, and the source of its name in words."""
 
     name: str
     source: str
@@ -26,7 +26,7 @@ class Region:
 def find_region(*, profile: str | None) -> Region:
     """The region of the environment, else of the profile (the environment's, if None), else DEFAULT_REGION.
 
-    Raises UsageError for what is no region's name, AwsError when the profile is not there or cannot be read.
+    Raises UsageError for an invalid region name, AwsError if the profile does not exist or cannot be read.
     """
     for variable in VARIABLES:
         if name := os.environ.get(variable):

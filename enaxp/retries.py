@@ -1,9 +1,9 @@
-"""Retries: calls that are harmless to repeat are repeated until a deadline in time, never up to a count.
+"""Retries: calls that are safe to repeat are retried until a deadline, not up to a number of attempts.
 
     botocore's event `needs-retry` ─▶ PatientRetries ─▶ seconds until the next attempt, or None: the answer stands
 
 botocore's own retries end after a number of attempts, and after a budget that throttling uses up: where every third call is throttled
-for minutes, some call always fails. Here only the time counts.
+for minutes, some call always fails. Here only time counts.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ BEGAN, PAUSES = "enaxp_began", "enaxp_pauses"  # in a request's context
 class PatientRetries:
     """Answers `needs-retry` for one client.
 
-    passes: whether an error of the service, by code and HTTP status, is one that passes.  pauses: seconds to wait before each attempt.
-    patience_s: how long a call is repeated.  unreachable_s: how long, while nothing answers at the address at all.
+    passes: whether a service error, by code and HTTP status, is temporary. pauses: seconds to wait before each attempt. patience_s: how
+    long a call is retried. unreachable_s: how long while the endpoint does not answer at all.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class PatientRetries:
         caught_exception: Exception | None,
         **_of_the_event: object,
     ) -> float | None:
-        """Seconds until the call is made again, a little less than planned by chance, so that callers do not march in step."""
+        """Seconds until the next attempt, randomly reduced a little (jitter), so that callers do not retry in lockstep; None to stop."""
         patience_s = self._patience_with(response, caught_exception)
         context = request_dict["context"]
         began = context.setdefault(BEGAN, time.monotonic())
@@ -56,7 +56,7 @@ class PatientRetries:
     def _patience_with(
         self, response: tuple[Any, Mapping[str, Any]] | None, caught_exception: Exception | None
     ) -> float:
-        """How long this failure is waited out, in seconds; 0 for what is none, or does not pass."""
+        """How long to retry after this failure, in seconds; 0 if it is not temporary."""
         from botocore.exceptions import (
             ConnectionError as NoConnection,
         )

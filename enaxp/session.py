@@ -1,9 +1,9 @@
-"""Session: what every command needs, put together once — config, target, AWS, the lab's state file, the console.
+"""Session: the common context of every command — config, target, AWS, the lab's state file, the console.
 
     options + ENAXP_… + config file + the lab's state ─▶ Session ─▶ commands
 
-Besides `local/` and the demo, only this module knows that there is a local target: it starts the cloud on this computer when the
-target is local, and lets it stop again when nothing of any lab is left in it.
+Besides `local/` and the demo, only this module knows the local target: it starts the local cloud if the target is local, and stops it
+when no lab is left in it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Session:
 
     @property
     def lab_context(self) -> LabContext:
-        """What looking at the lab, bringing it up and taking it down work with."""
+        """The context for inspecting, building and removing the lab."""
         return LabContext(
             config=self.config,
             aws=self.aws,
@@ -60,14 +60,15 @@ class Session:
 
     @property
     def prices_file(self) -> Path:
-        """Where answers of AWS's price list are kept: in a folder, because a lab may have any name. The state folder is made."""
+        """The cache file for answers of AWS's price list. It is in a subfolder, because a lab may have any name. Creates the state
+        folder."""
         with contextlib.suppress(OSError):  # what cannot be kept is asked again
             make_state_folder(self.options.state_dir)
         return self.options.state_dir / "cache" / "prices.json"
 
     def prices(self, types: Mapping[str, str] | None = None) -> Prices | None:
-        """What things cost an hour, with instances of these types by their keys (of the config's without any); None on this machine,
-        and where it is not known.
+        """Prices per hour for instances of these types by their keys (by default the config's type); None on the local target, and if
+        unknown.
         """
         from enaxp.lab.cost import find_prices
 
@@ -86,7 +87,7 @@ class Session:
     def _of_hosts(
         self, prices: Prices, known: Mapping[str, Prices | None], types: Mapping[str, str]
     ) -> dict[str, float | None]:
-        """USD an hour of each host of a fleet, with the address that AWS assigns it, by key."""
+        """USD per hour of each host of a fleet, including its public address, by key."""
         from enaxp.lab.fleet import addresses_of, pair_in
 
         address = prices.address if addresses_of(self.config, fleet=True) == "assigned" else 0.0
@@ -97,20 +98,20 @@ class Session:
         }
 
     def hosts(self, status: Status) -> dict[str, Host]:
-        """How each host of the lab is reached, by role. Raises UsageError when a host, or something of it, is missing."""
+        """The SSH access to each host of the lab, by role. Raises UsageError when a host, or a part of it, is missing."""
         if set(status.hosts) != set(ROLES):
             raise UsageError(f"lab {self.config.lab} has no hosts", todo="run `enaxp up` first")
         return {role: self._host_of_pair(host) for role, host in status.hosts.items()}
 
     def all_hosts(self, status: Status) -> dict[str, Host]:
-        """How every host of the lab's pairs is reached, by its place: `server`, or `main-1/server` in a fleet, which is also its role
-        there. A fleet may lack hosts (`up --partial`). Raises UsageError when something of a host, or of the only pair, is missing."""
+        """The SSH access to every host of the lab's pairs, by its place: `server`, or in a fleet `main-1/server`, which is also its role
+        there. A fleet may lack hosts (`up --partial`). Raises UsageError when a part of a host, or of the only pair, is missing."""
         if not status.pairs:
             return self.hosts(status)
         return {place: replace(self._host_of_pair(host), role=place) for place, host in status.every_host().items()}
 
     def monitoring_host(self, status: Status) -> Host | None:
-        """How the host of the layer monitoring is reached; None when there is none."""
+        """The SSH access to the monitoring host; None if there is none."""
         host = status.monitoring
         return self._host("monitoring", host, ena_ip=host.ip, ena_express_ip=host.ip) if host else None
 
@@ -165,7 +166,7 @@ class Session:
 
 @contextlib.contextmanager
 def open_session(options: Options, *, overrides: Overrides | None = None) -> Iterator[Session]:
-    """A session for one command. Raises ConfigError, UsageError or LocalTargetError before anything is called."""
+    """A context with the session of one command. Raises ConfigError, UsageError or LocalTargetError before any AWS call."""
     console = Console(as_json=options.as_json)
     given = _given(options, overrides)
     config = load_config(options.config, overrides=given)
@@ -191,7 +192,7 @@ def open_session(options: Options, *, overrides: Overrides | None = None) -> Ite
 
 
 def config_without_session(options: Options) -> Config:
-    """The config as a session would have it, for what needs no more. Raises as `open_session`."""
+    """The config as a session would have it, for commands that need nothing else. Raises as `open_session`."""
     config = load_config(options.config, overrides=_given(options, None))
     state = StateFile(options.state_dir, config.lab).load()
     say = Console(as_json=options.as_json).say
@@ -199,7 +200,7 @@ def config_without_session(options: Options) -> Config:
 
 
 def _given(options: Options, overrides: Overrides | None) -> dict[str, object]:
-    """What the options set of the config, by its path."""
+    """The config values set by options, by their path."""
     asked = {"lab": options.lab, "aws.region": options.region, **(overrides or {})}
     return {path: value for path, value in asked.items() if value is not None}
 
@@ -207,7 +208,8 @@ def _given(options: Options, overrides: Overrides | None) -> dict[str, object]:
 def _in_its_region(
     config: Config, state: State | None, *, target: TargetName, options: Options, say: Callable[[str], None]
 ) -> Config:
-    """The config with the region that `auto` stands for, which is said. The local target has nothing of the caller's AWS settings."""
+    """The config with `auto` replaced by the actual region, which is printed. On the local target the caller's AWS settings are
+    ignored."""
     if not config.aws.region_is_auto:
         return config
     if state is not None:
@@ -222,7 +224,8 @@ def _in_its_region(
 
 
 def _target_name(options: Options, state: State | None) -> TargetName:
-    """The target asked for, else where the lab lives already, else aws. Raises UsageError when the lab lives elsewhere than asked."""
+    """The requested target, else that of the existing lab, else aws. Raises UsageError when the lab is on another target than
+    requested."""
     if state is None:
         return options.target or "aws"
     if options.target not in (None, state.target):
@@ -235,7 +238,7 @@ def _target_name(options: Options, state: State | None) -> TargetName:
 
 @contextlib.contextmanager
 def _on_this_computer(session: Session, state: State | None, *, given: Overrides) -> Iterator[Session]:
-    """The session on the local target, whose cloud runs for as long. given: what the options set of the config."""
+    """A context with a session on the local target, whose cloud runs meanwhile. given: the config values set by options."""
     from enaxp.local import cloud
 
     options, region = session.options, session.config.aws.region

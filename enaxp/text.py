@@ -1,6 +1,6 @@
-"""Text: how figures, changes, intervals, time spans, columns and text from elsewhere are written, the same everywhere.
+"""Text: the common formatting of figures, changes, intervals, time spans, columns and untrusted text.
 
-A change in per cent has two forms over one rule. `plain` is what programs read too: result.json, summary.txt, the terminal
+A change in per cent has two forms with the same rounding. `plain` is also read by programs: result.json, summary.txt, the terminal
 (`-3.10%`). `typeset` is for pages, charts and Markdown (`−3.10 %`, with a true minus and a space).
 """
 
@@ -59,7 +59,7 @@ def change_typeset(pct: float | None) -> str:
 
 
 def typeset(plain: str) -> str:
-    """A change as pages, charts and Markdown have it: with a true minus."""
+    """A change in the form of pages, charts and Markdown: with a true minus."""
     return plain.replace("-", "−")
 
 
@@ -100,7 +100,7 @@ def figure(metric: Metric, value: float | None) -> str:
 
 
 def microseconds(us: float | None) -> str:
-    """A latency with as many digits as matter."""
+    """A latency with its significant digits."""
     if us is None:
         return NOT_MEASURED
     digits = 2 if us < 100 else 1 if us < 1000 else 0
@@ -136,7 +136,7 @@ def listed(words: Sequence[str]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time span for a person."""
+    """A time span in words."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -146,13 +146,13 @@ def duration(seconds: float) -> str:
 
 
 def printable(text: str) -> str:
-    """Text that a terminal shows as it is, whatever it holds."""
+    """Text that is safe to print on a terminal: control characters are escaped."""
     return text.translate(_CONTROLS)
 
 
 def decoded(content: bytes) -> str:
-    """The text in a file's bytes, whoever wrote it: UTF-8, UTF-16 and UTF-32 by their marks, UTF-16 without one by its zero bytes, and
-    what is none of these as Windows writes in the West. Bytes that mean nothing are replaced.
+    """The text in a file's bytes: UTF-8; UTF-16 and UTF-32 by their byte order mark; UTF-16 without a mark by its zero bytes; otherwise
+    Windows-1252. Invalid bytes are replaced.
     """
     for mark, encoding in _MARKS:
         if content.startswith(mark):
@@ -176,7 +176,7 @@ def columns(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def cell(value: object) -> str:
-    """A value in a column: `-` where there is none, on or off for what is switched."""
+    """A value in a column: `-` for None, on or off for a boolean."""
     if value is None:
         return "-"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Traffic: what is compared and measured, by its names. Every other module takes these words from here.
+"""Traffic: the names of arms, scenarios, metrics and percentiles, defined once for all modules.
 
     Arm       `ena` (SRD off) or `ena_express` (SRD on)
     Scenario  what traffic: one kind of trial, from the config through the schedule to the result
@@ -39,17 +39,17 @@ CSV_NAME = r"[A-Za-z0-9_][A-Za-z0-9_@-]{0,80}"  # in a table it does not begin a
 
 
 def other(arm: Arm) -> Arm:
-    """The arm that it is compared with."""
+    """The other arm."""
     return "ena" if arm == "ena_express" else "ena_express"
 
 
 def toggled_srd(arm: Arm) -> SrdOn:
-    """Which interfaces have SRD during an arm's trials in order `toggled`."""
+    """The interfaces that have SRD during an arm's trials in order `toggled`."""
     return "second" if arm == "ena_express" else "none"
 
 
 def has_srd(home: Arm, *, srd_on: SrdOn) -> bool:
-    """Whether the interfaces of that arm have SRD. `home`: the arm they have by their addresses; ENA's are the first ones."""
+    """Whether the interfaces of an arm have SRD. `home`: the arm to which they belong by address; ENA's are the first ones."""
     return srd_on == ("second" if home == "ena_express" else "first")
 
 
@@ -93,12 +93,12 @@ METRICS: tuple[Metric, ...] = (*LATENCY_METRICS, *THROUGHPUT_METRICS)
 
 
 def metric_label(metric: str) -> str:
-    """A metric's name as people write it: `P99.9`, `mean`, `throughput`."""
+    """A metric's display name: `P99.9`, `mean`, `throughput`."""
     return {one.name: one.label for one in PERCENTILES}.get(metric, metric)
 
 
 def metric_text(metric: str) -> str:
-    """A metric's name as it is typed on the command line and told in plain text: `p99.9`, `mean`, `throughput`."""
+    """A metric's name on the command line and in plain text: `p99.9`, `mean`, `throughput`."""
     return metric_label(metric).lower()
 
 
@@ -109,10 +109,10 @@ def figure_name(metric: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Background:
-    """Bulk flows that run beside a latency probe. `message_size` in bytes.
+    """Background flows of a latency probe. `message_size` in bytes.
 
-    share: of what the hosts carry, 0 to 1, that all flows together take; None: as much as goes through. rate: the messages a second of
-    each flow that this comes to, once it is known.
+    share: of the hosts' baseline bandwidth that all flows together use, 0 to 1; None: unlimited. rate: the resulting messages per second
+    of each flow, once known.
     """
 
     protocol: Protocol
@@ -124,10 +124,10 @@ class Background:
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """What traffic: one kind of trial. `rate` is in messages a second; `message_size` in bytes.
+    """The traffic of one kind of trial. `rate` in messages per second; `message_size` in bytes.
 
-    buffer_size: of a socket's receive and send buffer each, in bytes; None: the system's own. busy_poll_us: how long a receiver that has
-    nothing to read polls the NIC instead of waiting for its interrupt, in µs; None: not at all.
+    buffer_size: of a socket's receive and send buffer each, in bytes; None: the system's own. busy_poll_us: how long an idle receiver
+    polls the NIC instead of waiting for an interrupt, in µs; None: not at all.
     """
 
     name: str
@@ -143,7 +143,8 @@ class Scenario:
     busy_poll_us: int | None = None
 
     def require_sound(self) -> None:
-        """Raises ValueError for what no config allows: names become parts of file names, scripts and tables, numbers arguments."""
+        """Raises ValueError for values that no config allows, because names become parts of file names, scripts and tables, and numbers
+        become arguments."""
         if not re.fullmatch(SCENARIO_NAME, self.name):
             raise ValueError(f"{self.name!r} is no name of a scenario")
         if not re.fullmatch(CSV_NAME, self.csv_name):
@@ -165,42 +166,43 @@ class Scenario:
 
     @property
     def as_asked(self) -> Scenario:
-        """Without the rate of its bulk flows: that follows from their share, and differs a little where the baseline is measured."""
+        """The scenario without the rate of its background flows, which follows from their share and varies slightly if the baseline is
+        measured."""
         if self.background is None:
             return self
         return replace(self, background=replace(self.background, rate=None))
 
     @property
     def is_rate(self) -> bool:
-        """Whether it measures throughput; the others measure latency."""
+        """Whether the scenario measures throughput; others measure latency."""
         return self.mode == "throughput"
 
     @property
     def sleeps(self) -> bool:
-        """Whether the client sleeps as long as it can do nothing: it sends as fast as goes through. Otherwise it waits actively."""
+        """Whether the client sleeps while it cannot send (it sends as fast as possible). Otherwise it busy-waits."""
         return self.is_rate and not isinstance(self.rate, int) and self.busy_poll_us is None
 
     @property
     def has_own_sockets(self) -> bool:
-        """Whether its sockets are set otherwise than those of other scenarios, so that it shares no server with them."""
+        """Whether its socket options differ from other scenarios', so that it cannot share a server with them."""
         return self.buffer_size is not None or self.busy_poll_us is not None
 
     @property
     def is_paced(self) -> bool:
-        """Whether messages have a planned time to be sent at, from which their latency can be counted too."""
+        """Whether messages have a planned send time, from which latency can be measured too."""
         return isinstance(self.rate, int) and not self.is_rate
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing but the probe itself is on the wire: then no allowance of the instance may be exceeded."""
+        """Whether the probe is the only traffic: then no allowance of the instance may be exceeded."""
         return self.mode == "ping-pong" and self.background is None
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What it measures."""
+        """The metrics that it measures."""
         return THROUGHPUT_METRICS if self.is_rate else LATENCY_METRICS
 
     @property
     def primaries(self) -> tuple[Metric, ...]:
-        """What it is judged by."""
+        """Its primary metrics, on which the verdict is based."""
         return THROUGHPUT_METRICS if self.is_rate else LATENCY_PRIMARIES

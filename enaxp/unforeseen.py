@@ -1,6 +1,6 @@
-"""Unforeseen: what to tell of an error that no part of enaxp expected: what it was about, and a next step that fits it.
+"""Unforeseen: the message for an unexpected exception: its context, and a suitable next step.
 
-Where a part knows more it raises an EnaxpError of its own; this is the net below.
+Code that knows more raises an EnaxpError itself; this is the fallback.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _OF_THE_SDK = (
 
 
 def told(error: Exception) -> str:
-    """The message for a person: where, what was said, and what to do next."""
+    """The message: where, what was said, and what to do next."""
     name = type(error).__name__
     if type(error).__module__.startswith("botocore"):
         return f"calling AWS\n  said: {name}: {error}\n  next: {_next_of_the_sdk(name)}"

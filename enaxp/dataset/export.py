@@ -2,9 +2,9 @@
 
 runs_of() ─▶ by lab and day ─▶ rows ─▶ merged with what is there already ─▶ TABLE/lab=LAB/day=DAY/part.parquet, whole or not at all
 
-A file is a day of a lab. Its rows are in a fixed order, so the same runs make the same file, and a second export changes nothing. Runs
-that are there and not in the results any more stay; a run that was exported before it ended is replaced. Columns that only an older or
-a newer enaxp has stay, and are null in the others' rows.
+Each file has one day of one lab. Its rows have a fixed order, so the same runs give the same file, and a second export changes nothing.
+Exported runs that are no longer in the results are kept; a run that was exported before it ended is replaced. Columns of an older or
+newer version are kept, and are null in other rows.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Index: the rows of every run of a results folder in one DuckDB file, so that a question about thousands of runs need not read them.
+"""Index: the rows of every run of a results folder in one DuckDB file, so that a query over thousands of runs need not read their files.
 
 runs_of() ─▶ which are new, changed or gone ─▶ the old rows that still hold + the rows of those ─▶ a new file in the old one's place
 
-The file is in the user's cache, not with the results: those may be shared, or come from elsewhere. Stale, lost or broken, it is made
-again; it is never changed, so that whoever reads it reads on.
+The file is in the user's cache, not with the results, which may be shared or untrusted. If it is stale, lost or broken it is rebuilt; it
+is replaced and never modified, so that running readers are not disturbed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BATCH = 500  # runs whose rows are held in memory at a time
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """Where the index lies; how many runs it has; how many were read for it just now, and which could not be."""
+    """The index: its path, the number of its runs, how many were read just now, and which could not be read."""
 
     path: Path
     runs: int
@@ -66,7 +66,7 @@ def bring_up_to_date(path: Path, results_dir: Path, *, price_of: PriceOf, progre
 
 
 def open_locked(path: Path) -> duckdb.DuckDBPyConnection:
-    """The index, to be read alone; nothing else can be reached from there."""
+    """A read-only connection to the index, without access to files, network or settings."""
     import duckdb
 
     # Without replacements no name in a question can mean a variable of this program.

@@ -1,4 +1,4 @@
-"""Query: one question in SQL to the index, and its answer as plain data.
+"""Query: one SQL query on the index, and its answer as plain data.
 
 SQL ─▶ one statement that only reads? ─▶ DuckDB, locked ─▶ Answer (columns and rows of JSON's own types)
 """
@@ -52,7 +52,7 @@ class Answer:
 
 
 def ask(index: Path, sql: str) -> Answer:
-    """What the SQL gives back. Raises UsageError for what is no SQL, more than one statement, or one that does more than read."""
+    """The answer of a SQL query. Raises UsageError for invalid SQL, more than one statement, or a statement that is not read-only."""
     import duckdb
 
     with open_locked(index) as connection:
@@ -75,7 +75,7 @@ def _what_it_is(statements: Sequence[Any]) -> str:
 
 
 def _said(error: Exception) -> str:
-    """DuckDB's words, without its stack trace."""
+    """DuckDB's message, without its stack trace."""
     return str(error).split("\n\nStack Trace", 1)[0].strip()
 
 
@@ -90,7 +90,7 @@ def _each_once(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _plain(value: object) -> object:
-    """A value as JSON has it. Moments are in UTC and say so."""
+    """A value as a JSON type. Times are in UTC with a zone."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Decimal):

@@ -1,5 +1,5 @@
-"""Rows: what a run's folder says, as rows of the tables. Nothing is computed again, and nothing personal is taken: no address, no id of
-AWS's, no command line, no path.
+"""Rows: the content of a run's folder as rows of the tables. Nothing is recomputed, and no identifying data is included: no addresses,
+AWS ids, command lines or paths.
 
 manifest.json, result.json, trials.jsonl ─▶ rows_of() ─▶ Rows (by table, in the order of its columns)
 """

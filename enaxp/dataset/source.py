@@ -1,4 +1,4 @@
-"""Source: the runs of a results folder, and whether they are still what they were when they were last read.
+"""Source: the runs of a results folder, and whether they have changed since they were last read.
 
 results/<lab>/<run id>/ ─▶ runs_of() ─▶ RunFiles (each with its fingerprint) ─▶ read_runs() ─▶ rows, and the runs that cannot be read
 """
@@ -19,7 +19,7 @@ FILES = (MANIFEST, RESULT, "trials.jsonl")
 
 @dataclass(frozen=True)
 class RunFiles:
-    """A run's folder. fingerprint: sizes and times of the files that its rows are read from: another one once any of them changes."""
+    """A run's folder. fingerprint: sizes and times of the files from which its rows are read; it changes when any of them does."""
 
     lab: str
     run_id: str
@@ -36,7 +36,7 @@ class UnreadableRun:
 
 
 def runs_of(results_dir: Path) -> list[RunFiles]:
-    """The runs of every lab, the oldest first; a bench of many pairs is one. A link is none, nor is a folder that enaxp did not name."""
+    """The runs of every lab, oldest first; a fleet's bench is one run. Links, and folders not named by enaxp, are ignored."""
     return [
         RunFiles(path.parent.name, path.name, str(path), _fingerprint(path))
         for path in run_paths(results_dir, lab=None)
@@ -47,7 +47,7 @@ def runs_of(results_dir: Path) -> list[RunFiles]:
 def read_runs(
     runs: Iterable[RunFiles], *, price_of: PriceOf, unreadable: Callable[[UnreadableRun], None]
 ) -> Iterator[tuple[RunFiles, Rows]]:
-    """Each run with its rows. One that cannot be read is handed to `unreadable`, and the rest goes on."""
+    """Each run with its rows. A run that cannot be read is passed to `unreadable`, and reading continues."""
     for run in runs:
         try:
             yield run, rows_of_run(Path(run.path), price_of=price_of)

@@ -1,7 +1,7 @@
-"""Tables: what `enaxp query` and `enaxp export` call things. Each column with its type, its unit and what it says, once for SQL, Parquet,
-Athena and the help. Pure.
+"""Tables: the tables and columns of `enaxp query` and `enaxp export`: type, unit and description of each column, for SQL, Parquet, Athena
+and the help. Pure.
 
-What was not measured, and what the version that wrote a run could not say, is null.
+A value that was not measured, or that an older version did not record, is null.
 """
 
 from __future__ import annotations

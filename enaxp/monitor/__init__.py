@@ -1,1 +1,1 @@
-"""Monitor: a bench as Prometheus sees it, while it runs and afterwards."""
+"""Monitor: a bench's metrics for Prometheus, during and after a run."""

@@ -1,9 +1,9 @@
-"""Deploy: brings the monitoring host its configuration over SSH, and starts what its first boot has installed.
+"""Deploy: copies the configuration to the monitoring host over SSH, and starts the services that its first boot has installed.
 
     config of the lab ─▶ bundle() ─▶ one archive ─▶ /etc/enaxp on the host ─▶ Prometheus, Grafana (re)started when something has changed
 
-Grafana's password goes the same way, as a file: it is in no user data, in no command line and in no log. The host's own is the one
-that counts, since Grafana takes it at its first start alone.
+Grafana's password is copied in the same way, as a file: it is in no user data, command line or log. The password already on the host
+takes precedence, because Grafana reads it only at its first start.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def bundle(config: Config, *, pairs: Iterable[HostPair] | None = None) -> Mappin
 def deploy(
     connection: Connection, config: Config, *, password_file: Path, pairs: Iterable[HostPair] | None = None
 ) -> None:
-    """Brings the host its files and starts it; what runs with the same files already goes on undisturbed.
+    """Copies the files to the host and starts its services; services already running with the same files are not restarted.
 
     Grafana's password is in `password_file` afterwards, where there is a Grafana. Raises HostError.
     """

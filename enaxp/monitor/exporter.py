@@ -2,7 +2,7 @@
 
     DIR ─▶ run folders, of a fleet its pairs' ─▶ Catalogue (each read again only when it has changed) ─▶ families ─▶ http://ADDRESS:PORT/metrics
 
-A folder that cannot be read is passed over and counted. A scrape never fails for it.
+A folder that cannot be read is skipped and counted. It never makes a scrape fail.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ExportedRun:
 
 @dataclass
 class Catalogue:
-    """The runs below a folder (or the one run that the folder is). Safe to use from several threads."""
+    """The runs below a folder (or the folder itself, if it is a run). Thread-safe."""
 
     folder: Path
     _known: dict[Path, ExportedRun] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Catalogue:
 
 @contextmanager
 def serving(folder: Path, *, address: str, port: int) -> Iterator[str]:
-    """Serves the folder's runs until the end of the block; gives the URL. Port 0: one that is free.
+    """A context that serves the folder's runs, with the URL. Port 0: a free one.
 
     Raises UsageError when prometheus_client is not installed, or nothing can listen there.
     """

@@ -1,4 +1,4 @@
-"""Metrics: what a run has measured so far, as Prometheus knows metrics. Pure: records in, families out, families to text.
+"""Metrics: a run's figures so far as Prometheus metrics. Pure: records in, families out, families to text.
 
     Manifest + TrialRecords ─▶ families_of ─▶ (Family, …) ─▶ exposition ─▶ text of a node_exporter textfile
                                                         └─▶ the exporter (exporter.py)
@@ -93,7 +93,7 @@ def exposition(families: Iterable[Family]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _ArmSoFar:
-    """One arm of one scenario: its trials in the order they ended, as often as they were tried."""
+    """One arm of one scenario: all its attempted trials in the order in which they ended."""
 
     labels: Labels
     scenario: Scenario
@@ -286,7 +286,7 @@ def _counts(arms: Sequence[_ArmSoFar]) -> Iterator[Family]:
 
 
 def _counted(keys: Iterable[_Key], seen: Iterable[_Key]) -> list[tuple[_Key, int]]:
-    """How often each key was seen.
+    """The count of each key.
 
     Keys never seen are 0: Prometheus sees a counter rise only from a value that it has scraped.
     """

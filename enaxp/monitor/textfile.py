@@ -1,9 +1,9 @@
-"""Textfile: what a bench has measured so far, as a file that the client's node_exporter serves with its own metrics.
+"""Textfile: a bench's metrics so far, as a file that the client's node_exporter serves with its own metrics.
 
     trial ended ─▶ families_of ─▶ exposition ─▶ enaxp.prom on the client, replaced whole ─▶ node_exporter ─▶ Prometheus
 
-Nothing more runs on the host for it, and nothing of it ever costs a trial: without node_exporter's folder there nothing is written,
-and a write that fails is told once and tried again after the next trial.
+It needs no further process on the host, and never fails a trial: without node_exporter's folder nothing is written, and a failed write is
+reported once and retried after the next trial.
 """
 
 from __future__ import annotations

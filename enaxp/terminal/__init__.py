@@ -1,1 +1,1 @@
-"""What a person sees at a terminal: `console.py` prints, the others word what it prints; `live.py` draws a bench while it runs."""
+"""Terminal output: `console.py` prints, the other modules format what it prints; `live.py` draws a running bench."""

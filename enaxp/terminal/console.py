@@ -1,6 +1,7 @@
-"""Console: the only place that prints (by streams.py). What happens goes to stderr, results to stdout; with --json stdout is one document.
+"""Console: the only module that prints (through streams.py). Progress goes to stderr, results to stdout; with --json stdout is exactly
+one document.
 
-What is printed is put together in the other files of this folder.
+The other modules of this package format what is printed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Console:
-    """Where a command's words go. Safe to use from several threads."""
+    """The output of a command. Thread-safe."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
@@ -44,7 +45,7 @@ class Console:
             write_result(text)
 
     def result(self, text: str) -> None:
-        """What a person asked for. With --json it goes to stderr: stdout is the document's."""
+        """Prints a result. With --json it goes to stderr, because stdout is reserved for the document."""
         with self._lock:
             self._clear()
             (tell if self.as_json else write_result)(printable(text))
@@ -65,17 +66,17 @@ class Console:
     # -- talk: stderr --------------------------------------------------------------------------------------------------
 
     def say(self, text: str) -> None:
-        """Tells a person what happens."""
+        """Prints a progress message."""
         with self._lock:
             self._clear()
             tell(printable(text))
 
     def error(self, text: str) -> None:
-        """Tells a person why the command fails."""
+        """Prints why the command fails."""
         self.say(f"enaxp: {text}")
 
     def transient(self, text: str) -> None:
-        """A line that the next one replaces; on something that is no terminal it is left out."""
+        """Prints a line that the next one replaces; omitted if stderr is not a terminal."""
         if not self.is_terminal:
             return
         with self._lock:
@@ -84,11 +85,11 @@ class Console:
             self._transient = True
 
     def ask(self, question: str) -> bool:
-        """Whether a person at the terminal says yes. Without a terminal nobody is asked: yes."""
+        """Asks the user at the terminal; whether the answer is yes. Without a terminal: yes."""
         return not sys.stdin.isatty() or self.ask_for_yes(question)
 
     def ask_for_yes(self, question: str) -> bool:
-        """As `ask`; without a terminal nobody has said yes."""
+        """Like `ask`, but without a terminal the answer is no."""
         if not sys.stdin.isatty():
             return False
         with self._lock:
@@ -97,13 +98,13 @@ class Console:
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def lab_event(self, event: LabEvent) -> None:
-        """What happens to one resource, as it happens."""
+        """Prints an event of one resource."""
         from enaxp.terminal.lab import event_line
 
         self.say(event_line(event, at_s=time.monotonic() - self._began))
 
     def briefly(self) -> Console:
-        """The same, for a story in which single resources are no matter: what happens to each is shown and replaced by the next."""
+        """Prints an event of one resource as a transient line, where single resources are not important."""
         return _Brief(as_json=self.as_json)
 
     def _clear(self) -> None:

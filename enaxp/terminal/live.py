@@ -4,7 +4,7 @@
     Progress ─▶ LiveView.watch ─▶ Running ─▶ view_of (rich renderables) ─▶ drawn once a second and after each trial
 
 It is drawn on stderr, below other messages, and only once a second: on the local target drawing shares this machine with what is
-measured. A fault in drawing never ends a run: the bench goes on with plain lines.
+measured. An error in drawing never ends a run: the bench continues with plain lines.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class LiveView:
 
 @contextlib.contextmanager
 def bench_view(console: Console, plan: BenchPlan, *, title: str, earlier: RunFolder | None) -> Iterator[BenchWatcher]:
-    """Gives what watches a bench: a view that is redrawn while it runs, or plain lines where there is no terminal.
+    """A context with a progress watcher for a bench: a view that is redrawn while it runs, or plain lines without a terminal.
 
     `earlier` is the folder of a run that goes on.
     """
@@ -250,7 +250,7 @@ def what_runs(progress: Progress) -> str:
 
 
 def narrowing(widths_pct: Sequence[float]) -> str:
-    """How wide the interval was after each iteration, as bars: the widest is the highest."""
+    """The width of the interval after each iteration, as a bar chart: the widest is the highest."""
     latest = [
         math.log1p(width) for width in widths_pct[-MOST_BARS:]
     ]  # the first, from two iterations, is beyond all others
@@ -301,7 +301,7 @@ def _table(scenarios: Sequence[RunningScenario], *, pairs_planned: int, with_bar
 
 
 def so_far(effect: Effect) -> str:
-    """What is known of an effect while it is measured: `+3.1% [-0.2, +6.5]`."""
+    """An effect while it is being measured: `+3.1% [-0.2, +6.5]`."""
     if effect.estimate_pct is None:
         return "-"
     if effect.low_pct is None or effect.high_pct is None:

@@ -1,11 +1,11 @@
-"""Streams: stdin, stdout and stderr, whatever they are: closed, full, gone, not UTF-8.
+"""Streams: stdin, stdout and stderr in every condition: closed, full, disconnected, not UTF-8.
 
     prepare()      once, before anything is opened or printed
-    write_result() to stdout: what was asked for; raises OutputError when it is lost
-    tell()         to stderr: what happens; when nobody can be told, that ends nothing
+    write_result() to stdout: results; raises OutputError when they cannot be written
+    tell()         to stderr: progress; a failed write is ignored
 
-A descriptor that is closed is a trap: the next file that is opened gets its number, and what is meant for the terminal lands in it.
-So its place is taken by one that can be neither read nor written, as a closed one cannot.
+A closed descriptor is dangerous: the next file that is opened gets its number, and terminal output would be written into that file. So it
+is replaced by a descriptor that can be neither read nor written.
 """
 
 from __future__ import annotations
