@@ -55,7 +55,10 @@ def has_srd(home: Arm, *, srd_on: SrdOn) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Percentile:
-    """A percentile of a trial's latencies. `p` is from 0 to 1; `has_effect`: whether the arms are compared by it."""
+    """A percentile of a trial's latencies. `p` is from 0 to 1; `has_effect`: whether the arms are compared by it.
+
+    One that sockperf itself does not print (`hosts.sockperf.PRINTED`) is not exported during a run, and is no column of `trials`.
+    """
 
     name: str
     p: float
@@ -88,6 +91,11 @@ THROUGHPUT: Metric = "throughput"
 MAX: Metric = "max"  # shown, never compared: it grows with the number of messages
 LATENCY_METRICS: tuple[Metric, ...] = (MEAN, *(one.name for one in PERCENTILES if one.has_effect))
 LATENCY_PRIMARIES: tuple[Metric, ...] = ("p50", "p99")
+SERVICE_PERCENTILES: tuple[Metric, ...] = (
+    "p50",
+    "p99",
+    "p99_9",
+)  # told of latencies from the send, beside those from the plan
 THROUGHPUT_METRICS: tuple[Metric, ...] = (THROUGHPUT,)
 METRICS: tuple[Metric, ...] = (*LATENCY_METRICS, *THROUGHPUT_METRICS)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from enaxp.bench.names import is_fleet, pair_paths, run_of
 from enaxp.bench.records import Manifest, RunFolder, TrialRecord
 from enaxp.bench.result import FILE, ArmFigures, Result, ScenarioResult, read_result
-from enaxp.dataset.tables import NAMES, TABLES, Cell, Row, TableName
+from enaxp.dataset.tables import NAMES, PRINTED, TABLES, Cell, Row, TableName
 from enaxp.report.redact import RedactedRun
 from enaxp.traffic import PERCENTILES
 
@@ -165,7 +165,7 @@ def _trial_cells(record: TrialRecord) -> dict[str, object]:
         **{name: getattr(record, name) for name in (*same, *more)},
         "started_at": _moment(record.started_at),
         **{name: getattr(output, name) if output else None for name in told},
-        **{f"{one.name}_us": percentiles.get(one.number) for one in PERCENTILES},
+        **{f"{one.name}_us": percentiles.get(one.number) for one in PRINTED},
         "srd_packets": srd.tx if srd else None,
         "srd_eligible": srd.eligible if srd else None,
         "srd_share": srd.share if srd else None,

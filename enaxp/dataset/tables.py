@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from enaxp.traffic import PERCENTILES
+from enaxp.hosts.sockperf import printed_of
+from enaxp.traffic import LATENCY_METRICS, PERCENTILES, THROUGHPUT, Percentile
 
 ColumnType = Literal["text", "integer", "number", "boolean", "moment"]
 TableName = Literal["runs", "pairs", "arms", "effects", "trials"]
@@ -73,6 +74,8 @@ _OF_A_RUN = (LAB, DAY, RUN_ID)
 _OF_A_PAIR = (*_OF_A_RUN, PAIR_NAME, VARIANT)
 
 _PERCENTILES = tuple(_number(f"{one.name}_us", f"{one.label} in µs; null beyond measurement") for one in PERCENTILES)
+
+PRINTED: tuple[Percentile, ...] = printed_of(PERCENTILES)  # the only ones that are known of a single trial
 
 TABLES: Mapping[TableName, Table] = {
     table.name: table
@@ -156,7 +159,7 @@ TABLES: Mapping[TableName, Table] = {
             (
                 *_OF_A_PAIR,
                 SCENARIO,
-                _text("metric", "mean, p50, p90, p99, p99_9, or throughput"),
+                _text("metric", f"{', '.join(LATENCY_METRICS)}, or {THROUGHPUT}"),
                 _boolean("is_primary", "whether the verdict rests on it"),
                 _text("code", "faster (better), slower, same, slightly-…, inconclusive or invalid"),
                 _number("estimate_pct", "ENA Express against ENA in per cent; a latency that falls is below 0"),
@@ -189,7 +192,7 @@ TABLES: Mapping[TableName, Table] = {
                 _number("wall_s", "how long it took, in s"),
                 _integer("observations", "latencies measured"),
                 _number("mean_us", "as sockperf printed it, in µs"),
-                *(_number(f"{one.name}_us", f"{one.label} as sockperf printed it, in µs") for one in PERCENTILES),
+                *(_number(f"{one.name}_us", f"{one.label} as sockperf printed it, in µs") for one in PRINTED),
                 _number("max_us", "as sockperf printed it, in µs"),
                 _integer("sent", "messages"),
                 _integer("received", "messages"),

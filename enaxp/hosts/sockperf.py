@@ -20,7 +20,7 @@ from itertools import islice
 from typing import Literal, TypeVar
 
 from enaxp.figures import sum_of_known
-from enaxp.traffic import Mode, Protocol, Rate
+from enaxp.traffic import Mode, Percentile, Protocol, Rate
 
 Number = TypeVar("Number", int, float)
 OutputMode = Mode | Literal["server"]
@@ -39,6 +39,14 @@ STALLED = "replies stopped early"
 # What a run takes beyond its duration: clock calibration, a fixed sleep of 2 s after the dummy messages, start and end.
 OVERHEAD_S = 2.24
 MEBI = 1.048576  # sockperf's "Mbps" are 2**20 bit/s
+# The percentiles that sockperf prints of a run, by `Percentile.number`. Any other is known from the histogram of a full log only.
+PRINTED = ("99.999", "99.99", "99.9", "99", "90", "75", "50", "25")
+
+
+def printed_of(percentiles: Iterable[Percentile]) -> tuple[Percentile, ...]:
+    """Those of these percentiles that sockperf prints."""
+    return tuple(one for one in percentiles if one.number in PRINTED)
+
 
 # -- output ----------------------------------------------------------------------------------------------------------------
 

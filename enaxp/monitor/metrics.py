@@ -23,12 +23,13 @@ from enaxp.bench.loss import Loss, loss_of
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.schedule import BenchPlan
 from enaxp.figures import sum_of_known
+from enaxp.hosts.sockperf import printed_of
 from enaxp.traffic import ARMS, PERCENTILES, Arm, Scenario, other
 
 Labels = Mapping[str, str]
 _Key = TypeVar("_Key")
 # sockperf's name → Prometheus's
-_QUANTILES = {percentile.number: f"{percentile.p:g}" for percentile in PERCENTILES}
+_QUANTILES = {percentile.number: f"{percentile.p:g}" for percentile in printed_of(PERCENTILES)}
 OUTCOMES = ("valid", "invalid", "discarded", "control")
 RESULTS: Mapping[bool | None, str] = {True: "passed", False: "failed", None: "unknown"}
 

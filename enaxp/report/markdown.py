@@ -25,9 +25,10 @@ from enaxp.report.words import (
     traffic_in_words,
 )
 from enaxp.text import counted, figure
-from enaxp.traffic import ARM_NAMES, ARMS, metric_label
+from enaxp.traffic import ARM_NAMES, ARMS, LATENCY_METRICS, LATENCY_PRIMARIES, MEAN, THROUGHPUT, metric_label
 
-METRICS = ("p50", "p90", "p99", "p99_9", "mean", "throughput")
+# The percentiles first.
+METRICS = (*(metric for metric in LATENCY_METRICS if metric != MEAN), MEAN, THROUGHPUT)
 
 
 def render_markdown(run: RunData) -> str:
@@ -82,7 +83,7 @@ def _rows(measured: ScenarioResult) -> Iterator[str]:
         yield f"| {name} | {' | '.join(told)} | {change} | {word} |"
     yield f"| lost | {' | '.join(loss_of_arm(measured.arms[arm]) for arm in ARMS)} | | |"
     if service := measured.service:
-        for metric in ("p50", "p99"):
+        for metric in LATENCY_PRIMARIES:
             told = [figure(metric, service[arm].figure(metric)) for arm in ARMS]
             yield f"| {metric_label(metric)} from the send | {' | '.join(told)} | | service time |"
 

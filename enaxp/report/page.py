@@ -47,7 +47,18 @@ from enaxp.report.words import (
     traffic_in_words,
 )
 from enaxp.text import BEYOND, NOT_MEASURED, change_typeset, counted, listed
-from enaxp.traffic import ARM_NAMES, ARMS, MAX, MEAN, QUANTILES, THROUGHPUT, Metric, figure_name, metric_label
+from enaxp.traffic import (
+    ARM_NAMES,
+    ARMS,
+    MAX,
+    MEAN,
+    QUANTILES,
+    SERVICE_PERCENTILES,
+    THROUGHPUT,
+    Metric,
+    figure_name,
+    metric_label,
+)
 
 INVALID_SHOWN = 50
 ROLES = ("server", "client")
@@ -230,7 +241,7 @@ def _service_lines(result: ScenarioResult) -> Iterable[FigureLine]:
     service = result.service
     if service is None:
         return
-    for name in ("p50", "p99", "p99_9", MAX):
+    for name in (*SERVICE_PERCENTILES, MAX):
         values = {arm: service[arm].figure(name) for arm in ARMS}
         yield FigureLine(
             key=f"service_{name}_us",

@@ -12,21 +12,14 @@ from enaxp.bench.effect import Effect, improvement_pct
 from enaxp.bench.records import Manifest
 from enaxp.bench.result import ArmFigures, Result, ScenarioResult
 from enaxp.bench.truth import Truth
+from enaxp.report.table import GUIDE_LATENCIES, GUIDE_RATES
 from enaxp.report.truth import truth_lines
 from enaxp.report.words import control_in_words, effect_in_text, loss_of_arm, sign_conflict
 from enaxp.text import BEYOND, NOT_MEASURED, listed
-from enaxp.traffic import ARMS, MAX, MEAN, THROUGHPUT, Arm, Metric, Scenario, metric_text
+from enaxp.traffic import ARMS, MAX, SERVICE_PERCENTILES, Arm, Metric, Scenario, metric_text
 
 RULE = "=" * 56
 ARM_LABELS: Mapping[Arm, str] = {"ena": "Regular ENI", "ena_express": "ENA Express"}
-_LATENCIES = {
-    "Average Latency": MEAN,
-    "p50 Latency": "p50",
-    "p99 Latency": "p99",
-    "p99.9 Latency": "p99_9",
-    "Maximum Latency": MAX,
-}
-_THROUGHPUT = {"Throughput": THROUGHPUT}
 
 
 def render_summary(result: Result, manifest: Manifest, *, truth: Truth | None = None) -> str:
@@ -89,7 +82,7 @@ def _figures(measured: ScenarioResult, scenario: Scenario) -> list[str]:
     is_rate = scenario.is_rate
     unit = "Gbps" if is_rate else "μs"
     lines = []
-    for label, metric in (_THROUGHPUT if is_rate else _LATENCIES).items():
+    for metric, label in (GUIDE_RATES if is_rate else GUIDE_LATENCIES).items():
         values = {arm: measured.arms[arm].figure(metric) for arm in ARMS}
         lines += [f"{label}:"]
         lines += [f"  {ARM_LABELS[arm]}: {_told(measured.arms[arm], metric, unit)}" for arm in ARMS]
@@ -141,7 +134,7 @@ def _notes(measured: ScenarioResult, scenario: Scenario, manifest: Manifest) -> 
     if service := measured.service:
         yield "The latencies count from the planned time of each message, and so what a stall held up. From the send (service time):"
         for arm in ARMS:
-            told = (f"{metric_text(p)} {_number(service[arm].figure(p), 'μs')}" for p in ("p50", "p99", "p99_9"))
+            told = (f"{metric_text(p)} {_number(service[arm].figure(p), 'μs')}" for p in SERVICE_PERCENTILES)
             yield f"  {ARM_LABELS[arm]}: {', '.join(told)}"
     if conflict := sign_conflict(measured):
         yield f"Note: {conflict}"

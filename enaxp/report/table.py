@@ -11,15 +11,21 @@ from collections.abc import Mapping
 
 from enaxp.bench.result import ArmFigures, Result
 from enaxp.bench.schedule import BenchPlan
-from enaxp.traffic import ARMS, MAX, MEAN, THROUGHPUT, Arm
+from enaxp.traffic import ARMS, MAX, MEAN, THROUGHPUT, Arm, Metric, metric_text
 
+# The figures of the guide, in its order: the metric, and what the guide calls it in its summary.
+GUIDE_LATENCIES: Mapping[Metric, str] = {
+    MEAN: "Average Latency",
+    "p50": "p50 Latency",
+    "p99": "p99 Latency",
+    "p99_9": "p99.9 Latency",
+    MAX: "Maximum Latency",
+}
+GUIDE_RATES: Mapping[Metric, str] = {THROUGHPUT: "Throughput"}
+_SHORT = {MEAN: "Avg", MAX: "Max"}  # in the names of columns
 COLUMNS = {
-    "Avg_Latency_us": MEAN,
-    "p50_Latency_us": "p50",
-    "p99_Latency_us": "p99",
-    "p99.9_Latency_us": "p99_9",
-    "Max_Latency_us": MAX,
-    "Throughput_Gbps": THROUGHPUT,
+    **{f"{_SHORT.get(metric, metric_text(metric))}_Latency_us": metric for metric in GUIDE_LATENCIES},
+    **{f"{label}_Gbps": metric for metric, label in GUIDE_RATES.items()},
 }
 HEADER = ("Test", "Interface", *COLUMNS)
 INTERFACES: Mapping[Arm, str] = {"ena": "ENA", "ena_express": "ENA_Express"}

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from enaxp.bench.histogram import Histogram
 from enaxp.hosts.sockperf import (
     LOG_BEGINS_S,
+    PRINTED,
     ParsedFile,
     Second,
     SocketOptions,
@@ -33,11 +34,13 @@ from enaxp.hosts.sockperf import (
     has_stalled,
     measured_share,
     parse,
+    printed_of,
     read_reduced,
     receive_buffer,
     reduce_log_command,
     server_command,
 )
+from enaxp.traffic import Percentile
 
 FIXTURES = Path(__file__).parent / "fixtures"
 OUTPUTS = FIXTURES / "sockperf"
@@ -142,6 +145,17 @@ def test_the_line_of_a_signal_may_fall_anywhere_even_into_another_line(name: str
 def test_p99_9_is_the_line_of_99_900_and_no_other() -> None:
     # A pattern such as `percentile 99\.9+` matches 99.999 and 99.990, but never 99.900.
     assert parse(read("3.10/ping-pong-udp.txt")).percentiles_us["99.9"] == 83.117
+
+
+@pytest.mark.parametrize("version", ["3.7", "3.10"])
+def test_the_percentiles_said_to_be_printed_are_those_that_it_prints(version: str) -> None:
+    assert tuple(parse(read(f"{version}/ping-pong-udp.txt")).percentiles_us) == PRINTED
+
+
+def test_a_percentile_that_it_does_not_print_is_left_out() -> None:
+    p99, p99_5 = Percentile(name="p99", p=0.99), Percentile(name="p99_5", p=0.995)
+
+    assert printed_of([p99, p99_5]) == (p99,)
 
 
 EDITS: dict[str, tuple[str, str, dict[str, Any]]] = {

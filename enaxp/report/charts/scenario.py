@@ -43,11 +43,11 @@ from enaxp.report.curves import CurvePoint, ShiftPoint
 from enaxp.report.data import IterationPoint, RunFigures, ScenarioFigures
 from enaxp.report.words import effect_in_words, label
 from enaxp.text import change_typeset, counted, interval_typeset, microseconds
-from enaxp.traffic import ARM_NAMES, ARMS, Arm, metric_label
+from enaxp.traffic import ARM_NAMES, ARMS, PERCENTILES, Arm, metric_label
 
 # An effect beyond this is told in words; drawn, it would squeeze everything else.
 WIDEST_PCT = 200.0
-TOLD = ("P50", "P90", "P99", "P99.9", "P99.99")
+TOLD = tuple(one.label for one in PERCENTILES)
 
 
 def scenario_charts(figures: ScenarioFigures) -> list[Chart | Gap]:
