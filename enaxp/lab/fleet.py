@@ -29,6 +29,7 @@ from enaxp.config import (
     prefix_needed,
 )
 from enaxp.errors import UsageError
+from enaxp.lab.kinds import KINDS
 from enaxp.lab.model import Found, kind_of
 
 
@@ -130,7 +131,6 @@ def _pinned(variant: VariantConfig, before: PinnedVariant | None, *, slots: tupl
 
 
 _PAIR = re.compile(r"[a-z]+(?:-[a-z]+)*/(?P<name>(?P<variant>[a-z][a-z0-9-]{0,11})-(?P<number>[1-9]\d*))(?:/.+)?")
-OF_A_PAIR = ("instance", "eni", "eip", "placement-group")  # kinds that each pair of a fleet has its own of
 
 
 class PairName(NamedTuple):
@@ -144,7 +144,8 @@ class PairName(NamedTuple):
 def pair_in(key: str) -> PairName | None:
     """The pair whose name a key contains; None for a resource of no pair, and in a lab without a fleet."""
     found = _PAIR.fullmatch(key)
-    if found is None or kind_of(key) not in OF_A_PAIR:
+    kind = KINDS.get(kind_of(key))
+    if found is None or kind is None or not kind.of_a_pair:
         return None
     return PairName(found["name"], found["variant"], int(found["number"]))
 

@@ -204,6 +204,10 @@ class Removable(Protocol):
         """Whether deletion is asynchronous: it is complete when AWS no longer lists the resource."""
 
     @property
+    def of_a_pair(self) -> bool:
+        """Whether each host pair of a fleet has its own, in whose keys the pair's name stands: it goes when the pair does."""
+
+    @property
     def billed(self) -> tuple[BilledPart, ...]:
         """The items that AWS bills by the hour for one such resource."""
 

@@ -17,6 +17,7 @@ from enaxp.aws import Aws
 from enaxp.lab.apply import apply
 from enaxp.lab.checks.permissions import probe_of
 from enaxp.lab.cost import Prices, usd_per_hour
+from enaxp.lab.fleet import pair_in
 from enaxp.lab.grants import Scope
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.kinds.base import Ec2Kind, SettingCall, differences, no_id, remove, want_of
@@ -45,6 +46,7 @@ class Volume(Ec2Kind):
 
     name = "volume"
     layer = "compute"
+    of_a_pair = True
     token = True
     billed = ("disk",)
     hidden = ("note",)
@@ -219,6 +221,11 @@ def test_whether_its_setting_may_be_changed_can_be_asked_before(life: Life) -> N
 
     assert probe is not None
     assert (probe.action, probe.certain) == ("ec2:ModifyVolume", False)
+
+
+def test_in_a_fleet_it_goes_with_the_pair_in_its_key() -> None:
+    assert pair_in("volume/main-2/data") == ("main-2", "main", 2)
+    assert pair_in("volume/data") is None
 
 
 def test_it_has_a_layer_and_a_price() -> None:

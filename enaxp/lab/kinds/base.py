@@ -67,6 +67,7 @@ class BaseKind:
     patience_s: ClassVar[float] = 300.0
     ending_s: ClassVar[float] = 1200.0
     ends_slowly: ClassVar[bool] = False
+    of_a_pair: ClassVar[bool] = False
     billed: ClassVar[tuple[BilledPart, ...]] = ()
     hidden: ClassVar[tuple[str, ...]] = ()
     placeholder: ClassVar[str] = "enaxp-nothing"

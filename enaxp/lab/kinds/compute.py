@@ -93,6 +93,7 @@ class PlacementGroup(Ec2Kind):
 
     name = "placement-group"
     layer = "compute"
+    of_a_pair = True
     unique_by_name = True
     ready_s = 300.0
     patience_s = 600.0  # in use until its instances have been gone for minutes
@@ -206,6 +207,7 @@ class Eni(Ec2Kind):
 
     name = "eni"
     layer = "compute"
+    of_a_pair = True
     needs = ("subnet", "security-group")
     token = True
     patience_s = 600.0  # in use for a while after its instance
@@ -287,6 +289,7 @@ class Eip(Ec2Kind):
 
     name = "eip"
     layer = "compute"
+    of_a_pair = True
     needs = ("igw", "eni")
     billed = ("address",)
     placeholder = no_id("eipalloc")
@@ -390,6 +393,7 @@ class Instance(Ec2Kind):
 
     name = "instance"
     layer = "compute"
+    of_a_pair = True
     needs = ("instance-profile", "key-pair", "placement-group", "eni", "eip")
     needs_settled = True
     token = True
