@@ -65,9 +65,10 @@ class KeptPrices:
 
 @dataclass(frozen=True, kw_only=True)
 class RegionPrices:
-    """Prices of one region in `prices.yaml`. xlarge_hour: USD per hour of an xlarge, by family."""
+    """Prices of one region in `prices.yaml`, in USD. xlarge_hour: per hour of an xlarge, by family. disk_gb_month: per GB of disk."""
 
     dated: str
+    disk_gb_month: float
     xlarge_hour: Mapping[str, float]
 
 
@@ -76,7 +77,6 @@ class PriceTable:
     """The content of `prices.yaml`."""
 
     address_hour: float
-    disk_gb_month: Mapping[str, float]
     regions: Mapping[str, RegionPrices]
 
 
@@ -186,7 +186,10 @@ def _from_list(aws: Aws, instance_type: str) -> Prices | None:
 
 def _prices(region: str, instance: float, *, source: str) -> Prices:
     table = _table()
-    disk = table.disk_gb_month.get(region, max(table.disk_gb_month.values())) * ROOT_VOLUME_GB / HOURS_A_MONTH
+    there = table.regions.get(region)
+    # What the table does not know is as dear as the dearest that it does know.
+    gb_month = there.disk_gb_month if there else max(one.disk_gb_month for one in table.regions.values())
+    disk = gb_month * ROOT_VOLUME_GB / HOURS_A_MONTH
     return Prices(instance=round(instance, 6), disk=disk, address=table.address_hour, source=source)
 
 

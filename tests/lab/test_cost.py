@@ -50,6 +50,13 @@ def test_what_is_not_in_the_table_is_not_known(region: str, type: str) -> None:
     assert from_table(region, type) is None
 
 
+def test_a_disk_costs_what_it_costs_in_its_region() -> None:
+    prices = {region: from_table(region, "c6i.xlarge") for region in ("us-east-1", "eu-west-1")}
+
+    gb_month = {region: price.disk * 730 / 30 for region, price in prices.items() if price}
+    assert gb_month == {"us-east-1": pytest.approx(0.08), "eu-west-1": pytest.approx(0.088)}
+
+
 def test_hosts_and_addresses_cost_and_nothing_else_does() -> None:
     kinds = ["vpc", "subnet", "igw", "eni", "role", "eip", "eip", "instance", "instance"]
 
