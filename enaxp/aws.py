@@ -36,7 +36,7 @@ _U = TypeVar("_U")
 FIRST_PAUSE_S = 0.5
 PAUSE_GROWS = 1.5
 
-# What is named does not exist; besides EC2's codes of the form Invalid….NotFound.
+# What is named does not exist; besides EC2's codes of the form Invalid….NotFound (`is_gone`).
 GONE = frozenset(
     {
         "Gateway.NotAttached",
@@ -50,13 +50,10 @@ GONE = frozenset(
     }
 )
 NOT_MADE_HERE = ("InvalidAMIID",)  # nobody waits for these to appear
+# Something else still uses it; besides EC2's codes of the form Invalid….InUse (`is_in_use`).
 IN_USE = frozenset(
     {
         "DependencyViolation",
-        "InvalidGroup.InUse",
-        "InvalidPlacementGroup.InUse",
-        "InvalidNetworkInterface.InUse",
-        "InvalidIPAddress.InUse",
         "DeleteConflict",
         "AssociatedInstances",
         "TooManyUpdates",
@@ -89,16 +86,6 @@ ALREADY = frozenset(
         "InvalidPermission.Duplicate",
         "EntityAlreadyExists",
         "LimitExceeded",
-    }
-)
-TAKEN_NAME = frozenset(
-    {
-        "InvalidGroup.Duplicate",
-        "InvalidPlacementGroup.Duplicate",
-        "InvalidKeyPair.Duplicate",
-        "EntityAlreadyExists",
-        "DocumentAlreadyExists",
-        "RepositoryAlreadyExistsException",
     }
 )
 THROTTLED = frozenset(
@@ -429,9 +416,7 @@ def text_of(error: Exception) -> str:
 def is_gone(error: Exception) -> bool:
     """Whether the error means that the resource does not exist (any more)."""
     code = code_of(error)
-    return code in GONE or (
-        code.startswith("Invalid") and code.endswith(".NotFound") and not code.startswith(NOT_MADE_HERE)
-    )
+    return code in GONE or (_is_of_ec2(code, "NotFound") and not code.startswith(NOT_MADE_HERE))
 
 
 def is_in_use(error: Exception) -> bool:
@@ -439,7 +424,17 @@ def is_in_use(error: Exception) -> bool:
     checked."""
     if code_of(error) == "InvalidParameterValue":
         return "currently in use" in text_of(error)
-    return code_of(error) in IN_USE
+    return code_of(error) in IN_USE or _is_of_ec2(code_of(error), "InUse")
+
+
+def is_duplicate(error: Exception) -> bool:
+    """Whether EC2 has something of that name already. The kinds of other services say their codes in `taken`."""
+    return _is_of_ec2(code_of(error), "Duplicate") and code_of(error) not in ALREADY
+
+
+def _is_of_ec2(code: str, fault: str) -> bool:
+    """Whether the code is one of those that EC2 forms alike for most kinds: `InvalidGroup.NotFound`."""
+    return code.startswith("Invalid") and code.endswith(f".{fault}")
 
 
 def is_about_credentials(error: Exception) -> bool:

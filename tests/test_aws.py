@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from botocore.exceptions import ClientError, SSOTokenLoadError
 
-from enaxp.aws import Aws, refused
+from enaxp.aws import Aws, is_duplicate, is_gone, is_in_use, refused
 from enaxp.errors import AwsError
 from enaxp.local.strict import Fault, FaultPlan
 from tests.support.crash_harness import DeadlyCloud, deadly_cloud
@@ -22,6 +22,25 @@ def cloud() -> Iterator[DeadlyCloud]:
 
 def error(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "said"}}, "CreateSubnet")
+
+
+@pytest.mark.parametrize(
+    ("code", "meanings"),
+    [
+        ("InvalidPlacementGroup.InUse", (False, True, False)),
+        ("InvalidSnapshot.InUse", (False, True, False)),
+        ("VolumeInUse", (False, True, False)),
+        ("InvalidVpcID.NotFound", (True, False, False)),
+        ("NoSuchEntity", (True, False, False)),
+        ("InvalidAMIID.NotFound", (False, False, False)),
+        ("InvalidKeyPair.Duplicate", (False, False, True)),
+        ("InvalidSnapshot.Duplicate", (False, False, True)),
+        ("InvalidPermission.Duplicate", (False, False, False)),
+        ("InvalidParameterValue", (False, False, False)),
+    ],
+)
+def test_the_codes_that_ec2_forms_alike_are_known_for_every_kind(code: str, meanings: tuple[bool, ...]) -> None:
+    assert (is_gone(error(code)), is_in_use(error(code)), is_duplicate(error(code))) == meanings
 
 
 @pytest.mark.parametrize(

@@ -247,6 +247,9 @@ class Kind(Removable, Protocol):
     def unique_by_name(self) -> bool:
         """Whether AWS identifies it by name: its id is that name, and another owner may already use it."""
 
+    def is_taken(self, error: Exception) -> bool:
+        """Whether a create was refused because there is one of that name already."""
+
     @property
     def token(self) -> bool:
         """Whether the create call takes a client token, so that it can be repeated safely when the answer was lost."""

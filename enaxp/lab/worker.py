@@ -23,7 +23,6 @@ from functools import partial
 from enaxp.aws import (
     ALREADY,
     CAPACITY,
-    TAKEN_NAME,
     Aws,
     code_of,
     is_ambiguous,
@@ -209,7 +208,7 @@ class Worker:
     def _after_failed_create(self, kind: Kind, resource: Resource, error: Exception, *, last: bool) -> Found | None:
         """The resource, if it is there and ours; None when the create may be tried again. Raises AwsError when it may not."""
         where = f"creating {resource.key}"
-        if code_of(error) in TAKEN_NAME:
+        if kind.is_taken(error):
             by_name = kind.look(self.aws, resource.name) if kind.unique_by_name else None
             found = by_name or self._wait_for_own(kind, resource)
             if found is not None and found.tags.get(TAG_LAB_ID) == self.lab.lab_id:

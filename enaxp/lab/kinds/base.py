@@ -12,8 +12,10 @@ from enaxp.aws import (
     Aws,
     Blocked,
     Refused,
+    code_of,
     in_batches,
     is_about_credentials,
+    is_duplicate,
     is_gone,
     is_in_use,
     is_not_yet_visible,
@@ -62,6 +64,7 @@ class BaseKind:
     needs: ClassVar[tuple[str, ...]] = ()
     needs_settled: ClassVar[bool] = False
     unique_by_name: ClassVar[bool] = False
+    taken: ClassVar[tuple[str, ...]] = ()  # error codes by which its name is taken, besides EC2's Invalid….Duplicate
     token: ClassVar[bool] = False
     ready_s: ClassVar[float] = 120.0
     patience_s: ClassVar[float] = 300.0
@@ -94,6 +97,9 @@ class BaseKind:
 
     def warnings(self, resource: Resource, found: Found) -> list[str]:
         return []
+
+    def is_taken(self, error: Exception) -> bool:
+        return code_of(error) in self.taken or is_duplicate(error)
 
     def as_made(self, resource: Resource, ids: Ids) -> Facts | None:
         return None

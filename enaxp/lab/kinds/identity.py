@@ -43,6 +43,7 @@ class Role(BaseKind):
     name = "role"
     layer = "compute"
     unique_by_name = True
+    taken = ("EntityAlreadyExists",)
     patience_s = 120.0
     hidden = ("trusted",)
     reads = (
@@ -165,6 +166,7 @@ class InstanceProfile(BaseKind):
     needs = ("role",)
     patience_s = 120.0
     unique_by_name = True
+    taken = ("EntityAlreadyExists",)
     hidden = ("role",)
     reads = ("iam:GetInstanceProfile",)
     writes = (

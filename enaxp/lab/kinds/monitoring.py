@@ -38,6 +38,7 @@ class EcrRepository(BaseKind):
     name = "ecr-repository"
     layer = "monitoring"
     unique_by_name = True
+    taken = ("RepositoryAlreadyExistsException",)
     reads = ("ecr:DescribeRepositories", "ecr:ListTagsForResource")
     writes = ("ecr:CreateRepository", "ecr:TagResource", "ecr:DeleteRepository")
 

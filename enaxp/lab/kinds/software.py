@@ -67,6 +67,7 @@ class SsmDocument(BaseKind):
     name = "ssm-document"
     layer = "compute"
     unique_by_name = True
+    taken = ("DocumentAlreadyExists",)
     hidden = ("content",)
     reads = ("ssm:DescribeDocument", "ssm:ListDocuments")
     writes = (
