@@ -19,7 +19,8 @@ from enaxp.lab.kinds.base import CREATE_TAGS, Ec2Kind
 from enaxp.lab.kinds.monitoring import PUSHING, EcrRepository
 from enaxp.lab.model import Kind
 from enaxp.lab.policy import READS
-from enaxp.local.strict.access.questions import MAKES, TAGGING
+from enaxp.local.strict.access.questions import TAGGING
+from enaxp.local.strict.resource_types import MADE_BY
 
 DOCUMENT = Path(__file__).parents[1] / "docs/aws.md"
 BEGIN, END = "<!-- calls: made by `python -m selfcheck.aws_calls` -->", "<!-- end of calls -->"
@@ -172,7 +173,7 @@ def _besides(action: str) -> tuple[str, ...]:
     """Permissions that AWS asks for inside a call."""
     service, _, name = action.partition(":")
     more: list[str] = []
-    if service == "ec2" and name in MAKES:
+    if service == "ec2" and name in MADE_BY:
         more.append(CREATE_TAGS)
     if action in TAGGING:
         more.append(TAGGING[action])

@@ -8,6 +8,7 @@
                                                                machines.py  what instances become: the protocol
     world.py      what moto does not keep, and time            life.py      its records: instance lives, placement groups, ENA Express
     access/       whether the caller may make the call: IAM's judgement by the policies that are put on him
+    resource_types.py  what is known of each type of EC2 resource: prefix, codes, what makes and names one
     rules/        what AWS refuses, one small function a rule, which names its actions
     ec2/ ssm/     the actions that moto lacks or answers differently
     iam.py ecr.py service_quotas.py    likewise for the other services

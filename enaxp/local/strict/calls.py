@@ -10,14 +10,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
+from enaxp.local.strict.resource_types import TYPES, id_pattern
+
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
-RESOURCE_ID = re.compile(
-    r"(?:vpc|subnet|igw|rtb|rtbassoc|sg|eni|eni-attach|eipalloc|eipassoc|pg|key|vol|i)-[0-9a-f]{8,17}"
-)
+RESOURCE_ID = re.compile(id_pattern("rtbassoc", "eni-attach", "eipassoc"))
 # Members of a request that name what has no other id.
-NAMING = ("RoleName", "InstanceProfileName", "KeyName", "GroupName", "Placement.GroupName", "IamInstanceProfile.Name")
+NAMING = (
+    "RoleName",
+    "InstanceProfileName",
+    "IamInstanceProfile.Name",
+    *(member for one in TYPES for member in one.names),
+)
 MAX_BODY_BYTES = 1 << 20  # the largest request of enaxp's, a document of Systems Manager, has 64 KB
 LOOKING = ("Describe", "Get", "List")
 

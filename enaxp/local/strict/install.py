@@ -22,11 +22,13 @@ def install() -> WSGIApplication:
     from enaxp.local.strict.ec2 import StrictEC2Response
     from enaxp.local.strict.ecr import StrictEcrResponse
     from enaxp.local.strict.iam import StrictIamResponse
+    from enaxp.local.strict.resource_types import TYPES
     from enaxp.local.strict.service_quotas import StrictServiceQuotasResponse
     from enaxp.local.strict.ssm.actions import StrictSsmResponse
 
-    EC2_RESOURCE_TO_PREFIX["placement-group"] = "pg"
-    EC2_PREFIX_TO_RESOURCE.update({"pg": "placement-group", "eipalloc": "elastic-ip"})
+    # moto has most of them, not all, and one by another name.
+    EC2_RESOURCE_TO_PREFIX.update({one.type: one.prefix for one in TYPES})
+    EC2_PREFIX_TO_RESOURCE.update({one.prefix: one.type for one in TYPES})
     moto.ec2.urls.url_paths["{0}/"] = StrictEC2Response.dispatch
     moto.ecr.urls.url_paths["{0}/$"] = StrictEcrResponse.dispatch
     moto.iam.urls.url_paths["{0}/$"] = StrictIamResponse.dispatch

@@ -14,7 +14,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -26,6 +26,7 @@ from enaxp.local.strict.capacity import Capacity
 from enaxp.local.strict.life import STATES, AttachmentSrd, GroupInUse, Life
 from enaxp.local.strict.machines import Machines
 from enaxp.local.strict.quotas import Quotas
+from enaxp.local.strict.resource_types import standing_in
 from enaxp.local.strict.ssm.runs import ScriptRuns
 from enaxp.local.strict.timing import Timing
 
@@ -308,10 +309,11 @@ class World:
         with self.lock:
             self.tick()
             found = [
-                id for account, region in sorted(self._prepared) for id in _resources_of(ec2_backends[account][region])
+                id
+                for account, region in sorted(self._prepared)
+                for id in standing_in(ec2_backends[account][region], self)
             ]
             iam = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
-            found += [group.id for group in self.groups.values()]
             found += [role.name for role in iam.roles.values()]
             found += [profile.name for profile in iam.instance_profiles.values()]
             found += [name for region in ssm_backends[DEFAULT_ACCOUNT_ID].values() for name in region._documents]
@@ -333,24 +335,6 @@ def _drop(resources: dict[str, OfVpc], vpc_id: str) -> None:
     """Removes those of this VPC."""
     for id in [id for id, resource in resources.items() if resource.vpc_id == vpc_id]:
         del resources[id]
-
-
-def _resources_of(backend: Any) -> Iterator[str]:
-    parts: tuple[Iterable[str], ...] = (
-        backend.vpcs,
-        (subnet for zone in backend.subnets.values() for subnet in zone),
-        backend.internet_gateways,
-        (table.id for table in backend.route_tables.values() if not table.main_association_id),
-        (group.id for groups in backend.groups.values() for group in groups.values() if group.name != "default"),
-        backend.enis,
-        (address.allocation_id for address in backend.addresses),
-        backend.key_pairs,
-        backend.volumes,
-    )
-    for part in parts:
-        yield from part
-    for reservation in backend.reservations.values():
-        yield from (instance.id for instance in reservation.instances if instance._state.name != "terminated")
 
 
 class _Ended(Instance):

@@ -29,6 +29,8 @@ class ResourceType:
 def resource_types(action: str) -> tuple[ResourceType, ...]:
     """The types that an action is judged on; none: it is judged on `*`. Raises KeyError for an action that AWS has not, or that
     `actions.yaml` does not list."""
+    if action not in _actions():
+        raise KeyError(f"{action} is not in access/actions.yaml")
     service = action.partition(":")[0]
     return tuple(
         ResourceType(name=name.removesuffix("?"), required=not name.endswith("?"), keys=_keys(service, keys))

@@ -15,58 +15,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from enaxp.local.strict.access.actions import NEW_TAGS, TAG_KEYS, TAGS, ResourceType, resource_types
 from enaxp.local.strict.access.policies import Question, as_context
+from enaxp.local.strict.resource_types import BY_NAME, MADE_BY, NAMED_BY, TYPE_BY_PREFIX, Standing
 
 if TYPE_CHECKING:
-    from enaxp.local.strict.life import GroupInUse
     from enaxp.local.strict.ssm.runs import ScriptRuns
 
-# What an EC2 action makes, by the type in TagSpecifications.
-MAKES = {
-    "AllocateAddress": ("elastic-ip",),
-    "CreateInternetGateway": ("internet-gateway",),
-    "CreateNetworkInterface": ("network-interface",),
-    "CreatePlacementGroup": ("placement-group",),
-    "CreateRouteTable": ("route-table",),
-    "CreateSecurityGroup": ("security-group",),
-    "CreateSubnet": ("subnet",),
-    "CreateVpc": ("vpc",),
-    "ImportKeyPair": ("key-pair",),
-    "RunInstances": ("instance", "volume"),
-}
-# Type → members of a request that name some.
+# Type → members of a request that name some, of the services without ids of EC2's form.
 MEMBERS = {
-    "elastic-ip": ("AllocationId",),
-    "image": ("ImageId",),
-    "instance": ("InstanceId", "InstanceIds"),
-    "internet-gateway": ("InternetGatewayId",),
-    "key-pair": ("KeyName",),
-    "network-interface": ("NetworkInterfaceId",),
-    "placement-group": ("GroupName", "Placement.GroupName"),
-    "route-table": ("RouteTableId",),
-    "security-group": ("GroupId", "Groups", "SecurityGroupIds"),
-    "subnet": ("SubnetId",),
-    "volume": ("VolumeId",),
-    "vpc": ("VpcId",),
     "association": ("AssociationId", "AssociationIds"),
     "document": ("Name",),
     "parameter": ("Name", "Names"),
     "role": ("RoleName",),
     "instance-profile": ("InstanceProfileName",),
     "repository": ("repositoryName", "repositoryNames"),
-}
-BY_PREFIX = {
-    "eipalloc": "elastic-ip",
-    "ami": "image",
-    "i": "instance",
-    "igw": "internet-gateway",
-    "key": "key-pair",
-    "eni": "network-interface",
-    "pg": "placement-group",
-    "rtb": "route-table",
-    "sg": "security-group",
-    "subnet": "subnet",
-    "vol": "volume",
-    "vpc": "vpc",
 }
 # A create with tags is also one of these, on what it makes.
 TAGGING = {
@@ -79,10 +40,9 @@ TAGGING = {
 NEW = "*"  # the id of what does not exist yet
 
 
-class Standing(Protocol):
+class Account(Standing, Protocol):
     """What the emulated account has besides moto's own, as far as the questions look at it."""
 
-    groups: dict[tuple[str, str], GroupInUse]
     runs: ScriptRuns
 
 
@@ -96,7 +56,7 @@ class JudgedCall:
     region: str
     account: str
     partition: str
-    world: Standing
+    world: Account
 
     @property
     def name(self) -> str:
@@ -241,12 +201,12 @@ class _Ec2(_Named):
     def of(self, known: ResourceType) -> list[str]:
         call, kind = self.call, known.name
         if call.action in {"CreateTags", "DeleteTags"}:
-            return [id for id in call.all("Resources") if BY_PREFIX.get(id.partition("-")[0]) == kind]
-        if kind in MAKES.get(call.action, ()):
-            return call.all(*MEMBERS[kind]) if kind in {"key-pair", "placement-group"} else [NEW]
+            return [id for id in call.all("Resources") if TYPE_BY_PREFIX.get(id.partition("-")[0]) == kind]
+        if kind in MADE_BY.get(call.action, ()):
+            return call.all(*names) if (names := BY_NAME[kind].names) else [NEW]
         if kind == "security-group-rule":
             return [NEW] if self.new_tags(kind) else []
-        named = [*call.all(*MEMBERS.get(kind, ())), *self._of_association(kind), *self._of_attachment(kind)]
+        named = [*call.all(*NAMED_BY.get(kind, ())), *self._of_association(kind), *self._of_attachment(kind)]
         return [*named, *self._of_launch(kind)] if call.action == "RunInstances" else named
 
     def _of_association(self, kind: str) -> list[str]:
@@ -291,14 +251,16 @@ class _Ec2(_Named):
     def arn(self, kind: str, id: str) -> str:
         if kind == "image":
             return self.call.arn("ec2", f"image/{id}", account="")
-        if kind == "key-pair":
-            id = next((name for name, key in self._backend.key_pairs.items() if key.id == id), id)
-        if kind == "placement-group":
-            id = next((group.name for group in self.call.world.groups.values() if group.id == id), id)
-        return self.call.arn("ec2", f"{kind}/{id}")
+        name = next((name for name, own in self._ids_by_name(kind).items() if own == id), id)
+        return self.call.arn("ec2", f"{kind}/{name}")
+
+    def _ids_by_name(self, kind: str) -> Mapping[str, str]:
+        """Those of a type that goes by its name; none of any other."""
+        known = BY_NAME.get(kind)
+        return known.by_name(self._backend, self.call.world) if known and known.by_name else {}
 
     def keys(self, kind: str, id: str, known: frozenset[str]) -> dict[str, str | list[str]]:
-        made = kind in MAKES.get(self.call.action, ()) or id == NEW
+        made = kind in MADE_BY.get(self.call.action, ()) or id == NEW
         facts = self._facts(kind, None if made else id)
         return {**_told(facts, known), **_tag_keys(known, {} if made else self.tags(kind, id), self.new_tags(kind))}
 
@@ -341,12 +303,7 @@ class _Ec2(_Named):
         )
 
     def tags(self, kind: str, id: str) -> dict[str, str]:
-        if kind == "key-pair":
-            id = self._backend.key_pairs[id].id if id in self._backend.key_pairs else id
-        if kind == "placement-group":
-            here = self.call.world.groups.get((self.call.region, id))
-            id = here.id if here else id
-        return dict(self._backend.tags.get(id, {}))
+        return dict(self._backend.tags.get(self._ids_by_name(kind).get(id, id), {}))
 
     def besides(self) -> Iterator[Question]:
         """CreateTags on what is made with tags, and the role that a launch gives to its instances."""

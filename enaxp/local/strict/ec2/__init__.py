@@ -29,12 +29,13 @@ from enaxp.local.strict.ec2.instances import InstanceActions
 from enaxp.local.strict.ec2.network import NetworkActions
 from enaxp.local.strict.ec2.placement import PlacementActions
 from enaxp.local.strict.ec2.wire import error_answer
+from enaxp.local.strict.resource_types import id_pattern
 from enaxp.local.strict.world import World, current
 
 # Actions that are idempotent by their ClientToken, and beginnings of those whose answers hold new ids.
 TOKENED = {"RunInstances", "CreateNetworkInterface", "CreateRouteTable"}
 MAKING = ("Create", "Allocate", "Import", "Run")
-ID = re.compile(r">((?:vpc|subnet|igw|rtb|sg|eni|eipalloc|key|i)-[0-9a-f]{8,17})<")
+ID = re.compile(rf">({id_pattern()})<")
 MotoAnswer = tuple[int, dict[str, str], Any]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from moto.core.responses import ActionResult
 from moto.ec2.responses._base_response import EC2BaseResponse
 
-from enaxp.local.strict.rules.request import ID_PREFIXES
+from enaxp.local.strict.resource_types import TYPES
 from enaxp.local.strict.world import World, current
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Describes(EC2BaseResponse):
     def describe_tags(self) -> ActionResult:
         """moto keeps the tags of what is gone."""
         world, result = current(), super().describe_tags()
-        there = {prefix: set(sort.ids(self.ec2_backend, world)) for prefix, sort in ID_PREFIXES.items()}
+        there = {one.prefix: set(one.ids(self.ec2_backend, world)) for one in TYPES}
         result.result["Tags"] = [
             tag
             for tag in result.result["Tags"]

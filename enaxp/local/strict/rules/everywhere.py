@@ -8,47 +8,12 @@ from functools import cache
 
 from moto.core.utils import get_service_model
 
-from enaxp.local.strict.rules.request import ID_PREFIXES, RefusedByEc2, Request, not_found
+from enaxp.local.strict.resource_types import BY_PREFIX, TAGGED_BY, ids_named_in
+from enaxp.local.strict.rules.request import RefusedByEc2, Request, not_found
 from enaxp.local.strict.rules.rule import rule, rule_of_every_action, rule_of_form
 
-# Members of a request that hold ids, and the prefix of what they name.
-MEMBERS = {
-    "VpcId": "vpc",
-    "VpcIds": "vpc",
-    "SubnetId": "subnet",
-    "SubnetIds": "subnet",
-    "InternetGatewayId": "igw",
-    "InternetGatewayIds": "igw",
-    "RouteTableId": "rtb",
-    "RouteTableIds": "rtb",
-    "GroupId": "sg",
-    "GroupIds": "sg",
-    "SecurityGroupIds": "sg",
-    "NetworkInterfaceId": "eni",
-    "NetworkInterfaceIds": "eni",
-    "AllocationId": "eipalloc",
-    "AllocationIds": "eipalloc",
-    "InstanceId": "i",
-    "InstanceIds": "i",
-}
 # Lists of ids that go with no page size.
 PAGED = ("InstanceIds", "NetworkInterfaceIds")
-# What an action may tag as it creates it, in TagSpecifications.
-TAGGABLE = {
-    "CreateVpc": {"vpc"},
-    "CreateSubnet": {"subnet"},
-    "CreateInternetGateway": {"internet-gateway"},
-    "CreateRouteTable": {"route-table"},
-    "CreateSecurityGroup": {"security-group"},
-    "AuthorizeSecurityGroupIngress": {"security-group-rule"},
-    "AuthorizeSecurityGroupEgress": {"security-group-rule"},
-    "CreatePlacementGroup": {"placement-group"},
-    "CreateNetworkInterface": {"network-interface"},
-    "AllocateAddress": {"elastic-ip"},
-    "ImportKeyPair": {"key-pair"},
-    "CreateKeyPair": {"key-pair"},
-    "RunInstances": {"instance", "volume", "network-interface", "spot-instances-request"},
-}
 TOKEN_LENGTH = 64
 TAGS_OF_A_RESOURCE = 50
 # How AWS's own documentation, which is in botocore's models, lists the filters of an action, and says under which other names they go.
@@ -58,16 +23,15 @@ FILTER_NAME = re.compile(r"(?:<li>\s*<p>\s*|\buse |\bor )<code>([^<]+)</code>")
 @rule_of_every_action
 def named_resources_exist(request: Request) -> None:
     """Eventual consistency is in here, too: a call that names an id made moments ago may not find it."""
-    for member, prefix in MEMBERS.items():
-        prefix = "pg" if member == "GroupIds" and request.action == "DescribePlacementGroups" else prefix
+    for member, named in ids_named_in(request.action).items():
         value = request.get(member)
         for id in value if isinstance(value, list) else [value]:
             if not isinstance(id, str):
                 continue
-            if not re.fullmatch(rf"{prefix}-[0-9a-f]{{8,17}}", id):
-                raise RefusedByEc2(ID_PREFIXES[prefix].malformed, f'Invalid id: "{id}"')
+            if not re.fullmatch(rf"{named.prefix}-[0-9a-f]{{8,17}}", id):
+                raise RefusedByEc2(named.malformed, f'Invalid id: "{id}"')
             if not request.is_known(id):
-                raise not_found(prefix, id)
+                raise not_found(named.prefix, id)
 
 
 @rule_of_form
@@ -80,7 +44,7 @@ def required_members_are_there(request: Request) -> None:
 
 @rule_of_form
 def tag_specifications_fit(request: Request) -> None:
-    allowed = TAGGABLE.get(request.action)
+    allowed = TAGGED_BY.get(request.action)
     for specification in request.get("TagSpecifications") or []:
         resource = specification.get("ResourceType")
         if allowed is not None and resource not in allowed:
@@ -99,7 +63,7 @@ def tagged_resources_exist(request: Request) -> None:
     """CreateTags and DeleteTags take ids of all sorts."""
     for id in request.get("Resources") or []:
         prefix = id.partition("-")[0]
-        if prefix in ID_PREFIXES and not request.is_known(id):
+        if prefix in BY_PREFIX and not request.is_known(id):
             raise not_found(prefix, id)
 
 

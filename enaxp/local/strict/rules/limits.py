@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from enaxp.local.strict.rules.request import RefusedByEc2, Request, groups_of, type_data
+from enaxp.local.strict.resource_types import groups_of
+from enaxp.local.strict.rules.request import RefusedByEc2, Request, type_data
 from enaxp.local.strict.rules.rule import rule
 
 

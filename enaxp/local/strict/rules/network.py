@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from enaxp.local.strict.resource_types import groups_of, subnets_of
 from enaxp.local.strict.rules.everywhere import only_one_of
-from enaxp.local.strict.rules.request import RefusedByEc2, Request, groups_of, subnets_of
+from enaxp.local.strict.rules.request import RefusedByEc2, Request
 from enaxp.local.strict.rules.rule import rule
 
 if TYPE_CHECKING:

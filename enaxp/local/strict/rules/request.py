@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
 
+from enaxp.local.strict.resource_types import BY_PREFIX, subnets_of
 from enaxp.local.strict.world import World
 
 if TYPE_CHECKING:
@@ -17,67 +18,6 @@ if TYPE_CHECKING:
 
 class RefusedByEc2(EC2ClientError):  # noqa: N818 - AWS's word for it
     """AWS says no. The status is 400 unless the code has one of its own."""
-
-
-class IdPrefix(NamedTuple):
-    """What follows from the prefix of an id: AWS's noun for such resources, its codes, and how to list the ids that there are."""
-
-    noun: str
-    not_found: str
-    malformed: str
-    ids: Callable[[Any, World], Iterable[str]]
-
-
-# Prefix of an id → what follows from it. `ids` is given moto's backend and the world.
-ID_PREFIXES = {
-    "vpc": IdPrefix("vpc", "InvalidVpcID.NotFound", "InvalidVpcID.Malformed", lambda b, _: b.vpcs),
-    "subnet": IdPrefix(
-        "subnet", "InvalidSubnetID.NotFound", "InvalidSubnetID.Malformed", lambda b, _: [s.id for s in subnets_of(b)]
-    ),
-    "igw": IdPrefix(
-        "internetGateway",
-        "InvalidInternetGatewayID.NotFound",
-        "InvalidInternetGatewayId.Malformed",
-        lambda b, _: b.internet_gateways,
-    ),
-    "rtb": IdPrefix(
-        "routeTable", "InvalidRouteTableID.NotFound", "InvalidRouteTableId.Malformed", lambda b, _: b.route_tables
-    ),
-    "sg": IdPrefix(
-        "security group", "InvalidGroup.NotFound", "InvalidGroupId.Malformed", lambda b, _: [g.id for g in groups_of(b)]
-    ),
-    "eni": IdPrefix(
-        "networkInterface",
-        "InvalidNetworkInterfaceID.NotFound",
-        "InvalidNetworkInterfaceId.Malformed",
-        lambda b, _: b.enis,
-    ),
-    "eipalloc": IdPrefix(
-        "allocation",
-        "InvalidAllocationID.NotFound",
-        "InvalidAllocationID.Malformed",
-        lambda b, _: [a.allocation_id for a in b.addresses],
-    ),
-    "i": IdPrefix(
-        "instance",
-        "InvalidInstanceID.NotFound",
-        "InvalidInstanceID.Malformed",
-        lambda b, _: [i.id for r in b.reservations.values() for i in r.instances],
-    ),
-    "vol": IdPrefix("volume", "InvalidVolume.NotFound", "InvalidVolumeID.Malformed", lambda b, _: b.volumes),
-    "key": IdPrefix(
-        "key",
-        "InvalidKeyPair.NotFound",
-        "InvalidKeyPair.NotFound",
-        lambda b, _: [key.id for key in b.key_pairs.values()],
-    ),
-    "pg": IdPrefix(
-        "Placement Group",
-        "InvalidPlacementGroup.Unknown",
-        "InvalidPlacementGroupId.Malformed",
-        lambda _, world: [group.id for group in world.groups.values()],
-    ),
-}
 
 
 class Request:
@@ -121,8 +61,8 @@ class Request:
 
     def is_known(self, id: str) -> bool:
         """Whether there is such a resource, as far as other calls know by now."""
-        prefix = ID_PREFIXES[id.partition("-")[0]]
-        return id in prefix.ids(self.backend, self.world) and not self.world.is_unknown(id)
+        of_type = BY_PREFIX[id.partition("-")[0]]
+        return id in of_type.ids(self.backend, self.world) and not self.world.is_unknown(id)
 
     def eni(self, eni_id: str) -> Any:
         if not eni_id or not self.is_known(eni_id):
@@ -150,21 +90,13 @@ class Request:
 
 def not_found(prefix: str, id: str) -> RefusedByEc2:
     """How AWS refuses an id that it does not know."""
-    known = ID_PREFIXES[prefix]
+    known = BY_PREFIX[prefix]
     return RefusedByEc2(known.not_found, f"The {known.noun} ID '{id}' does not exist")
 
 
 def unknown_group(name: str) -> RefusedByEc2:
     """How AWS refuses the name of a placement group."""
     return RefusedByEc2("InvalidPlacementGroup.Unknown", f"The Placement Group '{name}' is unknown.")
-
-
-def subnets_of(backend: Any) -> list[Any]:
-    return [subnet for zone in backend.subnets.values() for subnet in zone.values()]
-
-
-def groups_of(backend: Any) -> list[Any]:
-    return [group for groups in backend.groups.values() for group in groups.values()]
 
 
 def type_data(instance_type: str) -> InstanceTypeInfoTypeDef:
