@@ -18,8 +18,8 @@ from enaxp.hosts.connection import Connection, Host, connect
 from enaxp.hosts.sockperf import SockperfOutput, parse
 from enaxp.lab.userdata import HostBoot, done_command, render_userdata
 from enaxp.local.machines.access import public_addresses, ssh_port, ssh_user
-from enaxp.local.machines.distribution import distribution_of
 from enaxp.local.machines.fleet import Fleet
+from enaxp.local.machines.inside.distributions import distribution_of
 from enaxp.local.machines.inside.processes import descendants
 from enaxp.local.machines.isolation import probe_isolation
 from enaxp.local.machines.namespaces import NamespaceMachines

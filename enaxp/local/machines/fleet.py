@@ -49,7 +49,7 @@ from enaxp.local.machines.inside.messages import (
 )
 
 if TYPE_CHECKING:
-    from enaxp.local.machines.distribution import Distribution
+    from enaxp.local.machines.inside.distributions import Distribution
     from enaxp.local.strict import MachineInterface, MachineSpec, ScriptResult
 
 _R = TypeVar("_R", bound=Report)

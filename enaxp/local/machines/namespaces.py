@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enaxp.local.machines.distribution import distribution_of
 from enaxp.local.machines.fleet import Fleet, Machine, MachineError, boot_order, gateway, interface_name
+from enaxp.local.machines.inside.distributions import distribution_of
 from enaxp.local.machines.inside.messages import BootOrder
 
 if TYPE_CHECKING:

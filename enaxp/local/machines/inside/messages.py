@@ -16,8 +16,6 @@ MESSAGE_BYTES = 256 * 1024  # the longest message
 
 # Which of the packets of an interface SRD carries.
 Carries = Literal["nothing", "tcp", "all"]
-# The systems that a machine with a root of its own can stand for.
-DistributionName = Literal["amazon-linux", "ubuntu"]
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -44,7 +42,7 @@ class BootOrder(_Message, frozen=True, kw_only=True):
     user_data: str
     interfaces: tuple[BootInterface, ...]
     user: str | None  # who logs in; None where only the owner of the process can
-    distribution: DistributionName | None  # None where a machine shares this computer's files
+    distribution: str | None  # one of `distributions.py`; None where a machine shares this computer's files
     ssh_port: int
     slot: int | None  # the second number of the machine's addresses on this computer; None where it has interfaces
 

@@ -14,11 +14,12 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from enaxp.local.machines.inside.messages import BootInterface, BootOrder, Carries, DistributionName
+from enaxp.local.machines.inside.distributions import DISTRIBUTIONS, Distribution
+from enaxp.local.machines.inside.messages import BootInterface, BootOrder, Carries
 from enaxp.local.machines.inside.network import (
     BOOT_ID,
     Network,
@@ -55,8 +56,6 @@ NOT_THERE_YET = (
     "/usr/lib/systemd/network",
     "/etc/netplan",
 )
-_NOT_INSTALLED: Mapping[DistributionName, Sequence[str]] = {"amazon-linux": ("tc", "htop"), "ubuntu": ("htop",)}
-_NOT_ON: Mapping[DistributionName, Sequence[str]] = {"amazon-linux": ("apt-get", "netplan"), "ubuntu": ("dnf",)}
 _PAM_KINDS = ("auth", "account", "session")
 _READS_LOGS = "adm"  # the group that may read what cloud-init and the system log
 
@@ -76,18 +75,18 @@ class Namespaces:
     def boot(self, order: BootOrder) -> Place:
         assert order.user is not None
         assert order.distribution is not None
+        distribution = DISTRIBUTIONS[order.distribution]
         name_host(order.interfaces[0].private_ip)
         add_user(order.user, order.public_key)
         place = Place(root=Path("/"), kind="namespaces", init=1)
         let_use_sudo(order.user, place)
-        prepare(place, marker=order.instance_id, public_key_file=".ssh/authorized_keys", also=order.distribution)
+        prepare(place, marker=order.instance_id, public_key_file=".ssh/authorized_keys", also=distribution.name)
         for name in ("shutdown", "poweroff"):  # units name them by their whole path
             write(Path("/sbin") / name, place.stand_in(name).read_text(), mode=0o755)
-        be_an_image_of(order.distribution)
-        if order.distribution == "ubuntu":
-            hold_locks_of_apt(place)
+        be_an_image_of(distribution)
+        distribution.keep_busy(_environment(place))
         _mount(str(own_boot_id()), BOOT_ID, None, MS_BIND)
-        self.network = network_of(order.interfaces, order.distribution)
+        self.network = network_of(order.interfaces, distribution)
         self.network.put_files(place)
         self.network.come_up(place, _environment(place))
         return place
@@ -124,7 +123,7 @@ class Namespaces:
     def attach(self, place: Place, interface: BootInterface) -> None:
         assert self.network is not None
         self.network = self.network.with_also(interface)
-        self.network.find(interface, place, _environment(place))
+        self.network.find(interface, _environment(place))
 
     def detach(self, place: Place, interface: str) -> None:
         assert self.network is not None
@@ -180,14 +179,14 @@ def enter(scratch: Path) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
 
 
-def be_an_image_of(distribution: DistributionName) -> None:
+def be_an_image_of(distribution: Distribution) -> None:
     """Removes the programs by which a script would take the machine for another system than it stands for, and those that its image
     comes without: these can be installed."""
-    for name in _NOT_ON[distribution]:
+    for name in distribution.not_on:
         _remove_program(name)
     repository = Path("/run/enaxp/repository")
     repository.mkdir(parents=True)
-    for name in _NOT_INSTALLED[distribution]:
+    for name in distribution.not_installed:
         if (found := shutil.which(name, path=SYSTEM_PATH)) is not None:
             shutil.copy(found, repository / name)
             _remove_program(name)
@@ -196,14 +195,6 @@ def be_an_image_of(distribution: DistributionName) -> None:
 def _remove_program(name: str) -> None:
     for folder in SYSTEM_PATH.split(":"):
         Path(folder, name).unlink(missing_ok=True)
-
-
-def hold_locks_of_apt(place: Place) -> None:
-    """As unattended upgrades do in the first minutes of an Ubuntu. Here it is seconds."""
-    held = (("/var/lib/apt/lists/lock", 2), ("/var/lib/dpkg/lock-frontend", 4))
-    for path, seconds in held:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        spawn([find_program("flock"), path, "sleep", str(seconds)], _environment(place), stdin=null(), output=null())
 
 
 def name_host(private_ip: str) -> None:

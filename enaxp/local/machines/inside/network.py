@@ -10,7 +10,6 @@ Whatever has been set by hand is gone after a restart, as on a real host.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import uuid
@@ -18,17 +17,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from enaxp.local.machines.inside.messages import BootInterface, DistributionName
-from enaxp.local.machines.inside.place import Place, find_program, null, spawn, write
+from enaxp.local.machines.inside.distributions import CLOUD_INIT_RESULT, Distribution
+from enaxp.local.machines.inside.messages import BootInterface
+from enaxp.local.machines.inside.place import Place, find_program, null, run, spawn, write
 
 MTU_OF_THE_DRIVER, MTU_OF_DHCP = 1500, 9001
-# The policy routes of Amazon Linux come when a first boot has long begun with its user data.
-POLICY_ROUTES_AFTER_S = 1
-# Between an interface that is found and the first that its system does with it: seconds there, 40 at worst.
-UDEV_S = 1
-CLOUD_INIT_RESULT = Path("/run/cloud-init/result.json")
-# What `rpm -q amazon-ec2-net-utils` would tell of the image.
-NET_UTILS_VERSION = Path("/usr/share/amazon-ec2-net-utils/version")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _OWN_BOOT_ID = Path("/run/enaxp/boot_id")
 # Settings of the kernel that a network namespace has of its own, and that a restart takes back.
@@ -36,79 +29,18 @@ _IPV4 = Path("/proc/sys/net/ipv4")
 _SETTINGS = ("tcp_limit_output_bytes", "tcp_autocorking")
 _OF_AN_INTERFACE = ("arp_ignore", "arp_announce", "rp_filter")
 
-_EC2_NETWORK = """\
-[Match]
-Driver=ena ixgbevf vif
-[Link]
-MTUBytes=9001
-[Network]
-DHCP=yes
-[DHCPv4]
-UseMTU=no
-"""
-_POLICY_ROUTES = """\
-[Unit]
-Description=Policy routes of %i
-[Service]
-Type=oneshot
-RemainAfterExit={remains}
-ExecStart=/usr/bin/setup-policy-routes %i {verb}
-"""
-_REFRESH_TIMER = """\
-[Timer]
-OnActiveSec=30
-OnUnitInactiveSec=60
-"""
-# As cloud-init writes it on EC2, for the first interface and for each other.
-_CLOUD_INIT_INTERFACE = """\
-    {name}:
-      dhcp4: true
-      dhcp4-overrides: {{route-metric: {metric}}}
-      match: {{macaddress: "{mac}"}}
-      set-name: {name}
-"""
-_CLOUD_INIT_RULE = """\
-      routes:
-      - {{to: 0.0.0.0/0, via: {gateway}, on-link: true, table: {table}}}
-      routing-policy:
-      - {{from: {address}, table: {table}}}
-"""
-_FOUND_BY_AMAZON_LINUX = """\
-sleep {seconds}
-networkctl reconfigure {name}
-exec systemctl start policy-routes@{name}.service refresh-policy-routes@{name}.timer
-"""
-_FOUND_BY_UBUNTU = """\
-sleep {seconds}
-mv /run/enaxp/50-cloud-init.yaml /etc/netplan/50-cloud-init.yaml
-exec netplan apply
-"""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
     """The interfaces, and what sets them. `settings`: those that the kernel had before anybody changed them, by their path."""
 
     interfaces: Sequence[BootInterface]
-    distribution: DistributionName
+    distribution: Distribution
     settings: Mapping[Path, str]
 
     def put_files(self, place: Place) -> None:
-        """What the image brings: the distribution's files. Raises FileNotFoundError when this computer has no netplan for an Ubuntu."""
-        if self.distribution == "amazon-linux":
-            write(Path("/usr/lib/systemd/network/80-ec2.network"), _EC2_NETWORK, mode=0o644)
-            write(Path("/usr/bin/setup-policy-routes"), place.stand_in("setup-policy-routes").read_text(), mode=0o755)
-            write(NET_UTILS_VERSION, "2.4.1\n", mode=0o644)
-            return
-        write(Path("/etc/netplan/50-cloud-init.yaml"), self._cloud_init_text(), mode=0o600)
-
-    def _cloud_init_text(self) -> str:
-        text = "network:\n  version: 2\n  ethernets:\n"
-        for index, one in enumerate(self.interfaces):
-            text += _CLOUD_INIT_INTERFACE.format(name=one.name, mac=_mac(one.name), metric=100 * (index + 1))
-            if index > 0:
-                text += _CLOUD_INIT_RULE.format(address=one.private_ip, gateway=one.gateway, table=100 + index)
-        return text
+        """What the image brings: the distribution's files."""
+        self.distribution.put_files(self.interfaces, place)
 
     def with_also(self, interface: BootInterface) -> Network:
         """The network with one more interface, whose settings are as the kernel has them now."""
@@ -124,40 +56,28 @@ class Network:
         own = {path: self.settings.get(path, "") or path.read_text() for path in _settings_of(interfaces)}
         return replace(self, interfaces=interfaces, settings={**of_no_interface, **own})
 
-    def find(self, one: BootInterface, place: Place, environment: Mapping[str, str]) -> None:
+    def find(self, one: BootInterface, environment: Mapping[str, str]) -> None:
         """The driver finds an interface in a machine that runs, and udev begins what the distribution does then. Does not wait."""
         _ip_batch(_as_the_driver_leaves(one))
-        if self.distribution == "amazon-linux":
-            write(Path("/run/enaxp", f"hot-{one.name}"), "", mode=0o644)
-            script = _FOUND_BY_AMAZON_LINUX
-        elif CLOUD_INIT_RESULT.exists():
-            write(Path("/run/enaxp/50-cloud-init.yaml"), self._cloud_init_text(), mode=0o600)
-            script = _FOUND_BY_UBUNTU
-        else:
+        script = self.distribution.found(one, self.interfaces)
+        if script is None:
             return
         with Path("/var/log/boot.log").open("ab") as log:
-            argv = [find_program("sh"), "-ec", script.format(seconds=UDEV_S, name=one.name)]
-            spawn(argv, environment, stdin=null(), output=log.fileno())
+            spawn([find_program("sh"), "-ec", script], environment, stdin=null(), output=log.fileno())
 
     def lose(self, name: str, place: Place, environment: Mapping[str, str]) -> None:
         """Forgets an interface: what networkd set for it goes, and what refreshes it ends."""
         _forget(name)
         Path(f"/run/enaxp/srd-{name}").unlink(missing_ok=True)  # counters belong to a device, and that is gone
-        if self.distribution == "amazon-linux":
-            units = [f"refresh-policy-routes@{name}.timer", f"policy-routes@{name}.service"]
-            subprocess.run([str(place.stand_in("systemctl")), "stop", *units], env=dict(environment), check=False)
-            Path(f"/run/systemd/network/70-{name}.network").unlink(missing_ok=True)
-            shutil.rmtree(f"/run/systemd/network/70-{name}.network.d", ignore_errors=True)
+        self.distribution.lost(name, place, environment)
         subprocess.run([str(place.stand_in("networkctl")), "--lost", name], env=dict(environment), check=False)
 
     def come_up(self, place: Place, environment: Mapping[str, str]) -> None:
         """Sets addresses, MTU and routes as a start of the machine does. Raises CalledProcessError."""
         self._start_anew()
-        if self.distribution == "ubuntu":
-            _run([str(place.stand_in("netplan")), "generate"], environment)
-        _run([str(place.stand_in("networkctl")), "--boot"], environment)
-        if self.distribution == "amazon-linux":
-            self._begin_policy_routes(place, environment)
+        self.distribution.before_networkd(place, environment)
+        run([str(place.stand_in("networkctl")), "--boot"], environment)
+        self.distribution.after_networkd(self.interfaces, place, environment)
 
     def _start_anew(self) -> None:
         """The links as the driver leaves them, and a new boot."""
@@ -173,18 +93,6 @@ class Network:
             lines += _as_the_driver_leaves(one)
         _ip_batch(lines)
         _OWN_BOOT_ID.write_text(f"{uuid.uuid4()}\n")
-
-    def _begin_policy_routes(self, place: Place, environment: Mapping[str, str]) -> None:
-        units = Path("/run/systemd/system")
-        write(units / "policy-routes@.service", _POLICY_ROUTES.format(remains="yes", verb="start"), mode=0o644)
-        write(units / "refresh-policy-routes@.service", _POLICY_ROUTES.format(remains="no", verb="refresh"), mode=0o644)
-        write(units / "refresh-policy-routes@.timer", _REFRESH_TIMER, mode=0o644)
-        names = [one.name for one in self.interfaces]
-        wanted = [f"policy-routes@{name}.service" for name in names]
-        wanted += [f"refresh-policy-routes@{name}.timer" for name in names]
-        command = f"sleep {POLICY_ROUTES_AFTER_S}; exec {place.stand_in('systemctl')} start {' '.join(wanted)}"
-        with Path("/var/log/boot.log").open("ab") as log:
-            spawn([shutil.which("sh") or "/bin/sh", "-c", command], environment, stdin=null(), output=log.fileno())
 
 
 def _as_the_driver_leaves(one: BootInterface) -> list[str]:
@@ -216,7 +124,7 @@ def first_boot_is_through() -> None:
     write(CLOUD_INIT_RESULT, '{"v1": {"errors": []}}\n', mode=0o644)
 
 
-def network_of(interfaces: Sequence[BootInterface], distribution: DistributionName) -> Network:
+def network_of(interfaces: Sequence[BootInterface], distribution: Distribution) -> Network:
     """The network of a machine that has just been born, with the kernel's settings as they are now."""
     for knob in ("all", "default"):
         ipv6 = Path(f"/proc/sys/net/ipv6/conf/{knob}/disable_ipv6")
@@ -252,13 +160,3 @@ def own_boot_id() -> Path:
     _OWN_BOOT_ID.parent.mkdir(parents=True, exist_ok=True)
     _OWN_BOOT_ID.write_text(f"{uuid.uuid4()}\n")
     return _OWN_BOOT_ID
-
-
-def _mac(name: str) -> str:
-    return Path("/sys/class/net", name, "address").read_text().strip()
-
-
-def _run(argv: Sequence[str], environment: Mapping[str, str]) -> None:
-    subprocess.run(
-        argv, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
-    )

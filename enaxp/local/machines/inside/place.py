@@ -7,7 +7,7 @@ import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -142,6 +142,13 @@ def spawn(
         file_actions=[(os.POSIX_SPAWN_DUP2, have, want) for want, have in wanted.items()],
         setsid=True,
         setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores these, and what is ignored is inherited
+    )
+
+
+def run(argv: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Runs a program to its end, with these variables besides its own. Raises CalledProcessError."""
+    subprocess.run(
+        argv, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
     )
 
 
