@@ -24,6 +24,7 @@ from enaxp.reader import Raw, Reader, read_yaml
 from enaxp.traffic import (
     BUFFER_SIZES,
     BUSY_POLLS_US,
+    MODE_FACTS,
     MODES,
     ORDERS,
     PROTOCOLS,
@@ -778,11 +779,12 @@ def _read_background(section: Reader) -> Background | None:
 
 
 def _read_reply_every(section: Reader, mode: Mode) -> int | None:
-    if mode == "under-load":
+    if MODE_FACTS[mode].takes_reply_every:
         return section.whole("reply_every", low=1, high=2**30, default=1)
     asked = section.raw("reply_every")
     if asked is not None:
-        section.fault("reply_every", asked, "null: only mode under-load replies to every Nth message")
+        able = " or ".join(one for one in MODES if MODE_FACTS[one].takes_reply_every)
+        section.fault("reply_every", asked, f"null: only mode {able} replies to every Nth message")
     return None
 
 
@@ -796,8 +798,8 @@ def _read_rates(section: Reader, mode: Mode) -> list[Rate]:
     if not each or len(set(map(str, each))) != len(each):
         section.fault("rate", asked, f"{_RATES}, each once")
         return [None]
-    if mode == "under-load" and None in each:
-        section.fault("rate", asked, f"for mode under-load: {_RATES.removeprefix('null, ')}")
+    if MODE_FACTS[mode].needs_rate and None in each:
+        section.fault("rate", asked, f"for mode {mode}: {_RATES.removeprefix('null, ')}")
     return rates
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 Arm = Literal["ena", "ena_express"]
 ARMS: tuple[Arm, Arm] = ("ena", "ena_express")
@@ -27,15 +27,52 @@ Protocol = Literal["udp", "tcp"]
 # toggled: both arms on the same interfaces, SRD switched on and off there between the arms' trials of an iteration.
 Order = Literal["interleaved", "parallel", "toggled"]
 Rate = int | Literal["max"] | None  # messages a second
-MODES: tuple[Mode, ...] = ("ping-pong", "under-load", "throughput")
-PROTOCOLS: tuple[Protocol, ...] = ("udp", "tcp")
-ORDERS: tuple[Order, ...] = ("interleaved", "parallel", "toggled")
+MODES: tuple[Mode, ...] = get_args(Mode)
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+ORDERS: tuple[Order, ...] = get_args(Order)
 TOGGLED_HOME: Arm = "ena_express"  # whose interfaces carry both arms in order `toggled`
 SRD_MTU = 8900  # bytes of the largest packet that SRD carries; a larger one silently goes by plain ENA
 BUFFER_SIZES = (4096, MOST_BUFFER := 2**30)
 BUSY_POLLS_US = (1, 10_000)
 SCENARIO_NAME = r"[a-z][a-z0-9-]{0,39}(@(max|[0-9]{1,10}))?"
 CSV_NAME = r"[A-Za-z0-9_][A-Za-z0-9_@-]{0,80}"  # in a table it does not begin as a formula does
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModeFacts:
+    """The properties in which modes differ, besides sockperf's options and output. Code that depends on the mode reads one of these.
+
+    waits_for_reply: a message is sent only after the reply to the one before it, so one that is lost ends the flow.
+    sends_one_way: nothing is answered but throughput is measured, and sockperf writes no full log.
+    threads: the number of busy threads of one flow's client.
+    needs_rate: `rate` may not be null.  takes_reply_every: the scenario may say how many messages get one reply.
+    words: a description of the traffic, with {protocol}, {size}, {rate}, {flows}, {sockets} and {beside} to be filled in.
+    """
+
+    waits_for_reply: bool = False
+    sends_one_way: bool = False
+    threads: int = 1
+    needs_rate: bool = False
+    takes_reply_every: bool = False
+    words: str
+
+
+MODE_FACTS: Mapping[Mode, ModeFacts] = {
+    "ping-pong": ModeFacts(
+        waits_for_reply=True,
+        words="{protocol} ping-pong, {size}, one at a time{sockets}{beside}; latency is half a round trip",
+    ),
+    "under-load": ModeFacts(
+        threads=2,
+        needs_rate=True,
+        takes_reply_every=True,
+        words="{protocol} under load, {size}, {rate}{flows}, whatever is answered{sockets}{beside}",
+    ),
+    "throughput": ModeFacts(
+        sends_one_way=True,
+        words="{protocol} one way, {size}, {rate}{flows}{sockets}",
+    ),
+}
 
 
 def other(arm: Arm) -> Arm:
@@ -181,9 +218,14 @@ class Scenario:
         return replace(self, background=replace(self.background, rate=None))
 
     @property
+    def facts(self) -> ModeFacts:
+        """The facts of its mode."""
+        return MODE_FACTS[self.mode]
+
+    @property
     def is_rate(self) -> bool:
         """Whether the scenario measures throughput; others measure latency."""
-        return self.mode == "throughput"
+        return self.facts.sends_one_way
 
     @property
     def sleeps(self) -> bool:
@@ -203,7 +245,7 @@ class Scenario:
     @property
     def is_idle(self) -> bool:
         """Whether the probe is the only traffic: then no allowance of the instance may be exceeded."""
-        return self.mode == "ping-pong" and self.background is None
+        return self.facts.waits_for_reply and self.background is None
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

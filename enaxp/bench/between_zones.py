@@ -28,7 +28,7 @@ def bytes_a_second(scenario: Scenario, *, link_gbps: float) -> float:
     link = link_gbps * 1e9 / 8
     size = scenario.message_size + HEADERS
     bulk = (scenario.background.share or 1.0) * link if scenario.background else 0.0
-    if scenario.mode == "ping-pong":
+    if scenario.facts.waits_for_reply:
         return min(2 * link, 2 * PING_PONGS * size * scenario.flows) + bulk
     if not isinstance(scenario.rate, int):
         return link + bulk

@@ -99,7 +99,7 @@ def sockperf_gate(scenario: Scenario, sockperf: SockperfOutput) -> Gate:
     """
     if sockperf.ok:
         return Gate("sockperf", True)
-    if scenario.mode == "ping-pong" and has_stalled(sockperf):
+    if scenario.facts.waits_for_reply and has_stalled(sockperf):
         share = measured_share(sockperf)
         return Gate("sockperf", share >= MEASURED_SHARE_NEEDED, f"it fell silent after {share:.0%} of its time")
     return Gate("sockperf", False, sockperf.reason or "sockperf failed")

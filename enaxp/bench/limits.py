@@ -121,5 +121,5 @@ def _working(record: TrialRecord, scenario: Scenario, role: str, host: HostUsage
     own = None if record.cpus is None else frozenset(map(str, record.cpus.get(role, ())))
     if scenario.sleeps:
         return frozenset(host.cores) if own is None else own
-    server_sleeps = role == "server" and scenario.mode != "ping-pong" and scenario.busy_poll_us is None
+    server_sleeps = role == "server" and not scenario.facts.waits_for_reply and scenario.busy_poll_us is None
     return own if own is not None and server_sleeps else frozenset()

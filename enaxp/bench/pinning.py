@@ -32,13 +32,13 @@ class Pinning:
 
     def client_cpus(self, trial: Trial, flow: int) -> tuple[int, ...]:
         """The client cores of a measured flow: the sender's and, under load, the receiver's."""
-        width = threads(trial.scenario)
+        width = trial.scenario.facts.threads
         return self._given("client", trial.scenario, trial.arm, first=flow * width, many=width)
 
     def bulk_cpus(self, trial: Trial, flow: int) -> tuple[int, ...]:
         """The client core of a background flow."""
         scenario = trial.scenario
-        return self._given("client", scenario, trial.arm, first=scenario.flows * threads(scenario) + flow, many=1)
+        return self._given("client", scenario, trial.arm, first=scenario.flows * scenario.facts.threads + flow, many=1)
 
     def server_cpus(self, scenario: Scenario, arm: Arm, flow: int) -> tuple[int, ...]:
         """The server core of a measured flow; background flows use the cores after it."""
@@ -65,11 +65,6 @@ class Pinning:
 
 
 NOT_PINNED = Pinning(cpus={})
-
-
-def threads(scenario: Scenario) -> int:
-    """The number of busy threads of one flow's client."""
-    return 2 if scenario.mode == "under-load" else 1
 
 
 def choose(plan: BenchPlan, hosts: Mapping[str, HostCpus], *, on_one_computer: bool) -> tuple[Pinning, str]:
@@ -113,7 +108,7 @@ def _too_few(left_out: Sequence[Scenario], pinning: Pinning) -> str:
 def _busy_threads(scenario: Scenario, role: str) -> int:
     """The number of busy threads of one trial of a scenario, on one host."""
     beside = scenario.background.flows if scenario.background else 0
-    return scenario.flows * (threads(scenario) if role == "client" else 1) + beside
+    return scenario.flows * (scenario.facts.threads if role == "client" else 1) + beside
 
 
 def pinned(argv: Sequence[str], cpus: Sequence[int]) -> list[str]:

@@ -96,7 +96,7 @@ class Servers:
         shared = [one for one in self._plan.scenarios if not one.is_rate and not one.has_own_sockets]
         wanted = {
             (scenario.protocol, flow): scenario
-            for scenario in sorted(shared, key=lambda scenario: scenario.mode == "ping-pong")  # the last counts
+            for scenario in sorted(shared, key=lambda scenario: scenario.facts.waits_for_reply)  # the last counts
             for flow in range(scenario.flows)
         }
         trials = self._plan.most_iterations * self._plan.pairs_per_iteration * 2

@@ -51,7 +51,7 @@ def messages(scenario: Scenario, duration_s: float) -> float:
     """The largest number of messages that a trial logs. One-way (throughput) messages are not logged."""
     if scenario.is_rate:
         return 0
-    fastest = PING_PONG_A_SECOND if scenario.mode == "ping-pong" else MOST_A_SECOND
+    fastest = PING_PONG_A_SECOND if scenario.facts.waits_for_reply else MOST_A_SECOND
     return (scenario.rate if isinstance(scenario.rate, int) else fastest) * duration_s * scenario.flows
 
 

@@ -114,7 +114,7 @@ def _is_counted_in_packets(scenario: Scenario, interfaces: Interfaces | None) ->
     if scenario.background is not None:
         return True
     is_parted = scenario.message_size + HEADERS["tcp"] > _largest_packet(interfaces)
-    return scenario.protocol == "tcp" and (scenario.mode != "ping-pong" or is_parted)
+    return scenario.protocol == "tcp" and (is_parted or not scenario.facts.waits_for_reply)
 
 
 def _packets(scenario: Scenario, counts: TrialCounts) -> tuple[tuple[Count, ...], tuple[Count, ...]]:

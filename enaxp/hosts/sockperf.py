@@ -20,7 +20,7 @@ from itertools import islice
 from typing import Literal, TypeVar
 
 from enaxp.figures import sum_of_known
-from enaxp.traffic import Mode, Percentile, Protocol, Rate
+from enaxp.traffic import MODE_FACTS, Mode, Percentile, Protocol, Rate
 
 Number = TypeVar("Number", int, float)
 OutputMode = Mode | Literal["server"]
@@ -413,9 +413,9 @@ def client_command(
     argv += ["--client_port", str(client_port), "-m", str(message_size), "-t", str(math.ceil(duration_s))]
     if rate is not None:
         argv += ["--mps", str(rate)]
-    if reply_every is not None and mode == "under-load":
+    if reply_every is not None and MODE_FACTS[mode].takes_reply_every:
         argv += ["--reply-every", str(reply_every)]
-    if full_log is not None and mode != "throughput":
+    if full_log is not None and not MODE_FACTS[mode].sends_one_way:
         argv += ["--full-log", full_log]
     return [*argv, *sockets.argv]
 

@@ -129,7 +129,7 @@ def _notes(measured: ScenarioResult, scenario: Scenario, manifest: Manifest) -> 
         yield "Half way the interfaces changed their parts: the arms are SRD off and SRD on, whichever interface carried it."
     if control := measured.control:
         yield control_in_words(control, name=metric_text, change=effect_in_text)
-    if scenario.mode == "ping-pong":
+    if scenario.facts.waits_for_reply:
         yield "Ping-pong is service time: a message waits for the one before it, so what a stall holds up is not counted."
     if service := measured.service:
         yield "The latencies count from the planned time of each message, and so what a stall held up. From the send (service time):"

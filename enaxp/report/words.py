@@ -67,16 +67,13 @@ def traffic_in_words(scenario: Scenario) -> str:
     flows = f" in {scenario.flows} flows" if scenario.flows > 1 else ""
     rate = f"{scenario.rate:,} a second" if isinstance(scenario.rate, int) else "as many as go through"
     sockets = _sockets_in_words(scenario)
-    if scenario.is_rate:
-        return f"{protocol} one way, {size}, {rate}{flows}{sockets}"
     beside = ""
     if scenario.background is not None:
         bulk = scenario.background
         share = "" if bulk.share is None else f" at {100 * bulk.share:g} % of what the hosts carry"
         beside = f", beside {bulk.flows} {bulk.protocol.upper()} bulk flows{share}"
-    if scenario.mode == "under-load":
-        return f"{protocol} under load, {size}, {rate}{flows}, whatever is answered{sockets}{beside}"
-    return f"{protocol} ping-pong, {size}, one at a time{sockets}{beside}; latency is half a round trip"
+    told = {"protocol": protocol, "size": size, "rate": rate, "flows": flows, "sockets": sockets, "beside": beside}
+    return scenario.facts.words.format(**told)
 
 
 def _sockets_in_words(scenario: Scenario) -> str:
