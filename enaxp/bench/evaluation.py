@@ -410,17 +410,7 @@ def _attempts(blocks: ScenarioBlocks, arm: Arm) -> int:
 
 def _treatment(records: Sequence[TrialRecord], scenario: Scenario) -> Treatment:
     """Whether the counters of all counted trials prove that SRD was on in the ENA Express arm and off in the ENA arm."""
-    gates = [
-        srd_gate(
-            scenario,
-            record.treated_as,
-            srd=record.srd,
-            sockperf=record.sockperf,
-            received=record.server_received,
-            interfaces=record.interfaces,
-        )
-        for record in records
-    ]
+    gates = [srd_gate(scenario, record) for record in records]
     passed = [gate.passed for gate in gates]
     seen = [record.srd for record in records if record.srd is not None]
     express = [record.srd for record in records if record.srd is not None and record.treated_as == "ena_express"]

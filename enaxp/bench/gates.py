@@ -1,6 +1,8 @@
 """Gates: the checks a trial must pass to count. Pure; the same answer from a live trial and from its record.
 
-    SockperfOutput + counters before and after ─▶ judge ─▶ GateReport (valid or why not) ─▶ TrialRecord
+    TrialRecord (sockperf's output, counters before and after) ─▶ judge ─▶ GateReport: valid, or why not
+
+To add a gate: one function that is given a `JudgedTrial`, and its name in `_CHECKS`. New evidence is a field of `TrialRecord`.
 
 A gate passes, fails, or is unknown (None) where the counters it reads are absent. Unknown never makes a trial invalid, and never
 counts as a proof either. Invalid pairs are run again by the runner and stay listed.
@@ -8,10 +10,11 @@ counts as a proof either. Invalid pairs are run again by the runner and stay lis
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from enaxp.bench.records import InterfaceDelta, Interfaces, SrdDelta
+from enaxp.bench.records import InterfaceDelta, Interfaces, SrdDelta, TrialRecord
 from enaxp.bench.srd_proof import TrialCounts, Way, fragmented_bytes, is_one_way, protocols, ways
 from enaxp.hosts.sockperf import SockperfOutput, has_stalled, measured_share
 from enaxp.traffic import Arm, Scenario
@@ -26,8 +29,7 @@ CARRIED_SHARE_NEEDED = 0.9
 MEASURED_SHARE_NEEDED = 0.5
 # On the way to the server packets may be lost, which is a result; none to speak of arriving is a fault of the lab.
 ARRIVED_SHARE_NEEDED = 0.01
-# The names of all gates, in the order in which a report has them.
-GATES = ("host", "sockperf", "log", "rate", "bulk", "interface", "srd", "allowances", "network")
+HOST = "host"  # the gate for whatever failed around sockperf
 
 
 @dataclass(frozen=True)
@@ -56,127 +58,135 @@ class GateReport:
         return "; ".join(gate.words for gate in self.gates if gate.passed is False) or None
 
 
-def judge(
-    *,
-    scenario: Scenario,
-    arm: Arm,
-    sockperf: SockperfOutput,
-    logged: int | None,
-    srd: SrdDelta | None,
-    interfaces: Interfaces | None,
-    allowances: Mapping[str, Mapping[str, int]] | None,
-    network: Sequence[str] | None = None,
-    received: int | None = None,
-    trouble: str | None = None,
-) -> GateReport:
-    """Every gate of one trial. Absent counters are None, which is unknown.
+@dataclass(frozen=True, kw_only=True)
+class JudgedTrial:
+    """A trial that ran, as the gates see it. logged: the number of observations in its histogram; None where it could not be read."""
 
-    `logged` is the number of observations in its histogram, `received` the number of messages the servers of its bulk flows counted,
-    `trouble` what is known to have gone wrong around sockperf, `network` what became of the hosts' network during the trial.
+    scenario: Scenario
+    record: TrialRecord
+    sockperf: SockperfOutput
+    logged: int | None
+
+    @property
+    def bulk_received(self) -> int | None:
+        """How many messages the servers of its bulk flows received; 1 stands for any number where these run beside a probe."""
+        if self.scenario.is_rate:
+            return self.record.server_received
+        return None if self.record.background_gbps is None else int(self.record.background_gbps > 0)
+
+
+class Seen(NamedTuple):
+    """What a gate saw: passed True, False, or None for unknown."""
+
+    passed: bool | None
+    words: str = ""
+
+
+def judge(scenario: Scenario, record: TrialRecord, *, logged: int | None, trouble: str | None = None) -> GateReport:
+    """Every gate of one trial, by what its record holds of the trial: `valid` and `reason` follow from this.
+
+    logged: as in `JudgedTrial`.  trouble: what is known to have gone wrong around sockperf.
     """
+    if record.sockperf is None:
+        return GateReport((Gate(HOST, False, trouble or record.reason or ""),))
+    trial = JudgedTrial(scenario=scenario, record=record, sockperf=record.sockperf, logged=logged)
     if trouble is not None:
-        return GateReport((Gate("host", False, trouble), network_gate(network)))
-    own = sockperf_gate(scenario, sockperf)
+        return GateReport((Gate(HOST, False, trouble), _gate("network", trial)))
+    own = _gate("sockperf", trial)
     if not own.passed:  # the other gates compare with figures that such a run does not have
-        return GateReport((own, network_gate(network)))
-    return GateReport(
-        (
-            own,
-            log_gate(scenario, sockperf, logged),
-            rate_gate(scenario, sockperf),
-            bulk_gate(scenario, sockperf, received),
-            interface_gate(scenario, arm, sockperf, interfaces),
-            srd_gate(scenario, arm, srd=srd, sockperf=sockperf, received=received, interfaces=interfaces),
-            allowance_gate(scenario, allowances),
-            network_gate(network),
-        )
-    )
+        return GateReport((own, _gate("network", trial)))
+    return GateReport(tuple(_gate(name, trial) for name in _CHECKS))
 
 
-def sockperf_gate(scenario: Scenario, sockperf: SockperfOutput) -> Gate:
+def srd_gate(scenario: Scenario, record: TrialRecord) -> Gate:
+    """Whether the treatment was given, also of a trial of which sockperf told nothing: see `_srd`."""
+    return Gate("srd", *_srd(scenario, record))
+
+
+def _gate(name: str, trial: JudgedTrial) -> Gate:
+    return Gate(name, *_CHECKS[name](trial))
+
+
+def _sockperf(trial: JudgedTrial) -> Seen:
     """Whether sockperf measured what it was asked to. A ping-pong falls silent over one lost message; it counts with what it measured
     until then, since leaving it out would leave out just the trials in which a message was lost.
     """
+    sockperf = trial.sockperf
     if sockperf.ok:
-        return Gate("sockperf", True)
-    if scenario.facts.waits_for_reply and has_stalled(sockperf):
+        return Seen(True)
+    if trial.scenario.facts.waits_for_reply and has_stalled(sockperf):
         share = measured_share(sockperf)
-        return Gate("sockperf", share >= MEASURED_SHARE_NEEDED, f"it fell silent after {share:.0%} of its time")
-    return Gate("sockperf", False, sockperf.reason or "sockperf failed")
+        return Seen(share >= MEASURED_SHARE_NEEDED, f"it fell silent after {share:.0%} of its time")
+    return Seen(False, sockperf.reason or "sockperf failed")
 
 
-def log_gate(scenario: Scenario, sockperf: SockperfOutput, logged: int | None) -> Gate:
+def _log(trial: JudgedTrial) -> Seen:
     """Whether the full log holds every observation of sockperf's summary. A throughput run has none."""
-    if scenario.is_rate:
-        return Gate("log", True)
+    logged, observations = trial.logged, trial.sockperf.observations
+    if trial.scenario.is_rate:
+        return Seen(True)
     if logged is None:
-        return Gate("log", False, "the full log could not be read")
-    if logged != sockperf.observations:
-        return Gate("log", False, f"the full log holds {logged} of {sockperf.observations} observations")
-    return Gate("log", True)
+        return Seen(False, "the full log could not be read")
+    if logged != observations:
+        return Seen(False, f"the full log holds {logged} of {observations} observations")
+    return Seen(True)
 
 
-def rate_gate(scenario: Scenario, sockperf: SockperfOutput) -> Gate:
+def _rate(trial: JudgedTrial) -> Seen:
     """Whether the rate that was asked for was reached. sockperf itself warns only when it was behind all the time."""
+    scenario, sockperf = trial.scenario, trial.sockperf
     window = sockperf.valid_runtime_s or sockperf.total_runtime_s
     if not isinstance(scenario.rate, int):
-        return Gate("rate", True)
+        return Seen(True)
     if not window or sockperf.sent is None:
-        return Gate("rate", None, "the rate reached is unknown")
+        return Seen(None, "the rate reached is unknown")
     reached, wanted = sockperf.sent / window, scenario.rate * scenario.flows
     words = f"{reached:.0f} of {wanted} messages a second were reached"
-    return Gate("rate", reached >= RATE_SHARE_NEEDED * wanted, words)
+    return Seen(reached >= RATE_SHARE_NEEDED * wanted, words)
 
 
-def bulk_gate(scenario: Scenario, sockperf: SockperfOutput, received: int | None) -> Gate:
+def _bulk(trial: JudgedTrial) -> Seen:
     """Whether the bulk flows ran: those that are measured, or those beside the probe.
 
     sockperf reports full bandwidth even without a receiver.
     """
+    scenario, sockperf, received = trial.scenario, trial.sockperf, trial.bulk_received
     if not scenario.is_rate and scenario.background is None:
-        return Gate("bulk", True)
+        return Seen(True)
     if received is None:
-        return Gate("bulk", None, "what the servers of the bulk flows received is unknown")
+        return Seen(None, "what the servers of the bulk flows received is unknown")
     if not scenario.is_rate:
-        return Gate("bulk", received > 0, "the bulk flows beside the probe did not run: nothing of them arrived")
+        return Seen(received > 0, "the bulk flows beside the probe did not run: nothing of them arrived")
     needed = ARRIVED_SHARE_NEEDED * (sockperf.sent or 0)
-    return Gate(
-        "bulk", received > 0 and received >= needed, f"{received} of {sockperf.sent} messages arrived at the server"
-    )
+    return Seen(received > 0 and received >= needed, f"{received} of {sockperf.sent} messages arrived at the server")
 
 
-def interface_gate(scenario: Scenario, arm: Arm, sockperf: SockperfOutput, interfaces: Interfaces | None) -> Gate:
+def _interface(trial: JudgedTrial) -> Seen:
     """Whether the arm's own interfaces carried the messages on both hosts.
 
     In bytes, since segments join many small messages.
     """
+    sockperf, arm, interfaces = trial.sockperf, trial.record.treated_as, trial.record.interfaces
     client, server = _own(interfaces, "client", arm), _own(interfaces, "server", arm)
     if client is None or sockperf.sent is None:
-        return Gate("interface", None, "what each interface carried is unknown")
-    messages = sockperf.sent * scenario.message_size
+        return Seen(None, "what each interface carried is unknown")
+    messages = sockperf.sent * trial.scenario.message_size
     if client.tx_bytes < CARRIED_SHARE_NEEDED * messages:
-        return Gate("interface", False, f"the client's {arm} interface did not carry this trial's messages")
+        return Seen(False, f"the client's {arm} interface did not carry this trial's messages")
     if server is not None and server.rx_bytes < ARRIVED_SHARE_NEEDED * messages:
-        return Gate("interface", False, f"this trial's messages did not reach the server's {arm} interface")
-    return Gate("interface", True)
+        return Seen(False, f"this trial's messages did not reach the server's {arm} interface")
+    return Seen(True)
 
 
-def srd_gate(
-    scenario: Scenario,
-    arm: Arm,
-    *,
-    srd: SrdDelta | None,
-    sockperf: SockperfOutput | None,
-    received: int | None,
-    interfaces: Interfaces | None,
-) -> Gate:
+def _srd(scenario: Scenario, record: TrialRecord) -> Seen:
     """Whether the treatment was given: SRD carried the ENA Express arm's traffic, each way, and next to none of the ENA arm's.
 
-    Of each way at least one host's counters must tell it, and no host's may deny it. `received` counts messages of a throughput trial.
+    Of each way at least one host's counters must tell it, and no host's may deny it.
     """
+    srd, sockperf, interfaces = record.srd, record.sockperf, record.interfaces
     if srd is None:
         return _unknown("no counters")
-    if arm == "ena":
+    if record.treated_as == "ena":
         return _srd_is_on(srd) or _no_srd(scenario, srd, sockperf)
     not_given = _srd_is_off(scenario, srd)
     if not_given:
@@ -185,64 +195,63 @@ def srd_gate(
     if size is not None:
         return _unknown(f"a datagram of {size:,} bytes goes in fragments, and those by plain ENA")
     if srd.share is None:
-        return Gate("srd", False, "no packet of the ENA Express arm was eligible for SRD")
-    counts = TrialCounts(srd=srd, sockperf=sockperf, received=received, interfaces=interfaces)
+        return Seen(False, "no packet of the ENA Express arm was eligible for SRD")
+    counts = TrialCounts(srd=srd, sockperf=sockperf, received=record.server_received, interfaces=interfaces)
     return _each_way_by_srd(ways(scenario, counts), share=srd.share)
 
 
-def _each_way_by_srd(told: Sequence[Way], *, share: float) -> Gate:
+def _each_way_by_srd(told: Sequence[Way], *, share: float) -> Seen:
     for way in told:
         for count in way.counts:
             if count.is_too_small:
-                return Gate("srd", False, f"of the {count.words}")
+                return Seen(False, f"of the {count.words}")
     for way in told:
         if not way.is_judged:
             return _unknown(f"no counter tells it of {way.name}")
-    return Gate("srd", True, f"{share:.2%} of the eligible packets went over SRD")
+    return Seen(True, f"{share:.2%} of the eligible packets went over SRD")
 
 
-def _unknown(why: str) -> Gate:
-    return Gate("srd", None, why)
+def _unknown(why: str) -> Seen:
+    return Seen(None, why)
 
 
-def _srd_is_off(scenario: Scenario, srd: SrdDelta) -> Gate | None:
+def _srd_is_off(scenario: Scenario, srd: SrdDelta) -> Seen | None:
     """That a device of the ENA Express arm shows SRD as switched off for a protocol of the scenario; None where none does."""
     for protocol in protocols(scenario):
         needed = 0b11 if protocol == "udp" else 0b01
         for where, mode in (("client", srd.mode), ("server", srd.peer_mode)):
             if mode is not None and mode & needed != needed:
                 off = f"ENA Express is off for {protocol.upper()} on the {where} (ena_srd_mode {mode})"
-                return Gate("srd", False, off)
+                return Seen(False, off)
     return None
 
 
-def _srd_is_on(srd: SrdDelta) -> Gate | None:
+def _srd_is_on(srd: SrdDelta) -> Seen | None:
     """That a device of the ENA arm shows SRD as switched on; None where none does. Its flag for UDP alone has no effect."""
     for where, mode in (("client", srd.mode), ("server", srd.peer_mode)):
         if mode is not None and mode & 0b01:
-            return Gate(
-                "srd", False, f"ENA Express is on on the {where}, in a trial of the ENA arm (ena_srd_mode {mode})"
-            )
+            return Seen(False, f"ENA Express is on on the {where}, in a trial of the ENA arm (ena_srd_mode {mode})")
     return None
 
 
-def _no_srd(scenario: Scenario, srd: SrdDelta, sockperf: SockperfOutput | None) -> Gate:
+def _no_srd(scenario: Scenario, srd: SrdDelta, sockperf: SockperfOutput | None) -> Seen:
     """Whether next to none of the ENA arm's packets went over SRD: as the sender of each way counts them, or the receiver."""
     sent = sockperf.sent if sockperf else None
     if sent is None:
         return _unknown("how many messages were sent is not told")
     stray = max(srd.tx, srd.rx or 0, srd.peer_tx or 0, srd.peer_rx or 0)
     if stray >= SRD_SHARE_STRAY * max(sent, 1):
-        return Gate("srd", False, f"{stray} packets of the ENA arm went over SRD")
+        return Seen(False, f"{stray} packets of the ENA arm went over SRD")
     if not is_one_way(scenario) and srd.rx is None and srd.peer_tx is None:
         return _unknown("no counter tells it of what came back")
-    return Gate("srd", True, f"{stray} packets of the ENA arm went over SRD")
+    return Seen(True, f"{stray} packets of the ENA arm went over SRD")
 
 
-def allowance_gate(scenario: Scenario, allowances: Mapping[str, Mapping[str, int]] | None) -> Gate:
+def _allowances(trial: JudgedTrial) -> Seen:
     """Whether the instances stayed inside their allowances. Under load exceeding them is part of what is measured."""
+    allowances = trial.record.allowances
     if allowances is None:
-        return Gate("allowances", None, "the allowance counters are absent")
+        return Seen(None, "the allowance counters are absent")
     moved = [
         f"{name} on the {role}"
         for role, counters in allowances.items()
@@ -250,15 +259,30 @@ def allowance_gate(scenario: Scenario, allowances: Mapping[str, Mapping[str, int
         if by and name.endswith("_exceeded")  # *_available is headroom, and moves all the time
     ]
     if not moved:
-        return Gate("allowances", True)
-    return Gate("allowances", not scenario.is_idle, f"moved: {', '.join(moved)}")
+        return Seen(True)
+    return Seen(not trial.scenario.is_idle, f"moved: {', '.join(moved)}")
 
 
-def network_gate(changes: Sequence[str] | None) -> Gate:
-    """Whether MTU, routes and links of both hosts stayed as they were when the bench began. `changes`: what did not, in words."""
+def _network(trial: JudgedTrial) -> Seen:
+    """Whether MTU, routes and links of both hosts stayed as they were when the bench began."""
+    changes = trial.record.network_changes
     if changes is None:
-        return Gate("network", None, "whether the hosts' network stayed as it was is unknown")
-    return Gate("network", not changes, "; ".join(changes))
+        return Seen(None, "whether the hosts' network stayed as it was is unknown")
+    return Seen(not changes, "; ".join(changes))
+
+
+# Every gate, in the order of a report, but for the first (`HOST`).
+_CHECKS: Mapping[str, Callable[[JudgedTrial], Seen]] = {
+    "sockperf": _sockperf,
+    "log": _log,
+    "rate": _rate,
+    "bulk": _bulk,
+    "interface": _interface,
+    "srd": lambda trial: _srd(trial.scenario, trial.record),
+    "allowances": _allowances,
+    "network": _network,
+}
+GATES = (HOST, *_CHECKS)
 
 
 def delivered_gbps(*, scenario: Scenario, sockperf: SockperfOutput, received: int | None) -> float | None:

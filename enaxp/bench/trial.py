@@ -285,32 +285,16 @@ def _judged(
     scenario = trial.scenario
     sockperf = combine(answer.outputs)
     log = join_logs([log for log in answer.logs if log]) if all(answer.logs) else None
-    interfaces = _carried(answer, trial, probes)
-    srd = _srd(answer, trial, probes)
     allowances = {role: nic.allowances_moved(answer.before[role], answer.after[role]) for role in answer.after}
     known = {role: by for role, by in allowances.items() if by is not None} or None
     received = answer.ended.received if scenario.is_rate else None
-    report = judge(
-        scenario=scenario,
-        arm=trial.treated_as,
-        sockperf=sockperf,
-        logged=log.observations if log else None,
-        srd=srd,
-        interfaces=interfaces,
-        allowances=known,
-        network=answer.network_changes,
-        received=answer.ended.received,
-        trouble=_trouble(answer, log=log, is_rate=scenario.is_rate, timeout_s=timeout_s),
-    )
     planned = _read_planned(answer)
     record = replace(
         begun,
-        valid=report.valid,
-        reason=report.reason,
         sockperf=sockperf,
         throughput_gbps=delivered_gbps(scenario=scenario, sockperf=sockperf, received=received),
-        srd=srd,
-        interfaces=interfaces,
+        srd=_srd(answer, trial, probes),
+        interfaces=_carried(answer, trial, probes),
         allowances=known,
         network_changes=answer.network_changes,
         usage=_usage(answer, trial, probes),
@@ -319,8 +303,11 @@ def _judged(
         server_received=received,
         background_gbps=_background_gbps(answer, trial),
         late_sends=sum(log.late_sends for log in planned) if planned else None,
-        stalled_flows=sum(map(has_stalled, answer.outputs)) if report.valid else 0,
     )
+    trouble = _trouble(answer, log=log, is_rate=scenario.is_rate, timeout_s=timeout_s)
+    report = judge(scenario, record, logged=log.observations if log else None, trouble=trouble)
+    stalled = sum(map(has_stalled, answer.outputs)) if report.valid else 0
+    record = replace(record, valid=report.valid, reason=report.reason, stalled_flows=stalled)
     return Measured(record=record, raw=_raw_text(answer), log=log, planned=planned, logs=logs)
 
 
@@ -360,10 +347,12 @@ def _read_planned(answer: _Answer) -> tuple[PlannedLog, ...]:
 
 
 def _background_gbps(answer: _Answer, trial: Trial) -> float | None:
-    """The received bandwidth of the background flows, in 10⁹ bit/s over the time they ran."""
+    """The received bandwidth of the background flows, in 10⁹ bit/s over the time they ran; 0 where nothing arrived."""
     bulk, received = trial.scenario.background, answer.ended.received
     ran = [parse(text).total_runtime_s for name, text in answer.parts.items() if name.startswith("bulk")]
     longest = max((s for s in ran if s), default=None)
+    if bulk is not None and received == 0:
+        return 0.0
     if bulk is None or received is None or longest is None:
         return None
     return received * bulk.message_size * 8 / longest / 1e9

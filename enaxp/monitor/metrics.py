@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeVar
 
-from enaxp.bench.gates import GATES, Gate, judge
+from enaxp.bench.gates import GATES, HOST, Gate, judge
 from enaxp.bench.loss import Loss, loss_of
 from enaxp.bench.records import Manifest, TrialRecord
 from enaxp.bench.schedule import BenchPlan
@@ -303,23 +303,12 @@ def _outcome(record: TrialRecord) -> str:
 
 def gates_of(record: TrialRecord, scenario: Scenario) -> tuple[Gate, ...]:
     """The gates of a trial, judged again from its record. What failed around sockperf is the gate `host`."""
+    logged = record.sockperf.observations if record.sockperf and record.histogram_file else None
+    report = judge(scenario, record, logged=logged)
     if record.sockperf is None:
-        return (Gate("host", False, record.reason or ""),)
-    is_rate = scenario.is_rate
-    arrived = None if record.background_gbps is None else int(record.background_gbps > 0)
-    report = judge(
-        scenario=scenario,
-        arm=record.treated_as,
-        sockperf=record.sockperf,
-        logged=record.sockperf.observations if record.histogram_file else None,
-        srd=record.srd,
-        interfaces=record.interfaces,
-        allowances=record.allowances,
-        network=record.network_changes,
-        received=record.server_received if is_rate else arrived,
-    )
+        return report.gates
     has_failed_otherwise = report.valid and not record.valid
-    return (Gate("host", not has_failed_otherwise, record.reason or ""), *report.gates)
+    return (Gate(HOST, not has_failed_otherwise, record.reason or ""), *report.gates)
 
 
 # -- small parts -----------------------------------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from enaxp.bench.gates import Gate, GateReport, delivered_gbps, judge
+from enaxp.bench.gates import GATES, Gate, GateReport, delivered_gbps, judge
 from enaxp.bench.records import InterfaceDelta
 from enaxp.hosts.sockperf import parse
-from enaxp.traffic import Background
-from tests.support.factories import GOOD, SRD_OFF, SRD_ON, TCP_RATE, UDP
+from enaxp.traffic import Arm, Background, Scenario
+from tests.support.factories import GOOD, SRD_OFF, SRD_ON, TCP_RATE, UDP, a_record
 
 BUSY = InterfaceDelta(rx_packets=1100, tx_packets=1100, rx_bytes=116_600, tx_bytes=116_600, mtu=8900)
 QUIET = InterfaceDelta(rx_packets=3, tx_packets=3, rx_bytes=300, tx_bytes=300)
@@ -27,6 +27,27 @@ def carried_by(arm: str) -> dict[str, Any]:
 def with_mtu(mtu: int) -> dict[str, Any]:
     carries = {"ena_express": replace(BUSY, rx_bytes=2_000_000, tx_bytes=2_000_000, mtu=mtu)}
     return {"client": carries, "server": carries}
+
+
+def judged(
+    *,
+    scenario: Scenario,
+    arm: Arm,
+    logged: int | None,
+    received: int | None = None,
+    trouble: str | None = None,
+    **held: Any,
+) -> GateReport:
+    """The gates of a trial whose record holds this. received: what the servers of its bulk flows received."""
+    beside = None if received is None or scenario.is_rate else float(received)
+    record = replace(
+        a_record(arm),
+        network_changes=held.pop("network"),
+        server_received=received if scenario.is_rate else None,
+        background_gbps=beside,
+        **held,
+    )
+    return judge(scenario, record, logged=logged, trouble=trouble)
 
 
 def srd_of(report: GateReport) -> Gate:
@@ -48,11 +69,12 @@ ENA: dict[str, Any] = {**EXPRESS, "arm": "ena", "srd": SRD_OFF, "interfaces": ca
 
 @pytest.mark.parametrize("trial", [EXPRESS, ENA], ids=["ena_express", "ena"])
 def test_a_trial_that_did_what_it_should_is_valid(trial: dict[str, Any]) -> None:
-    report = judge(**trial)
+    report = judged(**trial)
 
     assert report.valid
     assert report.reason is None
     assert all(gate.passed for gate in report.gates)
+    assert ("host", *(gate.name for gate in report.gates)) == GATES
 
 
 RATE = replace(
@@ -167,7 +189,7 @@ FAILING: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 def test_a_trial_that_did_not_is_invalid_and_says_why(case: str) -> None:
     trial, changes, words = FAILING[case]
 
-    report = judge(**{**trial, **changes})
+    report = judged(**{**trial, **changes})
 
     assert not report.valid
     assert words in str(report.reason)
@@ -198,11 +220,11 @@ PASSING: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def test_what_is_allowed_passes(case: str) -> None:
     trial, changes = PASSING[case]
 
-    assert judge(**{**trial, **changes}).reason is None
+    assert judged(**{**trial, **changes}).reason is None
 
 
 def test_absent_counters_are_unknown_which_fails_nothing_and_proves_nothing() -> None:
-    report = judge(**{**EXPRESS, "srd": None, "interfaces": None, "allowances": None, "network": None})
+    report = judged(**{**EXPRESS, "srd": None, "interfaces": None, "allowances": None, "network": None})
 
     assert report.valid
     assert {gate.name for gate in report.gates if gate.passed is None} == {
@@ -240,7 +262,7 @@ def test_throughput_is_what_the_servers_received(scenario: Any, received: int | 
 )
 def test_bulk_flows_must_have_arrived(scenario: Any, received: int | None, reason: str | None) -> None:
     sockperf = RATE if scenario is TCP_RATE else GOOD
-    said = judge(
+    said = judged(
         **{**EXPRESS, "scenario": scenario, "sockperf": sockperf, "interfaces": None, "received": received}
     ).reason
 
@@ -248,13 +270,13 @@ def test_bulk_flows_must_have_arrived(scenario: Any, received: int | None, reaso
 
 
 def test_trouble_around_sockperf_is_the_reason_whatever_sockperf_says() -> None:
-    assert judge(**{**EXPRESS, "trouble": "it hung"}).reason == "it hung"
+    assert judged(**{**EXPRESS, "trouble": "it hung"}).reason == "it hung"
 
 
 def test_a_throughput_trial_needs_no_full_log() -> None:
     trial = {**EXPRESS, "scenario": TCP_RATE, "sockperf": RATE, "logged": None, "interfaces": None}
 
-    assert judge(**trial).valid
+    assert judged(**trial).valid
 
 
 STALLED = "replies stopped early: 6.000 s of 10.000 s are valid"
@@ -262,8 +284,8 @@ SILENT = replace(GOOD, ok=False, reason=STALLED, valid_runtime_s=6.0)
 
 
 def test_a_ping_pong_that_fell_silent_counts_when_it_measured_half_of_its_time() -> None:
-    counts = judge(**{**EXPRESS, "sockperf": SILENT})
-    too_short = judge(**{**EXPRESS, "sockperf": replace(SILENT, valid_runtime_s=4.7)})
+    counts = judged(**{**EXPRESS, "sockperf": SILENT})
+    too_short = judged(**{**EXPRESS, "sockperf": replace(SILENT, valid_runtime_s=4.7)})
 
     assert counts.valid
     assert (too_short.valid, too_short.reason) == (False, "it fell silent after 49% of its time")
@@ -272,7 +294,7 @@ def test_a_ping_pong_that_fell_silent_counts_when_it_measured_half_of_its_time()
 def test_traffic_that_waits_for_no_answer_does_not_fall_silent_over_a_lost_message_and_so_fails() -> None:
     under_load = replace(UDP, mode="under-load", rate=100)
 
-    report = judge(**{**EXPRESS, "scenario": under_load, "sockperf": SILENT})
+    report = judged(**{**EXPRESS, "scenario": under_load, "sockperf": SILENT})
 
     assert (report.valid, report.reason) == (False, STALLED)
 
@@ -310,7 +332,7 @@ PROVEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def test_srd_is_proven_where_a_counter_shows_it_for_each_way(case: str) -> None:
     trial, changes = PROVEN[case]
 
-    report = judge(**{**trial, **changes})
+    report = judged(**{**trial, **changes})
 
     assert (report.reason, srd_of(report).passed) == (None, True)
 
@@ -377,7 +399,7 @@ UNKNOWN: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 def test_what_cannot_be_judged_is_unknown_and_says_why(case: str) -> None:
     trial, changes, words = UNKNOWN[case]
 
-    report = judge(**{**trial, **changes})
+    report = judged(**{**trial, **changes})
 
     assert srd_of(report).passed is None
     assert words in srd_of(report).words

@@ -22,7 +22,7 @@ from enaxp.bench.running import Running
 from enaxp.bench.schedule import BenchPlan, first_toggled, schedule, seconds, units
 from enaxp.bench.servers import probe_port
 from enaxp.traffic import Arm
-from tests.support.factories import GOOD, SRD_OFF, SRD_ON, TCP, UDP, a_manifest, a_plan, a_record, shifted
+from tests.support.factories import SRD_OFF, SRD_ON, TCP, UDP, a_manifest, a_plan, a_record, shifted
 
 PLAN = a_plan(order="toggled", iterations=8, repeats=2)
 plans = st.builds(
@@ -152,7 +152,7 @@ def test_the_live_figures_pair_the_blocks_of_an_iteration() -> None:
 
 def test_a_trial_of_ena_whose_device_shows_srd_switched_on_does_not_count() -> None:
     def passes(arm: Arm, srd: SrdDelta) -> bool | None:
-        return srd_gate(UDP, arm, srd=srd, sockperf=GOOD, received=None, interfaces=None).passed
+        return srd_gate(UDP, a_record(arm, srd=srd, interfaces=None)).passed
 
     on = replace(SRD_OFF, mode=1), replace(SRD_OFF, peer_mode=3)
 
