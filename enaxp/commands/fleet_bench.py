@@ -73,7 +73,9 @@ def run_fleet_bench(session: Session, options: BenchOptions) -> tuple[Fleet, str
         title = f"enaxp bench, lab {session.config.lab}, {counted(len(todo.pairs), 'pair')}"
         with (
             told_to_others(session, list(todo.pairs.values()), todo.manifest.plan, rounds=_rounds(todo)),
-            fleet_view(session.console, list(todo.pairs), title=title) as view,
+            fleet_view(
+                session.console, list(todo.pairs), title=title, plan=todo.manifest.plan, at_once=todo.manifest.at_once
+            ) as view,
         ):
             work = {name: partial(_measure, session, options, todo, name, view=view, stop=stop) for name in todo.pairs}
             outcomes = side_by_side(work, at_once=todo.manifest.at_once, stop=stop)

@@ -21,6 +21,7 @@ from rich.console import ConsoleDimensions, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from enaxp.bench.schedule import schedule, seconds
 from enaxp.terminal.live import Drawing, bar_line, plain_lines, running_of, so_far, title_line
 from enaxp.text import duration, printable
 from enaxp.traffic import metric_label
@@ -59,11 +60,15 @@ class PairLine:
 
 
 class FleetView:
-    """Draws a bench of many pairs while the block is open. Safe to use from many threads."""
+    """Draws a bench of many pairs while the block is open. Safe to use from many threads.
 
-    def __init__(self, names: Sequence[str], *, title: str, console: Console) -> None:
-        self._lines = {name: PairLine(name=name) for name in names}
-        self._title, self._console = title, console
+    plan: what each pair is to do; at_once: how many are measured at a time.
+    """
+
+    def __init__(self, names: Sequence[str], *, title: str, console: Console, plan: BenchPlan, at_once: int) -> None:
+        trials, takes_s = len(schedule(replace(plan, until_pct=None))), seconds(plan)
+        self._lines = {name: PairLine(name=name, total=trials, seconds_left=takes_s) for name in names}
+        self._title, self._console, self._at_once = title, console, at_once
         self._told_at = time.monotonic()
         self._lock = threading.Lock()
         self._drawing = Drawing(self._draw)
@@ -123,17 +128,17 @@ class FleetView:
 
     def _draw(self, size: ConsoleDimensions) -> RenderableType:
         since = time.monotonic() - self._told_at
-        return view_of_pairs(self.lines, title=self._title, height=size.height, since_s=since)
+        return view_of_pairs(self.lines, title=self._title, height=size.height, at_once=self._at_once, since_s=since)
 
 
-def view_of_pairs(lines: Sequence[PairLine], *, title: str, height: int, since_s: float = 0.0) -> RenderableType:
+def view_of_pairs(
+    lines: Sequence[PairLine], *, title: str, height: int, at_once: int, since_s: float = 0.0
+) -> RenderableType:
     """The view of one moment, no higher than the terminal."""
-    done, total = sum(line.done for line in lines), sum(line.total for line in lines)
-    left = max((line.seconds_left for line in lines), default=0.0) - since_s
+    done, total = sum(line.done for line in lines), sum(line.done if line.lost else line.total for line in lines)
+    left = max(0.0, seconds_left(lines, at_once=at_once) - since_s)
     lost, ended = sum(bool(line.lost) for line in lines), sum(line.ended and not line.lost for line in lines)
-    told = (
-        f"{ended} of {len(lines)} pairs ended{f', {lost} lost' if lost else ''}, {done} trials, {duration(left)} left"
-    )
+    told = f"{ended} of {len(lines)} pairs ended{f', {lost} lost' if lost else ''}, {done} of {total} trials, {duration(left)} left"
     parts: list[RenderableType] = [title_line(title), bar_line(done, total, told)]
     shown = sorted(lines, key=lambda line: line.worst_first)[: max(0, height - LINES_AROUND)]
     if shown:
@@ -141,6 +146,12 @@ def view_of_pairs(lines: Sequence[PairLine], *, title: str, height: int, since_s
     if len(shown) < len(lines):
         parts.append(Text(f"… and {len(lines) - len(shown)} pairs that do better", style="dim"))
     return Group(*parts)
+
+
+def seconds_left(lines: Sequence[PairLine], *, at_once: int) -> float:
+    """How long all of it takes, so many pairs at a time: no less than the longest, and no less than what each of them has to do."""
+    left = [line.seconds_left for line in lines]
+    return max(max(left, default=0.0), sum(left) / max(1, at_once))
 
 
 def _table(lines: Sequence[PairLine]) -> Table:
@@ -158,7 +169,7 @@ def _table(lines: Sequence[PairLine]) -> Table:
         state = f"LOST: {line.lost}" if line.lost else "ended" if line.ended else under_way
         table.add_row(
             Text(line.name, style="red" if line.lost else ""),
-            f"{line.done}/{line.total}" if line.total else "-",
+            f"{line.done}/{line.total}",
             str(line.invalid or "-"),
             *(so_far(effects[label]) if label in effects else "-" for label in labels),
             printable(state).replace("\n", " "),
@@ -167,7 +178,9 @@ def _table(lines: Sequence[PairLine]) -> Table:
 
 
 @contextlib.contextmanager
-def fleet_view(console: Console, names: Sequence[str], *, title: str) -> Iterator[FleetView]:
-    """Gives what watches each pair of a bench."""
-    with FleetView(names, title=printable(title), console=console) as view:
+def fleet_view(
+    console: Console, names: Sequence[str], *, title: str, plan: BenchPlan, at_once: int
+) -> Iterator[FleetView]:
+    """Gives what watches each pair of a bench. plan, at_once: as FleetView has them."""
+    with FleetView(names, title=printable(title), console=console, plan=plan, at_once=at_once) as view:
         yield view

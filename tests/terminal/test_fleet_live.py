@@ -6,15 +6,16 @@ import pytest
 from rich.console import Console as Terminal
 
 from enaxp.bench.runner import Progress
+from enaxp.bench.schedule import schedule, seconds
 from enaxp.terminal.console import Console
-from enaxp.terminal.fleet_live import FleetView, PairLine, fleet_view, view_of_pairs
+from enaxp.terminal.fleet_live import FleetView, PairLine, fleet_view, seconds_left, view_of_pairs
 from tests.support.factories import a_plan, an_effect, pairs_of_records, shifted
 
 
 def drawn(lines: list[PairLine], *, height: int) -> list[str]:
     terminal = Terminal(width=120, height=height, color_system=None, force_terminal=True)
     with terminal.capture() as captured:
-        terminal.print(view_of_pairs(lines, title="enaxp bench, lab dev", height=height))
+        terminal.print(view_of_pairs(lines, title="enaxp bench, lab dev", height=height, at_once=len(lines)))
     return captured.get().splitlines()
 
 
@@ -78,7 +79,26 @@ def test_it_sums_up_what_ended_and_what_is_left() -> None:
         a_line("main-3", seconds_left=90.0),
     ]
 
-    assert "1 of 3 pairs ended, 1 lost, 9 trials, 1 min 30 s left" in "\n".join(drawn(lines, height=24))
+    # of the one that was lost nothing is to be done any more
+    assert "1 of 3 pairs ended, 1 lost, 9 of 23 trials, 1 min 30 s left" in "\n".join(drawn(lines, height=24))
+
+
+@pytest.mark.parametrize(("at_once", "expected"), [(1, 250.0), (2, 125.0), (4, 100.0)])
+def test_pairs_that_wait_have_their_share_of_the_time_left(at_once: int, expected: float) -> None:
+    lines = [a_line(f"main-{n}", seconds_left=left) for n, left in enumerate((50.0, 100.0, 100.0))]
+
+    assert seconds_left(lines, at_once=at_once) == expected
+
+
+def test_before_anything_is_measured_all_of_it_is_to_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    console, plan = Console(as_json=False), a_plan()
+    monkeypatch.setattr(FleetView, "__enter__", lambda view: view)
+    with fleet_view(console, ["main-1", "main-2", "main-3"], title="enaxp bench", plan=plan, at_once=1) as view:
+        text = "\n".join(drawn(list(view.lines), height=24))
+        left = seconds_left(view.lines, at_once=1)
+
+    assert f"0 of {3 * len(schedule(plan))} trials" in text
+    assert left == 3 * seconds(plan)
 
 
 def test_what_a_pair_measures_is_shown_as_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +106,7 @@ def test_what_a_pair_measures_is_shown_as_it_ends(monkeypatch: pytest.MonkeyPatc
     console.is_terminal = True
     monkeypatch.setattr(FleetView, "__enter__", lambda view: view)  # nothing is drawn here
     plan = a_plan()
-    with fleet_view(console, ["main-1", "main-2"], title="enaxp bench") as view:
+    with fleet_view(console, ["main-1", "main-2"], title="enaxp bench", plan=plan, at_once=2) as view:
         watch = view.watcher("main-1", plan, earlier=None)
         for number, record in enumerate(pairs_of_records(plan), start=1):
             watch(Progress(done=number, total=12, seconds_left=5.0, record=record, histogram=shifted(1.0)))

@@ -38,7 +38,7 @@ def measure(watch, number, first, last):
         factor = 1 + 0.01 * number * (record.arm == "ena_express")
         watch(Progress(done=done + 1, total=len(records), seconds_left=9, record=record, histogram=shifted(factor)))
 
-with fleet_view(console, names, title="enaxp bench, lab dev") as view:
+with fleet_view(console, names, title="enaxp bench, lab dev", plan=plan, at_once=len(names)) as view:
     watches = [view.watcher(name, plan, earlier=None) for name in names]
 
     def step(number):
