@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 @option(
     "--crossover/--no-crossover",
     default=None,
-    help="Swap half way which interfaces have ENA Express. By itself on AWS with an even number of at least 6 iterations.",
+    help="Swap half way which interfaces have ENA Express. Default on AWS with an even number of at least 6 iterations.",
 )
 @option(
-    "--control", is_flag=True, help="Measure both interfaces with SRD off, too: how much they differ by themselves."
+    "--control", is_flag=True, help="Also measure both interfaces with SRD off, to see how much they differ without it."
 )
-@option("--until", metavar="PERCENT", help="Go on until the intervals are this narrow, e.g. 1%.")
+@option("--until", metavar="PERCENT", help="Continue until the intervals are this narrow, e.g. 1%.")
 @option(
     "--max-iterations",
     type=click.IntRange(min=1),
@@ -47,11 +47,11 @@ if TYPE_CHECKING:
     "--resume",
     metavar="RUN",
     shell_complete=run_names,
-    help="Go on with this run, by its own plan: its folder, or how its name begins.",
+    help="Resume this run, with its own plan: its folder, or a prefix of its name.",
 )
 @option("--pair", "pairs", multiple=True, metavar="NAME", help="Only this pair of a fleet, e.g. main-2; repeat it.")
 @option(
-    "--plan-only", is_flag=True, help="Measure nothing: say how long it would take, and how likely each verdict is."
+    "--plan-only", is_flag=True, help="Measure nothing: show how long it would take, and how likely each verdict is."
 )
 @option(
     "--from",
@@ -60,9 +60,13 @@ if TYPE_CHECKING:
     shell_complete=run_names,
     help="With --plan-only: take the spread of this run, not of the lab's newest ones.",
 )
-@option("--force", is_flag=True, help="Measure even if the doctor finds something required wrong.")
-@option("--server", metavar="ID", help="Measure between instances that you have: the id of the server (docs/given.md).")
-@option("--client", metavar="ID", help="The id of the client. Only ENA Express is switched on these two, and put back.")
+@option("--force", is_flag=True, help="Measure even if a requirement of the doctor fails.")
+@option("--server", metavar="ID", help="Measure between existing instances: the id of the server (docs/given.md).")
+@option(
+    "--client",
+    metavar="ID",
+    help="The id of the client. Only the ENA Express setting of these two is changed, and restored.",
+)
 @option("--ssh-user", metavar="NAME", help="Who logs in on these two.  [default: given.ssh_user]")
 @option(
     "--private-key", metavar="FILE", help="The SSH key for these two.  [default: given.private_key, else one in ~/.ssh]"
@@ -102,7 +106,7 @@ def bench(
     yes: bool,
     report: bool,
 ) -> None:
-    """Measure both interfaces, and say what the difference is."""
+    """Measure both interfaces, and report the difference."""
     from enaxp.bench.result import to_document
     from enaxp.commands.bench import BenchOptions, print_result, run_bench
     from enaxp.commands.fleet_bench import is_of_fleet
@@ -205,7 +209,7 @@ def demo(
     opens: bool,
     nice: int | None,
 ) -> None:
-    """The whole story on this machine, without an AWS account: up, bench with a known difference, the truth beside it, down."""
+    """Demonstrate everything on this machine, without an AWS account: up, bench with a known difference, comparison, down."""
     from enaxp.commands.demo import NICE, NOTHING, PLAN, SLOWER_AND_STEADIER, run_demo
 
     asked = {"bench.iterations": iterations, "bench.repeats": repeats, "bench.duration": duration}

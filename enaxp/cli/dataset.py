@@ -16,7 +16,7 @@ from enaxp.options import Options
 @option("--tables", is_flag=True, help="List the tables and their columns, with units.")
 @option("--csv", "as_csv", is_flag=True, help="CSV instead of a table.")
 def query(options: Options, *, sql: str | None, tables: bool, as_csv: bool) -> None:
-    """Ask every run in the results folder something, in SQL (DuckDB)."""
+    """Query every run in the results folder by SQL (DuckDB)."""
     from enaxp.bench.documents import fields_of
     from enaxp.commands.dataset import column_lines, query_runs
     from enaxp.terminal.console import Console

@@ -10,7 +10,7 @@ from enaxp.options import Options
 
 @command("restore")
 def restore(options: Options) -> None:
-    """Put ENA Express of given hosts back as it was found, after a bench that was killed. Exit 1 when that fails."""
+    """Restore the ENA Express setting of given hosts after a bench that was killed. Exit 1 when that fails."""
     from enaxp.commands.given.restoring import restore as restore_all
     from enaxp.terminal.console import Console
 

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
 LAYER_NAMES = ("network", "compute", "monitoring")
 
-layers_argument = argument(
-    "layers",
-    nargs=-1,
-    type=click.Choice(LAYER_NAMES),
-    metavar="[LAYERS]...",
-    about="network, compute, monitoring; the first two when none is named.",
+layers_argument, layers_to_remove = (
+    argument(
+        "layers",
+        nargs=-1,
+        type=click.Choice(LAYER_NAMES),
+        metavar="[LAYERS]...",
+        about=f"network, compute, monitoring; {default} when none is named.",
+    )
+    for default in ("the first two", "the whole lab")
 )
 pairs_option = option(
     "--pairs",
@@ -32,7 +35,7 @@ pairs_option = option(
     metavar="N",
     help="A fleet of N pairs of hosts (of each variant of the config).",
 )
-adopt_option = option("--adopt", is_flag=True, help="Also a lab that is somebody else's: it is yours from then on.")
+adopt_option = option("--adopt", is_flag=True, help="Take over a lab of another owner.")
 all_regions_option = option("--all-regions", is_flag=True, help="In every region of the account.")
 
 
@@ -51,7 +54,7 @@ def init(options: Options, *, force: bool) -> None:
 @layers_argument
 @option("--check", is_flag=True, help="Exit 3 when something would change.")
 @pairs_option
-@option("--unfold", is_flag=True, help="Every resource of a fleet by itself.")
+@option("--unfold", is_flag=True, help="Show every resource of a fleet separately.")
 def plan(options: Options, *, layers: tuple[Layer, ...], check: bool, pairs: int | None, unfold: bool) -> None:
     """Show what `up` would change, and why. Changes nothing."""
     from enaxp.commands.lab import say_what_it_costs
@@ -81,7 +84,7 @@ def plan(options: Options, *, layers: tuple[Layer, ...], check: bool, pairs: int
 @command("up")
 @layers_argument
 @yes_option
-@option("--no-wait", is_flag=True, help="Return once AWS is done, before SSH and software are.")
+@option("--no-wait", is_flag=True, help="Return once AWS is done, without waiting for SSH and software.")
 @option("--ttl", envvar="ENAXP_TTL", help="How long the hosts live, e.g. 4h.")
 @option(
     "--max-usd-per-hour",
@@ -91,9 +94,9 @@ def plan(options: Options, *, layers: tuple[Layer, ...], check: bool, pairs: int
     help="Exit 2, with nothing made, if the lab would cost more.",
 )
 @pairs_option
-@option("--partial", is_flag=True, help="Go on without pairs of a fleet that there is no room for.")
-@option("--rollback", is_flag=True, help="If it fails, take back what it made.")
-@option("--skip-preflight", is_flag=True, help="Build without asking AWS first what would be refused.")
+@option("--partial", is_flag=True, help="Continue without pairs of a fleet for which AWS has no capacity.")
+@option("--rollback", is_flag=True, help="If it fails, remove what it created.")
+@option("--skip-preflight", is_flag=True, help="Build without the checks in advance.")
 @option("--all", "everything", is_flag=True, help="Every layer: the monitoring, too.")
 @adopt_option
 @option(
@@ -149,7 +152,7 @@ def status(options: Options) -> None:
 
 
 @command("doctor")
-@option("--fix", is_flag=True, help="Mend what can be mended safely, on both hosts alike.")
+@option("--fix", is_flag=True, help="Correct what can be corrected safely, on both hosts alike.")
 @option("--preflight", is_flag=True, help="Check the account instead, for what `up` is about to do.")
 def doctor(options: Options, *, fix: bool, preflight: bool) -> None:
     """Check on both hosts what ENA Express requires and recommends. Exit 1 when something required is wrong."""
@@ -172,14 +175,18 @@ def doctor(options: Options, *, fix: bool, preflight: bool) -> None:
 
 
 @command("down")
-@layers_argument
+@layers_to_remove
 @yes_option
-@option("--force", is_flag=True, help="Also while a bench runs.")
-@option("--expired", is_flag=True, help="Remove every lab whose time is over.")
+@option("--force", is_flag=True, help="Remove it even while a bench runs.")
+@option("--expired", is_flag=True, help="Remove every expired lab.")
 @all_regions_option
 @option("--lab-id", help="Remove the lab of this id, whatever its name.")
 @adopt_option
-@option("--with-foreign", is_flag=True, help="Also endpoints and security groups of others in the lab's own VPC.")
+@option(
+    "--with-foreign",
+    is_flag=True,
+    help="Also remove endpoints and security groups that others created in the lab's own VPC.",
+)
 def down(
     options: Options,
     *,
@@ -192,7 +199,7 @@ def down(
     adopt: bool,
     with_foreign: bool,
 ) -> None:
-    """Remove the lab, or layers of it, and prove by tag that nothing is left. Exit 1 when something is, with the reason."""
+    """Remove the lab, or layers of it, and verify by tag that nothing is left. Exit 1 when something is, with the reason."""
     from enaxp.commands.lab import confirm_removal, remove_layers, require_no_bench
     from enaxp.errors import UsageError
     from enaxp.lab.documents import removal_document
@@ -278,7 +285,7 @@ def ls(options: Options, *, all_regions: bool) -> None:
 @command("extend")
 @argument("by", metavar="TIME", about="How much longer, e.g. 2h.")
 def extend(options: Options, *, by: str) -> None:
-    """Give the lab more time: its tags, its state and both hosts' timers. Works beside a running bench."""
+    """Postpone the lab's expiry: its tags, its state and the hosts' timers. Works during a bench."""
     from enaxp.commands.labs import extend_lab
     from enaxp.session import open_session
 

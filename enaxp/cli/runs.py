@@ -68,7 +68,7 @@ def parse(options: Options, *, files: tuple[str, ...]) -> None:
     required=False,
     metavar="[A B...]",
     shell_complete=run_names,
-    about="The first run, and those to hold against it, one by one.",
+    about="The first run, and the runs to compare with it, one by one.",
 )
 @option("--base", multiple=True, metavar="RUN", shell_complete=run_names, help="A run of the first side; repeat it.")
 @option(
@@ -76,7 +76,7 @@ def parse(options: Options, *, files: tuple[str, ...]) -> None:
     multiple=True,
     metavar="RUN",
     shell_complete=run_names,
-    help="A run of the other side; repeat it: runs are what is counted.",
+    help="A run of the other side; repeatable: the run is the unit.",
 )
 @option(
     "--fail-if",
