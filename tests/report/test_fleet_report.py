@@ -71,6 +71,7 @@ def test_the_forest_has_each_pair_and_the_mean_and_the_next_pair_of_its_variant_
         "near-1", "near-2", "near-3", "near-4", "near-5", "near: mean", "near: next pair", "far-1", "far-2", "far-3",
     ]  # fmt: skip
     assert [row["words"] for row in rows if row["pct"] is None] == ["lost"]
+    assert "the mean of a variant's pairs (at 98.75\u00a0%, the level of its word)" in p50.caption
 
 
 def test_report_works_the_fleet_out_from_its_folder_alone(fleet: FleetFolder) -> None:

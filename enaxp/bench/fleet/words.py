@@ -15,7 +15,10 @@ from enaxp.text import bounds_plain, change_plain, counted, listed, percent_plai
 from enaxp.traffic import Metric, metric_label
 
 NO_INTERVAL = f"no interval: {FEWEST_PAIRS} pairs are needed at least"
-NO_INTERVAL_BETWEEN = f"{NO_INTERVAL} of each, and at most {MOST_UNEQUAL} times as many of one as of the other"
+NO_INTERVAL_BETWEEN = (
+    f"no interval: {FEWEST_PAIRS} pairs of each are needed, and at most {MOST_UNEQUAL} times as many of one as of the "
+    "other"
+)
 RARE = (
     0.2  # the share of pairs that are of a kind of their own, of which it is told how often so many pairs would miss it
 )

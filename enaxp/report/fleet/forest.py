@@ -56,14 +56,22 @@ def _forest(data: FleetData, scenario: Scenario, metric: Metric) -> Chart | Gap:
         name=name,
         title=title,
         alt="Change by ENA Express: " + "; ".join(f"{line.figure} {line.words}" for line in lines) + ".",
-        caption="Thin: each pair, with the interval of its own iterations. Heavy: the mean of a variant's pairs, and what the next pair "
-        f"would see, 19 times in 20. Grey: the margin. {better}."
+        caption="Thin: each pair, with the interval of its own iterations. Heavy: the mean of a variant's pairs"
+        f"{_levels(data, scenario, metric)}, and what the next pair would see, 19 times in 20. Grey: the margin. {better}."
         + (" An interval that meets the frame goes on beyond it." if leaves else "")
         + (f" Beyond the frame: {listed(beyond)}." if beyond else ""),
         spec=spec_of(
             alt.layer(*effect_layers(rows, low=low, high=high, title="change against ENA, %")), height=ROW * len(rows)
         ),
     )
+
+
+def _levels(data: FleetData, scenario: Scenario, metric: Metric) -> str:
+    """At which level each mean is told, where there is one: an interval at 98.75 % may be wider than that of the next pair, at 95 %."""
+    measured = [variant.scenarios.get(scenario.name) for variant in data.fleet.variants.values()]
+    levels = {one.effects[metric].confidence_pct for one in measured if one and metric in one.effects} - {None}
+    told = [f"{level:.4g}\u00a0%" for level in sorted(level for level in levels if level is not None)]
+    return f" (at {listed(told)}, the level of its word)" if told else ""
 
 
 def _lines(data: FleetData, variant: str, scenario: Scenario, metric: Metric) -> Iterator[_Line]:
