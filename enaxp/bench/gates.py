@@ -4,8 +4,8 @@
 
 To add a gate: one function that is given a `JudgedTrial`, and its name in `_CHECKS`. New evidence is a field of `TrialRecord`.
 
-A gate passes, fails, or is unknown (None) where the counters it reads are absent. Unknown never makes a trial invalid, and never
-counts as a proof either. Invalid pairs are run again by the runner and stay listed.
+A gate passes, fails, or is unknown (None) where the counters it reads are absent. Unknown never makes a trial invalid, and is never a
+proof. The runner repeats invalid pairs; they stay in the records.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ HOST = "host"  # the gate for whatever failed around sockperf
 
 @dataclass(frozen=True)
 class Gate:
-    """One check: passed True, False, or None for unknown; `words` say what was seen."""
+    """The result of one check: passed True, False, or None for unknown; `words`: the observation."""
 
     name: str
     passed: bool | None
@@ -60,7 +60,7 @@ class GateReport:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedTrial:
-    """A trial that ran, as the gates see it. logged: the number of observations in its histogram; None where it could not be read."""
+    """The input of the gates: a trial that ran. logged: the number of observations in its histogram; None if it could not be read."""
 
     scenario: Scenario
     record: TrialRecord
@@ -69,23 +69,23 @@ class JudgedTrial:
 
     @property
     def bulk_received(self) -> int | None:
-        """How many messages the servers of its bulk flows received; 1 stands for any number where these run beside a probe."""
+        """How many messages the servers of its bulk flows received; for background flows 1 stands for any number."""
         if self.scenario.is_rate:
             return self.record.server_received
         return None if self.record.background_gbps is None else int(self.record.background_gbps > 0)
 
 
 class Seen(NamedTuple):
-    """What a gate saw: passed True, False, or None for unknown."""
+    """The observation of a gate: passed True, False, or None for unknown."""
 
     passed: bool | None
     words: str = ""
 
 
 def judge(scenario: Scenario, record: TrialRecord, *, logged: int | None, trouble: str | None = None) -> GateReport:
-    """Every gate of one trial, by what its record holds of the trial: `valid` and `reason` follow from this.
+    """The report of every gate of one trial, from its record; the record's `valid` and `reason` follow from it.
 
-    logged: as in `JudgedTrial`.  trouble: what is known to have gone wrong around sockperf.
+    logged: as in `JudgedTrial`.  trouble: a known failure around sockperf.
     """
     if record.sockperf is None:
         return GateReport((Gate(HOST, False, trouble or record.reason or ""),))
@@ -99,7 +99,7 @@ def judge(scenario: Scenario, record: TrialRecord, *, logged: int | None, troubl
 
 
 def srd_gate(scenario: Scenario, record: TrialRecord) -> Gate:
-    """Whether the treatment was given, also of a trial of which sockperf told nothing: see `_srd`."""
+    """The SRD gate alone, also for a trial without sockperf output: see `_srd`."""
     return Gate("srd", *_srd(scenario, record))
 
 
@@ -108,8 +108,8 @@ def _gate(name: str, trial: JudgedTrial) -> Gate:
 
 
 def _sockperf(trial: JudgedTrial) -> Seen:
-    """Whether sockperf measured what it was asked to. A ping-pong falls silent over one lost message; it counts with what it measured
-    until then, since leaving it out would leave out just the trials in which a message was lost.
+    """Whether sockperf measured as requested. A ping-pong stalls after one lost message; it counts with what it measured until then,
+    because leaving it out would leave out exactly the trials in which a message was lost.
     """
     sockperf = trial.sockperf
     if sockperf.ok:
@@ -121,7 +121,7 @@ def _sockperf(trial: JudgedTrial) -> Seen:
 
 
 def _log(trial: JudgedTrial) -> Seen:
-    """Whether the full log holds every observation of sockperf's summary. A throughput run has none."""
+    """Whether the full log has every observation of sockperf's summary. A throughput run has no log."""
     logged, observations = trial.logged, trial.sockperf.observations
     if trial.scenario.is_rate:
         return Seen(True)
@@ -133,7 +133,7 @@ def _log(trial: JudgedTrial) -> Seen:
 
 
 def _rate(trial: JudgedTrial) -> Seen:
-    """Whether the rate that was asked for was reached. sockperf itself warns only when it was behind all the time."""
+    """Whether the requested rate was reached. sockperf itself warns only if it was behind all the time."""
     scenario, sockperf = trial.scenario, trial.sockperf
     window = sockperf.valid_runtime_s or sockperf.total_runtime_s
     if not isinstance(scenario.rate, int):
@@ -146,7 +146,7 @@ def _rate(trial: JudgedTrial) -> Seen:
 
 
 def _bulk(trial: JudgedTrial) -> Seen:
-    """Whether the bulk flows ran: those that are measured, or those beside the probe.
+    """Whether the bulk flows ran, measured or background.
 
     sockperf reports full bandwidth even without a receiver.
     """
@@ -164,7 +164,7 @@ def _bulk(trial: JudgedTrial) -> Seen:
 def _interface(trial: JudgedTrial) -> Seen:
     """Whether the arm's own interfaces carried the messages on both hosts.
 
-    In bytes, since segments join many small messages.
+    Compared in bytes, because one segment can contain many small messages.
     """
     sockperf, arm, interfaces = trial.sockperf, trial.record.treated_as, trial.record.interfaces
     client, server = _own(interfaces, "client", arm), _own(interfaces, "server", arm)
@@ -179,9 +179,9 @@ def _interface(trial: JudgedTrial) -> Seen:
 
 
 def _srd(scenario: Scenario, record: TrialRecord) -> Seen:
-    """Whether the treatment was given: SRD carried the ENA Express arm's traffic, each way, and next to none of the ENA arm's.
+    """Whether SRD carried the ENA Express arm's traffic in each direction, and almost none of the ENA arm's.
 
-    Of each way at least one host's counters must tell it, and no host's may deny it.
+    In each direction at least one host's counters must show it, and no host's may contradict it.
     """
     srd, sockperf, interfaces = record.srd, record.sockperf, record.interfaces
     if srd is None:
@@ -216,7 +216,7 @@ def _unknown(why: str) -> Seen:
 
 
 def _srd_is_off(scenario: Scenario, srd: SrdDelta) -> Seen | None:
-    """That a device of the ENA Express arm shows SRD as switched off for a protocol of the scenario; None where none does."""
+    """The failure that a device of the ENA Express arm reports SRD as off for a protocol of the scenario; None if none does."""
     for protocol in protocols(scenario):
         needed = 0b11 if protocol == "udp" else 0b01
         for where, mode in (("client", srd.mode), ("server", srd.peer_mode)):
@@ -227,7 +227,7 @@ def _srd_is_off(scenario: Scenario, srd: SrdDelta) -> Seen | None:
 
 
 def _srd_is_on(srd: SrdDelta) -> Seen | None:
-    """That a device of the ENA arm shows SRD as switched on; None where none does. Its flag for UDP alone has no effect."""
+    """The failure that a device of the ENA arm reports SRD as on; None if none does. (The UDP flag alone has no effect.)"""
     for where, mode in (("client", srd.mode), ("server", srd.peer_mode)):
         if mode is not None and mode & 0b01:
             return Seen(False, f"ENA Express is on on the {where}, in a trial of the ENA arm (ena_srd_mode {mode})")
@@ -235,7 +235,7 @@ def _srd_is_on(srd: SrdDelta) -> Seen | None:
 
 
 def _no_srd(scenario: Scenario, srd: SrdDelta, sockperf: SockperfOutput | None) -> Seen:
-    """Whether next to none of the ENA arm's packets went over SRD: as the sender of each way counts them, or the receiver."""
+    """Whether almost none of the ENA arm's packets went over SRD, by the counters of the sender or the receiver of each direction."""
     sent = sockperf.sent if sockperf else None
     if sent is None:
         return _unknown("how many messages were sent is not told")
@@ -248,7 +248,7 @@ def _no_srd(scenario: Scenario, srd: SrdDelta, sockperf: SockperfOutput | None) 
 
 
 def _allowances(trial: JudgedTrial) -> Seen:
-    """Whether the instances stayed inside their allowances. Under load exceeding them is part of what is measured."""
+    """Whether the instances stayed within their allowances. In load scenarios exceeding them is part of the measurement."""
     allowances = trial.record.allowances
     if allowances is None:
         return Seen(None, "the allowance counters are absent")
@@ -264,7 +264,7 @@ def _allowances(trial: JudgedTrial) -> Seen:
 
 
 def _network(trial: JudgedTrial) -> Seen:
-    """Whether MTU, routes and links of both hosts stayed as they were when the bench began."""
+    """Whether MTU, routes and links of both hosts are unchanged since the bench began."""
     changes = trial.record.network_changes
     if changes is None:
         return Seen(None, "whether the hosts' network stayed as it was is unknown")
@@ -286,9 +286,9 @@ GATES = (HOST, *_CHECKS)
 
 
 def delivered_gbps(*, scenario: Scenario, sockperf: SockperfOutput, received: int | None) -> float | None:
-    """What the servers received in 10⁹ bit/s of messages; None where that is unknown.
+    """The bandwidth that the servers received, in 10⁹ bit/s of messages; None if unknown.
 
-    sockperf measures at the sender only, and prints full bandwidth for UDP that nobody receives: so the servers' own count is taken.
+    sockperf measures only at the sender, and prints full bandwidth even for UDP that nobody receives: so the servers' own count is used.
     """
     if not scenario.is_rate or not sockperf.ok or received is None or not sockperf.total_runtime_s:
         return None

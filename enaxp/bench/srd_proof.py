@@ -1,9 +1,9 @@
-"""SRD proof: for each way between the hosts, how many packets went by SRD, and how many should have, as each of the hosts counts. Pure.
+"""SRD proof: for each direction between the hosts, the number of packets over SRD and the expected number, by each host's counters. Pure.
 
-    SrdDelta + sockperf's and the servers' counts + what the interfaces carried ─▶ ways ─▶ Way (its counts: enough, too few, not told)
+    SrdDelta + sockperf's and the servers' counts + what the interfaces carried ─▶ ways ─▶ Way (its counts: enough, too few, unknown)
 
-Where each message is one packet, packets are compared with messages. A stream joins and parts its messages, and bulk flows are counted
-together with the probe: there a sender's packets are compared with those that were eligible, and a receiver's with the sender's.
+Where each message is one packet, packets are compared with messages. TCP merges and splits messages, and bulk flows are counted together
+with the probe: in these cases a sender's packets are compared with the eligible ones, and a receiver's with the sender's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HEADERS = {"udp": 28, "tcp": 52}  # of a packet, in bytes: IP, and UDP or TCP wi
 
 @dataclass(frozen=True, kw_only=True)
 class Count:
-    """What one host counted of one way: packets by SRD, and how many there should be; None where that is not told."""
+    """One host's counts for one direction: packets over SRD, and the expected number; None if not reported."""
 
     what: str
     by_srd: int | None
@@ -34,14 +34,14 @@ class Count:
 
     @property
     def is_too_small(self) -> bool:
-        """Whether it is told, and shows that SRD was not given."""
+        """Whether the count is known and shows that SRD did not carry the packets."""
         if self.by_srd is None or self.of is None:
             return False
         return not self.of or self.by_srd < SRD_SHARE_NEEDED * self.of
 
     @property
     def words(self) -> str:
-        """What it shows, to follow "of the"."""
+        """The count in words, to follow "of the"."""
         if not self.of or self.by_srd is None:
             return f"{self.what} of the ENA Express arm none was eligible for SRD"
         return f"{self.what} of the ENA Express arm only {self.by_srd / self.of:.2%} went over SRD"
@@ -49,20 +49,20 @@ class Count:
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """One direction between the hosts: `name` says of what, `counts` are those of the sender and of the receiver."""
+    """One direction between the hosts. `name`: of its traffic. `counts`: of the sender and of the receiver."""
 
     name: str
     counts: tuple[Count, ...]
 
     @property
     def is_judged(self) -> bool:
-        """Whether at least one host tells of it."""
+        """Whether at least one host reports its counts."""
         return any(count.is_told for count in self.counts)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialCounts:
-    """What was counted in a trial of the ENA Express arm; None where it was not. received: messages that the servers counted."""
+    """The counts of a trial of the ENA Express arm; None if not available. received: messages that the servers counted."""
 
     srd: SrdDelta
     sockperf: SockperfOutput | None
@@ -71,7 +71,7 @@ class TrialCounts:
 
 
 def ways(scenario: Scenario, counts: TrialCounts) -> tuple[Way, ...]:
-    """Every way that the scenario's traffic takes: datagrams of a throughput have no answers, everything else has."""
+    """Every direction of the scenario's traffic. UDP throughput has no answers; everything else has both directions."""
     if _is_counted_in_packets(scenario, counts.interfaces):
         there, back = _packets(scenario, counts)
     else:
@@ -81,7 +81,7 @@ def ways(scenario: Scenario, counts: TrialCounts) -> tuple[Way, ...]:
 
 
 def protocols(scenario: Scenario) -> tuple[Protocol, ...]:
-    """The protocols of all its flows."""
+    """The protocols of all flows of a scenario."""
     bulk = () if scenario.background is None else (scenario.background.protocol,)
     return tuple(dict.fromkeys((scenario.protocol, *bulk)))
 
@@ -89,7 +89,7 @@ def protocols(scenario: Scenario) -> tuple[Protocol, ...]:
 def fragmented_bytes(scenario: Scenario, interfaces: Interfaces | None) -> int | None:
     """The size of a datagram of the scenario that is larger than a packet by SRD, in bytes; None when there is none.
 
-    It goes in fragments, and those by plain ENA.
+    Such a datagram is fragmented, and fragments go by plain ENA.
     """
     sizes = [(scenario.protocol, scenario.message_size)]
     if scenario.background is not None:
@@ -105,12 +105,12 @@ def _largest_packet(interfaces: Interfaces | None) -> int:
 
 
 def is_one_way(scenario: Scenario) -> bool:
-    """Whether nothing comes back: datagrams of a throughput have no answers."""
+    """Whether there is no return traffic: UDP throughput has no answers."""
     return scenario.is_rate and protocols(scenario) == ("udp",)
 
 
 def _is_counted_in_packets(scenario: Scenario, interfaces: Interfaces | None) -> bool:
-    """Whether the number of packets cannot be told by that of messages."""
+    """Whether the number of packets does not follow from the number of messages."""
     if scenario.background is not None:
         return True
     is_parted = scenario.message_size + HEADERS["tcp"] > _largest_packet(interfaces)
@@ -118,7 +118,8 @@ def _is_counted_in_packets(scenario: Scenario, interfaces: Interfaces | None) ->
 
 
 def _packets(scenario: Scenario, counts: TrialCounts) -> tuple[tuple[Count, ...], tuple[Count, ...]]:
-    """Of a sender those that were eligible, less those of the time in which SRD was set up for the flows; of a receiver what was sent."""
+    """The expected packets: for a sender the eligible ones, minus those during SRD's set-up for the flows; for a receiver those that were
+    sent."""
     srd, after_set_up = counts.srd, _share_after_set_up(counts.sockperf)
     peer = None if srd.peer_eligible is None else srd.peer_eligible * after_set_up
     return (
@@ -144,7 +145,7 @@ def _arrived(counts: TrialCounts, role: str, sent: int | None) -> float | None:
 
 
 def _messages(scenario: Scenario, counts: TrialCounts) -> tuple[tuple[Count, ...], tuple[Count, ...]]:
-    """Each message one packet, as each host sent and received them."""
+    """The counts if each message is one packet, as each host sent and received them."""
     srd, sockperf = counts.srd, counts.sockperf
     sent, arrived = _sent_and_arrived(scenario, counts)
     replies = (sockperf.received or None) if sockperf else None

@@ -1,8 +1,8 @@
-"""Apply: carries out a plan on a thread pool, each step in two parts, each part as soon as what it needs is there.
+"""Apply: carries out a plan on a thread pool. Each step has two parts; each part starts as soon as its dependencies are ready.
 
-make:    as soon as what it stands on is made          settle:  as soon as what it stands on is settled
+make:    once the resources it depends on are made     settle:  once the resources it depends on are settled
 
-parts that are ready ─▶ makers, watchers (worker.py) ─▶ done, or watched ─▶ looked at when due, many of a kind together ─▶ …
+ready parts ─▶ makers, watchers (worker.py) ─▶ done, or watched ─▶ polled when due, many of a kind in one call ─▶ …
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ Part = tuple[What, str]  # of the step with this key
 
 @dataclass(frozen=True, kw_only=True)
 class Applied:
-    """seen: by key, the resources that were read back.  without_room: the instances that no zone had room for, and what AWS said."""
+    """The outcome of an apply. seen: the resources that were read back, by key. without_room: the instances for which AWS had no
+    capacity, with its message."""
 
     seen: Mapping[str, Found]
     without_room: Mapping[str, str]
@@ -49,9 +50,10 @@ def apply(
     watch: LabWatcher,
     partial: bool = False,
 ) -> Applied:
-    """Carries out every step but `replace` and `delete`, which a sweep does. partial: an instance that there is no room for is left out.
+    """Carries out every step except `replace` and `delete`, which a sweep does. partial: leaves out instances for which AWS has no
+    capacity.
 
-    After an error nothing new is started, what is in flight is finished and saved, and the first error is raised.
+    After an error nothing new is started, calls in flight are finished and saved, and the first error is raised.
     The first KeyboardInterrupt does the same and raises Interrupted.
     """
     steps = {step.key: step for step in plan.steps if step.action not in {"replace", "delete"}}
@@ -63,10 +65,10 @@ def apply(
 
 
 class _Flow:
-    """Hands out the parts of an apply, each when what it needs is done, and looks at what AWS is still at work on.
+    """Schedules the parts of an apply, each when its dependencies are done, and polls resources that are not ready.
 
-    Nobody waits in a thread for a resource: those that are not ready are watched, and looked at together where there are many of a kind.
-    makers: for calls that create, which may have to wait for their turn at AWS's rates; watchers: for the rest.
+    No thread waits for a resource: resources that are not ready are polled, many of a kind in one call. makers: the pool for create
+    calls, which may have to wait for AWS's rate limits; watchers: the pool for everything else.
     """
 
     def __init__(
@@ -93,7 +95,7 @@ class _Flow:
         self._partial = partial
 
     def run_to_the_end(self) -> None:
-        """Raises the first error, or Interrupted, once everything that had begun has ended."""
+        """Runs all parts. Raises the first error, or Interrupted, once everything that had begun has ended."""
         while self._goes_on() or self._running or self._looking or self._watched:
             try:
                 if self._goes_on():
@@ -115,11 +117,11 @@ class _Flow:
             raise Interrupted("interrupted: what was in flight is finished and saved", todo=AGAIN)
 
     def _goes_on(self) -> bool:
-        """Whether new parts are begun."""
+        """Whether new parts may start."""
         return self._order.is_active() and not (self._errors or self._interrupted)
 
     def _drop_what_waits(self) -> None:
-        """Calls that wait for a thread are not in flight: a fleet has many more launches than are made at a time."""
+        """Cancels calls that still wait for a thread: a fleet has many more launches than run at a time."""
         for future in [one for one, (what, _) in self._running.items() if what == "make" and one.cancel()]:
             del self._running[future]
 
@@ -131,7 +133,7 @@ class _Flow:
             self._running[self._watchers.submit(self._worker.settle, self._steps[key])] = part
 
     def _look(self) -> None:
-        """Looks at those whose time has come: each by its id, or all of a kind at once where they are many."""
+        """Polls the resources that are due: each by its id, or all of a kind in one call if there are many."""
         now = time.monotonic()
         if self._worker.stop.is_set():
             self._watched = {key: replace(one, due=now) for key, one in self._watched.items()}
@@ -149,7 +151,7 @@ class _Flow:
                     self._advance(settling, partial(self._worker.look_at, settling))
 
     def _due(self, kind: str, group: Sequence[Settling]) -> float:
-        """When those of a kind are to be looked at next: where they are many, not each time that one of them is due."""
+        """When the resources of a kind are polled next: if there are many, not each time that one of them is due."""
         first = min(settling.due for settling in group)
         if len(group) <= MOST_LOOKS:
             return first
@@ -161,7 +163,7 @@ class _Flow:
         self._running[self._watchers.submit(call)] = ("settle", settling.step.key)
 
     def _wait(self) -> None:
-        """Until a call has ended, or it is time to look at something."""
+        """Waits until a call has ended, or a poll is due."""
         groups = _by_kind(self._watched.values())
         next_due = min((self._due(kind, group) for kind, group in groups.items()), default=float("inf"))
         timeout_s = max(0.0, min(0.5, next_due - time.monotonic()))
@@ -172,7 +174,7 @@ class _Flow:
             time.sleep(timeout_s)
 
     def _collect(self) -> None:
-        """Takes in what has ended."""
+        """Handles the calls that have ended."""
         for future in [future for future in self._running if future.done()]:
             self._take_in(self._running.pop(future), future)
         for looked in [looked for looked in self._looking if looked.done()]:
@@ -212,7 +214,7 @@ def _by_kind(those: Iterable[Settling]) -> dict[str, list[Settling]]:
 
 
 def _order(steps: Mapping[str, Step]) -> TopologicalSorter[Part]:
-    """Both parts of each step, after those that they wait for."""
+    """The dependency graph of both parts of each step."""
     order: TopologicalSorter[Part] = TopologicalSorter()
     for key, step in steps.items():
         needs = [need for need in step.needs if need in steps]

@@ -1,4 +1,4 @@
-"""Events: what building and removing a lab tells whoever watches."""
+"""Events: progress events of building and removing a lab."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from enaxp.lab.plan import Step
 
 @dataclass(frozen=True, kw_only=True)
 class LabEvent:
-    """A step begins, says something, or ends after `seconds`."""
+    """A progress event: a step begins, has a message, or ends after `seconds`."""
 
     what: Literal["begin", "note", "end"]
     step: Step

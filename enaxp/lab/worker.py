@@ -1,11 +1,11 @@
 """Worker: carries out one step of a plan at a time, in two parts.
 
     make:    intent saved ─▶ call ─▶ id saved
-    settle:  looked at, again when it is due ─▶ change ─▶ … ─▶ everything reads as wanted
+    settle:  read, and again when due ─▶ change ─▶ … ─▶ everything reads as wanted
 
-A new resource is not read back where its kind knows what a new one is like (`Kind.as_made`): its settings are made at once, and
-trusted when AWS accepts them. Whenever this is killed, the next run finds the intent or the id in the state, or the tag on AWS, and
-goes on from there.
+A new resource is not read back if its kind knows its initial facts (`Kind.as_made`): its settings are applied at once, and count as done
+when AWS accepts them. If the process is killed at any point, the next run finds the intent or the id in the state, or the tag on AWS, and
+continues from there.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ AGAIN = "run the same command again to go on"
 class Settling:
     """A resource that is not ready, or not yet as wanted. Times are of the monotonic clock.
 
-    asked: when each change was asked for last.  told: what was said of it last.  due: when it is to be looked at.
+    asked: when each change was last requested. told: the last progress message. due: when it is polled next.
     """
 
     step: Step
@@ -66,9 +66,9 @@ Looks = list[tuple[Settling, Found | None]]
 
 
 class Worker:
-    """Carries out the two parts of each step. What the steps of one apply share stands in it; its methods run side by side.
+    """Carries out the two parts of each step. It holds the data that the steps of one apply share; its methods run in parallel.
 
-    stop: set when nothing is to be waited for any more.  seen, without_room: as `Applied` gives them back.
+    stop: set when waiting must end. seen, without_room: as in `Applied`.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Worker:
         self._record(step, str(step.id) if is_there else self._make(step, self.resources[step.key], KINDS[step.kind]))
 
     def settle(self, step: Step) -> Settling | None:
-        """Changes every setting of the resource that is not as wanted; what must be looked at first is given back, to be watched."""
+        """Changes every setting of the resource that differs. Returns a Settling to be polled, if the resource must be read first."""
         if step.action == "keep" or step.key in self.without_room:
             return None
         resource, kind, id = self.resources[step.key], KINDS[step.kind], self.file.state.resources[step.key].id
@@ -106,16 +106,16 @@ class Worker:
         return Settling(step=step, resource=resource, kind=kind, id=id, pauses=self.aws.pauses())
 
     def look_at(self, settling: Settling) -> Settling | None:
-        """Looks at it by its id, and goes on with it."""
+        """Reads the resource by its id, and continues with its changes."""
         return self.advance(settling, settling.kind.look(self.aws, settling.id))
 
     def look_at_all(self, those: Sequence[Settling]) -> Looks:
-        """What AWS shows of each of these, which are all of one kind: in as few calls as it takes."""
+        """The current state of each of these resources of one kind, read in as few calls as possible."""
         found = those[0].kind.look_all(self.aws, [settling.id for settling in those])
         return [(settling, found.get(settling.id)) for settling in those]
 
     def advance(self, settling: Settling, found: Found | None) -> Settling | None:
-        """Makes the changes that are missing. None once everything reads as wanted; else when it is to be looked at again."""
+        """Requests the missing changes. Returns None once everything reads as wanted, else the time of the next poll."""
         step, resource, kind = settling.step, settling.resource, settling.kind
         if found is not None and found.gone:
             raise _came_to_an_end(step.key, settling.id, found.gone)
@@ -149,7 +149,7 @@ class Worker:
             self.file.update(lambda state: with_resource(state, step.key, entry))
 
     def _make(self, step: Step, resource: Resource, kind: Kind) -> str:
-        """The id of the resource, made once however often the answer is lost: intent → call → id."""
+        """The id of the resource, which is created exactly once even if answers are lost: intent → call → id."""
         self._check_room(resource)
         request = kind.request(resource, self.lab, self.file.state.ids())
         previous = self.file.state.intents.get(step.key)
@@ -181,19 +181,19 @@ class Worker:
         raise AssertionError("unreachable: the last attempt raises")
 
     def _check_room(self, resource: Resource) -> None:
-        """Raises NoRoomError for an instance like one that there was no room for just now."""
+        """Raises NoRoomError for an instance like one for which AWS has just had no capacity."""
         want = resource.want
         said = self.full.get((want.type, want.zone)) if isinstance(want, InstanceWant) else None
         if said is not None:
             raise NoRoomError(f"creating {resource.key}", said=said, todo=_LATER)
 
     def _patience_with(self, kind: Kind, error: Exception) -> float:
-        """How long a call that failed so is made again, in seconds; not once a second Ctrl-C has come."""
+        """How long to retry a call after this error, in seconds; 0 after a second Ctrl-C."""
         wait = kind.awaits(error)
         return 0.0 if wait is None or self.stop.is_set() else max(self.aws.grace_s, wait.seconds)
 
     def _noting(self, step: Step, kind: Kind) -> Callable[[Exception], None]:
-        """Tells what is waited for, once for each such thing."""
+        """A function that reports what is being waited for, once for each reason."""
         told = set[str]()
 
         def note(error: Exception) -> None:
@@ -206,7 +206,7 @@ class Worker:
         return note
 
     def _after_failed_create(self, kind: Kind, resource: Resource, error: Exception, *, last: bool) -> Found | None:
-        """The resource, if it is there and ours; None when the create may be tried again. Raises AwsError when it may not."""
+        """The resource, if it exists and is the lab's; None if the create may be retried. Raises AwsError if it may not."""
         where = f"creating {resource.key}"
         if kind.is_taken(error):
             by_name = kind.look(self.aws, resource.name) if kind.unique_by_name else None
@@ -234,7 +234,7 @@ class Worker:
         return found
 
     def _wait_for_own(self, kind: Kind, resource: Resource) -> Found | None:
-        """The resource as its tags show it, looked for until resources that were just made must have become visible."""
+        """The resource found by its tags; searched until a resource created just now must have become visible."""
         deadline = time.monotonic() + self.aws.grace_s
         for pause_s in self.aws.pauses():
             own = [found for found in kind.find(self.aws, self.lab) if found.key == resource.key and not found.gone]
@@ -246,8 +246,8 @@ class Worker:
         return None
 
     def _settle_unseen(self, resource: Resource, kind: Kind, id: str) -> bool:
-        """Makes the settings of a new resource without reading it first. False when it must be read: its kind does not know what a
-        new one is like, or AWS did not accept each change."""
+        """Applies the settings of a new resource without reading it first. False if it must be read: its kind does not know its initial
+        facts, or AWS did not accept every change."""
         ids = self.file.state.ids()
         facts = kind.as_made(resource, ids)
         if facts is None:
@@ -258,7 +258,7 @@ class Worker:
     def _change(
         self, resource: Resource, found: Found, changes: Iterable[Change], asked: dict[str, float]
     ) -> list[Difference]:
-        """Asks for the changes that were not asked for within REACT_S; gives back all that is not as wanted."""
+        """Requests the changes that were not requested within REACT_S; returns all differences."""
         missing = []
         for change in changes:
             missing.append(change.difference)
@@ -270,8 +270,8 @@ class Worker:
         return missing
 
     def _ask(self, resource: Resource, found: Found, change: Change) -> bool:
-        """Makes one change. False when AWS says that there is one like it already, perhaps from this call itself, repeated after a
-        lost answer: only a look can tell whether it is the one wanted."""
+        """Makes one change. False if AWS answers that such a setting exists already, perhaps from this call itself, retried after a lost
+        answer: only a read shows whether it is the wanted one."""
         where = f"{resource.key} {found.id}: {change.difference}"
         try:
             patience = partial(self._patience_with, KINDS[resource.kind])
@@ -286,7 +286,7 @@ class Worker:
 
     @staticmethod
     def _fresh(asked: dict[str, float]) -> bool:
-        """Whether a change was asked for just now: it is read back without a pause, because most are in force at once."""
+        """Whether a change was requested just now: it is read back without a pause, because most take effect at once."""
         return any(time.monotonic() - at < 0.05 for at in asked.values())
 
     def _check_deadline(self, step: Step, id: str, kind: Kind, awaited: str, *, waited: float) -> None:
@@ -302,7 +302,7 @@ class Worker:
 
 
 def _awaited(found: Found | None, missing: Iterable[Difference]) -> str:
-    """What a resource still needs to be ready, in words."""
+    """What AWS is still doing with a resource, in words."""
     if found is None:
         return "waiting until AWS shows it"
     if found.pending:
@@ -319,7 +319,7 @@ _LATER = "try again later, or set network.availability_zone to another zone"
 
 
 def _came_to_an_end(key: str, id: str, why: str) -> EnaxpError:
-    """A launch that was accepted can still fail, also for want of room."""
+    """The error for a resource that has ended: an accepted launch can still fail, for example for lack of capacity."""
     where = f"{key} {id} came to an end"
     if any(code in why for code in CAPACITY):
         return NoRoomError(where, said=why, todo=_LATER)
@@ -329,12 +329,12 @@ def _came_to_an_end(key: str, id: str, why: str) -> EnaxpError:
 
 
 def request_hash(request: Mapping[str, object]) -> str:
-    """Tells one create request from another: equal for requests that ask AWS for the very same."""
+    """A hash of a create request: equal for requests with the same parameters."""
     return hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _same_or_new(previous: Intent | None, resource: Resource, request: Mapping[str, object]) -> Intent:
-    """The previous intent when it asks for the very same (its token then finds what was made), else a new one."""
+    """The previous intent if its request is the same (its token then finds what was created), else a new one."""
     digest = request_hash(request)
     if previous is not None and previous.request_hash == digest:
         return previous

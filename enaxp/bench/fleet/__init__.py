@@ -1,1 +1,1 @@
-"""Benches of many pairs of hosts: what is said over pairs, and how they are carried out."""
+"""Fleet benches (several host pairs): execution, and statistics over pairs."""

@@ -1,9 +1,9 @@
-"""Folder: the files of a bench of many pairs, `results/<lab>/<run id>/`. Each pair has a run folder of its own in it, `pairs/NAME/`.
+"""Folder: the files of a fleet's bench, `results/<lab>/<run id>/`. Each pair has its own run folder in it, `pairs/NAME/`.
 
-    FleetManifest ─▶ pairs.json (which pairs, what became of each)          pairs/NAME/ ─▶ pair_runs ─▶ PairRun ─▶ judge_fleet ─▶ Fleet
+    FleetManifest ─▶ pairs.json (the pairs, the outcome of each)          pairs/NAME/ ─▶ pair_runs ─▶ PairRun ─▶ judge_fleet ─▶ Fleet
     Fleet ─▶ fleet.json ;  summary.txt, report.html ─▶ written beside it
 
-`pairs.json` is written before the first trial, so that a bench that was killed says which pairs it was to have.
+`pairs.json` is written before the first trial, so that the planned pairs of a killed bench are known.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LostText = Annotated[str, Meta(max_length=LONGEST_REASON)]
 
 @dataclass(frozen=True, kw_only=True)
 class PairEntry:
-    """One pair of a fleet's bench. lost: why it did not carry out its plan; empty where it did, or is under way."""
+    """One pair of a fleet's bench. lost: why it did not complete its plan; empty if it did, or is still running."""
 
     name: PairName
     variant: VariantName
@@ -42,9 +42,9 @@ class PairEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetManifest:
-    """What a bench of many pairs is. Times are ISO 8601 in UTC.
+    """The description of a fleet's bench. Times are ISO 8601 in UTC.
 
-    plan: what all pairs have in common; each has a seed of its own, in its manifest. at_once: how many are measured side by side.
+    plan: common to all pairs, except that each has its own seed, in its manifest. at_once: how many are measured in parallel.
     """
 
     run_id: RunId
@@ -65,12 +65,12 @@ class FleetManifest:
             raise ValueError("pairs has one name twice")
 
     def with_lost(self, lost: dict[str, str]) -> FleetManifest:
-        """What became of these pairs: why each was lost, or that it was not (empty). The others stay as they are."""
+        """The manifest with the outcome of these pairs: why each was lost, or empty. Other pairs are unchanged."""
         return replace(self, pairs=tuple(replace(pair, lost=lost.get(pair.name, pair.lost)) for pair in self.pairs))
 
 
 class FleetFolder:
-    """The files of one bench of many pairs."""
+    """The files of one fleet's bench."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -82,12 +82,12 @@ class FleetFolder:
 
     @classmethod
     def create(cls, results_dir: Path, *, lab: str, now: datetime) -> FleetFolder:
-        """A new folder, named as that of a run. Raises BenchError where the system refuses to write there."""
+        """A new folder, named like a run's. Raises BenchError when it cannot be written."""
         return cls(new_folder(results_dir, lab=lab, now=now, holds=(PAIRS,)))
 
     @classmethod
     def open(cls, path: Path) -> FleetFolder:
-        """The fleet's bench at `path`. Raises BenchError when it is none."""
+        """The fleet's bench at `path`. Raises BenchError if there is none."""
         if not is_fleet(path):
             raise BenchError(f"{path} is no bench of many pairs", todo=LIST_THEM)
         if any((path / name).is_symlink() for name in (PAIRS, FLEET_MANIFEST, FILE)):
@@ -95,7 +95,7 @@ class FleetFolder:
         return cls(path)
 
     def pair(self, name: str) -> RunFolder:
-        """The run folder of a pair, which is made if it is not there."""
+        """The run folder of a pair, created if missing."""
         try:
             return RunFolder.of_pair(self.path, name)
         except OSError as error:
@@ -117,19 +117,19 @@ class FleetFolder:
         self._documents.write_document(FILE, to_document(fleet))
 
     def read_fleet(self) -> Fleet:
-        """What fleet.json holds. Raises BenchError when it cannot be read."""
+        """The content of fleet.json. Raises BenchError when it cannot be read."""
         return from_document(self.read_document(), what=str(self.path / FILE))
 
     def read_document(self) -> Document:
         return self._documents.read_document(FILE)
 
     def write_text(self, name: str, text: str) -> Path:
-        """Writes one of its text files whole; gives back where it is."""
+        """Replaces one of its text files atomically; returns its path."""
         return self._documents.write_text(name, text)
 
 
 def pair_runs(folder: FleetFolder) -> list[PairRun]:
-    """Each pair with what it measured, in the manifest's order. One whose files cannot be read is lost, and says so."""
+    """Each pair with its measurements, in the manifest's order. A pair whose files cannot be read counts as lost, with the reason."""
     return [_pair_run(folder.path, entry) for entry in folder.read_manifest().pairs]
 
 

@@ -1,11 +1,11 @@
-"""Judging: what the pairs of a fleet say together. Pure.
+"""Judging: the result of a fleet, from its pairs. Pure.
 
     PairRun, … (one a pair) ─▶ samples of every variant, scenario and metric ─▶ decide (all primaries at once) ─▶ Fleet
                                                                              └─▶ Welch between variants ──────────┘
 
-The primaries of all variants share the 5 % of being wrong: they are decided together. A pair counts with the mean of its iterations. One
-that was lost, or is invalid, counts in nothing, and one whose quantile lies among the lost messages in no mean of that figure; all of
-these are named.
+The primary metrics of all variants share an error rate of 5 %: they are decided together. Each pair counts with the mean of its
+iterations. A lost or invalid pair does not count at all, and a pair whose quantile is beyond measurement does not count in the mean of
+that figure; all of these are named.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from enaxp.traffic import ARMS, Metric, Scenario
 
 @dataclass(frozen=True, kw_only=True)
 class PairRun:
-    """One pair of a fleet: what it measured, None where that is nothing. lost: why it did not carry its plan out; empty where it did."""
+    """One pair of a fleet, with its measurements (None if there are none). lost: why it did not complete its plan; empty if it did."""
 
     name: str
     variant: str
@@ -43,16 +43,16 @@ class PairRun:
 
     @property
     def counts(self) -> bool:
-        """Whether it has a say in anything."""
+        """Whether the pair counts in any scenario."""
         return self.run is not None and not self.lost and self.run.result.has_valid_scenario
 
     @property
     def zone(self) -> str:
-        """Where its hosts are, as its manifest has it; empty where that is not known."""
+        """The availability zone of its hosts, from its manifest; empty if unknown."""
         return (self.run.manifest.place.get("availability_zone") if self.run else None) or ""
 
     def effect(self, scenario: str, metric: Metric) -> Effect | None:
-        """What it measured by itself, with the interval of its own iterations; None where it has no such figure."""
+        """The pair's own effect, with the interval over its iterations; None if it has no such figure."""
         return self.run.result.scenarios[scenario].effects.get(metric) if self.run else None
 
 
@@ -73,7 +73,7 @@ class _Figure:
 
 
 def judge_fleet(pairs: Sequence[PairRun], *, run_id: str, lab: str) -> Fleet:
-    """What a fleet's pairs, at least one, come to."""
+    """The result of a fleet with at least one pair."""
     by_variant = {
         name: [pair for pair in pairs if pair.variant == name] for name in dict.fromkeys(p.variant for p in pairs)
     }
@@ -89,12 +89,12 @@ def judge_fleet(pairs: Sequence[PairRun], *, run_id: str, lab: str) -> Fleet:
 
 
 def first_manifest(pairs: Iterable[PairRun]) -> Manifest | None:
-    """The manifest of the first pair that measured anything: all pairs of a fleet share what their plan measures, and on which target."""
+    """The manifest of the first pair with measurements: all pairs of a fleet share scenarios and target."""
     return next((pair.run.manifest for pair in pairs if pair.run is not None), None)
 
 
 def _figures(variant: str, pairs: Sequence[PairRun]) -> Iterator[_Figure]:
-    """Every figure that a pair of this variant has, over those that count in it."""
+    """Every figure of a variant, over the pairs that count in it."""
     runs = {pair.name: pair.run for pair in pairs if pair.run is not None and pair.counts}
     if (manifest := first_manifest(pair for pair in pairs if pair.counts)) is None:
         return
@@ -109,7 +109,7 @@ def _figures(variant: str, pairs: Sequence[PairRun]) -> Iterator[_Figure]:
 def _figure(
     variant: str, scenario: Scenario, metric: Metric, runs: Mapping[str, MeasuredRun], *, margin_pct: float
 ) -> _Figure:
-    """One figure over the runs that are valid in its scenario, by the names of their pairs."""
+    """One figure over the runs with a valid scenario, by pair name."""
     samples = {name: run.effect(scenario.name, metric) for name, run in runs.items()}
     means = {name: mean for name, sample in samples.items() if (mean := RunMean.of(sample)) is not None}
     measured = {name: run.result.scenarios[scenario.name] for name, run in runs.items()}
@@ -127,7 +127,7 @@ def _figure(
 
 
 def _primaries(pairs: Sequence[PairRun]) -> int:
-    """How many primaries each variant was to have."""
+    """The number of planned primary metrics of each variant."""
     manifest = first_manifest(pairs)
     return sum(len(scenario.primaries) for scenario in manifest.plan.scenarios) if manifest else 0
 
@@ -165,7 +165,7 @@ def _effect(figure: _Figure, decision: Decision) -> FleetEffect:
 
 
 def _code(figure: _Figure, decision: Decision) -> Code:
-    """The word for a figure. Where something else was the limit, equal arms show no equality."""
+    """The code of a figure. With another bottleneck, equal figures do not show that the arms are equal."""
     if not figure.over.pairs and not figure.grounds.ranked:
         return "invalid"
     if figure.over.where is None:
@@ -201,7 +201,7 @@ def _variant(
 
 
 def _left_out(pairs: Sequence[PairRun], scenario: str) -> Mapping[str, str]:
-    """Why pairs have no say in a scenario, by name."""
+    """Why pairs do not count in a scenario, by name."""
     told: dict[str, str] = {}
     for pair in pairs:
         if pair.lost:
@@ -214,7 +214,7 @@ def _left_out(pairs: Sequence[PairRun], scenario: str) -> Mapping[str, str]:
 
 
 def _differences(figures: Sequence[_Figure]) -> Iterator[VariantDifference]:
-    """Between each two variants, for each primary that both have. They share 5 % of being wrong."""
+    """The differences between each two variants, for each primary metric that both have. They share an error rate of 5 %."""
     compared = [
         (a, b)
         for a, b in itertools.combinations(figures, 2)

@@ -1,6 +1,6 @@
-"""Over pairs: the pair of hosts as what is counted, since pairs differ by more than the iterations within one do. Pure.
+"""Over pairs: statistics with the host pair as the unit, because pairs differ by more than the iterations within one do. Pure.
 
-    mean log ratio of each pair (units.RunMean) ─▶ over_pairs ─▶ OverPairs: the mean effect, the next pair, how different pairs are
+    mean log ratio of each pair (units.RunMean) ─▶ over_pairs ─▶ OverPairs: mean effect, prediction for the next pair, heterogeneity
     the same of two variants ─▶ between_variants ─▶ Location of their difference
 
 With y_p the mean of pair p, P pairs, S their standard deviation: the mean effect is known to ± a·t(P − 1)·S/√P, and what the next pair
@@ -50,21 +50,21 @@ class OverPairs:
 
     @property
     def mean(self) -> float | None:
-        """The mean of the pairs, each counting once; None without any."""
+        """The mean of the pairs, each with equal weight; None without pairs."""
         return statistics.fmean(pair.mean for pair in self.pairs.values()) if self.pairs else None
 
     def mean_without(self, name: str) -> float:
-        """The mean of all pairs but the one of this name."""
+        """The mean of all pairs except this one."""
         return statistics.fmean(_others(self.pairs, name))
 
     @property
     def is_uneven(self) -> bool:
-        """Whether one pair has more than MOST_UNEVEN times the iterations of another: it counts no more for that."""
+        """Whether one pair has more than MOST_UNEVEN times the iterations of another; all have equal weight nevertheless."""
         counts = [pair.iterations for pair in self.pairs.values()]
         return bool(counts) and max(counts) > MOST_UNEVEN * min(counts)
 
     def next_pair(self, *, confidence: float = NEXT_PAIR_CONFIDENCE) -> tuple[float, float] | None:
-        """Between which values the next pair would measure, in such a bench; None where there is no interval."""
+        """The prediction interval for one more pair in such a bench; None if there is none."""
         if self.where is None:
             return None
         half = student_t((1 + confidence) / 2, self.where.degrees) * self.where.spread
@@ -81,7 +81,7 @@ def over_pairs(pairs: Mapping[str, RunMean]) -> OverPairs:
 
 
 def standing_out(pairs: Mapping[str, RunMean]) -> tuple[str, ...]:
-    """The pairs that lie where the others' prediction interval, at 1 − 5 %/P each, does not reach; the farthest first.
+    """The pairs outside the others' prediction interval, at level 1 − 5 %/P each; the farthest first.
 
     t_p = (y_p − mean of the others)/(S of the others·√(1 + 1/(P − 1))) against t(1 − .025/P, P − 2). In 5 % of fleets of normal pairs one
     is named though all are alike, and far more often where pairs are skewed: a reason to look at a pair, none to leave it out.
@@ -117,7 +117,7 @@ def _sample(means: Sequence[float]) -> RatioSample:
 
 
 def _distance(pairs: Mapping[str, RunMean], name: str) -> float:
-    """How far a pair lies from the others, in standard errors of one that is like them."""
+    """The distance of a pair from the others, in standard errors of their prediction."""
     others = _others(pairs, name)
     away = abs(pairs[name].mean - statistics.fmean(others))
     spread = statistics.stdev(others) * math.sqrt(1 + 1 / len(others))

@@ -58,7 +58,7 @@ class FleetEffect:
     grounds: FleetGrounds = FleetGrounds()
 
     def as_effect(self) -> Effect:
-        """The mean effect as that of a run, for what words both."""
+        """The mean effect in the form of a run's effect, for common wording."""
         return Effect(
             estimate_pct=self.estimate_pct,
             low_pct=self.low_pct,
@@ -86,7 +86,7 @@ class FleetScenario:
 
 @dataclass(frozen=True, kw_only=True)
 class VariantResult:
-    """One variant: how many pairs it was to have, and how many carried their plan out with a verdict that is not invalid."""
+    """One variant: the planned number of pairs, and how many completed their plan with a valid verdict."""
 
     pairs: int
     valid_pairs: int
@@ -113,7 +113,7 @@ class VariantDifference:
 
 @dataclass(frozen=True, kw_only=True)
 class Fleet:
-    """What a bench of many pairs measured over them."""
+    """The result of a fleet's bench."""
 
     run_id: str
     lab: str
@@ -123,12 +123,12 @@ class Fleet:
 
     @property
     def without_valid_pair(self) -> list[str]:
-        """The variants of which no pair counts."""
+        """The variants without a valid pair."""
         return [name for name, variant in self.variants.items() if variant.valid_pairs == 0]
 
 
 def to_document(fleet: Fleet) -> Document:
-    """What `fleet.json` holds."""
+    """The document of `fleet.json`."""
     document = fields_of(fleet)
     for variant in document["variants"].values():
         for scenario in variant["scenarios"].values():
@@ -138,5 +138,5 @@ def to_document(fleet: Fleet) -> Document:
 
 
 def from_document(document: Document, *, what: str = FILE) -> Fleet:
-    """The fleet in what `fleet.json` holds. Raises OtherSchemaError, and BenchError with the path of what is not as it should be."""
+    """The fleet decoded from `fleet.json`. Raises OtherSchemaError, and BenchError with the path of an invalid value."""
     return decode(document, Fleet, what=what, reads=(SCHEMA,))

@@ -1,4 +1,4 @@
-"""Side by side: the pairs of a fleet measured at once, or one after the other. What fails of one stops no other.
+"""Side by side: measures the pairs of a fleet in parallel, or one after the other. A failed pair does not stop the others.
 
 {pair: work} ─▶ side_by_side ─▶ {pair: what it raised, or None}
                     └── Ctrl-C ─▶ stop is set: every pair ends as by Ctrl-C, and none begins
@@ -19,7 +19,7 @@ from enaxp.bench.schedule import BenchPlan
 
 
 def plan_of_pair(plan: BenchPlan, name: str) -> BenchPlan:
-    """The plan with an order of its own: its seed follows from the fleet's seed and the pair's name."""
+    """The plan with the pair's own order: its seed is derived from the fleet's seed and the pair's name."""
     drawn = hashlib.sha256(f"{plan.seed} {name}".encode()).digest()
     return replace(plan, seed=int.from_bytes(drawn[:4], "big"))
 
@@ -33,8 +33,8 @@ def pairs_at_once(asked: int | None, *, pairs: int, is_local: bool) -> int:
 def side_by_side(
     work: Mapping[str, Callable[[], object]], *, at_once: int, stop: threading.Event
 ) -> dict[str, BaseException | None]:
-    """Does all of it, so much at once, in the order given; what each raised. What had not begun when `stop` was set raises nothing and is
-    not in the answer. The first Ctrl-C sets `stop`, and is the others' to take: it is not raised here.
+    """Runs all of the work, at most this much in parallel, in the order given; returns each pair's exception or None. Pairs that had not
+    begun when `stop` was set are not in the result. The first Ctrl-C sets `stop`, which ends each pair's work; it is not raised here.
     """
 
     def begin(name: str) -> bool:
@@ -54,7 +54,7 @@ def side_by_side(
 
 @contextlib.contextmanager
 def _interrupt_sets(stop: threading.Event) -> Iterator[None]:
-    """Lets the first Ctrl-C set the event; the second one is raised, here alone."""
+    """A context in which the first Ctrl-C sets the event; the second one is raised here."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop.is_set():

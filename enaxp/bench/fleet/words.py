@@ -1,4 +1,4 @@
-"""Words: what a fleet's pairs come to, in sentences. Pure.
+"""Words: the wording of a fleet's result. Pure.
 
 FleetEffect of each primary + pairs that were left out ─▶ verdict_over_pairs ─▶ Verdict (code, headline, words)
 """
@@ -28,7 +28,7 @@ NO_DIFFERENCE = "no difference between pairs was found"  # never that they agree
 def verdict_over_pairs(
     primaries: Mapping[Metric, FleetEffect], *, planned: int, left_out: Mapping[str, str], not_ena: str
 ) -> Verdict:
-    """The verdict on one scenario over the pairs of a variant. left_out: why pairs have no say, by name; not_ena: as in a manifest."""
+    """The verdict on one scenario over the pairs of a variant. left_out: why pairs do not count, by name; not_ena: as in a manifest."""
     prefix = f"{not_ena}: " if not_ena else ""
     code = combine([effect.code for effect in primaries.values()] or ["invalid"])
     of = f"{planned - len(left_out)} of {counted(planned, 'pair')}" if left_out else counted(planned, "pair")
@@ -53,7 +53,7 @@ def verdict_over_pairs(
 
 
 def next_pair_in_words(effect: FleetEffect) -> str:
-    """What somebody who launches another pair is to expect; empty where nobody knows."""
+    """The expected effect for one more pair, in words; empty if unknown."""
     if effect.next_pair_low_pct is None or effect.next_pair_high_pct is None:
         return ""
     between = f"{change_plain(effect.next_pair_low_pct)} and {change_plain(effect.next_pair_high_pct)}"
@@ -75,7 +75,7 @@ def missed_in_words(primaries: Mapping[Metric, FleetEffect]) -> list[str]:
 
 
 def heterogeneity_in_words(effect: FleetEffect) -> str:
-    """How different the pairs are, beyond what the iterations within them explain."""
+    """The heterogeneity of the pairs, beyond the variation of their iterations, in words."""
     if effect.between_pairs_pct is None or effect.i2 is None:
         return "how different the pairs are is not known"
     if effect.i2 == 0:
@@ -84,7 +84,7 @@ def heterogeneity_in_words(effect: FleetEffect) -> str:
 
 
 def standing_out_in_words(primaries: Mapping[Metric, FleetEffect]) -> list[str]:
-    """Which pairs do not fit to the others, with what they measured: `main-3 stands out at P99 (+41.0%, the others -20.1%)`."""
+    """The outlying pairs, with their figures, in words: `main-3 stands out at P99 (+41.0%, the others -20.1%)`."""
     where: dict[str, list[str]] = {}
     for metric, effect in primaries.items():
         if (over := effect.grounds.over) is None:
@@ -96,7 +96,7 @@ def standing_out_in_words(primaries: Mapping[Metric, FleetEffect]) -> list[str]:
 
 
 def difference_in_words(one: VariantDifference) -> str:
-    """One difference between variants, with its interval and word."""
+    """One difference between variants, with its interval and conclusion."""
     what = f"{one.scenario}, {metric_label(one.metric)}: from {one.a} to {one.b} the effect changes by"
     size = change_plain(one.estimate_pct)
     if one.low_pct is None:

@@ -1,4 +1,4 @@
-"""Asked: which hosts the command line or the config gives, and how they are to be treated.
+"""Asked: the given hosts in the command line or the config, and the options for them.
 
 Asked, config ─▶ given_pairs() ─▶ pairs of hosts ─▶ GivenBench: one pair, its plan, and how it is to be measured
 """
@@ -45,9 +45,7 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class GivenBench:
-    """A bench between two given hosts that is to be carried out. earlier: the run that it goes on with. name: of the pair, where it is
-    one of several.
-    """
+    """A planned bench between two given hosts. earlier: the run that it resumes. name: of the pair, if it is one of several."""
 
     session: Session
     pair: GivenPairConfig
@@ -89,7 +87,7 @@ def toggled(overrides: Overrides) -> dict[str, object]:
 
 
 def in_the_name_of(options: Options, pairs: Sequence[GivenPairConfig]) -> Options:
-    """The options, with the name of these pairs for their runs where none is given."""
+    """The options, with the derived lab name for the runs of these pairs unless one is given."""
     return replace(options, lab=options.lab or given_name(pairs))
 
 

@@ -1,6 +1,6 @@
-"""Beforehand: what is settled between given hosts before anything is switched.
+"""Beforehand: checks and confirmation before ENA Express of given hosts is switched.
 
-AWS's answers ─▶ refused? ─▶ the hosts watched, put right as far as somebody wishes ─▶ refused? ─▶ all of it told ─▶ somebody says yes
+AWS's answers ─▶ refused? ─▶ hosts watched, fixed as far as requested ─▶ refused? ─▶ notices shown ─▶ user confirms
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ HOW_TO_INSTALL = (
 
 
 def fit_pair(bench: GivenBench) -> GivenPairFound:
-    """What AWS says of the hosts. Raises BenchError where that alone makes them unfit, UsageError and AwsError as `discover`."""
+    """The pair as described by AWS. Raises BenchError if that alone makes the hosts unsuitable, UsageError and AwsError as `discover`."""
     found = discover(bench.session.aws, bench.pair)
     _refuse(notices_of_aws(found, ports=server_ports(bench.plan)), force=bench.options.force)
     return found
 
 
 def agreed(bench: GivenBench, found: GivenPairFound, pair: Pair) -> tuple[str, ...]:
-    """What was told beforehand, once somebody has said yes to it. Raises UsageError when nobody has, BenchError for what is unfit."""
+    """The notices shown before the switch, after the user has confirmed. Raises UsageError without confirmation, BenchError for
+    unsuitable hosts."""
     say, plan = bench.session.console.say, bench.plan
     if bench.wishes.fix:
         _lower_mtu(bench, found, pair)
@@ -76,7 +77,7 @@ def _refuse(notices: Sequence[Notice], *, force: bool) -> None:
 
 
 def _watched(found: GivenPairFound, pair: Pair, *, seconds: float) -> dict[Role, HostTold]:
-    """What each host tells of its interface, watched for so long, side by side."""
+    """The facts about each host's interface, watched in parallel for this many seconds."""
 
     def one(host: GivenHostFound) -> HostTold:
         peer = found.client if host.role == "server" else found.server
@@ -105,7 +106,7 @@ def _with_sockperf(
 
 
 def _lower_mtu(bench: GivenBench, found: GivenPairFound, pair: Pair) -> None:
-    """Lowers it where it is more than SRD carries. Says how that is undone."""
+    """Lowers the MTU where it is larger than SRD supports. Prints how to undo it."""
     for role, told in _watched(found, pair, seconds=PROBE_S).items():
         if told.interface is None or told.mtu is None or told.mtu <= SRD_MTU:
             continue

@@ -1,4 +1,4 @@
-"""Benches: what `enaxp bench` does with given hosts: one pair's run, or several pairs, one after the other, judged as a fleet.
+"""Benches: the implementation of `enaxp bench` for given hosts: one pair's run, or several pairs, one after the other, judged as a fleet.
 
 pairs ─▶ GivenBench each ─▶ measure_given() ─▶ run folders ─▶ result, or Fleet ─▶ summary, printed
 """
@@ -35,7 +35,7 @@ def bench_between_given(
     *,
     overrides: Overrides,
 ) -> None:
-    """Measures the pairs and prints what was found: one run, or of several pairs what they come to as a fleet."""
+    """Measures the pairs and prints the result: of one run, or of several pairs as a fleet."""
     with open_session(in_the_name_of(options, pairs), overrides=overrides) as session:
         if len(pairs) == 1:
             result, summary, folder = run_given_bench(session, pairs[0], bench_options, wishes)

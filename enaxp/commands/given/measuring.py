@@ -1,4 +1,4 @@
-"""Measuring: a toggled bench between two given hosts, whose ENA Express setting is put back whatever happens.
+"""Measuring: a toggled bench between two given hosts, whose ENA Express setting is restored whatever happens.
 
 GivenBench ─▶ interfaces held ─▶ agreed beforehand ─▶ settings found, saved ─▶ trials ─▶ settings put back ─▶ run folder
 """
@@ -75,7 +75,7 @@ def _between(
     marks: Marks,
     run_trials: Callable[[Assign], tuple[RunFolder, CutShort | None]],
 ) -> tuple[RunFolder, CutShort | None]:
-    """Runs the trials, and puts back what was found. Where that fails, what was measured is worked out all the same."""
+    """Runs the trials, and restores the original settings. If restoring fails, the run is evaluated nevertheless."""
     measured: tuple[RunFolder, CutShort | None] | None = None
     try:
         with switched(bench.session.aws, given, _saved(bench, found), say=bench.session.console.say) as switch:
@@ -95,7 +95,7 @@ def _between(
 def _run_trials(
     bench: GivenBench, pair: Pair, setup: RunSetup, assign: Assign, *, new_folder: Callable[[], RunFolder]
 ) -> tuple[RunFolder, CutShort | None]:
-    """Runs what is left of the plan. Gives back the folder, and what ended it early."""
+    """Runs the missing trials of the plan. Returns the folder, and the error that ended it early."""
     title = f"enaxp bench, your hosts, {setup.place['availability_zone']}"
     with bench_view(bench.session.console, bench.plan, title=title, earlier=bench.earlier) as watcher:
         options = RunOptions(watch=watcher, keep_log=bench.options.keep_full_log, assign=assign, puts_back=False)

@@ -1,4 +1,4 @@
-"""Reach: how a given host is reached by SSH, from what AWS says of it and what the config says."""
+"""Reach: the SSH access to a given host, from AWS's data and the config."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")  # as ssh itself looks for them in ~
 
 
 def host_of(session: Session, config: GivenHostConfig, found: GivenHostFound, *, known_hosts: Path) -> Host:
-    """How the host is reached. known_hosts: where its key is kept, which is compared with what AWS tells, where AWS tells it.
+    """The SSH access to the host. known_hosts: the file of its key, which is compared with the one that AWS reports, if it does.
 
-    Raises UsageError for a host without an address or a key that opens it, HostKeyError for a key that is another.
+    Raises UsageError for a host without an address or a private key, HostKeyError if the host key differs.
     """
     if found.address is None:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Restoring: what `enaxp restore` does: puts back the ENA Express settings that a bench was killed before it could."""
+"""Restoring: the implementation of `enaxp restore`: restores the ENA Express settings that killed benches left switched."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a bench of many pairs shows of itself: summary, Markdown and page."""
+"""Reports of a fleet's bench: summary, Markdown and page."""

@@ -1,4 +1,4 @@
-"""Data: what a report shows of a bench of many pairs, worked out from its folder alone.
+"""Data: the content of a fleet's report, computed from its folder alone.
 
 FleetFolder ─▶ read_fleet ─▶ FleetData (manifest, pairs, fleet) ─▶ summary.py, page.py
 """
@@ -19,7 +19,7 @@ from enaxp.traffic import Metric, Scenario
 
 @dataclass(frozen=True, kw_only=True)
 class StandingOut:
-    """A pair that does not fit to the others of its variant, with what is different about it; nothing where no fact tells."""
+    """A pair that is an outlier in its variant, with the facts that differ; none if no fact does."""
 
     pair: str
     variant: str
@@ -28,7 +28,7 @@ class StandingOut:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetData:
-    """A fleet's bench as a report has it."""
+    """The report's data on a fleet's bench."""
 
     manifest: FleetManifest
     pairs: Sequence[PairRun]
@@ -36,7 +36,7 @@ class FleetData:
 
     @property
     def first(self) -> Manifest | None:
-        """The manifest of the first pair that has one: what all share stands in it."""
+        """The manifest of the first pair that has one; it has what all pairs share."""
         return first_manifest(self.pairs)
 
     @property
@@ -53,7 +53,7 @@ class FleetData:
         return self.first.not_ena if self.first else ""
 
     def standing_out(self) -> Iterator[StandingOut]:
-        """Each pair that stands out in some primary, with what it has that none of the others of its variant has."""
+        """Each pair that is an outlier in a primary metric, with the facts that none of the others of its variant has."""
         for name, variant in self.fleet.variants.items():
             effects = [effect for one in variant.scenarios.values() for effect in one.primaries.values()]
             named = [pair for effect in effects if effect.grounds.over for pair in effect.grounds.over.standing_out]
@@ -71,13 +71,13 @@ class FleetData:
 
 
 def read_fleet(folder: FleetFolder) -> FleetData:
-    """The fleet worked out anew from its pairs' trials. Raises BenchError when its manifest cannot be read."""
+    """The fleet recomputed from its pairs' trials. Raises BenchError when its manifest cannot be read."""
     manifest, pairs = folder.read_manifest(), pair_runs(folder)
     return FleetData(manifest=manifest, pairs=pairs, fleet=judge_fleet(pairs, run_id=manifest.run_id, lab=manifest.lab))
 
 
 def alone_in(own: Manifest, others: Sequence[Manifest]) -> tuple[FactDifference, ...]:
-    """What this pair's hosts are that no other pair's are: place, system, settings. Told against the first of the others."""
+    """The facts of this pair's hosts that no other pair has: place, system, settings; compared with the first of the others."""
     if not others:
         return ()
     found = [differences_of_runs(other, own) for other in others]

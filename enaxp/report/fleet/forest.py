@@ -1,4 +1,4 @@
-"""Forest: each pair's effect with its interval, and below them the mean of their variant and what the next pair would see.
+"""Forest plot: each pair's effect with its interval, and below them the variant's mean and the prediction for the next pair.
 
 FleetData ─▶ one chart for each primary of each scenario ─▶ Chart, or Gap where nothing was measured
 """

@@ -1,8 +1,8 @@
-"""Page: a bench of many pairs as one HTML file, `report.html`, that needs nothing else; each pair has a page of its own beside it.
+"""Page: a fleet's bench as one self-contained HTML file, `report.html`; each pair has its own page.
 
 FleetData ─▶ forests, tables (plain data, worded) ─▶ html.page_of ─▶ templates/fleet.html.j2 ─▶ text
 
-Everything that comes from a run is text to the page, never markup, as on the page of a run.
+Everything that comes from a run is escaped as text, as on the page of a run.
 """
 
 from __future__ import annotations

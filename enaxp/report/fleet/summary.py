@@ -1,4 +1,4 @@
-"""Summary: a bench of many pairs as plain text, `summary.txt`, and as Markdown. Pure.
+"""Summary: a fleet's bench as plain text, `summary.txt`, and as Markdown. Pure.
 
 FleetData ─▶ a section a variant ─▶ what the next pair will see, how different pairs are, each pair by itself ─▶ text
 """
@@ -27,12 +27,12 @@ RULE = "=" * 56
 
 
 def render_fleet_summary(data: FleetData) -> str:
-    """The text of `summary.txt`, with a newline at its end."""
+    """The text of `summary.txt`, with a final newline."""
     return "\n".join([*_header(data), *_variants(data), *_differences(data), *_pairs(data), "", SUPPOSED, RULE, ""])
 
 
 def render_fleet_markdown(data: FleetData) -> str:
-    """The same for a pull request or a chat. What the files hold is text in it, never markup."""
+    """The Markdown text for a pull request or a chat. The content of the files is escaped."""
     lines: list[str] = [f"## {plain(title(data))}", ""]
     for name, variant in data.fleet.variants.items():
         lines += [f"### {plain(name)}: {variant.valid_pairs} of {counted(variant.pairs, 'pair')}", ""]

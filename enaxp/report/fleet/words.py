@@ -1,4 +1,4 @@
-"""Words: what the summary and the page of a bench of many pairs say alike. Pure. The verdicts' own words are in bench/fleet/words.py.
+"""Words: the wording that summary and page of a fleet's bench share. Pure. The verdicts' own words are in bench/fleet/words.py.
 
 FleetData, StandingOut, FleetEffect ─▶ sentences and cells of tables ─▶ summary.py, page.py
 """
@@ -31,26 +31,26 @@ def title(data: FleetData) -> str:
 
 
 def out_in_words(one: StandingOut) -> str:
-    """A pair that stands out, with what is different about it."""
+    """An outlying pair in words, with the facts that differ."""
     if not one.differs:
         return f"{one.pair} stands out among {one.variant}; nothing that was recorded of its hosts is different from all others"
     return f"{one.pair} stands out among {one.variant}; it alone has {'; '.join(map(str, one.differs))}"
 
 
 def lost_in_words(data: FleetData) -> list[str]:
-    """The pairs that were lost, with why."""
+    """The lost pairs with the reasons, in words."""
     return [f"{pair.name} was lost: {pair.lost}" for pair in data.pairs if pair.lost]
 
 
 def next_pair_in_short(effect: FleetEffect) -> str:
-    """Between which values the next pair would measure, for a table of plain text."""
+    """The prediction interval for the next pair, for a table of plain text."""
     if effect.next_pair_low_pct is None:
         return "not known"
     return bounds_plain(effect.next_pair_low_pct, effect.next_pair_high_pct)
 
 
 def between_in_short(effect: FleetEffect) -> str:
-    """How different the pairs are, for a table."""
+    """The heterogeneity of the pairs, for a table."""
     if effect.between_pairs_pct is None or effect.i2 is None:
         return "not known"
     return "nothing found" if effect.i2 == 0 else f"{percent_plain(effect.between_pairs_pct)}, I² {effect.i2:.0%}"
