@@ -15,6 +15,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -214,7 +215,7 @@ def load_config(path: Path | None = None, *, overrides: Raw | None = None) -> Co
 
     Without `path`, `config/bench.yaml` of the current folder is read if there is one. Raises ConfigError with all faults at once.
     """
-    merged = read_yaml(data_path("config/bench.yaml"))
+    merged = _packaged_defaults()
     source = path or _file_of_this_folder()
     if source is not None:
         merged = _merge(merged, read_yaml(source))
@@ -229,6 +230,11 @@ def load_config(path: Path | None = None, *, overrides: Raw | None = None) -> Co
             todo="correct these values; `enaxp init` writes a commented file with every key",
         )
     return config
+
+
+@cache
+def _packaged_defaults() -> Raw:
+    return read_yaml(data_path("config/bench.yaml"))
 
 
 def write_default_config(path: Path, *, replace: bool) -> Path:

@@ -21,6 +21,7 @@ from xdist.scheduler import LoadScopeScheduling
 from enaxp.local.machines.isolation import probe_isolation
 from enaxp.local.machines.programs import missing_programs
 from enaxp.local.strict.install import read_models_once
+from tests.support.clients import share_models_of_clients
 
 # Fixtures that are, or hold, a strict AWS.
 CLOUDS = {"aws", "cloud", "ends", "labs", "server"}
@@ -57,7 +58,7 @@ settings.load_profile("enaxp")
 def pytest_configure(config: pytest.Config) -> None:
     _share_a_cache(config)
     read_models_once()
-    _share_methods_of_clients()
+    share_models_of_clients()
     config.addinivalue_line("markers", "namespaces: needs network and mount namespaces; has a twin in process mode")
     config.addinivalue_line("markers", "long: in process mode only where namespaces are not allowed")
     config.addinivalue_line("markers", "system: needs programs of the system, or hosts; left out of the unit tests")
@@ -73,25 +74,12 @@ def _share_a_cache(config: pytest.Config) -> None:
         os.environ["XDG_CACHE_HOME"] = folder.name
 
 
-def _share_methods_of_clients() -> None:
-    """botocore makes the seven hundred methods of each EC2 client anew; here all clients of a service have those of its first."""
-    from botocore.client import ClientCreator
-
-    create = ClientCreator._create_methods
-    kept: dict[tuple[str, str], dict[str, Any]] = {}
-
-    def create_methods(creator: Any, service: Any) -> dict[str, Any]:
-        key = service.service_name, service.api_version
-        if key not in kept:
-            kept[key] = create(creator, service)
-        return dict(kept[key])
-
-    ClientCreator._create_methods = create_methods
-
-
 def pytest_collection_finish() -> None:
     """The tests and all that they import stay until the end: there is no use in looking again and again whether they are garbage."""
     gc.freeze()
+    gc.set_threshold(
+        20_000
+    )  # the answers of a strict AWS are many small objects, none of which is garbage that refers in circles
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

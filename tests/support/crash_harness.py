@@ -4,7 +4,7 @@ or the n-th save of the state.
 The strict AWS runs in this process, so it is the server that decides when the client dies: the call it dies of is performed, or not,
 but its answer never arrives.
 
-    test process (strict AWS, killer) ─ orders ─▶ launcher (this file as a program) ─ fork ─▶ child (does `up` or `down`)
+    test process (strict AWS, killer) ─ orders ─▶ launcher (this module as a program) ─ fork ─▶ child (does `up` or `down`)
 
 The launcher has read everything that a child needs: starting Python and reading botocore's models takes longer than what most
 children live to do. It has one thread: a fork of a process with several may never come out of a lock.
@@ -38,6 +38,7 @@ from enaxp.lab.state import State, StateFile
 from enaxp.local.strict import StrictServer, Timing, serve
 from enaxp.local.strict.gate import HttpAnswer
 from enaxp.local.strict.install import read_models_once
+from tests.support.clients import share_models_of_clients
 
 Phase = Literal["before", "after"]
 Moment = Literal["call", "save"]
@@ -115,7 +116,7 @@ class Launcher:
     """The process that forks children; it is started with the first of them."""
 
     def __init__(self, *program: str) -> None:
-        self._program = program or (__file__,)
+        self._program = program or ("-m", __name__)
         self._process: subprocess.Popen[str] | None = None
 
     def fork(self, order: dict[str, Any]) -> int:
@@ -260,6 +261,7 @@ def launch(live_until_killed: Callable[[dict[str, Any]], None]) -> None:
 def _read_models() -> None:
     """Nothing is called: clients are made, and asked what they can do."""
     read_models_once()
+    share_models_of_clients()
     aws = Aws(region="us-east-1", endpoint_url="http://127.0.0.1:1", access_key="x", secret_key="x")
     for client, method in (
         (aws.ec2, "describe_vpcs"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from copy import copy
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,7 @@ def install() -> WSGIApplication:
     moto.ssm.urls.url_paths["{0}/$"] = StrictSsmResponse.dispatch
     moto.servicequotas.urls.url_paths["{0}/$"] = StrictServiceQuotasResponse.dispatch
     _find_methods_once()
+    _make_ids_at_once()
     _load_images_when_asked()
     dispatcher = DomainDispatcherApplication(create_backend_app)
     # Which service a host name belongs to: moto would list its own folders and try 180 patterns for each call.
@@ -81,21 +84,51 @@ def _find_methods_once() -> None:
 
 
 @cache
+def _make_ids_at_once() -> None:
+    """Makes moto take all digits of a resource's id at once: it would choose one after the other, for what it makes of each image, too."""
+    import moto.ec2.utils
+
+    def random_resource_id(size: int = 8) -> str:
+        return f"{random.getrandbits(4 * size):0{size}x}"
+
+    moto.ec2.utils.random_resource_id = random_resource_id
+
+
+@cache
 def _load_images_when_asked() -> None:
-    """Makes moto load a region's images when one is asked for: a thousand objects, which no call to most regions ever needs."""
+    """Makes moto load a region's images when one is asked for, and for each region once in a process: a thousand objects, which no call to
+    most regions ever needs. A cloud has copies of its own, and of their snapshots.
+    """
     from moto.ec2.models.amis import AmiBackend
 
     load = AmiBackend._load_amis
+    kept: dict[tuple[str, str], list[Any]] = {}
 
     def begin(backend: Any) -> None:
         backend.deleted_amis = []
 
     def loaded(backend: Any) -> dict[str, Any]:
-        images: dict[str, Any] = {}
-        backend.__dict__["amis"] = images  # which `load` fills, and where this is not asked again
-        load(backend)
-        return images
+        place = backend.account_id, backend.region_name
+        if place not in kept:
+            backend.__dict__["amis"] = {}  # which `load` fills, and where this is not asked again
+            load(backend)
+            kept[place] = [_image_in(None, image) for image in backend.amis.values()]
+        images = [_image_in(backend, image) for image in kept[place]]
+        backend.snapshots.update((image.ebs_snapshot.id, image.ebs_snapshot) for image in images)
+        return {image.id: image for image in images}
 
     images = cached_property(loaded)
     images.__set_name__(AmiBackend, "amis")
     AmiBackend.__init__, AmiBackend.amis = begin, images
+
+
+def _image_in(backend: Any, image: Any) -> Any:
+    """A copy of an image and of its snapshot in another cloud, with which it shares nothing that can be changed."""
+    image = copy(image)
+    image.launch_permissions, image.product_codes = list(image.launch_permissions), set(image.product_codes)
+    image.ebs_snapshot = snapshot = copy(image.ebs_snapshot)
+    snapshot.create_volume_permission_groups = set(snapshot.create_volume_permission_groups)
+    snapshot.create_volume_permission_userids = set(snapshot.create_volume_permission_userids)
+    snapshot.volume = copy(snapshot.volume)
+    image.ec2_backend = snapshot.ec2_backend = snapshot.volume.ec2_backend = backend
+    return image

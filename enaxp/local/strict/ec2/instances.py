@@ -96,11 +96,11 @@ class InstanceActions(EC2BaseResponse):
 
     def _map_the_root(self, image_id: str) -> None:
         """An instance has the root disk of its image; a mapping that names another device is a disk besides."""
-        images = self.ec2_backend.describe_images(filters={"image-id": [image_id]})
+        image = self.ec2_backend.amis.get(image_id)
         mappings = self.params.get("BlockDeviceMappings")
-        if images and mappings and images[0].root_device_name not in [one.get("DeviceName") for one in mappings]:
+        if image and mappings and image.root_device_name not in [one.get("DeviceName") for one in mappings]:
             own = {"VolumeSize": IMAGE_DISK_GB, "VolumeType": "gp2", "Encrypted": False, "DeleteOnTermination": True}
-            mappings.append({"DeviceName": images[0].root_device_name, "Ebs": own})
+            mappings.append({"DeviceName": image.root_device_name, "Ebs": own})
 
     def _image_of(self, parameter: str) -> str:
         from moto.ssm.models import ssm_backends

@@ -113,15 +113,15 @@ def image_exists_and_fits(request: Request) -> None:
         return
     if not re.fullmatch(r"ami-[0-9a-f]{8,17}", image_id):
         raise RefusedByEc2("InvalidAMIID.Malformed", f'Invalid id: "{image_id}"')
-    images = request.backend.describe_images(filters={"image-id": [image_id]})
-    if not images:
+    image = request.backend.amis.get(image_id)
+    if image is None:
         raise RefusedByEc2("InvalidAMIID.NotFound", f"The image id '[{image_id}]' does not exist")
     architectures = type_data(request.instance_type).get("ProcessorInfo", {}).get("SupportedArchitectures")
-    if architectures and images[0].architecture not in architectures:
+    if architectures and image.architecture not in architectures:
         raise RefusedByEc2(
             "InvalidParameterValue",
             f"The architecture '{','.join(architectures)}' of the specified instance type does not match "
-            f"the architecture '{images[0].architecture}' of the specified AMI.",
+            f"the architecture '{image.architecture}' of the specified AMI.",
         )
 
 
