@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from enaxp.text import change_plain, change_typeset, counted, figure, interval_plain, interval_typeset, listed
+from enaxp.text import change_plain, change_typeset, counted, figure, interval_plain, interval_typeset, listed, unbroken
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,9 @@ def test_a_figure_has_its_unit_and_as_many_digits_as_matter(metric: str, value: 
 def test_counts_and_lists_read_as_in_a_sentence() -> None:
     assert [counted(1, "trial"), counted(1200, "trial")] == ["1 trial", "1,200 trials"]
     assert [listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
+
+
+def test_a_unit_stays_on_the_line_of_its_figure() -> None:
+    told = unbroken("−3.10 % [−4.02%, −2.17 %] of 12 µs; near-2 of 5 hosts")
+
+    assert told == "−3.10\u00a0% [−4.02\u00a0%, −2.17\u00a0%] of 12\u00a0µs; near-2 of 5 hosts"
