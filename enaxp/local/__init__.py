@@ -1,1 +1,2 @@
-"""The local target: a strict AWS on loopback, and hosts on this machine. Nothing outside this folder knows of it but the CLI."""
+"""The local target: a strict AWS on loopback, and hosts on this machine. No module outside this package depends on it except session and
+commands."""

@@ -1,11 +1,11 @@
 """The cloud of the local target: one process that serves the strict AWS on loopback and owns the machines of its instances.
 
-    running() ─▶ finds the process of this state folder, or starts one ─▶ LocalCloud (endpoint and what differs from AWS)
-              └▶ at the end of a command: nothing of any lab left ─▶ the process is told to end
+    running() ─▶ finds the process of this state folder, or starts one ─▶ LocalCloud (endpoint and differences from AWS)
+              └▶ at the end of a command: if no lab is left ─▶ the process is told to end
 
 It outlives the command that started it and keeps everything in memory: when it ends, its machines end with it. Its access key is in
-`cloud.json`, which its user alone can read. Before anything is believed of it, it proves that it knows the key, too: the port and
-the pid in an old file may be a stranger's by now.
+`cloud.json`, which its user alone can read. Before it is trusted it must prove that it knows the key: the port and pid in an old file may
+belong to another process by now.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _outliving: list[subprocess.Popen[bytes]] = []  # kept, for one that is dropped 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalCloud:
-    """A running cloud, and what a lab in it has to know. started: when its process began, in ticks."""
+    """A running local cloud, and what a lab in it needs. started: when its process began, in clock ticks."""
 
     pid: Annotated[int, Meta(gt=0, lt=2**31)]
     started: Annotated[str, Meta(pattern=r"\A[0-9]{1,20}\Z")]
@@ -64,7 +64,7 @@ class LocalCloud:
 
     @property
     def overrides(self) -> dict[str, str | int]:
-        """Values of the config that follow from this computer, by their path."""
+        """The config values that the local target requires, by their path."""
         user = {"hosts.ssh_user": self.ssh_user} if self.ssh_user else {}
         return {"hosts.ssh_port": self.ssh_port, **user}
 
@@ -73,7 +73,7 @@ class LocalCloud:
         return msgspec.json.decode(self.ask("resources"), type=_Resources).resources
 
     def is_itself(self) -> bool:
-        """Whether the process that answers there is the one that this was written down of: it knows the key."""
+        """Whether the process at this endpoint is the recorded one: it proves that it knows the key."""
         from enaxp.local.strict.lock import AccessKey, prove
 
         nonce, key = secrets.token_hex(16), AccessKey(access_key=self.access_key, secret_key=self.secret_key)
@@ -82,7 +82,7 @@ class LocalCloud:
         return hmac.compare_digest(msgspec.json.decode(answer, type=_Proof).proof, expected)
 
     def ask(self, path: str, *, method: str = "GET", body: bytes | None = None) -> bytes:
-        """What the cloud answers at one of its own paths. Raises OSError."""
+        """The cloud's answer at one of its own paths. Raises OSError."""
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
         from botocore.credentials import Credentials
@@ -123,7 +123,7 @@ class _Proof:
 
 @contextlib.contextmanager
 def running(state_dir: Path, *, isolation: str, say: Callable[[str], None]) -> Iterator[LocalCloud]:
-    """The cloud of this state folder, started if need be, for the length of one command. It ends with the last lab.
+    """A context with the cloud of this state folder, started if necessary. At the end of the context it is stopped if no lab is left.
 
     Raises LocalTargetError when this machine lacks something, UsageError when the cloud runs with another isolation than asked for.
     """
@@ -147,7 +147,7 @@ def running(state_dir: Path, *, isolation: str, say: Callable[[str], None]) -> I
 
 
 def _alive(folder: Path) -> LocalCloud | None:
-    """The cloud that this folder tells of, if it still answers and proves to be it."""
+    """The cloud recorded in this folder, if it still answers and proves its identity."""
     try:
         cloud = _read(folder / FILE)
         return cloud if cloud.is_itself() else None
@@ -165,7 +165,7 @@ def _read(path: Path) -> LocalCloud:
 
 
 def environment() -> dict[str, str]:
-    """All that the cloud and its hosts are told of this command's environment: where programs are. No credentials, no settings."""
+    """The environment of the cloud and its hosts: only the search path of programs; no credentials, no settings of the caller."""
     from enaxp.local.machines.programs import search_path
 
     # Python does not look for modules in the current folder, nor where the caller's variables say.
@@ -210,7 +210,7 @@ def _start(folder: Path, isolation: str, say: Callable[[str], None]) -> LocalClo
 
 
 def _require_the_extra() -> None:
-    """Raises LocalTargetError where what stands in for AWS is not installed."""
+    """Raises LocalTargetError when the extra `local` is not installed."""
     if missing := [name for name in ("moto", "werkzeug") if importlib.util.find_spec(name) is None]:
         raise LocalTargetError(
             f"the local target needs {' and '.join(missing)}, which are not installed", todo=how_to_add("local")
@@ -218,7 +218,7 @@ def _require_the_extra() -> None:
 
 
 def _stop_if_idle(folder: Path, lease: TextIO) -> None:
-    """Ends the cloud when nothing lives in it and no other command uses it."""
+    """Ends the cloud if it has no resources and no other command uses it."""
     try:
         fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

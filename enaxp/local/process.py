@@ -1,6 +1,6 @@
-"""Processes of this computer, told apart by pid and start: a pid alone may be another's by the time it is signalled.
+"""Process: processes of this computer, identified by pid and start time, because a pid alone may be reused before it is signalled.
 
-A pidfd stays with its process: what was checked after it was opened is still true when it is signalled.
+A pidfd refers to one process for good: what was checked after opening it still holds when it is signalled.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def started_at(pid: int) -> str:
 
 
 def kill_if(pid: int, is_ours: Callable[[int], bool]) -> None:
-    """Kills this process if it is ours, as `is_ours` tells. One that is gone or is somebody else's is left alone."""
+    """Kills this process if `is_ours` confirms it. A process that has ended or is not ours is left alone."""
     try:
         held = os.pidfd_open(pid)
     except OSError:

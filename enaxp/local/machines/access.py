@@ -1,4 +1,4 @@
-"""How hosts of the local target are reached: the public addresses that the cloud hands out, the port, and the user.
+"""Access: the public addresses, SSH port and user of the local target's hosts.
 
 public_addresses() ─▶ 127.x.y.z, one for each Elastic IP, where ssh_port() can be listened on
 """
@@ -15,7 +15,7 @@ from enaxp.errors import LocalTargetError
 
 
 def ssh_port() -> int:
-    """The port on which hosts answer SSH: 22 where it can be had on an address of loopback, else one that is free."""
+    """The SSH port of the hosts: 22 if it can be bound on a loopback address, else a free port."""
     if _can_listen(_some_address(), 22):
         return 22
     with socket.socket() as probe:
@@ -24,9 +24,9 @@ def ssh_port() -> int:
 
 
 def ssh_user(isolation: str) -> str | None:
-    """Who logs in where that does not follow from the image: as a plain process, sshd can only serve whoever runs it.
+    """The login user where it does not follow from the image: in a plain process, sshd can only serve the user who runs it.
 
-    Raises LocalTargetError when that one has no name.
+    Raises LocalTargetError if that user has no name.
     """
     if isolation == "namespaces":
         return None
@@ -40,9 +40,9 @@ def ssh_user(isolation: str) -> str | None:
 
 
 def public_addresses(port: int) -> Callable[[], str]:
-    """A function that hands out another address of loopback at each call, on which nothing listens on `port`.
+    """A function that returns a new loopback address at each call, on which nothing listens on `port`.
 
-    It begins at a random one, so that two clouds on one computer hardly meet. Raises LocalTargetError when there are none left.
+    It begins at a random one, so that two clouds on one computer are unlikely to collide. Raises LocalTargetError when none is left.
     """
     addresses = _free_addresses(port)
 

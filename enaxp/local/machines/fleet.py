@@ -1,11 +1,11 @@
-"""Fleet: the machines of one cloud, from launch to gone. What both kinds (`namespaces.py`, `processes.py`) share.
+"""Fleet: the life cycle of the machines of one cloud. Common code of both kinds (`namespaces.py`, `processes.py`).
 
     launch() ─▶ a thread per machine: start ─▶ wire ─▶ boot ─▶ up ─ … ─▶ its process ends ─▶ tidy ─▶ gone
                 stop() ─▶ stopped, with its disk ─ launch() ─▶ up                attach(), detach() ─▶ interfaces come and go
     fleet ── orders, with listening sockets beside them ──▶ `inside/init.py` ── reports ──▶ fleet        (`inside/messages.py`)
 
-The socket between them also tells a machine when to end: the fleet's process holds the only other end, so when that process dies, in
-whatever way, the machine reads the end of the stream and ends. Everything a machine is made of is held by its own processes.
+The socket between them also ends a machine: the fleet's process has the only other end, so when that process dies for any reason, the
+machine reads end-of-file and ends. All resources of a machine are held by its own processes.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ WITHOUT_SRD_BETWEEN_ZONES = ("sa-east-1", "me-south-1", "me-central-1")
 
 
 class MachineError(Exception):
-    """Why a machine did not come up, or ended. `Fleet.failure` tells it."""
+    """Why a machine did not start, or ended. `Fleet.failure` returns it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class MachineSrd:
 
 @dataclass
 class Machine:
-    """One machine and how far it has come. Guarded by the fleet's lock."""
+    """One machine and its state. Guarded by the fleet's lock."""
 
     spec: MachineSpec
     folder: Path
@@ -224,7 +224,7 @@ class Fleet:
                 _hang_up(machine.channel)
 
     def is_gone(self, instance_id: str) -> bool:
-        """Whether nothing of it is left, or nothing but its disk."""
+        """Whether nothing of it is left, except possibly its disk."""
         machine = self._machines.get(instance_id)
         return machine is None or machine.gone or (machine.stopped and not machine.ending)
 
@@ -251,7 +251,7 @@ class Fleet:
                 _tell(machine.channel, RunScript(script_id=script_id, script=script, timeout_s=timeout_s))
 
     def script_result(self, instance_id: str, script_id: str) -> ScriptResult | None:
-        """How it ended; None while it runs."""
+        """The result of the script; None while it runs."""
         machine = self._machines.get(instance_id)
         return machine.scripts.get(script_id) if machine else None
 
@@ -268,7 +268,7 @@ class Fleet:
     # -- the life of a machine ------------------------------------------------------------------------------------------------
 
     def _live(self, machine: Machine) -> None:
-        """The whole life of one machine, on a thread of its own."""
+        """The whole life cycle of one machine, on its own thread."""
         try:
             self._bring_up(machine)
             self._listen_to(machine)
@@ -482,7 +482,7 @@ def _boot_interface(one: MachineInterface) -> BootInterface:
 
 
 def _mode(own: MachineSrd) -> int:
-    """As the driver tells it in `ena_srd_mode`: bit 0 SRD, bit 1 UDP."""
+    """The value of `ena_srd_mode`: bit 0 SRD, bit 1 UDP."""
     return int(own.srd) + 2 * int(own.udp)
 
 
@@ -502,7 +502,7 @@ class SrdEnd:
 
 
 def _carries(one: MachineInterface, ends: list[SrdEnd]) -> Carries:
-    """What SRD carries: something only where both interfaces have it on, and UDP only where both have its UDP flag on, too."""
+    """The protocols that SRD carries between two interfaces: none unless both have it on, and UDP only if both have the UDP flag."""
     own = next(end for end in ends if end.interface.eni_id == one.eni_id)
     others = [other.srd for other in ends if own.reaches_by_srd(other) and other.srd.srd]
     if not own.srd.srd or not others:

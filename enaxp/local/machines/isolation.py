@@ -1,4 +1,4 @@
-"""Isolation: how far this computer lets hosts be kept apart from it.
+"""Isolation: which isolation of hosts this computer supports.
 
     choose_isolation() ─▶ Isolation ─▶ NamespaceMachines (real small machines) or ProcessMachines (process groups with folders)
 
@@ -35,14 +35,14 @@ test -w root/proc/sys/net/ipv4/ip_forward
 
 @dataclass(frozen=True, kw_only=True)
 class Isolation:
-    """How far hosts are kept apart here, and why so, in words for a person."""
+    """The isolation of hosts on this computer, and the reason in words."""
 
     name: IsolationName
     reason: str
 
 
 def probe_isolation() -> Isolation:
-    """The strongest isolation that this computer allows, found out by trying. Changes nothing on it."""
+    """The strongest isolation that this computer supports, determined by trying. Changes nothing on it."""
     lacking = _why_no_namespaces()
     if lacking:
         return Isolation(name="processes", reason=lacking)
@@ -50,7 +50,7 @@ def probe_isolation() -> Isolation:
 
 
 def choose_isolation(asked: str) -> Isolation:
-    """What was asked for, or the best there is for `auto`.
+    """The requested isolation, or for `auto` the best that is supported.
 
     Raises LocalTargetError when a program is missing, with the command that adds it, or when what was asked for does not work here.
     """

@@ -1,4 +1,4 @@
-"""Machines made of namespaces: what an EC2 instance becomes where this computer allows it.
+"""Namespaces: a machine made of Linux namespaces for each EC2 instance, where this computer allows them.
 
     VPC     = a process in a network namespace with a bridge for each subnet: it routes between these, and there is no other way out
     machine = unshare(mount, net, pid, uts, ipc) ─▶ `inside/init.py` as pid 1, with one veth pair per ENI into that bridge
@@ -43,7 +43,7 @@ read -r _ || true
 
 @dataclass
 class _Vpc:
-    """A running network namespace, and who is on which of its subnets."""
+    """A running network namespace, and the machines on each of its subnets."""
 
     process: subprocess.Popen[str]
     subnets: dict[str, _Subnet] = field(default_factory=dict)

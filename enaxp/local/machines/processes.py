@@ -1,4 +1,4 @@
-"""Machines made of plain processes: what an EC2 instance becomes where this computer allows no namespaces.
+"""Processes: a machine made of plain processes for each EC2 instance, where this computer does not allow namespaces.
 
     192.168.3.10 in the cloud ─▶ 127.64.3.10 here, mapped by the front of sockperf on a machine's PATH, and nowhere else
 
@@ -59,7 +59,7 @@ class ProcessMachines(Fleet):
 
 
 def _claim_slot() -> tuple[socket.socket, int]:
-    """A socket that holds the slot for as long as it is open, and the slot."""
+    """A slot, and the socket that reserves it while open."""
     for slot in SLOTS:
         claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:

@@ -1,4 +1,4 @@
-"""The programs that the local target needs on this computer, and the packages that bring them.
+"""Programs: the programs that the local target needs on this computer, and their packages.
 
 To add an operating system: its package manager, one entry of `PACKAGE_MANAGERS`.
 """
@@ -59,7 +59,7 @@ PACKAGE_MANAGERS = (
 
 
 def missing_programs(wanted: Iterable[str] = (*FOR_ALL, *FOR_NAMESPACES, *SOFTWARE)) -> list[tuple[str, str]]:
-    """Programs that the local target uses and that are not here, each with the package that has it."""
+    """The missing programs of the local target, each with its package."""
     packages = _package_manager().packages
     return [(one, packages.get(one, one)) for one in wanted if _find(one) is None]
 
@@ -88,5 +88,5 @@ def require_programs(wanted: Iterable[str]) -> None:
 
 
 def _package_manager() -> PackageManager:
-    """The one that this computer has; the first where none is known."""
+    """The package manager of this computer; the first known one if there is none."""
     return next((one for one in PACKAGE_MANAGERS if shutil.which(one.program)), PACKAGE_MANAGERS[0])

@@ -1,11 +1,11 @@
-"""Placing: how the relay comes before the servers of a host of the local target, and what it recorded there comes back. Pure.
+"""Placing: the scripts that put the relay in front of a host's servers, and read its record. Pure.
 
     Hold by port or address ─▶ place_script() ─▶ (the host runs it) ─▶ … ─▶ record_script() ─▶ its output ─▶ read_record() ─▶ Seen
 
 A host of either kind has its stand-ins first on its PATH. Where sockperf is one of them, it looks for the relay itself, behind its own
-mapping of addresses; elsewhere it becomes one. Each sockperf, and the relay, can go before the rest of the computer where that is
-allowed: what else it does is not what is to be measured, but waits. Where each session has a share of its own (autogroup), it is the
-session that goes first.
+mapping of addresses; elsewhere it becomes one. Each sockperf, and the relay, can get a higher priority than the rest of the computer, if
+allowed, so that other work disturbs the measurement less. Where the scheduler groups by session (autogroup), the session gets the
+priority.
 """
 
 from __future__ import annotations
@@ -58,8 +58,9 @@ _RECORD = 'cat "${ENAXP_ROOT:-}"/run/enaxp/relay/record/*.jsonl'
 
 @dataclass(frozen=True, kw_only=True)
 class Hold:
-    """What the relay does to the messages for one server, as in program.py: `us` for each, `tail_us` more for the share `tail`; the share
-    `loss` is lost, and what comes later than `until_s` after the first. One way: sockperf tells half of a round trip, so half of it.
+    """The relay's settings for one server, as in program.py: each message is delayed by `us`, a share `tail` by `tail_us` more; a share
+    `loss` is dropped, and every message later than `until_s` after the first. One way: sockperf tells half of a round trip, so half of
+    it.
     """
 
     us: float = 0.0
@@ -70,9 +71,10 @@ class Hold:
 
 
 def place_script(holds: Mapping[int | str, Hold], *, nice: int = 0) -> str:
-    """Puts the relay before the servers with these ports or addresses, from their next start on; none elsewhere. Its record begins anew.
+    """The script that puts the relay in front of the servers with these ports or addresses, from their next start on, and of no others.
+    The record is reset.
 
-    nice: of the relay and of each sockperf; below 0 they go before others.
+    nice: priority of the relay and of each sockperf; below 0 is higher than normal.
     """
     table = json.dumps({str(server): asdict(hold) for server, hold in holds.items()})
     words = {
@@ -88,12 +90,12 @@ def place_script(holds: Mapping[int | str, Hold], *, nice: int = 0) -> str:
 
 
 def record_script() -> str:
-    """Prints what the relay recorded so far: all of it once its servers have ended."""
+    """The script that prints the relay's record so far; it is complete once its servers have ended."""
     return _RECORD
 
 
 def read_record(text: str) -> Seen:
-    """What `record_script` printed. Raises ValueError for anything else."""
+    """The record in the output of `record_script`. Raises ValueError for other text."""
     seen: dict[tuple[int, int], dict[int, int]] = {}
     for line in text.splitlines():
         entry = json.loads(line)

@@ -1,4 +1,4 @@
-"""The relay itself: holds UDP messages back for a known time on their way to a sockperf server, loses them, and keeps a record. One file,
+"""The relay program: delays UDP messages to a sockperf server by a known time, drops some, and keeps a record. One file,
 standard library only, since it runs on hosts.
 
     client ─▶ relay (ADDRESS:PORT) ─ waits ─▶ sockperf server (ADDRESS:PORT + 20000) ─▶ relay ─▶ client
@@ -6,8 +6,8 @@ standard library only, since it runs on hosts.
 
     program.py FOLDER SOCKPERF ARGUMENT...
 
-It stands before each UDP server whose port or address is in FOLDER/holds.json, and is SOCKPERF for everything else. It waits
-out the last of a wait by spinning: a sleep is late by as much as what is to be added. Hosts may have a Python as old as 3.7.
+It stands before each UDP server whose port or address is in FOLDER/holds.json, and is SOCKPERF for everything else. It busy-waits for the
+end of a delay: a sleep would be late by about as much as the delay itself. Hosts may have a Python as old as 3.7.
 
 A ping-pong sends a message as soon as it has the answer to the one before. So from the arrival of one to that of the next, by the
 kernel's time stamps, is a whole round trip and the moment that the client takes to send again, which is the same with every hold. The

@@ -1,4 +1,4 @@
-"""What the fleet and the first process of a machine say to each other: JSON over one socket of whole messages.
+"""Messages: the protocol between the fleet and the first process of a machine: JSON over a message socket.
 
     fleet (owner) ── Order ──▶ inside/init.py         fleet ◀── Report ── inside/init.py
 
