@@ -33,7 +33,7 @@ def main() -> None:
         _say("interrupted\n  next: run the same command again to go on")
         sys.exit(130)
     except BrokenPipeError:
-        sys.exit(1)  # the reader (head, less) has gone: nobody is left to tell
+        sys.exit(1)  # the reader (head, less) has closed the pipe
     except Exception as error:
         if debug:
             raise

@@ -36,7 +36,7 @@ _U = TypeVar("_U")
 FIRST_PAUSE_S = 0.5
 PAUSE_GROWS = 1.5
 
-# What is named does not exist; besides EC2's codes of the form Invalid….NotFound (`is_gone`).
+# "Not found" codes, in addition to EC2's of the form Invalid….NotFound (`is_gone`).
 GONE = frozenset(
     {
         "Gateway.NotAttached",
@@ -49,8 +49,8 @@ GONE = frozenset(
         "InvalidResourceId",
     }
 )
-NOT_MADE_HERE = ("InvalidAMIID",)  # nobody waits for these to appear
-# Something else still uses it; besides EC2's codes of the form Invalid….InUse (`is_in_use`).
+NOT_MADE_HERE = ("InvalidAMIID",)  # not created by enaxp, so waiting for them is useless
+# "In use" codes, in addition to EC2's of the form Invalid….InUse (`is_in_use`).
 IN_USE = frozenset(
     {
         "DependencyViolation",
@@ -105,7 +105,7 @@ THROTTLED = frozenset(
         "TooManyUpdates",
     }
 )
-# 5xx answers after which nobody knows whether the call was performed
+# 5xx answers after which it is unknown whether the call was performed
 AMBIGUOUS = frozenset(
     {
         "InternalError",

@@ -54,7 +54,7 @@ OWN_TAG_PREFIX = "enaxp:"
 PROXY_LETTERS = {"h": "address", "p": "port", "r": "user"}
 PROXY_NAMES = ("address", "port", "user", "instance_id", "region")
 PROXY_TOKEN = re.compile(r"%(.?)|\{(\w+)\}", re.DOTALL)
-SSH_USER = "ec2-user"  # of hosts that exist already, where nobody says another
+SSH_USER = "ec2-user"  # the default user of given hosts
 SSH_USER_FORM, SSH_USER_ALLOWED = r"[a-z_][a-z0-9_.-]{0,31}", "the name of a login on the AMI, such as ec2-user"
 MAX_USER_TAGS = 40  # AWS allows 50 on a resource; enaxp needs seven of them
 
@@ -399,7 +399,7 @@ def _read_network(section: Reader) -> tuple[NetworkConfig, ipaddress.IPv4Network
     subnet_id = section.optional_text("subnet_id", r"subnet-[0-9a-f]+", "the id of an existing subnet")
     if subnet_id and not vpc_id:
         section.fault("subnet_id", subnet_id, "an existing subnet together with the vpc_id it lies in")
-    if vpc and subnet and not vpc_id and not subnet.subnet_of(vpc):  # a given VPC has addresses of its own
+    if vpc and subnet and not vpc_id and not subnet.subnet_of(vpc):  # a given VPC has its own address range
         section.fault("subnet_cidr", str(subnet), f"a network inside vpc_cidr {vpc}")
     config = NetworkConfig(
         vpc_cidr=str(vpc),
@@ -497,7 +497,7 @@ def _read_monitoring(
     asked_type = section.text("instance_type", r"auto|[a-z][a-z0-9-]*\.[a-z0-9-]+", "auto, or an instance type")
     asked_subnet = section.raw("subnet_cidr")
     own = None if asked_subnet == "auto" else section.network("subnet_cidr", prefixes=(16, 28))
-    try:  # in somebody else's VPC nothing is known of its addresses here
+    try:  # the address range of a given VPC is unknown here
         vpc = None if network.vpc_id else ipaddress.IPv4Network(network.vpc_cidr)
     except ValueError:  # a fault that is listed already
         vpc = None

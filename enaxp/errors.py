@@ -110,7 +110,7 @@ class LocalTargetError(EnaxpError):
     """This machine cannot serve as the local target as it stands."""
 
 
-class Interrupted(EnaxpError):  # noqa: N818 - somebody's wish, not a mistake
+class Interrupted(EnaxpError):  # noqa: N818 - the user's wish, not an error
     """Somebody pressed Ctrl-C: what was in flight is finished and saved."""
 
     exit_code = 130

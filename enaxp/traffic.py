@@ -132,7 +132,7 @@ SERVICE_PERCENTILES: tuple[Metric, ...] = (
     "p50",
     "p99",
     "p99_9",
-)  # told of latencies from the send, beside those from the plan
+)  # shown with service time (from the actual send), next to latency from the planned send time
 THROUGHPUT_METRICS: tuple[Metric, ...] = (THROUGHPUT,)
 METRICS: tuple[Metric, ...] = (*LATENCY_METRICS, *THROUGHPUT_METRICS)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enaxp.bench.schedule import BenchPlan
 from enaxp.traffic import ARMS, Scenario
 
-HEADERS = 66  # bytes of Ethernet, IP and TCP beside each message; UDP has fewer
+HEADERS = 66  # bytes of Ethernet, IP and TCP headers per message; UDP has fewer
 PING_PONGS = 20_000  # a second, at 25 µs one way
 
 

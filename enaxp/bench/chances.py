@@ -21,7 +21,7 @@ from enaxp.bench.inference import ALPHA, Margin, student_t
 MOST_ITERATIONS = 10_000
 WANTED = 0.8  # the chance of a firm word, or of finding an effect
 POINTS = 200  # at which the distribution of the measured spread is averaged
-FEW = 5  # iterations of a pilot, below which its spread is told as a range alone
+FEW = 5  # with fewer iterations in a pilot, its spread is given only as a range
 _Floats = npt.NDArray[np.float64]
 
 

@@ -25,7 +25,7 @@ from enaxp.traffic import ARM_NAMES, ARMS, LATENCY_PRIMARIES, QUANTILES, Arm
 MOST_LIMITED = 0.5
 # Of the share of messages beyond the outermost primary quantile: so many out of order may move it.
 MANY_OUT_OF_ORDER = 0.1 * (1 - max(QUANTILES[metric] for metric in LATENCY_PRIMARIES))
-LEAST_PCT = 0.0001  # smaller bounds of a loss are told as this
+LEAST_PCT = 0.0001  # smaller bounds of a loss rate are shown as this
 # Both arms fail alike: the chance of counts at least so far apart, below which they are said to differ.
 DIFFER = 0.05
 

@@ -23,7 +23,7 @@ DEVICES_S = 90.0
 TOGGLE_SETTLES_S = 2.0  # after the devices show a switch: flows that were set up before it are gone by then
 FEWEST = 4  # iterations: two in each half, for a spread in each
 FEWEST_BY_ITSELF = (
-    6  # below, a crossover costs too much of the precision to be chosen by itself (half width × 1.43 at 4, × 1.10 at 6)
+    6  # below, a crossover costs too much precision to be the default (half width × 1.43 at 4, × 1.10 at 6)
 )
 
 

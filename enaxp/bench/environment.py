@@ -63,7 +63,7 @@ _OF_AN_INTERFACE: Mapping[str, str] = {
     "irqs": f'for n in $({numbers_command(_DEVICE)}); do echo "$n $(cat /proc/irq/$n/smp_affinity_list)"; done',
     "counters": 'ethtool -S "$dev"',
 }
-# On the local target these are of the computer that it runs on, and of nobody's concern who reads a run.
+# On the local target these facts identify the user's computer, so a run does not store them.
 OF_THIS_COMPUTER = frozenset({"command_line", "rules", "routes"})
 # What differs between two moments of the same host, and is no setting.
 _PASSING = frozenset({"load", "cpu_times", "counters"})

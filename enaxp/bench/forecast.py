@@ -19,7 +19,7 @@ from enaxp.bench.schedule import BenchPlan
 from enaxp.traffic import Metric
 
 MULTIPLES = (0.0, 0.5, 1.0, 2.0)  # of the margin: the true effects that are looked at
-SPREADS_PCT = (1.0, 2.0, 5.0, 10.0)  # where no earlier run tells one
+SPREADS_PCT = (1.0, 2.0, 5.0, 10.0)  # used without earlier runs
 SCHEMA = 1
 
 

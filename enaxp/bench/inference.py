@@ -29,7 +29,7 @@ Zone = Literal["below", "within", "above"]  # of the margin, as log ratios
 Finding = Literal["below", "slightly-below", "within", "slightly-above", "above", "undecided"]
 
 ALPHA = 0.05  # the chance of any wrong word in a run
-EXPLORATORY_CONFIDENCE = 0.95  # of what is not a primary: each figure by itself, so that some are wrong
+EXPLORATORY_CONFIDENCE = 0.95  # of exploratory figures: each at its own level, so some will be wrong
 FEW_ITERATIONS = 5  # up to here a direction needs the randomisation test, too
 
 

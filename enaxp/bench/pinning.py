@@ -28,7 +28,7 @@ class Pinning:
 
     cpus: CpusOf
     together: bool = False
-    apart: bool = False  # each arm has cores of its own
+    apart: bool = False  # each arm has separate cores
 
     def client_cpus(self, trial: Trial, flow: int) -> tuple[int, ...]:
         """The client cores of a measured flow: the sender's and, under load, the receiver's."""

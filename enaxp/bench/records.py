@@ -37,7 +37,7 @@ SCHEMA = 1
 TargetName = Literal["aws", "local"]
 SrdSource = Literal["device", "stand-in"]
 MeasuredFrom = Literal["planned", "sent"]  # what latencies count from: the planned time of a message, or its send
-Limit = Literal["receiver", "cpu", "allowance"]  # what a trial ran into, beside the network
+Limit = Literal["receiver", "cpu", "allowance"]  # bottlenecks other than the network
 Interfaces = Mapping[str, Mapping[Arm, "InterfaceDelta"]]
 Facts = Mapping[str, str]  # of a host, by name
 LabName = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9-]{0,23}\Z")]

@@ -224,7 +224,7 @@ def _control_phase(plan: BenchPlan) -> Iterator[_Place]:
 
 def first_arms(*, seed: int, iteration: int, repeats: int, scenario: str) -> list[Arm]:
     """The arm that goes first in each pair of one iteration, the discarded pair before the others."""
-    # A generator of its own for each block: a block does not depend on what ran before it.
+    # A separate generator for each block, so that a block does not depend on what ran before it.
     shuffled = random.Random(f"{seed}/{iteration}/{scenario}")
     firsts: list[Arm] = [ARMS[repeat % 2] for repeat in range(repeats)]
     if repeats % 2 and iteration % 2 == 0:  # an odd count leaves one over: to either arm in turn

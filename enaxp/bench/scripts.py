@@ -22,7 +22,7 @@ Argv = Sequence[str]
 NO_SPACE = "no space left"
 _ENTER = ENTER_FOLDER
 FREE_SPACE = f"{_ENTER}; df -Pk . | awk 'NR == 2 {{ print $4 }}'"  # kB of the disk on which logs are written
-# A full disk is told before anything is started.
+# A full disk is reported before anything is started.
 _NEED_SPACE = f"""[ "$(df -Pk . | awk 'NR == 2 {{ print $4 }}')" -gt 64 ] && echo space > space ||
 {{ echo '{NO_SPACE} on the disk' >&2; df -Pk . >&2; exit 1; }}"""
 _MARK = "--8<-- enaxp "

@@ -30,7 +30,7 @@ MOST_SCATTER = 0.05
 MOST_LATE = 0.01  # of a trial's messages
 MOST_STEAL = 0.001
 MOST_SRD_RESOURCES_PCT = 80
-FEW = 5  # below so many trials nothing is said of their scatter
+FEW = 5  # with fewer trials their scatter is not judged
 
 _LABELS: dict[Arm, str] = {"ena": "ENA", "ena_express": "ENA Express"}
 

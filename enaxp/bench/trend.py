@@ -24,7 +24,7 @@ from enaxp.bench.result import Result
 from enaxp.traffic import Metric
 
 SCHEMA = 1
-FEWEST_FOR_NEXT = 3  # runs of a stretch, from which on it tells what the next run shows
+FEWEST_FOR_NEXT = 3  # the least number of runs in a segment for a prediction interval
 Detect = Callable[[Sequence[float]], Sequence[ChangePoint]]
 
 

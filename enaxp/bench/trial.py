@@ -49,7 +49,7 @@ from enaxp.hosts.usage import Usage, read_usage
 from enaxp.traffic import ARMS, Arm, other
 
 FIRST_CLIENT_PORT = 20000
-CLIENT_PORTS = 10000  # below the range that Linux hands out by itself
+CLIENT_PORTS = 10000  # below Linux's range of ephemeral ports
 GRACE_S = 10.0  # beyond its own time, a trial is ended after this long
 ENDED_BY_DEADLINE = {"124", "137"}  # exit codes of timeout(1)
 LITTLE_SPACE_KB = 1024

@@ -25,7 +25,7 @@ from enaxp.files import PRIVATE
 if TYPE_CHECKING:
     import duckdb
 
-# DuckDB reads and writes nothing but the file that it was given, and nobody can change that any more.
+# DuckDB may access only this file, and the configuration is locked.
 LOCKED = ("SET enable_external_access = false", "SET lock_configuration = true")
 BATCH = 500  # runs whose rows are held in memory at a time
 

@@ -16,7 +16,7 @@ from enaxp.errors import HostKeyError
 from enaxp.files import read_capped, write_whole
 
 BEGIN, END = "-----BEGIN SSH HOST KEY KEYS-----", "-----END SSH HOST KEY KEYS-----"
-# A file that begins so holds what AWS told; one that does not, what was learned at a first contact.
+# A file with this first line has keys that AWS reported; other files have keys accepted at a first contact.
 TOLD = "# told by AWS, compared before anything is sent"
 MOST_BYTES = 1 << 16
 _BLOCK = re.compile(rf"^{BEGIN}$(.*?)^{END}$", re.MULTILINE | re.DOTALL)

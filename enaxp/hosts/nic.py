@@ -17,7 +17,7 @@ from dataclasses import dataclass
 STATISTICS = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes")
 ALLOWANCE = re.compile(r"\w+_allowance_exceeded")
 STAND_IN = "stand-in"
-# Where a bench works on a host. A host that is a plain process has its files below a folder of its own.
+# The working folder of a bench on a host. On a host made of plain processes it is below the host's own folder.
 ENTER_FOLDER = 'umask 077; here="${ENAXP_ROOT:-}/tmp/enaxp-bench"; mkdir -p "$here" && cd "$here" || exit 1'
 NETWORK_LOG = "enaxp-network-changes"  # a line for each change of a link or a rule, while a bench runs
 

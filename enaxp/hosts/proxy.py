@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from enaxp.config import PROXY_LETTERS, PROXY_NAMES, PROXY_TOKEN, REGION
 from enaxp.errors import HostError, UsageError
 
-END_S = 2.0  # for a proxy to end by itself once nobody speaks to it any more
+END_S = 2.0  # the time for a proxy to end once its connection is closed
 _VALUES = {
     "address": re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,252}"),  # of hosts that exist already perhaps a name
     "port": re.compile(r"\d{1,5}"),

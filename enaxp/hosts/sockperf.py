@@ -376,7 +376,7 @@ class SocketOptions:
 
 
 AS_THE_SYSTEM_DOES = SocketOptions()
-SERVER_TAKES = 65507  # bytes of a message, unless it is told otherwise
+SERVER_TAKES = 65507  # sockperf's default message size in bytes
 
 
 def server_command(

@@ -26,7 +26,7 @@ def remove_foreign(aws: Aws, *, vpc: str, lab: Lab) -> Iterator[Found]:
 
     What AWS refuses to delete stays, and is named when the VPC's own deletion is blocked.
     """
-    with contextlib.suppress(ClientError):  # may not be listed: then whoever waits finds the VPC in use
+    with contextlib.suppress(ClientError):  # if they cannot be listed, the VPC's own deletion reports the users
         for endpoint in _in(aws, vpc, "describe_vpc_endpoints", "VpcEndpoints"):
             id = endpoint["VpcEndpointId"]
             if endpoint["State"].lower() not in {"deleting", "deleted"} and _removes(

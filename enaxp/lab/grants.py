@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NotRequired, TypedDict
 
-TAG_LAB = "enaxp:lab"  # the tag that tells whose a resource is
+TAG_LAB = "enaxp:lab"  # the tag with the name of the lab that owns a resource
 Condition = Mapping[str, Mapping[str, str | tuple[str, ...]]]  # operator → key → values, as in a policy
 
 

@@ -32,7 +32,7 @@ from enaxp.lab.model import (
 
 WORKERS = 8
 LAB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-MARKS = (TAG_KEY, TAG_CREATED, TAG_EXPIRES, "Name")  # what everything of a lab carries besides its name and id
+MARKS = (TAG_KEY, TAG_CREATED, TAG_EXPIRES, "Name")  # the tags on every resource of a lab, besides its name and id
 LIVING = ("pending", "running", "stopping", "stopped", "shutting-down")
 OF_AWS = "amazon"  # whose a public address is that AWS assigned, of its own
 NOT_COUNTED = ("vol-", "i-")  # a volume goes with its instance; an instance lists itself

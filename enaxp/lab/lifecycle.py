@@ -298,7 +298,7 @@ def up(
             plan, resources=snapshot.resources, aws=aws, lab=lab, file=file, watch=watch, partial=partial is not None
         )
     except NameTakenError:
-        if not file.state.resources:  # the lab is somebody else's: nothing of it is to be remembered here
+        if not file.state.resources:  # the lab has another owner: nothing of it is stored here
             file.forget()
         raise
     duplicates = [step for step in plan.with_action("delete") if step.reason != SURPLUS]

@@ -29,10 +29,10 @@ TAG_VARIANT = "enaxp:variant"  # on the hosts of a fleet
 TAG_CREATED = "enaxp:created"
 TAG_EXPIRES = "enaxp:expires"
 TAG_SCHEMA = "enaxp:schema"
-TAGS_SCHEMA = 1  # of what the tags say; the state file has a schema of its own
+TAGS_SCHEMA = 1  # the schema of the tags; the state file has its own
 
 # States of a resource that AWS is removing (`Found.pending`).
-SHUTTING_DOWN = "shutting-down"  # it keeps nobody from making another one with its key
+SHUTTING_DOWN = "shutting-down"  # it does not prevent another one with its key
 DELETING = "deleting"  # its name is not free yet
 
 Ids = Mapping[str, str]  # AWS ids by key

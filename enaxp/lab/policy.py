@@ -24,7 +24,7 @@ from enaxp.lab.model import Resource, unique_name
 from enaxp.lab.resolved import AMI_PARAMETER
 from enaxp.lab.spec import Resolved, wanted
 
-# What is read besides what the kinds declare, and by which part of enaxp.
+# Read actions that no kind declares, and the part of enaxp that uses them.
 READS = {
     "sts:GetCallerIdentity": "every command: whose account this is",
     "ec2:DescribeTags": "a lab without its state file, `ls`",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.literals import InstanceTypeType
 
 AMI_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{architecture}"
-ARCHITECTURES = ("x86_64", "arm64")  # those that Amazon Linux is made for; a type may name older ones besides
+ARCHITECTURES = ("x86_64", "arm64")  # the architectures of Amazon Linux; a type may list older ones too
 AMAZON_LINUX_ROOT = "/dev/xvda"
 NOT_ACROSS_ZONES = frozenset(
     {"sa-east-1", "me-south-1", "me-central-1"}

@@ -35,7 +35,9 @@ from enaxp.options import TargetName
 
 SCHEMA = 2
 MOST_BYTES = 1 << 24
-BENCH_LOCK = "bench.lock"  # held by a bench beside the lab's own lock: `extend` works while it runs, `down` does not
+BENCH_LOCK = (
+    "bench.lock"  # a bench's own lock, separate from the lab's: `extend` works while it is held, `down` does not
+)
 INSTANCE_ID = re.compile(r"i-[0-9a-f]{1,32}")
 GITIGNORE = """\
 # Everything here belongs to a lab that stands: ids, locks and private keys. None of it is to be committed.

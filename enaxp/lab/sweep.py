@@ -30,7 +30,7 @@ from enaxp.lab.state import StateFile, without
 from enaxp.lab.survey import Survey, survey, survey_what_can_be_read
 
 WORKERS = 12
-FOREIGN_S = 60.0  # how long something of somebody else is waited for: it does not go by itself
+FOREIGN_S = 60.0  # the time limit if another owner's resource blocks: it will not disappear by itself
 
 ResourceIdentity = tuple[str, str]  # kind and id
 DeleteOutcome = Literal["gone", "ending", "blocked", "refused"]

@@ -226,7 +226,7 @@ def _stop_if_idle(folder: Path, lease: TextIO) -> None:
     cloud = _alive(folder)
     if cloud is None or cloud.resources():
         return
-    # It is told, not signalled: whoever hears this has the key.
+    # A request, not a signal: only the right process can verify the key.
     with contextlib.suppress(OSError):  # it may be gone before it has answered
         cloud.ask("end", method="POST", body=b"{}")
     wait_for_end(cloud.pid, started=cloud.started, timeout_s=STOP_S)

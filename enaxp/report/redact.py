@@ -17,13 +17,13 @@ from enaxp.bench.documents import Document
 from enaxp.bench.environment import OF_THIS_COMPUTER
 from enaxp.bench.records import RunFolder, TrialRecord
 
-# What tells of an account: ids of its resources, the account itself in ARNs, addresses of IPv4 and of interfaces.
+# Identifying data: resource ids, the account in ARNs, IPv4 and MAC addresses.
 _ID = re.compile(r"\b([a-z]{1,12}(?:-[a-z]{2,10})?)-[0-9a-f]{8}(?:[0-9a-f]{9})?\b")
 _ACCOUNT = re.compile(r"(?<![\d.])\d{12}(?![\d.])")
 _IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 _MAC = re.compile(r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b")
 _HOST = re.compile(r"\bip-\d{1,3}-\d{1,3}-\d{1,3}-\d{1,3}\b")
-_PATH = re.compile(r"(?<![\w.])(?:~|/(?:home|root|Users))/[^\s\"']*")  # below somebody's home
+_PATH = re.compile(r"(?<![\w.])(?:~|/(?:home|root|Users))/[^\s\"']*")  # below a home folder
 _SECRET_OPTIONS = ("--profile", "--config", "--state-dir", "--results-dir", "--lab", "-c")
 LEFT_OUT = "…"
 

@@ -44,7 +44,7 @@ DRAWS_PER_SECOND = 1.0
 BARS = "▁▂▃▄▅▆▇█"
 MOST_BARS = 12
 WIDE = 76  # columns from which on the narrowing is drawn
-LINES_AROUND = 8  # what the view needs besides its table
+LINES_AROUND = 8  # lines of the view besides its table
 _STYLES = {"faster": "green", "slightly-faster": "green", "slower": "red", "slightly-slower": "red", "same": "bold"}
 
 

@@ -19,9 +19,7 @@ NO_INTERVAL_BETWEEN = (
     f"no interval: {FEWEST_PAIRS} pairs of each are needed, and at most {MOST_UNEQUAL} times as many of one as of the "
     "other"
 )
-RARE = (
-    0.2  # the share of pairs that are of a kind of their own, of which it is told how often so many pairs would miss it
-)
+RARE = 0.2  # the share of a rarer kind of pairs, for the statement how often this many pairs would miss it
 NO_DIFFERENCE = "no difference between pairs was found"  # never that they agree: few pairs would hide one
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         TagTypeDef,
     )
 
-# What `enaxp policy --given` allows besides the switch.
+# The read actions of `enaxp policy --given`.
 READS = {
     "sts:GetCallerIdentity": "whose account this is",
     "ec2:DescribeInstances": "the hosts, and the settings found",

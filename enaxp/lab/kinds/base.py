@@ -64,7 +64,9 @@ class BaseKind:
     needs: ClassVar[tuple[str, ...]] = ()
     needs_settled: ClassVar[bool] = False
     unique_by_name: ClassVar[bool] = False
-    taken: ClassVar[tuple[str, ...]] = ()  # error codes by which its name is taken, besides EC2's Invalid….Duplicate
+    taken: ClassVar[
+        tuple[str, ...]
+    ] = ()  # error codes for a name that is already in use, in addition to EC2's Invalid….Duplicate
     token: ClassVar[bool] = False
     ready_s: ClassVar[float] = 120.0
     patience_s: ClassVar[float] = 300.0

@@ -348,7 +348,7 @@ class Eip(Ec2Kind):
         try:
             remove(lambda: aws.ec2.release_address(AllocationId=found.id), where=where)
         except AwsError as error:
-            # Released before, and somebody else's by now: AWS then says AuthFailure. The next listing does not show it any more.
+            # Already released, and now another account's: AWS answers AuthFailure then. The next listing no longer shows it.
             if error.code != "AuthFailure":
                 raise
             raise Blocked(where, by=error.said) from error
@@ -443,7 +443,7 @@ class Instance(Ec2Kind):
             arns = tuple(scope.public_arn("ec2", f"image/{image}") for image in images)
             interfaces = scope.arn("ec2", "network-interface/*")
             yield Grant(sid="LaunchWith", actions=(self.creates,), resources=(*arns, interfaces))
-            # Read of the lab's hosts alone: a console may show what is nobody else's concern.
+            # Only of the lab's own hosts: console output may contain confidential data.
             yield Grant(sid=OF_THE_LAB, actions=("ec2:GetConsoleOutput",), conditions=scope.of_the_lab)
 
     def _items(self, page: Any) -> list[Any]:

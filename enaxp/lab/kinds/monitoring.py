@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # What docker asks of ECR for `monitor push-image`.
 PUSHING = (
     "ecr:BatchCheckLayerAvailability",
-    "ecr:BatchGetImage",  # what is there already, for its layers
+    "ecr:BatchGetImage",  # reads an existing image, to reuse its layers
     "ecr:InitiateLayerUpload",
     "ecr:UploadLayerPart",
     "ecr:CompleteLayerUpload",

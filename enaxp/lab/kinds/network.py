@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 ANYWHERE = "0.0.0.0/0"
 ANYWHERE_V6 = "::/0"
-SSH_RULE = "enaxp: SSH"  # the description by which a rule of enaxp's is told from one that somebody added
+SSH_RULE = "enaxp: SSH"  # the description that distinguishes enaxp's rules from rules that somebody added
 SSH_PORT = 22
 _TO_PORT = " to port "
 SAMPLE_RULE = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "127.0.0.1/32"}]}

@@ -177,7 +177,7 @@ class SsmAssociation(BaseKind):
             conditions={
                 **scope.for_the_lab,
                 "Null": {f"aws:ResourceTag/{TAG_LAB}": "true"},
-            },  # nobody else's is tagged as ours
+            },  # only the lab's own carry its tags
         )
         documents = tuple(f"{scope.arn('ssm', 'document/')}{resource.name}" for resource in resources)
         using = tuple(action for action in self.writes if action != "ssm:StartAssociationsOnce")

@@ -70,7 +70,7 @@ def choose_isolation(asked: str) -> Isolation:
             )
     if found.name == "namespaces":
         require_programs(SOFTWARE)
-    ssh_user(found.name)  # raises where nobody could log in
+    ssh_user(found.name)  # raises if no user could log in
     return found
 
 

@@ -80,7 +80,7 @@ def aside() -> Iterator[Aside]:
             process.kill()
         thread.shutdown(cancel_futures=True)
         if process is not None:
-            with contextlib.suppress(BrokenPipeError):  # what it was still told when it was killed
+            with contextlib.suppress(BrokenPipeError):  # its last tasks when it was killed
                 process.__exit__(None, None, None)
 
 

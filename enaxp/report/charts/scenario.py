@@ -45,7 +45,7 @@ from enaxp.report.words import effect_in_words, label
 from enaxp.text import change_typeset, counted, interval_typeset, microseconds
 from enaxp.traffic import ARM_NAMES, ARMS, PERCENTILES, Arm, metric_label
 
-# An effect beyond this is told in words; drawn, it would squeeze everything else.
+# An effect beyond this is given in words; drawn to scale it would compress everything else.
 WIDEST_PCT = 200.0
 TOLD = tuple(one.label for one in PERCENTILES)
 

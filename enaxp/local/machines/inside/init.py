@@ -282,7 +282,7 @@ def main(kind_name: str, channel_number: str, folder: str) -> int:
     os.umask(0o022)
     try:
         Init(channel, kind).live()
-    except Exception as error:  # whatever it was: the owner is told, and the machine ends
+    except Exception as error:  # on any error the owner is notified, and the machine ends
         traceback.print_exc()
         said = getattr(error, "stderr", None) or ""
         tell(channel, Failed(reason=f"{type(error).__name__}: {error} {said}".strip()))
