@@ -24,19 +24,19 @@ from enaxp.local.strict.resource_types import MADE_BY
 
 DOCUMENT = Path(__file__).parents[1] / "docs/aws.md"
 BEGIN, END = "<!-- calls: made by `python -m selfcheck.aws_calls` -->", "<!-- end of calls -->"
-HEADER = ("call", "for", "permission besides its own", "asked again", "when it fails")
+HEADER = ("call", "for", "further permission", "retried", "when it fails")
 _ENDING = re.compile(r"(Delete|Detach|Disassociate|Release|Remove|Revoke|Terminate)")
-# What is particular about a call, in words: how it is made again, and what becomes of a failure; None: as others of its sort.
+# Particular calls, in words: how they are retried, and the consequence of a failure; None: as for others of their kind.
 _PARTICULAR: dict[str, tuple[str | None, str | None]] = {
-    "pricing:GetProducts": ("not at all", "the dated table of prices in the package serves"),
+    "pricing:GetProducts": ("not at all", "the dated table of prices in the package is used"),
     "servicequotas:GetServiceQuota": (None, "preflight warns that the quota could not be checked"),
     "servicequotas:GetAWSDefaultServiceQuota": (None, "preflight warns that the quota could not be checked"),
     "ec2:RunInstances": (
-        "with its token, while AWS throttles or does not know yet what it names",
-        "a full zone: the next one is tried; else `up` ends, names it, and goes on when run again",
+        "with its token, while AWS throttles or does not see yet a resource that it names",
+        "no capacity: the next zone is tried; else `up` ends, names it, and continues when run again",
     ),
 }
-# Only for what others have put into a VPC of the lab's own: whoever removes it must be allowed to besides the policy.
+# Only for resources that others created in the lab's own VPC; the policy does not allow it.
 _FOREIGN = ("ec2:DeleteVpcEndpoints",)
 NO_CALLS = {"iam:PassRole"}  # judged inside others
 
@@ -97,7 +97,7 @@ def _default(of: type, name: str) -> float:
 
 
 def _reads() -> Iterator[CallRow]:
-    stops = "the command ends and names it; a `down` leaves what it cannot see, and says so"
+    stops = "the command ends and names it; `down` keeps what it cannot list, and reports it"
     for action, user in READS.items():
         again, failure = _PARTICULAR.get(action, (None, None))
         yield CallRow(
@@ -130,16 +130,16 @@ def _of_write(kind: Kind, action: str) -> CallRow:
     """A call that creates, tags, ends or changes something of a kind: each sort of call is made again in its own way."""
     creating = action == kind.creates if isinstance(kind, Ec2Kind) else ":Create" in action
     name = action.partition(":")[2]
-    again, failure = _patiently(), "`up` ends, names it, and goes on when run again"
+    again, failure = _patiently(), "`up` ends, names it, and continues when run again"
     if action == CREATE_TAGS or name.startswith(("Tag", "AddTags")):
-        failure = "what is to be made is not made; later tags (`extend`, a new end): the command ends and names it"
+        failure = "the resource is not created; for later tags (`extend`, a new expiry): the command ends and names it"
     elif creating and kind.token:
         again = f"{_patiently()}, with its token: never a second one"
     elif creating:
-        again = "not by itself: a lost answer is looked for by tag or name first"
+        again = "not automatically: after a lost answer it is searched by tag or name first"
     elif _ENDING.match(name):
         again = f"{kind.patience_s:.0f} s while it is in use"
-        failure = "it stays with what it stands on, everything else goes; it is named, exit 1"
+        failure = "it stays, as does what it depends on; everything else is removed; it is named, exit 1"
     else:
         again = f"{_patiently()}, until it is read back"
     of_its_own = _PARTICULAR.get(action, (None, None))
@@ -155,14 +155,14 @@ def _of_write(kind: Kind, action: str) -> CallRow:
 def _of_others() -> Iterator[CallRow]:
     """What docker asks, what the first contact with a host asks, and what only `down --with-foreign` does."""
     for action in PUSHING:
-        failure = "`monitor push-image` ends with what docker said"
+        failure = "`monitor push-image` ends with docker's message"
         yield CallRow(action=action, users=(EcrRepository.name,), besides=(), again="by docker", failure=failure)
     yield CallRow(
         action="ec2:GetConsoleOutput",
         users=("host keys",),
         besides=(),
         again=_patiently(),
-        failure="first contact is told to be unverified",
+        failure="the first contact is reported as unverified",
     )
     for action in _FOREIGN:
         user, failure = "`down --with-foreign` (not in the policy)", "it stays and is named, exit 1"
