@@ -31,5 +31,5 @@ def test_deletes_are_repeated_as_long_as_their_kind_says() -> None:
     again = {row.action: row.again for row in rows()}
 
     assert again["ec2:DeleteSubnet"] == "1200 s while it is in use"
-    assert again["ec2:CreateVpc"].startswith("not by itself")
+    assert again["ec2:CreateVpc"].startswith("not automatically")
     assert "token" in again["ec2:RunInstances"]
