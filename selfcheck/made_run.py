@@ -127,7 +127,7 @@ def _record(
     folder: RunFolder, made: Made, trial: Trial, rng: np.random.Generator, *, level: float, at: datetime
 ) -> TrialRecord:
     scenario, arm = trial.scenario, trial.arm
-    is_rate = scenario.mode == "throughput"
+    is_rate = scenario.is_rate
     latencies = None if is_rate else _latencies(made, arm, rng, level=level * _load_factor(scenario))
     sent = made.observations if latencies is None else len(latencies)
     histogram = None if latencies is None else Histogram.of(latencies)
