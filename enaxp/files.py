@@ -1,4 +1,4 @@
-"""Files: how what enaxp keeps is written, whole or not at all and private from its first byte on; how what is there is read; and locks.
+"""Files: writes enaxp's files atomically, private ones with their mode from the first byte on; reads files with a size limit; locks.
 
 content ─▶ a new file beside it, of a name nobody can guess, its mode set first ─▶ content ─▶ on disk ─▶ in the place of the old one
 path    ─▶ a plain file, of no more than so many bytes? ─▶ content

@@ -1,4 +1,4 @@
-"""The command line: each command parses, calls, prints. What it does lives in enaxp/commands.
+"""The command line: each command parses, calls, prints. The implementation is in enaxp/commands.
 
     argv ─▶ run ─▶ a command of lab.py, bench.py, runs.py, dataset.py, monitoring.py ─▶ enaxp.commands ─▶ Console
 
@@ -44,7 +44,7 @@ click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs the command that the arguments name, and gives back the exit code. Errors of enaxp's own are the caller's to tell."""
+    """Runs the command that the arguments name; returns the exit code. EnaxpErrors are raised for the caller to print."""
     if instruction := os.environ.get(COMPLETE_VARIABLE):
         return complete(app, instruction)
     try:

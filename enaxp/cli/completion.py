@@ -2,8 +2,8 @@
 
     eval "$(enaxp completion bash)"     in ~/.bashrc
 
-The script that `enaxp completion` prints calls enaxp itself at each Tab, with `COMPLETE_VARIABLE` set. So nothing heavy may be
-imported here: of runs only the folders' names are looked at, of labs only the state files.
+The script that `enaxp completion` prints calls enaxp at each Tab, with `COMPLETE_VARIABLE` set. So no slow imports are allowed here: runs
+are completed from folder names only, labs from the names of state files.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ def completion(ctx: click.Context, shell: str) -> None:
 
 
 def complete(cli: click.Command, instruction: str) -> int:
-    """Answers a shell's script: prints what can stand at the cursor. Gives back the exit code."""
+    """Answers a shell's completion script: prints the candidates at the cursor. Returns the exit code."""
     return shell_complete(cli, {}, PROGRAM, COMPLETE_VARIABLE, instruction)
 
 
 def lab_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """The labs that the state folder knows and whose names begin so."""
+    """The labs in the state folder whose names have this prefix."""
     return sorted(
         path.stem for path in ctx.params["state_dir"].glob(f"{glob.escape(incomplete)}*.json") if _is_state(path)
     )
 
 
 def run_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The runs whose ids begin so (of --lab, or of every lab), the newest first. None does: the shell completes a folder."""
+    """The runs whose ids have this prefix (of --lab, or of every lab), newest first. If there is none, the shell completes a folder."""
     from enaxp.bench.names import LATEST, run_paths
 
     newest_first = reversed(run_paths(ctx.params["results_dir"], lab=ctx.params["lab"]))

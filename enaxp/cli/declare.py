@@ -1,10 +1,10 @@
 """How commands are declared: on click, with three things added.
 
-- `command` makes a command that takes the shared options besides its own, and hands them to its function as one `Options`.
+- `command` makes a command that takes the shared options in addition to its own, and passes them to its function as one `Options`.
 - `option` shows in the help which environment variable stands for it, and its default.
 - `argument` has a line of its own in the help.
 
-What commands import to do their work, they import when they are called: `enaxp --help` and completion must answer at once.
+Commands import what they need when they are called, so that `enaxp --help` and completion are fast.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PATH = click.Path(path_type=Path)
 
 
 class Argument(click.Argument):
-    """An argument that the help says something about."""
+    """An argument with a line in the help."""
 
     def __init__(self, names: list[str], *, about: str, **settings: Any) -> None:
         super().__init__(names, **settings)
@@ -67,7 +67,7 @@ class Command(click.Command):
 
 
 def _warn_of_what_is_to_be_restored(options: Options) -> None:
-    """Says so while hosts that exist already have not got their ENA Express setting back."""
+    """Prints a warning while the ENA Express settings of given hosts are not restored."""
     if not (options.state_dir / "given").is_dir():
         return
     from enaxp.lab.given.saved import warnings
@@ -79,7 +79,7 @@ def _warn_of_what_is_to_be_restored(options: Options) -> None:
 
 
 def command(name: str) -> Callable[[Callable[..., None]], Command]:
-    """Makes a function a command. Its first parameter is an `Options`; its docstring is the command's help."""
+    """A decorator that makes a function a command. Its first parameter is an `Options`; its docstring is the command's help."""
     return click.command(name, cls=Command)
 
 
@@ -89,7 +89,7 @@ def option(*names: str, **settings: Any) -> Callable[[Function], Function]:
 
 
 def argument(name: str, *, about: str, **settings: Any) -> Callable[[Function], Function]:
-    """Declares an argument of a command, as `click.argument` does. `about` is what the help says of it."""
+    """Declares an argument of a command, as `click.argument` does. `about`: its line in the help."""
     return click.argument(name, cls=Argument, about=about, **settings)
 
 

@@ -32,17 +32,17 @@ PART = "part.parquet"
 
 
 class Store(Protocol):
-    """Where the files go: a folder, or a prefix on S3. Paths are relative, with slashes."""
+    """The destination of an export: a folder, or a prefix on S3. Paths are relative, with slashes."""
 
     @property
     def name(self) -> str:
         """As a person gave it."""
 
     def read(self, path: str) -> bytes | None:
-        """What is there; None for nothing. Raises OSError."""
+        """The content of the file; None if it does not exist. Raises OSError."""
 
     def write(self, path: str, content: bytes) -> None:
-        """Puts the content there, in whole: nobody sees half of it. Raises OSError."""
+        """Writes the content atomically. Raises OSError."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -191,7 +191,7 @@ def _slots_seen(config: Config, resources: Iterable[tuple[int, Found]]) -> dict[
 
 
 def _placement_seen(config: Config, resources: Iterable[Found]) -> Placement:
-    """Where the pairs of a variant are, as what is there of them tells."""
+    """The placement of a variant's pairs, from their existing resources."""
     resources = tuple(resources)
     if any(one.kind == "placement-group" for one in resources):
         return "cluster"

@@ -1,8 +1,8 @@
-"""Image: `enaxp exporter` as a container image in the lab's ECR repository, for whoever has Prometheus look at results from elsewhere.
+"""Image: `enaxp exporter` as a container image in the lab's ECR repository, for running the exporter elsewhere.
 
     enaxp as it runs here ─▶ lay_out() ─▶ docker (or podman) build ─▶ login, push, logout ─▶ ACCOUNT.dkr.ecr.REGION.amazonaws.com/…
 
-The registry's password, good for twelve hours, goes to docker's standard input, and docker is made to forget it afterwards.
+The registry's password, valid for twelve hours, is passed on docker's standard input, and removed by `docker logout` afterwards.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def find_program() -> str:
 
 
 def lay_out(folder: Path) -> None:
-    """Puts into an empty folder what the image is built from."""
+    """Writes the build context of the image into an empty folder."""
     package = Path(enaxp.__file__).parent
     shutil.copytree(package, folder / "enaxp", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "Dockerfile").write_text(text_of("Dockerfile"), encoding="utf-8")
@@ -52,7 +52,7 @@ def lay_out(folder: Path) -> None:
 
 
 def push(aws: Aws, repository: str, *, program: str) -> str:
-    """Builds the image and puts it into the repository (its URI); gives back the image's name. Raises LabError, AwsError."""
+    """Builds the image and pushes it to the repository (given by its URI); returns the image's name. Raises LabError, AwsError."""
     image, registry = f"{repository}:{enaxp.__version__}", repository.partition("/")[0]
     with tempfile.TemporaryDirectory(prefix="enaxp-image-") as folder:
         lay_out(Path(folder))
@@ -85,7 +85,7 @@ def _credentials(aws: Aws) -> tuple[str, str]:
 
 
 def _run(command: list[str], *, given: str = "") -> None:
-    """What it says is told as it comes, on standard error: standard output may be for a JSON document."""
+    """Runs a program with its output on standard error, because standard output may be reserved for a JSON document."""
     done = subprocess.run(command, input=given, text=True, stdout=sys.stderr, check=False)
     if done.returncode != 0:
         raise LabError(f"{' '.join(command[:2])} failed", said=f"exit {done.returncode}", todo="see what it said above")

@@ -91,12 +91,12 @@ def lost_output(error: OSError) -> Exception:
 
 
 def why(error: OSError) -> str:
-    """What an error of the system says of a stream."""
+    """The message of an OSError on a stream."""
     return "it is closed" if error.errno == errno.EBADF else error.strerror or str(error)
 
 
 def tell(text: str, *, end: str = "\n") -> None:
-    """Writes to stderr. When that fails nobody can be told, and nothing else is to fail for it."""
+    """Writes to stderr. A failure is ignored: it cannot be reported, and must not make anything else fail."""
     try:
         print(text, end=end, file=sys.stderr, flush=True)
     except (OSError, ValueError):
@@ -119,7 +119,7 @@ def can_move_cursor() -> bool:
 
 
 def _occupy(descriptor: int) -> None:
-    """Takes the place of a closed descriptor: nobody reads what is written to stderr, stdin and stdout fail when they are used."""
+    """Replaces a closed descriptor: output to stderr is discarded; stdin and stdout fail when used."""
     try:
         os.fstat(descriptor)
     except OSError:
@@ -128,7 +128,7 @@ def _occupy(descriptor: int) -> None:
 
 
 def _give_up(stream: TextIO) -> None:
-    """Lets what is still in a stream's buffer go nowhere: Python would try to write it once more at the end, and fail for that."""
+    """Discards a stream's buffered output: Python would try to write it again at exit, and fail."""
     with contextlib.suppress(OSError, ValueError):
         descriptor, nowhere = stream.fileno(), os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, descriptor)

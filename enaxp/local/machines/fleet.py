@@ -156,7 +156,7 @@ class Fleet:
         return machine is not None and machine.up and not machine.ending
 
     def failure(self, instance_id: str) -> str | None:
-        """Why it did not come up, or ended though nobody told it to."""
+        """Why it did not start, or ended without being told to; None otherwise."""
         machine = self._machines.get(instance_id)
         return machine.failure if machine else None
 

@@ -113,7 +113,7 @@ class Distribution(ABC):
 
 
 class AmazonLinux(Distribution):
-    """Its net-utils set policy routes a moment after networkd, for which networkd configures the interfaces anew."""
+    """Its net-utils set policy routes a moment after networkd, which makes networkd reconfigure the interfaces."""
 
     name = "amazon-linux"
     user = "ec2-user"

@@ -61,7 +61,7 @@ class MachineKind(Protocol):
         """Before any order: what keeps it apart from the rest of the computer."""
 
     def boot(self, order: BootOrder) -> Place:
-        """Sets the machine up. Gives back where its things are."""
+        """Sets the machine up; returns its Place."""
 
     def listen_inside(self, port: int) -> socket.socket | None:
         """Where sshd listens on the machine's own addresses, if it has any: only what is in its VPC comes there."""
@@ -73,7 +73,7 @@ class MachineKind(Protocol):
         """The first boot is through."""
 
     def start_script(self, place: Place, script: Path, timeout_s: int, *, output: int, errors: int) -> int:
-        """Begins to run what Systems Manager asks for; gives back the pid."""
+        """Starts a script for Systems Manager; returns its pid."""
 
     def set_srd(self, place: Place, interface: str, mode: int, carries: Carries) -> None:
         """Takes over what the control plane says about an attachment."""
@@ -275,7 +275,7 @@ def _signals_as_stream() -> socket.socket:
 
 
 def main(kind_name: str, channel_number: str, folder: str) -> int:
-    """Runs the machine to its end. Gives back the exit code."""
+    """Runs the machine until it ends; returns the exit code."""
     channel = socket.socket(fileno=int(channel_number))
     channel.set_inheritable(False)
     kind = KINDS[kind_name](folder=Path(folder))
