@@ -144,7 +144,7 @@ def go_on(folder: RunFolder, *, pair: Pair, options: RunOptions) -> None:
         if name.startswith("sockperf") and version != manifest.versions.get(name):
             raise BenchError(
                 f"run {folder.run_id} was begun with {name} {manifest.versions.get(name)}, now it is {version}",
-                todo="begin a new run: figures of two versions do not mix",
+                todo="begin a new run: figures of two versions must not be mixed",
             )
     manifest = replace(manifest, resumed_at=(*manifest.resumed_at, _now()), stopped=False)
     folder.write_manifest(manifest)

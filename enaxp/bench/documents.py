@@ -58,7 +58,7 @@ def require_schema(document: Mapping[str, object], *, what: str, reads: Sequence
     if isinstance(schema, int) and schema > reads[-1]:
         raise OtherSchemaError(
             f"{what} is of schema {schema}, which a later enaxp wrote; this one reads {known}",
-            todo="read the run with the enaxp that wrote it, or a newer one",
+            todo="read the run with the version of enaxp that wrote it, or a newer one",
         )
     raise OtherSchemaError(f"{what} is of schema {schema!r}, which is none of enaxp's; this one reads {known}")
 

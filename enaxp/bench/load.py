@@ -66,7 +66,7 @@ def measured_baseline(pair: Pair, plan: BenchPlan, probes: Probes) -> Baseline:
             raise BenchError(
                 "what the bulk flows of a scenario carry could not be measured",
                 said=records[-1].reason or "nothing of them arrived",
-                todo="give the scenario's background `share: null` to send as much as goes through",
+                todo="give the scenario's background `share: null` to send without a limit",
             )
         return statistics.median(rates)
 

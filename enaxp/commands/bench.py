@@ -200,7 +200,7 @@ def require_space(plan: BenchPlan, pair: Pair, results: Path, *, keep_log: bool,
         raise BenchError(
             "this bench would fill a disk",
             said=said,
-            todo="make room, give shorter trials or another --results-dir, or --force if this estimate is too careful",
+            todo="free disk space, give shorter trials or another --results-dir, or --force if this estimate is too high",
         )
 
 

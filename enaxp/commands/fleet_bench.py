@@ -210,7 +210,7 @@ def _measure(
     plan = earlier.read_manifest().plan if earlier else todo.plan_of(name)
     try:
         if set(status.hosts) != set(ROLES):
-            raise UsageError(f"pair {name} lacks a host", todo="run `enaxp up`, which makes anew what is gone")
+            raise UsageError(f"pair {name} lacks a host", todo="run `enaxp up`, which replaces what no longer exists")
         with connected(session.hosts(status)) as pair:
             moved = earlier is not None and plan.moves_srd
             health = require_health(session, pair, status, force=options.force, srd_is_moved=moved)
@@ -258,7 +258,7 @@ def _require_there(session: Session, status: Status, stop: threading.Event, role
         raise HostError(
             f"the {role} ({instance}) cannot be reached any more",
             said=f"its instance is {states[0] if states else 'gone'}",
-            todo="run `enaxp up`, which makes anew what is gone",
+            todo="run `enaxp up`, which replaces what no longer exists",
         )
 
 

@@ -79,5 +79,5 @@ def _role_in(profile: str, aws: Aws) -> str:
             f"which role is in the instance profile {profile} is not known here", said=said, todo=todo
         ) from error
     if not roles:
-        raise UsageError(f"there is no role in the instance profile {profile}", todo="put one in, then try again")
+        raise UsageError(f"there is no role in the instance profile {profile}", todo="insert one, then try again")
     return roles[0]["Arn"]

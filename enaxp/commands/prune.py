@@ -163,7 +163,7 @@ def _remove(folder: Path) -> None:
     try:
         shutil.rmtree(folder)
     except OSError as error:
-        raise BenchError(f"removing {folder}", said=str(error), todo="mend that, and prune again") from error
+        raise BenchError(f"removing {folder}", said=str(error), todo="correct that, and prune again") from error
 
 
 def size_of(folder: Path) -> int:

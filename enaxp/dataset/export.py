@@ -116,7 +116,7 @@ def _put(store: Store, path: str, name: TableName, read: Sequence[tuple[RunFiles
         raise BenchError(
             f"{path} cannot be written to {store.name}",
             said=str(error),
-            todo="mend that and export again: what is there is whole, and what is missing is added",
+            todo="correct that and export again: existing files are complete, and missing ones are added",
         ) from error
     return True
 

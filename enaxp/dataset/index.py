@@ -61,7 +61,7 @@ def bring_up_to_date(path: Path, results_dir: Path, *, price_of: PriceOf, progre
         raise BenchError(
             f"the index {path} cannot be written",
             said=str(error),
-            todo="make room, or name another folder for it: XDG_CACHE_HOME",
+            todo="free disk space, or set another folder: XDG_CACHE_HOME",
         ) from error
 
 

@@ -379,7 +379,7 @@ def require_running(aws: Aws, snapshot: Snapshot, role: str) -> None:
         raise HostError(
             f"the {role} ({known.id}) cannot be reached any more",
             said=f"its instance is {state}" if found is None or not found.gone else state,
-            todo="run `enaxp up` again: it starts what was stopped, and makes anew what is gone",
+            todo="run `enaxp up` again: it starts stopped hosts, and replaces terminated ones",
         )
 
 
@@ -408,7 +408,7 @@ def refuse_another_port(snapshot: Snapshot, *, port: int) -> None:
         raise UsageError(
             f"hosts.ssh_port is {port}, and the hosts of lab {snapshot.lab.name} listen for SSH on {was}",
             said="a host is told its port at its first boot",
-            todo="put hosts.ssh_port back, or make the hosts anew: `enaxp down compute`, then `enaxp up`",
+            todo="restore hosts.ssh_port, or replace the hosts: `enaxp down compute`, then `enaxp up`",
         )
 
 

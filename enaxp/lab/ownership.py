@@ -75,7 +75,7 @@ def require_own(claim: Claim, *, lab: str, lab_id: str, caller: str, has_key: bo
     raise LabError(
         f"lab {lab} ({lab_id}) belongs to {whose}{age}, and there is no state of it here",
         said=f"it consists of {', '.join(claim.ids)}{elsewhere}{bench}",
-        todo="choose another --lab, or give --adopt if it is to be yours from now on",
+        todo="choose another --lab, or give --adopt to take it over",
     )
 
 

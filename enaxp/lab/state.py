@@ -340,7 +340,7 @@ def read_state(path: Path, *, lab: str) -> State:
     if head.schema not in (1, SCHEMA):
         raise StateError(
             f"{path} has schema {head.schema}, this enaxp reads {SCHEMA}",
-            todo="use the enaxp that wrote it, or take the lab down with that one first",
+            todo="use the version of enaxp that wrote it, or remove the lab with that version first",
         )
     if head.lab not in (None, lab):
         raise StateError(f"{path} belongs to lab {head.lab}, not {lab}", todo="put the file back under its own name")

@@ -229,7 +229,7 @@ def _check_time(open_ones: Mapping[tuple[str, str], SoftwareResult], waited: flo
             raise HostError(
                 f"the {role} has not registered with Systems Manager for {waited:.0f} s",
                 said="State Manager keeps software only on hosts that have",
-                todo="its instance profile needs AmazonSSMManagedInstanceCore, its image the SSM agent, its network a way out on port 443",
+                todo="its instance profile needs AmazonSSMManagedInstanceCore, its image the SSM agent, its network access to port 443",
             )
         if result.status == NOT_ASSOCIATED and waited >= REGISTER_S:
             raise HostError(

@@ -75,7 +75,7 @@ def _rendered(template: str, boot: HostBoot, **more: object) -> str:
     if len(text.encode()) > LIMIT_BYTES:
         raise LabError(
             f"the user data is {len(text.encode())} bytes long, AWS takes {LIMIT_BYTES}",
-            todo="report this: it is a fault of enaxp",
+            todo="report this: it is a bug in enaxp",
         )
     return text
 

@@ -58,7 +58,7 @@ def up_in_some_zone(
                 raise LabError(
                     f"no room for two {instance_type}; tried: {', '.join(tried)}",
                     said=error.said,
-                    todo="try again later, with another hosts.instance_type or aws.region; `enaxp down` removes what is there",
+                    todo="try again later, or with another hosts.instance_type or aws.region; `enaxp down` removes the existing resources",
                 ) from error
         note(f"{tried[-1]} has no room for a {instance_type}: moving on to {left[0]}")
         tried.append(left[0])

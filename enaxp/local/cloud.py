@@ -137,7 +137,7 @@ def running(state_dir: Path, *, isolation: str, say: Callable[[str], None]) -> I
         if isolation not in {"auto", cloud.isolation}:
             raise UsageError(
                 f"the local cloud runs with isolation {cloud.isolation}, not {isolation}",
-                todo="take its labs down first, or use another --state-dir",
+                todo="remove its labs first (`enaxp down`), or use another --state-dir",
             )
         try:
             yield cloud

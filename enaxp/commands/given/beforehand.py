@@ -61,7 +61,7 @@ def agreed(bench: GivenBench, found: GivenPairFound, pair: Pair) -> tuple[str, .
     enis = " and ".join(host.setting.eni for host in found.hosts)
     question = f"Switch ENA Express of {enis} on and off for this time, and put it back at the end?"
     if not bench.wishes.assume_yes and not bench.session.console.ask_for_yes(question):
-        raise UsageError("nothing was switched: nobody said yes", todo="say yes at a terminal, or give --yes")
+        raise UsageError("nothing was switched: nobody said yes", todo="confirm at a terminal, or give --yes")
     return tuple(notice.text for notice in notices)
 
 

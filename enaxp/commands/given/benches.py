@@ -56,9 +56,7 @@ def run_given_bench(
     earlier = RunFolder.find(results, lab=lab, run=options.resume) if options.resume else None
     plan = earlier.read_manifest().plan if earlier else bench_plan(session, options)
     if not plan.is_toggled:
-        raise UsageError(
-            f"run {options.resume} is a lab's: it was not toggled", todo="go on with it without given hosts"
-        )
+        raise UsageError(f"run {options.resume} is a lab's: it was not toggled", todo="resume it without given hosts")
     require_writable(earlier.path if earlier else results / lab)
     bench = GivenBench(session=session, pair=pair, plan=plan, options=options, wishes=wishes, earlier=earlier)
     folder, cut_short = measure_given(bench, lambda: RunFolder.create(results, lab=lab, now=datetime.now(UTC)))

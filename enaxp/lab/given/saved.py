@@ -98,7 +98,7 @@ class GivenFolder:
             raise StateError(
                 f"the settings found cannot be kept in {path}, so nothing was switched",
                 said=error.strerror or str(error),
-                todo="make room or let the folder be written to, or give another --state-dir",
+                todo="free disk space or make the folder writable, or give another --state-dir",
             ) from error
 
     def forget(self, saved: SavedSettings) -> None:
