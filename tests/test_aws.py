@@ -61,7 +61,7 @@ def test_an_error_comes_with_what_helps(code: str, helps: tuple[str, ...], does_
     assert told.code == code
 
 
-def test_a_lost_sso_login_is_told_as_one() -> None:
+def test_a_lost_sso_login_is_reported_as_one() -> None:
     told = refused("asking AWS who we are", SSOTokenLoadError(error_msg="Token for corp does not exist"))
 
     assert "aws sso login" in told.todo
@@ -80,7 +80,7 @@ def test_a_dead_endpoint_says_nothing_about_credentials() -> None:
     assert "credential" not in told.value.todo
 
 
-def test_a_region_that_is_switched_off_is_told_from_wrong_keys(cloud: DeadlyCloud) -> None:
+def test_a_region_that_is_switched_off_is_distinguished_from_wrong_keys(cloud: DeadlyCloud) -> None:
     url = cloud.server.endpoint_url
     first = Fault(action="GetCallerIdentity", code="InvalidClientTokenId", message="invalid", status=403, nth=1)
     cloud.server.set_faults(FaultPlan([first]))

@@ -42,7 +42,7 @@ def test_what_is_no_percentage_is_refused_with_its_option(text: str) -> None:
         parse_percent(text, option="--until")
 
 
-def test_a_fault_names_its_path_and_reading_goes_on() -> None:
+def test_a_fault_names_its_path_and_reading_continues() -> None:
     faults: list[str] = []
     reader = Reader({"bench": {"repeats": "ten", "order": "odd", "moon": 1}}, path="", faults=faults)
 

@@ -55,7 +55,7 @@ def test_packages_are_installed_without_their_noise(machine: dict[str, str]) -> 
     ]
 
 
-def test_what_is_there_is_neither_installed_nor_said(machine: dict[str, str]) -> None:
+def test_what_exists_is_neither_installed_nor_reported(machine: dict[str, str]) -> None:
     install(machine)
 
     again = install(machine)

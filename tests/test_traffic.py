@@ -24,7 +24,7 @@ def test_every_mode_has_its_facts() -> None:
         ("throughput", None, 1, "UDP one way, 64-byte messages, as many as go through"),
     ],
 )  # fmt: skip
-def test_every_mode_is_told_in_words(mode: Mode, rate: int | None, flows: int, words: str) -> None:
+def test_every_mode_is_reported_in_words(mode: Mode, rate: int | None, flows: int, words: str) -> None:
     scenario = Scenario(
         name="one", mode=mode, protocol="udp", message_size=64, csv_name="one", rate=rate, flows=flows, background=BULK
     )

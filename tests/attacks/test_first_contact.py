@@ -156,7 +156,7 @@ def test_the_file_says_what_aws_told_and_is_private(aws: Any, instance: str, mac
     assert "StrictHostKeyChecking=yes" in ssh_command(host)
 
 
-def test_without_a_word_of_aws_it_is_unverified_and_that_is_told(
+def test_without_a_word_of_aws_it_is_unverified_and_that_is_reported(
     aws: Any, instance: str, machines: Consoles, host: Host
 ) -> None:
     machines.shown = ""

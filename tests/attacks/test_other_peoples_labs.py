@@ -142,7 +142,7 @@ def test_one_s_own_running_hosts_are_kept_where_their_key_is_elsewhere(
     assert "their key is not here" in refused.value.said
 
 
-def test_a_lab_without_an_owner_is_nobody_else_s_to_take(alice: Labs, bob: Labs) -> None:
+def test_a_lab_without_an_owner_is_not_taken_over(alice: Labs, bob: Labs) -> None:
     """As one that an older enaxp made: it is its maker's, who has state and key."""
     ids = [found.id for found in alice.snapshot().survey.all() if re.match(r"[a-z]+-[0-9a-f]+$", found.id)]
     alice.aws().ec2.delete_tags(Resources=ids, Tags=[{"Key": TAG_OWNER}])
@@ -153,7 +153,7 @@ def test_a_lab_without_an_owner_is_nobody_else_s_to_take(alice: Labs, bob: Labs)
     assert alice.down().lab_is_gone
 
 
-def test_who_owns_it_is_told_by_status(alice: Labs) -> None:
+def test_who_owns_it_is_reported_by_status(alice: Labs) -> None:
     assert current_status(session(alice)).owner == ALICE
 
 
@@ -196,7 +196,7 @@ def test_a_lab_that_is_measured_elsewhere_is_not_ended(alice: Labs) -> None:
     assert done.lab_is_gone
 
 
-def test_a_bench_that_has_ended_or_was_killed_here_is_in_nobody_s_way(alice: Labs) -> None:
+def test_a_bench_that_has_ended_or_was_killed_here_does_not_block(alice: Labs) -> None:
     until = as_text(datetime.now(UTC) + timedelta(hours=1))
     put_on_everything(alice, {TAG_BENCH: until})
     alice.file().mark_bench(until)

@@ -74,14 +74,14 @@ def test_loss_that_both_arms_suffer_alike_is_told_but_not_in_the_headline() -> N
     assert "messages lost" not in headline(scenario)
 
 
-def test_many_replies_out_of_order_are_told_as_later_than_every_other() -> None:
+def test_many_replies_out_of_order_are_reported_as_later_than_every_other() -> None:
     scenario = scenario_of(changed("ena_express", observations=990, received=990, out_of_order=10))
 
     assert "1.00% of ENA Express's replies came out of order" in scenario.verdict.words
     assert scenario.arms["ena_express"].loss_rate == 0
 
 
-def test_a_ping_pong_that_fell_silent_counts_with_one_lost_message_and_is_told() -> None:
+def test_a_ping_pong_that_fell_silent_counts_with_one_lost_message_and_is_reported() -> None:
     silent = replace(GOOD, observations=600, received=600, sent=601, ok=False, reason="replies stopped early")
     records = [
         replace(record, sockperf=silent, stalled_flows=1) if record.arm == "ena" and record.repeat == 1 else record
@@ -97,7 +97,7 @@ def test_a_ping_pong_that_fell_silent_counts_with_one_lost_message_and_is_told()
     )
 
 
-def test_attempts_that_failed_are_told_and_headed_where_one_arm_fails_more_than_by_chance() -> None:
+def test_attempts_that_failed_are_reported_and_headed_where_one_arm_fails_more_than_by_chance() -> None:
     again = [replace(record, attempt=2) if record.repeat == 1 else record for record in pairs_of_records(EIGHT)]
     failed = [
         a_record(arm, iteration=at, repeat=1, valid=arm == "ena", reason="its rate was missed", histogram_file=None)
@@ -136,7 +136,7 @@ def test_bulk_flows_that_carried_more_in_one_arm_make_the_load_unlike() -> None:
     assert "bulk flows" not in alike.verdict.words
 
 
-def test_a_buffer_that_is_smaller_than_was_asked_for_is_told() -> None:
+def test_a_buffer_that_is_smaller_than_was_asked_for_is_reported() -> None:
     plan = replace(EIGHT, scenarios=(replace(UDP, buffer_size=8_388_608),))
 
     def given(size: int) -> str:

@@ -104,7 +104,7 @@ def side(name: str, *levels: float) -> list[Any]:
     return [a_run(f"dev/{name}{number}", factor=louder(level)) for number, level in enumerate(levels, start=1)]
 
 
-def test_sides_of_several_runs_are_told_apart_by_their_own_spread() -> None:
+def test_sides_of_several_runs_are_distinguished_by_their_own_spread() -> None:
     comparison = compare_sides(side("a", 1.0, 1.01, 0.99), side("b", 1.2, 1.21, 1.19))
 
     [one] = comparison.scenarios
@@ -121,7 +121,7 @@ def test_sides_of_several_runs_are_told_apart_by_their_own_spread() -> None:
     assert (comparison.base.name, comparison.run.names) == ("dev/a1 and 2 more", ("dev/b1", "dev/b2", "dev/b3"))
 
 
-def test_two_runs_that_agree_within_themselves_but_not_from_run_to_run_are_not_told_apart() -> None:
+def test_two_runs_that_agree_within_themselves_but_not_from_run_to_run_are_not_distinguished() -> None:
     [one] = compare_sides(side("a", 1.0, 1.2), side("b", 1.21, 1.05)).scenarios
 
     assert (one.code("ena"), one.code("ena_express")) == ("inconclusive", "inconclusive")
@@ -277,7 +277,9 @@ def facts(kernel: str, driver: str = "ena 2.13", **more: str) -> RunEnvironment:
         ),
     ],
 )
-def test_what_the_hosts_differ_in_is_told(one: dict[str, Any], other: dict[str, Any], differences: list[str]) -> None:
+def test_what_the_hosts_differ_in_is_reported(
+    one: dict[str, Any], other: dict[str, Any], differences: list[str]
+) -> None:
     comparison = compare(a_run(**one), a_run("dev/b", **other))
 
     assert [str(difference) for difference in comparison.differences] == differences

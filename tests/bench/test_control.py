@@ -54,7 +54,7 @@ def test_what_the_interface_makes_is_found_beside_an_effect_that_it_does_not_cha
     )  # fmt: skip
 
 
-def test_it_is_told_in_every_report_and_by_check() -> None:
+def test_it_is_reported_in_every_report_and_by_check() -> None:
     manifest, records, result = measured([*ARMS, *CONTROL], interface_pct=8)
     evidence = weigh(PLAN, records, read_histogram=lambda record: shifted(1))
 

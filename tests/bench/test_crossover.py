@@ -88,7 +88,7 @@ def crossed_over(*, srd_pct: float, interface_pct: float) -> ScenarioResult:
     return result_from(a_manifest(plan=TEN), evidence).scenarios["udp-latency"]
 
 
-def test_a_slower_interface_is_told_as_one_and_not_taken_for_srd() -> None:
+def test_a_slower_interface_is_reported_as_one_and_not_taken_for_srd() -> None:
     scenario = crossed_over(srd_pct=0, interface_pct=8)
 
     assert {effect.code for effect in scenario.primaries.values()} == {"same"}

@@ -99,14 +99,14 @@ def test_its_table_is_written_to_the_letter_but_for_latencies_that_count_from_th
     assert len(after) == len(before)
 
 
-def test_a_report_of_it_says_that_its_words_are_worked_out_anew(run: RunFolder) -> None:
+def test_a_report_of_it_says_that_its_words_are_recomputed(run: RunFolder) -> None:
     told = read_run(run)
 
     assert told.is_of_earlier_version
     assert "An earlier version of enaxp made this run." in standing_in_words(told)
 
 
-def test_its_control_is_told_as_what_it_was(run: RunFolder) -> None:
+def test_its_control_is_reported_as_what_it_was(run: RunFolder) -> None:
     then = told_by_its_version(run)["udp-latency"]["control"]
 
     result = result_of(run)
@@ -186,7 +186,7 @@ def test_a_percentile_that_this_version_does_not_know_is_no_fault_of_a_run(
     assert figures_of(run).faults == ()
 
 
-def test_a_result_of_other_trials_is_told(run: RunFolder) -> None:
+def test_a_result_of_other_trials_is_reported(run: RunFolder) -> None:
     lines = (run.path / "trials.jsonl").read_text().splitlines(keepends=True)
     (run.path / "trials.jsonl").write_text("".join(lines[:-4]))
 

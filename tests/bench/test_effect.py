@@ -239,7 +239,7 @@ def test_the_first_firm_word_of_a_run_needs_the_highest_level_and_each_next_one_
         ("p99", around(-20, 1), None, False),
     ],
 )
-def test_an_improvement_that_goes_the_other_way_than_the_estimate_is_told(
+def test_an_improvement_that_goes_the_other_way_than_the_estimate_is_reported(
     metric: Metric, iterations: list[tuple[float, float]], improvement: float | None, conflict: bool
 ) -> None:
     pairs = FigurePairs(metric=metric, iterations=iterations, primary=True, improvement_pct=improvement)

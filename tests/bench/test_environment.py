@@ -23,7 +23,7 @@ def test_what_passes_is_not_in_the_fingerprint_and_no_difference() -> None:
 
 
 @pytest.mark.parametrize("fact", ["kernel", "ena.rings"])
-def test_what_lasts_is_told_apart_by_name(fact: str) -> None:
+def test_what_lasts_is_distinguished_by_name(fact: str) -> None:
     other = {**HOST, fact: "something else"}
 
     assert fingerprint({"client": HOST}) != fingerprint({"client": other})

@@ -99,7 +99,7 @@ def test_a_pair_that_runs_again_counts_once_and_what_failed_is_counted() -> None
     assert so_far.effects["p50"].low_pct is None
 
 
-def test_throughput_is_told_as_what_it_is() -> None:
+def test_throughput_is_reported_as_what_it_is() -> None:
     plan = a_plan(scenarios=(TCP_RATE,))
     running = Running(plan)
 

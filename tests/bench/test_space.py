@@ -36,7 +36,9 @@ def test_the_client_holds_one_trial_and_the_results_hold_all() -> None:
         (None, 5, ["900 MB are needed for the run folder, 5 MB are free"]),
     ],
 )
-def test_what_is_too_little_is_told_with_both_figures(client: int | None, results: int | None, says: list[str]) -> None:
+def test_what_is_too_little_is_reported_with_both_figures(
+    client: int | None, results: int | None, says: list[str]
+) -> None:
     free = {"client": client and client * MB, "results": results and results * MB}
 
     assert list(lacking(Space(client=200 * MB, results=900 * MB), free=free)) == says

@@ -46,7 +46,7 @@ def trials(
     ]
 
 
-def test_a_client_that_falls_behind_its_rate_is_told() -> None:
+def test_a_client_that_falls_behind_its_rate_is_reported() -> None:
     sent = OUTPUT.observations or 0
     assert warnings(trials([30.0] * 3, late_sends=sent // 101)) == []
 

@@ -91,7 +91,7 @@ def test_another_seed_is_another_order_and_what_was_begun_is_that_of_a_longer_ru
     assert longer[: len(schedule(PLAN))] == schedule(PLAN)
 
 
-def test_each_trial_is_carried_out_by_itself_and_the_time_for_switching_is_told() -> None:
+def test_each_trial_is_carried_out_by_itself_and_the_time_for_switching_is_reported() -> None:
     apart = replace(PLAN, order="interleaved")
 
     assert {len(unit) for unit in units(PLAN, schedule(PLAN))} == {1}

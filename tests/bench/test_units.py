@@ -122,7 +122,7 @@ def test_copies_do_not_differ() -> None:
 
 
 @pytest.mark.parametrize(("base", "run", "earlier"), [(1, 1, 3), (1, 1, 10), (2, 2, 0), (3, 3, 0), (1, 4, 0)])
-def test_runs_of_one_thing_are_told_apart_as_seldom_as_the_level_says(base: int, run: int, earlier: int) -> None:
+def test_runs_of_one_thing_are_distinguished_as_seldom_as_the_level_says(base: int, run: int, earlier: int) -> None:
     chance, times = np.random.default_rng(20261130), 2000
 
     missed = 0

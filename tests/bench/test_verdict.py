@@ -196,7 +196,7 @@ def test_what_else_must_be_known_is_said_whether_the_verdict_is_valid_or_not(fau
     assert judged.headline.endswith("; messages lost: ENA 2.00%")
 
 
-def test_a_quantile_among_the_lost_messages_is_told_by_how_many_iterations_it_lies_there() -> None:
+def test_a_quantile_among_the_lost_messages_is_reported_by_how_many_iterations_it_lies_there() -> None:
     grounds = Grounds(iterations=10, beyond={"ena": 10, "ena_express": 0})
     effect = an_effect("faster", estimate_pct=None, low_pct=None, high_pct=None, confidence_pct=97.5, grounds=grounds)
 
@@ -226,7 +226,7 @@ def test_a_direction_from_few_iterations_says_what_the_order_of_the_trials_says(
     assert says in verdict({"p50": an_effect("faster", grounds=grounds)}, treatment=PROVEN).words
 
 
-def test_an_interval_that_excludes_nothing_but_its_order_of_trials_is_told_as_undecided_for_that() -> None:
+def test_an_interval_that_excludes_nothing_but_its_order_of_trials_is_reported_as_undecided_for_that() -> None:
     grounds = Grounds(iterations=5, spread=0.02, degrees=4, needs_randomisation=True, randomisation_p=0.3)
 
     words = verdict({"p50": an_effect("inconclusive", grounds=grounds)}, treatment=PROVEN).words

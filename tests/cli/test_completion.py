@@ -85,7 +85,7 @@ def test_folders_can_be_named_in_the_environment(labs_and_runs: Path, monkeypatc
     assert offered("enaxp up --lab ") == []
 
 
-def test_a_run_is_told_with_its_lab(labs_and_runs: Path) -> None:
+def test_a_run_is_reported_with_its_lab(labs_and_runs: Path) -> None:
     assert [(item.value, item.help) for item in items("enaxp check 202502")] == [("20250202-130000", "of lab big")]
 
 

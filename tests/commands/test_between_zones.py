@@ -24,7 +24,7 @@ def cloud() -> Iterator[DeadlyCloud]:
         yield running
 
 
-def test_traffic_between_zones_is_told_with_its_price_and_traffic_within_one_is_not(
+def test_traffic_between_zones_is_reported_with_its_price_and_traffic_within_one_is_not(
     cloud: DeadlyCloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # given a fleet with a pair in one zone and one across two

@@ -75,7 +75,7 @@ def test_pairs_that_nobody_reaches_are_named_each_and_can_be_measured_later(enax
     ("arguments", "said"),
     [(("--pair", "near-9"), "there is no pair near-9"), (("--pair", "main"), "there are: near-1, far-1")],
 )
-def test_a_pair_that_there_is_not_is_told_before_anything_is_begun(
+def test_a_pair_that_does_not_exist_is_reported_before_anything_is_begun(
     enaxp: Run, arguments: tuple[str, ...], said: str
 ) -> None:
     before = enaxp("runs", "--json").stdout

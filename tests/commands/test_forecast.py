@@ -19,7 +19,7 @@ from tests.support.factories import a_plan
 PLAN = a_plan(iterations=8, repeats=3, scenarios=(UDP,))
 
 
-def test_without_earlier_runs_the_chances_are_told_for_several_spreads() -> None:
+def test_without_earlier_runs_the_chances_are_reported_for_several_spreads() -> None:
     [p50, _] = forecast(PLAN, {}, seconds=600, usd=None).parts
 
     assert (p50.runs, p50.spreads_pct) == (0, SPREADS_PCT)
@@ -56,7 +56,7 @@ def test_the_rate_of_bulk_flows_does_not_make_other_traffic_of_it() -> None:
     assert loaded.as_asked == replace(loaded, background=replace(loaded.background, rate=7)).as_asked  # type: ignore[type-var]
 
 
-def test_it_is_told_with_minutes_cost_and_the_chance_of_each_word(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_reported_with_minutes_cost_and_the_chance_of_each_word(capsys: pytest.CaptureFixture[str]) -> None:
     tell_forecast(Console(as_json=False), forecast(PLAN, {}, seconds=600, usd=1.5))
 
     told = capsys.readouterr().out

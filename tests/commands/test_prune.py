@@ -92,7 +92,7 @@ def test_what_cannot_be_read_was_named_otherwise_or_lies_elsewhere_stays(results
     assert (elsewhere / "manifest.json").exists()
 
 
-def test_a_program_is_told_what_went_with_its_size(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_program_gets_what_was_removed_with_its_size(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sizes = {run.run_id: run.size for run in old_runs(results, lab="dev", keep=Keep(runs=3), now=NOW)}
     assert sizes == {"20250411-080000": size_of(results / "dev/20250411-080000")}
 

@@ -163,7 +163,7 @@ def test_where_there_are_no_runs_that_is_said(folder: Path) -> None:
     assert Ran("runs", "--json").document == []
 
 
-def test_the_effects_of_the_runs_are_told_in_the_order_of_time(history: Path) -> None:
+def test_the_effects_of_the_runs_are_reported_in_the_order_of_time(history: Path) -> None:
     (history / "dev/20250303-082610/result.json").unlink()
 
     ran = Ran("runs", "--trend", "p99", "--lab", "dev", "--json")
@@ -210,7 +210,7 @@ def test_a_run_that_is_not_there_is_an_error_that_names_what_is(results: Path, c
 # -- compare ---------------------------------------------------------------------------------------------------------------
 
 
-def test_what_became_slower_is_told_with_its_interval_and_what_that_rests_on(history: Path) -> None:
+def test_what_became_slower_is_reported_with_its_interval_and_what_that_rests_on(history: Path) -> None:
     ran = Ran("compare", "20250411", "latest")
 
     assert ran.code == 0

@@ -165,7 +165,7 @@ def test_a_control_has_srd_off_on_all_interfaces_and_it_is_put_back_after_whatev
     assert told == {"between": "interfaces", "proven": True, "trials": 2, "valid_trials": 2}
 
 
-def test_until_goes_on_until_the_interval_is_narrow_or_the_limit_is_reached(lab: Driver) -> None:
+def test_until_continues_until_the_interval_is_narrow_or_the_limit_is_reached(lab: Driver) -> None:
     common = ("--repeats", "1", "--duration", "1s", "--json")
     ran = lab.ok("bench", *common, "--iterations", "1", "--until", "0.001%", "--max-iterations", "2")
 

@@ -196,7 +196,7 @@ def require_timers_to_run_again(lab: Driver) -> None:
         wait_until(lambda: lab.timers(role) == TIMERS, f"the timers of the {role} run again")  # noqa: B023
 
 
-def test_a_killed_run_goes_on_where_it_was(lab: Driver) -> None:
+def test_a_killed_run_is_resumed_where_it_was(lab: Driver) -> None:
     process = lab.start(*QUICK, "--iterations", "1")
     assert process.stdout is not None
     for line in process.stdout:

@@ -43,7 +43,7 @@ def test_a_second_up_changes_nothing_and_asks_little(lab: Driver) -> None:
     assert of_software <= 1 + 1 + 4 + 1 + 2
 
 
-def test_the_status_says_what_is_there(lab: Driver) -> None:
+def test_the_status_lists_what_exists(lab: Driver) -> None:
     status = lab.ok("status", "--json").document
 
     assert set(status) == STATUS_KEYS

@@ -83,7 +83,7 @@ def test_the_run_is_listed_with_its_verdict_and_compared_with_itself_the_same(la
     assert {one["outcome"] for one in compared["conditions"]} == {"not shown"}
 
 
-def test_a_trial_whose_histogram_is_lost_is_missing_until_the_run_goes_on(lab: Driver, screen: str) -> None:
+def test_a_trial_whose_histogram_is_lost_is_missing_until_the_run_is_resumed(lab: Driver, screen: str) -> None:
     records = [json.loads(line) for line in (run_of(lab) / "trials.jsonl").read_text().splitlines()]
     last = [record for record in records if record["valid"]][-1]  # a pair that lost a message was run again
     (run_of(lab) / last["histogram_file"]).unlink()

@@ -99,7 +99,7 @@ def test_once_mended_every_host_has_all_of_it(lab: Driver) -> None:
         assert "node_textfile_scrape_error 0" in metrics
 
 
-def test_what_lies_in_the_textfile_folder_is_told(lab: Driver) -> None:
+def test_what_lies_in_the_textfile_folder_is_reported(lab: Driver) -> None:
     on(lab, "client", "echo 'enaxp_said 7' > /var/lib/node_exporter/textfile/test.prom")
 
     assert "\nenaxp_said 7\n" in on(lab, "client", METRICS)

@@ -97,7 +97,7 @@ def test_a_lab_whose_state_file_is_lost_is_found_by_its_tags(driver: Driver) -> 
 
 @pytest.mark.long
 @pytest.mark.parametrize("driver", ["processes"], indirect=True)  # with namespaces: test_software.py
-def test_a_host_that_somebody_terminated_is_made_anew_and_reached_at_its_old_address(driver: Driver) -> None:
+def test_a_host_that_somebody_terminated_is_recreated_and_reached_at_its_old_address(driver: Driver) -> None:
     before = driver.ok("up", "--json").document["hosts"]["client"]
     driver.client("ec2").terminate_instances(InstanceIds=[before["instance_id"]])
 

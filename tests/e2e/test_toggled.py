@@ -198,7 +198,7 @@ def test_several_given_pairs_are_measured_one_after_the_other_and_judged_togethe
     assert neighbour.settings() == before
 
 
-def test_a_killed_bench_is_told_by_every_command_until_its_setting_is_restored(
+def test_a_killed_bench_is_reported_by_every_command_until_its_setting_is_restored(
     neighbour: Neighbour, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     before = neighbour.settings()

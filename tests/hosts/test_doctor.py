@@ -54,7 +54,7 @@ def test_what_differs_is_found_and_nothing_else(case: dict[str, Any]) -> None:
     assert {check: outcome for check, outcome in found.items() if outcome != sound.get(check)} == case["finds"]
 
 
-def test_what_is_recommended_and_not_so_is_told_once_for_hosts_that_are_alike() -> None:
+def test_what_is_recommended_and_not_so_is_reported_once_for_hosts_that_are_alike() -> None:
     told = {**CASES["sound host"], "host tcp_autocorking": "1"}
     shallow = {**told, "ena now_rx": "1024"}
     findings = [
@@ -178,7 +178,7 @@ def test_the_type_and_the_zone_must_have_ena_express(kind: str, zones: tuple[str
     assert [finding.check for finding in findings if finding.outcome == "bad"] == bad
 
 
-def test_only_what_a_crossover_changes_is_told_by_where_srd_is() -> None:
+def test_only_what_a_crossover_changes_is_reported_by_where_srd_is() -> None:
     findings = examine("client", read_facts("ena srd_mode 0\nena_express srd_mode 3"), attachments=ON)
 
     assert [finding.check for finding in findings if where_srd_is(finding)] == [

@@ -87,7 +87,7 @@ def test_a_proxy_ends_with_all_that_it_has_started() -> None:
         ),
     ],
 )
-def test_a_proxy_that_leads_nowhere_is_told_with_what_it_said(
+def test_a_proxy_that_leads_nowhere_is_reported_with_what_it_said(
     tmp_path: Path, words: tuple[str, ...], said: str
 ) -> None:
     with pytest.raises(HostError) as raised:

@@ -114,7 +114,7 @@ def test_what_is_not_a_good_run_is_not_ok_and_says_why(version: str, name: str) 
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_output_of_a_server_is_told_from_that_of_a_client(version: str) -> None:
+def test_the_output_of_a_server_is_distinguished_from_that_of_a_client(version: str) -> None:
     output = parse(read(f"{version}/ping-pong-udp.server.txt"))
 
     assert (output.mode, output.version, output.measures, output.mean_us) == ("server", version, None, None)

@@ -34,7 +34,7 @@ def test_a_cores_time_is_that_of_programs_and_of_interrupts_without_idling_waiti
     assert read_usage("interface ens5\n") is None
 
 
-def test_an_interfaces_interrupts_are_told_with_the_core_that_serves_them(tmp_path: Path) -> None:
+def test_an_interfaces_interrupts_are_reported_with_the_core_that_serves_them(tmp_path: Path) -> None:
     (tmp_path / "interrupts").write_text(INTERRUPTS)
     for number, core in ((25, "1"), (27, "7")):
         (tmp_path / f"irq/{number}").mkdir(parents=True)

@@ -76,5 +76,5 @@ def test_a_host_that_runs_is_waited_for_as_long_as_it_may_take(
 
 
 @pytest.mark.parametrize(("type", "metal"), [("c6i.metal", True), ("c6i.8xlarge", False), ("no.such", False)])
-def test_metal_is_told_by_aws_and_not_by_a_name(labs: Labs, type: str, metal: bool) -> None:
+def test_metal_is_recognised_by_aws_and_not_by_a_name(labs: Labs, type: str, metal: bool) -> None:
     assert is_bare_metal(labs.aws(), type) is metal

@@ -77,7 +77,7 @@ IN_DOWN = moments(DOWN, every=13)
 
 
 @pytest.mark.parametrize(("in_up", "in_down"), itertools.zip_longest(IN_UP, IN_DOWN))
-def test_killed_the_next_up_makes_exactly_one_of_each_and_the_next_down_goes_on(
+def test_killed_the_next_up_makes_exactly_one_of_each_and_the_next_down_continues(
     labs: Labs, in_up: tuple[Moment, int, Phase], in_down: tuple[Moment, int, Phase] | None, record_property: Record
 ) -> None:
     at, nth, phase = in_up

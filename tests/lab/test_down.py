@@ -207,7 +207,7 @@ TRUST = json.dumps(
 )
 
 
-def test_credentials_that_expire_in_the_midst_end_it_at_once_and_it_goes_on_afterwards(labs: Labs) -> None:
+def test_credentials_that_expire_in_the_midst_end_it_at_once_and_it_continues_afterwards(labs: Labs) -> None:
     from enaxp.errors import AwsError
 
     labs.up()

@@ -46,7 +46,7 @@ def test_drift_is_shown_and_repaired(labs: Labs, name: str) -> None:
     assert labs.changes_left() == []
 
 
-def test_policies_that_somebody_added_to_the_role_are_told_and_left(labs: Labs) -> None:
+def test_policies_that_somebody_added_to_the_role_are_reported_and_left(labs: Labs) -> None:
     iam, role = client(labs, "iam"), labs.file().state.ids()["role"]
     iam.attach_role_policy(RoleName=role, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
     iam.put_role_policy(RoleName=role, PolicyName="more", PolicyDocument=json.dumps(EVERYTHING))
@@ -96,7 +96,7 @@ def test_no_port_is_open_from_outside_where_the_config_says_none_or_a_program_le
     assert open_to() == ["127.0.0.0/8"]
 
 
-def test_a_terminated_instance_is_made_anew(labs: Labs) -> None:
+def test_a_terminated_instance_is_recreated(labs: Labs) -> None:
     client(labs, "ec2").terminate_instances(InstanceIds=[labs.file().state.ids()["instance/client"]])
 
     assert [left.partition(":")[0] for left in labs.changes_left()] == ["create instance/client"]
@@ -106,7 +106,7 @@ def test_a_terminated_instance_is_made_anew(labs: Labs) -> None:
     assert labs.changes_left() == []
 
 
-def test_what_lost_the_labs_id_is_not_touched_and_is_told(labs: Labs) -> None:
+def test_what_lost_the_labs_id_is_not_touched_and_is_reported(labs: Labs) -> None:
     ec2, ids = client(labs, "ec2"), labs.file().state.ids()
     lab_id = {"Key": "enaxp:lab-id", "Value": labs.file().state.lab_id}
     ec2.delete_tags(Resources=[ids["vpc"]], Tags=[lab_id])
@@ -159,7 +159,7 @@ def test_who_comes_second_to_a_lab_gives_way_and_has_made_nothing(labs: Labs, tm
     first.down()
 
 
-def test_a_security_group_of_somebody_else_with_the_labs_name_is_told_and_left_alone(
+def test_a_security_group_of_another_owner_with_the_labs_name_is_reported_and_left_alone(
     cloud: DeadlyCloud, tmp_path: Path
 ) -> None:
     """Its name is unique in a VPC, but AWS does not identify it by that."""
@@ -207,7 +207,7 @@ def test_a_host_that_is_stopping_is_started_once_it_has_stopped(labs: Labs) -> N
     labs.cloud.server.set_timing(Timing.instant())
 
 
-def test_a_stopped_host_for_which_there_is_no_room_is_told_at_once(labs: Labs) -> None:
+def test_a_stopped_host_for_which_there_is_no_room_is_reported_at_once(labs: Labs) -> None:
     ec2, ids = client(labs, "ec2"), labs.file().state.ids()
     ec2.stop_instances(InstanceIds=[ids["instance/server"]])
     labs.cloud.server.set_capacity(Capacity(zones={"us-east-1a": 0}))

@@ -83,7 +83,7 @@ def test_up_on_a_lab_whose_time_is_over_gives_it_a_new_end_everywhere(labs: Labs
     assert ends > datetime.now(UTC)
 
 
-def test_up_tags_nothing_anew_when_all_is_well(labs: Labs) -> None:
+def test_up_tags_nothing_again_when_all_is_well(labs: Labs) -> None:
     labs.cloud.server.forget_calls()
 
     labs.up()
@@ -113,7 +113,7 @@ class Root:
         return subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
 
 
-def test_a_hosts_timer_is_set_anew_and_nothing_else_of_it_changes(tmp_path: Path) -> None:
+def test_a_hosts_timer_is_set_again_and_nothing_else_of_it_changes(tmp_path: Path) -> None:
     root = Root(tmp_path)
     root.timer.parent.mkdir(parents=True)
     root.timer.write_text(OLD_TIMER)
@@ -132,7 +132,7 @@ def test_a_host_without_a_timer_says_so(tmp_path: Path) -> None:
     assert "there is no" in done.stderr
 
 
-def test_a_host_that_cannot_be_reached_is_told_before_anything_is_changed(
+def test_a_host_that_cannot_be_reached_is_reported_before_anything_is_changed(
     labs: Labs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(extend, "PATIENCE_S", 0.0)

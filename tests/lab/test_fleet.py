@@ -63,7 +63,7 @@ def test_a_lab_without_a_fleet_has_the_keys_that_it_always_had() -> None:
     assert pair.hosts["server"].name == "sockperf-server"
 
 
-def test_names_of_hosts_in_a_fleet_are_told_apart_by_their_pair() -> None:
+def test_names_of_hosts_in_a_fleet_are_distinguished_by_their_pair() -> None:
     config, pinned = fleet_after({"fleet.pairs": 2})
 
     names = [host.name for pair in pairs_of(config, pinned) for host in pair.hosts.values()]

@@ -152,7 +152,7 @@ def test_a_host_that_others_stopped_and_started_with_two_interfaces_is_stopped_o
     assert labs.changes_left() == []
 
 
-def test_a_host_that_somebody_terminated_is_made_anew_with_its_address_and_its_second_interface(
+def test_a_host_that_somebody_terminated_is_recreated_with_its_address_and_its_second_interface(
     cloud: DeadlyCloud, tmp_path: Path
 ) -> None:
     labs = fleet(cloud, tmp_path, fleet__pairs=2)
@@ -213,7 +213,7 @@ def test_a_lab_of_one_pair_does_not_become_a_fleet_by_an_option(cloud: DeadlyClo
         fleet(cloud, tmp_path, fleet__pairs=2).up()
 
 
-def test_pairs_without_room_are_told_and_left_out_if_asked_and_refused_if_not(
+def test_pairs_without_room_are_reported_and_left_out_if_asked_and_refused_if_not(
     cloud: DeadlyCloud, tmp_path: Path
 ) -> None:
     cloud.server.set_capacity(Capacity(zones={"us-east-1a": 3}))

@@ -145,7 +145,7 @@ def test_it_is_switched_under_the_printed_policy_alone_and_put_back_as_it_was(
 @pytest.mark.thorough
 @pytest.mark.parametrize("phase", ["before", "after"])
 @pytest.mark.parametrize("nth", range(1, 2 * SWITCHES + 1))
-def test_killed_at_any_switch_the_setting_is_told_and_restored(
+def test_killed_at_any_switch_the_setting_is_reported_and_restored(
     hosts: Hosts, tmp_path: Path, nth: int, phase: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = (OFF, ON, ONLY_UDP)[nth % 3]
@@ -249,7 +249,7 @@ def test_one_interface_is_switched_by_one_bench_at_a_time(hosts: Hosts, tmp_path
     assert hosts.settings() == {OFF}
 
 
-def test_a_file_that_cannot_be_read_is_told_and_never_taken_for_none(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported_and_never_taken_for_none(tmp_path: Path) -> None:
     folder = GivenFolder(tmp_path)
     (tmp_path / "given").mkdir()
     (tmp_path / "given" / "i-0123456789abcdef0-i-0123456789abcdef1.json").write_text('{"schema": 1, "lab"')

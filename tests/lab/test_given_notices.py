@@ -144,7 +144,7 @@ def test_what_an_interface_carries_is_counted_over_the_time_it_was_watched() -> 
     assert "sleep 2;" in watch_command("ens5", seconds=2)
 
 
-def test_a_host_without_such_an_interface_is_watched_all_the_same() -> None:
+def test_a_host_without_such_an_interface_is_watched_anyway() -> None:
     told = read_told("interface \n", "--8<-- enaxp watched\n--8<-- enaxp watched\nload x\n", seconds=1)
 
     assert (told.interface, told.gbps, told.load, told.cores, told.shows_srd) == (None, None, None, None, False)

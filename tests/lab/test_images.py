@@ -41,7 +41,7 @@ def test_a_host_has_one_disk_of_enaxps_size_wherever_its_image_has_the_root(clou
     assert labs.down().lab_is_gone
 
 
-def test_another_ssh_port_is_opened_and_sshd_is_told(cloud: DeadlyCloud, tmp_path: Path) -> None:
+def test_another_ssh_port_is_opened_and_configured_in_sshd(cloud: DeadlyCloud, tmp_path: Path) -> None:
     labs = Labs(cloud, tmp_path)
     ec2 = client(labs, "ec2")
     labs.config = load_config(overrides={"hosts.ssh_port": 2222})

@@ -65,7 +65,7 @@ def test_a_lab_is_listed_with_what_its_tags_tell(cloud: DeadlyCloud, tmp_path: P
     assert list_labs(labs.aws()) == []
 
 
-def test_what_it_costs_an_hour_is_told(cloud: DeadlyCloud, tmp_path: Path) -> None:
+def test_what_it_costs_an_hour_is_reported(cloud: DeadlyCloud, tmp_path: Path) -> None:
     labs = Labs(cloud, tmp_path / "theirs")
     labs.up()
 

@@ -130,7 +130,7 @@ def test_its_subnet_is_found_where_there_is_room(overrides: Mapping[str, Any], s
     assert any(resource.layer == "monitoring" for resource in resources) == bool(subnet)
 
 
-def test_in_somebody_elses_subnet_there_is_none() -> None:
+def test_in_a_given_subnet_there_is_none() -> None:
     _, resources = resources_of({"network.vpc_id": "vpc-0123", "network.subnet_id": "subnet-0123"})
 
     assert not [resource.key for resource in resources if resource.layer == "monitoring"]

@@ -216,7 +216,7 @@ def test_the_same_launch_of_the_lab_itself_is_allowed(account: Account) -> None:
         )
 
 
-def test_what_aws_cannot_narrow_is_possible_all_the_same(account: Account) -> None:
+def test_what_aws_cannot_narrow_is_possible_anyway(account: Account) -> None:
     """As docs/aws.md says: an association may name hosts by any tag, and the lab's own documents may say anything."""
     made = account.aws.ssm.create_association(
         Name=account.mine["ssm-document/sockperf"],

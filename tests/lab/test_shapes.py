@@ -21,7 +21,7 @@ def content_of(case: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
-def test_a_state_of_a_wrong_shape_is_told_and_gone_on_without(case: dict[str, Any], tmp_path: Path) -> None:
+def test_a_state_of_a_wrong_shape_is_reported_and_ignored(case: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "dev.json").write_bytes(content_of(case))
     file = StateFile(tmp_path, "dev")
 

@@ -204,7 +204,7 @@ def test_a_state_folder_that_holds_something_is_left_as_it_is(file: StateFile, s
     assert sorted(path.name for path in file.folder.iterdir()) == ["dev.json", "mine.txt"]
 
 
-def test_the_gitignore_of_somebody_else_is_not_replaced(file: StateFile, state: State) -> None:
+def test_an_existing_gitignore_is_not_replaced(file: StateFile, state: State) -> None:
     file.save(state)
     (file.folder / ".gitignore").write_text("*.pem")
 
@@ -213,7 +213,7 @@ def test_the_gitignore_of_somebody_else_is_not_replaced(file: StateFile, state: 
     assert (file.folder / ".gitignore").read_text() == "*.pem"
 
 
-def test_a_file_system_without_hard_links_keeps_the_previous_state_all_the_same(
+def test_a_file_system_without_hard_links_keeps_the_previous_state_anyway(
     file: StateFile, state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_links(_source: object, _target: object) -> None:

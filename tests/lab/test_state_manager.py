@@ -204,7 +204,9 @@ def test_a_script_that_is_as_it_was_before_is_run_again(labs: Labs, hosts: Hosts
     assert labs.changes_left() == []
 
 
-def test_what_fails_stops_with_host_piece_and_log_and_goes_on_once_mended(labs: Labs, hosts: Hosts, edit: Any) -> None:
+def test_what_fails_stops_with_host_piece_and_log_and_continues_once_corrected(
+    labs: Labs, hosts: Hosts, edit: Any
+) -> None:
     edit("sockperf", "exit 3\n")
     hosts.broken.add("sockperf")
 
@@ -361,7 +363,7 @@ def test_what_others_made_of_an_association_is_put_right(labs: Labs, hosts: Host
     assert after["DocumentVersion"] == one["DocumentVersion"]
 
 
-def test_a_document_of_our_name_that_somebody_else_has_is_neither_used_nor_removed(
+def test_a_document_of_our_name_of_another_owner_is_neither_used_nor_removed(
     server: StrictServer, tmp_path: Path
 ) -> None:
     labs, before = Labs(SimpleNamespace(server=server), tmp_path, lab="taken"), server.resources()
@@ -419,7 +421,9 @@ def test_an_association_that_never_shows_is_not_waited_for_for_ever(
         )
 
 
-def test_what_aws_says_against_another_try_is_told(labs: Labs, hosts: Hosts, server: StrictServer, edit: Any) -> None:
+def test_what_aws_says_against_another_try_is_reported(
+    labs: Labs, hosts: Hosts, server: StrictServer, edit: Any
+) -> None:
     edit("utilities", "exit 3\n")
     hosts.broken.add("utilities")
     with pytest.raises(HostError, match="utilities"):

@@ -35,7 +35,7 @@ def test_a_file_of_schema_1_is_read_and_saved_as_schema_2(tmp_path: Path, path: 
     assert after == before
 
 
-def test_a_lab_that_stands_under_schema_1_goes_on(cloud: DeadlyCloud, tmp_path: Path) -> None:
+def test_a_lab_with_a_state_of_schema_1_continues(cloud: DeadlyCloud, tmp_path: Path) -> None:
     # Given a lab whose state file is what an older enaxp would have left
     labs = Labs(cloud, tmp_path, layers=LAYERS)
     labs.up()

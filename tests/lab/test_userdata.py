@@ -100,7 +100,7 @@ def test_a_done_marker_is_read_as_how_the_boot_went() -> None:
     assert (failed.ok, failed.failed_step, failed.log_tail) == (False, "sockperf", "No match for argument")
 
 
-def test_without_a_done_marker_the_running_step_is_told() -> None:
+def test_without_a_done_marker_the_running_step_is_reported() -> None:
     assert parse_done("STEP\nsockperf\n") == "sockperf"
     assert parse_done("STEP\n") == ""
 

@@ -65,7 +65,7 @@ def test_the_placement_group_is_in_use_in_the_old_zone_for_a_while(cloud: Deadly
     assert labs.down().lab_is_gone
 
 
-def test_a_group_that_somebody_uses_in_another_zone_is_told_at_once(cloud: DeadlyCloud, tmp_path: Path) -> None:
+def test_a_group_that_somebody_uses_in_another_zone_is_reported_at_once(cloud: DeadlyCloud, tmp_path: Path) -> None:
     # Given a lab in one zone with an instance of somebody else in its group
     labs = Labs(cloud, tmp_path)
     labs.up()
@@ -110,7 +110,7 @@ def test_no_public_address_in_the_region_moves_nobody_to_another_zone(cloud: Dea
     assert not isinstance(refusal.value, NoRoomError)
 
 
-def test_when_no_zone_has_room_the_zones_tried_are_told_and_all_can_be_taken_back(
+def test_when_no_zone_has_room_the_zones_tried_are_reported_and_all_can_be_taken_back(
     cloud: DeadlyCloud, tmp_path: Path
 ) -> None:
     labs = Labs(cloud, tmp_path)

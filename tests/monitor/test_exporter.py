@@ -128,7 +128,7 @@ def test_scrapes_may_come_side_by_side(tmp_path: Path) -> None:
     assert len(texts) == 1
 
 
-def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_reported(tmp_path: Path) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
         pytest.raises(UsageError, match="cannot listen"),
@@ -159,7 +159,7 @@ def test_the_command_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
     assert code == 0
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "enaxp", "exporter", "--results", "nowhere"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
 

@@ -88,7 +88,7 @@ def test_every_trial_is_published_as_it_ends_and_once_more_at_the_end(tmp_path: 
     assert len(told) == 3
 
 
-def test_what_cannot_be_written_is_told_once_costs_no_trial_and_is_made_up_for(tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_reported_once_costs_no_trial_and_is_made_up_for(tmp_path: Path) -> None:
     text, told, client = text_folder(tmp_path) / NAME, list[Progress](), Client(tmp_path)
     trials, folder = some_records(), write_run(tmp_path / "results", [])
 

@@ -236,7 +236,7 @@ def test_a_trial_whose_histogram_contradicts_it_does_not_count(run: RunFolder, d
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": 1}', '{"schema": 1, "scenarios": {"udp-latency": 3}}'])
-def test_a_broken_result_is_worked_out_anew(run: RunFolder, content: str) -> None:
+def test_a_broken_result_is_recomputed(run: RunFolder, content: str) -> None:
     before = run.read_document("result.json")
     (run.path / "result.json").write_text(content)
 
@@ -246,7 +246,7 @@ def test_a_broken_result_is_worked_out_anew(run: RunFolder, content: str) -> Non
     assert "result.json" in fault
 
 
-def test_a_result_that_says_something_else_than_the_trials_is_told(run: RunFolder) -> None:
+def test_a_result_that_says_something_else_than_the_trials_is_reported(run: RunFolder) -> None:
     def lie(result: Any) -> None:
         result["scenarios"]["udp-latency"]["arms"]["ena"]["p50_us"] = 5.0
 

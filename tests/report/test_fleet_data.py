@@ -29,7 +29,7 @@ def on(kernel: str = "6.1.109", **place: str) -> Manifest:
     ],
     ids=["zone", "placement", "environment", "nothing"],
 )
-def test_it_is_told_what_one_pair_alone_has(own: Manifest, expected: list[str]) -> None:
+def test_what_only_one_pair_has_is_reported(own: Manifest, expected: list[str]) -> None:
     assert [str(one) for one in alone_in(own, [on(), on(), on()])] == expected
 
 

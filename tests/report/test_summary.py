@@ -49,7 +49,7 @@ def with_throughput() -> tuple[Result, Manifest]:
     )
 
 
-def test_the_guides_example_is_told_as_in_the_guide() -> None:
+def test_the_guides_example_is_reported_as_in_the_guide() -> None:
     assert render_summary(RESULT, MANIFEST) == (FIXTURES / "summary.txt").read_text()
 
 
@@ -78,7 +78,7 @@ def test_the_maximum_has_no_improvement_since_it_grows_with_the_number_of_messag
     assert "%" not in after.partition("Messages lost:")[0]
 
 
-def test_what_was_lost_is_told_with_its_interval_and_what_lies_among_it_is_beyond_measurement() -> None:
+def test_what_was_lost_is_reported_with_its_interval_and_what_lies_among_it_is_beyond_measurement() -> None:
     lossy = changed(loss_rate=0.02, loss_low=0.0195, loss_high=0.0205, p99_us=None, beyond_measurement=["p99"])
 
     text = render_summary(lossy, MANIFEST)
@@ -123,7 +123,7 @@ def test_each_scenario_has_its_section_and_throughput_its_unit() -> None:
     )
 
 
-def test_two_scenarios_of_one_protocol_are_told_apart() -> None:
+def test_two_scenarios_of_one_protocol_are_distinguished() -> None:
     result = replace(RESULT, scenarios=dict.fromkeys(("udp-latency", "udp-large"), RESULT.scenarios["udp-latency"]))
     udp = MANIFEST.plan.scenarios[0]
     plan = replace(MANIFEST.plan, scenarios=(udp, replace(udp, name="udp-large")))

@@ -33,5 +33,5 @@ LOAD = replace(UDP, mode="under-load", rate=1000)
         ),
     ],
 )
-def test_traffic_is_told_with_all_that_makes_it_another_one(scenario: Scenario, words: str) -> None:
+def test_traffic_is_reported_with_all_that_makes_it_another_one(scenario: Scenario, words: str) -> None:
     assert traffic_in_words(scenario) == words

@@ -7,7 +7,7 @@ from selfcheck.driver import line_of
 ONE = {"seconds": 60.0, "rss_mb": 120.0, "cpu_s": 3.0}
 
 
-def test_what_many_pairs_take_is_told_against_one() -> None:
+def test_what_many_pairs_take_is_reported_against_one() -> None:
     found = line_of(64, {"seconds": 66.0, "rss_mb": 435.0, "cpu_s": 50.0}, first=ONE)
 
     assert "64 pairs" in found
@@ -15,5 +15,5 @@ def test_what_many_pairs_take_is_told_against_one() -> None:
     assert "5.0 MB a further pair (goal: 10)" in found
 
 
-def test_of_one_pair_no_further_one_is_told() -> None:
+def test_of_one_pair_no_further_one_is_reported() -> None:
     assert "further" not in line_of(1, ONE, first=ONE)

@@ -35,7 +35,7 @@ def test_every_command_has_a_section() -> None:
     assert set(app.commands) <= told
 
 
-def test_every_key_of_a_result_is_told(tmp_path: Path) -> None:
+def test_every_key_of_a_result_is_reported(tmp_path: Path) -> None:
     document = to_document(result_of(make_run(tmp_path, Made())))
     told = set(re.findall(r"^\| `(\w+)` \|", documents(), re.MULTILINE))
 

@@ -62,7 +62,7 @@ def test_an_arm_that_fails_more_often_is_named_in_the_headline_where_its_survivo
     assert simulate(cell, iterations=10, benches=10).warned == 1.0
 
 
-def test_alike_arms_are_seldom_told_apart_even_with_four_scenarios() -> None:
+def test_alike_arms_are_seldom_distinguished_even_with_four_scenarios() -> None:
     rates = simulate(BY_NAME["alike, 4 scenarios, SD 5 %"], iterations=10, benches=400)
 
     assert rates.wrong <= 0.05 + 3 * (0.05 * 0.95 / 400) ** 0.5

@@ -143,7 +143,7 @@ def test_a_lost_pair_is_named_and_in_no_mean() -> None:
     assert "over 3 of 4 pairs" in (variant.scenarios["udp-latency"].verdict.headline or "")
 
 
-def test_a_variant_of_which_no_pair_counts_is_told() -> None:
+def test_a_variant_of_which_no_pair_counts_is_reported() -> None:
     fleet = judged(
         *(a_pair(f"main-{n}") for n in (1, 2, 3)), PairRun(name="far-1", variant="far", lost="it is not there")
     )
@@ -190,7 +190,7 @@ def test_the_pair_that_stands_out_is_in_the_headline_and_in_the_mean() -> None:
 # -- variants --------------------------------------------------------------------------------------------------------------
 
 
-def test_variants_that_differ_are_told_apart_in_the_direction_from_the_first_to_the_second() -> None:
+def test_variants_that_differ_are_distinguished_in_the_direction_from_the_first_to_the_second() -> None:
     fleet = judged(
         *(a_pair(f"near-{n}", 1.2 + 0.002 * n) for n in (1, 2, 3)),
         *(a_pair(f"far-{n}", 0.8 + 0.002 * n) for n in (1, 2, 3)),

@@ -59,7 +59,7 @@ def test_without_any_pair_there_is_nothing() -> None:
     assert over_pairs({}).mean is None
 
 
-def test_pairs_that_are_all_the_same_differ_by_nothing() -> None:
+def test_pairs_that_are_equal_differ_by_nothing() -> None:
     found = over_pairs(pairs(0.1, 0.1, 0.1, errors=[0.0, 0.0, 0.0]))
 
     assert (found.between, found.i2, found.next_pair()) == (0.0, 0.0, (pytest.approx(0.1), pytest.approx(0.1)))
@@ -88,12 +88,12 @@ def test_of_three_pairs_none_stands_out() -> None:
     assert standing_out(pairs(0.0, 0.0, 9.0)) == ()
 
 
-def test_one_that_differs_from_others_that_are_all_the_same_stands_out() -> None:
+def test_one_that_differs_from_equal_others_stands_out() -> None:
     assert standing_out(pairs(0.1, 0.1, 0.1, 0.2)) == ("main-4",)
     assert standing_out(pairs(0.1, 0.1, 0.1, 0.1)) == ()
 
 
-def test_two_variants_are_told_apart_by_welch() -> None:
+def test_two_variants_are_distinguished_by_welch() -> None:
     one, other = [0.01, 0.03, -0.02], [0.10, 0.30, 0.22, 0.05, 0.15, 0.41]
 
     found = between_variants(one, other)

@@ -82,7 +82,7 @@ def failures(labs: Labs) -> str:
     return "\n".join(f.text for f in report.of("failure"))
 
 
-def test_a_lab_lives_in_a_vpc_of_somebody_else_and_leaves_it_as_it_was(labs: Labs) -> None:
+def test_a_lab_lives_in_a_vpc_of_another_owner_and_leaves_it_as_it_was(labs: Labs) -> None:
     theirs = Theirs(labs)
     before = theirs.snapshot()
     use(labs, network__vpc_id=theirs.vpc)
@@ -154,7 +154,7 @@ def test_without_public_addresses_none_are_made(labs: Labs) -> None:
         ("10.0.0.0/24", "does not lie in vpc-"),
     ],
 )
-def test_a_vpc_without_room_is_told(labs: Labs, block: str, said: str) -> None:
+def test_a_vpc_without_room_is_reported(labs: Labs, block: str, said: str) -> None:
     theirs = Theirs(labs)
     theirs.subnet("192.168.3.0/25")
     octets = block.rpartition(".")[0]
@@ -171,21 +171,21 @@ def test_a_vpc_without_room_is_told(labs: Labs, block: str, said: str) -> None:
     assert said in failures(labs)
 
 
-def test_a_subnet_without_a_way_out_is_told(labs: Labs) -> None:
+def test_a_subnet_without_a_way_out_is_reported(labs: Labs) -> None:
     theirs = Theirs(labs)
     use(labs, network__vpc_id=theirs.vpc, network__subnet_id=theirs.subnet(public=False))
 
     assert "has no route to an internet gateway" in failures(labs)
 
 
-def test_a_subnet_of_other_addresses_is_told(labs: Labs) -> None:
+def test_a_subnet_of_other_addresses_is_reported(labs: Labs) -> None:
     theirs = Theirs(labs)
     use(labs, network__vpc_id=theirs.vpc, network__subnet_id=theirs.subnet("192.168.4.0/24"))
 
     assert "is 192.168.4.0/24, network.subnet_cidr says 192.168.3.0/24" in failures(labs)
 
 
-def test_a_subnet_whose_addresses_are_taken_is_told(labs: Labs) -> None:
+def test_a_subnet_whose_addresses_are_taken_is_reported(labs: Labs) -> None:
     theirs = Theirs(labs)
     subnet = theirs.subnet()
     theirs.ec2.create_network_interface(SubnetId=subnet, PrivateIpAddress="192.168.3.11")
@@ -206,7 +206,7 @@ def test_given_resources_that_are_not_there_are_named(labs: Labs, tmp_path: Path
         assert text in said
 
 
-def test_a_profile_without_a_role_is_told(labs: Labs) -> None:
+def test_a_profile_without_a_role_is_reported(labs: Labs) -> None:
     use(labs, hosts__instance_profile=Theirs(labs).profile(role=False))
 
     assert "the instance profile theirs has no role in it" in failures(labs)

@@ -65,7 +65,7 @@ def test_block_public_access_is_a_failure_for_a_vpc_of_the_labs_own_and_a_warnin
     assert "reach" not in texts(theirs, "failure")
 
 
-def test_what_preflight_refuses_can_be_built_all_the_same(labs: Labs, tmp_path: Path) -> None:
+def test_what_preflight_refuses_can_be_built_anyway(labs: Labs, tmp_path: Path) -> None:
     labs.cloud.server._world.block_public_access = "block-ingress"
     mine = session(labs, tmp_path / "mine")
 
@@ -114,7 +114,7 @@ def test_a_given_key_must_be_one(tmp_path: Path, content: str, fault: str) -> No
     assert given._fault_of_key(path) == fault
 
 
-def test_a_given_key_that_is_a_folder_or_missing_is_told(tmp_path: Path) -> None:
+def test_a_given_key_that_is_a_folder_or_missing_is_reported(tmp_path: Path) -> None:
     assert given._fault_of_key(tmp_path) == "cannot be read (Is a directory)"
     assert given._fault_of_key(tmp_path / "missing") == "is not there"
 

@@ -121,7 +121,7 @@ def test_a_restart_takes_everything_back_that_is_not_in_a_file(bare: Lab) -> Non
         assert mtus(host) == ["9001", "9001"]
 
 
-def test_mtu_and_routes_last_when_the_distribution_configures_the_interfaces_anew(host: Lab) -> None:
+def test_mtu_and_routes_last_when_the_distribution_reconfigures_the_interfaces(host: Lab) -> None:
     as_set(host)
     with host.ssh("client") as connection:
         if host.image_name == AMAZON_LINUX:

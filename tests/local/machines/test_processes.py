@@ -51,7 +51,7 @@ def test_user_data_is_checked_and_not_run(machines: Lab) -> None:
     assert "not run" in str(done["note"])
 
 
-def test_user_data_with_a_fault_is_told(tmp_path: Path) -> None:
+def test_user_data_with_a_fault_is_reported(tmp_path: Path) -> None:
     with lab("processes", tmp_path) as owned:
         owned.launch("server", user_data="#!/bin/bash\nif true; then\n")
         owned.wait_up("server")

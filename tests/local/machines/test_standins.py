@@ -199,7 +199,7 @@ def test_sockperf_is_given_addresses_of_loopback(run: Run, given: str, passed_on
         ("--enablerepo=x install bash", 1, "does not know"),
     ],
 )
-def test_dnf_has_what_is_there_already(words: str, code: int, said: str, tmp_path: Path) -> None:
+def test_dnf_has_what_exists_already(words: str, code: int, said: str, tmp_path: Path) -> None:
     (tmp_path / "g++").symlink_to("/bin/true")
     path = f"{tmp_path}:{os.environ['PATH']}"
     command = ["bash", str(SOURCES / "amazon-linux" / "dnf"), *words.split()]

@@ -240,7 +240,7 @@ def test_calls_tell_what_they_are_to_change(lab: Lab, server: StrictServer) -> N
     assert named == [{ids["vpc"], ids["subnet"]}, set(), {ids["vpc"]}, {"placement"}, {"enaxp"}, set()]
 
 
-def test_resources_are_told(lab: Lab, server: StrictServer) -> None:
+def test_resources_are_reported(lab: Lab, server: StrictServer) -> None:
     assert drive(server, "GET", "resources") == {"resources": server.resources()}
     assert lab.ids["vpc"] in server.resources()
 

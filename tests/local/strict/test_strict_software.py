@@ -187,7 +187,7 @@ def test_what_is_due_runs_while_calls_miss_the_document(lab: Lab, server: Strict
     assert ran(lab, hosts) == sorted((host, "echo hello") for host in both(lab))
 
 
-def test_a_failure_is_told_per_host_and_by_execution(lab: Lab, hosts: Hosts) -> None:
+def test_a_failure_is_reported_per_host_and_by_execution(lab: Lab, hosts: Hosts) -> None:
     lab.document("hello", document("exit 3"))
 
     association = lab.association("hello")
@@ -205,7 +205,7 @@ def test_a_failure_is_told_per_host_and_by_execution(lab: Lab, hosts: Hosts) -> 
     assert (told["Status"], told["ResponseCode"], told["StandardErrorContent"]) == ("Failed", 3, "err\n")
 
 
-def test_a_time_that_is_over_is_told_as_that(lab: Lab, hosts: Hosts) -> None:
+def test_a_time_that_is_over_is_reported_as_that(lab: Lab, hosts: Hosts) -> None:
     lab.document("hello", document("exit 124"))
 
     association = lab.association("hello")

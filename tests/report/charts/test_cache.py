@@ -50,7 +50,7 @@ def test_what_others_can_write_is_not_believed(cache: Path) -> None:
 
 
 @pytest.mark.parametrize("spoilt", [b"", b"\xff\xfe"])
-def test_what_cannot_be_read_is_made_anew(cache: Path, spoilt: bytes) -> None:
+def test_what_cannot_be_read_is_recreated(cache: Path, spoilt: bytes) -> None:
     cached_text("a.js", Maker())
     (cache / "a.js").write_bytes(spoilt)
 
