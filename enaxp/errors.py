@@ -1,6 +1,6 @@
-"""Every error that enaxp raises on purpose: where it happened, what the service said, what to do next.
+"""Errors: every exception that enaxp raises deliberately: where it happened, the service's message, what to do next.
 
-The command line prints `str(error)` and leaves with `error.exit_code`; a traceback is shown only with `--debug`.
+The command line prints `str(error)` and exits with `error.exit_code`; a traceback is shown only with `--debug`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 
 class EnaxpError(Exception):
-    """Base of all errors enaxp raises on purpose.
+    """Base class of all errors that enaxp raises deliberately.
 
-    where: what was being done, to what.  said: what the service or system answered.  todo: the next step for a person.
+    where: what was being done, to what. said: the answer of the service or system. todo: the next step for the user.
     """
 
     exit_code = 1
@@ -32,12 +32,12 @@ class EnaxpError(Exception):
 
     @property
     def in_one_line(self) -> str:
-        """Where, and what was said, for a list or a record; what to do next is left out."""
+        """The error on one line, for a list or a record, without the next step."""
         return f"{self.where}: {self.said}" if self.said else self.where
 
 
 class UsageError(EnaxpError):
-    """The command line asks for something that contradicts itself or the lab."""
+    """The command line contradicts itself or the lab."""
 
     exit_code = 2
 
@@ -75,11 +75,11 @@ class StateError(EnaxpError):
 
 
 class LabError(EnaxpError):
-    """The lab is not in a condition that allows what was asked."""
+    """The lab's condition does not allow the requested operation."""
 
 
 class NameTakenError(LabError):
-    """A name that the lab needs belongs to something that is not the lab's."""
+    """A name that the lab needs is in use by a resource of another owner."""
 
 
 class HostError(EnaxpError):
@@ -87,7 +87,7 @@ class HostError(EnaxpError):
 
 
 class HostKeyError(HostError):
-    """A host has another key than it had."""
+    """A host presents another SSH key than before."""
 
 
 class BenchError(EnaxpError):
@@ -107,10 +107,10 @@ class ConditionFailedError(EnaxpError):
 
 
 class LocalTargetError(EnaxpError):
-    """This machine cannot serve as the local target as it stands."""
+    """This machine does not meet the requirements of the local target."""
 
 
 class Interrupted(EnaxpError):  # noqa: N818 - the user's wish, not an error
-    """Somebody pressed Ctrl-C: what was in flight is finished and saved."""
+    """Interrupted by Ctrl-C: calls in flight were finished and saved."""
 
     exit_code = 130
