@@ -83,3 +83,13 @@ def test_the_newest_heading_of_the_changelog_is_the_version() -> None:
 
     newest, *_ = (heading for heading in headings if heading != "Unreleased")
     assert re.fullmatch(rf"{re.escape(__version__)} \(\d{{4}}-\d\d-\d\d\)", newest)
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_every_file_of_the_tests_that_a_page_names_exists(page: str) -> None:
+    named = re.findall(
+        r"`((?:tests|selfcheck|config|templates|scripts)/[^` ]+)`", (ROOT / page).read_text(encoding="utf-8")
+    )
+
+    assert named
+    assert [path for path in named if not any(ROOT.glob(path.rstrip("/")))] == []
