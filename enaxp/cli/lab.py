@@ -102,6 +102,7 @@ def plan(options: Options, *, layers: tuple[Layer, ...], check: bool, pairs: int
 @option(
     "--replace", "may_replace", is_flag=True, help="Do not ask before running hosts are replaced, or a fleet's removed."
 )
+@option("--force", is_flag=True, help="Change hosts even while a bench runs on them.")
 def up(
     options: Options,
     *,
@@ -117,6 +118,7 @@ def up(
     everything: bool,
     adopt: bool,
     may_replace: bool,
+    force: bool,
 ) -> None:
     """Build the lab, or what is missing of it."""
     from enaxp.commands.lab import bring_up, wait_for_hosts
@@ -125,7 +127,7 @@ def up(
     from enaxp.session import open_session
 
     with open_session(options, overrides={"ttl": ttl, "fleet.pairs": pairs}) as session:
-        session = replace(session, adopt=adopt)
+        session = replace(session, adopt=adopt, despite_bench=force)
         chosen = LAYERS if everything else _layers(layers)
         built = bring_up(
             session,

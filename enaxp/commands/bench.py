@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,11 +27,11 @@ from enaxp.commands.doctor import Health, host_gbps, place_of, require_health
 from enaxp.commands.status import current_status
 from enaxp.config import Config
 from enaxp.errors import AwsError, BenchError, HostError, Interrupted, NoValidResultError, UsageError
-from enaxp.lab.model import TAG_BENCH, Found, as_text
+from enaxp.lab import measured
+from enaxp.lab.model import Found, as_text
 from enaxp.lab.srd import SrdSwitch
 from enaxp.lab.state import BENCH_LOCK
 from enaxp.lab.status import Status
-from enaxp.lab.tags import put_tags
 from enaxp.monitor.textfile import published
 from enaxp.report.files import write_report_files
 from enaxp.report.redact import without_private_words
@@ -151,8 +151,9 @@ def what_cut_short(folder: RunFolder, run_trials: Callable[[], None]) -> CutShor
     return None
 
 
-@contextlib.contextmanager
-def told_to_others(session: Session, pairs: Sequence[Status], plan: BenchPlan, *, rounds: int = 1) -> Iterator[None]:
+def told_to_others(
+    session: Session, pairs: Sequence[Status], plan: BenchPlan, *, rounds: int = 1
+) -> AbstractContextManager[None]:
     """A context that tags the hosts of these pairs with the expected end of the bench, so that enaxp on other computers leaves them alone
     until then. rounds: how many pairs are measured one after the other.
     """
@@ -162,19 +163,7 @@ def told_to_others(session: Session, pairs: Sequence[Status], plan: BenchPlan, *
         for role, host in status.hosts.items()
     ]
     takes_s = rounds * (1.2 * seconds(plan) * plan.most_iterations / plan.iterations + 300)
-
-    def tell(until: datetime) -> None:
-        session.file.mark_bench(as_text(until))
-        try:
-            put_tags(session.aws, hosts, {TAG_BENCH: as_text(until)})
-        except AwsError as error:
-            session.console.say(f"warning: others are not told of this bench: {error.where}: {error.said}")
-
-    tell(datetime.now(UTC) + timedelta(seconds=takes_s))
-    try:
-        yield
-    finally:
-        tell(datetime.now(UTC))
+    return measured.told_to_others(session.aws, hosts, file=session.file, takes_s=takes_s, warn=session.console.say)
 
 
 def require_writable(folder: Path) -> None:

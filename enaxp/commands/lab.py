@@ -21,6 +21,7 @@ from enaxp.lab.lifecycle import (
     Snapshot,
     down,
     refuse_another_port,
+    refuse_while_measured,
     require_own_lab,
     require_running,
     types_wanted,
@@ -28,6 +29,7 @@ from enaxp.lab.lifecycle import (
     zones_wanted,
 )
 from enaxp.lab.model import LAYERS, Layer
+from enaxp.lab.ownership import is_being_measured
 from enaxp.lab.pace import least_time_text
 from enaxp.lab.resolved import is_bare_metal
 from enaxp.lab.spec import layer_of
@@ -70,7 +72,8 @@ def bring_up(
     """Builds what is missing of these layers. `rollback`: removes what was created if that fails. `skip_preflight`: without the checks in
     advance. `partial`: leaves out pairs of a fleet for which AWS has no capacity.
 
-    Raises LabError when the user declines, or the lab has another owner, UsageError when the lab would cost more than `max_usd_per_hour`.
+    Raises LabError when the user declines, the lab has another owner, or hosts with a running bench would be changed; UsageError when the
+    lab would cost more than `max_usd_per_hour`.
     """
     say, layers = session.console.say, tuple(layers)
     if "monitoring" in layers:
@@ -79,6 +82,7 @@ def bring_up(
         snapshot = look_at(session, layers)
         require_own_lab(session.lab_context, snapshot.state, snapshot.survey)
         refuse_another_port(snapshot, port=session.config.hosts.ssh_port)
+        refuse_while_measured(session.lab_context, snapshot)
         if not may_replace:
             _refuse_fewer_pairs(snapshot)
         changed = tuple(step.key for step in snapshot.plan.changing)
@@ -173,9 +177,7 @@ def preflight(session: Session) -> Report:
 def require_no_bench(session: Session) -> None:
     """Raises LabError while a bench of the lab runs on this computer."""
     if session.file.is_locked(name=BENCH_LOCK):
-        raise LabError(
-            f"a bench of lab {session.config.lab} is running", todo="wait for it, stop it with Ctrl-C, or give --force"
-        )
+        raise is_being_measured(lab=session.config.lab, until=None)
 
 
 def confirm(session: Session, question: str) -> None:

@@ -36,8 +36,8 @@ from enaxp.lab.model import (
     as_text,
     from_text,
 )
-from enaxp.lab.ownership import bench_until, claim_of, owner_of, require_own, require_unmeasured
-from enaxp.lab.plan import SURPLUS, Plan, make_plan
+from enaxp.lab.ownership import bench_until, claim_of, is_being_measured, owner_of, require_own
+from enaxp.lab.plan import SURPLUS, Plan, Step, make_plan
 from enaxp.lab.resolved import given_gateway, pinned_of, resolve
 from enaxp.lab.spec import Resolved, above, layer_of, of_layers, wanted
 from enaxp.lab.state import BENCH_LOCK, State, StateFile, new_state
@@ -63,7 +63,7 @@ class Target:
 class LabContext:
     """The inputs of every stage: config, account, state file and target.
 
-    adopt: a lab of another owner may be taken over. despite_bench: a lab with a running bench may be removed.
+    adopt: a lab of another owner may be taken over. despite_bench: a lab with a running bench may be changed and removed.
     """
 
     config: Config
@@ -152,9 +152,10 @@ def look(context: LabContext, *, layers: Iterable[Layer] | None = None) -> Snaps
     everything = _spec(context.config, resolved, key=key, expires_at=state.expires_at)
     resources = of_layers(everything, chosen)
     surplus = _surplus(context.config, resolved, everything, sighting.survey) if "compute" in chosen else []
-    until = bench_until(sighting.survey)
-    if until is not None and until > datetime.now(UTC) and not _bench_was_ours(context, sighting.survey):
-        resources = _with_srd_as_it_is(resources, sighting.survey)
+    notes, until = sighting.notes, _measured_until(context, sighting.survey)
+    if until is not None and (kept := _with_srd_as_it_is(resources, sighting.survey)) != resources:
+        resources = kept
+        notes = (*notes, f"a bench runs on the hosts, until {as_text(until)}: ENA Express stays as it has it")
     lab = _searched_in(state.as_lab(context.config.tags), asked or ())
     return Snapshot(
         state=state,
@@ -164,7 +165,7 @@ def look(context: LabContext, *, layers: Iterable[Layer] | None = None) -> Snaps
         survey=sighting.survey,
         plan=make_plan(resources, sighting.survey, state, lab, surplus=surplus),
         key=key,
-        notes=(*sighting.notes, *_warnings(context.config, resources, sighting.survey)),
+        notes=(*notes, *_warnings(context.config, resources, sighting.survey)),
     )
 
 
@@ -286,6 +287,7 @@ def up(
     refuse_disowned(snapshot)
     refuse_another_port(snapshot, port=context.config.hosts.ssh_port)
     require_own_lab(context, snapshot.state, snapshot.survey)
+    refuse_while_measured(context, snapshot)
     aws, file, lab = context.aws, context.file, snapshot.lab
     if snapshot.plan.changing or file.load() != snapshot.state:
         # The lab-id is on disk before the first call, and the key before AWS hears of it.
@@ -465,8 +467,9 @@ def down(
     for text in notes:
         note(text)
     require_own_lab(context, state, seen)
-    if not context.despite_bench and not _bench_was_ours(context, seen):
-        require_unmeasured(seen, lab=state.lab, now=datetime.now(UTC))
+    until = _measured_until(context, seen)
+    if until is not None:
+        raise is_being_measured(lab=state.lab, until=until)
     file.save(state)
     refuse_if_stood_on(seen, layers)
     swept = sweep_layers(
@@ -483,6 +486,39 @@ def down(
     if is_gone:
         file.forget()
     return Removal(removed=swept.removed, leftovers=swept.left, lab_is_gone=is_gone)
+
+
+def refuse_while_measured(context: LabContext, snapshot: Snapshot) -> None:
+    """Raises LabError if the plan would change the hosts, or remove anything, while a bench runs on them, from any computer. New pairs of a
+    fleet are allowed.
+    """
+    until = _measured_until(context, snapshot.survey)
+    is_here = not context.despite_bench and context.file.is_locked(name=BENCH_LOCK)
+    touched = [step.key for step in snapshot.plan.changing if _disturbs(step, snapshot.survey)]
+    if touched and (is_here or until is not None):
+        raise is_being_measured(lab=snapshot.state.lab, until=until, changing=touched)
+
+
+def _disturbs(step: Step, seen: Survey) -> bool:
+    """Whether a step can disturb a bench on the existing hosts."""
+    if step.action in {"replace", "delete"}:
+        return True
+    if step.action == "create":
+        pair = pair_in(step.key)
+        return layer_of(step.key) == "compute" and (pair is None or _has_host(pair.name, seen))
+    return layer_of(step.key) == "compute" and bool(step.changes)
+
+
+def _has_host(pair: str, seen: Survey) -> bool:
+    return any(f"instance/{pair}/{role}" in seen.found for role in ROLES)
+
+
+def _measured_until(context: LabContext, seen: Survey) -> datetime | None:
+    """The expected end of a running bench, from the hosts' tags; None if none runs, or the context ignores it."""
+    until = bench_until(seen)
+    if until is None or until <= datetime.now(UTC) or context.despite_bench or _bench_was_ours(context, seen):
+        return None
+    return until
 
 
 def _bench_was_ours(context: LabContext, seen: Survey) -> bool:

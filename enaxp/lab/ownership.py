@@ -2,7 +2,7 @@
 
 caller's ARN ─▶ owner_of ─▶ the tag enaxp:owner
 Survey ─▶ claim_of ─▶ Claim ─▶ require_own       for a lab without local state: the caller's, or --adopt
-                          └──▶ require_unmeasured  no bench runs on it, from any computer, or --force
+                          └──▶ is_being_measured   the error while a bench runs on it, from any computer
 """
 
 from __future__ import annotations
@@ -79,14 +79,14 @@ def require_own(claim: Claim, *, lab: str, lab_id: str, caller: str, has_key: bo
     )
 
 
-def require_unmeasured(seen: Survey, *, lab: str, now: datetime) -> None:
-    """Raises LabError while a bench runs on the lab, according to its hosts' tags."""
-    until = bench_until(seen)
-    if until is not None and until > now:
-        raise LabError(
-            f"a bench of lab {lab} is running, until {as_text(until)} as its hosts' tags tell",
-            todo="wait for it, or give --force",
-        )
+def is_being_measured(*, lab: str, until: datetime | None, changing: Iterable[str] = ()) -> LabError:
+    """The error for a lab with a running bench. until: its expected end, from the hosts' tags. changing: keys of the refused changes."""
+    end = f", until {as_text(until)} as its hosts' tags tell" if until else ""
+    return LabError(
+        f"a bench of lab {lab} is running{end}",
+        said=f"this would change {', '.join(changing)}" if changing else "",
+        todo="wait for it, stop it with Ctrl-C, or give --force",
+    )
 
 
 def _moment(tag: str, tags: Iterable[Mapping[str, str]]) -> datetime | None:

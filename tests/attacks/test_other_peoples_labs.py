@@ -16,15 +16,19 @@ from enaxp.commands.status import current_status
 from enaxp.errors import LabError, StateError
 from enaxp.lab.labs import list_labs
 from enaxp.lab.lifecycle import down, look, up
-from enaxp.lab.model import TAG_BENCH, TAG_EXPIRES, TAG_OWNER, as_text
-from enaxp.lab.ownership import owner_of
-from enaxp.lab.state import StateFile
+from enaxp.lab.measured import told_to_others
+from enaxp.lab.model import LAYERS, TAG_BENCH, TAG_EXPIRES, TAG_OWNER, Found, as_text
+from enaxp.lab.ownership import bench_until, owner_of
+from enaxp.lab.state import BENCH_LOCK, StateFile
 from enaxp.lab.tags import put_tags
+from enaxp.local.strict import Fault, FaultPlan
 from enaxp.options import Options
 from enaxp.session import Session
 from enaxp.terminal.console import Console
 from enaxp.traffic import SrdOn
 from tests.support.crash_harness import TARGET, DeadlyCloud, Labs, deadly_cloud
+from tests.support.drift_cases import client, disassociate
+from tests.support.local_machines import wait_until
 
 pytestmark = pytest.mark.thorough
 
@@ -217,6 +221,87 @@ def test_up_leaves_ena_express_as_a_bench_has_it(alice: Labs, srd_on: SrdOn) -> 
     assert alice.changes_left() != []
     put_on_everything(alice, {TAG_BENCH: as_text(datetime.now(UTC) - timedelta(hours=1))})
     assert alice.changes_left() != []
+
+
+def test_while_a_bench_runs_up_changes_no_host_of_it(alice: Labs) -> None:
+    # Given a host that has lost its address while it is measured from elsewhere
+    ids = alice.file().state.ids()
+    disassociate(client(alice, "ec2"), ids["eip/server"])
+    until = as_text(datetime.now(UTC) + timedelta(hours=1))
+    put_on_everything(alice, {TAG_BENCH: until})
+    before = alice.changes_left()
+    assert before != []
+
+    # When somebody brings the lab up
+    with pytest.raises(LabError, match=until) as refused:
+        bring_up(session(alice), layers=("network", "compute"), assume_yes=True)
+
+    # Then nothing is changed, and it is told what would be, and what can be done
+    assert "eip/server" in refused.value.said
+    assert "--force" in refused.value.todo
+    assert alice.changes_left() == before
+
+    # But with --force it is
+    bring_up(session(alice, despite_bench=True), layers=("network", "compute"), assume_yes=True)
+    assert alice.changes_left() == []
+
+
+def test_also_where_the_bench_could_not_tag_its_hosts_up_on_its_computer_leaves_them_alone(alice: Labs) -> None:
+    alice.srd_switch()("first")
+
+    with alice.file().lock("bench", name=BENCH_LOCK), pytest.raises(LabError, match="bench of lab dev is running"):
+        alice.up()
+
+    assert alice.changes_left() != []
+
+
+def hosts_of(labs: Labs) -> list[Found]:
+    return [one for one in labs.snapshot().survey.all() if one.kind == "instance"]
+
+
+def told(labs: Labs) -> datetime | None:
+    """The end of the bench as the hosts' tags tell it."""
+    return bench_until(labs.snapshot().survey)
+
+
+def test_a_bench_that_takes_longer_than_expected_tells_others_in_time(alice: Labs, bob: Labs) -> None:
+    alice.srd_switch()("first")
+
+    # Given a bench that was expected to have ended by now
+    with told_to_others(alice.aws(), hosts_of(alice), file=alice.file(), takes_s=0, warn=pytest.fail):
+        soon = datetime.now(UTC) + timedelta(minutes=5)
+        wait_until(lambda: (told(alice) or soon) > soon, "the end has been put off")
+
+        # Then somebody else's `up` has ENA Express as the bench has it, and their `down` does not happen
+        theirs = replace(bob.context(), adopt=True)
+        snapshot = look(theirs)
+        assert not any(step.changes for step in snapshot.plan.steps if step.kind == "instance")
+        assert any("a bench runs" in note for note in snapshot.notes)
+        with pytest.raises(LabError, match="bench of lab dev is running"):
+            down(theirs, layers=LAYERS, watch=lambda _: None, note=lambda _: None)
+
+    # And once it has ended it is in nobody's way
+    ended = told(alice)
+    assert ended is not None
+    assert ended <= datetime.now(UTC)
+    assert alice.changes_left() != []
+
+
+def test_a_bench_that_may_not_tag_its_hosts_says_so_once_and_goes_on(alice: Labs) -> None:
+    warnings: list[str] = []
+    hosts, file = hosts_of(alice), alice.file()
+    denied = Fault(
+        action="CreateTags", status=403, code="UnauthorizedOperation", message="You may not.", probability=1.0
+    )
+    alice.cloud.server.set_faults(FaultPlan([denied]))
+
+    with told_to_others(alice.aws(), hosts, file=file, takes_s=0, warn=warnings.append):
+        alice.cloud.server.forget_calls()
+        wait_until(lambda: any(c.action == "CreateTags" for c in alice.cloud.server.calls), "the end was put off")
+
+    assert len(warnings) == 1
+    assert "You may not." in warnings[0]
+    assert file.bench_until() == ""
 
 
 # -- replacing ------------------------------------------------------------------------------------------------------------

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from enaxp.commands.bench import plan_of, told_to_others
+from enaxp.commands.status import current_status
+from enaxp.config import ROLES
 from enaxp.errors import LabError, NoRoomError, UsageError
 from enaxp.lab.labs import list_labs
 from enaxp.lab.lifecycle import look
+from enaxp.lab.model import TAG_BENCH, as_text
+from enaxp.lab.state import BENCH_LOCK
 from enaxp.lab.zones import rollback, up_in_some_zone
 from enaxp.local.strict import Capacity, Timing
-from tests.support.crash_harness import DeadlyCloud, Labs, census
+from enaxp.options import Options
+from enaxp.session import Session
+from enaxp.terminal.console import Console
+from tests.support.crash_harness import TARGET, DeadlyCloud, Labs, census
 from tests.support.drift_cases import client
 from tests.support.local_machines import wait_until
 
@@ -50,6 +59,10 @@ def stop(labs: Labs, key: str) -> None:
     """Somebody stops this host; comes back once it has stopped."""
     client(labs, "ec2").stop_instances(InstanceIds=[instances(labs)[key]["InstanceId"]])
     wait_until(lambda: instances(labs)[key]["State"]["Name"] == "stopped", f"{key} has stopped")
+
+
+def tag(instance: dict[str, Any], name: str) -> str:
+    return next((str(tag["Value"]) for tag in instance["Tags"] if tag["Key"] == name), "")
 
 
 def calls(cloud: DeadlyCloud) -> Counter[str]:
@@ -90,6 +103,34 @@ def test_what_was_up_is_kept_by_a_later_up_without_the_option(cloud: DeadlyCloud
 
     assert not {action for action in calls(cloud) if not action.startswith(("Describe", "Get", "List"))}
     assert len(instances(without)) == 4
+
+
+def test_pairs_are_added_beside_those_that_are_measured_but_none_of_these_is_taken_away(
+    cloud: DeadlyCloud, tmp_path: Path
+) -> None:
+    labs = fleet(cloud, tmp_path, fleet__pairs=1)
+    labs.up()
+    session = Session(
+        options=Options(state_dir=tmp_path),
+        config=labs.config,
+        target=TARGET,
+        aws=labs.aws(),
+        file=labs.file(),
+        console=Console(as_json=True),
+    )
+    pairs = list(current_status(session).each_pair().values())
+
+    with session.file.lock("bench", name=BENCH_LOCK), told_to_others(session, pairs, plan_of(labs.config)):
+        fleet(cloud, tmp_path, fleet__pairs=2).up()
+
+        ends = {key: tag(instance, TAG_BENCH) for key, instance in instances(labs).items()}
+        assert all(ends[f"instance/main-1/{role}"] > as_text(datetime.now(UTC)) for role in ROLES)
+        assert {ends[f"instance/main-2/{role}"] for role in ROLES} == {""}
+        with pytest.raises(LabError, match="a bench of lab dev is running") as refused:
+            fleet(cloud, tmp_path, fleet__pairs=1).up()
+        assert "instance/main-2/server" in refused.value.said
+
+    assert len(instances(labs)) == 4
 
 
 def test_a_fleet_whose_state_is_lost_is_adopted_with_its_pairs_and_addresses(
