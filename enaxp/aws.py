@@ -35,6 +35,7 @@ _T = TypeVar("_T")
 _U = TypeVar("_U")
 FIRST_PAUSE_S = 0.5
 PAUSE_GROWS = 1.5
+TELL_AGAIN_S = 30.0
 
 # "Not found" codes, in addition to EC2's of the form Invalid….NotFound (`is_gone`).
 GONE = frozenset(
@@ -147,7 +148,8 @@ class Aws:
 
     only_account: the only account in which calls are made; None means any. poll_s: the longest pause in seconds between two polls of a
     resource that is not ready (AWS recommends at least about five). grace_s: how long a new resource may stay invisible to reads.
-    patience_s: how long reads, deletes and settings are retried while AWS throttles or fails.
+    patience_s: how long reads, deletes and settings are retried while AWS throttles or fails. tell: receives a message for the user when
+    that takes long.
     """
 
     def __init__(
@@ -162,6 +164,7 @@ class Aws:
         poll_s: float = 5.0,
         grace_s: float = 60.0,
         patience_s: float = 180.0,
+        tell: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.region = region
         self.endpoint_url = endpoint_url
@@ -172,6 +175,8 @@ class Aws:
         self._only_account = only_account
         self._access_key = access_key
         self._secret_key = secret_key
+        self._tell = tell
+        self._told: dict[str, float] = {}  # when the user was last told of an API
         self._lock = threading.Lock()
         self._session: Any = None
         self._clients: dict[tuple[str, bool], Any] = {}
@@ -295,8 +300,21 @@ class Aws:
 
     def _retries(self) -> PatientRetries:
         return PatientRetries(
-            passes=_passes, pauses=self.pauses, patience_s=self.patience_s, unreachable_s=min(10.0, self.patience_s)
+            passes=_passes,
+            pauses=self.pauses,
+            patience_s=self.patience_s,
+            unreachable_s=min(10.0, self.patience_s),
+            tell=self._tell_of_waiting,
         )
+
+    def _tell_of_waiting(self, api: str, failure: str) -> None:
+        """Tells the user that calls of an API are retried, at most every TELL_AGAIN_S seconds: many may wait at the same time."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._told.get(api, float("-inf")) < TELL_AGAIN_S:
+                return
+            self._told[api] = now
+        self._tell(f"AWS still answers {api} with {failure}: asking again, each call for up to {self.patience_s:.0f} s")
 
     def _client(self, service: str, *, patient: bool) -> Any:
         if self._only_account is not None and service != "sts":

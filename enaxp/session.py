@@ -180,7 +180,7 @@ def open_session(options: Options, *, overrides: Overrides | None = None) -> Ite
         options=options,
         config=config,
         target=Target(name="aws"),
-        aws=Aws(region=config.aws.region, profile=options.profile, only_account=config.aws.account),
+        aws=Aws(region=config.aws.region, profile=options.profile, only_account=config.aws.account, tell=console.say),
         file=file,
         console=console,
     )
@@ -257,6 +257,7 @@ def _on_this_computer(session: Session, state: State | None, *, given: Overrides
                 secret_key=local.secret_key,
                 poll_s=local.poll_s,
                 grace_s=local.grace_s,
+                tell=session.console.say,
             ),
             endpoint_url=local.endpoint_url,
         )

@@ -166,14 +166,16 @@ class Labs:
         layers: Iterable[Layer] = BUILT_LAYERS,
         grace_s: float = 0.4,
         overrides: Mapping[str, Any] | None = None,
+        tell: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """grace_s: how long enaxp gives new resources to become visible.  overrides: of the config, by path."""
+        """grace_s: how long enaxp gives new resources to become visible.  overrides: of the config, by path.  tell: as `Aws` has it."""
         self.cloud = cloud
         self.folder = folder
         self.layers = tuple(layers)
         self.overrides = {"lab": lab, **(overrides or {})}
         self.config: Config = load_config(overrides=self.overrides)
         self.grace_s = grace_s
+        self._tell = tell
         self._aws: Aws | None = None
 
     def aws(self) -> Aws:
@@ -186,6 +188,7 @@ class Labs:
                 secret_key="x",
                 poll_s=0.02,
                 grace_s=self.grace_s,
+                tell=self._tell,
             )
         return self._aws
 
