@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from enaxp.errors import StateError
 from enaxp.lab.lifecycle import look, up
-from enaxp.local.strict import Timing
+from enaxp.local.strict import Fault, FaultPlan, Timing
 from selfcheck import floor
 from tests.support.crash_harness import DeadlyCloud, Labs
+from tests.support.local_machines import PATIENCE_S
 
 
 def calls(cloud: DeadlyCloud) -> Counter[str]:
@@ -49,6 +53,55 @@ def test_a_lab_that_was_never_there_is_not_searched_for(cloud: DeadlyCloud, labs
     made = calls(cloud)
     assert {"DescribeVpcs", "DescribeSubnets", "DescribeInstances", "DescribeNetworkInterfaces"} & set(made) == set()
     assert made["DescribeTags"] == 1
+
+
+class WaitsForOthers(FaultPlan):
+    """Answers one API only once another one is asked, too; `was_alone` tells that none was."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__()
+        self.was_alone = False
+        self._action = action
+        self._others = threading.Event()
+
+    def strike(self, action: str) -> Fault | None:
+        if action == self._action:
+            self.was_alone = not self._others.wait(PATIENCE_S)
+        else:
+            self._others.set()
+        return None
+
+
+def test_a_lab_is_looked_at_while_aws_is_asked_whose_credentials_these_are(
+    cloud: DeadlyCloud, labs: Labs, tmp_path: Path
+) -> None:
+    labs.up()
+    calls(cloud)
+    plan = WaitsForOthers("GetCallerIdentity")
+    cloud.server.set_faults(plan)
+
+    again = Labs(cloud, tmp_path)
+    context = again.context()
+    up(context, look(context), watch=lambda _event: None)
+
+    assert not plan.was_alone
+    assert calls(cloud)["GetCallerIdentity"] == 1
+
+
+@pytest.mark.parametrize("verb", ["up", "down"])
+def test_nothing_is_changed_with_credentials_of_another_account(cloud: DeadlyCloud, labs: Labs, verb: str) -> None:
+    labs.up()
+    before = cloud.server.resources()
+    labs.srd_switch()("none")
+    calls(cloud)
+    labs.aws().__dict__["caller"] = {"Account": "999999999999", "Arn": "arn:aws:iam::999999999999:user/else"}
+
+    with pytest.raises(StateError, match="belongs to account 123456789012, these credentials to 999999999999"):
+        labs.up() if verb == "up" else labs.down()
+
+    assert [action for action in calls(cloud) if not action.startswith(("Describe", "Get", "List"))] == []
+    assert cloud.server.resources() == before
+    labs.aws().__dict__["caller"]["Account"] = "123456789012"
 
 
 def test_what_up_tells_of_hosts_was_read_back_and_the_rest_is_known_by_its_id(labs: Labs) -> None:
