@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from enaxp.config import Config, load_config
-from enaxp.errors import LabError
+from enaxp.errors import AwsError, LabError
 from enaxp.lab.checks import permissions
 from enaxp.lab.checks.findings import Report
 from enaxp.lab.checks.preflight import preflight_report
@@ -74,6 +74,24 @@ def test_a_launch_that_is_denied_for_the_host_itself_stops_and_one_denied_for_a_
     labs.cloud.server.set_faults(FaultPlan([denial("RunInstances", "subnet/subnet-0123456789abcdef0")]))
     report = flight(labs)
     assert (texts(report, "failure"), texts(report, "warning")) == ("", "")
+
+
+def test_what_an_organisation_denies_is_found_beforehand_and_what_it_demands_of_disks_holds_already(labs: Labs) -> None:
+    anything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    unencrypted = {"Action": "ec2:RunInstances", "Resource": "*", "Condition": {"Bool": {"ec2:Encrypted": "false"}}}
+    denials = (unencrypted, {"Action": "ec2:AllocateAddress", "Resource": "*"})
+    statements = [{"Effect": "Deny", **denial} for denial in denials]
+    labs.cloud.server.put_policies([anything], organisation=[{"Version": "2012-10-17", "Statement": statements}])
+
+    report = flight(labs)
+    assert "not allowed: ec2:AllocateAddress" in texts(report, "failure")
+    assert "ec2:RunInstances" not in texts(report, "failure")
+
+    # And without that check it is named where it happens, and nothing stays
+    with pytest.raises(AwsError, match="explicit deny in a service control policy"):
+        labs.up()
+    labs.down()
+    assert labs.cloud.server.resources() == []
 
 
 def test_what_may_not_be_asked_is_a_warning(labs: Labs) -> None:
