@@ -93,3 +93,13 @@ def test_every_file_of_the_tests_that_a_page_names_exists(page: str) -> None:
 
     assert named
     assert [path for path in named if not any(ROOT.glob(path.rstrip("/")))] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_each_row_of_a_table_is_one_line_with_as_many_cells_as_its_heading(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+    for table in re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE):
+        cells = [re.sub(r"`[^`]*`|\\\|", "", row).count("|") for row in table.splitlines()]
+        assert cells == [cells[0]] * len(cells), table
+        assert all(row.rstrip().endswith("|") for row in table.splitlines()), table

@@ -2,7 +2,7 @@
 writing `truth.json`.
 
     a relay's own record of each trial ─▶ put_in() ─▶ the injected difference in each iteration ─┐
-    blocks of the bench, effects ───────────────────────────────────────────────────────┴─▶ truth_of() ─▶ Truth ─▶ truth.json
+    blocks of the bench, effects ────────────────────────────────────────────────────────────────┴─▶ truth_of() ─▶ Truth ─▶ truth.json
 
 The relay's record is independent of sockperf: it measures from the kernel's time stamp of a message's arrival to that of the next one,
 which a ping-pong sends as soon as it has the answer. So it contains the delay as it actually was at each quantile, late wake-ups

@@ -1,8 +1,8 @@
 """Status: a lab at one moment as one typed document, for people and programs. Pure.
 
     Snapshot + Prices + software results ─▶ status_of() ─▶ Status ─┬─▶ JSON on stdout (`status --json`, `up --json`)
-                                                                          ├─▶ text for a person (terminal/lab.py)
-                                                                          └─▶ Session.hosts(): how the hosts are reached
+                                                                   ├─▶ text for a person (terminal/lab.py)
+                                                                   └─▶ Session.hosts(): how the hosts are reached
 
 The fields of these classes are the document, in its order. A field that is None is null there; one that is UNSET is left out.
 """
