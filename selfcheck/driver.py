@@ -186,9 +186,16 @@ def play(path: Path, *, pairs: int, duration_s: float) -> dict[str, float]:
         spans = [_span(fleet.pair(name)) for name in work]
     return {
         "seconds": max(end for _, end in spans) - min(begin for begin, _ in spans),
-        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "rss_mb": most_memory_mb(Path("/proc/self/status").read_text()),
         "cpu_s": sum(resource.getrusage(resource.RUSAGE_SELF)[:2]),
     }
+
+
+def most_memory_mb(status: str) -> float:
+    """The most memory that a process has held, by what the kernel says of it in `/proc/PID/status`. getrusage has it with that of the
+    process which started it, from before it was another program."""
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) / 1024
 
 
 def _measure(recorded: Recorded, folder: RunFolder, duration_s: float) -> None:
