@@ -72,7 +72,8 @@ class RunOptions:
     assign: sets which interfaces have SRD, for a crossover, a control or order `toggled`. puts_back: whether the runner gives SRD to the
     second interfaces at the end; if not, the caller that provided `assign` restores it. settles_s: the pause in s after each switch in
     order `toggled`. is_narrow: whether the intervals are as narrow as requested. stop: when set, ends the run as Ctrl-C does (Ctrl-C
-    itself reaches only the main thread). still_there: see `connect`.
+    itself reaches only the main thread). still_there: see `connect`. hold: locks the hosts again after a connection was lost, since
+    the locks ended with it; raises HostError when another bench has locked one meanwhile.
     """
 
     watch: BenchWatcher
@@ -83,6 +84,7 @@ class RunOptions:
     is_narrow: Callable[[], bool] | None = None
     stop: threading.Event | None = None
     still_there: Callable[[str], None] | None = None
+    hold: Callable[[], None] | None = None
 
 
 class Runner:
@@ -266,6 +268,8 @@ class Runner:
     def _repair(self) -> None:
         """Prepares the repetition of a pair: reopens lost connections, waits for the network, and restarts the servers."""
         self.pair.reconnect(patience_s=RECONNECT_S, still_there=self._options.still_there)
+        if self._options.hold is not None:
+            self._options.hold()
         self._quiet.restore()
         self._quietly(lambda: self._end_all("client"))
         self._servers.start_probes(homes=self._homes())

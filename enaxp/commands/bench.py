@@ -27,6 +27,7 @@ from enaxp.commands.doctor import Health, host_gbps, place_of, require_health
 from enaxp.commands.status import current_status
 from enaxp.config import Config
 from enaxp.errors import AwsError, BenchError, HostError, Interrupted, NoValidResultError, UsageError
+from enaxp.hosts.marks import held, this_bench
 from enaxp.lab import measured
 from enaxp.lab.model import Found, as_text
 from enaxp.lab.srd import SrdSwitch
@@ -112,14 +113,23 @@ def _measure(
         if session.target.name == "local":
             where = "local, not ENA" if options.emulated is None else "emulated, not ENA"
         title = f"enaxp bench, lab {lab}, {where}"
-        with connected(hosts) as pair, bench_view(session.console, plan, title=title, earlier=earlier) as watch:
+        with (
+            connected(hosts) as pair,
+            held(pair.by_role, interfaces_of(status), who=this_bench()) as marks,
+            bench_view(session.console, plan, title=title, earlier=earlier) as watch,
+        ):
             moved = earlier is not None and plan.moves_srd  # killed while it was, it is put right by the run itself
             health = require_health(session, pair, status, force=options.force, srd_is_moved=moved)
             if earlier is None:
                 confirm_traffic(session, plan, [status])
                 require_space(plan, pair, results, keep_log=options.keep_full_log, force=options.force)
             announce(session, plan, status, done=_done(earlier) if earlier else 0)
-            run_options = RunOptions(watch=watch, keep_log=options.keep_full_log, assign=srd_switch(session, status))
+            run_options = RunOptions(
+                watch=watch,
+                keep_log=options.keep_full_log,
+                assign=srd_switch(session, status),
+                hold=marks.hold,
+            )
             folder = earlier or RunFolder.create(results, lab=lab, now=datetime.now(UTC))
 
             def run_trials() -> None:
@@ -356,6 +366,11 @@ def srd_switch(session: Session, status: Status) -> SrdSwitch:
     """The function that changes which interfaces of the hosts have ENA Express, for a crossover or a control."""
     home = {interface.eni: arm for host in status.hosts.values() for arm, interface in host.interfaces().items()}
     return SrdSwitch(aws=session.aws, home=home)
+
+
+def interfaces_of(status: Status) -> dict[str, tuple[str, ...]]:
+    """The ids of the interfaces that are measured, by the role of their host."""
+    return {host.role: tuple(one.eni for one in host.interfaces().values()) for host in status.hosts.values()}
 
 
 def _first_reason(folder: RunFolder) -> str:

@@ -28,6 +28,7 @@ from enaxp.commands.bench import (
     announce,
     argv_to_keep,
     bench_plan,
+    interfaces_of,
     require_space,
     require_writable,
     setup_of,
@@ -40,6 +41,7 @@ from enaxp.commands.doctor import require_health
 from enaxp.commands.status import current_status
 from enaxp.config import ROLES
 from enaxp.errors import EnaxpError, HostError, Interrupted, NoValidResultError, UsageError
+from enaxp.hosts.marks import held, this_bench
 from enaxp.lab.state import BENCH_LOCK
 from enaxp.monitor.textfile import published
 from enaxp.session import Session
@@ -211,7 +213,10 @@ def _measure(
     try:
         if set(status.hosts) != set(ROLES):
             raise UsageError(f"pair {name} lacks a host", todo="run `enaxp up`, which replaces what no longer exists")
-        with connected(session.hosts(status)) as pair:
+        with (
+            connected(session.hosts(status)) as pair,
+            held(pair.by_role, interfaces_of(status), who=this_bench()) as marks,
+        ):
             moved = earlier is not None and plan.moves_srd
             health = require_health(session, pair, status, force=options.force, srd_is_moved=moved)
             run_options = RunOptions(
@@ -220,6 +225,7 @@ def _measure(
                 assign=srd_switch(session, status),
                 stop=stop,
                 still_there=partial(_require_there, session, status, stop),
+                hold=marks.hold,
             )
             with published(run_options, pair=pair, folder=folder) as run_options:
                 if earlier:

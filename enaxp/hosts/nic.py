@@ -18,7 +18,8 @@ STATISTICS = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes")
 ALLOWANCE = re.compile(r"\w+_allowance_exceeded")
 STAND_IN = "stand-in"
 # The working folder of a bench on a host. On a host made of plain processes it is below the host's own folder.
-ENTER_FOLDER = 'umask 077; here="${ENAXP_ROOT:-}/tmp/enaxp-bench"; mkdir -p "$here" && cd "$here" || exit 1'
+WORK_FOLDER = 'here="${ENAXP_ROOT:-}/tmp/enaxp-bench"'
+ENTER_FOLDER = f'umask 077; {WORK_FOLDER}; mkdir -p "$here" && cd "$here" || exit 1'
 NETWORK_LOG = "enaxp-network-changes"  # a line for each change of a link or a rule, while a bench runs
 
 

@@ -5,7 +5,6 @@ GivenBench ─▶ interfaces held ─▶ agreed beforehand ─▶ settings found
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
@@ -20,7 +19,7 @@ from enaxp.commands.given.beforehand import agreed, fit_pair
 from enaxp.commands.given.reach import host_of
 from enaxp.errors import AwsError
 from enaxp.hosts.connection import Host
-from enaxp.hosts.marks import Marks
+from enaxp.hosts.marks import Marks, folder_removed, held, this_bench
 from enaxp.lab.given.discovery import GivenHostFound, GivenPairFound
 from enaxp.lab.given.putback import put_back
 from enaxp.lab.given.saved import GivenFolder, SavedSettings
@@ -41,13 +40,17 @@ def measure_given(bench: GivenBench, new_folder: Callable[[], RunFolder]) -> tup
     with given.held(host.setting.eni for host in found.hosts):
         if _put_back_what_is_left(bench, given, found):
             found = fit_pair(bench)
-        with connected({host.role: _host(bench, given, host) for host in found.hosts}) as pair:
-            marks = Marks(pair.by_role, {host.role: host.setting.eni for host in found.hosts}, who=_who())
-            marks.hold()
+        names: dict[str, tuple[str, ...]] = {host.role: (host.setting.eni,) for host in found.hosts}
+        with (
+            connected({host.role: _host(bench, given, host) for host in found.hosts}) as pair,
+            folder_removed(pair.by_role),
+            held(pair.by_role, names, who=this_bench()) as marks,
+        ):
             said = agreed(bench, found, pair)
 
             def run_trials(assign: Assign) -> tuple[RunFolder, CutShort | None]:
-                return _run_trials(bench, pair, _setup(bench, found, said), assign, new_folder=new_folder)
+                setup = _setup(bench, found, said)
+                return _run_trials(bench, pair, setup, assign, hold=marks.hold, new_folder=new_folder)
 
             return _between(bench, given, found, marks, run_trials)
 
@@ -93,12 +96,24 @@ def _between(
 
 
 def _run_trials(
-    bench: GivenBench, pair: Pair, setup: RunSetup, assign: Assign, *, new_folder: Callable[[], RunFolder]
+    bench: GivenBench,
+    pair: Pair,
+    setup: RunSetup,
+    assign: Assign,
+    *,
+    hold: Callable[[], None],
+    new_folder: Callable[[], RunFolder],
 ) -> tuple[RunFolder, CutShort | None]:
     """Runs the missing trials of the plan. Returns the folder, and the error that ended it early."""
     title = f"enaxp bench, your hosts, {setup.place['availability_zone']}"
     with bench_view(bench.session.console, bench.plan, title=title, earlier=bench.earlier) as watcher:
-        options = RunOptions(watch=watcher, keep_log=bench.options.keep_full_log, assign=assign, puts_back=False)
+        options = RunOptions(
+            watch=watcher,
+            keep_log=bench.options.keep_full_log,
+            assign=assign,
+            puts_back=False,
+            hold=hold,
+        )
         folder = bench.earlier or new_folder()
 
         def run_trials() -> None:
@@ -142,10 +157,6 @@ def _saved(bench: GivenBench, found: GivenPairFound) -> SavedSettings:
         server=found.server.setting,
         client=found.client.setting,
     )
-
-
-def _who() -> str:
-    return f"a bench from {socket.gethostname()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _joined(values: Iterable[str]) -> str:
