@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from enaxp.bench.crossover import TOGGLE_SETTLES_S
 from enaxp.bench.evaluation import noise_pct, result_from
 from enaxp.bench.evidence import weigh
 from enaxp.bench.pair import Pair
 from enaxp.bench.records import RunFolder, TrialRecord, trial_name
 from enaxp.bench.result import Result
 from enaxp.bench.runner import Runner, RunOptions, _Finished, needed
-from enaxp.bench.schedule import BenchPlan, Trial, pairs, schedule, seconds
+from enaxp.bench.schedule import BenchPlan, Trial, pairs, schedule, seconds, units
 from enaxp.bench.scripts import ClientRun, client_script, end_script, servers_script, split
 from enaxp.bench.servers import Servers, bulk_port, probe_port
 from enaxp.errors import BenchError, HostError
@@ -128,6 +131,36 @@ def test_a_run_ends_before_the_first_iteration_beyond_those_asked_for_at_which_i
         carried_out.extend(pair)
 
     assert carried_out[-1].iteration == last
+
+
+def test_where_srd_is_toggled_no_trial_begins_before_the_devices_show_the_switch_and_the_flows_of_before_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[tuple[str, object]] = []
+    plan = a_plan(order="toggled", iterations=2)
+    options = RunOptions(watch=lambda _: None, assign=lambda on: events.append(("switch", on)))
+    runner = Runner(Pair(server=None, client=None), plan, RunFolder(tmp_path), probes={}, options=options)  # type: ignore[arg-type]
+    monkeypatch.setattr(
+        "enaxp.bench.runner.wait_for_devices", lambda *_, srd_on, **__: events.append(("shown", srd_on))
+    )
+    monkeypatch.setattr("enaxp.bench.runner.time.sleep", lambda pause_s: events.append(("pause", pause_s)))
+
+    def attempt(_pool: object, trials: Iterable[Trial], _attempt: int) -> list[TrialRecord]:
+        trials = list(trials)
+        events.extend(("trial", trial.srd_on) for trial in trials)
+        return [a_record(trial.arm, iteration=trial.iteration, repeat=trial.repeat, toggled=True) for trial in trials]
+
+    monkeypatch.setattr(runner, "_attempt", attempt)
+    for unit in units(plan, runner.trials):
+        runner._carry_out(None, unit)  # type: ignore[arg-type]
+
+    blocks = [(on, len(list(trials))) for on, trials in groupby(trial.srd_on for trial in runner.trials)]
+    assert len(blocks) >= 3
+    assert events == [
+        event
+        for on, trials in blocks
+        for event in [("switch", on), ("shown", on), ("pause", TOGGLE_SETTLES_S), *[("trial", on)] * trials]
+    ]
 
 
 def test_the_order_of_a_run_is_that_of_one_with_more_iterations() -> None:
