@@ -149,7 +149,7 @@ def _to_do(session: Session, options: BenchOptions, status: Status) -> FleetPlan
     if options.resume:
         folder = FleetFolder.open(find_path(results, lab=lab, run=options.resume))
         manifest = folder.read_manifest()
-        left = {entry.name for entry in manifest.pairs if not _has_ended(folder, entry)}
+        left = {entry.name for entry in manifest.pairs if not has_ended(folder, entry)}
         found = {name: one for name, one in chosen(pairs, options.pairs).items() if name in left}
         return FleetPlan(folder=folder, manifest=manifest, pairs=found)
     found = chosen(pairs, options.pairs)
@@ -188,13 +188,19 @@ def begin_fleet(
     return folder, manifest
 
 
-def _has_ended(folder: FleetFolder, entry: PairEntry) -> bool:
+def has_ended(folder: FleetFolder, entry: PairEntry) -> bool:
     """Whether a pair has completed its plan, so that it is not measured again."""
-    path = folder.pair(entry.name).path
-    if entry.lost or not (path / MANIFEST).is_file():
+    run = begun(folder, entry.name)
+    if entry.lost or run is None:
         return False
-    manifest = RunFolder.open(path).read_manifest()
+    manifest = RunFolder.open(run.path).read_manifest()
     return manifest.ended_at is not None and not manifest.stopped
+
+
+def begun(folder: FleetFolder, pair: str) -> RunFolder | None:
+    """The run of a pair, to be resumed; None when it has not begun."""
+    run = folder.pair(pair)
+    return run if (run.path / MANIFEST).is_file() else None
 
 
 def _measure(
@@ -208,7 +214,7 @@ def _measure(
 ) -> None:
     """Measures the missing trials of one pair, and evaluates its run. Raises the error that ended it early."""
     status, folder = todo.pairs[name], todo.folder.pair(name)
-    earlier = folder if (folder.path / MANIFEST).is_file() else None
+    earlier = begun(todo.folder, name)
     plan = earlier.read_manifest().plan if earlier else todo.plan_of(name)
     try:
         if set(status.hosts) != set(ROLES):

@@ -63,5 +63,12 @@ def _run(connection: Connection, role: str, piece: Piece) -> None:
         raise HostError(
             f"{piece.name} could not be put in place on the {role} (exit {answer.exit_code})",
             said=said,
-            todo=f"all of it is in {log_path(piece.name)} there (`{login(role)}`); `enaxp up` tries once more",
+            todo=_todo(connection.host, role, piece),
         )
+
+
+def _todo(host: Host, role: str, piece: Piece) -> str:
+    everything = f"all of it is in {log_path(piece.name)} there"
+    if host.is_given:
+        return f"{everything}; correct that, then try again"
+    return f"{everything} (`{login(role)}`); `enaxp up` tries once more"

@@ -163,6 +163,26 @@ def test_where_srd_is_toggled_no_trial_begins_before_the_devices_show_the_switch
     ]
 
 
+def test_after_a_lost_connection_the_hosts_are_locked_again_before_anything_else_is_done_on_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    pair = SimpleNamespace(reconnect=lambda **_: events.append("connected"), client=FakeServer())
+
+    def hold() -> None:
+        events.append("locked")
+        raise HostError("the server is measured by another bench")
+
+    options = RunOptions(watch=lambda _: None, hold=hold)
+    runner = Runner(pair, a_plan(), RunFolder(tmp_path), probes={}, options=options)  # type: ignore[arg-type]
+
+    with pytest.raises(HostError, match="another bench"):
+        runner._repair()
+
+    assert events == ["connected", "locked"]
+    assert pair.client.scripts == []
+
+
 def test_the_order_of_a_run_is_that_of_one_with_more_iterations() -> None:
     short, long = schedule(a_plan()), schedule(a_plan(until_pct=1.0, max_iterations=9))
 

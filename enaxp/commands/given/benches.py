@@ -5,19 +5,20 @@ pairs ─▶ GivenBench each ─▶ measure_given() ─▶ run folders ─▶ re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from enaxp.bench.fleet.folder import PairEntry
+from enaxp.bench.finding import find_path
+from enaxp.bench.fleet.folder import FleetFolder, FleetManifest, PairEntry
 from enaxp.bench.fleet.result import Fleet
 from enaxp.bench.fleet.result import to_document as fleet_document
 from enaxp.bench.fleet.side_by_side import plan_of_pair
 from enaxp.bench.records import RunFolder
 from enaxp.bench.result import Result, to_document
 from enaxp.commands.bench import BenchOptions, bench_plan, finished, print_result, require_writable, work_out
-from enaxp.commands.fleet_bench import begin_fleet, fleet_finished, now_text, why_lost
+from enaxp.commands.fleet_bench import begin_fleet, begun, fleet_finished, has_ended, now_text, why_lost
 from enaxp.commands.given.asked import GivenBench, GivenOptions, in_the_name_of
 from enaxp.commands.given.measuring import VARIANT, measure_given
 from enaxp.config import GivenPairConfig
@@ -69,19 +70,21 @@ def run_given_fleet(
     """Measures several pairs, each as a run of its own; returns the fleet's result, summary and folder. A lost pair does not stop the
     others. Raises as `run_fleet_bench`.
     """
-    if options.resume is not None:
-        raise UsageError("--resume goes on with one pair's run", todo="name the pair by --server and --client")
-    plan, say = bench_plan(session, options), session.console.say
-    require_writable(session.options.results_dir / session.config.lab)
-    named = {f"{VARIANT}-{number}": pair for number, pair in enumerate(pairs, 1)}
-    entries = [PairEntry(name=name, variant=VARIANT) for name in named]
-    folder, manifest = begin_fleet(session, plan, entries, at_once=1, argv=without_private_words(options.argv))
+    say, named = session.console.say, {f"{VARIANT}-{number}": pair for number, pair in enumerate(pairs, 1)}
+    if options.resume is None:
+        folder, manifest = _new_fleet(session, options, named)
+    else:
+        folder, manifest = _earlier_fleet(session, options.resume, named)
     lost: dict[str, str] = {}
     stopped = False
-    for name, pair in named.items():
+    for name in (entry.name for entry in manifest.pairs if not has_ended(folder, entry)):
+        pair = named[name]
         say(f"pair {name}: {pair.server.instance_id} and {pair.client.instance_id}")
-        own_plan = plan_of_pair(plan, name)
-        bench = GivenBench(session=session, pair=pair, plan=own_plan, options=options, wishes=wishes, name=name)
+        earlier = begun(folder, name)
+        plan = earlier.read_manifest().plan if earlier else plan_of_pair(manifest.plan, name)
+        bench = GivenBench(
+            session=session, pair=pair, plan=plan, options=options, wishes=wishes, earlier=earlier, name=name
+        )
         cut_short = _measured_into(folder.pair(name), bench)
         lost[name] = why_lost(cut_short)
         if lost[name]:
@@ -90,14 +93,35 @@ def run_given_fleet(
         if stopped:
             break
     folder.write_manifest(replace(manifest.with_lost(lost), ended_at=None if stopped else now_text()))
-    goes_on = "`enaxp bench --server ID --client ID`"
+    goes_on = f"`enaxp bench --resume {folder.run_id}`"
     return fleet_finished(session, folder, stopped=stopped, draws=options.report, goes_on=goes_on)
+
+
+def _new_fleet(session: Session, options: BenchOptions, names: Iterable[str]) -> tuple[FleetFolder, FleetManifest]:
+    plan = bench_plan(session, options)
+    require_writable(session.options.results_dir / session.config.lab)
+    entries = [PairEntry(name=name, variant=VARIANT) for name in names]
+    return begin_fleet(session, plan, entries, at_once=1, argv=without_private_words(options.argv))
+
+
+def _earlier_fleet(session: Session, run: str, names: Iterable[str]) -> tuple[FleetFolder, FleetManifest]:
+    """The bench of several pairs that is resumed. Raises UsageError when it measured other pairs, BenchError when it does not exist."""
+    folder = FleetFolder.open(find_path(session.options.results_dir, lab=session.config.lab, run=run))
+    manifest = folder.read_manifest()
+    if [entry.name for entry in manifest.pairs] != list(names) or not manifest.plan.is_toggled:
+        raise UsageError(
+            f"run {run} was measured between other pairs of hosts",
+            todo="give the pairs with which it was begun, in their order",
+        )
+    return folder, manifest
 
 
 def _measured_into(folder: RunFolder, bench: GivenBench) -> EnaxpError | None:
     """Measures a pair into this folder, and evaluates its run. Returns the error that ended it early, if any."""
     try:
         _, cut_short = measure_given(bench, lambda: folder)
+    except KeyboardInterrupt:
+        return Interrupted("interrupted before the first trial")
     except EnaxpError as error:
         return error
     if folder.records():

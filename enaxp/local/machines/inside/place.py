@@ -65,10 +65,10 @@ class Place:
 
     @property
     def search_path(self) -> str:
-        """The stand-ins first, then the system's, then wherever sockperf is."""
-        of_sockperf = str(Path(find_program("sockperf")).parent)
-        beyond = [] if of_sockperf in SYSTEM_PATH.split(":") else [of_sockperf]
-        return ":".join([str(self.bin), SYSTEM_PATH, *beyond])
+        """The stand-ins first, then the system's, then wherever sockperf is: without it, a machine is logged in to all the same."""
+        found = _which("sockperf")
+        folders = [str(self.bin), *SYSTEM_PATH.split(":"), *([str(Path(found).parent)] if found else [])]
+        return ":".join(dict.fromkeys(folders))
 
     @property
     def sshd_command(self) -> list[str]:
@@ -177,10 +177,14 @@ def write(path: Path, text: str, *, mode: int) -> Path:
 
 def find_program(name: str) -> str:
     """Where a program is, looked for where administrators' programs are as well. Raises FileNotFoundError."""
-    found = shutil.which(name, path=f"{SYSTEM_PATH}:{os.environ.get('PATH', '')}")
+    found = _which(name)
     if found is None:
         raise FileNotFoundError(f"{name} is not on this computer")
     return found
+
+
+def _which(name: str) -> str | None:
+    return shutil.which(name, path=f"{SYSTEM_PATH}:{os.environ.get('PATH', '')}")
 
 
 def _write_stand_ins(place: Place, folders: Iterable[str], words: Mapping[str, str]) -> None:
