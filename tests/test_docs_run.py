@@ -27,7 +27,7 @@ NAMES = (
     ("new-1", "after-2"),
     ("new-2",),
     ("new-3",),
-    ("latest",),
+    ("newest",),
 )
 # A condition may hold; nobody is there to confirm that runs are removed; the config of docs/config.md is wrong.
 CODES = {"check": (0, 5), "compare": (0, 5), "runs --prune": (0, 1), "plan": (2,)}
