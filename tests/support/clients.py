@@ -10,11 +10,15 @@ from typing import Any
 def share_models_of_clients() -> None:
     """From now on all clients of a service in this process have the model and the methods of its first.
 
-    A model finds its shapes and its errors as they are asked for, and keeps them; EC2 has seven hundred methods.
+    A model finds its shapes and its errors as they are asked for, and keeps them; EC2 has seven hundred methods. What an event is called
+    besides is the same for all.
     """
     from botocore.client import ClientCreator
+    from botocore.hooks import EventAliaser
 
     load, create = ClientCreator._load_service_model, ClientCreator._create_methods
+    alias = EventAliaser._alias_event_name
+    names: dict[str, str] = {}
     models: dict[tuple[str, str | None], Any] = {}
     methods: dict[tuple[str, str], dict[str, Any]] = {}
 
@@ -30,4 +34,10 @@ def share_models_of_clients() -> None:
             methods[key] = create(creator, service)
         return dict(methods[key])
 
+    def alias_event_name(aliaser: Any, name: str) -> str:
+        if name not in names:
+            names[name] = alias(aliaser, name)
+        return names[name]
+
     ClientCreator._load_service_model, ClientCreator._create_methods = load_service_model, create_methods
+    EventAliaser._alias_event_name = alias_event_name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from copy import copy
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +37,7 @@ def install() -> WSGIApplication:
     moto.servicequotas.urls.url_paths["{0}/$"] = StrictServiceQuotasResponse.dispatch
     _find_methods_once()
     _make_ids_at_once()
+    _make_one_private_key()
     _load_images_when_asked()
     dispatcher = DomainDispatcherApplication(create_backend_app)
     # Which service a host name belongs to: moto would list its own folders and try 180 patterns for each call.
@@ -95,6 +95,16 @@ def _make_ids_at_once() -> None:
 
 
 @cache
+def _make_one_private_key() -> None:
+    """Makes moto give all its KMS keys the same private key: it makes one for the encryption of the first disk of each cloud, and nothing
+    here asks for it.
+    """
+    import moto.kms.models
+
+    moto.kms.models.generate_private_key = cache(moto.kms.models.generate_private_key)
+
+
+@cache
 def _load_images_when_asked() -> None:
     """Makes moto load a region's images when one is asked for, and for each region once in a process: a thousand objects, which no call to
     most regions ever needs. A cloud has copies of its own, and of their snapshots.
@@ -124,11 +134,18 @@ def _load_images_when_asked() -> None:
 
 def _image_in(backend: Any, image: Any) -> Any:
     """A copy of an image and of its snapshot in another cloud, with which it shares nothing that can be changed."""
-    image = copy(image)
+    image = _copy(image)
     image.launch_permissions, image.product_codes = list(image.launch_permissions), set(image.product_codes)
-    image.ebs_snapshot = snapshot = copy(image.ebs_snapshot)
+    image.ebs_snapshot = snapshot = _copy(image.ebs_snapshot)
     snapshot.create_volume_permission_groups = set(snapshot.create_volume_permission_groups)
     snapshot.create_volume_permission_userids = set(snapshot.create_volume_permission_userids)
-    snapshot.volume = copy(snapshot.volume)
+    snapshot.volume = _copy(snapshot.volume)
     image.ec2_backend = snapshot.ec2_backend = snapshot.volume.ec2_backend = backend
     return image
+
+
+def _copy(one: Any) -> Any:
+    """As copy.copy does, without its detour over what pickling would need: there are thousands."""
+    another = object.__new__(type(one))
+    another.__dict__.update(one.__dict__)
+    return another
