@@ -40,7 +40,7 @@ LONGEST = (
 # Each test of these has a lab of its own, so that several workers can share such a file.
 LABS_OF_THEIR_OWN = ("tests/e2e/test_story.py", "tests/lab/test_under_policy.py")
 HOSTS = ("/e2e/", "/local/machines/", "/test_study.py")  # where most tests with hosts are
-HOST_WORKERS = 4  # as many prefer tests with hosts, which mostly wait; the others tests that only compute: both from the first minute on
+OTHERS = 3  # each third worker prefers tests that only compute; the others tests with hosts, which mostly wait: both from the beginning
 LEFT_OUT = pytest.StashKey[str]()
 
 
@@ -156,7 +156,7 @@ class OneLabOneWorker(LoadScopeScheduling):
         return nodeid if file in LABS_OF_THEIR_OWN else f"{file} {_isolation_of(nodeid) or ''}"
 
     def _assign_work_unit(self, node: Any) -> None:
-        wants_hosts = int(node.gateway.id.removeprefix("gw")) < HOST_WORKERS
+        wants_hosts = int(node.gateway.id.removeprefix("gw")) % OTHERS != OTHERS - 1
         preferred = (scope for scope in self.workqueue if any(part in scope for part in HOSTS) == wants_hosts)
         if (scope := next(preferred, None)) is not None:
             self.workqueue.move_to_end(scope, last=False)
