@@ -21,6 +21,7 @@ from enaxp.bench.pair import Pair, Probes
 from enaxp.bench.records import Environment, Facts, Manifest
 from enaxp.hosts.interrupts import numbers_command
 from enaxp.hosts.nic import moved
+from enaxp.hosts.numbers import DIGITS, whole_number
 from enaxp.hosts.sockperf import VERSION_COMMAND
 
 _OF_THE_HOST: Mapping[str, str] = {
@@ -70,7 +71,9 @@ _PASSING = frozenset({"load", "cpu_times", "counters"})
 # What differs between any two pairs of hosts: addresses, and names that the kernel gives.
 _OWN = frozenset({"rules", "routes", "links", "link", "irqs"})
 _MOST_TEXT = 80
-_TROUBLES = re.compile(r"^\s*(total_resets|reset_fail|tx_timeout|wd_expired|admin_q_pause): (\d+)\s*$", re.MULTILINE)
+_TROUBLES = re.compile(
+    rf"^\s*(total_resets|reset_fail|tx_timeout|wd_expired|admin_q_pause): ({DIGITS})\s*$", re.MULTILINE
+)
 _MARK = "--8<-- "
 _STEAL, _GUEST = 7, 8  # places in the cpu line of /proc/stat
 
@@ -227,4 +230,6 @@ def _lasts(name: str) -> bool:
 
 
 def _cpu_times(facts: Facts) -> list[int]:
-    return [int(word) for word in facts.get("cpu_times", "").split()[1:]]
+    """Of what a host or a folder holds; none where it is anything else."""
+    times = [whole_number(word) for word in facts.get("cpu_times", "").split()[1:]]
+    return [] if None in times else [time for time in times if time is not None]

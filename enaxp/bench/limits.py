@@ -66,7 +66,9 @@ def _core_time(before: CoreTicks, after: CoreTicks) -> CoreTime:
 
 def _busiest_queue(device: Mapping[str, int]) -> int | None:
     """The receive queue with the most packets; None if none received any, or the driver does not report it."""
-    received = {int(name[1]): by for key, by in device.items() if (name := re.fullmatch(r"queue_(\d+)_rx_cnt", key))}
+    received = {
+        int(name[1]): by for key, by in device.items() if (name := re.fullmatch(r"queue_([0-9]{1,5})_rx_cnt", key))
+    }
     return max(received, key=lambda queue: received[queue]) if any(received.values()) else None
 
 

@@ -30,6 +30,7 @@ from enaxp.bench.scripts import NO_SPACE, ClientRun, client_script, log_name, lo
 from enaxp.bench.servers import Ended, Servers, bulk_port, probe_port, sockets_of
 from enaxp.errors import HostError
 from enaxp.hosts import nic
+from enaxp.hosts.numbers import whole_number
 from enaxp.hosts.sockperf import (
     OVERHEAD_S,
     Pace,
@@ -326,8 +327,8 @@ def _trouble(answer: _Answer, *, log: ReducedLog | None, is_rate: bool, timeout_
         return "the server's sockperf ended during the trial"
     if ENDED_BY_DEADLINE & set(answer.parts["ends"].split()):
         return f"it hung: its deadline of {timeout_s:.0f} s ended it"
-    free = answer.parts["free"].strip()
-    if not is_rate and log is None and free.isdigit() and int(free) < LITTLE_SPACE_KB:
+    free = whole_number(answer.parts["free"].strip())
+    if not is_rate and log is None and free is not None and free < LITTLE_SPACE_KB:
         return f"{NO_SPACE} on the client's disk: {free} kB are free where sockperf writes its full log"
     return None
 

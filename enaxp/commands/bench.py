@@ -28,6 +28,7 @@ from enaxp.commands.status import current_status
 from enaxp.config import Config
 from enaxp.errors import AwsError, BenchError, HostError, Interrupted, NoValidResultError, UsageError
 from enaxp.hosts.marks import held, this_bench
+from enaxp.hosts.numbers import whole_number
 from enaxp.lab import measured
 from enaxp.lab.model import Found, as_text
 from enaxp.lab.srd import SrdSwitch
@@ -191,8 +192,8 @@ def require_writable(folder: Path) -> None:
 
 def require_space(plan: BenchPlan, pair: Pair, results: Path, *, keep_log: bool, force: bool) -> None:
     """Raises BenchError when a disk has too little space for the plan, unless `force` overrides it."""
-    free_kb = pair.client.check(FREE_SPACE).strip()
-    client = 1024 * int(free_kb) if free_kb.isdigit() else None
+    free_kb = whole_number(pair.client.check(FREE_SPACE).strip())
+    client = None if free_kb is None else 1024 * free_kb
     free: Mapping[Disk, int | None] = {"client": client, "results": shutil.disk_usage(results).free}
     said = "; ".join(lacking(needed(plan, keep_log=keep_log), free=free))
     if said and not force:

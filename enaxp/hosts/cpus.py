@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from enaxp.hosts.interrupts import numbers_command
+from enaxp.hosts.numbers import whole_number
+
+MOST_CPUS = 8192  # of a Linux kernel; a list that goes beyond is none of cores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +78,11 @@ def read_cpus(text: str) -> HostCpus:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    """The numbers in a list in the kernel's format: 0-3,8."""
+    """The numbers in a list in the kernel's format: 0-3,8. What is no number of a core, or no range of them, is left out."""
     found: set[int] = set()
-    for part in filter(None, text.split(",")):
-        first, _, last = part.partition("-")
-        found.update(range(int(first), int(last or first) + 1))
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        low, high = whole_number(first), whole_number(last if dash else first)
+        if low is not None and high is not None and high < MOST_CPUS:
+            found.update(range(low, high + 1))
     return tuple(sorted(found))

@@ -20,6 +20,7 @@ from typing import Literal
 from enaxp.config import REGION
 from enaxp.hosts.interrupts import numbers_command
 from enaxp.hosts.nic import DEFAULT_ROUTES_COMMAND, read_default_routes
+from enaxp.hosts.numbers import whole_number
 from enaxp.hosts.sockperf import VERSION_COMMAND
 from enaxp.traffic import ARMS, SRD_MTU, Arm
 
@@ -290,7 +291,7 @@ def _interfaces(facts: Facts) -> Iterator[Check]:
         yield Check(f"interface of {arm}", "required", name or (tells and "none") or None, "one", has_one, fix=again)
         by, leaves_by = f"by {told.get('interface') or 'its own interface'}", told.get("leaves_by")
         yield Check(f"route of {arm}", "required", leaves_by, by, _same(told, "leaves_by", "interface"), fix=again)
-        mtu = _number(told.get("mtu"))
+        mtu = whole_number(told.get("mtu"))
         fits = mtu <= SRD_MTU if mtu else None
         yield Check(f"MTU of {arm}", "required", told.get("mtu"), f"at most {SRD_MTU}", fits, fix=again)
         arp = f"{told['arp_ignore']}/{told['arp_announce']}" if {"arp_ignore", "arp_announce"} <= told.keys() else None
@@ -300,7 +301,7 @@ def _interfaces(facts: Facts) -> Iterator[Check]:
 def _srd_modes(facts: Facts) -> Iterator[Check]:
     """Checks of SRD as the device reports it: in `ena_srd_mode` bit 0 is SRD, bit 1 its use for UDP."""
     for arm in ("ena_express", "ena"):
-        mode = _number(facts.arms[arm].get("srd_mode"))
+        mode = whole_number(facts.arms[arm].get("srd_mode"))
         want, bits, wanted = ("3 (SRD and UDP)", 3, 3) if arm == "ena_express" else ("0", 1, 0)
         shown = f"{mode} (stand-in)" if mode is not None and facts.is_stand_in else mode
         good = None if mode is None else mode & bits == wanted
@@ -336,7 +337,7 @@ def _driver(facts: Facts) -> Iterator[Check]:
 def _byte_queues(facts: Facts) -> Iterator[Check]:
     """Checks that byte queue limits are off: in the driver, or in effect, because the minimum limit of each queue is not 0."""
     is_off = facts.host.get("enable_bql") in {"0", "N"}
-    limits = [_number(arm.get("limit_min")) for arm in facts.arms.values()]
+    limits = [whole_number(arm.get("limit_min")) for arm in facts.arms.values()]
     is_unknown = not facts.has_ena or (None in limits and not is_off)
     good = None if is_unknown else is_off or all(limits)
     have = f"enable_bql {facts.host.get('enable_bql', '?')}, least limit_min {limits}"
@@ -348,7 +349,7 @@ def _rings(facts: Facts) -> Iterator[Check]:
     """Checks that the ring sizes are as AWS recommends, or the device's maximum."""
     for ring, advised in (("tx", TX_RING), ("rx", RX_RING)):
         for arm, told in facts.arms.items():
-            now, most = _number(told.get(f"now_{ring}")), _number(told.get(f"max_{ring}"))
+            now, most = whole_number(told.get(f"now_{ring}")), whole_number(told.get(f"max_{ring}"))
             need = min(advised, most) if most else advised
             good = now >= need if (facts.has_ena or facts.is_stand_in) and now else None
             fix = _on_both(facts, f"ethtool -G {{}} {ring} {need}")
@@ -369,7 +370,7 @@ def _interrupts(facts: Facts) -> Iterator[Check]:
 
 def _settings(facts: Facts) -> Iterator[Check]:
     """Checks of kernel settings."""
-    limit = _number(facts.host.get("tcp_limit_output_bytes"))
+    limit = whole_number(facts.host.get("tcp_limit_output_bytes"))
     yield Check(
         "net.ipv4.tcp_limit_output_bytes",
         "required",
@@ -419,12 +420,8 @@ def _same(told: Mapping[str, str], one: str, other: str) -> bool | None:
     return told[one] == told[other] if one in told and other in told else None
 
 
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and re.fullmatch(r"\d+", text) else None
-
-
 def _version(text: str | None) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", text or "0")[:3])
+    return tuple(int(part) for part in re.findall(r"[0-9]{1,9}", text or "0")[:3])
 
 
 def _on(value: bool) -> str:

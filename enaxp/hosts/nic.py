@@ -14,6 +14,8 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from enaxp.hosts.numbers import DIGITS, whole_number
+
 STATISTICS = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes")
 ALLOWANCE = re.compile(r"\w+_allowance_exceeded")
 STAND_IN = "stand-in"
@@ -81,7 +83,7 @@ def read_probe(text: str) -> InterfaceProbe:
         interface=interface,
         leaves_by=route.group(1) if route and interface else None,
         driver=driver or None,
-        mtu=int(one["mtu"]) if one.get("mtu", "").isdigit() else None,
+        mtu=whole_number(one.get("mtu")),
         defaults=read_default_routes(text),
     )
 
@@ -90,7 +92,7 @@ def read_default_routes(text: str) -> tuple[str, ...]:
     """The interfaces of the default routes with the lowest metric, from the output of `DEFAULT_ROUTES_COMMAND`."""
     found = re.findall(r"^default_route default\b.*? dev (\S+)(.*)$", text, flags=re.MULTILINE)
     metric_of = [
-        (name, int(metric[1]) if (metric := re.search(r" metric (\d{1,10})\b", rest)) else 0) for name, rest in found
+        (name, int(metric[1]) if (metric := re.search(r" metric ([0-9]{1,10})\b", rest)) else 0) for name, rest in found
     ]
     lowest = min((metric for _, metric in metric_of), default=0)
     return tuple(sorted({name for name, metric in metric_of if metric == lowest}))
@@ -111,13 +113,14 @@ def read_counters(text: str) -> dict[str, Counters]:
     found: dict[str, Counters] = {}
     for block in re.split(r"^interface ", text, flags=re.MULTILINE)[1:]:
         name, _, rest = block.partition("\n")
-        numbers = re.search(r"^statistics((?: \d+){4,5})\s*$", rest, flags=re.MULTILINE)
+        numbers = re.search(rf"^statistics((?: {DIGITS}){{4,5}})\s*$", rest, flags=re.MULTILINE)
         if numbers is None:
             continue
         *carried, mtu = map(int, f"{numbers.group(1)} 0".split()[:5])
         statistics = dict(zip(STATISTICS, carried, strict=True))
         device = {
-            key: int(value) for key, value in re.findall(r"^\s*([\w.\[\]-]+): (\d+)\s*$", rest, flags=re.MULTILINE)
+            key: int(value)
+            for key, value in re.findall(rf"^\s*([\w.\[\]-]+): ({DIGITS})\s*$", rest, flags=re.MULTILINE)
         }
         found[name.strip()] = Counters(statistics=statistics, device=device, mtu=mtu or None)
     return found
@@ -158,20 +161,19 @@ def read_network(text: str) -> HostNetwork | None:
     told, mtus, leaves_by = dict[str, str](), dict[str, int](), dict[str, str]()
     for what, rest in re.findall(r"^network (boot|changes|last|mtu|route) (.*)$", text, re.MULTILINE):
         name, _, value = rest.partition(" ")
-        if what == "mtu" and value.isdigit():
-            mtus[name] = int(value)
+        if what == "mtu" and (mtu := whole_number(value)) is not None:
+            mtus[name] = mtu
         elif what == "route" and (by := re.search(r"\bdev (\S+)", value)):
             leaves_by[name] = by[1]
         else:
             told[what] = rest.strip()
     if "boot" not in told:
         return None
-    count = told.get("changes", "")
     return HostNetwork(
         boot_id=told["boot"],
         mtus=mtus,
         leaves_by=leaves_by,
-        changes=int(count) if count.isdigit() else None,
+        changes=whole_number(told.get("changes")),
         last_change=told.get("last", ""),
     )
 

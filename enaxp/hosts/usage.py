@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from enaxp.hosts.interrupts import names_command
+from enaxp.hosts.numbers import DIGITS, whole_number
 
 TICKS_PER_S = 100  # of /proc/stat, on every kernel that enaxp meets (USER_HZ)
 _USER, _NICE, _SYSTEM, _IRQ, _SOFTIRQ = (
@@ -57,7 +58,7 @@ def usage_command(interfaces: Iterable[str]) -> str:
 def read_usage(text: str) -> Usage | None:
     """The usage in the output of `usage_command`; None if it is missing."""
     cores: dict[int, CoreTicks] = {}
-    for number, rest in re.findall(r"^cpu(\d{1,5}) ([\d ]+)$", text, re.MULTILINE):
+    for number, rest in re.findall(rf"^cpu([0-9]{{1,5}})((?: {DIGITS})+)$", text, re.MULTILINE):
         ticks = [int(word) for word in rest.split()]
         if len(ticks) > _SOFTIRQ:
             cores[int(number)] = CoreTicks(
@@ -68,8 +69,12 @@ def read_usage(text: str) -> Usage | None:
     lines = [line.split() for line in re.findall(r"^Udp: (.*)$", text, re.MULTILINE)]
     names, values = lines if len(lines) == 2 else ([], [])
     return Usage(
-        udp={name: int(value) for name, value in zip(names, values, strict=False) if value.isdigit()},
+        udp={
+            name: count
+            for name, value in zip(names, values, strict=False)
+            if (count := whole_number(value)) is not None
+        },
         cores=cores,
-        dropped={name: int(count) for name, count in re.findall(r"^dropped (\S+) (\d+)$", text, re.MULTILINE)},
+        dropped={name: int(count) for name, count in re.findall(rf"^dropped (\S+) ({DIGITS})$", text, re.MULTILINE)},
         irqs=dict(re.findall(r"^irq (\S+) ([\d,-]+)$", text, re.MULTILINE)),
     )

@@ -5,11 +5,14 @@ Connection, own and peer address ─▶ watch() ─▶ HostTold
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
 
+from enaxp.errors import HostError
 from enaxp.hosts import nic
 from enaxp.hosts.connection import Connection
+from enaxp.hosts.numbers import DIGITS, whole_number
 from enaxp.hosts.sockperf import VERSION_COMMAND
 
 BUSY_GBPS, BUSY_PACKETS = 0.1, 10_000  # from here on what else an interface carries is called busy
@@ -70,13 +73,15 @@ def watch_command(interface: str | None, *, seconds: float) -> str:
 
 
 def read_told(probe_text: str, text: str, *, seconds: float) -> HostTold:
-    """The facts in the output of `probe_command` and `watch_command`. Raises ValueError for other text."""
+    """The facts in the output of `probe_command` and `watch_command`. Raises HostError for other text."""
     probe = nic.read_probe(probe_text)
+    if text.count(_MARK) != 2:
+        raise HostError("watching a host: its answer is not whole", said=text[-200:], todo="begin again")
     before, after, host = text.split(_MARK)
     told = {name: rest.strip() for name, _, rest in (line.partition(" ") for line in host.strip().splitlines())}
     was, now = (nic.read_counters(part).get(probe.interface or "") for part in (before, after))
     moved = nic.moved(was.statistics, now.statistics) if was and now else None
-    load, cores = told.get("load", "").split(" ")[0], told.get("cores", "")
+    load = told.get("load", "").split(" ")[0]
     return HostTold(
         interface=probe.interface,
         mtu=probe.mtu,
@@ -87,6 +92,6 @@ def read_told(probe_text: str, text: str, *, seconds: float) -> HostTold:
         seconds=seconds,
         gbps=(moved["rx_bytes"] + moved["tx_bytes"]) * 8 / seconds / 1e9 if moved else None,
         packets=(moved["rx_packets"] + moved["tx_packets"]) / seconds if moved else None,
-        load=float(load) if load.replace(".", "", 1).isdigit() else None,
-        cores=int(cores) if cores.isdigit() else None,
+        load=float(load) if re.fullmatch(rf"{DIGITS}([.]{DIGITS})?", load) else None,
+        cores=whole_number(told.get("cores")),
     )

@@ -130,7 +130,9 @@ def _pinned(variant: VariantConfig, before: PinnedVariant | None, *, slots: tupl
     )
 
 
-_PAIR = re.compile(r"[a-z]+(?:-[a-z]+)*/(?P<name>(?P<variant>[a-z][a-z0-9-]{0,11})-(?P<number>[1-9]\d*))(?:/.+)?")
+_PAIR = re.compile(
+    r"[a-z]+(?:-[a-z]+)*/(?P<name>(?P<variant>[a-z][a-z0-9-]{0,11})-(?P<number>[1-9][0-9]{0,3}))(?:/.+)?"
+)
 
 
 class PairName(NamedTuple):

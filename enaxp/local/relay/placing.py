@@ -17,6 +17,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
 
 from enaxp.local.relay.program import BIN_NS
 
@@ -70,6 +73,18 @@ class Hold:
     until_s: float = 0.0
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A line of the relay's record; bins: number of the bin → how many round trips."""
+
+    port: _Count
+    client_port: _Count
+    bins: Mapping[_Count, _Count]
+
+
 def place_script(holds: Mapping[int | str, Hold], *, nice: int = 0) -> str:
     """The script that puts the relay in front of the servers with these ports or addresses, from their next start on, and of no others.
     The record is reset.
@@ -98,9 +113,11 @@ def read_record(text: str) -> Seen:
     """The record in the output of `record_script`. Raises ValueError for other text."""
     seen: dict[tuple[int, int], dict[int, int]] = {}
     for line in text.splitlines():
-        entry = json.loads(line)
-        counts = seen.setdefault((int(entry["port"]), int(entry["client_port"])), {})
-        for place, count in entry["bins"].items():
-            ns = int(place) * BIN_NS
-            counts[ns] = counts.get(ns, 0) + int(count)
+        try:
+            entry = msgspec.json.decode(line, type=_Entry)
+        except (msgspec.MsgspecError, UnicodeEncodeError) as error:
+            raise ValueError(f"the record holds {line[:200]!r}: {error}") from None
+        counts = seen.setdefault((entry.port, entry.client_port), {})
+        for place, count in entry.bins.items():
+            counts[place * BIN_NS] = counts.get(place * BIN_NS, 0) + count
     return seen
