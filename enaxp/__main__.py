@@ -11,10 +11,11 @@ from enaxp.terminal.streams import prepare, tell
 
 def main() -> None:
     """Runs enaxp with the process' arguments and exits with its code. A traceback is shown only with --debug (or ENAXP_DEBUG)."""
+    from enaxp.ending import as_by_ctrl_c
     from enaxp.errors import EnaxpError
 
     prepare()
-    _end_as_by_ctrl_c()
+    as_by_ctrl_c()
     # What the SDK loads is a lot, and stays: searching it for garbage again and again takes a fifth of a short command's time.
     gc.set_threshold(100_000, 50, 50)
     debug = "--debug" in sys.argv or os.environ.get("ENAXP_DEBUG", "").lower() in {"1", "true", "yes"}
@@ -43,15 +44,6 @@ def main() -> None:
         sys.exit(1)
     finally:
         gc.freeze()  # a last search for garbage among all that the SDK has loaded would take 0.2 s
-
-
-def _end_as_by_ctrl_c() -> None:
-    """Makes SIGTERM and SIGHUP clean up like Ctrl-C: SRD is restored, servers are ended. A signal that is ignored stays ignored."""
-    import signal
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, signal.default_int_handler)
 
 
 def _say(text: str) -> None:

@@ -10,7 +10,20 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 # From the bottom to the top; a name is a package or a module of its own. ARCHITECTURE.md has the same.
 ORDER = (
-    *("errors", "data", "installed", "rates", "retries", "files", "figures", "traffic", "text", "reader", "options"),
+    *(
+        "errors",
+        "ending",
+        "data",
+        "installed",
+        "rates",
+        "retries",
+        "files",
+        "figures",
+        "traffic",
+        "text",
+        "reader",
+        "options",
+    ),
     *("config", "aws", "hosts", "lab", "region", "local", "bench", "report", "dataset", "monitor"),
     *("terminal", "session", "commands", "cli", "unforeseen", "__main__"),
 )

@@ -27,6 +27,7 @@ from enaxp.bench.schedule import BenchPlan, Trial, schedule, trial_seconds, unit
 from enaxp.bench.scripts import NO_SPACE, end_all_script
 from enaxp.bench.servers import Servers
 from enaxp.bench.trial import FIRST_CLIENT_PORT, Measured, Measurer
+from enaxp.ending import held_back
 from enaxp.errors import BenchError, EnaxpError, HostError, Interrupted
 from enaxp.hosts.connection import Connection
 from enaxp.traffic import ARMS, TOGGLED_HOME, Arm, SrdOn, other
@@ -149,9 +150,10 @@ class Runner:
                     todo=f"they are in {self.folder.path}; go on with `enaxp bench --resume {self.folder.run_id}`",
                 ) from None
             finally:
-                self._quietly(self._servers.stop)
-                self._quietly(self._quiet.end)
-                self._put_srd_back()
+                with held_back():
+                    self._put_srd_back()
+                    self._quietly(self._servers.stop)
+                    self._quietly(self._quiet.end)
 
     def _is_enough(self, first: Trial) -> bool:
         """Whether the run may stop before this trial: the trial begins an iteration beyond the requested number, and the intervals are

@@ -182,7 +182,7 @@ def test_a_signal_cleans_up_as_ctrl_c_does(number: signal.Signals, tmp_path: Pat
 def test_nohup_still_holds(tmp_path: Path) -> None:
     code = (
         "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        "from enaxp import __main__ as program; program._end_as_by_ctrl_c(); print(signal.getsignal(signal.SIGHUP).name)"
+        "from enaxp.ending import as_by_ctrl_c; as_by_ctrl_c(); print(signal.getsignal(signal.SIGHUP).name)"
     )
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "SIG_IGN\n"

@@ -63,6 +63,16 @@ def test_nothing_heavy_is_imported_from_the_standard_library(imported: set[str])
 
 def test_of_enaxp_only_the_command_line_itself_is_imported(imported: set[str]) -> None:
     own = {name for name in imported if name.startswith("enaxp.") and not name.startswith("enaxp.cli")}
-    small = {"__main__", "errors", "options", "traffic", "bench", "bench.names", "terminal", "terminal.streams"}
+    small = {
+        "__main__",
+        "errors",
+        "ending",
+        "options",
+        "traffic",
+        "bench",
+        "bench.names",
+        "terminal",
+        "terminal.streams",
+    }
 
     assert own <= {f"enaxp.{name}" for name in small}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.conftest import require_programs
 from tests.support.driver import Driver, machine
+
+AT_ONCE = "bench: {at_once: 2}\n"
 
 pytestmark = [pytest.mark.long, pytest.mark.system, pytest.mark.namespaces]
 QUICK = ("bench", "--iterations", "1", "--repeats", "1", "--duration", "1s")
@@ -87,3 +90,35 @@ def test_a_pair_that_is_taken_away_in_the_midst_of_a_bench_is_named_and_measured
     results = [json.loads((run / f"pairs/main-{n}/result.json").read_text()) for n in (1, 2)]
     assert [(one["run_id"], one["pair_name"]) for one in results] == [(run.name, "main-1"), (run.name, "main-2")]
     assert results[0]["plan"]["seed"] != results[1]["plan"]["seed"]
+
+
+def test_a_fleets_crossover_that_is_terminated_ends_all_pairs_and_goes_on_later(fleet: Driver) -> None:
+    fleet.ok("up")
+    (fleet.folder / "two.yaml").write_text(AT_ONCE)
+    crossed = ("--config", "two.yaml", "--crossover", "-i", "4", "-r", "1", "-d", "1s")
+
+    # when both pairs are measured at once, and it is terminated while their interfaces are swapped
+    with fleet.start("bench", *crossed) as process:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if "iteration 3" in line:
+                process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=120)
+    [*_, run] = sorted((fleet.folder / "results/dev").iterdir())
+    manifest = json.loads((run / "pairs.json").read_text())
+
+    # then all pairs have ended, none as lost, the interfaces are back, and nothing is left on the hosts
+    assert code == 130, said
+    assert f"`enaxp bench --resume {run.name}`" in said
+    assert [pair.get("lost", "") for pair in manifest["pairs"]] == ["", ""]
+    assert fleet.ok("plan", "--check").code == 0
+    assert fleet.running("sockperf") == []
+
+    # and it goes on with both where they were
+    kept = [(run / f"pairs/main-{n}/trials.jsonl").read_text() for n in (1, 2)]
+    again = fleet.ok("bench", "--resume", run.name, "--json")
+    assert again.document["variants"]["main"]["valid_pairs"] == 2
+    for n, before in enumerate(kept, 1):
+        assert (run / f"pairs/main-{n}/trials.jsonl").read_text().startswith(before)

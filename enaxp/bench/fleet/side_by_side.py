@@ -6,16 +6,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
-from types import FrameType
 
 from enaxp.bench.schedule import BenchPlan
+from enaxp.ending import first_one_sets
 
 
 def plan_of_pair(plan: BenchPlan, name: str) -> BenchPlan:
@@ -43,28 +41,10 @@ def side_by_side(
         work[name]()
         return True
 
-    with _interrupt_sets(stop), ThreadPoolExecutor(max(1, at_once)) as pool:
+    with first_one_sets(stop), ThreadPoolExecutor(max(1, at_once)) as pool:
         running = {pool.submit(begin, name): name for name in work}
         waiting = set(running)
         while waiting:  # in short turns: a signal is handled between them
             _, waiting = wait(waiting, timeout=0.5)
     raised = {name: future.exception() for future, name in running.items()}
     return {name: raised[name] for future, name in running.items() if raised[name] is not None or future.result()}
-
-
-@contextlib.contextmanager
-def _interrupt_sets(stop: threading.Event) -> Iterator[None]:
-    """A context in which the first Ctrl-C sets the event; the second one is raised here."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.SIG_IGN:  # as a shell leaves it for what runs in the background
-        signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

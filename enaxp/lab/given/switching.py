@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from enaxp.aws import Aws
+from enaxp.ending import held_back
 from enaxp.errors import LabError
 from enaxp.lab.given.putback import AGAIN, put_back
 from enaxp.lab.given.saved import GivenFolder, SavedSettings
@@ -32,4 +33,5 @@ def switched(aws: Aws, folder: GivenFolder, saved: SavedSettings, *, say: Callab
     try:
         yield SrdSwitch(aws=aws, home=dict.fromkeys(sorted(saved.enis), TOGGLED_HOME), todo=AGAIN)
     finally:
-        put_back(aws, folder, saved, say=say)
+        with held_back():
+            put_back(aws, folder, saved, say=say)

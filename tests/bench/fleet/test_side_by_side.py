@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from enaxp.bench.fleet.side_by_side import pairs_at_once, plan_of_pair, side_by_side
+from enaxp.ending import ENDING
 from tests.support.factories import a_plan
 
 
@@ -71,8 +72,9 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.parametrize("number", ENDING)
 @pytest.mark.usefixtures("interruptible")
-def test_one_interrupt_ends_all_that_run_and_lets_none_begin() -> None:
+def test_one_interrupt_ends_all_that_run_and_lets_none_begin(number: signal.Signals) -> None:
     stop, begun = threading.Event(), threading.Event()
     ended: list[str] = []
 
@@ -83,7 +85,7 @@ def test_one_interrupt_ends_all_that_run_and_lets_none_begin() -> None:
 
     def interrupt() -> None:
         begun.wait(30)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
 
     threading.Thread(target=interrupt).start()
     outcomes = side_by_side({"main-1": work, "main-2": work}, at_once=1, stop=stop)
