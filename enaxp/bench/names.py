@@ -34,7 +34,10 @@ def is_fleet(path: Path) -> bool:
 
 def pair_paths(fleet: Path) -> list[Path]:
     """The run folders of those pairs of a fleet that have begun, by name in natural order: main-2 before main-10."""
-    found = [path.parent for path in (fleet / PAIRS).glob(f"*/{MANIFEST}") if not path.parent.is_symlink()]
+    above = fleet / PAIRS
+    found = [
+        path.parent for path in above.glob(f"*/{MANIFEST}") if not (above.is_symlink() or path.parent.is_symlink())
+    ]
     return sorted(found, key=lambda path: (path.name.rpartition("-")[0], len(path.name), path.name))
 
 

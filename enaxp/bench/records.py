@@ -306,14 +306,7 @@ class Manifest:
         require_moment("started_at", self.started_at)
         if missing := set(ARMS) - set(self.connections):
             raise ValueError(f"connections lack {missing.pop()}")
-        for scenario in self.plan.scenarios:
-            scenario.require_sound()
-        names = [scenario.name for scenario in self.plan.scenarios]
-        if len(set(names)) < len(names):
-            raise ValueError("plan has two scenarios of one name")
-        trials = self.plan.most_iterations * self.plan.pairs_per_iteration * len(names) * 2
-        if trials > MOST_TRIALS:
-            raise ValueError(f"plan has {trials} trials, more than {MOST_TRIALS}")
+        require_sound_plan(self.plan)
 
     @property
     def not_ena(self) -> str:
@@ -321,6 +314,18 @@ class Manifest:
         if self.emulated is not None:
             return "emulated, not ENA"
         return "local, not ENA" if self.target == "local" else ""
+
+
+def require_sound_plan(plan: BenchPlan) -> None:
+    """Raises ValueError for a plan that no config gives: its names and numbers become parts of scripts, files and tables."""
+    for scenario in plan.scenarios:
+        scenario.require_sound()
+    names = [scenario.name for scenario in plan.scenarios]
+    if len(set(names)) < len(names):
+        raise ValueError("plan has two scenarios of one name")
+    trials = plan.most_iterations * plan.pairs_per_iteration * len(names) * 2
+    if trials > MOST_TRIALS:
+        raise ValueError(f"plan has {trials} trials, more than {MOST_TRIALS}")
 
 
 def record_document(record: TrialRecord) -> Document:
@@ -382,7 +387,7 @@ class RunFolder:
         if not (path / MANIFEST).is_file():
             todo = f"name one of its pairs: {path.name}/{pairs[0].name}" if (pairs := pair_paths(path)) else LIST_THEM
             raise BenchError(f"{path} is not a run: {what_is_there(path)}", todo=todo)
-        _refuse_links(path)
+        refuse_links(path)
         return cls(path)
 
     @classmethod
@@ -571,7 +576,7 @@ def _replace(path: Path, content: bytes) -> None:
     write_whole(path, content, mode=FOR_ALL)
 
 
-def _refuse_links(path: Path) -> None:
+def refuse_links(path: Path) -> None:
     """Raises BenchError when a path in a run folder is a symbolic link: writing to it would write outside the folder."""
     links = [entry.name for entry in os.scandir(path) if entry.is_symlink()]
     if links:

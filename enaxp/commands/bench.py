@@ -69,9 +69,15 @@ def run_bench(session: Session, options: BenchOptions) -> tuple[Result, str, Pat
     result."""
     results, lab = session.options.results_dir, session.config.lab
     earlier = RunFolder.find(results, lab=lab, run=options.resume) if options.resume else None
-    plan = earlier.read_manifest().plan if earlier else bench_plan(session, options)
+    plan = _plan_of(earlier) if earlier else bench_plan(session, options)
     folder, cut_short = _measure(session, options, plan, earlier=earlier)
     return finished(session, folder, cut_short, draws=options.report)
+
+
+def _plan_of(earlier: RunFolder) -> BenchPlan:
+    """The plan of a run that is resumed. Raises BenchError for a folder that cannot be read, before anything is asked of the hosts."""
+    earlier.records()
+    return earlier.read_manifest().plan
 
 
 def finished(

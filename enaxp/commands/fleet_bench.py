@@ -193,7 +193,8 @@ def has_ended(folder: FleetFolder, entry: PairEntry) -> bool:
     run = begun(folder, entry.name)
     if entry.lost or run is None:
         return False
-    manifest = RunFolder.open(run.path).read_manifest()
+    manifest = folder.open_pair(entry.name).read_manifest()
+    run.records()  # what cannot be read is refused before anything is asked of the hosts
     return manifest.ended_at is not None and not manifest.stopped
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ from enaxp.bench.histogram import Histogram
 from enaxp.bench.records import RunFolder
 from enaxp.config import load_config
 from enaxp.errors import BenchError, ConfigError
+from tests.commands.test_fleet_bench import Run, beside_hosts_that_nobody_reaches
 from tests.commands.test_runs import Ran, make_run
 
 RUN = "dev/20250411-082610"
 SHELL = "x; touch sprung; y"
+ONE_PAIR = "hosts: {proxy_command: /bin/false}\nnetwork: {ssh_cidr: 192.168.0.0/16}\n"
 
 
 @pytest.fixture(scope="module")
@@ -95,16 +97,46 @@ def test_it_is_refused_with_the_reason(run: Path, name: str, path: str, value: A
         assert "Traceback" not in ran.stderr
         assert name in ran.stderr
         assert "\x1b" not in ran.stderr
-    # What `bench --resume` reads before anything of a lab is looked at, and before the first trial.
-    with pytest.raises(BenchError):
-        _resumed(run)
     assert sorted(Path().rglob("*")) == before
 
 
-def _resumed(run: Path) -> None:
-    folder = RunFolder.find(Path("results"), lab="dev", run=run.name)
-    folder.read_manifest()
-    folder.records()
+@pytest.fixture(scope="module")
+def beside_a_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Run, Path]]:
+    """What runs a command beside a lab whose hosts nobody reaches, and the folder in which it does."""
+    folder = tmp_path_factory.mktemp("lab")
+    with beside_hosts_that_nobody_reaches(folder, ONE_PAIR) as enaxp:
+        yield enaxp, folder
+
+
+def resumed(beside_a_lab: tuple[Run, Path], run: Path) -> subprocess.CompletedProcess[str]:
+    """`bench --resume` of that run, beside the lab."""
+    enaxp, _ = beside_a_lab
+    return enaxp("bench", "--resume", run.name, "--results-dir", str(run.parent.parent.resolve()))
+
+
+def test_a_run_that_is_whole_is_resumed_as_far_as_the_hosts(beside_a_lab: tuple[Run, Path], run: Path) -> None:
+    done = resumed(beside_a_lab, run)
+
+    assert done.returncode == 1
+    assert "connecting to the server" in done.stderr
+
+
+@pytest.mark.parametrize(("name", "path", "value"), HOSTILE.values(), ids=HOSTILE)
+def test_to_resume_it_is_refused_before_the_hosts_are_asked(
+    beside_a_lab: tuple[Run, Path], run: Path, name: str, path: str, value: Any
+) -> None:
+    change(run, name, path, value)
+    _, folder = beside_a_lab
+    before = {place: sorted(place.rglob("*")) for place in (Path(), folder)}
+
+    done = resumed(beside_a_lab, run)
+
+    assert done.returncode in (1, 2)
+    assert name in done.stderr
+    assert "connecting" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "\x1b" not in done.stderr
+    assert {place: sorted(place.rglob("*")) for place in before} == before
 
 
 def test_a_link_in_it_leads_nowhere(run: Path, folder: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,15 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def enaxp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """What runs a command beside a fleet that is up, as far as AWS is concerned."""
-    folder, server = tmp_path_factory.mktemp("fleet"), serve(timing=Timing.instant())
-    (folder / "c.yaml").write_text(CONFIG)
+    with beside_hosts_that_nobody_reaches(tmp_path_factory.mktemp("fleet"), CONFIG) as run:
+        yield run
+
+
+@contextmanager
+def beside_hosts_that_nobody_reaches(folder: Path, config: str) -> Iterator[Run]:
+    """What runs a command in this folder, beside a lab of this config that is up, as far as AWS is concerned."""
+    server = serve(timing=Timing.instant())
+    (folder / "c.yaml").write_text(config)
     environment = {
         **os.environ,
         "AWS_ENDPOINT_URL": server.endpoint_url,

@@ -21,9 +21,20 @@ from enaxp.bench.evidence import evidence_of
 from enaxp.bench.fleet.judging import PairRun
 from enaxp.bench.fleet.result import FILE, Fleet, from_document, to_document
 from enaxp.bench.names import FLEET_MANIFEST, LIST_THEM, MANIFEST, PAIRS, is_fleet
-from enaxp.bench.records import LabName, PairName, RunFolder, RunId, TargetName, VariantName, new_folder
+from enaxp.bench.records import (
+    LabName,
+    PairName,
+    RunFolder,
+    RunId,
+    TargetName,
+    VariantName,
+    new_folder,
+    refuse_links,
+    require_sound_plan,
+)
 from enaxp.bench.schedule import BenchPlan
 from enaxp.errors import BenchError
+from enaxp.text import printable
 
 SCHEMA = 1
 MOST_PAIRS = 500
@@ -60,6 +71,7 @@ class FleetManifest:
 
     def __post_init__(self) -> None:
         require_moment("started_at", self.started_at)
+        require_sound_plan(self.plan)
         names = [pair.name for pair in self.pairs]
         if len(set(names)) < len(names):
             raise ValueError("pairs has one name twice")
@@ -72,9 +84,9 @@ class FleetManifest:
 class FleetFolder:
     """The files of one fleet's bench."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, documents: RunFolder | None = None) -> None:
         self.path = path
-        self._documents = RunFolder(path)
+        self._documents = documents or RunFolder(path)
 
     @property
     def run_id(self) -> str:
@@ -90,8 +102,9 @@ class FleetFolder:
         """The fleet's bench at `path`. Raises BenchError if there is none."""
         if not is_fleet(path):
             raise BenchError(f"{path} is no bench of many pairs", todo=LIST_THEM)
-        if any((path / name).is_symlink() for name in (PAIRS, FLEET_MANIFEST, FILE)):
-            raise BenchError(f"{path} holds links, and a run has none", todo=LIST_THEM)
+        refuse_links(path)
+        if (path / PAIRS).is_dir():
+            refuse_links(path / PAIRS)
         return cls(path)
 
     def pair(self, name: str) -> RunFolder:
@@ -100,6 +113,14 @@ class FleetFolder:
             return RunFolder.of_pair(self.path, name)
         except OSError as error:
             raise BenchError(f"the folder {self.path} cannot be written", said=error.strerror or str(error)) from error
+
+    def open_pair(self, name: str) -> RunFolder:
+        """The run folder of a pair that has begun. Raises BenchError when there is no run in it."""
+        return RunFolder.open(self.path / PAIRS / name)
+
+    def shown(self, text: str) -> str:
+        """A text about one of its files, as a report may show it."""
+        return text
 
     def write_manifest(self, manifest: FleetManifest) -> None:
         self._documents.write_document(FLEET_MANIFEST, fields_of(manifest))
@@ -130,20 +151,22 @@ class FleetFolder:
 
 def pair_runs(folder: FleetFolder) -> list[PairRun]:
     """Each pair with its measurements, in the manifest's order. A pair whose files cannot be read counts as lost, with the reason."""
-    return [_pair_run(folder.path, entry) for entry in folder.read_manifest().pairs]
+    return [_pair_run(folder, entry) for entry in folder.read_manifest().pairs]
 
 
-def _pair_run(fleet: Path, entry: PairEntry) -> PairRun:
-    path = fleet / PAIRS / entry.name
-    if not (path / MANIFEST).is_file():
-        return PairRun(name=entry.name, variant=entry.variant, lost=entry.lost or "it never began")
+def _pair_run(folder: FleetFolder, entry: PairEntry) -> PairRun:
+    def ended(lost: str, run: MeasuredRun | None = None) -> PairRun:
+        # what a host said may stand in it, and summary.txt is shown on terminals
+        return PairRun(name=entry.name, variant=entry.variant, run=run, lost=printable(entry.lost or lost))
+
+    if not (folder.path / PAIRS / entry.name / MANIFEST).is_file():
+        return ended("it never began")
     try:
-        run = _measured(RunFolder.open(path), name=entry.name)
+        run = _measured(folder.open_pair(entry.name), name=entry.name)
     except BenchError as error:
-        return PairRun(name=entry.name, variant=entry.variant, lost=entry.lost or error.in_one_line)
+        return ended(folder.shown(error.in_one_line))
     unfinished = "it has not ended" if run.manifest.ended_at is None else ""
-    stopped = "it was stopped" if run.manifest.stopped else ""
-    return PairRun(name=entry.name, variant=entry.variant, run=run, lost=entry.lost or unfinished or stopped)
+    return ended(unfinished or ("it was stopped" if run.manifest.stopped else ""), run)
 
 
 def _measured(folder: RunFolder, *, name: str) -> MeasuredRun:
