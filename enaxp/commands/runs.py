@@ -31,9 +31,11 @@ from enaxp.traffic import ARMS, Arm
 if TYPE_CHECKING:
     from enaxp.hosts.sockperf import ParsedFile
     from enaxp.options import Options
+    from enaxp.report.render import ImageFormat
     from enaxp.terminal.console import Console
 
 MOST_EARLIER = 10  # runs: each has all its histograms read
+CHARTS = "charts"  # the folder in a run's for charts that were given no other
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,49 +182,61 @@ def report_run(
     """
     from enaxp.report.data import read_run
     from enaxp.report.markdown import render_markdown
-    from enaxp.report.render import IMAGE_FORMATS, ImageFormat, write_charts, write_page
+    from enaxp.report.render import write_charts, write_page
 
     path = find_path(options.results_dir, lab=options.lab, run=run)
     if is_fleet(path):
-        if redact or charts or {"png", "svg"} & set(formats):
-            raise UsageError(
-                "a bench of many pairs has a page and Markdown",
-                said="its charts and what is redacted are of its pairs",
-                todo=f"name one of them, as {path.name}/main-1",
-            )
-        return _report_fleet(FleetFolder.open(path), formats=formats, console=console)
+        return _report_fleet(FleetFolder.open(path), formats=formats, charts=charts, console=console, redact=redact)
     folder = RunFolder.open(path)
     if redact:
         from enaxp.report.redact import RedactedRun
 
         folder = RedactedRun(folder.path)
-    images: list[ImageFormat] = [kind for kind in IMAGE_FORMATS if kind in formats]
-    if charts and not images:
-        images = ["png"]
     written = write_page(folder) if "html" in formats else []
-    if images:
-        written += write_charts(folder, into=charts or folder.path / "charts", formats=images)
+    if images := _images(formats, charts):
+        written += write_charts(folder, into=charts or folder.path / CHARTS, formats=images)
     markdown = render_markdown(read_run(folder)) if "md" in formats else None
-    if markdown is not None:
-        console.result(markdown.rstrip())
-    for path in written:
-        console.say(f"wrote {path}")
-    return Rendered(run_id=folder.run_id, written=tuple(map(str, written)), markdown=markdown)
+    return _rendered(folder.run_id, written, markdown, console)
 
 
-def _report_fleet(folder: FleetFolder, *, formats: Sequence[str], console: Console) -> Rendered:
-    """Evaluates the fleet again, and renders it."""
+def _report_fleet(
+    folder: FleetFolder, *, formats: Sequence[str], charts: Path | None, console: Console, redact: bool
+) -> Rendered:
+    """Evaluates the fleet again, and renders it; redacted, also the page of each pair: it shows most of its hosts."""
     from enaxp.report.fleet.summary import render_fleet_markdown
-    from enaxp.report.render import write_fleet, write_fleet_page
+    from enaxp.report.render import write_fleet, write_fleet_charts, write_fleet_page, write_page
 
+    if redact:
+        from enaxp.report.redact import RedactedFleet
+
+        folder = RedactedFleet(folder.path)
     data = write_fleet(folder)
     written = [write_fleet_page(folder, data)] if "html" in formats else []
+    if images := _images(formats, charts):
+        written += write_fleet_charts(data, into=charts or folder.path / CHARTS, formats=images)
+    if redact and "html" in formats:
+        for pair in data.pairs:
+            if pair.run is not None:
+                written += write_page(folder.open_pair(pair.name))
     markdown = render_fleet_markdown(data) if "md" in formats else None
+    return _rendered(folder.run_id, written, markdown, console)
+
+
+def _images(formats: Sequence[str], charts: Path | None) -> list[ImageFormat]:
+    """In which formats charts are wanted: in those named, as png where only a folder for them was."""
+    from enaxp.report.render import IMAGE_FORMATS
+
+    images: list[ImageFormat] = [kind for kind in IMAGE_FORMATS if kind in formats]
+    return images or (["png"] if charts else [])
+
+
+def _rendered(run_id: str, written: Sequence[Path], markdown: str | None, console: Console) -> Rendered:
+    """Prints the Markdown, and which files were written."""
     if markdown is not None:
         console.result(markdown.rstrip())
     for path in written:
         console.say(f"wrote {path}")
-    return Rendered(run_id=folder.run_id, written=tuple(map(str, written)), markdown=markdown)
+    return Rendered(run_id=run_id, written=tuple(map(str, written)), markdown=markdown)
 
 
 def parse_files(files: Sequence[str]) -> list[ParsedFile]:

@@ -1,13 +1,14 @@
 """Redact: a run without identifying data, to be shared. AWS ids, addresses and paths are replaced consistently, so they stay
 distinguishable.
 
-RunFolder ─▶ RedactedRun ─▶ the same readers and pages          i-0abc… ─▶ i-1, 203.0.113.7 ─▶ 192.0.2.1, 02:ab:… ─▶ 02:00:00:00:00:01
+RunFolder   ─▶ RedactedRun   ─▶ the same readers and pages          i-0abc… ─▶ i-1, 203.0.113.7 ─▶ 192.0.2.1, 02:ab:… ─▶ 02:00:00:00:00:01
+FleetFolder ─▶ RedactedFleet ─▶ the same, of all its pairs by one table: what was one thing stays one in all pages
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 from enaxp.bench.documents import Document
 from enaxp.bench.environment import OF_THIS_COMPUTER
+from enaxp.bench.fleet.folder import FleetFolder, FleetManifest
 from enaxp.bench.records import RunFolder, TrialRecord
 
 # Identifying data: resource ids, the account in ARNs, IPv4 and MAC addresses.
@@ -26,17 +28,18 @@ _HOST = re.compile(r"\bip-\d{1,3}-\d{1,3}-\d{1,3}-\d{1,3}\b")
 _PATH = re.compile(r"(?<![\w.])(?:~|/(?:home|root|Users))/[^\s\"']*")  # below a home folder
 _SECRET_OPTIONS = ("--profile", "--config", "--state-dir", "--results-dir", "--lab", "-c")
 LEFT_OUT = "…"
+REDACTED = "redacted-"  # before the names of files that are
 
 
 class RedactedRun(RunFolder):
     """A run's folder whose documents are redacted when read. Files written to it get a different name."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stand_ins: StandIns | None = None) -> None:
         super().__init__(path)
-        self._stand_for: dict[str, str] = {}
+        self._stand_ins = stand_ins or StandIns()
 
     def read_document(self, name: str) -> Document:
-        document: Document = self._redacted(super().read_document(name))
+        document: Document = self._stand_ins.redacted(super().read_document(name))
         if "argv" in document:
             document["argv"] = without_private_words(document["argv"])
         for facts in document.get("environment", {}).values():
@@ -49,18 +52,47 @@ class RedactedRun(RunFolder):
         return [self._record(record) for record in super().records()]
 
     def write_bytes(self, name: str, content: bytes) -> Path:
-        return super().write_bytes(f"redacted-{name}", content)
+        return super().write_bytes(f"{REDACTED}{name}", content)
+
+    def write_document(self, name: str, document: Mapping[str, object]) -> None:
+        super().write_document(f"{REDACTED}{name}", document)
 
     def _record(self, record: TrialRecord) -> TrialRecord:
-        reason = self._redacted(record.reason)
-        return replace(record, command=self._redacted(record.command), reason=reason)
+        stand_ins = self._stand_ins
+        return replace(record, command=stand_ins.redacted(record.command), reason=stand_ins.redacted(record.reason))
 
-    def _redacted(self, value: Any) -> Any:
+
+class RedactedFleet(FleetFolder):
+    """A fleet's folder as RedactedRun is a run's. Names of pairs and variants stay: they are a person's, and name folders."""
+
+    def __init__(self, path: Path) -> None:
+        self._stand_ins = StandIns()
+        super().__init__(path, RedactedRun(path, self._stand_ins))
+
+    def read_manifest(self) -> FleetManifest:
+        whole = FleetFolder(self.path).read_manifest()
+        pairs = tuple(replace(pair, lost=self.shown(pair.lost)) for pair in whole.pairs)
+        return replace(whole, pairs=pairs, argv=tuple(without_private_words(list(whole.argv))))
+
+    def open_pair(self, name: str) -> RunFolder:
+        return RedactedRun(super().open_pair(name).path, self._stand_ins)
+
+    def shown(self, text: str) -> str:
+        return str(self._stand_ins.redacted(text)).replace(str(self.path), LEFT_OUT)
+
+
+class StandIns:
+    """What stands for each id, address and account, the same wherever it is met."""
+
+    def __init__(self) -> None:
+        self._stand_for: dict[str, str] = {}
+
+    def redacted(self, value: Any) -> Any:
         """The same document, with every text in it redacted."""
         if isinstance(value, dict):
-            return {key: self._redacted(one) for key, one in value.items()}
+            return {key: self.redacted(one) for key, one in value.items()}
         if isinstance(value, list):
-            return [self._redacted(one) for one in value]
+            return [self.redacted(one) for one in value]
         return self._text(value) if isinstance(value, str) else value
 
     def _text(self, text: str) -> str:

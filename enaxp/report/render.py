@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from enaxp.bench.fleet.folder import FleetFolder
 from enaxp.bench.records import RunFolder
@@ -20,6 +20,9 @@ from enaxp.report.data import RunFigures, figures_of
 from enaxp.report.fleet.data import FleetData
 
 PAGE, PICTURE = "report.html", "latency_comparison.png"
+if TYPE_CHECKING:
+    from enaxp.report.charts.chart import Chart, Gap
+
 ImageFormat = Literal["png", "svg"]
 IMAGE_FORMATS: tuple[ImageFormat, ...] = ("png", "svg")
 
@@ -87,11 +90,25 @@ def begin_picture(figures: RunFigures, drawing: Aside) -> Callable[[], bytes | N
 def write_charts(folder: RunFolder, *, into: Path, formats: Sequence[ImageFormat]) -> list[Path]:
     """Writes every chart of the run as a picture file and returns the paths. Raises as write_page."""
     require_drawing()
-    from enaxp.report.charts.chart import Chart
-    from enaxp.report.charts.scenario import file_name, run_charts, scenario_charts
+    from enaxp.report.charts.scenario import run_charts, scenario_charts
 
     figures = figures_of(folder)
     charts = [*(chart for one in figures.scenarios for chart in scenario_charts(one)), *run_charts(figures)]
+    return _write_pictures(charts, into=into, formats=formats)
+
+
+def write_fleet_charts(data: FleetData, *, into: Path, formats: Sequence[ImageFormat]) -> list[Path]:
+    """As write_charts, the charts over all pairs of a bench of many."""
+    require_drawing()
+    from enaxp.report.fleet.forest import forests
+
+    return _write_pictures(forests(data), into=into, formats=formats)
+
+
+def _write_pictures(charts: Sequence[Chart | Gap], *, into: Path, formats: Sequence[ImageFormat]) -> list[Path]:
+    from enaxp.report.charts.chart import Chart
+    from enaxp.report.charts.scenario import file_name
+
     draw = {"png": png, "svg": lambda spec: svg(spec).encode()}
     written = []
     try:

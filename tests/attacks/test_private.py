@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -16,7 +17,8 @@ from enaxp.bench.environment import without_this_computer
 from enaxp.bench.records import RunFolder
 from enaxp.files import write_whole, writing_whole
 from enaxp.lab.keys import write_secret
-from enaxp.report.redact import RedactedRun, without_private_words
+from enaxp.report.redact import RedactedFleet, RedactedRun, without_private_words
+from selfcheck.made_run import Made, make_fleet
 from tests.commands.test_runs import Ran, make_run
 
 RUN = "dev/20250411-082610"
@@ -145,6 +147,42 @@ def test_what_was_one_thing_stays_one(told: RunFolder) -> None:
     assert place["server"] == "i-1"
     assert forced[0].split()[:3] == ["i-1", "eni-1", "eni-2"]
     assert RedactedRun(told.path).read_manifest().connections["ena"].source_ip.startswith("192.0.2.")
+
+
+def test_a_redacted_fleet_shows_no_id_in_any_of_its_files(folder: Path) -> None:
+    """Its own page, document, summary and charts, and the page of each pair, by one table of stand-ins."""
+    places = {"main-1": "i-0123456789abcdef0", "main-2": "i-0123456789abcdef0", "main-3": "i-0123456789abcdef1"}
+    small = Made(iterations=2, repeats=1, observations=200)
+    pairs = {name: replace(small, seed=int(name[-1]), place={"server": id}) for name, id in places.items()}
+    fleet = make_fleet(folder / "results", pairs, lab="dev")
+    lost = fleet.read_manifest().with_lost({"main-3": f"no answer {' '.join(PRIVATE)}"})
+    fleet.write_manifest(replace(lost, argv=("bench", "--profile", "boss")))
+    assert Ran("report", fleet.run_id).code == 0
+    assert all(private in (fleet.path / "summary.txt").read_text() for private in PRIVATE)
+    as_it_is = (fleet.path / "fleet.json").read_bytes()
+
+    ran = Ran("report", fleet.run_id, "--redact", "--charts", "pictures", *OF_ALL, "--json")
+
+    assert ran.code == 0, ran.stderr
+    written = json.loads(ran.stdout)["written"]
+    assert [Path(path).resolve().relative_to(fleet.path.resolve()) for path in written if path.endswith(".html")] == [
+        Path(above) / "redacted-report.html" for above in ("", *(f"pairs/{name}" for name in places))
+    ]
+    files = {path.name: path for path in map(Path, written)}
+    assert {"udp-latency-p50-forest.svg", "udp-latency-p99-forest.svg"} <= files.keys()
+    told = [fleet.path / f"redacted-{name}" for name in ("fleet.json", "summary.txt")]
+    for path in [*map(Path, written), *told]:
+        content = path.read_bytes().decode("utf-8", "replace")
+        assert [private for private in [*PRIVATE, "boss", *places.values()] if private in content] == [], path
+    assert [private for private in PRIVATE if private in ran.stdout] == []
+    assert "no answer i-1 eni-1" in told[1].read_text()
+    redacted = RedactedFleet(fleet.path)
+    servers = [redacted.open_pair(name).read_manifest().place["server"] for name in places]
+    assert servers == ["i-1", "i-1", "i-2"]  # what was one thing stays one
+    assert (fleet.path / "fleet.json").read_bytes() == as_it_is
+
+
+OF_ALL = ("--format", "html", "--format", "md", "--format", "svg")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
