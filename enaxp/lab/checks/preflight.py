@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -28,7 +29,11 @@ from enaxp.lab.lifecycle import Snapshot
 from enaxp.lab.model import TAG_LAB_ID
 from enaxp.lab.resolved import check_type, offering_zones
 
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import ImageTypeDef
+
 WORKERS = 8
+CANONICAL = "099720109477"  # the account that publishes Ubuntu's images
 
 
 def preflight_report(snapshot: Snapshot, *, config: Config, aws: Aws) -> Report:
@@ -172,7 +177,22 @@ def _one_image(flight: Flight, image: str, instance_type: str) -> list[Said]:
         said.append(Said("failure", text, todo))
     if not found.get("EnaSupport", True):
         said.append(Said("failure", f"{image} has no ENA driver", todo))
+    if _is_ubuntu(found, ssh_user=flight.config.hosts.ssh_user) and _attaches_later(flight, image):
+        text = f"{image} is Ubuntu, whose first boot does not configure an interface that is attached while it runs, and waits for it"
+        said.append(
+            Said("failure", text, "set hosts.address: public, so that both interfaces are there from the launch")
+        )
     return said or [Said("ok", f"{image}: {found.get('Name') or 'no name'}")]
+
+
+def _is_ubuntu(image: ImageTypeDef, *, ssh_user: str) -> bool:
+    """Whether an image is Canonical's, or one made from it: that keeps its user, and mostly its name."""
+    return image.get("OwnerId") == CANONICAL or "ubuntu" in image.get("Name", "").lower() or ssh_user == "ubuntu"
+
+
+def _attaches_later(flight: Flight, image: str) -> bool:
+    """Whether hosts with this image get their second interface while they run, because AWS assigns their public address."""
+    return any(want.image == image and want.primary is not None for want in flight.hosts())
 
 
 def _given(flight: Flight) -> list[Said]:

@@ -11,7 +11,7 @@ from enaxp.config import Config, load_config
 from enaxp.errors import AwsError, LabError
 from enaxp.lab.checks import permissions
 from enaxp.lab.checks.findings import Report
-from enaxp.lab.checks.preflight import preflight_report
+from enaxp.lab.checks.preflight import CANONICAL, preflight_report
 from enaxp.lab.checks.quotas import vcpu_quota
 from enaxp.lab.kinds import KINDS
 from enaxp.lab.kinds.base import Ec2Kind
@@ -19,6 +19,7 @@ from enaxp.lab.lifecycle import look
 from enaxp.lab.resolved import check_type, near_types
 from enaxp.local.strict import Fault, FaultPlan, Quotas
 from tests.support.crash_harness import Labs
+from tests.support.drift_cases import client
 
 
 def flight(labs: Labs, config: Config | None = None) -> Report:
@@ -156,6 +157,40 @@ def test_an_image_for_other_machines_is_refused(labs: Labs) -> None:
     assert "is not to be had in us-east-1" in texts(
         flight(labs, load_config(overrides={"hosts.ami": "ami-0123456789abcdef0"})), "failure"
     )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "is_refused"),
+    [
+        ({"fleet": {"pairs": 1}}, True),
+        ({"fleet": {"pairs": 1}, "hosts.address": "public"}, False),
+        ({}, False),
+    ],
+    ids=["a fleet", "a fleet with Elastic IPs", "one pair"],
+)
+def test_ubuntu_is_refused_where_interfaces_are_attached_while_it_runs(
+    labs: Labs, overrides: dict[str, object], is_refused: bool
+) -> None:
+    ubuntu = ubuntu_image(labs)
+    refusal = f"image: {ubuntu} is Ubuntu"
+
+    report = flight(labs, load_config(overrides={"hosts.ami": ubuntu, **overrides}))
+
+    assert (refusal in texts(report, "failure")) is is_refused
+    assert any("hosts.address: public" in finding.todo for finding in report.of("failure")) is is_refused
+
+
+def test_an_image_made_from_ubuntu_is_known_by_its_user(labs: Labs) -> None:
+    asked = {"fleet": {"pairs": 1}, "hosts.ssh_user": "ubuntu"}
+
+    assert "is Ubuntu" in texts(flight(labs, load_config(overrides=asked)), "failure")
+    assert "is Ubuntu" not in texts(flight(labs, load_config(overrides={"fleet": {"pairs": 1}})), "failure")
+
+
+def ubuntu_image(labs: Labs) -> str:
+    """An image of Canonical's for the hosts' architecture."""
+    images = client(labs, "ec2").describe_images(Owners=[CANONICAL])["Images"]
+    return str(next(image["ImageId"] for image in images if image["Architecture"] == "x86_64"))
 
 
 def test_a_type_without_ena_express_names_near_ones_that_have_it(labs: Labs) -> None:
