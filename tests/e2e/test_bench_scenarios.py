@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import select
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -163,15 +167,20 @@ def client_ip(command: str) -> str:
 
 def kill_at(lab: Driver, line: str, how: int, *words: str) -> int:
     """Starts a bench and ends it as soon as it prints that; its exit code."""
+    return ended_at(lab, line, how, *words)[0]
+
+
+def ended_at(lab: Driver, line: str, how: int, *words: str) -> tuple[int, str]:
+    """As kill_at, with what it says from then on."""
     process = lab.start("bench", *words)
     assert process.stdout is not None
     for printed in process.stdout:
         if line in printed:
             process.send_signal(how)
             break
-    process.stdout.read()
+    said = process.stdout.read()
     process.stdout.close()
-    return process.wait()
+    return process.wait(), said
 
 
 @pytest.mark.namespaces
@@ -194,6 +203,61 @@ def test_a_control_has_srd_off_on_all_interfaces_and_it_is_put_back_after_whatev
     assert scenario["treatment"]["proven"] is True
     told = {name: scenario["control"][name] for name in ("between", "proven", "trials", "valid_trials")}
     assert told == {"between": "interfaces", "proven": True, "trials": 2, "valid_trials": 2}
+
+
+CROSSED = ("--crossover", "-i", "4", "-r", "1", "-d", "1s")
+
+
+@pytest.mark.namespaces
+def test_a_crossover_is_put_back_when_its_terminal_is_closed_and_when_it_is_terminated(lab: Driver) -> None:
+    before = runs_of(lab)
+
+    # when the terminal is closed in mid-trial, once the interfaces have been swapped
+    hung_up = closed_terminal(
+        lab, *CROSSED, when=lambda: any(trial["crossed"] for trial in trials_of_newest(lab, before))
+    )
+    put_back, left = lab.ok("plan", "--check"), lab.running("sockperf")
+    kept = trials_of_newest(lab, before)
+
+    # and when what goes on with it is terminated
+    [run] = runs_of(lab) - before
+    terminated, said = ended_at(lab, "trial ", signal.SIGTERM, "--resume", run.name)
+
+    # then the interfaces are back each time, nothing is left on the hosts, and it can go on to its end
+    assert (hung_up, terminated, put_back.code, left) == (130, 130, 0, [])
+    assert f"`enaxp bench --resume {run.name}`" in said
+    assert lab.ok("plan", "--check").code == 0
+    assert lab.running("sockperf") == []
+    lab.ok("bench", "--resume", run.name)
+    trials = trials_of_newest(lab, before)
+    assert trials[: len(kept)] == kept
+    assert [trial["crossed"] for trial in trials if trial["valid"]] == sorted(
+        trial["crossed"] for trial in trials if trial["valid"]
+    )
+    assert lab.ok("plan", "--check").code == 0
+
+
+def runs_of(lab: Driver) -> set[Path]:
+    return set((lab.folder / "results/dev").glob("*"))
+
+
+def trials_of_newest(lab: Driver, before: set[Path]) -> list[dict[str, Any]]:
+    """The trials on disk of the run that is not one of those before."""
+    paths = [run / "trials.jsonl" for run in runs_of(lab) - before]
+    lines = [line for path in paths if path.exists() for line in path.read_text().splitlines(keepends=True)]
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def closed_terminal(lab: Driver, *words: str, when: Callable[[], bool]) -> int:
+    """Starts a bench in a terminal of its own, and closes that, as a person closes a window; the exit code."""
+    ours, its = os.openpty()
+    process = lab.start_in_terminal(its, "bench", *words)
+    os.close(its)
+    while process.poll() is None and not when():
+        if select.select([ours], [], [], 0.1)[0]:
+            os.read(ours, 65536)
+    os.close(ours)
+    return process.wait(timeout=120)
 
 
 def test_until_continues_until_the_interval_is_narrow_or_the_limit_is_reached(lab: Driver) -> None:
