@@ -32,7 +32,9 @@ class HeldError(Exception):
 @contextlib.contextmanager
 def holding(path: Path, *, who: str) -> Iterator[None]:
     """Holds the lock that this file is, and writes into it who does. Raises HeldError when another process has it, and OSError."""
-    with path.open("a+", encoding="utf-8") as file:
+    with open(path, "a+", encoding="utf-8", opener=_for_its_owner_alone) as file:
+        with contextlib.suppress(PermissionError):  # made by an earlier version
+            os.fchmod(file.fileno(), PRIVATE)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -42,6 +44,11 @@ def holding(path: Path, *, who: str) -> Iterator[None]:
         file.write(f"{who}\n")
         file.flush()
         yield
+
+
+def _for_its_owner_alone(path: str, flags: int) -> int:
+    """Opens a file that nobody else can open, once it is created: whoever can read a lock's file can hold the lock."""
+    return os.open(path, flags | os.O_CLOEXEC, PRIVATE)
 
 
 def is_held(path: Path) -> bool:

@@ -15,7 +15,7 @@ import pytest
 
 from enaxp.bench.environment import without_this_computer
 from enaxp.bench.records import RunFolder
-from enaxp.files import write_whole, writing_whole
+from enaxp.files import holding, write_whole, writing_whole
 from enaxp.lab.keys import write_secret
 from enaxp.report.redact import RedactedFleet, RedactedRun, without_private_words
 from selfcheck.made_run import Made, make_fleet
@@ -46,6 +46,17 @@ def test_a_private_file_is_private_whatever_lies_there(tmp_path: Path, generous:
     write_secret(path, "secret")
 
     assert (path.read_text(), mode_of(path), elsewhere.read_text()) == ("secret", 0o600, "")
+
+
+def test_nobody_else_can_hold_a_lock_since_its_file_is_private(tmp_path: Path, generous: object) -> None:
+    """A file that others can read is one that they can lock, for as long as they like. One of an earlier version becomes private."""
+    fresh, earlier = tmp_path / "dev.lock", tmp_path / "old.lock"
+    earlier.touch(mode=0o644)
+
+    with holding(fresh, who="me"), holding(earlier, who="me"):
+        modes = [mode_of(fresh), mode_of(earlier)]
+
+    assert modes == [0o600, 0o600]
 
 
 def test_it_is_private_before_anything_is_in_it(tmp_path: Path, generous: object) -> None:
