@@ -480,8 +480,8 @@ def fuzz(name: str, *, minutes: float) -> int:
         @given(contents(READERS[name].samples))
         def once(content: bytes) -> None:
             nonlocal tried
-            tried += 1
             if time.monotonic() < deadline:
+                tried += 1
                 drive(name, content)
 
         once()
