@@ -23,6 +23,7 @@ ENAXP = [sys.executable, "-m", "enaxp"]
 LATENCIES_S = (0.0, 0.15)
 SOCKPERF_OVERHEAD_S = 2.24
 STARTUP_RUNS = 20
+LOOKS = 5
 
 
 def timed(command: list[str], *, folder: str = ".", environment: dict[str, str] | None = None) -> float:
@@ -80,6 +81,10 @@ def _against_floor(server: StrictServer) -> None:
             seconds = timed(command, folder=folder, environment=environment)
             return len(server.calls), seconds
 
+        def quickest(command: list[str]) -> tuple[int, float]:
+            """Of several times: mostly it is the computer that is busy."""
+            return min((measure(command) for _ in range(LOOKS)), key=lambda figure: figure[1])
+
         def beforehand() -> tuple[int, float]:
             """Calls and seconds until the first resource was made: the role."""
             came = [(call.at, call.action) for call in server.calls]
@@ -90,14 +95,14 @@ def _against_floor(server: StrictServer) -> None:
             floor = [sys.executable, "-m", "selfcheck.floor"]
             figures[f"floor, {way}"] = {
                 "up": measure([*floor, "up", way]),
-                "no-op": measure([*floor, "look", way]),
+                "no-op": quickest([*floor, "look", way]),
                 "down": measure([*floor, "down", way]),
             }
         whole = measure([*ENAXP, "up", "--yes", "--no-wait"])
         before = beforehand()
         figures["enaxp"] = {
             "up": (whole[0] - before[0], whole[1] - before[1]),
-            "no-op": measure([*ENAXP, "up", "--yes", "--no-wait"]),
+            "no-op": quickest([*ENAXP, "up", "--yes", "--no-wait"]),
         }
         of_software = sum(call.service == "ssm" for call in server.calls)
         figures["enaxp"]["down"] = measure([*ENAXP, "down", "--yes"])
