@@ -129,36 +129,41 @@ class FactDifference:
 def differences_of_runs(base: Manifest, run: Manifest) -> tuple[FactDifference, ...]:
     """The differences between the hosts of two runs, in facts that both runs recorded. Long values are reduced to the part that
     differs."""
-    found = [
-        FactDifference(of="the lab", fact=fact.replace("_", " "), base=str(base.place[fact]), run=str(run.place[fact]))
-        for fact in base.place
-        if fact in run.place and base.place[fact] != run.place[fact]
-    ]
-    one, other = _facts_of_run(base), _facts_of_run(run)
-    for role, fact in sorted(one.keys() & other.keys(), key=lambda at: (at[1], at[0])):
-        if one[role, fact] != other[role, fact]:
-            was, now = _what_differs(one[role, fact], other[role, fact])
-            found.append(FactDifference(of=f"the {role}", fact=fact, base=was, run=now))
-    if base.versions.get("enaxp") != run.versions.get("enaxp"):
-        was, now = (str(manifest.versions.get("enaxp")) for manifest in (base, run))
-        found.append(FactDifference(of="enaxp", fact="version", base=was, run=now))
+    return differences_from_all(run, [base])
+
+
+def differences_from_all(run: Manifest, others: Sequence[Manifest]) -> tuple[FactDifference, ...]:
+    """The facts of a run's hosts whose value is that of none of the other runs, all of which recorded them. `base` has the value of the
+    first of the others; long values are reduced to the part that differs from it. Empty without others."""
+    if not others:
+        return ()
+    own, (first, *more) = _facts_of_run(run), [_facts_of_run(other) for other in others]
+    found = []
+    for (of, fact), now in own.items():
+        # Whole values are compared: which part of one is shown depends on what it is compared with.
+        if all(now != facts.get((of, fact), now) for facts in (first, *more)):
+            was, now = _what_differs(first[of, fact], now)
+            found.append(FactDifference(of=of, fact=fact, base=was, run=now))
     return tuple(_joined(found))
 
 
 def _facts_of_run(manifest: Manifest) -> dict[tuple[str, str], str]:
-    """The facts of both hosts that are settings, not addresses or momentary values, by role and fact."""
-    facts = {
-        (role, name): text
+    """The facts of a run that are settings, not addresses or momentary values, by what they belong to and by name: the lab's, the hosts',
+    enaxp's."""
+    lab = {("the lab", fact.replace("_", " ")): str(value) for fact, value in manifest.place.items()}
+    hosts = {
+        (f"the {role}", name): text
         for role, facts in manifest.environment.before.items()
         for name, text in facts.items()
         if _lasts(name) and name.rpartition(".")[2] not in _OWN
     }
     for role, arms in manifest.environment.interfaces.items():
         for arm, interface in arms.items():
-            facts[role, f"{arm}.mtu"] = str(interface.mtu)
+            hosts[f"the {role}", f"{arm}.mtu"] = str(interface.mtu)
             if interface.driver:
-                facts[role, f"{arm}.driver"] = interface.driver.replace("; ", "\n")
-    return facts
+                hosts[f"the {role}", f"{arm}.driver"] = interface.driver.replace("; ", "\n")
+    by_fact = sorted(hosts.items(), key=lambda item: (item[0][1], item[0][0]))
+    return {**lab, **dict(by_fact), ("enaxp", "version"): str(manifest.versions.get("enaxp"))}
 
 
 def _what_differs(one: str, other: str) -> tuple[str, str]:

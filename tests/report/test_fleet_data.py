@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from enaxp.bench.environment import differences_from_all
 from enaxp.bench.records import Manifest, RunEnvironment
-from enaxp.report.fleet.data import alone_in
 from tests.support.factories import a_manifest
 
 HERE = {"availability_zone": "us-east-1a", "placement": "cluster"}
@@ -30,10 +30,32 @@ def on(kernel: str = "6.1.109", **place: str) -> Manifest:
     ids=["zone", "placement", "environment", "nothing"],
 )
 def test_what_only_one_pair_has_is_reported(own: Manifest, expected: list[str]) -> None:
-    assert [str(one) for one in alone_in(own, [on(), on(), on()])] == expected
+    assert [str(one) for one in differences_from_all(own, [on(), on(), on()])] == expected
 
 
 def test_what_another_pair_has_too_is_not_told() -> None:
     away = on(availability_zone="us-east-1c")
 
-    assert alone_in(away, [on(), away, on()]) == ()
+    assert differences_from_all(away, [on(), away, on()]) == ()
+
+
+def booted(server: str, client: str) -> Manifest:
+    """A pair's manifest, of hosts with these kernel command lines."""
+    facts = {"server": {"command_line": server}, "client": {"command_line": client}}
+    return a_manifest(place=HERE, environment=RunEnvironment(before=facts))
+
+
+def test_a_setting_that_one_pair_alone_has_is_told_whatever_else_differs_among_the_others() -> None:
+    own = booted("quiet isolcpus=4", "quiet")
+
+    found = differences_from_all(own, [booted("quiet", "quiet"), booted("quiet nosmt", "quiet")])
+
+    assert [str(one) for one in found] == ["command_line of the server: quiet → quiet isolcpus=4"]
+
+
+def test_what_one_host_alone_has_is_told_where_the_other_host_shares_its_setting_with_another_pair() -> None:
+    own = booted("isolcpus=4", "isolcpus=4")
+
+    found = differences_from_all(own, [booted("nosmt", "nosmt"), booted("nosmt", "isolcpus=4")])
+
+    assert [str(one) for one in found] == ["command_line of the server: nosmt → isolcpus=4"]

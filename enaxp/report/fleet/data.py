@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
-from enaxp.bench.environment import FactDifference, differences_of_runs
+from enaxp.bench.environment import FactDifference, differences_from_all
 from enaxp.bench.fleet.folder import FleetFolder, FleetManifest, pair_runs
 from enaxp.bench.fleet.judging import PairRun, first_manifest, judge_fleet
 from enaxp.bench.fleet.result import Fleet
@@ -19,7 +18,7 @@ from enaxp.traffic import Metric, Scenario
 
 @dataclass(frozen=True, kw_only=True)
 class StandingOut:
-    """A pair that is an outlier in its variant, with the facts that differ; none if no fact does."""
+    """A pair that is an outlier in its variant, with the facts that no other pair of its variant shares, if any."""
 
     pair: str
     variant: str
@@ -67,19 +66,10 @@ class FleetData:
             for pair in self.pairs
             if pair.variant == variant and pair.name != name and pair.run and pair.counts
         ]
-        return alone_in(own, others)
+        return differences_from_all(own, others)
 
 
 def read_fleet(folder: FleetFolder) -> FleetData:
     """The fleet recomputed from its pairs' trials. Raises BenchError when its manifest cannot be read."""
     manifest, pairs = folder.read_manifest(), pair_runs(folder)
     return FleetData(manifest=manifest, pairs=pairs, fleet=judge_fleet(pairs, run_id=manifest.run_id, lab=manifest.lab))
-
-
-def alone_in(own: Manifest, others: Sequence[Manifest]) -> tuple[FactDifference, ...]:
-    """The facts of this pair's hosts that no other pair has: place, system, settings; compared with the first of the others."""
-    if not others:
-        return ()
-    found = [differences_of_runs(other, own) for other in others]
-    shared = reduce(set.intersection, [{(one.of, one.fact, one.run) for one in differences} for differences in found])
-    return tuple(one for one in found[0] if (one.of, one.fact, one.run) in shared)
