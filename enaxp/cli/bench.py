@@ -192,7 +192,11 @@ def _tell_plan(session: Session, options: BenchOptions, *, pilot: str | None) ->
 @option("--iterations", type=int, help="Blocks.  [default: 6]")
 @option("--repeats", type=int, help="Pairs of trials in a block.  [default: 1]")
 @option("--duration", help="Of one trial.  [default: 1s]")
-@option("--same", is_flag=True, help="Put nothing in: both arms are alike, and it is told what can be excluded.")
+@option(
+    "--same",
+    is_flag=True,
+    help="Inject no difference: both arms are alike; shows which size of difference the run rules out.",
+)
 @option("--open", "opens", is_flag=True, help="Open the page in a browser at the end.")
 @option(
     "--nice",

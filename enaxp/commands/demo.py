@@ -183,7 +183,7 @@ def _the_end(run: Path, options: Options) -> Iterator[str]:
     yield f"page: {page}" if page.exists() else f"run folder: {run}"
     yield ""
     yield "Next:"
-    yield "  enaxp demo --same      what is said, and what can be excluded, when nothing differs"
+    yield "  enaxp demo --same      the verdict when nothing differs, and which size of difference the run rules out"
     yield "  enaxp plan             what `enaxp up` would build on AWS (needs credentials; builds nothing)"
     yield "  enaxp up && enaxp bench && enaxp down"
     yield _on_aws(options)

@@ -43,7 +43,7 @@ def truth_lines(truth: Truth) -> Iterator[str]:
     said = "yes" if truth.all_held else "; ".join(
         ([f"not at {listed(missed)}"] if missed else []) + ([f"{NOT_KNOWN} at {listed(unknown)}"] if unknown else [])
     )  # fmt: skip
-    yield f"the intervals hold it: {said}"
+    yield f"true value within the intervals: {said}"
     if is_same:
         yield f"what this run excludes: {'; '.join(_excluded(metric_label(metric), figure) for metric, figure in figures)}"
 

@@ -39,7 +39,7 @@ def test_it_says_what_was_put_in_what_was_found_and_whether_that_holds_it(
         "emulated, not ENA: a relay",
         "put in: P50 +20.30 µs, P99 -1.47 ms (by the relay's own record)",
         f"found:  P50 +20.10 µs [+19.20 µs, +21.00 µs], slower; {found}",
-        f"the intervals hold it: {held}",
+        f"true value within the intervals: {held}",
     ]
 
 
