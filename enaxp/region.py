@@ -24,7 +24,7 @@ class Region:
 
 
 def find_region(*, profile: str | None) -> Region:
-    """The region of the environment, else of the profile (the environment's, if None), else DEFAULT_REGION.
+    """The region from AWS_REGION or AWS_DEFAULT_REGION, else the profile's (None: the SDK's default profile), else DEFAULT_REGION.
 
     Raises UsageError for an invalid region name, AwsError if the profile does not exist or cannot be read.
     """

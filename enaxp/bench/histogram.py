@@ -128,9 +128,8 @@ class Histogram:
         return self._at_rank(p * count - _ROUNDING * count)
 
     def sockperf_percentile(self, p: float) -> int | None:
-        """The value in ns that sockperf itself prints for this percentile, sorted[int(0.5 + p·n) − 1]; None where it
-        prints none.
-        """
+        """The percentile in ns by sockperf's own rule, sorted[int(0.5 + p·n) − 1], for 0 < p ≤ 1; None if that rank is below 1. The
+        tests compare it with what sockperf prints."""
         rank = int(0.5 + p * self.count)
         return self._at_rank(rank) if rank >= 1 else None
 

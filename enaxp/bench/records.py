@@ -463,7 +463,8 @@ class RunFolder:
             raise BenchError(f"{relative} cannot be read", said=said) from None
 
     def write_document(self, name: str, document: Mapping[str, object]) -> None:
-        """Replaces one of the run's JSON files atomically. Raises ValueError for NaN and then leaves the existing file."""
+        """Replaces a JSON file of the run atomically. Raises ValueError for NaN or infinity and OSError if it cannot be written; either way
+        the old file stays."""
         _replace(self.path / name, encode(document, indent=2))
 
     def read_document(self, name: str) -> Document:

@@ -117,7 +117,8 @@ class Facts:
 
     @property
     def has_ena(self) -> bool:
-        """Whether the interfaces are real ENA devices; driver settings of others mean nothing."""
+        """Whether the ENA Express arm's interface uses the real ENA driver (not a local stand-in); if not, driver settings are not
+        judged."""
         return self.arms["ena_express"].get("driver") == "ena" and not self.is_stand_in
 
     @property
@@ -165,7 +166,7 @@ look() { # look ARM ADDRESS PEER
 
 
 def read_facts(text: str) -> Facts:
-    """The facts in the output of `probe_command`; empty values are left out."""
+    """The facts in the output of `probe_command`; empty values, and lines that begin with neither `host` nor an arm, are left out."""
     found: dict[str, dict[str, str]] = {"host": {}, **{arm: {} for arm in ARMS}}
     for line in text.splitlines():
         where, _, rest = line.partition(" ")

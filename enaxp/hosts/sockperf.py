@@ -431,9 +431,9 @@ def received_by_server(text: str) -> int | None:
 
 
 def receive_buffer(text: str) -> int | None:
-    """The size in bytes of the receive buffer granted to a sockperf process, from its output; None if it requested none.
+    """The receive buffer in bytes that the kernel granted, half of what it reports; the smallest if several are printed; None if none is.
 
-    The kernel grants at most net.core.rmem_max, and reports twice the granted size.
+    The kernel grants at most net.core.rmem_max.
     """
     told = [int(size) // 2 for size in _BUFFER.findall(_ANSI.sub("", text))]
     return min(told, default=None)

@@ -137,7 +137,7 @@ def usd_per_hour_of(
 
 def usd_so_far(prices: Prices | None, resources: Iterable[Found], *, now: datetime) -> float | None:
     """The cost in USD of these resources since they were created; None if a price is unknown. Resources already deleted are not
-    included."""
+    included; those that AWS does not bill, and those whose creation time cannot be read, count 0."""
     rates = (
         [] if prices is None else [(_rate(prices, found.key or found.kind), _hours(found, now)) for found in resources]
     )

@@ -34,7 +34,8 @@ def put_piece(connection: Connection, role: str, name: str) -> None:
 
 
 def versions_command() -> str:
-    """A shell command that prints each piece that has run, with the version of its script."""
+    """A shell command that prints `NAME VERSION` for each software piece installed over SSH, one per line; prints nothing if none is, and
+    always exits 0."""
     return (
         f"cd {_FOLDER} 2>/dev/null || exit 0; for piece in {' '.join(NAMES)}; do "
         '[ -f "$piece.done" ] && echo "$piece $(cut -d" " -f1 "$piece.done")"; done; true'

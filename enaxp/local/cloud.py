@@ -82,7 +82,8 @@ class LocalCloud:
         return hmac.compare_digest(msgspec.json.decode(answer, type=_Proof).proof, expected)
 
     def ask(self, path: str, *, method: str = "GET", body: bytes | None = None) -> bytes:
-        """The cloud's answer at one of its own paths. Raises OSError."""
+        """The response body to a signed request to `/enaxp/PATH` of the local cloud (10 s timeout, at most 16 MiB). Raises OSError when
+        unreachable or for an HTTP error status."""
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
         from botocore.credentials import Credentials

@@ -28,9 +28,9 @@ IMAGE_FORMATS: tuple[ImageFormat, ...] = ("png", "svg")
 
 
 def write_page(folder: RunFolder) -> list[Path]:
-    """Writes the page and the picture into the run's folder and returns their paths; no picture if nothing was measured.
+    """Writes the page and `latency_comparison.png` into the run's folder and returns their paths; no picture if nothing was measured.
 
-    Raises ReportExtraMissing, and BenchError when the folder cannot be read or written.
+    Raises ReportExtraMissing, and BenchError when the folder cannot be read or written, or has an unknown schema.
     """
     require_drawing()
     with aside() as drawing:

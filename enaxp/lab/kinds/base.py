@@ -181,8 +181,8 @@ class Ec2Kind(BaseKind):
         raise NotImplementedError
 
     def dry_run(self, request: Any, known: Ids) -> Askable | None:
-        """The part of a create request that can be tested with DryRun although it names resources that do not exist yet; None if it
-        cannot be split.
+        """Returns (does not send) the part of a create request that can be tested with DryRun although it names resources that do not
+        exist yet; None if it cannot be split.
 
         known: the ids of existing resources.
         """

@@ -328,7 +328,7 @@ class Eip(Ec2Kind):
         return (*super().calls_to_make(resource), "AssociateAddress")
 
     def stands_on(self, found: Found, other: Found) -> bool:
-        """Whether this group blocks the other resource: of interfaces only those that use it."""
+        """Whether this Elastic IP blocks the deletion of the other resource: of interfaces only the one it is associated with."""
         return other.id == found.facts["eni"] if other.kind == Eni.name else super().stands_on(found, other)
 
     def settle(self, resource: Resource, found: Found, ids: Ids) -> Iterator[Change]:

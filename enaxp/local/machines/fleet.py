@@ -229,7 +229,7 @@ class Fleet:
         return machine is None or machine.gone or (machine.stopped and not machine.ending)
 
     def has_shut_down(self, instance_id: str) -> bool:
-        """Whether it was shut down from inside."""
+        """Whether its operating system shut itself down, not the API; False for an unknown id."""
         machine = self._machines.get(instance_id)
         return machine is not None and machine.has_shut_down
 

@@ -57,53 +57,53 @@ class Machines(Protocol):
         the disk that it had."""
 
     def is_up(self, instance_id: str) -> bool:
-        """Only then does the instance become `running`."""
+        """Whether the machine has started; only then does the instance become `running`."""
 
     def failure(self, instance_id: str) -> str | None:
-        """Why it will never be up: the instance then ends."""
+        """Why the machine cannot start, upon which the instance is terminated; None if it has not failed."""
 
     def set_srd(self, instance_id: str, *, device_index: int, srd: bool, udp: bool) -> None:
-        """ENA Express was switched on an attachment."""
+        """Called when ENA Express (`srd`), or ENA Express for UDP (`udp`), was set on an attachment."""
 
     def set_public_ip(self, instance_id: str, *, device_index: int, public_ip: str | None) -> None:
-        """An address was associated or disassociated after the launch."""
+        """Called when an Elastic IP was associated with the interface (`public_ip`) or disassociated (None) after launch."""
 
     def attach(self, instance_id: str, interface: MachineInterface) -> None:
-        """An interface was attached: to an instance that runs, whose system then finds it, or to one that has stopped."""
+        """Called when an interface was attached: to an instance that runs, whose system then finds it, or to one that has stopped."""
 
     def detach(self, instance_id: str, *, device_index: int) -> None:
-        """An interface was detached."""
+        """Called when an interface was detached."""
 
     def stop(self, instance_id: str) -> None:
-        """The instance is to stop. What is on its disk stays until `terminate`; `launch` lets it run again."""
+        """Begins to stop the machine. What is on its disk stays until `terminate`; `launch` lets it run again."""
 
     def terminate(self, instance_id: str) -> None:
-        """The instance is to end."""
+        """Begins to terminate the machine."""
 
     def is_gone(self, instance_id: str) -> bool:
-        """Only then does the instance become `terminated`, or `stopped`."""
+        """Whether the machine has ended; only then does the instance become `terminated`, or `stopped`."""
 
     def has_shut_down(self, instance_id: str) -> bool:
-        """Its system has shut itself down."""
+        """Whether its operating system shut itself down, not the API."""
 
     def console(self, instance_id: str) -> str:
-        """What it has printed to its console; empty at first."""
+        """The text that it has printed to its console; empty at first."""
 
     def agent_starts(self, instance_id: str) -> int:
         """How often the agent of Systems Manager has been started there; 1 for one that started with its host."""
 
     def run_script(self, instance_id: str, script_id: str, *, script: str, timeout_s: int) -> None:
-        """Systems Manager's agent is to run this, as root."""
+        """Begins to run a script as root, as Systems Manager's agent does; it is killed after `timeout_s` seconds."""
 
     def script_result(self, instance_id: str, script_id: str) -> ScriptResult | None:
-        """None while it runs."""
+        """The result of a script; None while it runs."""
 
 
 class NoMachines:
     """Instances without hosts, for tests of the API alone: up and gone at once."""
 
     def launch(self, machine: MachineSpec) -> None:
-        """Nothing to make."""
+        """Does nothing: these instances have no machine behind them."""
 
     def is_up(self, instance_id: str) -> bool:
         return True
@@ -112,22 +112,22 @@ class NoMachines:
         return None
 
     def set_srd(self, instance_id: str, *, device_index: int, srd: bool, udp: bool) -> None:
-        """Nothing to tell."""
+        """Does nothing: these instances have no machine behind them."""
 
     def set_public_ip(self, instance_id: str, *, device_index: int, public_ip: str | None) -> None:
-        """Nothing to tell."""
+        """Does nothing: these instances have no machine behind them."""
 
     def attach(self, instance_id: str, interface: MachineInterface) -> None:
-        """Nothing to tell."""
+        """Does nothing: these instances have no machine behind them."""
 
     def detach(self, instance_id: str, *, device_index: int) -> None:
-        """Nothing to tell."""
+        """Does nothing: these instances have no machine behind them."""
 
     def stop(self, instance_id: str) -> None:
-        """Nothing to stop."""
+        """Does nothing: these instances have no machine behind them."""
 
     def terminate(self, instance_id: str) -> None:
-        """Nothing to end."""
+        """Does nothing: these instances have no machine behind them."""
 
     def is_gone(self, instance_id: str) -> bool:
         return True
@@ -142,7 +142,7 @@ class NoMachines:
         return 1
 
     def run_script(self, instance_id: str, script_id: str, *, script: str, timeout_s: int) -> None:
-        """Nothing to run it."""
+        """Does nothing: these instances have no machine behind them."""
 
     def script_result(self, instance_id: str, script_id: str) -> ScriptResult | None:
         return ScriptResult(code=0, stdout="", stderr="")

@@ -219,7 +219,8 @@ def iterations(figures: ScenarioFigures, metric: str) -> Chart | Gap:
 
 
 def cumulative(figures: ScenarioFigures) -> Chart | Gap:
-    """The cumulative distribution: the share of messages at or below each latency, where most of them are."""
+    """The chart of the cumulative distribution of latency in µs, per arm, all valid trials merged, up to P98; a Gap if there are no
+    latencies."""
     name, title = f"{figures.scenario.name}-cumulative", "Where most messages are"
     if not figures.body:
         return _no_latencies(name, title)

@@ -115,7 +115,7 @@ def _addresses(place: Place) -> Path:
 
 
 def put_addresses(place: Place, interfaces: Sequence[BootInterface]) -> None:
-    """Notes which interfaces the machine has."""
+    """Replaces the file with the machine's addresses, one `ADDRESS NAME` per line, which its sockperf wrapper allows. Raises OSError."""
     write(_addresses(place), "".join(f"{one.private_ip} {one.name}\n" for one in interfaces), mode=0o644)
 
 
