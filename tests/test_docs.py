@@ -86,13 +86,13 @@ def test_the_newest_heading_of_the_changelog_is_the_version() -> None:
 
 
 @pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
-def test_every_file_of_the_tests_that_a_page_names_exists(page: str) -> None:
-    named = re.findall(
-        r"`((?:tests|selfcheck|config|templates|scripts)/[^` ]+)`", (ROOT / page).read_text(encoding="utf-8")
-    )
+def test_every_path_that_a_page_names_exists(page: str) -> None:
+    named = re.findall(r"`([\w.*/-]+(?:/|\.(?:py|yaml|j2|md|sh)))`", (ROOT / page).read_text(encoding="utf-8"))
 
+    # Without the first folders where a sentence has named them just before.
+    below = [ROOT / folder for folder in ("enaxp", "tests")]
     assert named
-    assert [path for path in named if not any(ROOT.glob(path.rstrip("/")))] == []
+    assert [path for path in named if not any(any(ROOT.glob(path)) or any(one.rglob(path)) for one in below)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
