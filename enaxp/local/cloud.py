@@ -110,14 +110,14 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 @dataclass(frozen=True, kw_only=True)
 class _Resources:
-    """What the cloud answers to GET /enaxp/resources."""
+    """The answer of the local cloud to GET /enaxp/resources."""
 
     resources: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Proof:
-    """What the cloud answers to POST /enaxp/proof."""
+    """The answer of the local cloud to POST /enaxp/proof."""
 
     proof: str
 
@@ -157,7 +157,7 @@ def _alive(folder: Path) -> LocalCloud | None:
 
 
 def _read(path: Path) -> LocalCloud:
-    """What `publish` wrote. Raises OSError, ValueError for a file that others can write or read, MsgspecError."""
+    """The content of the file that `publish` wrote. Raises OSError, ValueError for a file that others can write or read, MsgspecError."""
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
         about = os.fstat(file.fileno())
         if not stat.S_ISREG(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o077:

@@ -104,13 +104,13 @@ def serving(folder: Path, *, address: str, port: int) -> Iterator[str]:
 
 
 class _Collector:
-    """What prometheus_client calls at each scrape."""
+    """The metrics, computed anew; prometheus_client calls it at each scrape."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing, so that registering it reads nothing yet."""
+        """No metrics, so that registering the collector reads no folder yet."""
         return ()
 
     def collect(self) -> Iterator[Metric]:

@@ -67,7 +67,7 @@ def push(aws: Aws, repository: str, *, program: str) -> str:
 
 
 def needed() -> list[str]:
-    """What enaxp needs to run the exporter, as its package says: all but what draws. `monitor/requirements.lock` holds files for it."""
+    """The packages that the exporter needs, from enaxp's metadata: all except those for charts./requirements.lock` holds files for it."""
     declared = [one.partition(";") for one in requires("enaxp") or ()]
     return [one for one, _, only in declared if not only and not one.startswith(DRAWS)]
 

@@ -145,7 +145,7 @@ def _run(manifest: Manifest, records: Sequence[TrialRecord]) -> Iterator[Family]
 
 
 def _planned(plan: BenchPlan) -> int:
-    """How many trials a plan has, computed without listing them: a damaged plan may ask for more than fit in memory."""
+    """The number of trials of a plan, computed without listing them: a damaged plan may ask for more than fit in memory."""
     return plan.most_iterations * plan.pairs_per_iteration * len(ARMS) * len(plan.scenarios)
 
 

@@ -102,7 +102,7 @@ def _title(comparisons: Sequence[Comparison]) -> str:
 
 
 def _conditions(findings: Sequence[ConditionFinding]) -> str:
-    """How many of the stated conditions fail, in words; empty if none is stated."""
+    """The number of stated conditions that fail, in words; empty if none is stated."""
     stated = dict.fromkeys(finding.condition for finding in findings)
     failing = {finding.condition for finding in findings if finding.outcome == "shown"}
     return f"{len(failing)} of {len(stated)} stated conditions fail." if stated else ""

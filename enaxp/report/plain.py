@@ -49,7 +49,7 @@ def answers(figures: ScenarioFigures) -> list[Answer]:
 
 
 def not_shown(figures: RunFigures) -> list[str]:
-    """What the run does not show, most important first."""
+    """The questions that the run leaves open, most important first."""
     manifest = figures.run.manifest
     return [
         *([f"anything of ENA itself: this run is {manifest.not_ena.partition(',')[0]}"] if manifest.not_ena else []),

@@ -82,7 +82,7 @@ class RedactedFleet(FleetFolder):
 
 
 class StandIns:
-    """What stands for each id, address and account, the same wherever it is met."""
+    """The replacement of each id, address and account: the same one at each occurrence."""
 
     def __init__(self) -> None:
         self._stand_for: dict[str, str] = {}

@@ -98,7 +98,7 @@ def write_charts(folder: RunFolder, *, into: Path, formats: Sequence[ImageFormat
 
 
 def write_fleet_charts(data: FleetData, *, into: Path, formats: Sequence[ImageFormat]) -> list[Path]:
-    """As write_charts, the charts over all pairs of a bench of many."""
+    """As `write_charts`, for the charts over all pairs of a fleet's bench."""
     require_drawing()
     from enaxp.report.fleet.forest import forests
 

@@ -213,7 +213,7 @@ def came_to(verdicts: Mapping[str, str]) -> str:
 
 
 def where(run: MeasuredRun) -> str:
-    """Where a run was made, as far as its manifest says."""
+    """A description of where a run was made, as far as its manifest has it."""
     manifest = run.manifest
     if manifest.not_ena:
         return f"{manifest.not_ena} (hosts as {manifest.isolation})"

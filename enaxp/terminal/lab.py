@@ -70,7 +70,7 @@ def status_text(status: Status, *, proxy_command: str | None = None) -> str:
 
 
 def plan_text(plan: Plan) -> str:
-    """What would change, and why."""
+    """The planned changes with their reasons, as a table."""
     return "\n".join([*_step_lines(plan.steps), _counts(plan)])
 
 
@@ -120,7 +120,7 @@ def _counts(plan: Plan) -> str:
 
 
 def findings_text(findings: Sequence[HostFinding]) -> str:
-    """What the doctor found: what is, what should be, and how to mend it."""
+    """The doctor's findings: the present value, the wanted one, and how to correct it."""
     header = ("host", "check", "level", "outcome", "is", "should be", "mend it with")
     rows = [
         (f.host, f.check, f.level, f.outcome, f.have, f.want, f.fix if f.outcome == "bad" else "") for f in findings
@@ -131,7 +131,7 @@ def findings_text(findings: Sequence[HostFinding]) -> str:
 
 
 def preflight_text(report: Report) -> str:
-    """What each check of the account says, and what to do about it."""
+    """The result of each check of the account, with what to do about it."""
     return columns(
         ("check", "", "finding", "what to do"), [(f.check, f.level, f.text, f.todo) for f in report.findings]
     )
@@ -147,7 +147,7 @@ def labs_text(labs: Sequence[ListedLab]) -> str:
 
 
 def event_line(event: LabEvent, *, at_s: float) -> str:
-    """What happens to a resource, `at_s` seconds after the command began."""
+    """One line for an event of a resource, `at_s` seconds after the command began."""
     at, step = f"{at_s:6.1f} s", event.step
     if event.what == "begin":
         return f"{at}  {_BEGIN[step.action]:<10} {step.key}"
@@ -169,7 +169,7 @@ def removal_text(removal: Removal, *, lab: str) -> str:
 
 
 def cost_text(usd_per_hour: float, *, ends: datetime, now: datetime, source: str) -> str:
-    """What a lab costs an hour and until its end. source: where the prices are from."""
+    """The cost of a lab in USD per hour and until its expiry. source: where the prices are from."""
     hours = max(0.0, (ends - now).total_seconds() / 3600)
     return (
         f"cost: about {usd_per_hour:.2f} USD an hour, {usd_per_hour * hours:.2f} USD until it ends at "
@@ -215,7 +215,7 @@ def _interface(interface: InterfaceStatus | None) -> str:
 
 
 def _software(results: Mapping[str, SoftwareStatus]) -> str:
-    """What State Manager has not put in place yet, or could not."""
+    """The software that State Manager has not installed yet, or could not install."""
     from enaxp.lab.state_manager import IN_PLACE
 
     missing = [f"{piece} {result.status}" for piece, result in results.items() if result.status != IN_PLACE]

@@ -50,7 +50,7 @@ _STYLES = {"faster": "green", "slightly-faster": "green", "slower": "red", "slig
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """What the view shows at one moment. `scenarios` are those that have figures, the one measured last at the end; `order` is the
+    """The data of the view at one moment. `scenarios` are those that have figures, the one measured last at the end; `order` is the
     plan's.
     """
 
@@ -216,7 +216,7 @@ def _of_what(trial: Trial) -> str:
 
 
 def _measured(record: TrialRecord) -> str:
-    """What a trial measured, in a few words, or why it does not count."""
+    """A trial's figures in a few words, or the reason why it does not count."""
     if not record.valid:
         return f"INVALID: {record.reason}"
     if record.sockperf is not None and record.sockperf.percentiles_us:
@@ -273,7 +273,7 @@ def title_line(title: str) -> Text:
 
 
 def bar_line(done: int, total: int, told: str) -> RenderableType:
-    """How much is done as a bar, with words behind it on the same line."""
+    """A progress bar, with words behind it on the same line."""
     line = Table.grid(padding=(0, 1), expand=True)
     line.add_column(ratio=1)
     line.add_column(no_wrap=True)

@@ -51,7 +51,7 @@ _HANDLER = "enaxp.plain"
 
 
 class OutputError(EnaxpError):
-    """What was asked for could not be written to stdout."""
+    """The requested output could not be written to stdout."""
 
 
 def prepare() -> None:
@@ -79,7 +79,7 @@ def write_result(text: str) -> None:
 
 
 def lost_output(error: OSError) -> Exception:
-    """What to raise when a write to stdout failed with this error."""
+    """The exception to raise when a write to stdout failed with this error."""
     _give_up(sys.stdout)
     if isinstance(error, BrokenPipeError):
         return error
@@ -104,7 +104,7 @@ def tell(text: str, *, end: str = "\n") -> None:
 
 
 def columns_of_stderr() -> int:
-    """How wide the terminal is that stderr is shown on; 80 where it is none."""
+    """The width in columns of the terminal of stderr; 80 if stderr is not a terminal."""
     import shutil
 
     with contextlib.suppress(OSError, ValueError):
@@ -136,7 +136,7 @@ def _give_up(stream: TextIO) -> None:
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
-    """What stands for the signs that the encoding of a stream lacks."""
+    """The replacements of characters that a stream's encoding lacks."""
     import unicodedata
 
     if not isinstance(error, UnicodeEncodeError):

@@ -156,7 +156,7 @@ class Fleet:
         return machine is not None and machine.up and not machine.ending
 
     def failure(self, instance_id: str) -> str | None:
-        """Why it did not start, or ended without being told to; None otherwise."""
+        """The reason why the machine did not start, or ended without being told to; None otherwise."""
         machine = self._machines.get(instance_id)
         return machine.failure if machine else None
 
@@ -234,12 +234,12 @@ class Fleet:
         return machine is not None and machine.has_shut_down
 
     def console(self, instance_id: str) -> str:
-        """What it has printed to its console; empty before it has booted."""
+        """The text that the machine has printed to its console; empty before it has booted."""
         machine = self._machines.get(instance_id)
         return machine.console if machine else ""
 
     def agent_starts(self, instance_id: str) -> int:
-        """How often the agent of Systems Manager has been started."""
+        """The number of starts of Systems Manager's agent on the machine."""
         machine = self._machines.get(instance_id)
         return machine.agent_starts if machine else 1
 

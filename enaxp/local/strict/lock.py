@@ -35,7 +35,7 @@ TIMESTAMP = "%Y%m%dT%H%M%SZ"
 
 @dataclass(frozen=True, kw_only=True)
 class AccessKey:
-    """What requests to a cloud are signed with."""
+    """An access key of a local cloud: its clients sign their requests with it."""
 
     access_key: str
     secret_key: str
@@ -54,7 +54,7 @@ class Lock:
     key: AccessKey
 
     def refusal(self, environ: WSGIEnvironment, *, now: datetime | None = None) -> str | None:
-        """Why a request is refused; None when it may pass. Reads its body, and puts it back."""
+        """The reason why a request is refused; None if it is allowed. Reads the request's body, and puts it back."""
         body = read_body(environ)
         if body is None:
             return f"its body is longer than {MAX_BODY_BYTES} bytes, or of unknown length"
@@ -79,7 +79,7 @@ class Lock:
     def _signature(
         self, environ: WSGIEnvironment, claimed: re.Match[str], headers: Mapping[str, str], body: bytes
     ) -> str:
-        """What the signature has to be, by botocore's own signer."""
+        """The expected signature, computed by botocore's own signer."""
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
         from botocore.credentials import Credentials

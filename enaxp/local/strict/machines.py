@@ -24,7 +24,7 @@ class MachineInterface:
 
 @dataclass(frozen=True, kw_only=True)
 class MachineSpec:
-    """What RunInstances asked for. public_key is the key pair's OpenSSH line; user_data is decoded.
+    """The machine that RunInstances requested. public_key is the key pair's OpenSSH line; user_data is decoded.
 
     image_name: tells the distribution, and so who logs in.
     """
@@ -42,7 +42,7 @@ class MachineSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ScriptResult:
-    """How a script ended: its exit code (124: its time was over), and the beginning of what it said."""
+    """The result of a script: its exit code (124: it exceeded its time limit), and the beginning of its output."""
 
     code: int
     stdout: str
@@ -90,7 +90,7 @@ class Machines(Protocol):
         """The text that it has printed to its console; empty at first."""
 
     def agent_starts(self, instance_id: str) -> int:
-        """How often the agent of Systems Manager has been started there; 1 for one that started with its host."""
+        """The number of starts of Systems Manager's agent there; 1 if it started with its host only."""
 
     def run_script(self, instance_id: str, script_id: str, *, script: str, timeout_s: int) -> None:
         """Begins to run a script as root, as Systems Manager's agent does; it is killed after `timeout_s` seconds."""

@@ -38,7 +38,7 @@ class StrictServer:
 
     @property
     def endpoint_url(self) -> str:
-        """Where clients find it."""
+        """The URL at which clients reach it."""
         return self._gate.endpoint_url
 
     @property

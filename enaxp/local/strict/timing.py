@@ -1,4 +1,4 @@
-"""How long things take in the strict AWS, in seconds."""
+"""The durations of the strict AWS's operations, in seconds."""
 
 from __future__ import annotations
 

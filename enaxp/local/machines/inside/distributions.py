@@ -89,19 +89,19 @@ class Distribution(ABC):
 
     @abstractmethod
     def put_files(self, interfaces: Sequence[BootInterface], place: Place) -> None:
-        """What the image brings for its network."""
+        """Writes the network configuration files of the image."""
 
     @abstractmethod
     def keep_busy(self, environment: Mapping[str, str]) -> None:
-        """What runs by itself in the first minutes of the first boot, and is in the way. Does not wait."""
+        """Begins what the system itself runs in the first minutes of the first boot, such as upgrades that hold locks. Does not wait."""
 
     @abstractmethod
     def before_networkd(self, place: Place, environment: Mapping[str, str]) -> None:
-        """What a start of the machine does before networkd sets the interfaces. Raises CalledProcessError."""
+        """Runs what a start of the machine does before networkd configures the interfaces. Raises CalledProcessError."""
 
     @abstractmethod
     def after_networkd(self, interfaces: Sequence[BootInterface], place: Place, environment: Mapping[str, str]) -> None:
-        """What a start of the machine begins once they are set. Does not wait."""
+        """Begins what a start of the machine runs once the interfaces are configured. Does not wait."""
 
     @abstractmethod
     def found(self, one: BootInterface, interfaces: Sequence[BootInterface]) -> str | None:
@@ -127,10 +127,10 @@ class AmazonLinux(Distribution):
         write(NET_UTILS_VERSION, "2.4.1\n", mode=0o644)
 
     def keep_busy(self, environment: Mapping[str, str]) -> None:
-        """Nothing."""
+        """Does nothing: this distribution needs no such step."""
 
     def before_networkd(self, place: Place, environment: Mapping[str, str]) -> None:
-        """Nothing."""
+        """Does nothing: this distribution needs no such step."""
 
     def after_networkd(self, interfaces: Sequence[BootInterface], place: Place, environment: Mapping[str, str]) -> None:
         units = Path("/run/systemd/system")
@@ -178,7 +178,7 @@ class Ubuntu(Distribution):
         run([str(place.stand_in("netplan")), "generate"], environment)
 
     def after_networkd(self, interfaces: Sequence[BootInterface], place: Place, environment: Mapping[str, str]) -> None:
-        """Nothing."""
+        """Does nothing: this distribution needs no such step."""
 
     def found(self, one: BootInterface, interfaces: Sequence[BootInterface]) -> str | None:
         if not CLOUD_INIT_RESULT.exists():
@@ -187,7 +187,7 @@ class Ubuntu(Distribution):
         return _FOUND_BY_UBUNTU.format(seconds=UDEV_S, name=one.name)
 
     def lost(self, name: str, place: Place, environment: Mapping[str, str]) -> None:
-        """Nothing."""
+        """Does nothing: this distribution needs no such step."""
 
 
 AMAZON_LINUX = AmazonLinux()

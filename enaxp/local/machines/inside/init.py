@@ -55,7 +55,7 @@ SAID_BYTES = 8000  # of each stream of a script: with both the message still fit
 
 
 class MachineKind(Protocol):
-    """What differs between a machine of namespaces and one of plain processes."""
+    """The operations in which a machine of namespaces differs from one of plain processes."""
 
     def settle_in(self) -> None:
         """Before any order: what keeps it apart from the rest of the computer."""

@@ -122,7 +122,7 @@ class Up(_Message, frozen=True, kw_only=True):
 
 
 class ScriptEnded(_Message, frozen=True, kw_only=True):
-    """How a script ended: its exit code, and the beginning of what it printed."""
+    """The result of a script: its exit code, and the beginning of its output."""
 
     script_id: str
     code: int

@@ -131,7 +131,7 @@ class Namespaces:
         self.network.lose(interface, place, _environment(place))
 
     def leave(self) -> None:
-        """Nothing to do: it is the kernel's."""
+        """Does nothing: the kernel does it."""
 
     def power_off(self) -> None:
         assert os.getpid() == 1, "outside of a namespace of its own this would end everything"

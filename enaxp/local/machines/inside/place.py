@@ -50,7 +50,7 @@ class Place:
     init: int
 
     def path(self, absolute: str) -> Path:
-        """Where a path of the machine is, as this process sees it."""
+        """The path in this process's file system of a path of the machine."""
         return self.root / absolute.lstrip("/")
 
     @property
@@ -176,7 +176,7 @@ def write(path: Path, text: str, *, mode: int) -> Path:
 
 
 def find_program(name: str) -> str:
-    """Where a program is, looked for where administrators' programs are as well. Raises FileNotFoundError."""
+    """The path of a program, also searched in the sbin folders. Raises FileNotFoundError."""
     found = _which(name)
     if found is None:
         raise FileNotFoundError(f"{name} is not on this computer")

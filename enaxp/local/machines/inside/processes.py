@@ -74,16 +74,16 @@ class Processes:
         return None
 
     def user_data_has_ended(self) -> None:
-        """Nothing to do: it has not run."""
+        """Does nothing: the script has not run."""
 
     def start_script(self, place: Place, script: Path, timeout_s: int, *, output: int, errors: int) -> int:
-        """It would change this computer: it is checked, as user data is."""
+        """Checks the script's syntax and does not run it: it would change this computer."""
         checked = f'{shlex.quote(find_program("bash"))} -n "$1" && echo {shlex.quote(SCRIPT_NOTE)}'
         argv = [find_program("sh"), "-c", checked, "sh", str(script)]
         return spawn(argv, {"PATH": place.search_path}, stdin=null(), output=output, errors=errors)
 
     def set_srd(self, place: Place, interface: str, mode: int, carries: Carries) -> None:
-        """Nothing to do: there is no interface, and what its counters would say is unknown."""
+        """Does nothing: there is no interface, and what its counters would say is unknown."""
 
     def attach(self, place: Place, interface: BootInterface) -> None:
         with _addresses(place).open("a") as file:
@@ -120,7 +120,7 @@ def put_addresses(place: Place, interfaces: Sequence[BootInterface]) -> None:
 
 
 def root_of(folder: Path) -> Path:
-    """Where the files of the machine are that has this folder."""
+    """The folder with the files of the machine that has this folder."""
     return folder.resolve() / "root"
 
 

@@ -1,4 +1,4 @@
-"""What each action is judged on, out of `actions.yaml`."""
+"""The resources and condition keys that each action is judged on, from `actions.yaml`."""
 
 from __future__ import annotations
 

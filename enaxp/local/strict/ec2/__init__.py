@@ -40,7 +40,7 @@ MotoAnswer = tuple[int, dict[str, str], Any]
 
 
 class Remembered(NamedTuple):
-    """What a token was used for."""
+    """The request that an idempotency token was used for."""
 
     digest: str
     answer: MotoAnswer

@@ -62,7 +62,7 @@ class Describes(EC2BaseResponse):
         )
 
     def _page(self, result: Any, member: str) -> ActionResult:
-        """What passes, cut to the page that was asked for."""
+        """The answer with the items that match the filters, cut to the requested page."""
         items = [item for item in result.result[member] if self._passes(item)]
         size, start = int(self._get_param("MaxResults") or PAGE), int(self._get_param("NextToken") or 0)
         rest = {"NextToken": str(start + size)} if start + size < len(items) else {}

@@ -89,18 +89,18 @@ class Request:
 
 
 def not_found(prefix: str, id: str) -> RefusedByEc2:
-    """How AWS refuses an id that it does not know."""
+    """AWS's error for an unknown id."""
     known = BY_PREFIX[prefix]
     return RefusedByEc2(known.not_found, f"The {known.noun} ID '{id}' does not exist")
 
 
 def unknown_group(name: str) -> RefusedByEc2:
-    """How AWS refuses the name of a placement group."""
+    """AWS's error for an unknown placement group."""
     return RefusedByEc2("InvalidPlacementGroup.Unknown", f"The Placement Group '{name}' is unknown.")
 
 
 def type_data(instance_type: str) -> InstanceTypeInfoTypeDef:
-    """What DescribeInstanceTypes knows of a type; empty for one that does not exist."""
+    """The entry of a type in DescribeInstanceTypes; empty for one that does not exist."""
     return cast("InstanceTypeInfoTypeDef", INSTANCE_TYPES.get(instance_type) or {})
 
 

@@ -140,7 +140,7 @@ class Association:
     updated_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def counts(self) -> Counter[str]:
-        """How many targets have which status. None at all for an association that nothing matches."""
+        """The number of targets by status; empty for an association that nothing matches."""
         return Counter(last.run.status for last in self.latest.values())
 
 

@@ -102,7 +102,7 @@ def execution_targets(one: Association, execution: Execution) -> list[Associatio
 
 
 def association_status(one: Association, version: int, run: ScriptRun) -> InstanceAssociationStatusInfoTypeDef:
-    """What an instance tells of its latest run of an association."""
+    """The status that an instance reports of its latest run of an association."""
     done = sum(result.code == 0 for result in run.results)
     failed, all_steps = len(run.results) - done, len(run.steps)
     summary = f"{len(run.results)} out of {all_steps} plugins processed, {done} success, {failed} failed, 0 timedout, 0 skipped. "
@@ -172,7 +172,7 @@ def _plugin(run: ScriptRun, index: int) -> CommandPluginTypeDef:
 
 
 class StepOfInvocation(TypedDict):
-    """What GetCommandInvocation answers with, as far as it is served."""
+    """The answer to GetCommandInvocation, with the keys that are served."""
 
     CommandId: str
     InstanceId: str
