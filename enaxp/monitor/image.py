@@ -67,7 +67,10 @@ def push(aws: Aws, repository: str, *, program: str) -> str:
 
 
 def needed() -> list[str]:
-    """The packages that the exporter needs, from enaxp's metadata: all except those for charts./requirements.lock` holds files for it."""
+    """The packages that the exporter needs, from enaxp's metadata: all except those for charts.
+
+    `monitor/requirements.lock` holds files for them.
+    """
     declared = [one.partition(";") for one in requires("enaxp") or ()]
     return [one for one, _, only in declared if not only and not one.startswith(DRAWS)]
 

@@ -215,7 +215,7 @@ def _interface(interface: InterfaceStatus | None) -> str:
 
 
 def _software(results: Mapping[str, SoftwareStatus]) -> str:
-    """The software that State Manager has not installed yet, or could not install."""
+    """The software that State Manager has not installed, with its status; `in place` if there is none, `-` if nothing is known."""
     from enaxp.lab.state_manager import IN_PLACE
 
     missing = [f"{piece} {result.status}" for piece, result in results.items() if result.status != IN_PLACE]

@@ -104,7 +104,7 @@ def tell(text: str, *, end: str = "\n") -> None:
 
 
 def columns_of_stderr() -> int:
-    """The width in columns of the terminal of stderr; 80 if stderr is not a terminal."""
+    """COLUMNS if it is set, else the width in columns of the terminal of stderr; 80 if stderr is not a terminal."""
     import shutil
 
     with contextlib.suppress(OSError, ValueError):
@@ -136,7 +136,7 @@ def _give_up(stream: TextIO) -> None:
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
-    """The replacements of characters that a stream's encoding lacks."""
+    """An error handler of codecs: the replacement in ASCII of characters that a stream's encoding lacks."""
     import unicodedata
 
     if not isinstance(error, UnicodeEncodeError):
