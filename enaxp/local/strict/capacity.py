@@ -1,4 +1,4 @@
-"""What the zones can take: which types they offer, and how many more instances there is room for."""
+"""The capacity of the zones: the types that each offers, and the number of further instances that it has room for."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Calls:
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """What only this cloud can say (`lock.prove`)."""
+    """The proof that only this cloud can give (`lock.prove`)."""
 
     proof: str
 

@@ -253,6 +253,6 @@ def id_pattern(*more_prefixes: str) -> str:
 
 
 def standing_in(backend: Any, world: Standing) -> Iterator[str]:
-    """What somebody made in a region and what is still there: ids, and the names of keys."""
+    """The resources in a region that a caller created and that still exist: ids, and the names of key pairs."""
     for one in TYPES:
         yield from one.standing(backend, world)

@@ -63,7 +63,7 @@ class JudgedCall:
         return f"{self.service}:{self.action}"
 
     def all(self, *members: str) -> list[str]:
-        """What these members name, each once."""
+        """The ids that these members of the request name, each once."""
         given = (self.get(member) for member in members)
         listed = [one for value in given for one in (value if isinstance(value, list) else [value])]
         return list(dict.fromkeys(one for one in listed if isinstance(one, str) and one))
@@ -149,11 +149,11 @@ class _Named:
         return {**_told(facts, known), **_tag_keys(known, self.tags(kind, id), self.new_tags(kind))}
 
     def new_tags(self, kind: str) -> dict[str, str]:
-        """What the request puts on what it makes or tags."""
+        """The tags that the request puts on what it creates or tags."""
         return _as_tags(self.call.get("Tags") or self.call.get("tags"))
 
     def tags(self, kind: str, id: str) -> dict[str, str]:
-        """What a resource carries; nothing where there is none."""
+        """The tags of a resource; empty if there is no such resource."""
         from moto.ec2.models import ec2_backends
         from moto.ecr.models import ecr_backends
         from moto.iam.models import iam_backends

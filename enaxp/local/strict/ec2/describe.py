@@ -91,7 +91,7 @@ class Describes(EC2BaseResponse):
 
     @staticmethod
     def _with_states(result: ActionResult, member: str, attribute: str) -> ActionResult:
-        """What was made moments ago is pending."""
+        """The answer, with the state `pending` for what was created moments ago."""
         for item in result.result[member]:
             setattr(item, attribute, "pending" if current().is_pending(item.id) else "available")
         return result

@@ -99,7 +99,7 @@ def _check_step(step: Any) -> None:
 
 
 class _Declaration(TypedDict, total=False):
-    """What a document says of one of its parameters."""
+    """A parameter as a document declares it."""
 
     default: str | list[str]
     allowedPattern: str
