@@ -231,3 +231,27 @@ def test_what_a_host_waits_for_is_said(labs: Labs, monkeypatch: pytest.MonkeyPat
 
     assert "waiting for AWS to do its part: pending (at most 600 s)" in told
     labs.cloud.server.set_timing(Timing.instant())
+
+
+def test_a_host_that_no_listing_showed_is_known_again_by_the_interfaces_it_has(
+    labs: Labs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Listings come from copies of different age: a host is missed until its interfaces are refused to a second one."""
+    file, id = labs.file(), labs.file().state.ids()["instance/client"]
+    file.update(
+        lambda state: replace(state, resources={k: v for k, v in state.resources.items() if k != "instance/client"})
+    )
+    launched = len(labs.cloud.server.calls)
+
+    def is_missed(other: str, at_first: float) -> bool:
+        asked = [call.action for call in labs.cloud.server.calls[launched:] if not call.dry_run]
+        return other == id and "RunInstances" not in asked
+
+    monkeypatch.setattr(labs.cloud.server._world, "_is_missed", is_missed)
+    [step] = labs.snapshot().plan.changing
+    assert (step.key, step.action) == ("instance/client", "create")
+
+    labs.up()
+
+    assert labs.file().state.ids()["instance/client"] == id
+    assert labs.changes_left() == []

@@ -523,7 +523,14 @@ class Instance(Ec2Kind):
         try:
             return aws.once("ec2").run_instances(**asked)["Instances"][0]["InstanceId"]
         except ClientError as error:
-            _check_that_it_comes_free(aws, request, error)
+            what, holders = _holders(aws, request, error)
+            for one in holders:
+                if _is_as_requested(one, request):
+                    return one["InstanceId"]
+            if holders:
+                names = ", ".join(f"{one['InstanceId']} ({one['State']['Name']}, {_zone(one)})" for one in holders)
+                todo = f"terminate {names} if it is not needed, then run the same command again"
+                raise refused(f"launching an instance: {names} has {what}", error, todo=todo) from error
             raise
 
     def awaits(self, error: Exception) -> Wait | None:
@@ -716,32 +723,40 @@ def _attach(aws: Aws, *, instance: str, eni: str, index: int, express: bool) -> 
 LIVING = ("pending", "running", "stopping", "stopped")
 
 
-def _check_that_it_comes_free(aws: Aws, request: RunInstancesRequestTypeDef, error: ClientError) -> None:
-    """Raises AwsError when a launch was refused because of an interface, an address or a placement group that a running instance keeps in
-    use."""
+def _holders(aws: Aws, request: RunInstancesRequestTypeDef, error: ClientError) -> tuple[str, list[InstanceTypeDef]]:
+    """What refused this launch (interfaces, an address or a placement group), in words, and the instances that keep it in use and have not
+    ended. None are returned for any other error."""
     match code_of(error):
         case "InvalidNetworkInterface.InUse":
             enis = [nic["NetworkInterfaceId"] for nic in request["NetworkInterfaces"] if "NetworkInterfaceId" in nic]
-            holders = _living(aws, {"network-interface.network-interface-id": enis})
-            what = f"the interfaces {', '.join(enis)}"
+            return f"the interfaces {', '.join(enis)}", _living(aws, {"network-interface.network-interface-id": enis})
         case "InvalidIPAddress.InUse":
             asked = request["NetworkInterfaces"][0]
-            by = {"network-interface.subnet-id": [asked["SubnetId"]]}
             address = asked["PrivateIpAddress"]
-            holders = [
-                i for i in _living(aws, by) if address in {n["PrivateIpAddress"] for n in i["NetworkInterfaces"]}
-            ]
-            what = f"the address {address}"
+            there = _living(aws, {"network-interface.subnet-id": [asked["SubnetId"]]})
+            holders = [i for i in there if address in {nic["PrivateIpAddress"] for nic in i["NetworkInterfaces"]}]
+            return f"the address {address}", holders
         case "InvalidPlacementGroup.InUse":
             zone, group = request["Placement"]["AvailabilityZone"], request["Placement"]["GroupName"]
             holders = [i for i in _living(aws, {"placement-group-name": [group]}) if _zone(i) != zone]
-            what = f"the placement group {group} in another zone"
-        case _:
-            return
-    if holders:
-        names = ", ".join(f"{one['InstanceId']} ({one['State']['Name']}, {_zone(one)})" for one in holders)
-        todo = f"terminate {names} if it is not needed, then run the same command again"
-        raise refused(f"launching an instance: {names} has {what}", error, todo=todo) from error
+            return f"the placement group {group} in another zone", holders
+    return "", []
+
+
+def _is_as_requested(instance: InstanceTypeDef, request: RunInstancesRequestTypeDef) -> bool:
+    """Whether this is the instance that the request asks for: the same tags, zone and type. AWS may omit a new instance from listings for
+    some seconds; it is launched again then, and its interfaces refuse the second launch."""
+    specifications = request.get("TagSpecifications", [])
+    tags = [tag for one in specifications if one["ResourceType"] == "instance" for tag in one["Tags"]]
+    wanted = {tag["Key"]: tag["Value"] for tag in tags if tag["Key"] in (TAG_LAB_ID, TAG_KEY)}
+    has = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
+    same_place = _zone(instance) == request["Placement"]["AvailabilityZone"]
+    return (
+        bool(wanted)
+        and wanted.items() <= has.items()
+        and same_place
+        and instance["InstanceType"] == request["InstanceType"]
+    )
 
 
 def _living(aws: Aws, by: Mapping[str, list[str]]) -> list[InstanceTypeDef]:
