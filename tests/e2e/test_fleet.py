@@ -72,7 +72,7 @@ def test_a_pair_that_is_taken_away_in_the_midst_of_a_bench_is_named_and_measured
         code = process.wait(timeout=120)
 
     # then it is named, and the other one is measured to its end
-    [run] = (fleet.folder / "results/dev").iterdir()
+    [*_, run] = sorted((fleet.folder / "results/dev").iterdir())
     told = json.loads((run / "fleet.json").read_text())["variants"]["main"]
     assert code == 0, said
     assert (told["pairs"], told["valid_pairs"]) == (2, 1)
@@ -81,9 +81,15 @@ def test_a_pair_that_is_taken_away_in_the_midst_of_a_bench_is_named_and_measured
     assert "main-2: trial   4 of 4" in said
     assert fleet.run("check", "latest").code == 5
 
-    # and once it was made anew the bench goes on with it alone
-    fleet.ok("up")
+    # and once it was made anew the bench goes on with it alone, unless another bench has one of its hosts
+    status = fleet.ok("up", "--json").document
     other = (run / "pairs/main-2/trials.jsonl").read_text()
+    lock = f"/tmp/enaxp-bench/{status['hosts']['client']['ena']['eni']}.lock"
+    hold = f"umask 077; mkdir -p /tmp/enaxp-bench; nohup flock {lock} sleep 300 > /dev/null 2>&1 < /dev/null & echo $!"
+    holder = fleet.ok("ssh", "client", "--", hold).stdout.strip()
+    refused = fleet.run("bench", "--resume", "latest")
+    fleet.ok("ssh", "client", "--", f"pkill -P {holder}")
+    assert "pair main-1 was lost: the client is measured by another bench" in refused.stderr
     again = fleet.ok("bench", "--resume", "latest", "--json")
     assert again.document["variants"]["main"]["valid_pairs"] == 2
     assert (run / "pairs/main-2/trials.jsonl").read_text() == other

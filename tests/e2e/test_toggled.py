@@ -31,6 +31,29 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
         driver.end()
 
 
+# Takes sockperf from a host, and leaves a git that "fetches" a source whose make puts it back: GitHub is not reached from here.
+WITHOUT_SOCKPERF = r"""sudo sh -e <<'HOST'
+mv "$(readlink -f "$(command -v sockperf)")" /root/sockperf && rm -f /usr/bin/sockperf
+mkdir -p /run/enaxp/repository
+for program in g++ make automake autoconf libtool; do
+  command -v $program > /dev/null || { printf '#!/bin/sh\n' > /run/enaxp/repository/$program; chmod +x /run/enaxp/repository/$program; }
+done
+rm -f /usr/bin/git
+cat > /usr/bin/git <<'GIT'
+#!/bin/sh
+cd "$2"
+case "$3" in
+  rev-parse) echo 5ebd327da983225321818c0355db922515e026bd ;;
+  checkout)
+    printf '#!/bin/sh\n' | tee autogen.sh > configure
+    chmod +x autogen.sh configure
+    printf 'all install:\n\tcp /root/sockperf /usr/local/bin/sockperf\n' > Makefile ;;
+esac
+GIT
+chmod +x /usr/bin/git
+HOST"""
+
+
 class Neighbour:
     """Somebody with another folder, who has hosts and no lab. To them the lab's cloud is AWS."""
 
@@ -74,7 +97,19 @@ class Neighbour:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # A test run in the background has SIGINT ignored, and would hand that on.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
+
+    @contextmanager
+    def measuring(self) -> Iterator[subprocess.Popen[str]]:
+        """A bench that has switched ENA Express on, and goes on until it is ended."""
+        with self.start(*QUICK, "--iterations", "50", "--watch", "100ms", "--yes") as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if "ENA Express is switched on" in line:
+                    break
+            yield process
 
     def run(self, *arguments: str) -> Ran:
         with self.start(*arguments) as process:
@@ -104,6 +139,10 @@ class Neighbour:
             yield
         finally:
             self.lab.cloud("policies", method="DELETE")
+
+    def leaves_on_hosts(self) -> list[str]:
+        """The hosts on which a folder of a bench is left."""
+        return [role for role in self.given if self.lab.on_host(role, "[ -e /tmp/enaxp-bench ]").code == 0]
 
     def settings(self) -> dict[str, tuple[bool, bool]]:
         """SRD and its flag for UDP on the interfaces that are measured."""
@@ -158,11 +197,18 @@ def test_given_hosts_are_measured_and_nothing_but_their_setting_is_touched_and_p
 
     with neighbour.under_its_policy():
         nobody_asked = neighbour.run(*QUICK, "--watch", "100ms")
+        assert neighbour.lab.on_host("client", WITHOUT_SOCKPERF).code == 0
+        not_installed = neighbour.run(*QUICK, "--watch", "100ms", "--yes")
         switched = [action for action in neighbour.lab.cloud("calls")["counts"] if is_mutating(action)]
-        ran = neighbour.run_through_a_lost_connection(*QUICK, "--watch", "100ms", "--yes", "--fix", "--json")
+        wishes = ("--watch", "100ms", "--yes", "--fix", "--install", "--json")
+        ran = neighbour.run_through_a_lost_connection(*QUICK, *wishes)
 
     assert (nobody_asked.code, switched) == (2, [])
     assert "nobody said yes" in nobody_asked.stderr
+    assert not_installed.code == 1
+    assert "the client has no sockperf" in not_installed.stderr
+    assert "give --install" in not_installed.stderr
+    assert "client: putting sockperf in place" in ran.stderr
     assert "ens5 has MTU 9001" in nobody_asked.stderr
     assert "sudo ip link set dev ens5 mtu 9001` there takes it back" in ran.stderr
     assert neighbour.lab.on_host("client", "cat /sys/class/net/ens5/mtu").stdout == "8900\n"
@@ -177,6 +223,7 @@ def test_given_hosts_are_measured_and_nothing_but_their_setting_is_touched_and_p
     calls = neighbour.lab.cloud("calls")["counts"]
     assert {action for action in calls if is_mutating(action)} == {"ModifyNetworkInterfaceAttribute"}
     assert list(neighbour.folder.glob("state/given/*.json")) == []
+    assert neighbour.leaves_on_hosts() == []
     assert "Gbit/s in" in ran.stderr  # what else the interfaces carried
     [run] = neighbour.folder.glob("results/*/*")
     shown = neighbour.run("report", str(run), "--redact")
@@ -203,19 +250,17 @@ def test_a_killed_bench_is_reported_by_every_command_until_its_setting_is_restor
 ) -> None:
     before = neighbour.settings()
     third = Neighbour(neighbour.lab, tmp_path_factory.mktemp("third"))
-    with neighbour.start(*QUICK, "--watch", "100ms", "--yes") as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "ENA Express is switched on" in line:
-                break
-        beside = third.run(*QUICK, "--watch", "100ms", "--yes")
-        process.send_signal(signal.SIGKILL)
+    with neighbour.measuring() as process:
+        refused = [third.run(*QUICK, "--watch", "100ms", "--yes"), neighbour.lab.run(*QUICK)]
+        process.kill()
 
     told = neighbour.run("runs")
     restored = neighbour.run("restore", "--json")
 
-    assert beside.code == 1
-    assert "another bench" in beside.stderr
+    for beside in refused:
+        assert beside.code == 1
+        assert "the server is measured by another bench" in beside.stderr
+        assert f"(process {process.pid}), since " in beside.stderr
     assert "`enaxp restore` puts back" in told.stderr
     assert restored.code == 0, restored.stderr
     assert len(restored.document["restored"]) == 1
