@@ -38,7 +38,7 @@ import msgspec
 from enaxp.bench.blocks import At, ScenarioBlocks, blocks_of
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.records import RunFolder
-from enaxp.bench.servers import PORTS
+from enaxp.bench.schedule import PORTS
 from enaxp.bench.truth import carried_by_arm, put_in, put_in_pct
 from enaxp.commands.demo import NICE
 from enaxp.local.relay.placing import Hold, Seen, place_script, read_record, record_script

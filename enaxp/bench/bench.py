@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from enaxp import __version__
-from enaxp.bench.environment import capture, differences, fingerprint, without_this_computer
+from enaxp.bench.capture import capture
+from enaxp.bench.environment import differences, fingerprint, without_this_computer
 from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import evidence_of
 from enaxp.bench.load import measured_baseline, with_bulk_rates

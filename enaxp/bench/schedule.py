@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
@@ -29,6 +29,9 @@ from enaxp.traffic import ARMS, TOGGLED_HOME, Arm, Order, Scenario, SrdOn, other
 
 # What a control holds against each other: both pairs of interfaces, with SRD off; in runs of earlier versions the first pair and itself.
 ControlBetween = Literal["interfaces", "repeats"]
+
+# The port of each arm's sockperf server, as in AWS's guide; each further flow uses the next two.
+PORTS: Mapping[Arm, int] = {"ena": 11110, "ena_express": 11111}
 
 # Beyond a trial's own time: the bulk flows are given a head start, and a server of its own is started and ended.
 BULK_LEAD_S = 0.5

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 from enaxp.bench.pair import Pair
 from enaxp.bench.pinning import NOT_PINNED, Pinning, pinned
-from enaxp.bench.schedule import BenchPlan, Trial, trial_seconds
+from enaxp.bench.schedule import PORTS, BenchPlan, Trial, trial_seconds
 from enaxp.bench.scripts import end_all_script, end_script, running_script, servers_script, split
 from enaxp.errors import HostError
 from enaxp.hosts.sockperf import SocketOptions, receive_buffer, received_by_server, server_command
 from enaxp.traffic import TOGGLED_HOME, Arm, Protocol, Scenario
 
-PORTS: Mapping[Arm, int] = {"ena": 11110, "ena_express": 11111}  # the guide's; each further flow has the next two
 BULK_OFFSET, OWN_OFFSET = 200, 400
 LIFE_S = 600  # beyond the time of what it serves, a server ends by itself
 

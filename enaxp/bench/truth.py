@@ -23,7 +23,7 @@ from enaxp.bench.documents import decode, fields_of
 from enaxp.bench.effect import Code, Effect
 from enaxp.bench.histogram import Histogram, merge_equal_weight
 from enaxp.bench.records import RunFolder, TrialRecord
-from enaxp.bench.servers import PORTS
+from enaxp.bench.schedule import PORTS
 from enaxp.traffic import ARMS, Arm, Metric
 
 FILE = "truth.json"

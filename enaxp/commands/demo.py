@@ -22,8 +22,7 @@ from enaxp.bench.evidence import evidence_of
 from enaxp.bench.pair import Pair, connected
 from enaxp.bench.records import RunFolder
 from enaxp.bench.result import Result, to_document
-from enaxp.bench.schedule import seconds
-from enaxp.bench.servers import PORTS
+from enaxp.bench.schedule import PORTS, seconds
 from enaxp.bench.truth import Carried, Truth, carried_by_arm, truth_of, write_truth
 from enaxp.commands.bench import BenchOptions, plan_of, run_bench
 from enaxp.commands.lab import bring_up, remove_layers, wait_for_hosts

@@ -24,7 +24,7 @@ from types import FrameType
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from enaxp.bench import environment
+from enaxp.bench import capture, environment
 from enaxp.bench.documents import encode, fields_of
 from enaxp.bench.evaluation import result_from
 from enaxp.bench.evidence import weigh
@@ -155,7 +155,7 @@ def _told_by_host(content: bytes) -> object:
 
 def _changes_of_environment(text: str) -> object:
     """What two moments of a host differ by."""
-    facts = {"client": environment._read(text)}
+    facts = {"client": capture._read(text)}
     was = {"client": {**facts["client"], "load": "1"}}
     return (
         environment.steal_share(was, facts, "client"),

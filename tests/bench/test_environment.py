@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from enaxp.bench.environment import capture, differences, fingerprint
+from enaxp.bench.capture import capture
+from enaxp.bench.environment import differences, fingerprint
 from enaxp.hosts.connection import CommandResult
 from enaxp.hosts.nic import InterfaceProbe
 
