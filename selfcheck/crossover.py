@@ -20,7 +20,7 @@ from functools import partial
 
 import numpy as np
 
-from enaxp.bench.inference import RatioSample, interface_location, location
+from enaxp.bench.statistics.inference import RatioSample, interface_location, location
 
 SEED = 20261130
 CONFIDENCE = 0.975

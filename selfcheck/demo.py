@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from enaxp.bench.effect import Code
+from enaxp.bench.judging.effect import Code
 from enaxp.commands.demo import NOTHING, PLAN, SLOWER_AND_STEADIER, Difference, demo_session, measure
 from enaxp.commands.lab import bring_up, remove_layers, wait_for_hosts
 from enaxp.lab.lifecycle import BUILT_LAYERS

@@ -31,14 +31,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from enaxp.bench.bench import RunSetup, carry_out
 from enaxp.bench.fleet.folder import FleetFolder
 from enaxp.bench.fleet.side_by_side import side_by_side
-from enaxp.bench.pair import Pair, connected
-from enaxp.bench.records import RunFolder
-from enaxp.bench.runner import Progress, RunOptions
-from enaxp.bench.running import Running
-from enaxp.bench.schedule import BenchPlan
+from enaxp.bench.judging.running import Running
+from enaxp.bench.measuring.bench import RunSetup, carry_out
+from enaxp.bench.measuring.pair import Pair, connected
+from enaxp.bench.measuring.runner import Progress, RunOptions
+from enaxp.bench.planning.schedule import BenchPlan
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.hosts.connection import CommandResult, Connection, Host
 from selfcheck.made_run import UDP
 

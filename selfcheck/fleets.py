@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from enaxp.bench.fleet.over_pairs import NEXT_PAIR_CONFIDENCE, OverPairs, over_pairs
-from enaxp.bench.units import RunMean
+from enaxp.bench.statistics.units import RunMean
 
 SEED = 20261130
 PAIRS = (3, 5, 8, 16)

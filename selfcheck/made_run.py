@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from enaxp.bench.bench import result_of
 from enaxp.bench.fleet.folder import FleetFolder, FleetManifest, PairEntry
-from enaxp.bench.histogram import Histogram
-from enaxp.bench.records import (
+from enaxp.bench.measuring.bench import result_of
+from enaxp.bench.planning.schedule import BenchPlan, Trial, schedule
+from enaxp.bench.run_folder.histogram import Histogram
+from enaxp.bench.run_folder.records import (
     ArmAddresses,
     InterfaceDelta,
     InterfaceFacts,
@@ -29,7 +30,6 @@ from enaxp.bench.records import (
     SrdDelta,
     TrialRecord,
 )
-from enaxp.bench.schedule import BenchPlan, Trial, schedule
 from enaxp.hosts.sockperf import Second, SockperfOutput
 from enaxp.report.files import write_report_files
 from enaxp.traffic import ARMS, Arm, Scenario

@@ -18,14 +18,14 @@ from pathlib import Path
 import click
 import msgspec
 
-from enaxp.bench.checkup import CheckupDocument
-from enaxp.bench.comparison_document import ComparisonDocument
-from enaxp.bench.effect import Effect
+from enaxp.bench.comparing.comparison_document import ComparisonDocument
 from enaxp.bench.fleet.folder import FleetManifest
 from enaxp.bench.fleet.result import Fleet, FleetEffect
-from enaxp.bench.records import Manifest, TrialRecord
-from enaxp.bench.result import ArmFigures, Result, ScenarioResult
-from enaxp.bench.truth import Truth
+from enaxp.bench.judging.checkup import CheckupDocument
+from enaxp.bench.judging.effect import Effect
+from enaxp.bench.judging.result import ArmFigures, Result, ScenarioResult
+from enaxp.bench.judging.truth import Truth
+from enaxp.bench.run_folder.records import Manifest, TrialRecord
 from enaxp.cli import app
 from enaxp.cli.completion import PROGRAM
 from enaxp.cli.declare import SHARED_OPTIONS, Argument

@@ -19,12 +19,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from enaxp.bench.comparison import Comparison, MeasuredRun, compare_sides, measured_run
-from enaxp.bench.conditions import judge, read_condition
-from enaxp.bench.evidence import weigh
-from enaxp.bench.inference import student_t, welch
-from enaxp.bench.records import ArmAddresses, Manifest
-from enaxp.bench.schedule import BenchPlan
+from enaxp.bench.comparing.comparison import Comparison, MeasuredRun, compare_sides, measured_run
+from enaxp.bench.comparing.conditions import judge, read_condition
+from enaxp.bench.planning.schedule import BenchPlan
+from enaxp.bench.run_folder.evidence import weigh
+from enaxp.bench.run_folder.records import ArmAddresses, Manifest
+from enaxp.bench.statistics.inference import student_t, welch
 from enaxp.traffic import ARMS, Metric
 from selfcheck.made_run import UDP
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from enaxp.bench.effect import interval
-from enaxp.bench.histogram import Distribution, Histogram, merge_equal_weight
+from enaxp.bench.judging.effect import interval
+from enaxp.bench.run_folder.histogram import Distribution, Histogram, merge_equal_weight
 
 TRUE_PCT = 5.0
 BASE_NS = 30_000

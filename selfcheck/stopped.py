@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from enaxp.bench.effect import Code, FigurePairs, judge_figures, watched_effect
+from enaxp.bench.judging.effect import Code, FigurePairs, judge_figures, watched_effect
 from enaxp.traffic import LATENCY_PRIMARIES
 
 SEED = 20261130

@@ -13,7 +13,7 @@
 
 Benches run on the local target, kind after kind in turn, as many as fit in the time. Both arms pass a relay when one is held back, so
 that the difference is the delay alone: half of it, since sockperf tells half of a round trip. What it came to in each trial is in the
-relay's own record, which is the truth (enaxp/bench/truth.py). With `--to` each bench is added to a file of JSON lines, and the next
+relay's own record, which is the truth (enaxp/bench/judging/truth.py). With `--to` each bench is added to a file of JSON lines, and the next
 session goes on after those that are there.
 """
 
@@ -35,11 +35,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from enaxp.bench.blocks import At, ScenarioBlocks, blocks_of
-from enaxp.bench.evidence import evidence_of
-from enaxp.bench.records import RunFolder
-from enaxp.bench.schedule import PORTS
-from enaxp.bench.truth import carried_by_arm, put_in, put_in_pct
+from enaxp.bench.judging.blocks import At, ScenarioBlocks, blocks_of
+from enaxp.bench.judging.truth import carried_by_arm, put_in, put_in_pct
+from enaxp.bench.planning.schedule import PORTS
+from enaxp.bench.run_folder.evidence import evidence_of
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.commands.demo import NICE
 from enaxp.local.relay.placing import Hold, Seen, place_script, read_record, record_script
 from enaxp.text import interval_plain

@@ -20,8 +20,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from enaxp.bench.inference import RatioSample
-from enaxp.bench.schedule import BenchPlan, Trial, schedule
+from enaxp.bench.planning.schedule import BenchPlan, Trial, schedule
+from enaxp.bench.statistics.inference import RatioSample
 from selfcheck.crossover import EFFECT, SEED, interval_of, tell_cells
 from selfcheck.made_run import UDP
 

@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from enaxp.bench.changes import INSTALL_IT, LEVEL, change_points, is_installed
+from enaxp.bench.statistics.changes import INSTALL_IT, LEVEL, change_points, is_installed
 
 SEED = 20261130
 SIZES = (8, 12, 20, 40)

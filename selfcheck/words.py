@@ -29,14 +29,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from enaxp.bench.effect import Code, Effect, FigurePairs, judge_figures
-from enaxp.bench.evaluation import result_from
-from enaxp.bench.evidence import weigh
-from enaxp.bench.histogram import Histogram
-from enaxp.bench.inference import Margin
-from enaxp.bench.records import ArmAddresses, Manifest, SrdDelta, TrialRecord
-from enaxp.bench.schedule import BenchPlan, Trial, pairs, schedule
-from enaxp.bench.verdict import combine
+from enaxp.bench.judging.effect import Code, Effect, FigurePairs, judge_figures
+from enaxp.bench.judging.evaluation import result_from
+from enaxp.bench.judging.verdict import combine
+from enaxp.bench.planning.schedule import BenchPlan, Trial, pairs, schedule
+from enaxp.bench.run_folder.evidence import weigh
+from enaxp.bench.run_folder.histogram import Histogram
+from enaxp.bench.run_folder.records import ArmAddresses, Manifest, SrdDelta, TrialRecord
+from enaxp.bench.statistics.inference import Margin
 from enaxp.hosts.sockperf import SockperfOutput
 from enaxp.traffic import ARMS, LATENCY_PRIMARIES, Arm, Metric, Scenario
 

@@ -27,6 +27,8 @@ ORDER = (
     *("config", "aws", "hosts", "lab", "region", "local", "bench", "report", "dataset", "monitor"),
     *("terminal", "session", "commands", "cli", "unforeseen", "__main__"),
 )
+# The folders of enaxp/bench likewise: the stages of a bench.
+STAGES = ("statistics", "planning", "run_folder", "judging", "measuring", "comparing", "fleet", "history")
 KNOW_THE_LOCAL_TARGET = {"local", "session", "commands"}
 
 
@@ -67,6 +69,16 @@ def test_no_package_imports_from_one_above_it() -> None:
     upward = {(who, whom) for who, whom in imports() if ORDER.index(package_of(who)) < ORDER.index(package_of(whom))}
 
     assert upward == set()
+
+
+def test_no_stage_of_a_bench_imports_from_a_later_one() -> None:
+    within = [[name.split(".")[2] for name in pair] for pair in imports() if all(is_in_bench(name) for name in pair)]
+
+    assert {(who, whom) for who, whom in within if STAGES.index(who) < STAGES.index(whom)} == set()
+
+
+def is_in_bench(module: str) -> bool:
+    return module.startswith("enaxp.bench.")
 
 
 def test_no_circle_of_modules() -> None:

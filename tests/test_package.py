@@ -96,7 +96,7 @@ def test_the_wheel_says_of_itself_what_an_index_shows(wheel: Path) -> None:
 
 
 # Who may import what an extra brings: nothing else of the program needs it.
-OF_EXTRAS = {"query": ("dataset/",), "trend": ("bench/changes.py",)}
+OF_EXTRAS = {"query": ("dataset/",), "trend": ("bench/statistics/changes.py",)}
 
 
 def test_what_is_imported_without_the_local_target_is_declared_without_an_extra(wheel: Path) -> None:

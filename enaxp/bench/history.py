@@ -12,10 +12,10 @@ from typing import Literal
 
 from enaxp.bench.fleet.folder import FleetFolder, FleetManifest
 from enaxp.bench.fleet.result import FILE as FLEET_RESULT
-from enaxp.bench.names import is_fleet, run_paths
-from enaxp.bench.records import Manifest, RunFolder
-from enaxp.bench.result import FILE as RESULT
-from enaxp.bench.result import read_result
+from enaxp.bench.judging.result import FILE as RESULT
+from enaxp.bench.judging.result import read_result
+from enaxp.bench.run_folder.names import is_fleet, run_paths
+from enaxp.bench.run_folder.records import Manifest, RunFolder
 from enaxp.errors import BenchError
 
 RunEnd = Literal["ended", "not ended"]

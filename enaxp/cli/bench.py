@@ -107,7 +107,7 @@ def bench(
     report: bool,
 ) -> None:
     """Measure both interfaces, and report the difference."""
-    from enaxp.bench.result import to_document
+    from enaxp.bench.judging.result import to_document
     from enaxp.commands.bench import BenchOptions, print_result, run_bench
     from enaxp.commands.fleet_bench import is_of_fleet
     from enaxp.commands.given.asked import (
@@ -176,7 +176,7 @@ def _bench_fleet(session: Session, options: BenchOptions) -> None:
 
 def _tell_plan(session: Session, options: BenchOptions, *, pilot: str | None) -> None:
     """Prints what a bench is likely to say."""
-    from enaxp.bench.documents import fields_of
+    from enaxp.bench.run_folder.documents import fields_of
     from enaxp.commands.bench import bench_plan
     from enaxp.commands.forecast import forecast_of
     from enaxp.terminal.runs import tell_forecast

@@ -50,7 +50,7 @@ def lab_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[s
 
 def run_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The runs whose ids have this prefix (of --lab, or of every lab), newest first. If there is none, the shell completes a folder."""
-    from enaxp.bench.names import LATEST, run_paths
+    from enaxp.bench.run_folder.names import LATEST, run_paths
 
     newest_first = reversed(run_paths(ctx.params["results_dir"], lab=ctx.params["lab"]))
     items = [

@@ -17,7 +17,7 @@ from enaxp.options import Options
 @option("--csv", "as_csv", is_flag=True, help="CSV instead of a table.")
 def query(options: Options, *, sql: str | None, tables: bool, as_csv: bool) -> None:
     """Query every run in the results folder by SQL (DuckDB)."""
-    from enaxp.bench.documents import fields_of
+    from enaxp.bench.run_folder.documents import fields_of
     from enaxp.commands.dataset import column_lines, query_runs
     from enaxp.terminal.console import Console
 
@@ -49,7 +49,7 @@ def query(options: Options, *, sql: str | None, tables: bool, as_csv: bool) -> N
 )
 def export(options: Options, *, to: str, since: datetime | None, ddl: str | None) -> None:
     """Write every run as Parquet, by lab and day; again adds what is new. For Athena, Spark, Trino, DuckDB."""
-    from enaxp.bench.documents import fields_of
+    from enaxp.bench.run_folder.documents import fields_of
     from enaxp.commands.dataset import export_runs
     from enaxp.terminal.console import Console
 

@@ -29,7 +29,7 @@ def report(
     options: Options, *, run: str, formats: tuple[str, ...], charts: Path | None, open_it: bool, redact: bool
 ) -> None:
     """Render a run again, from its folder alone: the page, its charts, or Markdown. A run may still be going on."""
-    from enaxp.bench.documents import fields_of
+    from enaxp.bench.run_folder.documents import fields_of
     from enaxp.commands.runs import report_run
     from enaxp.terminal.console import Console
 
@@ -97,9 +97,9 @@ def compare(
     page: Path | None,
 ) -> None:
     """Compare runs: what became faster or slower, and how sure that is. Runs are named as in `runs`."""
-    from enaxp.bench.comparison_document import document_of
-    from enaxp.bench.conditions import read_condition
-    from enaxp.bench.documents import fields_of
+    from enaxp.bench.comparing.comparison_document import document_of
+    from enaxp.bench.comparing.conditions import read_condition
+    from enaxp.bench.run_folder.documents import fields_of
     from enaxp.commands.runs import SidesAsked, compare_runs, write_page
     from enaxp.report.comparison_page import render_comparison
     from enaxp.terminal.console import Console
@@ -123,8 +123,8 @@ def compare(
 @argument("run", metavar="RUN", shell_complete=run_names, about="A path, a run id, how one begins, or latest.")
 def check(options: Options, *, run: str) -> None:
     """Is this run complete and stable? With reasons. Exit 5 when it is not."""
-    from enaxp.bench.checkup import document_of
-    from enaxp.bench.documents import fields_of
+    from enaxp.bench.judging.checkup import document_of
+    from enaxp.bench.run_folder.documents import fields_of
     from enaxp.commands.runs import check_run
     from enaxp.errors import ConditionFailedError
     from enaxp.terminal.console import Console
@@ -158,8 +158,8 @@ def check(options: Options, *, run: str) -> None:
 @yes_option
 def runs(options: Options, *, keep: str | None, raw: bool, trend: Metric | None, yes: bool) -> None:
     """List the runs of every lab (or of --lab), the newest first."""
-    from enaxp.bench.documents import fields_of
     from enaxp.bench.history import run_lines
+    from enaxp.bench.run_folder.documents import fields_of
     from enaxp.commands.prune import prune_runs, read_keep
     from enaxp.commands.trend import trend_of_runs
     from enaxp.errors import UsageError

@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from enaxp.bench.bench import RunSetup, carry_out, go_on, result_of
-from enaxp.bench.crossover import why_not_crossed
-from enaxp.bench.documents import Document
-from enaxp.bench.names import MANIFEST
-from enaxp.bench.pair import Pair, connected
-from enaxp.bench.records import RunFolder
-from enaxp.bench.result import Result
-from enaxp.bench.runner import RunOptions
-from enaxp.bench.schedule import BenchPlan, schedule, seconds
-from enaxp.bench.scripts import FREE_SPACE
-from enaxp.bench.space import Disk, lacking, needed
+from enaxp.bench.judging.result import Result
+from enaxp.bench.measuring.bench import RunSetup, carry_out, go_on, result_of
+from enaxp.bench.measuring.crossover import why_not_crossed
+from enaxp.bench.measuring.pair import Pair, connected
+from enaxp.bench.measuring.runner import RunOptions
+from enaxp.bench.measuring.scripts import FREE_SPACE
+from enaxp.bench.planning.schedule import BenchPlan, schedule, seconds
+from enaxp.bench.planning.space import Disk, lacking, needed
+from enaxp.bench.run_folder.documents import Document
+from enaxp.bench.run_folder.names import MANIFEST
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.commands.between_zones import confirm_traffic
 from enaxp.commands.doctor import Health, host_gbps, place_of, require_health
 from enaxp.commands.status import current_status

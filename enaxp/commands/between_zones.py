@@ -6,8 +6,8 @@ import ipaddress
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from enaxp.bench.between_zones import gigabytes_of
-from enaxp.bench.schedule import BenchPlan
+from enaxp.bench.planning.between_zones import gigabytes_of
+from enaxp.bench.planning.schedule import BenchPlan
 from enaxp.commands.doctor import host_gbps
 from enaxp.errors import LabError
 from enaxp.lab.cost import usd_between_zones

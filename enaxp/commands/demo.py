@@ -16,14 +16,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from enaxp.bench.bench import result_of
-from enaxp.bench.blocks import blocks_of
-from enaxp.bench.evidence import evidence_of
-from enaxp.bench.pair import Pair, connected
-from enaxp.bench.records import RunFolder
-from enaxp.bench.result import Result, to_document
-from enaxp.bench.schedule import PORTS, seconds
-from enaxp.bench.truth import Carried, Truth, carried_by_arm, truth_of, write_truth
+from enaxp.bench.judging.blocks import blocks_of
+from enaxp.bench.judging.result import Result, to_document
+from enaxp.bench.judging.truth import Carried, Truth, carried_by_arm, truth_of, write_truth
+from enaxp.bench.measuring.bench import result_of
+from enaxp.bench.measuring.pair import Pair, connected
+from enaxp.bench.planning.schedule import PORTS, seconds
+from enaxp.bench.run_folder.evidence import evidence_of
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.commands.bench import BenchOptions, plan_of, run_bench
 from enaxp.commands.lab import bring_up, remove_layers, wait_for_hosts
 from enaxp.commands.status import current_status

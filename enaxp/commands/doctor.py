@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from enaxp.bench.pair import Pair, connected
+from enaxp.bench.measuring.pair import Pair, connected
 from enaxp.commands.status import current_status
 from enaxp.errors import BenchError
 from enaxp.hosts.connection import Connection, as_root

@@ -13,16 +13,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enaxp.bench.bench import carry_out, go_on
-from enaxp.bench.finding import find_path
 from enaxp.bench.fleet.folder import LONGEST_REASON, FleetFolder, FleetManifest, PairEntry
 from enaxp.bench.fleet.result import Fleet
 from enaxp.bench.fleet.side_by_side import pairs_at_once, plan_of_pair, side_by_side
-from enaxp.bench.names import MANIFEST
-from enaxp.bench.pair import connected
-from enaxp.bench.records import RunFolder
-from enaxp.bench.runner import RunOptions
-from enaxp.bench.schedule import BenchPlan
+from enaxp.bench.measuring.bench import carry_out, go_on
+from enaxp.bench.measuring.pair import connected
+from enaxp.bench.measuring.runner import RunOptions
+from enaxp.bench.planning.schedule import BenchPlan
+from enaxp.bench.run_folder.finding import find_path
+from enaxp.bench.run_folder.names import MANIFEST
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.commands.bench import (
     BenchOptions,
     announce,

@@ -9,14 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from enaxp.bench.blocks import blocks_of
-from enaxp.bench.evaluation import measure_scenario
-from enaxp.bench.evidence import evidence_of
-from enaxp.bench.forecast import Forecast, forecast
-from enaxp.bench.inference import Location, location
-from enaxp.bench.names import measured_paths, run_of
-from enaxp.bench.records import RunFolder
-from enaxp.bench.schedule import BenchPlan, seconds
+from enaxp.bench.judging.blocks import blocks_of
+from enaxp.bench.judging.evaluation import measure_scenario
+from enaxp.bench.planning.forecast import Forecast, forecast
+from enaxp.bench.planning.schedule import BenchPlan, seconds
+from enaxp.bench.run_folder.evidence import evidence_of
+from enaxp.bench.run_folder.names import measured_paths, run_of
+from enaxp.bench.run_folder.records import RunFolder
+from enaxp.bench.statistics.inference import Location, location
 from enaxp.commands.status import current_status
 from enaxp.errors import AwsError, BenchError
 from enaxp.session import Session

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enaxp.bench.history import RunLine, run_lines
-from enaxp.bench.names import is_run_id
+from enaxp.bench.run_folder.names import is_run_id
 from enaxp.errors import BenchError, UsageError
 from enaxp.reader import parse_duration
 from enaxp.text import counted

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enaxp.bench.checkup import Checkup, check
-from enaxp.bench.comparison import MeasuredRun, compare_sides, measured_run
-from enaxp.bench.conditions import Compared, Condition, judge
-from enaxp.bench.earlier import has_same_shape, is_candidate
-from enaxp.bench.evaluation import result_from
-from enaxp.bench.evidence import evidence_of
-from enaxp.bench.finding import find_path
+from enaxp.bench.comparing.comparison import MeasuredRun, compare_sides, measured_run
+from enaxp.bench.comparing.conditions import Compared, Condition, judge
+from enaxp.bench.comparing.earlier import has_same_shape, is_candidate
 from enaxp.bench.fleet.folder import FleetFolder
-from enaxp.bench.names import MANIFEST, PAIRS, is_fleet, pair_paths, run_of, run_paths
-from enaxp.bench.records import Manifest, RunFolder
-from enaxp.bench.units import basis_of
+from enaxp.bench.judging.checkup import Checkup, check
+from enaxp.bench.judging.evaluation import result_from
+from enaxp.bench.run_folder.evidence import evidence_of
+from enaxp.bench.run_folder.finding import find_path
+from enaxp.bench.run_folder.names import MANIFEST, PAIRS, is_fleet, pair_paths, run_of, run_paths
+from enaxp.bench.run_folder.records import Manifest, RunFolder
+from enaxp.bench.statistics.units import basis_of
 from enaxp.errors import BenchError, UsageError
 from enaxp.terminal.streams import why
 from enaxp.text import decoded

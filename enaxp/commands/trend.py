@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from enaxp.bench import changes
-from enaxp.bench.names import run_paths
-from enaxp.bench.records import Manifest, RunFolder
-from enaxp.bench.result import Result, read_result
-from enaxp.bench.trend import Detect, Trend, series_of, trend_of
+from enaxp.bench.comparing.trend import Detect, Trend, series_of, trend_of
+from enaxp.bench.judging.result import Result, read_result
+from enaxp.bench.run_folder.names import run_paths
+from enaxp.bench.run_folder.records import Manifest, RunFolder
+from enaxp.bench.statistics import changes
 from enaxp.errors import BenchError
 from enaxp.traffic import Metric
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from enaxp.bench.names import is_fleet, pair_paths, run_of
-from enaxp.bench.records import Manifest, RunFolder, TrialRecord
-from enaxp.bench.result import FILE, ArmFigures, Result, ScenarioResult, read_result
+from enaxp.bench.judging.result import FILE, ArmFigures, Result, ScenarioResult, read_result
+from enaxp.bench.run_folder.names import is_fleet, pair_paths, run_of
+from enaxp.bench.run_folder.records import Manifest, RunFolder, TrialRecord
 from enaxp.dataset.tables import NAMES, PRINTED, TABLES, Cell, Row, TableName
 from enaxp.report.redact import RedactedRun
 from enaxp.traffic import PERCENTILES

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from enaxp.bench.names import MANIFEST, is_fleet, is_run_id, pair_paths, run_paths
-from enaxp.bench.result import FILE as RESULT
+from enaxp.bench.judging.result import FILE as RESULT
+from enaxp.bench.run_folder.names import MANIFEST, is_fleet, is_run_id, pair_paths, run_paths
 from enaxp.dataset.rows import PriceOf, Rows, rows_of_run
 from enaxp.errors import BenchError
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enaxp.bench.names import FLEET_MANIFEST, MANIFEST, is_fleet, measured_paths, pair_paths, run_of
-from enaxp.bench.records import RunFolder
+from enaxp.bench.run_folder.names import FLEET_MANIFEST, MANIFEST, is_fleet, measured_paths, pair_paths, run_of
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.errors import BenchError, UsageError
 from enaxp.installed import how_to_add
 from enaxp.monitor.metrics import Family, Sample, families_of, merged

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeVar
 
-from enaxp.bench.gates import GATES, HOST, Gate, judge
-from enaxp.bench.loss import Loss, loss_of
-from enaxp.bench.records import Manifest, TrialRecord
-from enaxp.bench.schedule import BenchPlan
+from enaxp.bench.judging.gates import GATES, HOST, Gate, judge
+from enaxp.bench.planning.schedule import BenchPlan
+from enaxp.bench.run_folder.records import Manifest, TrialRecord
+from enaxp.bench.statistics.loss import Loss, loss_of
 from enaxp.figures import sum_of_known
 from enaxp.hosts.sockperf import printed_of
 from enaxp.traffic import ARMS, PERCENTILES, Arm, Scenario, other

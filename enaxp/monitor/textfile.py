@@ -15,9 +15,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
-from enaxp.bench.pair import Pair
-from enaxp.bench.records import Manifest, RunFolder
-from enaxp.bench.runner import Progress, RunOptions
+from enaxp.bench.measuring.pair import Pair
+from enaxp.bench.measuring.runner import Progress, RunOptions
+from enaxp.bench.run_folder.records import Manifest, RunFolder
 from enaxp.errors import EnaxpError
 from enaxp.monitor.metrics import exposition, families_of
 

@@ -14,14 +14,14 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from enaxp import __version__
-from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun, ScenarioComparison
+from enaxp.bench.comparing.comparison import Comparison, FigureChange, MeasuredRun, ScenarioComparison
 from enaxp.report import words
 from enaxp.report.words import CAVEAT, OUTCOMES, came_to, effect_in_text, units_in_words, where
 from enaxp.text import NOT_MEASURED, change_plain, figure
 from enaxp.traffic import ARM_NAMES, Metric, metric_text
 
 if TYPE_CHECKING:
-    from enaxp.bench.conditions import Compared, ConditionFinding
+    from enaxp.bench.comparing.conditions import Compared, ConditionFinding
 
 # A drawing is this wide, in its own units; what reaches further than MOST_PCT is drawn up to the edge.
 WIDTH, HALF = 240, 120

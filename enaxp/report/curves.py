@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from enaxp.bench.blocks import At, ScenarioBlocks
-from enaxp.bench.effect import interval
-from enaxp.bench.histogram import Distribution, tail_is_thin
-from enaxp.bench.inference import EXPLORATORY_CONFIDENCE
+from enaxp.bench.judging.blocks import At, ScenarioBlocks
+from enaxp.bench.judging.effect import interval
+from enaxp.bench.run_folder.histogram import Distribution, tail_is_thin
+from enaxp.bench.statistics.inference import EXPLORATORY_CONFIDENCE
 from enaxp.traffic import ARMS, QUANTILES, Arm
 
 POINTS_PER_DECADE = 24

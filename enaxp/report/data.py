@@ -17,14 +17,14 @@ from datetime import datetime
 from functools import cache, partial
 from typing import Literal
 
-from enaxp.bench.blocks import ScenarioBlocks, blocks_of, counted
-from enaxp.bench.documents import OtherSchemaError
-from enaxp.bench.evaluation import judge_run, measure_scenario
-from enaxp.bench.evidence import evidence_of
-from enaxp.bench.records import Manifest, RunFolder, TrialRecord
-from enaxp.bench.result import SCHEMA, Result, ScenarioResult, read_result
-from enaxp.bench.truth import FILE as TRUTH_FILE
-from enaxp.bench.truth import Truth, read_truth
+from enaxp.bench.judging.blocks import ScenarioBlocks, blocks_of, counted
+from enaxp.bench.judging.evaluation import judge_run, measure_scenario
+from enaxp.bench.judging.result import SCHEMA, Result, ScenarioResult, read_result
+from enaxp.bench.judging.truth import FILE as TRUTH_FILE
+from enaxp.bench.judging.truth import Truth, read_truth
+from enaxp.bench.run_folder.documents import OtherSchemaError
+from enaxp.bench.run_folder.evidence import evidence_of
+from enaxp.bench.run_folder.records import Manifest, RunFolder, TrialRecord
 from enaxp.errors import BenchError
 from enaxp.figures import mean_of_known
 from enaxp.report.curves import CurvePoint, ShiftPoint, body, percentile_curve, shift_curve

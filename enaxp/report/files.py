@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from enaxp.bench.records import RunFolder
-from enaxp.bench.result import Result, write_result
-from enaxp.bench.truth import read_truth
+from enaxp.bench.judging.result import Result, write_result
+from enaxp.bench.judging.truth import read_truth
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.report.summary import render_summary
 from enaxp.report.table import render_table
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from enaxp.bench.result import ScenarioResult
+from enaxp.bench.judging.result import ScenarioResult
 from enaxp.report.data import RunData
 from enaxp.report.switching import steps_in_short
 from enaxp.report.words import (

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from enaxp.bench.environment import differences
-from enaxp.bench.histogram import TAIL_SAMPLES, tail_is_thin
-from enaxp.bench.limits import LIMIT_NAMES
-from enaxp.bench.records import InterfaceFacts, RunEnvironment
-from enaxp.bench.result import ScenarioResult, to_document
+from enaxp.bench.judging.limits import LIMIT_NAMES
+from enaxp.bench.judging.result import ScenarioResult, to_document
+from enaxp.bench.run_folder.environment import differences
+from enaxp.bench.run_folder.histogram import TAIL_SAMPLES, tail_is_thin
+from enaxp.bench.run_folder.records import InterfaceFacts, RunEnvironment
 from enaxp.report.charts.aside import Aside
 from enaxp.report.charts.chart import Chart, Gap
 from enaxp.report.charts.scenario import run_charts, scenario_charts

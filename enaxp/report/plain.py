@@ -10,9 +10,9 @@ import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from enaxp.bench.effect import Code, Effect
-from enaxp.bench.histogram import tail_is_thin
-from enaxp.bench.verdict import describe
+from enaxp.bench.judging.effect import Code, Effect
+from enaxp.bench.judging.verdict import describe
+from enaxp.bench.run_folder.histogram import tail_is_thin
 from enaxp.report.data import RunFigures, ScenarioFigures
 from enaxp.report.words import label
 from enaxp.text import (

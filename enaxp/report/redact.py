@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from enaxp.bench.documents import Document
-from enaxp.bench.environment import OF_THIS_COMPUTER
 from enaxp.bench.fleet.folder import FleetFolder, FleetManifest
-from enaxp.bench.records import RunFolder, TrialRecord
+from enaxp.bench.run_folder.documents import Document
+from enaxp.bench.run_folder.environment import OF_THIS_COMPUTER
+from enaxp.bench.run_folder.records import RunFolder, TrialRecord
 
 # Identifying data: resource ids, the account in ARNs, IPv4 and MAC addresses.
 _ID = re.compile(r"\b([a-z]{1,12}(?:-[a-z]{2,10})?)-[0-9a-f]{8}(?:[0-9a-f]{9})?\b")

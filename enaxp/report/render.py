@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from enaxp.bench.fleet.folder import FleetFolder
-from enaxp.bench.records import RunFolder
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.errors import BenchError
 from enaxp.installed import how_to_add
 from enaxp.report.charts.aside import Aside, aside

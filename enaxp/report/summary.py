@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from enaxp.bench.effect import Effect, improvement_pct
-from enaxp.bench.records import Manifest
-from enaxp.bench.result import ArmFigures, Result, ScenarioResult
-from enaxp.bench.truth import Truth
+from enaxp.bench.judging.effect import Effect, improvement_pct
+from enaxp.bench.judging.result import ArmFigures, Result, ScenarioResult
+from enaxp.bench.judging.truth import Truth
+from enaxp.bench.run_folder.records import Manifest
 from enaxp.report.table import GUIDE_LATENCIES, GUIDE_RATES
 from enaxp.report.truth import truth_lines
 from enaxp.report.words import control_in_words, effect_in_text, loss_of_arm, sign_conflict

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from enaxp.bench.records import Manifest
+from enaxp.bench.run_folder.records import Manifest
 from enaxp.config import REGION
 from enaxp.traffic import SRD_MTU
 

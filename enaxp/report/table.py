@@ -9,8 +9,8 @@ import csv
 import io
 from collections.abc import Mapping
 
-from enaxp.bench.result import ArmFigures, Result
-from enaxp.bench.schedule import BenchPlan
+from enaxp.bench.judging.result import ArmFigures, Result
+from enaxp.bench.planning.schedule import BenchPlan
 from enaxp.traffic import ARMS, MAX, MEAN, THROUGHPUT, Arm, Metric, metric_text
 
 # The figures of the guide, in its order: the metric, and what the guide calls it in its summary.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from enaxp.bench.truth import TrueFigure, Truth
+from enaxp.bench.judging.truth import TrueFigure, Truth
 from enaxp.report.words import label
 from enaxp.text import bounds_plain, listed, microseconds_changed, typeset
 from enaxp.traffic import metric_label

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from enaxp.bench.circumstances import loss_in_words
-from enaxp.bench.effect import Effect
-from enaxp.bench.records import Manifest
-from enaxp.bench.result import ArmFigures, Control, ScenarioResult
-from enaxp.bench.verdict import Treatment
+from enaxp.bench.judging.circumstances import loss_in_words
+from enaxp.bench.judging.effect import Effect
+from enaxp.bench.judging.result import ArmFigures, Control, ScenarioResult
+from enaxp.bench.judging.verdict import Treatment
+from enaxp.bench.run_folder.records import Manifest
 from enaxp.text import (
     BEYOND,
     NOT_MEASURED,
@@ -24,7 +24,7 @@ from enaxp.text import (
 from enaxp.traffic import ARM_NAMES, Metric, Scenario, metric_label, metric_text
 
 if TYPE_CHECKING:
-    from enaxp.bench.comparison import MeasuredRun, ScenarioComparison
+    from enaxp.bench.comparing.comparison import MeasuredRun, ScenarioComparison
     from enaxp.report.data import RunData, RunFigures
 
 LABELS: Mapping[str, str] = {

@@ -19,7 +19,7 @@ from enaxp.terminal.streams import OutputError, can_move_cursor, columns_of_stde
 from enaxp.text import columns, printable
 
 if TYPE_CHECKING:
-    from enaxp.bench.schedule import BenchPlan as BenchPlan
+    from enaxp.bench.planning.schedule import BenchPlan as BenchPlan
     from enaxp.lab.events import LabEvent
 
 

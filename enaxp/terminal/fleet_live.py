@@ -21,17 +21,17 @@ from rich.console import ConsoleDimensions, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from enaxp.bench.schedule import schedule, seconds
+from enaxp.bench.planning.schedule import schedule, seconds
 from enaxp.terminal.live import Drawing, bar_line, plain_lines, running_of, so_far, title_line
 from enaxp.text import duration, printable
 from enaxp.traffic import metric_label
 
 if TYPE_CHECKING:
-    from enaxp.bench.effect import Effect
-    from enaxp.bench.records import RunFolder
-    from enaxp.bench.runner import BenchWatcher, Progress
-    from enaxp.bench.running import Running
-    from enaxp.bench.schedule import BenchPlan
+    from enaxp.bench.judging.effect import Effect
+    from enaxp.bench.judging.running import Running
+    from enaxp.bench.measuring.runner import BenchWatcher, Progress
+    from enaxp.bench.planning.schedule import BenchPlan
+    from enaxp.bench.run_folder.records import RunFolder
     from enaxp.terminal.console import Console
 
 LINES_AROUND = 5  # title, bar, header, what is hidden, and the line below

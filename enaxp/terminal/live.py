@@ -26,18 +26,18 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from enaxp.bench.effect import Effect
-from enaxp.bench.evidence import evidence_of
-from enaxp.bench.running import Running, RunningScenario
-from enaxp.bench.schedule import BenchPlan
+from enaxp.bench.judging.effect import Effect
+from enaxp.bench.judging.running import Running, RunningScenario
+from enaxp.bench.planning.schedule import BenchPlan
+from enaxp.bench.run_folder.evidence import evidence_of
 from enaxp.terminal.streams import tell
 from enaxp.text import MOST_TO_TELL_PCT, duration, figure, gigabits, printable
 from enaxp.traffic import ARM_NAMES, THROUGHPUT, metric_label
 
 if TYPE_CHECKING:
-    from enaxp.bench.records import RunFolder, TrialRecord
-    from enaxp.bench.runner import BenchWatcher, Progress
-    from enaxp.bench.schedule import Trial
+    from enaxp.bench.measuring.runner import BenchWatcher, Progress
+    from enaxp.bench.planning.schedule import Trial
+    from enaxp.bench.run_folder.records import RunFolder, TrialRecord
     from enaxp.terminal.console import Console
 
 DRAWS_PER_SECOND = 1.0

@@ -13,11 +13,11 @@ from enaxp.text import change_plain, counted, duration, figure, percent_plain
 from enaxp.traffic import ARM_NAMES, metric_label, metric_text
 
 if TYPE_CHECKING:
-    from enaxp.bench.checkup import Checkup
-    from enaxp.bench.comparison import Comparison, FigureChange, MeasuredRun
-    from enaxp.bench.conditions import Compared
-    from enaxp.bench.forecast import Forecast, ForecastPart, ForecastRow
+    from enaxp.bench.comparing.comparison import Comparison, FigureChange, MeasuredRun
+    from enaxp.bench.comparing.conditions import Compared
     from enaxp.bench.history import RunLine
+    from enaxp.bench.judging.checkup import Checkup
+    from enaxp.bench.planning.forecast import Forecast, ForecastPart, ForecastRow
     from enaxp.terminal.console import Console
 
 

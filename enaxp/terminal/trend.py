@@ -12,7 +12,7 @@ from enaxp.text import bounds_plain, change_plain, counted, interval_plain, perc
 from enaxp.traffic import metric_text
 
 if TYPE_CHECKING:
-    from enaxp.bench.trend import Trend, TrendSeries
+    from enaxp.bench.comparing.trend import Trend, TrendSeries
     from enaxp.terminal.console import Console
 
 

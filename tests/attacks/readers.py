@@ -24,17 +24,18 @@ from types import FrameType
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from enaxp.bench import capture, environment
-from enaxp.bench.documents import encode, fields_of
-from enaxp.bench.evaluation import result_from
-from enaxp.bench.evidence import weigh
 from enaxp.bench.fleet.folder import FleetFolder, FleetManifest, PairEntry
-from enaxp.bench.histogram import Histogram
-from enaxp.bench.names import FLEET_MANIFEST
-from enaxp.bench.records import RunFolder, manifest_document, record_document
-from enaxp.bench.result import from_document, to_document
-from enaxp.bench.scripts import split
-from enaxp.bench.truth import read_truth
+from enaxp.bench.judging.evaluation import result_from
+from enaxp.bench.judging.result import from_document, to_document
+from enaxp.bench.judging.truth import read_truth
+from enaxp.bench.measuring import capture
+from enaxp.bench.measuring.scripts import split
+from enaxp.bench.run_folder import environment
+from enaxp.bench.run_folder.documents import encode, fields_of
+from enaxp.bench.run_folder.evidence import weigh
+from enaxp.bench.run_folder.histogram import Histogram
+from enaxp.bench.run_folder.names import FLEET_MANIFEST
+from enaxp.bench.run_folder.records import RunFolder, manifest_document, record_document
 from enaxp.config import load_config
 from enaxp.data import data_path
 from enaxp.errors import EnaxpError

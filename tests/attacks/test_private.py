@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from enaxp.bench.environment import without_this_computer
-from enaxp.bench.records import RunFolder
+from enaxp.bench.run_folder.environment import without_this_computer
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.files import holding, write_whole, writing_whole
 from enaxp.lab.keys import write_secret
 from enaxp.report.redact import RedactedFleet, RedactedRun, without_private_words

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from enaxp.bench.histogram import Histogram
-from enaxp.bench.records import RunFolder
+from enaxp.bench.run_folder.histogram import Histogram
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.config import load_config
 from enaxp.errors import BenchError, ConfigError
 from tests.commands.test_fleet_bench import Run, beside_hosts_that_nobody_reaches
@@ -180,7 +180,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 def test_a_histogram_that_unfolds_is_not_unfolded(bomb: Callable[[], bytes], tmp_path: Path) -> None:
     (tmp_path / "bomb").write_bytes(bomb())
     code = (
-        "import resource, sys; from enaxp.bench.histogram import Histogram; content = open(sys.argv[1], 'rb').read()\n"
+        "import resource, sys; from enaxp.bench.run_folder.histogram import Histogram; content = open(sys.argv[1], 'rb').read()\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try: Histogram.from_bytes(content)\n"
         "except ValueError as error: print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, error)\n"

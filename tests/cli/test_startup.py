@@ -70,7 +70,8 @@ def test_of_enaxp_only_the_command_line_itself_is_imported(imported: set[str]) -
         "options",
         "traffic",
         "bench",
-        "bench.names",
+        "bench.run_folder",
+        "bench.run_folder.names",
         "terminal",
         "terminal.streams",
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from enaxp.bench.forecast import MULTIPLES, SPREADS_PCT, forecast, iterations_looked_at
+from enaxp.bench.planning.forecast import MULTIPLES, SPREADS_PCT, forecast, iterations_looked_at
 from enaxp.commands.forecast import earlier_locations
 from enaxp.terminal.console import Console
 from enaxp.terminal.runs import tell_forecast

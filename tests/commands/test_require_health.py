@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from enaxp.bench.pair import Pair
+from enaxp.bench.measuring.pair import Pair
 from enaxp.commands.doctor import Health, require_health
 from enaxp.commands.status import current_status
 from enaxp.errors import BenchError

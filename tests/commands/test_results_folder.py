@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from enaxp.bench.pair import Pair
+from enaxp.bench.measuring.pair import Pair
 from enaxp.commands.bench import require_space, require_writable
 from enaxp.errors import BenchError, UsageError
 from selfcheck.made_run import Made, load

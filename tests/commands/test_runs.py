@@ -17,11 +17,11 @@ from unittest.mock import patch
 import pytest
 
 from enaxp.__main__ import main
-from enaxp.bench.bench import result_of
-from enaxp.bench.comparison import compare
-from enaxp.bench.conditions import Compared
-from enaxp.bench.names import LIST_THEM
-from enaxp.bench.records import RunFolder
+from enaxp.bench.comparing.comparison import compare
+from enaxp.bench.comparing.conditions import Compared
+from enaxp.bench.measuring.bench import result_of
+from enaxp.bench.run_folder.names import LIST_THEM
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.report.comparison_page import render_comparison
 from enaxp.report.files import write_report_files
 from tests.support.factories import FIVE, Factor, a_manifest, a_run, pairs_of_records, shifted, slower_express

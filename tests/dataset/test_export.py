@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlglot
 
-from enaxp.bench.names import is_run_id
+from enaxp.bench.run_folder.names import is_run_id
 from enaxp.dataset.export import Exported, Folder, Store, athena_ddl, export
 from enaxp.dataset.tables import NAMES, TABLES
 from enaxp.errors import BenchError

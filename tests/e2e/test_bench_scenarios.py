@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from enaxp.bench.schedule import PORTS
+from enaxp.bench.planning.schedule import PORTS
 from enaxp.local.relay.placing import Hold, place_script
 from enaxp.traffic import Arm
 from tests.support.driver import Driver

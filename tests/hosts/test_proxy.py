@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from enaxp.bench.pair import Pair
+from enaxp.bench.measuring.pair import Pair
 from enaxp.errors import HostError, UsageError
 from enaxp.hosts.connection import Host, connect, ssh_command
 from enaxp.hosts.proxy import ProxyProcess, ProxyTarget, as_ssh_option, proxy_words

@@ -22,7 +22,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enaxp.bench.histogram import Histogram
+from enaxp.bench.run_folder.histogram import Histogram
 from enaxp.hosts.sockperf import (
     LOG_BEGINS_S,
     PRINTED,

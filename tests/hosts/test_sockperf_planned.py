@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from enaxp.bench.histogram import Histogram
+from enaxp.bench.run_folder.histogram import Histogram
 from enaxp.hosts.sockperf import Pace, PlannedLog, read_planned, reduce_planned_command
 
 PERIOD_US = 1000.0

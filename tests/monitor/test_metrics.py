@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from enaxp.bench.records import Manifest, TrialRecord
+from enaxp.bench.run_folder.records import Manifest, TrialRecord
 from enaxp.monitor.metrics import exposition, families_of, merged
 from tests.support.factories import SRD_ON, a_record
 from tests.support.monitoring import PLAN, TAILED, a_running_manifest, promtool, some_records

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from enaxp.bench.records import RunFolder
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.monitor.files import prometheus_config, text_of
 from tests.support.monitoring import eventually, query, query_range, some_records, write_run
 

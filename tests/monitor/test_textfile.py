@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from enaxp.bench.records import RunFolder, TrialRecord
-from enaxp.bench.runner import Progress, RunOptions
+from enaxp.bench.measuring.runner import Progress, RunOptions
+from enaxp.bench.run_folder.records import RunFolder, TrialRecord
 from enaxp.errors import HostError
 from enaxp.monitor.textfile import FOLDER, NAME, published, write_command
 from tests.support.monitoring import promtool, some_records, write_run

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from enaxp.bench.blocks import Block, ScenarioBlocks
-from enaxp.bench.histogram import Histogram, merge_equal_weight
-from enaxp.bench.records import RunFolder
-from enaxp.bench.result import to_document
+from enaxp.bench.judging.blocks import Block, ScenarioBlocks
+from enaxp.bench.judging.result import to_document
+from enaxp.bench.run_folder.histogram import Histogram, merge_equal_weight
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.errors import BenchError
 from enaxp.report.curves import body, percentile_curve, shift_curve
 from enaxp.report.data import figures_of, read_run

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from enaxp.bench.environment import differences_from_all
-from enaxp.bench.records import Manifest, RunEnvironment
+from enaxp.bench.run_folder.environment import differences_from_all
+from enaxp.bench.run_folder.records import Manifest, RunEnvironment
 from tests.support.factories import a_manifest
 
 HERE = {"availability_zone": "us-east-1a", "placement": "cluster"}

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser
 
 from enaxp.bench.fleet.folder import FleetFolder
 from enaxp.bench.fleet.result import from_document
-from enaxp.bench.records import RunFolder
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.errors import BenchError
 from enaxp.report.charts.chart import Chart
 from enaxp.report.fleet.data import read_fleet

@@ -18,8 +18,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
-from enaxp.bench.conditions import read_condition
-from enaxp.bench.records import RunFolder
+from enaxp.bench.comparing.conditions import read_condition
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.commands.runs import SidesAsked, compare_runs
 from enaxp.report import html as module
 from enaxp.report.charts.aside import aside

@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from enaxp.bench.records import RunFolder
-from enaxp.bench.result import read_result
+from enaxp.bench.judging.result import read_result
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.report import render
 from enaxp.report.charts import vega
 from enaxp.report.data import read_run

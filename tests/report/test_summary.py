@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from enaxp.bench.effect import Effect
-from enaxp.bench.records import Manifest, RunFolder
-from enaxp.bench.result import Result, from_document
+from enaxp.bench.judging.effect import Effect
+from enaxp.bench.judging.result import Result, from_document
+from enaxp.bench.run_folder.records import Manifest, RunFolder
 from enaxp.report.summary import improvement_in_words, render_summary
 from enaxp.traffic import Scenario
 

@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
-from enaxp.bench.records import Manifest
+from enaxp.bench.run_folder.records import Manifest
 from enaxp.report.switching import Step, steps, steps_in_short
 from tests.support.factories import TCP_RATE, UDP, a_manifest, a_plan
 from tests.support.on_aws import OnAws, strict_aws

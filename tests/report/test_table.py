@@ -7,9 +7,9 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
-from enaxp.bench.records import RunFolder
-from enaxp.bench.result import Latencies, Result, read_result
-from enaxp.bench.schedule import BenchPlan
+from enaxp.bench.judging.result import Latencies, Result, read_result
+from enaxp.bench.planning.schedule import BenchPlan
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.report.table import render_table
 from enaxp.traffic import Scenario
 

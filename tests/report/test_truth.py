@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from enaxp.bench.truth import TrueFigure, Truth
+from enaxp.bench.judging.truth import TrueFigure, Truth
 from enaxp.report.truth import truth_lines, truth_rows
 
 P50 = TrueFigure(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from enaxp.bench.effect import Code
+from enaxp.bench.judging.effect import Code
 from selfcheck import demo
 from selfcheck.demo import RIGHT, Tried, main
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from enaxp.bench.bench import result_of
-from enaxp.bench.result import to_document
+from enaxp.bench.judging.result import to_document
+from enaxp.bench.measuring.bench import result_of
 from enaxp.cli import app
 from selfcheck.made_run import Made, make_run
 from selfcheck.reference import FOLDER, documents, pages

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from enaxp.bench.effect import Code
+from enaxp.bench.judging.effect import Code
 from selfcheck.words import CELLS, MARGIN, SIZES, UNKNOWN, fault_of, holds_truth, main, simulate, tables
 from tests.support.factories import an_effect
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from enaxp.bench.comparison import MeasuredRun, measured_run
-from enaxp.bench.effect import Effect
-from enaxp.bench.evidence import weigh
-from enaxp.bench.histogram import Histogram
-from enaxp.bench.records import ArmAddresses, Manifest, SrdDelta, TrialRecord
-from enaxp.bench.schedule import BenchPlan
+from enaxp.bench.comparing.comparison import MeasuredRun, measured_run
+from enaxp.bench.judging.effect import Effect
+from enaxp.bench.planning.schedule import BenchPlan
+from enaxp.bench.run_folder.evidence import weigh
+from enaxp.bench.run_folder.histogram import Histogram
+from enaxp.bench.run_folder.records import ArmAddresses, Manifest, SrdDelta, TrialRecord
 from enaxp.hosts.sockperf import SockperfOutput
 from enaxp.traffic import Arm, Scenario
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from enaxp.bench.records import InterfaceFacts, Manifest, RunEnvironment, RunFolder, TrialRecord
+from enaxp.bench.run_folder.records import InterfaceFacts, Manifest, RunEnvironment, RunFolder, TrialRecord
 from tests.support.factories import GOOD, TCP_RATE, UDP, a_manifest, a_plan, a_record, pairs_of_records
 
 T = TypeVar("T")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from rich.console import Console as Terminal
 
-from enaxp.bench.runner import Progress
-from enaxp.bench.schedule import schedule, seconds
+from enaxp.bench.measuring.runner import Progress
+from enaxp.bench.planning.schedule import schedule, seconds
 from enaxp.terminal.console import Console
 from enaxp.terminal.fleet_live import FleetView, PairLine, fleet_view, seconds_left, view_of_pairs
 from tests.support.factories import a_plan, an_effect, pairs_of_records, shifted

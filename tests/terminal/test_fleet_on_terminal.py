@@ -20,7 +20,7 @@ from enaxp.terminal.streams import prepare
 prepare()
 live.DRAWS_PER_SECOND = 50  # that much is drawn between the steps, too
 from dataclasses import replace
-from enaxp.bench.runner import Progress
+from enaxp.bench.measuring.runner import Progress
 from enaxp.terminal.console import Console
 from enaxp.terminal.fleet_live import fleet_view
 from tests.support.factories import a_plan, pairs_of_records, shifted

@@ -13,9 +13,9 @@ import pytest
 from rich.console import Console as Terminal
 from rich.console import ConsoleDimensions
 
-from enaxp.bench.runner import Progress
-from enaxp.bench.running import Running
-from enaxp.bench.schedule import BenchPlan, schedule
+from enaxp.bench.judging.running import Running
+from enaxp.bench.measuring.runner import Progress
+from enaxp.bench.planning.schedule import BenchPlan, schedule
 from enaxp.terminal.console import Console
 from enaxp.terminal.live import BARS, LiveView, Moment, bench_view, narrowing, view_of
 from tests.support.factories import FIVE, a_plan, pairs_of_records, shifted
@@ -119,8 +119,8 @@ import sys
 from enaxp.terminal.streams import prepare
 prepare()
 from tests.support.factories import FIVE, pairs_of_records, shifted
-from enaxp.bench.runner import Progress
-from enaxp.bench.schedule import schedule
+from enaxp.bench.measuring.runner import Progress
+from enaxp.bench.planning.schedule import schedule
 from enaxp.terminal.console import Console
 from enaxp.terminal.live import bench_view
 

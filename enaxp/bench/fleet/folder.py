@@ -15,13 +15,14 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from enaxp.bench.comparison import MeasuredRun, measured_run
-from enaxp.bench.documents import Document, decode, fields_of, require_moment
-from enaxp.bench.evidence import evidence_of
+from enaxp.bench.comparing.comparison import MeasuredRun, measured_run
 from enaxp.bench.fleet.judging import PairRun
 from enaxp.bench.fleet.result import FILE, Fleet, from_document, to_document
-from enaxp.bench.names import FLEET_MANIFEST, LIST_THEM, MANIFEST, PAIRS, is_fleet
-from enaxp.bench.records import (
+from enaxp.bench.planning.schedule import BenchPlan
+from enaxp.bench.run_folder.documents import Document, decode, fields_of, require_moment
+from enaxp.bench.run_folder.evidence import evidence_of
+from enaxp.bench.run_folder.names import FLEET_MANIFEST, LIST_THEM, MANIFEST, PAIRS, is_fleet
+from enaxp.bench.run_folder.records import (
     LabName,
     PairName,
     RunFolder,
@@ -32,7 +33,6 @@ from enaxp.bench.records import (
     refuse_links,
     require_sound_plan,
 )
-from enaxp.bench.schedule import BenchPlan
 from enaxp.errors import BenchError
 from enaxp.text import printable
 

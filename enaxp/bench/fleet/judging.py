@@ -14,8 +14,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from enaxp.bench.comparison import MeasuredRun
-from enaxp.bench.effect import Code, Effect, code_of_finding, per_cent, word_for
+from enaxp.bench.comparing.comparison import MeasuredRun
 from enaxp.bench.fleet.over_pairs import OverPairs, between_variants, over_pairs
 from enaxp.bench.fleet.result import (
     Fleet,
@@ -26,9 +25,10 @@ from enaxp.bench.fleet.result import (
     VariantResult,
 )
 from enaxp.bench.fleet.words import verdict_over_pairs
-from enaxp.bench.inference import ALPHA, Decision, Margin, RatioSample, decide, explore
-from enaxp.bench.records import Manifest
-from enaxp.bench.units import RunMean
+from enaxp.bench.judging.effect import Code, Effect, code_of_finding, per_cent, word_for
+from enaxp.bench.run_folder.records import Manifest
+from enaxp.bench.statistics.inference import ALPHA, Decision, Margin, RatioSample, decide, explore
+from enaxp.bench.statistics.units import RunMean
 from enaxp.traffic import ARMS, Metric, Scenario
 
 

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from enaxp.bench.fleet.skew import allowance_of_mean, allowance_of_next_pair
-from enaxp.bench.inference import Location, RatioSample, location, student_t, welch
-from enaxp.bench.units import RunMean
+from enaxp.bench.statistics.inference import Location, RatioSample, location, student_t, welch
+from enaxp.bench.statistics.units import RunMean
 
 FEWEST_PAIRS = 3  # for an interval over pairs
 FEWEST_TO_STAND_OUT = 4

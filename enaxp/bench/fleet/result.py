@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from enaxp.bench.documents import Document, decode, fields_of
-from enaxp.bench.effect import Code, Effect
 from enaxp.bench.fleet.over_pairs import OverPairs
-from enaxp.bench.verdict import Verdict
+from enaxp.bench.judging.effect import Code, Effect
+from enaxp.bench.judging.verdict import Verdict
+from enaxp.bench.run_folder.documents import Document, decode, fields_of
 from enaxp.traffic import Metric
 
 SCHEMA = 1

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
-from enaxp.bench.schedule import BenchPlan
+from enaxp.bench.planning.schedule import BenchPlan
 from enaxp.ending import first_one_sets
 
 

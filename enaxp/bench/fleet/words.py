@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from enaxp.bench.effect import per_cent
 from enaxp.bench.fleet.over_pairs import FEWEST_PAIRS, MOST_UNEQUAL
 from enaxp.bench.fleet.result import FleetEffect, VariantDifference
-from enaxp.bench.verdict import Verdict, combine, in_short
+from enaxp.bench.judging.effect import per_cent
+from enaxp.bench.judging.verdict import Verdict, combine, in_short
 from enaxp.text import bounds_plain, change_plain, counted, listed, percent_plain
 from enaxp.traffic import Metric, metric_label
 

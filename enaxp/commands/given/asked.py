@@ -9,8 +9,8 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from enaxp.bench.records import RunFolder
-from enaxp.bench.schedule import BenchPlan
+from enaxp.bench.planning.schedule import BenchPlan
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.commands.bench import BenchOptions
 from enaxp.config import GivenPairConfig, load_config
 from enaxp.errors import UsageError

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from enaxp.bench.pair import Pair
-from enaxp.bench.schedule import schedule, seconds
-from enaxp.bench.servers import server_ports
+from enaxp.bench.measuring.pair import Pair
+from enaxp.bench.measuring.servers import server_ports
+from enaxp.bench.planning.schedule import schedule, seconds
 from enaxp.commands.bench import require_space
 from enaxp.commands.given.asked import GivenBench
 from enaxp.config import Role

@@ -10,13 +10,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from enaxp.bench.finding import find_path
 from enaxp.bench.fleet.folder import FleetFolder, FleetManifest, PairEntry
 from enaxp.bench.fleet.result import Fleet
 from enaxp.bench.fleet.result import to_document as fleet_document
 from enaxp.bench.fleet.side_by_side import plan_of_pair
-from enaxp.bench.records import RunFolder
-from enaxp.bench.result import Result, to_document
+from enaxp.bench.judging.result import Result, to_document
+from enaxp.bench.run_folder.finding import find_path
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.commands.bench import BenchOptions, bench_plan, finished, print_result, require_writable, work_out
 from enaxp.commands.fleet_bench import begin_fleet, begun, fleet_finished, has_ended, now_text, why_lost
 from enaxp.commands.given.asked import GivenBench, GivenOptions, in_the_name_of

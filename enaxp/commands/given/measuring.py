@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
-from enaxp.bench.bench import RunSetup, carry_out, go_on
-from enaxp.bench.crossover import Assign
-from enaxp.bench.pair import Pair, connected
-from enaxp.bench.records import RunFolder
-from enaxp.bench.runner import RunOptions
+from enaxp.bench.measuring.bench import RunSetup, carry_out, go_on
+from enaxp.bench.measuring.crossover import Assign
+from enaxp.bench.measuring.pair import Pair, connected
+from enaxp.bench.measuring.runner import RunOptions
+from enaxp.bench.run_folder.records import RunFolder
 from enaxp.commands.bench import CutShort, what_cut_short
 from enaxp.commands.given.asked import GivenBench
 from enaxp.commands.given.beforehand import agreed, fit_pair

@@ -16,7 +16,7 @@ from typing import Any
 
 import altair as alt
 
-from enaxp.bench.histogram import TAIL_SAMPLES
+from enaxp.bench.run_folder.histogram import TAIL_SAMPLES
 from enaxp.report.charts.axes import (
     COLOUR,
     HEIGHT,

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from enaxp.bench.environment import FactDifference, differences_from_all
 from enaxp.bench.fleet.folder import FleetFolder, FleetManifest, pair_runs
 from enaxp.bench.fleet.judging import PairRun, first_manifest, judge_fleet
 from enaxp.bench.fleet.result import Fleet
-from enaxp.bench.records import Manifest
+from enaxp.bench.run_folder.environment import FactDifference, differences_from_all
+from enaxp.bench.run_folder.records import Manifest
 from enaxp.traffic import Metric, Scenario
 
 

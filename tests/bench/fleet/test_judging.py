@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from enaxp.bench.comparison import MeasuredRun
-from enaxp.bench.documents import encode
+from enaxp.bench.comparing.comparison import MeasuredRun
 from enaxp.bench.fleet.judging import PairRun, judge_fleet
 from enaxp.bench.fleet.result import Fleet, FleetEffect, from_document, to_document
 from enaxp.bench.fleet.words import difference_in_words
-from enaxp.bench.records import TrialRecord
-from enaxp.bench.units import RunMean
+from enaxp.bench.run_folder.documents import encode
+from enaxp.bench.run_folder.records import TrialRecord
+from enaxp.bench.statistics.units import RunMean
 from enaxp.errors import BenchError
 from tests.support.factories import TCP, UDP, Factor, a_plan, a_run
 

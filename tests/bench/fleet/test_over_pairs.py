@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from scipy.stats import t, ttest_ind
 
 from enaxp.bench.fleet.over_pairs import OverPairs, between_variants, over_pairs, standing_out
-from enaxp.bench.inference import Margin, decide
-from enaxp.bench.units import RunMean
+from enaxp.bench.statistics.inference import Margin, decide
+from enaxp.bench.statistics.units import RunMean
 
 CASES = yaml.safe_load(Path(__file__).with_name("over_pairs_cases.yaml").read_text())
 

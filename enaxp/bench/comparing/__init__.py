@@ -1,0 +1,1 @@
+"""Comparing: runs against each other, and the effect over time. Pure."""

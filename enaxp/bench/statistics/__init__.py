@@ -1,0 +1,1 @@
+"""Statistics: from numbers to intervals, chances and words. Pure; knows nothing of runs or hosts."""
