@@ -46,6 +46,17 @@ def test_drift_is_shown_and_repaired(labs: Labs, name: str) -> None:
     assert labs.changes_left() == []
 
 
+def test_tags_that_automation_adds_are_no_drift(labs: Labs) -> None:
+    ec2, ids = client(labs, "ec2"), labs.file().state.ids()
+    those = [
+        id for key, id in ids.items() if key.partition("/")[0] in {"vpc", "subnet", "security-group", "eni", "instance"}
+    ]
+    ec2.create_tags(Resources=those, Tags=[{"Key": "CostCenter", "Value": "4711"}])
+
+    assert labs.changes_left() == []
+    assert labs.snapshot().notes == ()
+
+
 def test_policies_that_somebody_added_to_the_role_are_reported_and_left(labs: Labs) -> None:
     iam, role = client(labs, "iam"), labs.file().state.ids()["role"]
     iam.attach_role_policy(RoleName=role, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
