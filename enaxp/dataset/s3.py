@@ -1,49 +1,55 @@
-"""S3: the store of an export in a bucket, by pyarrow, with the caller's own credentials of AWS.
+"""S3: the store of an export in a bucket, by boto3, with the caller's own credentials of AWS.
 
-s3://BUCKET/PREFIX ─▶ Bucket ─▶ objects, each put at once: nobody sees half of one
+s3://BUCKET/PREFIX ─▶ Bucket ─▶ objects, each written atomically by one PutObject
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from enaxp.errors import AwsError, UsageError
 
-if TYPE_CHECKING:
-    from pyarrow.fs import S3FileSystem
-
 SCHEME = "s3://"
+TIMEOUT_S = 60
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bucket:
-    """A store below a prefix of a bucket. name: as it was given."""
+    """A store below a prefix of a bucket. name: the URL that the user gave. client: boto3's for S3."""
 
     name: str
-    files: S3FileSystem
-    root: str
+    client: Any
+    bucket: str
+    prefix: str
 
     def read(self, path: str) -> bytes | None:
-        from pyarrow.fs import FileType
+        from botocore.exceptions import ClientError
 
-        place = f"{self.root}/{path}"
-        if self.files.get_file_info(place).type == FileType.NotFound:
-            return None
-        with self.files.open_input_stream(place) as stream:
-            return bytes(stream.read())
+        with _as_os_errors():
+            try:
+                answer = self.client.get_object(Bucket=self.bucket, Key=self._key(path))
+                return bytes(answer["Body"].read())
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "NoSuchKey":
+                    return None
+                raise
 
     def write(self, path: str, content: bytes) -> None:
-        # The object is there once the stream is closed, and not before.
-        with self.files.open_output_stream(f"{self.root}/{path}") as stream:
-            stream.write(content)
+        with _as_os_errors():
+            self.client.put_object(Bucket=self.bucket, Key=self._key(path), Body=content)
+
+    def _key(self, path: str) -> str:
+        return f"{self.prefix}/{path}" if self.prefix else path
 
 
 def bucket_of(url: str, *, profile: str | None, region: str | None) -> Bucket:
-    """The store that the URL names. Raises UsageError for another URL, AwsError where there are no credentials."""
+    """The store that the URL names. Raises UsageError for another URL, AwsError if there are no credentials."""
     import boto3
+    from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
     parts = urlsplit(url)
@@ -51,34 +57,22 @@ def bucket_of(url: str, *, profile: str | None, region: str | None) -> Bucket:
         raise UsageError(f"{url!r} is no place on S3", todo="give s3://BUCKET/PREFIX, or a folder")
     try:
         session = boto3.Session(profile_name=profile, region_name=region)
-        credentials = session.get_credentials()
-        if credentials is None:
+        if session.get_credentials() is None:
             raise AwsError(f"there are no credentials for {url}", todo="sign in as for every other command (--profile)")
-        client = session.client("s3")
-        return Bucket(
-            name=url,
-            files=_files(credentials.get_frozen_credentials(), client.meta.endpoint_url, client.meta.region_name),
-            root=f"{parts.netloc}/{parts.path.strip('/')}".rstrip("/"),
-        )
+        client = session.client("s3", config=Config(connect_timeout=10, read_timeout=TIMEOUT_S))
+        return Bucket(name=url, client=client, bucket=parts.netloc, prefix=parts.path.strip("/"))
     except BotoCoreError as error:
         raise AwsError(
             f"preparing to write to {url}", said=str(error), todo="check --profile, --region and the AWS configuration"
         ) from error
 
 
-def _files(credentials: Any, endpoint_url: str, region: str) -> S3FileSystem:
-    """pyarrow's own view of S3, which knows neither profiles nor single sign-on: so it is given what the SDK found."""
-    from pyarrow.fs import S3FileSystem
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """Raises OSError, as every store does, for an error of the SDK."""
+    from botocore.exceptions import BotoCoreError, ClientError
 
-    named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    endpoint = urlsplit(endpoint_url)
-    own = {"endpoint_override": endpoint.netloc, "scheme": endpoint.scheme} if named else {}
-    return S3FileSystem(
-        access_key=credentials.access_key,
-        secret_key=credentials.secret_key,
-        session_token=credentials.token,
-        region=region,
-        connect_timeout=10,
-        request_timeout=60,
-        **own,
-    )
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise OSError(str(error)) from error
