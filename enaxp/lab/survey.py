@@ -8,6 +8,8 @@ given resources ─▶ Kind.look ────────────┘
 from __future__ import annotations
 
 import contextlib
+import itertools
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -20,6 +22,7 @@ from enaxp.lab.model import TAG_LAB, TAG_LAB_ID, Found, Lab, Resource, unique_na
 from enaxp.lab.state import State
 
 WORKERS = 16
+READS = 4  # that must all miss a resource of the state before it counts as missing: seconds in all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +74,7 @@ def survey_what_can_be_read(
         listed = [found for future in lists for found in future.result()]
         foreign = [future.result() for future in looks]
         unlisted = _not_listed(state, [k for k in kinds if k not in reading.unread], {found.id for found in listed})
-        late = [f for f in pool.map(lambda at: reading.look(*at), unlisted) if f is not None]
+        late = [f for f in pool.map(lambda at: reading.look_for_known(*at), unlisted) if f is not None]
     if reading.unread and len(reading.unread) == len({*kinds, *(resource.kind for resource in given)}) > 1:
         raise next(iter(reading.unread.values()))
     ours = [found for found in (*listed, *late) if found.tags.get(TAG_LAB_ID) == lab.lab_id and not found.gone]
@@ -107,6 +110,17 @@ class _Reading:
         with self._noting(kind):
             return removable(kind).look(self.aws, id)
         return None
+
+    def look_for_known(self, kind: str, id: str) -> Found | None:
+        """Like `look`, for a resource in the state: it is missing only if READS reads in a row do not show it. Reads of AWS are eventually
+        consistent: one may miss a new resource that an earlier one showed, and a second one would be created."""
+        found = None
+        for pause_s in (0.0, *itertools.islice(self.aws.pauses(), READS - 1)):
+            time.sleep(pause_s)
+            found = self.look(kind, id)
+            if found is not None or kind in self.unread:
+                break
+        return found
 
     def look_at_given(self, resource: Resource) -> Found | None:
         """Like `look` for a given resource. A caller may be allowed to use a profile or key by name but not to read it: then it is

@@ -80,18 +80,27 @@ class DeadlyCloud:
         self.doom: Doom | None = None
         self.launcher = Launcher()
         self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._under_way = 0
         gate: Any = self.server._gate
         perform = gate._meet_faults
 
         def meet(environ: dict[str, Any], service: str, action: str) -> Any:
-            strikes = self._strikes(action)
-            if strikes == "before":
-                self._kill()
-                return HttpAnswer("500 Lost", [], b"")
-            answer = perform(environ, service, action)
-            if strikes == "after":
-                self._kill()
-            return answer
+            with self._changed:
+                self._under_way += 1
+            try:
+                strikes = self._strikes(action)
+                if strikes == "before":
+                    self._kill()
+                    return HttpAnswer("500 Lost", [], b"")
+                answer = perform(environ, service, action)
+                if strikes == "after":
+                    self._kill()
+                return answer
+            finally:
+                with self._changed:
+                    self._under_way -= 1
+                    self._changed.notify_all()
 
         gate._meet_faults = meet
 
@@ -106,6 +115,12 @@ class DeadlyCloud:
         assert self.doom is not None
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.doom.pid, signal.SIGKILL)
+
+    def wait_until_idle(self) -> None:
+        """Returns when no call is being served. A killed client's parallel calls are still carried out; on a busy computer that may take
+        longer than the short time that tests give new resources to become visible."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._under_way == 0, timeout=CHILD_S)
 
     def stop(self) -> None:
         self.launcher.stop()
@@ -239,6 +254,7 @@ class Labs:
             code = self.cloud.launcher.let_go(child)
         finally:
             self.cloud.doom = None
+        self.cloud.wait_until_idle()
         assert code in {0, -signal.SIGKILL}, "the process failed by itself"
         return code != 0
 
