@@ -200,9 +200,13 @@ def _tell_what_was_survived(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _tell_what_ran_again(terminalreporter: pytest.TerminalReporter) -> None:
     """Tests with hosts, which measure on a computer that others use, too, are run once more when they fail; never in silence."""
-    again = [report.nodeid for report in terminalreporter.stats.get("rerun", ())]
+    again = terminalreporter.stats.get("rerun", ())
     if again:
-        terminalreporter.write_line(f"{len(again)} tests with hosts failed once and were run again: {', '.join(again)}")
+        terminalreporter.write_line(f"{len(again)} tests with hosts failed once and were run again:")
+    for report in again:
+        crash = getattr(report.longrepr, "reprcrash", None)  # where it failed, and the first line of why
+        where = f"{crash.path}:{crash.lineno}: {crash.message.splitlines()[0]}" if crash else "no reason is known"
+        terminalreporter.write_line(f"  {report.nodeid}: {where}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
