@@ -85,11 +85,17 @@ def _find_methods_once() -> None:
 
 @cache
 def _make_ids_at_once() -> None:
-    """Makes moto take all digits of a resource's id at once: it would choose one after the other, for what it makes of each image, too."""
+    """Makes moto take all digits of a resource's id at once: it would choose one after the other, for what it makes of each image, too.
+
+    The generator is one of its own. AWS gives no id twice, and moto keeps the tags of what is deleted by its id; somebody who seeds
+    Python's own generator, as Hypothesis does before each example, would see ids again, with old tags.
+    """
     import moto.ec2.utils
 
+    generator = random.Random()
+
     def random_resource_id(size: int = 8) -> str:
-        return f"{random.getrandbits(4 * size):0{size}x}"
+        return f"{generator.getrandbits(4 * size):0{size}x}"
 
     moto.ec2.utils.random_resource_id = random_resource_id
 

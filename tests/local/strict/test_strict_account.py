@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -105,3 +106,17 @@ def test_no_region_has_a_default_vpc(region: str, server: StrictServer) -> None:
     assert ec2.describe_vpcs()["Vpcs"] == []
     assert ec2.describe_subnets()["Subnets"] == []
     assert ec2.describe_security_groups()["SecurityGroups"] == []
+
+
+# -- ids -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_no_id_is_given_twice_however_the_caller_seeds_python(fresh: Lab) -> None:
+    ids = set[str]()
+    for _ in range(3):
+        random.seed(0)
+        ids.add(fresh.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"])
+    for id in ids:
+        fresh.ec2.delete_vpc(VpcId=id)
+
+    assert len(ids) == 3
