@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 
-FOLDERS = "choose other folders (--state-dir, --results-dir), or make this one yours"
+FOLDERS = "choose other folders (--state-dir, --results-dir), or make this one writable for you"
 # What the system refuses → what to do about it.
 _OF_FILES = {
     errno.EACCES: FOLDERS,

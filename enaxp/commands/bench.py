@@ -192,7 +192,7 @@ def require_writable(folder: Path) -> None:
         raise UsageError(
             f"nothing can be written into {folder}, where the run is to be kept",
             said=error.strerror or str(error),
-            todo="give another --results-dir, or make this one yours, with room on its disk",
+            todo="give another --results-dir, or make this one writable for you, with room on its disk",
         ) from None
 
 

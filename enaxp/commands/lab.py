@@ -117,7 +117,7 @@ def wait_for_hosts(session: Session, built: BuiltLab) -> Status:
     watcher = session.monitoring_host(status) if "monitoring" in built.layers else None
     if not hosts and watcher is None:
         return status
-    whose = "State Manager's word that the software is in place" if session.config.hosts.ssm else "their software"
+    whose = "State Manager's report that the software is installed" if session.config.hosts.ssm else "their software"
     say(f"waiting for the hosts: SSH, then their first boot, then {whose}")
     types = set(types_wanted(snapshot).values())
     wait_until_ready(
@@ -164,7 +164,7 @@ def _verify_hosts(session: Session, status: Status) -> None:
         with ThreadPoolExecutor(min(len(fresh), WORKERS)) as pool:
             verified = pool.map(lambda item: session.verify_host(*item, patience_s=patience_s), fresh)
             if all(verified):
-                session.console.say("  the hosts' keys are those that AWS tells")
+                session.console.say("  the hosts' keys match those that AWS reports")
 
 
 def preflight(session: Session) -> Report:
@@ -283,7 +283,7 @@ def _confirm_replacement(session: Session, snapshot: Snapshot) -> None:
         raise LabError(
             f"{', '.join(running)} would be replaced, and runs",
             said="nothing was changed",
-            todo="give --replace if that is meant",
+            todo="give --replace to confirm",
         )
 
 
@@ -296,7 +296,7 @@ def _refuse_fewer_pairs(snapshot: Snapshot) -> None:
         raise UsageError(
             f"{len(names)} {'pair' if len(names) == 1 else 'pairs'} of hosts would be removed: {', '.join(names)}",
             said="fewer pairs are asked for than the lab has; nothing was changed",
-            todo="give --replace if that is meant, or leave out --pairs and `fleet` to keep them",
+            todo="give --replace to confirm, or leave out --pairs and `fleet` to keep them",
         )
 
 

@@ -322,7 +322,7 @@ def _told_by_aws(keys: frozenset[str]) -> Any:
     class ToldByAws(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]  # paramiko has no types
         def missing_host_key(self, _client: Any, hostname: str, key: Any) -> None:
             if f"{key.get_name()} {key.get_base64()}" not in keys:
-                raise UnknownHostKeyError(f"{hostname} has a key that is none of those that AWS tells")
+                raise UnknownHostKeyError(f"{hostname} has a key that is none of those that AWS reports")
 
     return ToldByAws()
 

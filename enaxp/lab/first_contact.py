@@ -41,7 +41,7 @@ def verify(aws: Aws, instance_id: str, *, known_hosts: Path, patience_s: float =
     if learned and not learned & set(keys):
         raise HostKeyError(
             f"whoever was spoken to as {instance_id} is not that host",
-            said="the key that was learned at the first contact is none of those that AWS tells",
+            said="the key learned at the first contact is none of those that AWS reports",
             todo="assume that others know everything that was sent there, and replace the host (`enaxp down compute`, `enaxp up`)",
         )
     write_told(known_hosts, keys)

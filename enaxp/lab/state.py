@@ -170,7 +170,7 @@ def _of_the_folder(folder: Path, *passed: type[OSError]) -> Iterator[None]:
         raise StateError(
             f"the state folder {folder} cannot be used",
             said=f"{error.filename or folder}: {error.strerror or error}",
-            todo="give another one (--state-dir), or make this one yours; files of an earlier sudo belong to root",
+            todo="give another one (--state-dir), or make this one writable for you; files of an earlier sudo belong to root",
         ) from error
 
 

@@ -159,7 +159,7 @@ def event_line(event: LabEvent, *, at_s: float) -> str:
 
 def removal_text(removal: Removal, *, lab: str) -> str:
     """How much a `down` removed; what it has left, why, and what to do about that."""
-    proof = f"; a listing by tag shows nothing of lab {lab} any more" if removal.lab_is_gone else ""
+    proof = f"; a listing by tag shows no resource of lab {lab} any more" if removal.lab_is_gone else ""
     lines = [f"{len(removal.removed)} resources removed{proof}"]
     lines += [f"left over: {leftover}" for leftover in removal.leftovers]
     lines += [

@@ -137,7 +137,7 @@ def test_who_answers_in_the_host_s_place_is_sent_nothing(
     machines.shown = "booting\n" + block(OF_THE_HOST)
     assert first_contact.verify(aws, instance, known_hosts=host.known_hosts) == ""
 
-    with ssh_server(OF_SOMEBODY) as (port, asked), pytest.raises(HostKeyError, match="none of those that AWS tells"):
+    with ssh_server(OF_SOMEBODY) as (port, asked), pytest.raises(HostKeyError, match="none of those that AWS reports"):
         reach(host, port)
 
     assert asked == []

@@ -517,7 +517,7 @@ def new_folder(results_dir: Path, *, lab: str, now: datetime, holds: Iterable[st
         raise BenchError(
             f"the results folder {results_dir} cannot be written",
             said=f"{error.filename or results_dir}: {error.strerror or error}",
-            todo="give another one (--results-dir), or make this one yours; files of an earlier sudo belong to root",
+            todo="give another one (--results-dir), or make this one writable for you; files of an earlier sudo belong to root",
         ) from error
 
 

@@ -110,7 +110,7 @@ class BaseKind:
         if is_throttled(error):
             return Wait(what="AWS to take more calls", seconds=180.0)
         if is_not_yet_visible(error):
-            return Wait(what="what it stands on to be known everywhere")
+            return Wait(what="its dependencies to become visible everywhere")
         return None
 
 
