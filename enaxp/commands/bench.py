@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from enaxp.bench.fleet.folder import FleetFolder
 from enaxp.bench.judging.result import Result
 from enaxp.bench.measuring.bench import RunSetup, carry_out, go_on, result_of
 from enaxp.bench.measuring.crossover import why_not_crossed
@@ -86,6 +87,13 @@ def finished(
     """Evaluates a run that has ended; returns its result, summary and folder. Draws the page if requested. Raises the error that ended
     the run early, and NoValidResultError.
     """
+    with resumable(folder):
+        return _finished(session, folder, cut_short, draws=draws)
+
+
+def _finished(
+    session: Session, folder: RunFolder, cut_short: CutShort | None, *, draws: bool
+) -> tuple[Result, str, Path]:
     from enaxp.report.render import draw_after_bench
 
     result, summary = work_out(folder, cut_short)
@@ -158,14 +166,36 @@ def what_cut_short(folder: RunFolder, run_trials: Callable[[], None]) -> CutShor
     was begun is removed then.
     """
     try:
-        run_trials()
+        with resumable(folder):
+            run_trials()
     except (Interrupted, BenchError, HostError, AwsError) as error:
         if not folder.records():
             if not (folder.path / MANIFEST).exists():
                 shutil.rmtree(folder.path)
+                if isinstance(error, Interrupted):
+                    raise Interrupted("interrupted before the first trial", todo="run the same command again") from None
             raise
         return error
     return None
+
+
+@contextmanager
+def resumable(folder: RunFolder | FleetFolder) -> Iterator[None]:
+    """A context in which Ctrl-C, wherever it arrives, raises Interrupted with the command that goes on with this run: the same command
+    would begin a new one.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise interrupted(folder) from None
+
+
+def interrupted(folder: RunFolder | FleetFolder) -> Interrupted:
+    """The error that ends a run after Ctrl-C."""
+    return Interrupted(
+        "interrupted: what was measured is kept",
+        todo=f"it is in {folder.path}; go on with `enaxp bench --resume {folder.run_id}`",
+    )
 
 
 def told_to_others(

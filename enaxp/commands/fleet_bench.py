@@ -29,8 +29,10 @@ from enaxp.commands.bench import (
     argv_to_keep,
     bench_plan,
     interfaces_of,
+    interrupted,
     require_space,
     require_writable,
+    resumable,
     setup_of,
     srd_switch,
     told_to_others,
@@ -70,34 +72,36 @@ def run_fleet_bench(session: Session, options: BenchOptions) -> tuple[Fleet, str
     with session.file.lock("bench", name=BENCH_LOCK):
         status = current_status(session)
         todo = _to_do(session, options, status)
-        stop = threading.Event()
-        _announce(session, todo)
-        title = f"enaxp bench, lab {session.config.lab}, {counted(len(todo.pairs), 'pair')}"
-        with (
-            told_to_others(session, list(todo.pairs.values()), todo.manifest.plan, rounds=_rounds(todo)),
-            fleet_view(
-                session.console, list(todo.pairs), title=title, plan=todo.manifest.plan, at_once=todo.manifest.at_once
-            ) as view,
-        ):
-            work = {name: partial(_measure, session, options, todo, name, view=view, stop=stop) for name in todo.pairs}
-            outcomes = side_by_side(work, at_once=todo.manifest.at_once, stop=stop)
-        _keep_what_became(session, todo, outcomes)
-    return fleet_finished(
-        session,
-        todo.folder,
-        stopped=stop.is_set(),
-        draws=options.report,
-        goes_on=f"`enaxp bench --resume {todo.folder.run_id}`",
-    )
+        with resumable(todo.folder):
+            stopped = _measure_all(session, options, todo)
+    return fleet_finished(session, todo.folder, stopped=stopped, draws=options.report)
 
 
-def fleet_finished(
-    session: Session, folder: FleetFolder, *, stopped: bool, draws: bool, goes_on: str
-) -> tuple[Fleet, str, Path]:
+def _measure_all(session: Session, options: BenchOptions, todo: FleetPlan) -> bool:
+    """Measures the pairs side by side, and keeps what became of them. Returns whether Ctrl-C ended it early."""
+    stop = threading.Event()
+    _announce(session, todo)
+    title = f"enaxp bench, lab {session.config.lab}, {counted(len(todo.pairs), 'pair')}"
+    with (
+        told_to_others(session, list(todo.pairs.values()), todo.manifest.plan, rounds=_rounds(todo)),
+        fleet_view(
+            session.console, list(todo.pairs), title=title, plan=todo.manifest.plan, at_once=todo.manifest.at_once
+        ) as view,
+    ):
+        work = {name: partial(_measure, session, options, todo, name, view=view, stop=stop) for name in todo.pairs}
+        outcomes = side_by_side(work, at_once=todo.manifest.at_once, stop=stop)
+    _keep_what_became(session, todo, outcomes)
+    return stop.is_set()
+
+
+def fleet_finished(session: Session, folder: FleetFolder, *, stopped: bool, draws: bool) -> tuple[Fleet, str, Path]:
     """Evaluates the fleet once every pair has ended; returns its result, summary and folder. Draws the page if requested. Raises as
-    `run_fleet_bench`.
+    `run_fleet_bench`."""
+    with resumable(folder):
+        return _finished(session, folder, stopped=stopped, draws=draws)
 
-    goes_on: the command that measures the remaining and lost pairs."""
+
+def _finished(session: Session, folder: FleetFolder, *, stopped: bool, draws: bool) -> tuple[Fleet, str, Path]:
     from enaxp.report.fleet.summary import render_fleet_summary
     from enaxp.report.render import draw_fleet_after_bench, write_fleet
 
@@ -105,17 +109,14 @@ def fleet_finished(
     summary = render_fleet_summary(data)
     if stopped:
         session.console.say(summary)
-        raise Interrupted(
-            "interrupted: what was measured is kept",
-            todo=f"it is in {folder.path}; go on with {goes_on}",
-        )
+        raise interrupted(folder)
     if none := data.fleet.without_valid_pair:
         session.console.say(summary)
         lost = next((pair.lost for pair in data.pairs if pair.variant in none and pair.lost), "")
         raise NoValidResultError(
             f"no pair of variant {none[0]} is valid",
             said=lost,
-            todo=f"look at {folder.path}/pairs; {goes_on} measures lost pairs again",
+            todo=f"look at {folder.path}/pairs; `enaxp bench --resume {folder.run_id}` measures lost pairs again",
         )
     for line in draw_fleet_after_bench(folder, data) if draws else ():
         session.console.say(line)

@@ -5,7 +5,7 @@ pairs ─▶ GivenBench each ─▶ measure_given() ─▶ run folders ─▶ re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from enaxp.bench.fleet.side_by_side import plan_of_pair
 from enaxp.bench.judging.result import Result, to_document
 from enaxp.bench.run_folder.finding import find_path
 from enaxp.bench.run_folder.records import RunFolder
-from enaxp.commands.bench import BenchOptions, bench_plan, finished, print_result, require_writable, work_out
+from enaxp.commands.bench import BenchOptions, bench_plan, finished, print_result, require_writable, resumable, work_out
 from enaxp.commands.fleet_bench import begin_fleet, begun, fleet_finished, has_ended, now_text, why_lost
 from enaxp.commands.given.asked import GivenBench, GivenOptions, in_the_name_of
 from enaxp.commands.given.measuring import VARIANT, measure_given
@@ -70,11 +70,27 @@ def run_given_fleet(
     """Measures several pairs, each as a run of its own; returns the fleet's result, summary and folder. A lost pair does not stop the
     others. Raises as `run_fleet_bench`.
     """
-    say, named = session.console.say, {f"{VARIANT}-{number}": pair for number, pair in enumerate(pairs, 1)}
+    named = {f"{VARIANT}-{number}": pair for number, pair in enumerate(pairs, 1)}
     if options.resume is None:
         folder, manifest = _new_fleet(session, options, named)
     else:
         folder, manifest = _earlier_fleet(session, options.resume, named)
+    with resumable(folder):
+        stopped = _measure_all(session, folder, manifest, named, options=options, wishes=wishes)
+        return fleet_finished(session, folder, stopped=stopped, draws=options.report)
+
+
+def _measure_all(
+    session: Session,
+    folder: FleetFolder,
+    manifest: FleetManifest,
+    named: Mapping[str, GivenPairConfig],
+    *,
+    options: BenchOptions,
+    wishes: GivenOptions,
+) -> bool:
+    """Measures the pairs that have not ended, and records in the manifest which were lost. Returns whether Ctrl-C ended it early."""
+    say = session.console.say
     lost: dict[str, str] = {}
     stopped = False
     for name in (entry.name for entry in manifest.pairs if not has_ended(folder, entry)):
@@ -93,8 +109,7 @@ def run_given_fleet(
         if stopped:
             break
     folder.write_manifest(replace(manifest.with_lost(lost), ended_at=None if stopped else now_text()))
-    goes_on = f"`enaxp bench --resume {folder.run_id}`"
-    return fleet_finished(session, folder, stopped=stopped, draws=options.report, goes_on=goes_on)
+    return stopped
 
 
 def _new_fleet(session: Session, options: BenchOptions, names: Iterable[str]) -> tuple[FleetFolder, FleetManifest]:
